@@ -1,0 +1,10 @@
+//! Wire types: the store's commands, Raft between nodes, and what operators and nodes ask of a node.
+//!
+//! The `.proto` files under `proto/proto/` are the source; their comments say what each field means. All keys, values
+//! and payloads are [`bytes::Bytes`], so that a message that was received is shared, not copied.
+
+/// Package `disco.v1`.
+#[expect(missing_docs, clippy::all, reason = "generated from the .proto files, which hold the documentation")]
+pub mod v1 {
+    tonic::include_proto!("disco.v1");
+}
