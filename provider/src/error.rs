@@ -1,0 +1,105 @@
+//! What can go wrong with machines.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// What can go wrong with machines.
+#[derive(Debug, Error)]
+pub enum ProviderError {
+    /// The kind exists, but this build was made without it.
+    #[error(
+        "this build of Disco has no {kind} provider; use `LocalProvider` (machines on this computer) or `HostsProvider` (machines that you have)"
+    )]
+    NotBuiltIn {
+        /// What the user calls it, such as `AWS`.
+        kind: &'static str,
+    },
+    /// No such kind of provider.
+    #[error("unknown kind of provider `{kind}`, expected one of {known}")]
+    UnknownKind {
+        /// The word that was given.
+        kind: String,
+        /// The words that exist.
+        known: &'static str,
+    },
+    /// An option is unknown, missing or of the wrong form.
+    #[error("{what}: {reason}")]
+    Options {
+        /// Whose options: `LocalProvider.init` or `start_instance`.
+        what: &'static str,
+        /// What is wrong, with the keys that are known.
+        reason: String,
+    },
+    /// The provider cannot do this.
+    #[error("the {kind} provider cannot {operation}")]
+    NotSupported {
+        /// The provider's kind.
+        kind: &'static str,
+        /// What was asked, such as `attach an address`.
+        operation: &'static str,
+    },
+    /// No machine of that id.
+    #[error("no machine `{id}`")]
+    NoSuchInstance {
+        /// The id that was asked for.
+        id: String,
+    },
+    /// All machines are in use.
+    #[error("all {count} hosts are in use; add another one to `hosts` in `HostsProvider.init`")]
+    NoHostLeft {
+        /// How many there are.
+        count: usize,
+    },
+    /// A host's name has no address.
+    #[error("cannot resolve `{host}`")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A machine of the local provider did not come up.
+    #[error("machine `{id}` did not start: {reason}")]
+    MachineStart {
+        /// The machine.
+        id: String,
+        /// What it said, or which time limit was passed.
+        reason: String,
+    },
+    /// No address of the loopback network is free.
+    #[error("no free loopback address for a machine (tried {tried})")]
+    NoAddress {
+        /// What was tried.
+        tried: String,
+    },
+    /// A file that the provider keeps cannot be understood.
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something about a file failed.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried, such as `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ProviderError {
+    /// Names what was tried and on which file.
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+}

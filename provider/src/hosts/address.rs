@@ -1,0 +1,62 @@
+//! Parsing of `user@host:port`.
+
+use crate::{ProviderError, SshTarget};
+
+/// The port of SSH where none is given.
+const SSH_PORT: u16 = 22;
+/// The user where none is given.
+const USER: &str = "root";
+
+/// Reads `user@host:port`, `user@[v6]:port`; user and port may be left out (`root`, 22).
+pub(crate) fn parse_host(text: &str) -> Result<SshTarget, ProviderError> {
+    let bad = |why: &str| ProviderError::Options {
+        what: "HostsProvider.init",
+        reason: format!("`{text}` is not `user@host:port`: {why}"),
+    };
+    let (user, rest) = text.rsplit_once('@').unwrap_or((USER, text));
+    let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or_else(|| bad("missing `]`"))?;
+        (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(|| bad("text after `]`"))?) })
+    } else {
+        match rest.split_once(':') {
+            Some((_, port)) if port.contains(':') => return Err(bad("put brackets around an IPv6 address")),
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        }
+    };
+    if user.is_empty() || host.is_empty() {
+        return Err(bad("user and host must not be empty"));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(bad("it contains a blank"));
+    }
+    let port = match port {
+        None => SSH_PORT,
+        Some(port) => match port.parse() {
+            Ok(0) | Err(_) => return Err(bad("the port is not a number from 1 to 65535")),
+            Ok(port) => port,
+        },
+    };
+    Ok(SshTarget { user: user.to_owned(), host: host.to_owned(), port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_all_forms() {
+        let show = |text| parse_host(text).unwrap().to_string();
+        assert_eq!(show("admin@10.0.0.7:2222"), "admin@10.0.0.7:2222");
+        assert_eq!(show("web-1"), "root@web-1:22");
+        assert_eq!(show("pi@[fe80::1]:22"), "pi@[fe80::1]:22");
+    }
+
+    #[test]
+    fn refuses_other_text() {
+        for text in ["", "@host:22", "user@:22", "user@host:0", "user@host:ssh", "user@fe80::1", "a b@host", "u@[::1"] {
+            let error = parse_host(text).unwrap_err().to_string();
+            assert!(error.contains("is not `user@host:port`"), "{text}: {error}");
+        }
+    }
+}

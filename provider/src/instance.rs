@@ -1,0 +1,99 @@
+//! A machine as its provider sees it.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// A machine as its provider sees it. It is stored in the cluster's state, so fields are only ever added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The provider's name for it, unique within the provider, never used again for another machine.
+    pub id: String,
+    /// The name for people.
+    pub name: String,
+    /// The token that it was started with, see [`crate::StartRequest::token`].
+    pub token: String,
+    /// What it is doing, at the time of asking.
+    pub state: InstanceState,
+    /// Where it answers SSH.
+    pub ssh: SshTarget,
+    /// Where `discod` shall listen on it, and how other nodes reach that.
+    pub control_address: SocketAddr,
+    /// The address by which it is reached from outside, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_address: Option<IpAddr>,
+    /// Its SSH host key in OpenSSH's public form (`ssh-ed25519 AAAA…`), where the provider knows it beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<String>,
+    /// The process that is this machine, where a process is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The availability zone, where there are zones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+/// What a machine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// It was asked for and is not up yet.
+    Pending,
+    /// It is up. Its SSH server may still need a moment.
+    Running,
+    /// It is down, and starting it again brings it back with its disk and address.
+    Stopped,
+    /// It was given back.
+    Terminated,
+    /// The provider knows of no such machine any more.
+    Gone,
+}
+
+impl InstanceState {
+    /// The word used in JSON and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Terminated => "terminated",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a machine answers SSH.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SshTarget {
+    /// The user to log in as.
+    pub user: String,
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port, 22 on most machines.
+    pub port: u16,
+}
+
+impl SshTarget {
+    /// `host:port`, with brackets around an IPv6 address.
+    pub fn endpoint(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// `user@host:port`.
+impl fmt::Display for SshTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.user, self.endpoint())
+    }
+}

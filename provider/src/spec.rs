@@ -1,0 +1,55 @@
+//! From what a script or the cluster's state says about a provider to the provider itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::hosts::HostsProvider;
+use crate::local::LocalProvider;
+use crate::{Provider, ProviderError};
+
+/// The kinds that [`from_spec`] knows.
+const KINDS: &str = "`local`, `hosts`, `aws`";
+
+/// What a provider needs to know of the place where it is made.
+#[derive(Debug, Clone)]
+pub struct ProviderContext {
+    /// The cluster whose machines these are.
+    pub cluster_name: String,
+    /// The project folder, where there is one (not on a node). Relative folders in options start here.
+    pub project_dir: Option<PathBuf>,
+    /// Where the local provider's machines live, when that is known from elsewhere (on a node: `DISCO_LOCAL_DIR`); it
+    /// comes before the option `dir`. Without both it is `.disco/local` in the project folder.
+    pub local_dir: Option<PathBuf>,
+    /// The executable with the hidden subcommand `machine`: `disco` or `discod`, normally this very process's.
+    pub machine_executable: PathBuf,
+}
+
+/// Makes the provider of a `kind` (`local`, `hosts`, `aws`) with the options that the script gave to its `init`.
+///
+/// # Errors
+/// Unknown kinds, kinds that are not part of this build, and options that the kind does not know.
+pub fn from_spec(
+    kind: &str,
+    options: &serde_json::Value,
+    context: &ProviderContext,
+) -> Result<Arc<dyn Provider>, ProviderError> {
+    match kind {
+        "local" => Ok(Arc::new(LocalProvider::from_options(options, context)?)),
+        "hosts" => Ok(Arc::new(HostsProvider::from_options(options)?)),
+        "aws" => Err(ProviderError::NotBuiltIn { kind: "AWS" }),
+        other => Err(ProviderError::UnknownKind { kind: other.to_owned(), known: KINDS }),
+    }
+}
+
+/// Reads options into their type; serde's message lists the keys that are known.
+pub(crate) fn parse_options<T: DeserializeOwned + Default>(
+    what: &'static str,
+    options: &serde_json::Value,
+) -> Result<T, ProviderError> {
+    if options.is_null() {
+        return Ok(T::default());
+    }
+    T::deserialize(options).map_err(|error| ProviderError::Options { what, reason: error.to_string() })
+}
