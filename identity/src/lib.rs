@@ -1,1 +1,49 @@
+//! Who is who in a cluster: certificates, private keys, join tokens, and the mutual TLS that every connection uses.
+//!
+//! Invariants:
+//!
+//! - A cluster has one root ([`Authority::new_root`]) whose key stays with the operator, and at any time one signing key
+//!   in use ([`Authority::new_intermediate`]) that the voters hold. All keys are P-256.
+//! - A name is a URI in the leaf certificate, see [`Role`]. Nothing else about a certificate is believed: of a signing
+//!   request only the public key is used.
+//! - Operators are certified by the root itself. A voter that is taken over can admit nodes, but make no operator.
+//! - No connection without a certificate of the same cluster on both sides, no session resumption (which would skip the
+//!   check), and no connection that outlives the certificate it was made with.
+//! - Private keys are never printed: every type that holds one has a hand-written `Debug`.
 
+mod authority;
+mod certificate;
+mod clock;
+mod cluster_id;
+mod connect;
+mod credentials;
+mod files;
+mod guard;
+mod key;
+mod listen;
+mod refusals;
+mod role;
+mod server_stream;
+mod tls;
+mod token;
+mod verifier;
+
+pub use authority::{
+    Authority, AuthorityError, INTERMEDIATE_LIFETIME, NODE_LIFETIME, OPERATOR_LIFETIME, ROOT_LIFETIME,
+};
+pub use certificate::{CertificateError, chain_from_pem};
+pub use clock::{CLOCK_SKEW, Validity, unix_now};
+pub use cluster_id::{ClusterId, InvalidClusterId};
+pub use connect::{ChannelOptions, ConnectError, Expect, channel, connect, refusal};
+pub use credentials::{Credentials, CredentialsError};
+pub use files::{FileError, create_private_dir, read_limited, read_private, write_private, write_public};
+pub use guard::{peer, remote_address, require_join, require_member, require_node, require_operator, require_sender};
+pub use key::{KeyError, PrivateKey};
+pub use listen::{Incoming, ListenLimits, incoming};
+pub use role::{InvalidRole, PeerIdentity, Role};
+pub use server_stream::{ConnectInfo, ServerStream};
+pub use tls::{Identity, IdentityError};
+pub use token::{JoinToken, TokenError};
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,12 @@
 //! and payloads are [`bytes::Bytes`], so that a message that was received is shared, not copied.
 
 /// Package `disco.v1`.
-#[expect(missing_docs, clippy::all, reason = "generated from the .proto files, which hold the documentation")]
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes,
+    reason = "generated from the .proto files, which hold the documentation"
+)]
 pub mod v1 {
     tonic::include_proto!("disco.v1");
 }

@@ -1,0 +1,87 @@
+//! Reading certificates: PEM to DER, and the few fields that are looked at.
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
+
+/// Longest chain that is read: leaf and signing certificate are two, a root sent along makes three.
+const MAX_CHAIN: usize = 4;
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// Not PEM.
+    #[error("not a PEM certificate: {problem}")]
+    Pem {
+        /// What the parser stumbled over.
+        problem: String,
+    },
+    /// PEM without a certificate in it.
+    #[error("no certificate in the PEM text")]
+    Empty,
+    /// Too many certificates.
+    #[error("more than {MAX_CHAIN} certificates in the PEM text")]
+    TooMany,
+    /// Not a certificate.
+    #[error("not an X.509 certificate")]
+    Der,
+    /// It does not name its owner by exactly one URI.
+    #[error("the certificate has {found} URI names instead of one")]
+    Uris {
+        /// How many there are.
+        found: usize,
+    },
+    /// The name is not one of a cluster.
+    #[error("the certificate's name `{uri}` is none of a Disco cluster")]
+    Name {
+        /// The name.
+        uri: String,
+    },
+}
+
+/// The certificates of a PEM text in their order, at least one.
+///
+/// # Errors
+/// When the text is not PEM, or holds none or too many.
+pub fn chain_from_pem(pem: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let mut chain = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        if chain.len() == MAX_CHAIN {
+            return Err(CertificateError::TooMany);
+        }
+        chain.push(certificate.map_err(|error| CertificateError::Pem { problem: error.to_string() })?);
+    }
+    if chain.is_empty() { Err(CertificateError::Empty) } else { Ok(chain) }
+}
+
+pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, CertificateError> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(CertificateError::Der),
+    }
+}
+
+pub(crate) fn only_uri<'a>(certificate: &'a X509Certificate<'_>) -> Result<&'a str, CertificateError> {
+    let names = certificate.subject_alternative_name().map_err(|_| CertificateError::Der)?;
+    let mut uris = names.iter().flat_map(|extension| &extension.value.general_names).filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
+    match (uris.next(), uris.count()) {
+        (Some(uri), 0) => Ok(uri),
+        (first, rest) => Err(CertificateError::Uris { found: usize::from(first.is_some()) + rest }),
+    }
+}
+
+/// Lower-case hexadecimal, without leading zeros: the number, not its encoding.
+pub(crate) fn serial(certificate: &X509Certificate<'_>) -> String {
+    certificate.serial.to_str_radix(16)
+}
+
+/// Seconds since 1970, 0 for what lies before.
+pub(crate) fn seconds(time: ASN1Time) -> u64 {
+    u64::try_from(time.timestamp()).unwrap_or(0)
+}

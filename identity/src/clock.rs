@@ -1,0 +1,37 @@
+//! The one place of this crate that reads the clock.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How far a certificate's validity starts in the past: clocks of machines that have just been started differ.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// Seconds since 1970.
+#[must_use]
+pub fn unix_now() -> u64 {
+    // A clock before 1970 gives 0: every certificate is then "not yet valid", which is what is wrong.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// When a certificate is valid, in seconds since 1970, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// First second.
+    pub not_before: u64,
+    /// Last second.
+    pub not_after: u64,
+}
+
+impl Validity {
+    /// From [`CLOCK_SKEW`] ago until `lifetime` from now.
+    #[must_use]
+    pub fn lasting(lifetime: Duration) -> Self {
+        let now = unix_now();
+        Self { not_before: now.saturating_sub(CLOCK_SKEW.as_secs()), not_after: now.saturating_add(lifetime.as_secs()) }
+    }
+
+    /// The same, but ending no later than `end`: a certificate is of no use after the one that signed it.
+    #[must_use]
+    pub fn ending_by(self, end: u64) -> Self {
+        Self { not_after: self.not_after.min(end), ..self }
+    }
+}

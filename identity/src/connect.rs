@@ -1,0 +1,207 @@
+//! Connections to nodes.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use rustls::AlertDescription;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use crate::cluster_id::ClusterId;
+use crate::tls::Identity;
+use crate::verifier::Refusal;
+
+/// Who must answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expect {
+    /// Any node of the cluster.
+    AnyNode,
+    /// This node and no other.
+    Node(u64),
+}
+
+impl Expect {
+    /// The host name that the node's certificate carries for this.
+    #[must_use]
+    pub fn server_name(self, cluster: &ClusterId) -> String {
+        match self {
+            Self::AnyNode => format!("any.{cluster}.disco"),
+            Self::Node(id) => format!("node-{id}.{cluster}.disco"),
+        }
+    }
+}
+
+/// Limits of one channel.
+#[derive(Debug, Clone)]
+pub struct ChannelOptions {
+    /// For TCP and TLS together. Default 3 s.
+    pub connect_timeout: Duration,
+    /// For each request until its response's head; `None` for channels that carry long streams. Default 10 s.
+    pub request_timeout: Option<Duration>,
+    /// Pause after which the other end is asked whether it is still there, also with nothing under way; and how long it
+    /// may take to answer. Default 10 s.
+    pub keep_alive: Duration,
+    /// Bytes that may be under way unread, per stream and per connection. It bounds memory, and speed by window / round
+    /// trip. Default 64 KiB.
+    pub window: u32,
+    /// Requests that wait for a place in the connection. Default 64.
+    pub buffer: usize,
+}
+
+impl Default for ChannelOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            request_timeout: Some(Duration::from_secs(10)),
+            keep_alive: Duration::from_secs(10),
+            window: 64 * 1024,
+            buffer: 64,
+        }
+    }
+}
+
+/// No connection came about.
+#[derive(Debug)]
+pub struct ConnectError {
+    address: String,
+    step: &'static str,
+    source: io::Error,
+}
+
+impl ConnectError {
+    fn at(address: &str, step: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let address = address.to_owned();
+        move |source| Self { address, step, source }
+    }
+
+    /// The cause.
+    #[must_use]
+    pub fn io(&self) -> &io::Error {
+        &self.source
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "cannot {} {}", self.step, self.address)
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Connects once. With TLS 1.3 the other end's refusal of *this* end's certificate comes only with the first read.
+///
+/// # Errors
+/// When nobody answers in time, or somebody else does.
+pub async fn connect(
+    address: &str,
+    identity: &Identity,
+    expect: Expect,
+    limit: Duration,
+) -> Result<TlsStream<TcpStream>, ConnectError> {
+    let name = ServerName::try_from(expect.server_name(&identity.cluster_id()))
+        .map_err(|error| ConnectError::at(address, "name the node at")(io::Error::other(error)))?;
+    let connector = TlsConnector::from(identity.client_config());
+    let work = async {
+        let stream = TcpStream::connect(address).await.map_err(ConnectError::at(address, "connect to"))?;
+        stream.set_nodelay(true).map_err(ConnectError::at(address, "connect to"))?;
+        connector.connect(name, stream).await.map_err(ConnectError::at(address, "establish TLS with"))
+    };
+    let late =
+        |_| ConnectError::at(address, "connect to")(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+    timeout(limit, work).await.map_err(late)?
+}
+
+/// A channel to the node at `address` (`IP:PORT` or `HOST:PORT`). It connects when first used, and again when the connection
+/// was lost; each time with the identity's certificate of that moment.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+#[must_use]
+pub fn channel(address: impl fmt::Display, identity: &Identity, expect: Expect, options: &ChannelOptions) -> Channel {
+    let address = address.to_string();
+    let identity = identity.clone();
+    let limit = options.connect_timeout;
+    // The scheme says `http`, as TLS happens within the connector. Host names made of digits and hexadecimal are valid.
+    let mut endpoint = Endpoint::from_shared(format!("http://{}", expect.server_name(&identity.cluster_id())))
+        .expect("the name of a node is a valid host name")
+        .connect_timeout(options.connect_timeout)
+        .initial_stream_window_size(options.window)
+        .initial_connection_window_size(options.window)
+        .http2_keep_alive_interval(options.keep_alive)
+        .keep_alive_timeout(options.keep_alive)
+        .keep_alive_while_idle(true)
+        .buffer_size(options.buffer);
+    if let Some(limit) = options.request_timeout {
+        endpoint = endpoint.timeout(limit);
+    }
+    endpoint.connect_with_connector_lazy(service_fn(move |_| {
+        let (address, identity) = (address.clone(), identity.clone());
+        async move { connect(&address, &identity, expect, limit).await.map(TokioIo::new) }
+    }))
+}
+
+/// Whether an error comes from a certificate that was not accepted, on this end or the other, and if so a sentence about
+/// it. For anything with a chain of sources: [`ConnectError`], `tonic::Status`, `tonic::transport::Error`.
+#[must_use]
+pub fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let found = error.downcast_ref::<rustls::Error>().and_then(explain);
+        // What an `io::Error` wraps is not its source.
+        let inner = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+        let found = found.or_else(|| inner.and_then(|inner| refusal(inner)));
+        if found.is_some() {
+            return found;
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn explain(error: &rustls::Error) -> Option<String> {
+    use rustls::CertificateError as C;
+    use rustls::Error as E;
+    Some(match error {
+        E::InvalidCertificate(C::Other(other)) => match other.0.downcast_ref::<Refusal>() {
+            Some(refusal) => refusal.to_string(),
+            None => "the other end's certificate is not valid".to_owned(),
+        },
+        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
+            "the other end's certificate has expired".into()
+        }
+        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+            "the other end's certificate is not valid yet: one of the clocks is wrong".into()
+        }
+        E::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
+            "the other end's certificate is not one of this cluster".into()
+        }
+        E::InvalidCertificate(_) => "the other end's certificate is not valid".into(),
+        E::AlertReceived(AlertDescription::CertificateExpired) => {
+            "the other end refused this certificate, as it has expired".into()
+        }
+        E::AlertReceived(
+            AlertDescription::UnknownCA | AlertDescription::DecryptError | AlertDescription::BadCertificate,
+        ) => "the other end refused this certificate, as it is not one of its cluster".into(),
+        E::AlertReceived(
+            AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateRequired
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::AccessDenied,
+        ) => "the other end refused this certificate".into(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,99 @@
+//! What one party needs to prove itself: its chain, its key and the root.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::CertificateDer;
+
+use crate::certificate::{self, CertificateError};
+use crate::files::{self, FileError};
+use crate::key::{KeyError, PrivateKey};
+use crate::role::PeerIdentity;
+
+/// A chain of P-256 certificates has about 1.6 kB.
+const MAX_CHAIN_FILE: u64 = 64 * 1024;
+
+/// What is wrong with a party's own credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The private key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The cluster's root certificate.
+    #[error("the cluster's root certificate cannot be used")]
+    Root(#[source] CertificateError),
+    /// The own certificate.
+    #[error("the own certificate cannot be used")]
+    Certificate(#[source] CertificateError),
+    /// Certificate and key come from different makings.
+    #[error("the certificate does not belong to the private key")]
+    KeyMismatch(#[source] rustls::Error),
+}
+
+/// A party's certificate chain with its private key, and the root that all of its cluster are verified by.
+#[derive(Clone)]
+pub struct Credentials {
+    pub(crate) root: CertificateDer<'static>,
+    pub(crate) certified: Arc<CertifiedKey>,
+    pub(crate) own: PeerIdentity,
+}
+
+impl Credentials {
+    /// From PEM texts: the root certificate, the own chain (leaf first), the own key.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or chain and key do not belong together.
+    pub fn from_pem(root: &str, chain: &str, key: &str) -> Result<Self, CredentialsError> {
+        Self::new(root, chain, &PrivateKey::from_pem(key)?)
+    }
+
+    /// From PEM texts and a key.
+    ///
+    /// # Errors
+    /// As [`Self::from_pem`].
+    pub fn new(root: &str, chain: &str, key: &PrivateKey) -> Result<Self, CredentialsError> {
+        let mut roots = certificate::chain_from_pem(root).map_err(CredentialsError::Root)?;
+        let (Some(root), true) = (roots.pop(), roots.is_empty()) else {
+            return Err(CredentialsError::Root(CertificateError::TooMany));
+        };
+        let chain = certificate::chain_from_pem(chain).map_err(CredentialsError::Certificate)?;
+        let leaf = chain.first().ok_or(CredentialsError::Certificate(CertificateError::Empty))?;
+        let own = PeerIdentity::from_der(leaf).map_err(CredentialsError::Certificate)?;
+        let certified =
+            CertifiedKey::from_der(chain, key.to_der(), &provider()).map_err(CredentialsError::KeyMismatch)?;
+        Ok(Self { root, certified: Arc::new(certified), own })
+    }
+
+    /// From files. The key's permissions are checked.
+    ///
+    /// # Errors
+    /// As [`Self::from_pem`], and when a file cannot be read.
+    pub fn load(root: &Path, chain: &Path, key: &Path) -> Result<Self, CredentialsError> {
+        let root = files::read_limited(root, MAX_CHAIN_FILE)?;
+        let chain = files::read_limited(chain, MAX_CHAIN_FILE)?;
+        Self::new(&root, &chain, &PrivateKey::load(key)?)
+    }
+
+    /// Who they say that one is.
+    #[must_use]
+    pub fn own(&self) -> &PeerIdentity {
+        &self.own
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Credentials").field("own", &self.own).finish_non_exhaustive()
+    }
+}
+
+/// The cryptography of all of Disco.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

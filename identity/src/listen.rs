@@ -1,0 +1,175 @@
+//! Accepting connections.
+//!
+//! One task accepts, and starts one short task for each handshake. What cannot be finished in time or is no TLS at all ends
+//! with its own task; when too many are pending, the oldest makes room, as an honest handshake takes milliseconds.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::Stream;
+use tracing::{debug, info, warn};
+
+use crate::connect::refusal;
+use crate::refusals::Refusals;
+use crate::server_stream::ServerStream;
+use crate::tls::Identity;
+
+/// Pause after the system refused to accept, which it does when no file descriptors are left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds of a listener.
+#[derive(Debug, Clone)]
+pub struct ListenLimits {
+    /// From the TCP connection to the end of its handshake. Default 5 s.
+    pub handshake: Duration,
+    /// Handshakes under way; one more ends the oldest. Default 64.
+    pub pending: usize,
+    /// Connections with a good handshake; one more is closed at once. Default 1024.
+    pub connections: usize,
+}
+
+impl Default for ListenLimits {
+    fn default() -> Self {
+        Self { handshake: Duration::from_secs(5), pending: 64, connections: 1024 }
+    }
+}
+
+/// The accepted connections, for `serve_with_incoming`. It never ends and never fails. Dropping it closes the port.
+#[derive(Debug)]
+pub struct Incoming {
+    accepted: mpsc::Receiver<ServerStream>,
+    task: JoinHandle<()>,
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<ServerStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.accepted.poll_recv(cx).map(|accepted| accepted.map(Ok))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Accepts connections whose other end proves itself by a certificate of the same cluster.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+#[must_use]
+pub fn incoming(listener: TcpListener, identity: &Identity, limits: ListenLimits) -> Incoming {
+    // The server takes connections at once; those that wait here are bounded all the same.
+    let (sender, accepted) = mpsc::channel(16);
+    let acceptor = Acceptor {
+        tls: TlsAcceptor::from(identity.server_config()),
+        refusals: identity.refusals(),
+        places: Arc::new(Semaphore::new(limits.connections)),
+        sender,
+        limit: limits.handshake,
+    };
+    Incoming { accepted, task: tokio::spawn(accept(listener, acceptor, limits.pending)) }
+}
+
+async fn accept(listener: TcpListener, acceptor: Acceptor, most: usize) {
+    let mut pending = Pending::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                pending.make_room(most);
+                pending.0.push_back(tokio::spawn(acceptor.clone().handshake(stream, remote)).abort_handle());
+            }
+            Err(error) if is_about_one_connection(&error) => {
+                debug!(%error, "a connection ended before it was accepted")
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept connections");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Handshakes under way, oldest first. They end with the listener.
+#[derive(Default)]
+struct Pending(VecDeque<AbortHandle>);
+
+impl Pending {
+    fn make_room(&mut self, most: usize) {
+        if self.0.len() >= most {
+            self.0.retain(|handshake| !handshake.is_finished());
+        }
+        while self.0.len() >= most {
+            let Some(oldest) = self.0.pop_front() else { break };
+            oldest.abort();
+            debug!("too many handshakes at once: the oldest was ended");
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        for handshake in &self.0 {
+            handshake.abort();
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Acceptor {
+    tls: TlsAcceptor,
+    refusals: Arc<Refusals>,
+    places: Arc<Semaphore>,
+    sender: mpsc::Sender<ServerStream>,
+    limit: Duration,
+}
+
+impl Acceptor {
+    async fn handshake(self, stream: TcpStream, remote: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%remote, %error, "a connection ended at once");
+            return;
+        }
+        let stream = match timeout(self.limit, self.tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                // Strangers' noise is nothing to report, a certificate that is refused is: somebody wonders why.
+                match refusal(&error) {
+                    Some(reason) => info!(%remote, reason, "a connection was refused"),
+                    None => debug!(%remote, %error, "a connection was no TLS connection"),
+                }
+                return;
+            }
+            Err(_) => {
+                debug!(%remote, "a handshake took too long");
+                return;
+            }
+        };
+        let Ok(place) = self.places.try_acquire_owned() else {
+            warn!(%remote, "too many connections: one more was closed");
+            return;
+        };
+        match ServerStream::new(stream, remote, self.refusals, place) {
+            // Nobody takes it when the server is about to stop.
+            Ok(stream) => drop(self.sender.send(stream).await),
+            Err(error) => debug!(%remote, %error, "a connection without a usable certificate"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! An accepted connection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use crate::certificate;
+use crate::clock::unix_now;
+use crate::refusals::Refusals;
+use crate::role::PeerIdentity;
+
+/// What a handler knows about the connection that a request came by; see [`peer`](crate::peer).
+#[derive(Debug, Clone)]
+pub struct ConnectInfo {
+    /// Whose certificate the connection was made with.
+    pub peer: Arc<PeerIdentity>,
+    /// Where from.
+    pub remote: SocketAddr,
+}
+
+/// A connection whose other end has proved who it is. It ends when that certificate expires or its signing key is retired.
+#[derive(Debug)]
+pub struct ServerStream {
+    stream: TlsStream<TcpStream>,
+    info: ConnectInfo,
+    signers: Vec<String>,
+    refusals: Arc<Refusals>,
+    /// Of `refusals`, as of the last comparison.
+    generation: Option<u64>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl ServerStream {
+    pub(crate) fn new(
+        stream: TlsStream<TcpStream>,
+        remote: SocketAddr,
+        refusals: Arc<Refusals>,
+        place: OwnedSemaphorePermit,
+    ) -> io::Result<Self> {
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let (leaf, rest) = chain.split_first().ok_or_else(|| io::Error::other("no certificate was presented"))?;
+        let peer = Arc::new(PeerIdentity::from_der(leaf).map_err(io::Error::other)?);
+        let signers = rest
+            .iter()
+            .map(|signer| certificate::parse(signer).map(|signer| certificate::serial(&signer)))
+            .collect::<Result<_, _>>()
+            .map_err(io::Error::other)?;
+        let info = ConnectInfo { peer, remote };
+        Ok(Self { stream, info, signers, refusals, generation: None, _place: place })
+    }
+
+    /// Who is at the other end, and where.
+    #[must_use]
+    pub fn info(&self) -> &ConnectInfo {
+        &self.info
+    }
+
+    fn still_trusted(&mut self) -> io::Result<()> {
+        let generation = self.refusals.generation();
+        if self.generation != Some(generation) {
+            if self.signers.iter().any(|signer| self.refusals.contains(signer)) {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's signing key was retired"));
+            }
+            self.generation = Some(generation);
+        }
+        if unix_now() > self.info.peer.not_after {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's certificate has expired"));
+        }
+        Ok(())
+    }
+}
+
+impl Connected for ServerStream {
+    type ConnectInfo = ConnectInfo;
+
+    fn connect_info(&self) -> ConnectInfo {
+        self.info.clone()
+    }
+}
+
+impl AsyncRead for ServerStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.still_trusted()?;
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for ServerStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

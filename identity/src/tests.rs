@@ -1,0 +1,1 @@
+//! Real TCP, TLS and gRPC on the loopback.

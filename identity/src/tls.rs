@@ -1,0 +1,189 @@
+//! One party's end of every connection.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+
+use crate::cluster_id::ClusterId;
+use crate::credentials::{Credentials, CredentialsError, provider};
+use crate::refusals::Refusals;
+use crate::role::PeerIdentity;
+use crate::verifier::ClusterVerifier;
+
+/// HTTP/2, the only protocol that gRPC speaks.
+const ALPN: &[u8] = b"h2";
+
+/// What went wrong in taking up an identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The credentials themselves.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The root is not one.
+    #[error("the cluster's root certificate cannot be used")]
+    Root(#[source] VerifierBuilderError),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// Another party's credentials were to take the place of the present ones.
+    #[error("the new certificate is for `{new}` instead of `{old}`")]
+    OtherOwner {
+        /// Who the present one is for.
+        old: String,
+        /// Who the new one is for.
+        new: String,
+    },
+    /// Another cluster's root was to take the place of the present one.
+    #[error("the new certificate comes with another root")]
+    OtherRoot,
+}
+
+/// A party's credentials, exchangeable while connections are made with them. Clones share them.
+#[derive(Clone)]
+pub struct Identity {
+    current: Arc<Current>,
+    refusals: Arc<Refusals>,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+impl Identity {
+    /// Takes up the credentials.
+    ///
+    /// # Errors
+    /// When the root is no authority's certificate.
+    pub fn new(credentials: Credentials) -> Result<Self, IdentityError> {
+        let refusals = Arc::<Refusals>::default();
+        let cluster_id = credentials.own.cluster_id.clone();
+        let verifier = ClusterVerifier::new(&credentials.root, cluster_id, Arc::clone(&refusals));
+        let verifier = Arc::new(verifier.map_err(IdentityError::Root)?);
+        let current = Arc::new(Current(ArcSwap::from_pointee(credentials)));
+        Ok(Self {
+            server: Arc::new(server_config(Arc::clone(&verifier), Arc::clone(&current))?),
+            client: Arc::new(client_config(verifier, Arc::clone(&current))?),
+            current,
+            refusals,
+        })
+    }
+
+    /// Exchanges the certificate, and the key if it is another. Connections made from now on use it; open ones go on.
+    ///
+    /// # Errors
+    /// When the new credentials are those of someone else or of another cluster.
+    pub fn replace(&self, credentials: Credentials) -> Result<(), IdentityError> {
+        let present = self.current.0.load();
+        let name = |own: &PeerIdentity| own.role.uri(&own.cluster_id);
+        if name(&present.own) != name(&credentials.own) {
+            return Err(IdentityError::OtherOwner { old: name(&present.own), new: name(&credentials.own) });
+        }
+        // The verifiers were built with the root: with another one, both ends would trust different things.
+        if present.root != credentials.root {
+            return Err(IdentityError::OtherRoot);
+        }
+        self.current.0.store(Arc::new(credentials));
+        Ok(())
+    }
+
+    /// The whole list of retired signing keys by serial number (see [`Authority::serial`](crate::Authority::serial)).
+    /// Handshakes with certificates signed by them fail from now on, and connections accepted with such end at their next
+    /// read, so that whoever has a new certificate meanwhile connects again.
+    pub fn refuse_intermediates(&self, serials: impl IntoIterator<Item = String>) {
+        self.refusals.replace(serials.into_iter().collect());
+    }
+
+    /// Who it is, by the present certificate.
+    #[must_use]
+    pub fn own(&self) -> PeerIdentity {
+        self.current.0.load().own.clone()
+    }
+
+    /// The cluster it belongs to.
+    #[must_use]
+    pub fn cluster_id(&self) -> ClusterId {
+        self.current.0.load().own.cluster_id.clone()
+    }
+
+    /// For accepting connections; made once, it follows [`Self::replace`].
+    #[must_use]
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
+
+    /// For making connections; made once, it follows [`Self::replace`].
+    #[must_use]
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.client)
+    }
+
+    pub(crate) fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refusals)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Identity").field("own", &self.own()).finish_non_exhaustive()
+    }
+}
+
+/// The credentials in use, asked at every handshake.
+struct Current(ArcSwap<Credentials>);
+
+impl Current {
+    fn key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.load().certified)
+    }
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0.load(), formatter)
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.key())
+    }
+}
+
+impl ResolvesClientCert for Current {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.key())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// TLS 1.2 stays on for other people's gRPC clients; there is no resumption in either version, as a resumed session
+/// would be let in by what was checked long ago, and the caches take memory.
+fn server_config(verifier: Arc<ClusterVerifier>, current: Arc<Current>) -> Result<ServerConfig, IdentityError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(IdentityError::Tls)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(current);
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+fn client_config(verifier: Arc<ClusterVerifier>, current: Arc<Current>) -> Result<ClientConfig, IdentityError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(IdentityError::Tls)?
+        .dangerous() // The verifier is webpki's with further conditions.
+        .with_custom_certificate_verifier(verifier)
+        .with_client_cert_resolver(current);
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
