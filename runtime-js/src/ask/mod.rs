@@ -1,0 +1,5 @@
+//! `ask`: a question to the operator.
+
+mod interface;
+
+pub use interface::Prompt;

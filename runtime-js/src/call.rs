@@ -1,0 +1,127 @@
+//! How a hook is called: its arguments, what it may do, and how it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::sync::watch;
+
+use crate::Capabilities;
+use crate::cluster::NodeInfo;
+use crate::console::Console;
+
+/// One argument of a hook.
+#[derive(Debug, Clone)]
+pub enum Arg {
+    /// The `Cluster` that this script version's `init` returned.
+    Cluster,
+    /// A `Node` of that cluster, with its methods.
+    Node(NodeInfo),
+    /// Several `Node`s in an array.
+    Nodes(Vec<NodeInfo>),
+    /// An `AbortSignal` that follows [`CallOptions::signal`]; never aborted where that is absent.
+    Signal,
+    /// A plain value.
+    Json(Json),
+}
+
+/// The conditions of one call.
+#[derive(Clone)]
+pub struct CallOptions {
+    /// What the call, and everything that it starts, may do.
+    pub capabilities: Capabilities,
+    /// Aborts the script's signal; the hook decides how to end then.
+    pub signal: Option<AbortHandle>,
+    /// Wall time after which the call fails with `Timeout`, its signal aborts, and whatever it still does outside is refused.
+    /// None: as long as it takes. A call that has neither this nor a signal fails when nothing is left that could ever
+    /// complete it.
+    pub timeout: Option<Duration>,
+    /// Where this call's `console` writes, instead of [`Hosts::console`](crate::Hosts).
+    pub console: Option<Arc<dyn Console>>,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        Self { capabilities: Capabilities::ALL, signal: None, timeout: None, console: None }
+    }
+}
+
+impl CallOptions {
+    /// Everything is allowed, no time limit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with these capabilities.
+    #[must_use]
+    pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// The same with this time limit.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same with this signal.
+    #[must_use]
+    pub fn signal(mut self, signal: AbortHandle) -> Self {
+        self.signal = Some(signal);
+        self
+    }
+
+    /// The same with this console.
+    #[must_use]
+    pub fn console(mut self, console: Arc<dyn Console>) -> Self {
+        self.console = Some(console);
+        self
+    }
+}
+
+/// Aborts the signal of the calls that it was given to. Clones are the same handle; the first reason counts.
+#[derive(Debug, Clone)]
+pub struct AbortHandle {
+    reason: Arc<watch::Sender<Option<String>>>,
+}
+
+impl AbortHandle {
+    /// A handle that has not aborted.
+    pub fn new() -> Self {
+        Self { reason: Arc::new(watch::Sender::new(None)) }
+    }
+
+    /// Aborts: `signal.reason` is an `AbortError` with this message.
+    pub fn abort(&self, reason: impl Into<String>) {
+        self.reason.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(reason.into());
+            }
+            first
+        });
+    }
+
+    /// Whether [`abort`](Self::abort) was called.
+    pub fn is_aborted(&self) -> bool {
+        self.reason.borrow().is_some()
+    }
+
+    /// Resolves with the reason once aborted.
+    pub async fn aborted(&self) -> String {
+        let mut receiver = self.reason.subscribe();
+        // The sender lives in `self`: the wait cannot fail.
+        match receiver.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Default for AbortHandle {
+    fn default() -> Self {
+        Self::new()
+    }
+}

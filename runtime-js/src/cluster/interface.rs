@@ -1,0 +1,58 @@
+//! What the providers, `Cluster` and `Node` need from their host.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+
+use super::types::{
+    ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo, ProviderInfo, ProviderSpec,
+    RunRequest,
+};
+use crate::HostError;
+
+/// Makes providers and clusters for scripts.
+#[async_trait]
+pub trait ClusterHost: Send + Sync {
+    /// `AwsProvider.init(…)` and its siblings: checks that it can work, with as little cost as possible.
+    async fn init_provider(&self, spec: ProviderSpec) -> Result<ProviderInfo, HostError>;
+
+    /// `new Cluster(…)`. A constructor cannot wait: this only checks and remembers. Called on the script thread.
+    fn define_cluster(&self, spec: ClusterSpec) -> Result<Arc<dyn ClusterHandle>, HostError>;
+}
+
+/// One cluster as a script holds it. Every method may be called again after a failure at any point and then does what
+/// is missing. A call whose script was cancelled is dropped: the future must bear that.
+#[async_trait]
+pub trait ClusterHandle: Send + Sync {
+    /// A quorum answers and every node is healthy.
+    async fn healthy(&self) -> Result<bool, HostError>;
+    /// The operator's SSH key pair, as paths in the project.
+    async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError>;
+    /// Starts the first machine; `options` as the script gave them (`image`, `instance_type`, …).
+    async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError>;
+    /// A lasting public address for the first machine; the address, where the provider has such a thing.
+    async fn attach_ip(&self) -> Result<Option<String>, HostError>;
+    /// Installs over SSH and waits until the node answers.
+    async fn ssh_install(&self) -> Result<(), HostError>;
+    /// Waits until the cluster has `nodes` healthy nodes, or less where it shrinks.
+    async fn scale(&self, nodes: u32) -> Result<(), HostError>;
+    /// All members.
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError>;
+    /// The leader, where one is known.
+    async fn leader(&self) -> Result<Option<NodeInfo>, HostError>;
+    /// Deploys; `stack` is a path or an object. Gives the deployment's record.
+    async fn deploy(&self, stack: Json) -> Result<Json, HostError>;
+    /// All deployments' records, newest first.
+    async fn deployments(&self) -> Result<Vec<Json>, HostError>;
+    /// A service's record, or nothing.
+    async fn service(&self, name: &str) -> Result<Option<Json>, HostError>;
+    /// The latest events' records, oldest first.
+    async fn events(&self) -> Result<Vec<Json>, HostError>;
+    /// Ends the cluster and its machines.
+    async fn destroy(&self) -> Result<(), HostError>;
+    /// `node.run(…)`. A command that fails is a result; that it could not be run is an error.
+    async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError>;
+    /// `node.copy(…)`.
+    async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError>;
+}

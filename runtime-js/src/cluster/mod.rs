@@ -1,0 +1,12 @@
+//! `AwsProvider`, `LocalProvider`, `HostsProvider`, `Cluster`, `Node`.
+
+mod health;
+mod interface;
+mod types;
+
+pub use health::HealthVerdict;
+pub use interface::{ClusterHandle, ClusterHost};
+pub use types::{
+    ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo, ProviderInfo, ProviderKind,
+    ProviderSpec, RunRequest,
+};

@@ -1,0 +1,9 @@
+//! `cluster.kv`: the replicated keys.
+
+mod interface;
+mod types;
+
+pub use interface::{Kv, KvWatch};
+pub use types::{
+    KvCompare, KvDeleted, KvEntry, KvEvent, KvOp, KvOpResult, KvOperator, KvPut, KvSelect, KvTarget, KvTxn, KvTxnResult,
+};
