@@ -343,3 +343,6 @@ fn uri(uri: String) -> Result<SanType, AuthorityError> {
 fn dns(name: String) -> Result<SanType, AuthorityError> {
     name.clone().try_into().map(SanType::DnsName).map_err(|_| AuthorityError::Name(name))
 }
+
+#[cfg(test)]
+mod tests;

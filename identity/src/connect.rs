@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use rustls::AlertDescription;
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -101,7 +102,8 @@ impl Error for ConnectError {
     }
 }
 
-/// Connects once. With TLS 1.3 the other end's refusal of *this* end's certificate comes only with the first read.
+/// Connects once, and returns when the other end has begun to speak HTTP/2. With TLS 1.3 it is only by this that one knows
+/// to be let in: the handshake itself ends before the other end has seen this end's certificate.
 ///
 /// # Errors
 /// When nobody answers in time, or somebody else does.
@@ -117,7 +119,14 @@ pub async fn connect(
     let work = async {
         let stream = TcpStream::connect(address).await.map_err(ConnectError::at(address, "connect to"))?;
         stream.set_nodelay(true).map_err(ConnectError::at(address, "connect to"))?;
-        connector.connect(name, stream).await.map_err(ConnectError::at(address, "establish TLS with"))
+        let mut stream =
+            connector.connect(name, stream).await.map_err(ConnectError::at(address, "establish TLS with"))?;
+        let first = stream.fill_buf().await.map_err(ConnectError::at(address, "establish TLS with"))?;
+        if first.is_empty() {
+            let closed = io::Error::new(io::ErrorKind::ConnectionAborted, "it closed the connection at once");
+            return Err(ConnectError::at(address, "establish TLS with")(closed));
+        }
+        Ok(stream)
     };
     let late =
         |_| ConnectError::at(address, "connect to")(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));

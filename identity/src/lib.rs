@@ -44,6 +44,3 @@ pub use role::{InvalidRole, PeerIdentity, Role};
 pub use server_stream::{ConnectInfo, ServerStream};
 pub use tls::{Identity, IdentityError};
 pub use token::{JoinToken, TokenError};
-
-#[cfg(test)]
-mod tests;

@@ -218,3 +218,6 @@ impl fmt::Debug for JoinToken {
 fn damaged(problem: impl Into<String>) -> TokenError {
     TokenError::Content { problem: problem.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Real TCP, TLS and gRPC on the loopback.
