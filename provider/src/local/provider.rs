@@ -1,11 +1,11 @@
 //! [`LocalProvider`].
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::options::LocalOptions;
+use super::options::{LocalOptions, StartOptions};
+use super::store::Store;
 use crate::spec::parse_options;
 use crate::{Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest};
 
@@ -13,8 +13,7 @@ use crate::{Capabilities, Instance, Pace, Provider, ProviderContext, ProviderErr
 #[derive(Debug)]
 pub struct LocalProvider {
     name: String,
-    dir: PathBuf,
-    executable: PathBuf,
+    store: Store,
 }
 
 impl LocalProvider {
@@ -33,13 +32,25 @@ impl LocalProvider {
             _ => {
                 return Err(ProviderError::Options {
                     what: WHAT,
-                    reason: "there is no folder for the machines: no project folder, `DISCO_LOCAL_DIR` is not set"
+                    reason: "there is no folder for the machines: no project folder, and `DISCO_LOCAL_DIR` is not set"
                         .to_owned(),
                 });
             }
         };
         let name = options.name.unwrap_or_else(|| "local".to_owned());
-        Ok(Self { name, dir, executable: context.machine_executable.clone() })
+        Ok(Self { name, store: Store::new(dir, context.machine_executable.clone()) })
+    }
+
+    /// Runs what blocks where it may. Once begun it ends, also when nobody waits for it any more.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ProviderError> + Send + 'static,
+    ) -> Result<T, ProviderError> {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || work(&store)).await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 }
 
@@ -63,20 +74,24 @@ impl Provider for LocalProvider {
         }
     }
 
-    async fn start(&self, _request: StartRequest) -> Result<Instance, ProviderError> {
-        Err(ProviderError::NotSupported { kind: "local", operation: "start" })
+    async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError> {
+        let options: StartOptions = parse_options("start_instance", &request.options)?;
+        let name = options.name.unwrap_or_else(|| request.name.clone());
+        self.blocking(move |store| store.start(&request, &name)).await
     }
 
     async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
-        Ok(Vec::new())
+        self.blocking(Store::list).await
     }
 
-    async fn stop(&self, _id: &str) -> Result<(), ProviderError> {
-        Ok(())
+    async fn stop(&self, id: &str) -> Result<(), ProviderError> {
+        let id = id.to_owned();
+        self.blocking(move |store| store.stop(&id)).await
     }
 
-    async fn terminate(&self, _id: &str) -> Result<(), ProviderError> {
-        Ok(())
+    async fn terminate(&self, id: &str) -> Result<(), ProviderError> {
+        let id = id.to_owned();
+        self.blocking(move |store| store.terminate(&id)).await
     }
 
     async fn attach_address(&self, _id: &str) -> Result<Option<IpAddr>, ProviderError> {

@@ -1,0 +1,101 @@
+//! Processes that outlive who started them.
+//!
+//! A detached process is started twice over: a short-lived first one leaves the session of the caller and starts the
+//! second, which is then nobody's child. The second reports on the pipe that is its standard output: one line, `ready` or
+//! `error: …`.
+
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::process::readable_within;
+
+/// The line that says that a process is up.
+const READY: &str = "ready";
+/// How the line starts that says that it is not.
+const ERROR: &str = "error: ";
+
+/// The first process: starts this executable again with other arguments, in a session of its own, and leaves the report to
+/// it. Must be called by a process that was started by [`start`].
+pub(crate) fn start_second<S: AsRef<OsStr>>(name: &str, args: &[S]) -> io::Result<()> {
+    leave_session();
+    // By this path also when the file was replaced since.
+    Command::new("/proc/self/exe").arg0(name).args(args).stdin(Stdio::null()).current_dir("/").spawn()?;
+    Ok(())
+}
+
+/// Leaves the session of whoever started this process, so that their terminal's end is not ours.
+pub(crate) fn leave_session() {
+    // It fails only for the leader of a group, which has left already.
+    let _ = rustix::process::setsid();
+}
+
+/// The second process: reports that it is up and lets go of standard output.
+pub(crate) fn report_ready() -> io::Result<()> {
+    report(READY)
+}
+
+/// The second process: reports why it cannot come up.
+pub(crate) fn report_error(error: &dyn std::error::Error) {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    // Whoever waited for it may be gone, then nobody needs to know.
+    let _ = report(&format!("{ERROR}{}", text.replace('\n', " ")));
+}
+
+fn report(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    // A broken pipe is no failure of this process: who waited is gone.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null)?;
+    Ok(())
+}
+
+/// The caller: runs a command that detaches, and waits for the report of the second process.
+///
+/// # Errors
+/// What the process reported, that it ended without a word, or that it said nothing within the time limit.
+pub(crate) fn start(command: &mut Command, limit: Duration) -> io::Result<()> {
+    let mut first = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let report = read_report(&mut first, limit);
+    if report.is_err() {
+        // Already ended in most cases; a first process that hangs must not stay.
+        let _ = first.kill();
+    }
+    first.wait()?;
+    let report = report?;
+    if report == READY {
+        return Ok(());
+    }
+    Err(io::Error::other(match report.strip_prefix(ERROR) {
+        Some(reason) => reason.to_owned(),
+        None if report.is_empty() => "its process ended at once".to_owned(),
+        None => format!("its process said `{report}`"),
+    }))
+}
+
+fn read_report(first: &mut Child, limit: Duration) -> io::Result<String> {
+    let mut pipe = first.stdout.take().ok_or_else(|| io::Error::other("no pipe to its process"))?;
+    let deadline = Instant::now() + limit;
+    let mut text = Vec::new();
+    let mut chunk = [0; 512];
+    while !text.contains(&b'\n') {
+        if !readable_within(&pipe, deadline.saturating_duration_since(Instant::now())) {
+            let message = format!("its process did not report within {} s", limit.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        match pipe.read(&mut chunk)? {
+            0 => break,
+            count => text.extend_from_slice(&chunk[..count]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned())
+}

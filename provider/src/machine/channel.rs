@@ -1,0 +1,161 @@
+//! One channel: what the client asks for, and the command that does it.
+//!
+//! ```text
+//! open ──(pty-req, env, …)──> open ──exec or shell──> running ──command ends──> exit status, EOF, close
+//!                                                        └────client is gone──> its process group is killed
+//! ```
+
+use std::process::ExitStatus;
+use std::sync::Arc;
+
+use russh::server::{Handle, Msg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+
+use super::command::{self, Command, Group};
+use super::pty::{Pty, Size};
+use super::pump::{Stream, pump};
+use super::server::Shared;
+
+/// Serves a channel until it is closed. `client` ends when the client is gone.
+pub(super) async fn serve(channel: Channel<Msg>, handle: Handle, shared: Arc<Shared>, mut client: watch::Receiver<()>) {
+    let id = channel.id();
+    let (mut reader, writer) = channel.split();
+    let Some((command, terminal)) = wait_for_command(&mut reader, &handle, id).await else { return };
+    let mut command = match command::spawn(&shared, command.as_deref(), terminal.as_ref()) {
+        Ok(command) => command,
+        Err(error) => {
+            tracing::warn!(%error, "cannot start a command");
+            // Each of these fails only when the client is gone.
+            let _ = handle.channel_failure(id).await;
+            let _ = writer.close().await;
+            return;
+        }
+    };
+    let _ = handle.channel_success(id).await;
+    let input = command.take_input();
+    let pty = command.pty();
+    let group = command.group();
+    let status = tokio::select! {
+        status = run(&mut command, &writer) => Some(status),
+        () = serve_input(reader, input, group, pty) => None,
+        _ = client.changed() => None,
+    };
+    match status {
+        Some(status) => finish(&handle, &writer, status).await,
+        None => command.kill().await,
+    }
+}
+
+/// What comes before a command. `None` when the client leaves instead.
+async fn wait_for_command(
+    reader: &mut ChannelReadHalf,
+    handle: &Handle,
+    id: russh::ChannelId,
+) -> Option<(Option<Vec<u8>>, Option<Size>)> {
+    let mut terminal = None;
+    loop {
+        // Answers fail only when the client is gone, which the next message then says.
+        match reader.wait().await? {
+            ChannelMsg::Exec { command, .. } => return Some((Some(command), terminal)),
+            ChannelMsg::RequestShell { .. } => return Some((None, terminal)),
+            ChannelMsg::RequestPty { term, col_width, row_height, .. } => {
+                terminal = Some(Size::new(col_width, row_height, term));
+                let _ = handle.channel_success(id).await;
+            }
+            ChannelMsg::SetEnv { .. }
+            | ChannelMsg::RequestSubsystem { .. }
+            | ChannelMsg::RequestX11 { .. }
+            | ChannelMsg::AgentForward { .. } => {
+                let _ = handle.channel_failure(id).await;
+            }
+            ChannelMsg::Close => return None,
+            _ => {}
+        }
+    }
+}
+
+/// Sends what the command writes, until it has ended and all is sent.
+async fn run(command: &mut Command, writer: &ChannelWriteHalf<Msg>) -> std::io::Result<ExitStatus> {
+    let (stdout, stderr) = command.take_output();
+    let (ended, has_ended) = watch::channel(false);
+    let wait = async {
+        let status = command.wait().await;
+        ended.send_replace(true);
+        status
+    };
+    let (status, (), ()) = tokio::join!(
+        wait,
+        pump(stdout, Stream::Output, writer, has_ended.clone()),
+        pump(stderr, Stream::Error, writer, has_ended.clone()),
+    );
+    status
+}
+
+/// Hands on what the client sends. Ends only when the client is gone.
+async fn serve_input(
+    mut reader: ChannelReadHalf,
+    mut input: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    group: Group,
+    pty: Option<Pty>,
+) {
+    while let Some(message) = reader.wait().await {
+        match message {
+            ChannelMsg::Data { data } => {
+                // A command need not read its input, nor live on to read it.
+                if let Some(pipe) = &mut input
+                    && pipe.write_all(&data).await.is_err()
+                {
+                    input = None;
+                }
+            }
+            // On a terminal the end of input is a key that people press.
+            ChannelMsg::Eof if pty.is_none() => input = None,
+            ChannelMsg::WindowChange { col_width, row_height, .. } => {
+                if let Some(pty) = &pty {
+                    pty.resize(col_width, row_height);
+                }
+            }
+            ChannelMsg::Signal { signal } => group.signal(&signal),
+            ChannelMsg::Close => return,
+            _ => {}
+        }
+    }
+}
+
+/// Says how the command ended. All of this fails only when the client is gone.
+async fn finish(handle: &Handle, writer: &ChannelWriteHalf<Msg>, status: std::io::Result<ExitStatus>) {
+    use std::os::unix::process::ExitStatusExt;
+
+    let id = writer.id();
+    let _ = writer.eof().await;
+    let _ = match status.map(|status| (status.code(), status.signal(), status.core_dumped())) {
+        Ok((None, Some(signal), core)) => {
+            handle.exit_signal_request(id, name_of(signal), core, String::new(), String::new()).await
+        }
+        Ok((Some(code), ..)) => handle.exit_status_request(id, u32::try_from(code).unwrap_or(u32::MAX)).await,
+        _ => handle.exit_status_request(id, 255).await,
+    };
+    let _ = writer.close().await;
+}
+
+fn name_of(signal: i32) -> Sig {
+    use rustix::process::Signal;
+
+    match Signal::from_named_raw(signal) {
+        Some(Signal::ABORT) => Sig::ABRT,
+        Some(Signal::ALARM) => Sig::ALRM,
+        Some(Signal::FPE) => Sig::FPE,
+        Some(Signal::HUP) => Sig::HUP,
+        Some(Signal::ILL) => Sig::ILL,
+        Some(Signal::INT) => Sig::INT,
+        Some(Signal::KILL) => Sig::KILL,
+        Some(Signal::PIPE) => Sig::PIPE,
+        Some(Signal::QUIT) => Sig::QUIT,
+        Some(Signal::SEGV) => Sig::SEGV,
+        Some(Signal::TERM) => Sig::TERM,
+        Some(Signal::USR1) => Sig::USR1,
+        _ => Sig::Custom(format!("{signal}@disco")),
+    }
+}

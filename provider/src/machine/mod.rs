@@ -1,0 +1,105 @@
+//! The process that is a machine of the local provider: an SSH server on an address of its own.
+//!
+//! Invariants:
+//! - One process per machine, by the lock `running` in its folder.
+//! - Whatever runs on a machine dies with it, also by `kill -9`: commands are its direct children and the kernel kills them
+//!   when it dies; everything else carries the machine's mark in its environment, and a watcher (a second process, see
+//!   [`watcher`]) kills what has that mark as soon as the machine is gone.
+//! - A machine dies with nobody: neither with the client that started it nor with another machine.
+
+mod args;
+mod channel;
+mod command;
+mod environment;
+mod error;
+mod handler;
+mod pty;
+mod pump;
+mod server;
+mod shutdown;
+mod watcher;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use args::{MachineArgs, Part};
+pub use error::MachineError;
+
+use crate::local::{MachineFolder, MachineRecord};
+use crate::process::ProcessName;
+use crate::{detach, files};
+
+/// The hidden subcommand that has to call [`run`] with the arguments that follow it.
+pub const SUBCOMMAND: &str = "machine";
+
+/// How long a machine waits for the watcher of its last life.
+const LOCK_LIMIT: Duration = Duration::from_secs(5);
+const LOCK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Runs the hidden subcommand `machine` with the arguments after that word. Returns when the machine has been shut down.
+///
+/// It must be the first thing that a process does: on the main thread, with no other thread running and no runtime made,
+/// because the kernel ties the lives of a machine's commands to the thread that starts them.
+///
+/// # Errors
+/// Unknown arguments, no such machine, an address in use. When it was to be detached, the error is reported to whoever
+/// started it as well.
+pub fn run(args: &[OsString]) -> Result<(), MachineError> {
+    let args = MachineArgs::parse(args)?;
+    let folder = MachineFolder::new(&args.dir, &args.id);
+    match args.part {
+        Part::Detach => {
+            let again = [SUBCOMMAND.into(), "--dir".into(), args.dir.into_os_string(), "--id".into(), args.id.into()];
+            detach::start_second(&process_title(), &again as &[OsString]).map_err(MachineError::Detach)
+        }
+        Part::Watch(machine) => {
+            watcher::watch(&folder, machine);
+            Ok(())
+        }
+        Part::Machine => {
+            detach::leave_session();
+            serve(&folder).inspect_err(|error| detach::report_error(error))
+        }
+    }
+}
+
+fn serve(folder: &MachineFolder) -> Result<(), MachineError> {
+    let record: MachineRecord = folder.record()?.ok_or_else(|| MachineError::NoSuchMachine { path: folder.path() })?;
+    let _running = take_lock(folder)?;
+    let address = record.ssh_address();
+    let listener =
+        TcpListener::bind(address).map_err(|source| MachineError::Listen { address: address.to_string(), source })?;
+    let process = ProcessName::own().map_err(MachineError::Runtime)?;
+    watcher::start(folder, process).map_err(MachineError::Runtime)?;
+    // One thread: see `run`.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MachineError::Runtime)?;
+    runtime.block_on(async {
+        let server = server::Server::new(folder.clone(), &record, process, listener)?;
+        // From here on the machine counts as running.
+        folder.write_process(process).map_err(MachineError::io("write", folder.path()))?;
+        detach::report_ready().map_err(MachineError::Runtime)?;
+        server.run().await
+    })
+}
+
+/// Takes the lock that says that this process is the machine. The watcher of its last life may still have it for a moment.
+fn take_lock(folder: &MachineFolder) -> Result<File, MachineError> {
+    let path = folder.running_lock();
+    let deadline = Instant::now() + LOCK_LIMIT;
+    loop {
+        if let Some(lock) = files::try_lock(&path).map_err(MachineError::io("lock", &path))? {
+            return Ok(lock);
+        }
+        if folder.process()?.is_some_and(ProcessName::is_alive) || Instant::now() >= deadline {
+            return Err(MachineError::Running { id: folder.id().to_owned() });
+        }
+        std::thread::sleep(LOCK_INTERVAL);
+    }
+}
+
+/// What `ps` shows as the program's name.
+fn process_title() -> String {
+    std::env::args().next().unwrap_or_else(|| "disco".to_owned())
+}

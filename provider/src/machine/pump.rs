@@ -1,0 +1,65 @@
+//! From a command's output to its client.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use russh::ChannelWriteHalf;
+use russh::server::Msg;
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+use super::command::Output;
+
+/// Extended data of this kind is standard error.
+const STDERR: u32 = 1;
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+/// How long a pipe must have been empty after the command's end to be taken for done. What the command itself wrote is in
+/// the pipe by then; what it left running in the background may hold the pipe open for ever.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// Which of its outputs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stream {
+    Output,
+    Error,
+}
+
+/// Sends what can be read until its end, or until the command has ended and nothing more is there. Returns early when the
+/// client is gone.
+pub(super) async fn pump(
+    mut source: Output,
+    stream: Stream,
+    writer: &ChannelWriteHalf<Msg>,
+    mut ended: watch::Receiver<bool>,
+) {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(CHUNK);
+        let count = if *ended.borrow() {
+            match tokio::time::timeout(QUIET, source.read_buf(&mut buffer)).await {
+                Ok(count) => count,
+                Err(_) => return,
+            }
+        } else {
+            tokio::select! {
+                biased;
+                count = source.read_buf(&mut buffer) => count,
+                _ = ended.changed() => continue,
+            }
+        };
+        // A terminal whose other side is closed answers with an error.
+        if !matches!(count, Ok(1..)) {
+            return;
+        }
+        let data = buffer.split().freeze();
+        let sent = match stream {
+            Stream::Output => writer.data_bytes(data).await,
+            Stream::Error => writer.extended_data_bytes(STDERR, data).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Processes that are named by id and start time, so that an id which was given to another process is never mistaken.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+/// How long to wait between two looks at the table of processes.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A process, named so that it cannot be mistaken for a later one with the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessName {
+    /// The process id.
+    pub(crate) pid: u32,
+    /// When it was started, in clock ticks since the system was (field 22 of `/proc/<pid>/stat`).
+    pub(crate) start_time: u64,
+}
+
+impl ProcessName {
+    /// This very process.
+    pub(crate) fn own() -> io::Result<Self> {
+        let pid = std::process::id();
+        let stat = stat(pid).ok_or_else(|| io::Error::other("`/proc/self/stat` cannot be read"))?;
+        Ok(Self { pid, start_time: stat.start_time })
+    }
+
+    /// Whether it runs. One that has ended and was not reaped does not.
+    pub(crate) fn is_alive(self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.start_time == self.start_time && !stat.ended)
+    }
+
+    /// A handle that stays with this process. `None` when it has ended.
+    pub(crate) fn open(self) -> Option<OwnedFd> {
+        let pid = Pid::from_raw(i32::try_from(self.pid).ok()?)?;
+        let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        // Only now is it certain whom the handle names.
+        self.is_alive().then_some(handle)
+    }
+
+    /// Sends a signal. A process that has ended needs none.
+    pub(crate) fn signal(self, signal: Signal) {
+        if let Some(handle) = self.open() {
+            // It may end at this moment, which is as good.
+            let _ = pidfd_send_signal(handle, signal);
+        }
+    }
+
+    /// Waits for its end. False when the time limit passes before.
+    pub(crate) fn wait(self, limit: Duration) -> bool {
+        self.open().is_none_or(|handle| wait_for_end(&handle, limit))
+    }
+}
+
+/// Waits until the process behind a handle has ended. False when the time limit passes before.
+pub(crate) fn wait_for_end(handle: &OwnedFd, limit: Duration) -> bool {
+    readable_within(handle, limit)
+}
+
+/// Waits until something can be read. False when the time limit passes before.
+pub(crate) fn readable_within(file: &impl AsFd, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+struct Stat {
+    start_time: u64,
+    ended: bool,
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in parentheses that may itself contain anything.
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    let ended = matches!(fields.next()?, "Z" | "X");
+    let start_time = fields.nth(18)?.parse().ok()?;
+    Some(Stat { start_time, ended })
+}
+
+/// The processes whose environment has all of these `NAME=value` entries. Other users' processes cannot be read and
+/// are not found, unless this process is root's.
+pub(crate) fn with_environment(entries: &[&OsStr]) -> Vec<ProcessName> {
+    let Ok(table) = fs::read_dir("/proc") else { return Vec::new() };
+    let own = std::process::id();
+    table
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != own)
+        .filter_map(|pid| {
+            let stat = stat(pid)?;
+            let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+            let has = |wanted: &&OsStr| environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes());
+            (!stat.ended && entries.iter().all(has)).then_some(ProcessName { pid, start_time: stat.start_time })
+        })
+        .collect()
+}
+
+/// Kills all processes with these entries in their environment, also those that are being started meanwhile. False when
+/// some are still there after the time limit.
+pub(crate) fn kill_with_environment(entries: &[&OsStr], limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        let found = with_environment(entries);
+        if found.is_empty() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        for process in &found {
+            process.signal(Signal::KILL);
+        }
+        std::thread::sleep(SWEEP_INTERVAL);
+    }
+}
