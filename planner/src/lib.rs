@@ -1,1 +1,16 @@
+//! The cluster's decisions about itself, without doing any of them.
+//!
+//! Every function here takes what is known and gives what to do next. No clock, no network, no randomness: the same view
+//! gives the same answer on every leader, and each answer is one step that leaves a cluster which can take the next.
+//!
+//! - [`voters`]: who votes.
+//! - [`scale`]: which nodes go when the cluster shrinks, and whether it may.
+//! - [`quorum`]: whether the living voters can decide anything.
 
+pub mod quorum;
+pub mod scale;
+pub mod voters;
+
+mod member;
+
+pub use member::{Member, Policy};

@@ -1,0 +1,62 @@
+//! A member as decisions see it.
+
+use std::time::Duration;
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Id.
+    pub id: u64,
+    /// Counts for the quorum.
+    pub voter: bool,
+    /// Leads.
+    pub leader: bool,
+    /// Since its last sign of life, or since this leader began to listen.
+    pub silent_for: Duration,
+    /// Holds (nearly) all of the log.
+    pub up_to_date: bool,
+    /// Is about to stop.
+    pub draining: bool,
+}
+
+/// Limits of the decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Most voters: 1, 3, 5 or 7. More make every write slower (HashiCorp and Docker both advise at most 7).
+    pub max_voters: usize,
+    /// A member that was silent for longer is not counted as alive.
+    pub suspect_after: Duration,
+    /// A member that was silent for longer is dead.
+    pub dead_after: Duration,
+    /// Most members.
+    pub max_members: usize,
+}
+
+// === impl Member ===
+
+impl Member {
+    /// Gives signs of life.
+    #[must_use]
+    pub fn is_alive(&self, policy: &Policy) -> bool {
+        self.leader || self.silent_for <= policy.suspect_after
+    }
+
+    /// Was silent for so long that somebody else should do its work.
+    #[must_use]
+    pub fn is_dead(&self, policy: &Policy) -> bool {
+        !self.leader && self.silent_for > policy.dead_after
+    }
+}
+
+// === impl Policy ===
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            max_voters: 5,
+            suspect_after: Duration::from_secs(4),
+            dead_after: Duration::from_secs(20),
+            max_members: 50,
+        }
+    }
+}

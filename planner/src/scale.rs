@@ -1,0 +1,107 @@
+//! Growing and shrinking.
+
+use thiserror::Error;
+
+use crate::{Member, Policy, quorum};
+
+/// Why a number of nodes cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// None at all.
+    #[error("a cluster has at least one node; `disco destroy` ends it")]
+    Zero,
+    /// More than the limit.
+    #[error("{wished} nodes are more than the {limit} that a cluster can have")]
+    TooMany {
+        /// Wished.
+        wished: usize,
+        /// Possible.
+        limit: usize,
+    },
+    /// The living voters would be no majority.
+    #[error("without node {node} the living voters would be no quorum; bring the dead nodes back first")]
+    Quorum {
+        /// Whose removal it would be.
+        node: u64,
+    },
+}
+
+/// Whether the cluster may have this many nodes, and which go for it, in order.
+///
+/// Those go first that can best be missed: dead ones, then silent and stopping ones, then learners, then the youngest; the
+/// leader last.
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn check(members: &[Member], wished: usize, policy: &Policy) -> Result<Vec<u64>, Refusal> {
+    if wished == 0 {
+        return Err(Refusal::Zero);
+    }
+    if wished > policy.max_members {
+        return Err(Refusal::TooMany { wished, limit: policy.max_members });
+    }
+    let mut remaining = members.to_vec();
+    let mut going = Vec::new();
+    while remaining.len() > wished {
+        let Some(next) = next_to_go(&remaining, policy) else { break };
+        if !quorum::survives_without(&remaining, next, policy) {
+            return Err(Refusal::Quorum { node: next });
+        }
+        remaining.retain(|member| member.id != next);
+        going.push(next);
+    }
+    Ok(going)
+}
+
+/// The member that can best be missed.
+fn next_to_go(members: &[Member], policy: &Policy) -> Option<u64> {
+    let rank = |member: &&Member| {
+        (
+            member.leader,
+            !member.is_dead(policy),
+            member.is_alive(policy),
+            !member.draining,
+            member.voter,
+            u64::MAX - member.id,
+        )
+    };
+    members.iter().min_by_key(rank).map(|member| member.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::voters::tests::{DEAD, members};
+
+    #[test]
+    fn learners_and_the_youngest_go_first_the_leader_last() {
+        let policy = Policy::default();
+        assert_eq!(check(&members(5, 3), 3, &policy), Ok(vec![5, 4]));
+        assert_eq!(check(&members(3, 3), 1, &policy), Ok(vec![3, 2]));
+        let mut moved = members(3, 3);
+        moved[0].leader = false;
+        moved[2].leader = true;
+        assert_eq!(check(&moved, 1, &policy), Ok(vec![2, 1]));
+        assert_eq!(check(&members(3, 3), 5, &policy), Ok(vec![]));
+    }
+
+    #[test]
+    fn dead_nodes_go_first_and_living_quorums_stay() {
+        let policy = Policy::default();
+        let mut three = members(3, 3);
+        three[1].silent_for = DEAD;
+        assert_eq!(check(&three, 2, &policy), Ok(vec![2]));
+        let mut five = members(5, 5);
+        five[1].silent_for = DEAD;
+        five[2].silent_for = DEAD;
+        five[3].silent_for = DEAD;
+        assert_eq!(check(&five, 4, &policy), Err(Refusal::Quorum { node: 4 }));
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused() {
+        let policy = Policy::default();
+        assert_eq!(check(&members(3, 3), 0, &policy), Err(Refusal::Zero));
+        assert!(matches!(check(&members(3, 3), 51, &policy), Err(Refusal::TooMany { .. })));
+    }
+}
