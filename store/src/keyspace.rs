@@ -1,0 +1,121 @@
+//! All keys in order, with what they take.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
+
+use crate::{
+    KeyRange,
+    history::{History, Version},
+};
+
+/// What a key costs beyond its own bytes: its entry in the map and the first version, with the allocator's share. An
+/// estimate, but the same on every node.
+const KEY_OVERHEAD_BYTES: u64 = 160;
+/// What a version costs beyond its value: itself and its entry in the log of changes.
+const VERSION_OVERHEAD_BYTES: u64 = 80;
+
+/// Keys with their histories. `total_bytes` is the sum over all versions, `live_bytes` that of the newest versions of keys
+/// that exist.
+#[derive(Clone, Default)]
+pub(crate) struct Keyspace {
+    keys: BTreeMap<Arc<[u8]>, History>,
+    total_bytes: u64,
+    live_bytes: u64,
+}
+
+/// What a key costs whatever its versions.
+fn key_bytes(key: &[u8]) -> u64 {
+    KEY_OVERHEAD_BYTES + key.len() as u64
+}
+
+/// What one version with a value of that length costs.
+fn version_bytes(value_len: usize) -> u64 {
+    VERSION_OVERHEAD_BYTES + value_len as u64
+}
+
+impl Keyspace {
+    /// Number of keys, deleted ones with kept history included.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<[u8]>, &History)> {
+        self.keys.iter()
+    }
+
+    pub(crate) fn history(&self, key: &[u8]) -> Option<(&Arc<[u8]>, &History)> {
+        self.keys.get_key_value(key)
+    }
+
+    /// The key as it is now, if it exists.
+    pub(crate) fn alive(&self, key: &[u8]) -> Option<(&Arc<[u8]>, &Version)> {
+        let (key, history) = self.keys.get_key_value(key)?;
+        history.latest().is_alive().then_some((key, history.latest()))
+    }
+
+    /// The keys of the range that exist now, in order.
+    pub(crate) fn range(&self, range: KeyRange<'_>) -> impl Iterator<Item = (&Arc<[u8]>, &Version)> {
+        self.keys
+            .range::<[u8], _>(range.bounds())
+            .map(|(key, history)| (key, history.latest()))
+            .filter(|(_, version)| version.is_alive())
+    }
+
+    /// The keys of the range that existed at that revision, in order.
+    pub(crate) fn range_at(&self, range: KeyRange<'_>, revision: i64) -> impl Iterator<Item = (&Arc<[u8]>, &Version)> {
+        self.keys
+            .range::<[u8], _>(range.bounds())
+            .filter_map(move |(key, history)| Some((key, history.at(revision)?)))
+            .filter(|(_, version)| version.is_alive())
+    }
+
+    /// By how much a put grows [`total_bytes`](Self::total_bytes).
+    pub(crate) fn cost_of_put(&self, key: &[u8], value_len: usize) -> u64 {
+        let known = self.keys.contains_key(key);
+        version_bytes(value_len) + if known { 0 } else { key_bytes(key) }
+    }
+
+    /// Makes `version` the newest of the key, and hands back the key as it is held.
+    pub(crate) fn write(&mut self, key: &[u8], version: Version) -> Arc<[u8]> {
+        self.total_bytes += version_bytes(version.value_len());
+        if version.is_alive() {
+            self.live_bytes += key_bytes(key) + version_bytes(version.value_len());
+        }
+        let held = self.keys.get_key_value(key).map_or_else(|| Arc::from(key), |(held, _)| Arc::clone(held));
+        match self.keys.entry(Arc::clone(&held)) {
+            Entry::Occupied(mut known) => {
+                let latest = known.get().latest();
+                if latest.is_alive() {
+                    self.live_bytes -= key_bytes(key) + version_bytes(latest.value_len());
+                }
+                known.get_mut().push(version);
+            }
+            Entry::Vacant(new) => {
+                self.total_bytes += key_bytes(key);
+                new.insert(History::new(version));
+            }
+        }
+        held
+    }
+
+    /// Forgets what of the key is not valid at `revision` or later; see [`History::compact`].
+    pub(crate) fn compact(&mut self, key: &[u8], revision: i64) {
+        let Some(history) = self.keys.get_mut(key) else { return };
+        let mut freed = 0;
+        if !history.compact(revision, |version| freed += version_bytes(version.value_len())) {
+            self.keys.remove(key);
+            freed += key_bytes(key);
+        }
+        self.total_bytes -= freed;
+    }
+}

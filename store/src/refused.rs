@@ -1,0 +1,50 @@
+//! A command that changed nothing, and why.
+
+use disco_proto::v1::{CommandError, Refusal};
+
+use crate::ReadError;
+
+/// Why a command is refused. The message is part of the replicated answer: it must depend on nothing but command and state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// For programs.
+    pub refusal: Refusal,
+    /// For people.
+    pub message: String,
+}
+
+impl Refused {
+    pub(crate) fn new(refusal: Refusal, message: impl Into<String>) -> Self {
+        Self { refusal, message: message.into() }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Refusal::Invalid, message)
+    }
+}
+
+/// A key as messages show it: answers are remembered, so a long one is cut.
+pub(crate) fn shown(key: &[u8]) -> String {
+    const BYTES: usize = 64;
+    let more = if key.len() > BYTES { "…" } else { "" };
+    format!("`{}`{more}", key[..key.len().min(BYTES)].escape_ascii())
+}
+
+impl From<Refused> for CommandError {
+    fn from(refused: Refused) -> Self {
+        Self { refusal: refused.refusal.into(), message: refused.message }
+    }
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        let refusal = match error {
+            ReadError::EmptyKey => Refusal::EmptyKey,
+            ReadError::Compacted { .. } => Refusal::Compacted,
+            ReadError::Future { .. } => Refusal::FutureRevision,
+            ReadError::UnknownSort => Refusal::Invalid,
+        };
+        Self::new(refusal, error.to_string())
+    }
+}

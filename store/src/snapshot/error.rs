@@ -1,0 +1,47 @@
+//! Why a snapshot cannot be read.
+
+use std::io;
+
+/// Why a snapshot cannot be read. Whoever opened it knows its name and adds it.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The source failed.
+    #[error("could not read the snapshot")]
+    Io(#[source] io::Error),
+    /// It begins with something else.
+    #[error("not a snapshot of a store")]
+    NotASnapshot,
+    /// It was written by a later version.
+    #[error("the snapshot has format {found} and this version knows formats up to {known}")]
+    NewerFormat {
+        /// As in the header.
+        found: u32,
+        /// The newest that can be read.
+        known: u32,
+    },
+    /// It ends too early.
+    #[error("the snapshot is cut off after {bytes} bytes")]
+    Truncated {
+        /// What was there.
+        bytes: u64,
+    },
+    /// Something follows the end.
+    #[error("the snapshot goes on after its end")]
+    TrailingData,
+    /// A record breaks a rule.
+    #[error("record {record} of the snapshot is damaged: {reason}")]
+    Damaged {
+        /// Counted from 0.
+        record: u64,
+        /// The rule.
+        reason: String,
+    },
+    /// All records could be read, but are not those that were written.
+    #[error("the snapshot's checksum is {found:08x} and should be {expected:08x}")]
+    Checksum {
+        /// Of what was read.
+        found: u32,
+        /// As in the snapshot.
+        expected: u32,
+    },
+}

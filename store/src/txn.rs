@@ -1,0 +1,152 @@
+//! Which way a transaction goes, and whether it may go that way.
+//!
+//! As in etcd, all comparisons, also those of nested transactions, are made on the state before the transaction. So the
+//! path is known, and everything on it checked, before the first write: a transaction is never rolled back.
+
+use disco_proto::v1::{
+    Compare, PutRequest, Refusal, RequestOp, TxnRequest,
+    compare::{self, Target},
+    request_op::Request,
+};
+
+use crate::{
+    KeyRange, Refused, Store, history::Version, keyspace::Keyspace, limits::SYSTEM_PREFIX, read, refused::shown,
+};
+
+/// The way that a transaction goes.
+pub(crate) struct Path {
+    pub(crate) succeeded: bool,
+    /// For each nested transaction of the chosen branch, in order.
+    pub(crate) nested: Vec<Path>,
+}
+
+impl Path {
+    pub(crate) fn of(txn: &TxnRequest, keys: &Keyspace) -> Self {
+        let succeeded = txn.compare.iter().all(|compare| holds(compare, keys));
+        let nested = branch(txn, succeeded)
+            .iter()
+            .filter_map(|operation| match &operation.request {
+                Some(Request::Txn(txn)) => Some(Path::of(txn, keys)),
+                _ => None,
+            })
+            .collect();
+        Self { succeeded, nested }
+    }
+}
+
+/// The operations that run.
+pub(crate) fn branch(txn: &TxnRequest, succeeded: bool) -> &[RequestOp] {
+    if succeeded { &txn.success } else { &txn.failure }
+}
+
+/// Whether the comparison holds, for every key of its range. A range without keys is compared as one absent key, which has no
+/// value: a comparison of values then never holds.
+fn holds(compare: &Compare, keys: &Keyspace) -> bool {
+    let mut found = keys.range(KeyRange::new(&compare.key, &compare.range_end)).map(|(_, version)| version).peekable();
+    if found.peek().is_none() {
+        return !matches!(compare.target, Some(Target::Value(_))) && holds_for(compare, &Version::deleted(0));
+    }
+    found.all(|version| holds_for(compare, version))
+}
+
+fn holds_for(compare: &Compare, version: &Version) -> bool {
+    let ordering = match &compare.target {
+        Some(Target::Version(number)) => version.version.cmp(number),
+        Some(Target::CreateRevision(revision)) => version.create_revision.cmp(revision),
+        Some(Target::ModRevision(revision)) => version.mod_revision.cmp(revision),
+        Some(Target::Lease(lease)) => version.lease.cmp(lease),
+        Some(Target::Value(value)) => version.value.as_deref().unwrap_or_default().cmp(value),
+        // Refused before it gets here.
+        None => return false,
+    };
+    match compare.result() {
+        compare::Result::Equal => ordering.is_eq(),
+        compare::Result::Greater => ordering.is_gt(),
+        compare::Result::Less => ordering.is_lt(),
+        compare::Result::NotEqual => ordering.is_ne(),
+    }
+}
+
+/// What the puts of a command would add.
+pub(crate) struct Cost {
+    bytes: u64,
+    puts: bool,
+    /// All puts lie below the prefix of the cluster's own records.
+    system: bool,
+}
+
+impl Cost {
+    pub(crate) fn none() -> Self {
+        Self { bytes: 0, puts: false, system: true }
+    }
+
+    /// Of something that is not a key.
+    pub(crate) fn of_bytes(bytes: u64) -> Self {
+        Self { bytes, puts: true, system: false }
+    }
+
+    fn add(&mut self, put: &PutRequest, keys: &Keyspace) {
+        let value_len = if put.ignore_value {
+            keys.alive(&put.key).map_or(0, |(_, version)| version.value_len())
+        } else {
+            put.value.len()
+        };
+        self.bytes += keys.cost_of_put(&put.key, value_len);
+        self.puts = true;
+        self.system &= put.key.starts_with(SYSTEM_PREFIX);
+    }
+}
+
+impl Store {
+    /// Whether the put may run, adding to what the command costs.
+    pub(crate) fn check_put(&self, put: &PutRequest, cost: &mut Cost) -> Result<(), Refused> {
+        if (put.ignore_value || put.ignore_lease) && self.keys.alive(&put.key).is_none() {
+            let message = format!("the key {} does not exist", shown(&put.key));
+            return Err(Refused::new(Refusal::KeyNotFound, message));
+        }
+        if put.lease != 0 && self.leases.get(put.lease).is_none() {
+            return Err(lease_not_found(put.lease));
+        }
+        cost.add(put, &self.keys);
+        Ok(())
+    }
+
+    /// Whether all operations on the path may run, adding to what the command costs.
+    pub(crate) fn check_txn(&self, txn: &TxnRequest, path: &Path, cost: &mut Cost) -> Result<(), Refused> {
+        let mut nested = path.nested.iter();
+        for operation in branch(txn, path.succeeded) {
+            match &operation.request {
+                Some(Request::Range(range)) => {
+                    read::check_revision(range.revision, self.revision, self.compact_revision)?;
+                }
+                Some(Request::Put(put)) => self.check_put(put, cost)?,
+                Some(Request::Txn(txn)) => {
+                    if let Some(path) = nested.next() {
+                        self.check_txn(txn, path, cost)?;
+                    }
+                }
+                Some(Request::DeleteRange(_)) | None => (),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is room. What adds nothing may always run: it is the way out of a full store.
+    pub(crate) fn check_room(&self, cost: &Cost) -> Result<(), Refused> {
+        let reserve = if cost.system { self.limits.reserve_bytes } else { 0 };
+        let quota = self.limits.quota_bytes.saturating_add(reserve);
+        if cost.puts && self.size_bytes().saturating_add(cost.bytes) > quota {
+            let message = format!(
+                "the store is full: it has {} of {quota} bytes and the command adds {}; delete keys and compact",
+                self.size_bytes(),
+                cost.bytes
+            );
+            return Err(Refused::new(Refusal::NoSpace, message));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn lease_not_found(id: i64) -> Refused {
+    Refused::new(Refusal::LeaseNotFound, format!("there is no lease {id}"))
+}

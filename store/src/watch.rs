@@ -1,0 +1,86 @@
+//! Catching up: the events of revisions that are past.
+
+use disco_proto::v1::{Event, event};
+
+use crate::{KeyRange, Store};
+
+/// The start of a watch lies before what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("revision {requested} is before {compact_revision}, the first that is kept")]
+pub struct Compacted {
+    /// Where the watch was to start.
+    pub requested: i64,
+    /// The first revision that a watch can start from.
+    pub compact_revision: i64,
+}
+
+/// The events of one revision, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RevisionEvents {
+    /// Of all the events.
+    pub revision: i64,
+    /// Never empty.
+    pub events: Vec<Event>,
+}
+
+/// A part of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// Revisions with matching events, oldest first.
+    pub revisions: Vec<RevisionEvents>,
+    /// Where to go on. After the newest revision: everything was told, and what is applied from now on follows.
+    pub next: i64,
+}
+
+impl Store {
+    /// Events from `from_revision` (0 or less: from now on) on the keys that `key` and `range_end` name, as if a watch had been
+    /// there. Ends after the revision in which `max_events` is reached; a revision is never split.
+    ///
+    /// The pair before an event is absent where it was compacted.
+    ///
+    /// # Errors
+    /// When `from_revision` is no longer kept.
+    pub fn history(
+        &self,
+        from_revision: i64,
+        key: &[u8],
+        range_end: &[u8],
+        max_events: usize,
+    ) -> Result<History, Compacted> {
+        let end = self.revision + 1;
+        if from_revision <= 0 {
+            return Ok(History { revisions: Vec::new(), next: end });
+        }
+        if from_revision < self.compact_revision {
+            return Err(Compacted { requested: from_revision, compact_revision: self.compact_revision });
+        }
+        let range = KeyRange::new(key, range_end);
+        let mut revisions: Vec<RevisionEvents> = Vec::new();
+        let mut told = 0;
+        for change in self.log.since(from_revision).filter(|change| range.contains(&change.key)) {
+            let same_revision = revisions.last().is_some_and(|last| last.revision == change.revision);
+            if !same_revision && told >= max_events && !revisions.is_empty() {
+                return Ok(History { revisions, next: change.revision });
+            }
+            let event = self.event(&change.key, change.revision);
+            told += 1;
+            match revisions.last_mut() {
+                Some(last) if same_revision => last.events.extend(event),
+                _ => revisions.push(RevisionEvents { revision: change.revision, events: event.into_iter().collect() }),
+            }
+        }
+        Ok(History { revisions, next: end.max(from_revision) })
+    }
+
+    /// The change of the key at that revision; every change in the log has its version.
+    fn event(&self, key: &[u8], revision: i64) -> Option<Event> {
+        let (_, history) = self.keys.history(key)?;
+        let (version, previous) = history.change_at(revision)?;
+        let kind = if version.is_alive() { event::Type::Put } else { event::Type::Delete };
+        Some(Event {
+            r#type: kind.into(),
+            kv: Some(version.to_key_value(key)),
+            prev_kv: previous.filter(|previous| previous.is_alive()).map(|previous| previous.to_key_value(key)),
+        })
+    }
+}
