@@ -1,4 +1,4 @@
-//! Machines: where they come from ([`Provider`]), how to reach them (`ssh`) and how Disco gets onto them (`install`).
+//! Machines: where they come from ([`Provider`]), how to reach them ([`ssh`]) and how Disco gets onto them (`install`).
 //!
 //! The client and the daemon both use this crate: the client for the first node, the leader for all others. A provider
 //! knows machines alone; what runs on them is put there over SSH by `install`, in the same way for every provider.
@@ -19,6 +19,7 @@ pub mod machine;
 mod process;
 mod provider;
 mod spec;
+pub mod ssh;
 mod start_request;
 
 pub use capabilities::{Capabilities, Pace};

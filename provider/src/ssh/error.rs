@@ -1,0 +1,203 @@
+//! What can go wrong with SSH.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// What can go wrong with SSH.
+#[derive(Debug, Error)]
+pub enum SshError {
+    /// A key file cannot be read.
+    #[error("cannot read the key `{}`", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Others can read the private key.
+    #[error(
+        "the private key `{}` can be read by others (mode {mode:04o}); type `chmod 600 {}`",
+        path.display(),
+        super::quote(&path.to_string_lossy())
+    )]
+    KeyPermissions {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The private key is protected by a passphrase.
+    #[error(
+        "the private key `{0}` is protected by a passphrase, which Disco cannot ask for on every node; \
+         make one without (`ssh-keygen -t ed25519 -N '' -f FILE`) or remove it (`ssh-keygen -p -N '' -f {0}`)",
+        path.display()
+    )]
+    KeyEncrypted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is no key, or of a kind that is not supported.
+    #[error(
+        "`{}` is no key that Disco can use: {reason}; make one with `ssh-keygen -t ed25519 -N '' -f FILE`",
+        path.display()
+    )]
+    KeyFormat {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The two halves belong to different pairs.
+    #[error("`{}` is not the public key of `{}`", public.display(), private.display())]
+    KeyMismatch {
+        /// The private key's file.
+        private: PathBuf,
+        /// The public key's file.
+        public: PathBuf,
+    },
+    /// No connection.
+    #[error("cannot connect to {endpoint}")]
+    Connect {
+        /// `host:port`.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No connection within the time limit.
+    #[error("{endpoint} did not answer SSH within {} s", limit.as_secs_f32())]
+    NoAnswer {
+        /// `host:port`.
+        endpoint: String,
+        /// The time limit.
+        limit: Duration,
+        /// What happened at the last attempt.
+        #[source]
+        source: Option<Box<SshError>>,
+    },
+    /// The server shows another key than it did before.
+    #[error(
+        "the host key of {endpoint} has changed: expected {expected}, it shows {offered}; \
+         someone may be in between, or the machine was made anew. {advice}"
+    )]
+    HostKeyChanged {
+        /// `host:port`.
+        endpoint: String,
+        /// The fingerprint of the key that is known.
+        expected: String,
+        /// The fingerprint of the key that the server showed.
+        offered: String,
+        /// How to accept it on purpose.
+        advice: String,
+    },
+    /// The server's key is not known, and unknown ones are not to be accepted.
+    #[error("the host key of {endpoint} is not known ({offered}); add it to `{}`", file.display())]
+    HostKeyUnknown {
+        /// `host:port`.
+        endpoint: String,
+        /// The fingerprint of the key that the server showed.
+        offered: String,
+        /// Where known keys are.
+        file: PathBuf,
+    },
+    /// The server proves itself by a certificate, which nobody here can check.
+    #[error("{endpoint} shows a certificate in place of a host key")]
+    HostCertificate {
+        /// `host:port`.
+        endpoint: String,
+    },
+    /// The file of known keys cannot be used.
+    #[error("cannot {action} the known host keys in `{}`", path.display())]
+    KnownHosts {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The server does not let this key in.
+    #[error("{target} refused the key {fingerprint}")]
+    LoginRefused {
+        /// `user@host:port`.
+        target: String,
+        /// The fingerprint of our key.
+        fingerprint: String,
+    },
+    /// The connection broke, or the other side did not keep to the protocol.
+    #[error("SSH with {endpoint} failed")]
+    Protocol {
+        /// `host:port`.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: russh::Error,
+    },
+    /// The server does not run commands.
+    #[error("{endpoint} refused to run a command")]
+    CommandRefused {
+        /// `host:port`.
+        endpoint: String,
+    },
+    /// The connection ended before the command did.
+    #[error("the connection to {endpoint} ended while a command was running")]
+    Disconnected {
+        /// `host:port`.
+        endpoint: String,
+    },
+    /// A command did not end within its time limit.
+    #[error("a command on {endpoint} did not end within {} s: `{command}`", limit.as_secs_f32())]
+    CommandTimeout {
+        /// `host:port`.
+        endpoint: String,
+        /// The command, shortened.
+        command: String,
+        /// The time limit.
+        limit: Duration,
+    },
+    /// A command wrote more than can be kept.
+    #[error("a command on {endpoint} wrote more than {limit} bytes: `{command}`")]
+    TooMuchOutput {
+        /// `host:port`.
+        endpoint: String,
+        /// The command, shortened.
+        command: String,
+        /// How many are kept.
+        limit: usize,
+    },
+    /// What was to be sent cannot be read.
+    #[error("cannot read what was to be sent to {endpoint}")]
+    Input {
+        /// `host:port`.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The terminal cannot be used.
+    #[error("cannot use the terminal")]
+    Terminal(#[source] io::Error),
+}
+
+impl SshError {
+    /// Whether a machine that is still booting answers like this.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => !matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable
+            ),
+            Self::NoAnswer { .. } => true,
+            Self::Protocol { source, .. } => matches!(
+                source,
+                russh::Error::IO(_) | russh::Error::Disconnect | russh::Error::HUP | russh::Error::ConnectionTimeout
+            ),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Which host keys are accepted.
+
+use std::path::PathBuf;
+
+use russh::keys::{HashAlg, PublicKey};
+
+use super::{SshError, known_hosts};
+use crate::SshTarget;
+
+/// Which host keys are accepted.
+#[derive(Debug, Clone)]
+pub enum HostKeyPolicy {
+    /// Only this one, in OpenSSH's public form: the provider knows it.
+    Pinned(String),
+    /// Those in a file in the form of OpenSSH's `known_hosts`.
+    KnownHosts {
+        /// The file; made when there is something to store.
+        file: PathBuf,
+        /// Whether the key of a host that is not in the file is taken to be right and stored. A host that is in the file
+        /// with any other key is refused in any case.
+        pin_first: bool,
+    },
+}
+
+/// The key that the server showed and that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostKeySeen {
+    /// The public key in OpenSSH's form.
+    pub key: String,
+    /// Its fingerprint, `SHA256:…`.
+    pub fingerprint: String,
+    /// Whether it was seen for the first time and stored.
+    pub first_use: bool,
+}
+
+impl HostKeyPolicy {
+    /// Checks a key that a server has proved to own.
+    pub(super) fn check(&self, target: &SshTarget, key: &PublicKey) -> Result<HostKeySeen, SshError> {
+        let endpoint = target.endpoint();
+        let fingerprint = fingerprint(key);
+        let seen = |first_use| HostKeySeen {
+            key: key.to_openssh().unwrap_or_default(),
+            fingerprint: fingerprint.clone(),
+            first_use,
+        };
+        let changed = |expected: String, advice: String| {
+            Err(SshError::HostKeyChanged { endpoint: endpoint.clone(), expected, offered: fingerprint.clone(), advice })
+        };
+        match self {
+            Self::Pinned(pinned) => match PublicKey::from_openssh(pinned) {
+                Ok(pinned) if pinned.key_data() == key.key_data() => Ok(seen(false)),
+                Ok(pinned) => changed(
+                    crate::ssh::host_key::fingerprint(&pinned),
+                    "The expected key comes from the machine's provider, so this cannot be overruled.".to_owned(),
+                ),
+                Err(error) => changed(
+                    format!("a key that cannot be read ({error})"),
+                    "The expected key comes from the machine's provider, so this cannot be overruled.".to_owned(),
+                ),
+            },
+            Self::KnownHosts { file, pin_first } => {
+                let known = known_hosts::read(file, target)?;
+                // Any other key counts as changed, also one of another kind: a stranger could simply offer such a one.
+                if known.iter().any(|(_, known)| known.key_data() == key.key_data()) {
+                    Ok(seen(false))
+                } else if let Some((line, known)) = known.first() {
+                    let file = file.display();
+                    let advice = format!("If it is right, remove line {line} of `{file}` and try again.");
+                    changed(crate::ssh::host_key::fingerprint(known), advice)
+                } else if *pin_first {
+                    known_hosts::add(file, target, key)?;
+                    Ok(seen(true))
+                } else {
+                    Err(SshError::HostKeyUnknown { endpoint, offered: fingerprint, file: file.clone() })
+                }
+            }
+        }
+    }
+}
+
+fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::{Algorithm, EcdsaCurve, PrivateKey};
+
+    use super::*;
+
+    fn key(algorithm: Algorithm) -> PublicKey {
+        PrivateKey::random(&mut russh::keys::key::safe_rng(), algorithm).unwrap().public_key().clone()
+    }
+
+    fn target(port: u16) -> SshTarget {
+        SshTarget { user: "u".into(), host: "127.0.0.1".into(), port }
+    }
+
+    #[test]
+    fn first_use_is_stored_and_then_binding() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("state/known_hosts");
+        let policy = HostKeyPolicy::KnownHosts { file: file.clone(), pin_first: true };
+        let (first, second) = (key(Algorithm::Ed25519), key(Algorithm::Ed25519));
+        assert!(policy.check(&target(22), &first).unwrap().first_use);
+        assert!(!policy.check(&target(22), &first).unwrap().first_use);
+        // Another port is another host.
+        assert!(policy.check(&target(2222), &second).unwrap().first_use);
+        let message = policy.check(&target(22), &second).unwrap_err().to_string();
+        for part in [fingerprint(&first), fingerprint(&second), "remove line 1 of".to_owned()] {
+            assert!(message.contains(&part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_a_changed_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = HostKeyPolicy::KnownHosts { file: dir.path().join("known_hosts"), pin_first: true };
+        policy.check(&target(22), &key(Algorithm::Ed25519)).unwrap();
+        let error = policy.check(&target(22), &key(Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 })).unwrap_err();
+        assert!(matches!(error, SshError::HostKeyChanged { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_unless_first_use_is_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("known_hosts");
+        let policy = HostKeyPolicy::KnownHosts { file: file.clone(), pin_first: false };
+        let error = policy.check(&target(22), &key(Algorithm::Ed25519)).unwrap_err();
+        assert!(matches!(error, SshError::HostKeyUnknown { .. }), "{error}");
+        assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_accepts_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        // A folder in the file's place.
+        let policy = HostKeyPolicy::KnownHosts { file: dir.path().to_path_buf(), pin_first: true };
+        let error = policy.check(&target(22), &key(Algorithm::Ed25519)).unwrap_err();
+        assert!(matches!(error, SshError::KnownHosts { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_pinned_key_is_the_only_one() {
+        let (right, wrong) = (key(Algorithm::Ed25519), key(Algorithm::Ed25519));
+        let policy = HostKeyPolicy::Pinned(right.to_openssh().unwrap());
+        assert!(!policy.check(&target(22), &right).unwrap().first_use);
+        assert!(matches!(policy.check(&target(22), &wrong).unwrap_err(), SshError::HostKeyChanged { .. }));
+    }
+}
