@@ -25,11 +25,11 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Re
     std::fs::rename(&temporary, path)
 }
 
-/// Reads a file that may be missing.
+/// Reads a file that may be missing, as may its folder.
 pub(crate) fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
     }
 }
