@@ -7,6 +7,7 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let result: Result<(), Box<dyn std::error::Error>> = match args.first().and_then(|word| word.to_str()) {
         Some(disco_provider::machine::SUBCOMMAND) => disco_provider::machine::run(&args[1..]).map_err(Into::into),
+        Some(disco_provider::supervise::SUBCOMMAND) => disco_provider::supervise::run(&args[1..]).map_err(Into::into),
         _ => Err("unknown subcommand".into()),
     };
     match result {

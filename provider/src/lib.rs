@@ -21,6 +21,7 @@ mod provider;
 mod spec;
 pub mod ssh;
 mod start_request;
+pub mod supervise;
 
 pub use capabilities::{Capabilities, Pace};
 pub use error::ProviderError;

@@ -31,6 +31,11 @@ impl ProcessName {
         Ok(Self { pid, start_time: stat.start_time })
     }
 
+    /// The process that has this id now, running or not yet reaped.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        stat(pid).map(|stat| Self { pid, start_time: stat.start_time })
+    }
+
     /// Whether it runs. One that has ended and was not reaped does not.
     pub(crate) fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.start_time == self.start_time && !stat.ended)

@@ -16,7 +16,7 @@ async fn a_machine_lives_from_start_to_terminate() {
     println!("started in {:?}", before.elapsed());
     assert_eq!((machine.id.as_str(), machine.name.as_str(), machine.state), ("local-1", "name-of-one", Running));
     assert_eq!(machine.control_address.port(), 5080);
-    assert_eq!(machines.provider.list().await.unwrap(), [machine.clone()]);
+    assert_eq!(machines.provider.list().await.unwrap(), std::slice::from_ref(&machine));
 
     machines.provider.stop(&machine.id).await.unwrap();
     machines.provider.stop(&machine.id).await.unwrap();

@@ -1,0 +1,122 @@
+//! A plain service supervisor, for machines where no systemd runs: keeps one program running, and its log small.
+//!
+//! ```text
+//!            ┌───────────── after 100 ms … 5 s ─────────────┐
+//!            v                                              │ ended otherwise
+//! start ─> running ──SIGHUP──> stopping ──> running         │
+//!            │ └──────────────ended───────────┬─────────────┘
+//!            │                                └─ exit code 0 ──> done
+//!            └──SIGTERM──> stopping ──> done
+//! ```
+//! Files in its folder: `service.json` (the program, see [`Service`]), `lock` (held by the supervisor), `supervisor.json`
+//! and `child.json` (its process and the program's), `log` and `log.1` (what the program writes, at most 4 MiB each).
+//!
+//! Invariants: one supervisor per folder; the program never outlives its supervisor; neither outlives the machine of the
+//! local provider that they run on.
+
+mod args;
+mod error;
+mod log;
+mod service;
+mod status;
+mod supervisor;
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use args::{Action, SuperviseArgs};
+pub use error::SuperviseError;
+use rustix::process::Signal;
+pub use service::Service;
+pub use status::ServiceStatus;
+
+use crate::{detach, files};
+
+/// The hidden subcommand that has to call [`run`] with the arguments that follow it.
+pub const SUBCOMMAND: &str = "supervise";
+
+/// How long a supervisor may take to start its program.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// How much longer than the program's own limit the supervisor may take to end.
+const STOP_SLACK: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_millis(5);
+
+/// Runs the hidden subcommand `supervise` with the arguments after that word: `--dir DIR` and one of `--detach` (start in
+/// the background, unless it runs), `--stop`, `--reload` (start the program anew), `--status` (JSON on standard output),
+/// or none (supervise until the end).
+///
+/// It must be the first thing that a process does, on the main thread, with no runtime made: the kernel ties the
+/// program's life to the thread that starts it.
+///
+/// # Errors
+/// Unknown arguments, no readable `service.json`, a program that cannot be started.
+pub fn run(args: &[OsString]) -> Result<(), SuperviseError> {
+    let SuperviseArgs { dir, action } = SuperviseArgs::parse(args)?;
+    match action {
+        Action::Supervise => {
+            detach::leave_session();
+            supervisor::supervise(&dir).inspect_err(|error| detach::report_error(error))
+        }
+        Action::Detach => start(&dir),
+        Action::Launch => {
+            let name = std::env::args().next().unwrap_or_else(|| "discod".to_owned());
+            let again: [OsString; 3] = [SUBCOMMAND.into(), "--dir".into(), dir.into()];
+            detach::start_second(&name, &again).map_err(|source| SuperviseError::Start { source })
+        }
+        Action::Stop => stop(&dir),
+        Action::Reload => {
+            if let Some(process) = status::supervisor(&dir)? {
+                process.signal(Signal::HUP);
+            }
+            Ok(())
+        }
+        Action::Status => {
+            let text = serde_json::to_string(&ServiceStatus::read(&dir)?).unwrap_or_default();
+            writeln!(std::io::stdout(), "{text}").map_err(|source| SuperviseError::Start { source })
+        }
+    }
+}
+
+/// Starts a supervisor in the background. Does nothing when there is one.
+fn start(dir: &Path) -> Result<(), SuperviseError> {
+    // Read here as well, for an error that is not in a log.
+    Service::read(dir)?;
+    if is_supervised(dir)? {
+        return Ok(());
+    }
+    let log = dir.join("log");
+    let stderr = OpenOptions::new().create(true).append(true).open(&log).map_err(SuperviseError::io("open", &log))?;
+    let mut command = Command::new("/proc/self/exe");
+    command.args([SUBCOMMAND, "--launch", "--dir"]).arg(dir).stderr(stderr);
+    detach::start(&mut command, START_LIMIT).map_err(|source| SuperviseError::Start { source })
+}
+
+/// Ends the supervisor and its program, in order. Does nothing when there is none.
+fn stop(dir: &Path) -> Result<(), SuperviseError> {
+    // A service file that cannot be read is no reason not to stop.
+    let limit = Service::read(dir).map_or(Service::STOP_LIMIT, |service| service.stop_limit()) + STOP_SLACK;
+    let Some(process) = status::supervisor(dir)? else { return Ok(()) };
+    process.signal(Signal::TERM);
+    if !process.wait(limit) {
+        // Its program dies with it.
+        process.signal(Signal::KILL);
+        process.wait(STOP_SLACK);
+    }
+    let deadline = Instant::now() + STOP_SLACK;
+    while is_supervised(dir)? || status::child(dir)?.is_some() {
+        if Instant::now() >= deadline {
+            return Err(SuperviseError::Stuck { dir: dir.to_path_buf() });
+        }
+        std::thread::sleep(INTERVAL);
+    }
+    Ok(())
+}
+
+fn is_supervised(dir: &Path) -> Result<bool, SuperviseError> {
+    let path = dir.join("lock");
+    Ok(files::try_lock(&path).map_err(SuperviseError::io("lock", &path))?.is_none())
+}

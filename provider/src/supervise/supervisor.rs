@@ -1,0 +1,279 @@
+//! The supervisor itself.
+
+use std::future::pending;
+use std::io::{self, PipeWriter};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
+use super::log::Log;
+use super::{Service, SuperviseError, status};
+use crate::process::ProcessName;
+use crate::{detach, files};
+
+/// The pause before a program that ended is started again, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A program that ran this long is well again.
+const WELL_AFTER: Duration = Duration::from_secs(60);
+/// How much of the program's output is read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Supervises the service in a folder until it is done.
+pub(super) fn supervise(dir: &Path) -> Result<(), SuperviseError> {
+    let lock = dir.join("lock");
+    let _lock = files::try_lock(&lock)
+        .map_err(SuperviseError::io("lock", &lock))?
+        .ok_or_else(|| SuperviseError::Running { dir: dir.to_path_buf() })?;
+    let start = |source| SuperviseError::Start { source };
+    status::write_supervisor(dir, ProcessName::own().map_err(start)?)?;
+    let machine = Machine::find()?;
+    let log = Log::open(dir).map_err(SuperviseError::io("open", dir.join("log")))?;
+    // One thread: the program's life is tied to the thread that starts it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(start)?;
+    runtime.block_on(async {
+        let (reader, writer) = io::pipe().map_err(start)?;
+        let output = pipe::Receiver::from_owned_fd(reader.into()).map_err(start)?;
+        let events = Events {
+            term: signal(SignalKind::terminate()).map_err(start)?,
+            hup: signal(SignalKind::hangup()).map_err(start)?,
+            machine: machine.watch().map_err(start)?,
+            output,
+            log,
+        };
+        Supervisor { dir, writer, events }.run().await
+    })
+}
+
+/// The machine of the local provider that this runs on, if it does.
+struct Machine(Option<OwnedFd>);
+
+impl Machine {
+    fn find() -> Result<Self, SuperviseError> {
+        let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+        let (Some(pid), Some(start_time)) = (number("DISCO_MACHINE_PID"), number("DISCO_MACHINE_START_TIME")) else {
+            return Ok(Self(None));
+        };
+        let process = ProcessName { pid: u32::try_from(pid).unwrap_or(u32::MAX), start_time };
+        Ok(Self(Some(process.open().ok_or(SuperviseError::NoMachine)?)))
+    }
+
+    fn watch(self) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+        #[expect(unsafe_code, reason = "the safe way to watch a descriptor is deprecated")]
+        // SAFETY: an `OwnedFd` has the same descriptor all its life, and owns it.
+        self.0.map(|handle| unsafe { AsyncFd::register(handle) }.map_err(Into::into)).transpose()
+    }
+}
+
+/// What can happen besides the program's end.
+struct Events {
+    term: tokio::signal::unix::Signal,
+    hup: tokio::signal::unix::Signal,
+    machine: Option<AsyncFd<OwnedFd>>,
+    output: pipe::Receiver,
+    log: Log,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// End it all, in order.
+    Stop,
+    /// Start the program anew.
+    Reload,
+    /// The machine is gone: end at once.
+    MachineGone,
+}
+
+impl Events {
+    /// The next event. Meanwhile, what the program writes goes to the log. Nothing is lost when it is dropped.
+    async fn next(&mut self) -> Event {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return Event::Stop,
+                _ = self.hup.recv() => return Event::Reload,
+                () = gone(self.machine.as_ref()) => return Event::MachineGone,
+                ready = self.output.readable() => match ready.and_then(|()| self.output.try_read(&mut chunk)) {
+                    Ok(count) => self.log.write(&chunk[..count]),
+                    // Readiness was a false alarm.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => {
+                        self.log.note(&format!("cannot read the program's output: {error}"));
+                        pending::<()>().await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// What the program has written before its end is still in the pipe.
+    fn drain(&mut self) {
+        let mut chunk = vec![0; CHUNK];
+        while let Ok(count @ 1..) = self.output.try_read(&mut chunk) {
+            self.log.write(&chunk[..count]);
+        }
+    }
+}
+
+async fn gone(machine: Option<&AsyncFd<OwnedFd>>) {
+    match machine {
+        // The handle of a process can be read when the process has ended.
+        Some(handle) => drop(handle.readable().await),
+        None => pending().await,
+    }
+}
+
+/// How it came that the program does not run any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    Crashed,
+    Reload,
+}
+
+struct Supervisor<'a> {
+    dir: &'a Path,
+    writer: PipeWriter,
+    events: Events,
+}
+
+impl Supervisor<'_> {
+    async fn run(mut self) -> Result<(), SuperviseError> {
+        // A program that cannot even be started once is the caller's to know.
+        let mut service = Service::read(self.dir)?;
+        let mut child = self.spawn(&service)?;
+        detach::report_ready().map_err(|source| SuperviseError::Start { source })?;
+        silence_stderr().map_err(|source| SuperviseError::Start { source })?;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let started = Instant::now();
+            let crashed = match self.watch(&mut child, &service).await {
+                Outcome::Done => return Ok(()),
+                Outcome::Crashed => true,
+                Outcome::Reload => false,
+            };
+            if !crashed || started.elapsed() >= WELL_AFTER {
+                pause = FIRST_PAUSE;
+            }
+            if crashed && !self.pause(&mut pause).await {
+                return Ok(());
+            }
+            (service, child) = loop {
+                match Service::read(self.dir).and_then(|service| Ok((self.spawn(&service)?, service))) {
+                    Ok((child, service)) => break (service, child),
+                    Err(error) => {
+                        let reason = std::error::Error::source(&error).map(|source| format!(": {source}"));
+                        self.events.log.note(&format!("{error}{}", reason.unwrap_or_default()));
+                    }
+                }
+                if !self.pause(&mut pause).await {
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    /// Waits for the program's end, or ends it when that is asked for.
+    async fn watch(&mut self, child: &mut Child, service: &Service) -> Outcome {
+        let event = tokio::select! {
+            status = child.wait() => {
+                self.events.drain();
+                return if self.is_done(status) { Outcome::Done } else { Outcome::Crashed };
+            }
+            event = self.events.next() => event,
+        };
+        self.end(child, service, event).await;
+        if event != Event::Reload {
+            return Outcome::Done;
+        }
+        self.events.log.note("starting anew");
+        Outcome::Reload
+    }
+
+    /// Waits before the program is started again, and longer the next time. False when all is to end instead.
+    async fn pause(&mut self, pause: &mut Duration) -> bool {
+        let event = tokio::time::timeout(*pause, self.events.next()).await;
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        matches!(event, Err(_) | Ok(Event::Reload))
+    }
+
+    /// Whether the program is done for good.
+    fn is_done(&mut self, status: io::Result<ExitStatus>) -> bool {
+        match status {
+            Ok(status) if status.success() => {
+                self.events.log.note("the program has ended by itself; it is not started again");
+                true
+            }
+            Ok(status) => {
+                self.events.log.note(&format!("the program ended: {status}"));
+                false
+            }
+            Err(error) => {
+                self.events.log.note(&format!("the program cannot be waited for: {error}"));
+                false
+            }
+        }
+    }
+
+    /// Ends the program as the event asks for.
+    async fn end(&mut self, child: &mut Child, service: &Service, event: Event) {
+        if event != Event::MachineGone {
+            if let Some(pid) = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
+                // It was not waited for, so the id is still its own.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            let limit = tokio::time::sleep(service.stop_limit());
+            let mut limit = std::pin::pin!(limit);
+            loop {
+                tokio::select! {
+                    _ = child.wait() => break,
+                    () = &mut limit => {
+                        self.events.log.note("the program did not end in time and is killed");
+                        break;
+                    }
+                    event = self.events.next() => if event == Event::MachineGone { break },
+                }
+            }
+        }
+        // No error when it has ended.
+        let _ = child.kill().await;
+        self.events.drain();
+    }
+
+    fn spawn(&self, service: &Service) -> Result<Child, SuperviseError> {
+        let failed = |source| SuperviseError::Program { program: service.program.clone(), source };
+        let mut command = Command::new(&service.program);
+        command.args(&service.args).envs(&service.env).stdin(Stdio::null()).current_dir(self.dir).process_group(0);
+        command.stdout(self.writer.try_clone().map_err(failed)?).stderr(self.writer.try_clone().map_err(failed)?);
+        let supervisor = getpid();
+        let bind_life = move || {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            // We may have died before that line.
+            if getppid() == Some(supervisor) { Ok(()) } else { Err(io::Error::from(rustix::io::Errno::SRCH)) }
+        };
+        #[expect(unsafe_code, reason = "std has no other way to set the death signal of a child")]
+        // SAFETY: between fork and exec only system calls are made, without allocating and without locks.
+        unsafe {
+            command.pre_exec(bind_life);
+        }
+        let child = command.spawn().map_err(failed)?;
+        if let Some(process) = child.id().and_then(ProcessName::of) {
+            status::write_child(self.dir, process)?;
+        }
+        Ok(child)
+    }
+}
+
+/// Lets go of the standard error of whoever started us; what we have to say goes to the log.
+fn silence_stderr() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    Ok(rustix::stdio::dup2_stderr(&null)?)
+}
