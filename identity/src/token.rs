@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,6 +13,7 @@ use crate::authority::{Authority, AuthorityError};
 use crate::clock::{Validity, unix_now};
 use crate::cluster_id::ClusterId;
 use crate::credentials::{Credentials, CredentialsError};
+use crate::files::{self, FileError};
 use crate::key::PrivateKey;
 use crate::role::Role;
 
@@ -44,6 +46,9 @@ pub enum TokenError {
         /// What is wrong with it. Never a part of it, as that might be the key.
         problem: String,
     },
+    /// Its file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Its certificate or key.
     #[error("the join token's certificate cannot be used")]
     Credentials(#[from] CredentialsError),
@@ -140,6 +145,14 @@ impl JoinToken {
         let token = Self::decode_any(text)?;
         token.check_expiry(unix_now())?;
         Ok(token)
+    }
+
+    /// Reads a token from a file, which must not be open to others.
+    ///
+    /// # Errors
+    /// As [`Self::decode`], and when the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, TokenError> {
+        Self::decode(&files::read_private(path, MAX_TOKEN as u64)?)
     }
 
     /// Reads a token, be it expired or not.

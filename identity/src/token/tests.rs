@@ -18,6 +18,17 @@ fn a_token_is_read_as_it_is_written() {
 }
 
 #[test]
+fn a_token_file_is_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let token = token(Duration::from_secs(600));
+    files::write_public(&path, token.encode().as_bytes()).unwrap();
+    assert!(matches!(JoinToken::load(&path), Err(TokenError::File(FileError::OpenPermissions { .. }))));
+    files::write_private(&path, token.encode().as_bytes()).unwrap();
+    assert_eq!(JoinToken::load(&path).unwrap(), token);
+}
+
+#[test]
 fn an_expired_token_says_so() {
     let token = token(Duration::from_secs(600));
     token.check_expiry(token.expires).unwrap();
