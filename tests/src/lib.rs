@@ -1,1 +1,40 @@
+//! Whole clusters for tests: the real `disco` and `discod`, in folders and on loopback addresses of their own.
+//!
+//! - [`Project`]: a project folder with two scripts. `disco` is run in it as a user would, and the cluster that comes of it
+//!   is ended when it is dropped, with every process that carries its mark, whether the test passed or not.
+//! - [`RawCluster`]: `discod` processes without machines and SSH, for what is beneath.
+//! - [`Api`]: the cluster by gRPC, as an operator, or as anyone else.
+//!
+//! Invariants: no test depends on another's files, addresses or environment; nothing waits by sleeping ([`wait_for`] looks
+//! again and again, and says what it saw last); a process is signalled only when it carries the mark of its own project; however
+//! a test ends, by `kill -9` too, its processes and folders go with it (see `disco-test-reaper`).
 
+mod addresses;
+mod api;
+mod binaries;
+mod machine;
+mod output;
+mod processes;
+mod project;
+mod raw;
+mod reaper;
+mod scripts;
+mod shared;
+mod sshd;
+mod status;
+mod wait;
+
+pub use addresses::free_ip;
+pub use api::{Api, block, causes};
+pub use binaries::Binaries;
+pub use machine::Machine;
+pub use output::{Output, Running};
+pub use processes::{Process, is_alive};
+pub use project::{Project, ProjectBuilder};
+pub use raw::{RawCluster, RawNode};
+pub use reaper::be_reaper;
+pub use scripts::{client_script, cluster_script};
+pub use shared::{Shared, Turn};
+pub use sshd::Sshd;
+pub use status::{NodeStatus, Status};
+pub use wait::{SOON, wait_for, within};

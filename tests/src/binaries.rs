@@ -1,0 +1,94 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+/// The programs under test.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    /// `disco`.
+    pub disco: PathBuf,
+    /// `discod`.
+    pub discod: PathBuf,
+}
+
+static FOUND: OnceLock<Binaries> = OnceLock::new();
+
+impl Binaries {
+    /// Those of `DISCO_TEST_BINARIES` (a folder), else those beside this test's own, which are built when they are missing or
+    /// older than a source file.
+    ///
+    /// # Panics
+    /// When they cannot be built.
+    pub fn get() -> &'static Self {
+        FOUND.get_or_init(|| {
+            if let Some(folder) = std::env::var_os("DISCO_TEST_BINARIES") {
+                return Self::beneath(Path::new(&folder));
+            }
+            // `target/debug/deps/name-hash`.
+            let own = std::env::current_exe().expect("a running program has a file");
+            let folder = own.parent().and_then(Path::parent).expect("tests are two folders deep").to_owned();
+            let found = Self::beneath(&folder);
+            if found.stale() {
+                build(&folder);
+            }
+            assert!(found.disco.is_file() && found.discod.is_file(), "cargo built no binaries in {}", folder.display());
+            found
+        })
+    }
+
+    /// Whether they are release builds: what is promised of time holds for those.
+    #[must_use]
+    pub fn optimised() -> bool {
+        !cfg!(debug_assertions)
+    }
+
+    fn beneath(folder: &Path) -> Self {
+        Self { disco: folder.join("disco"), discod: folder.join("discod") }
+    }
+
+    fn stale(&self) -> bool {
+        let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let (Some(disco), Some(discod)) = (modified(&self.disco), modified(&self.discod)) else { return true };
+        newest(&workspace(), disco.min(discod))
+    }
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above").to_owned()
+}
+
+/// Whether a source file of a crate is newer.
+fn newest(folder: &Path, than: SystemTime) -> bool {
+    const OTHERS: [&str; 7] = ["tests", "target", "docs", "benches", "node_modules", "scripts", "test-deployment"];
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') || OTHERS.contains(&&*name) {
+            return false;
+        }
+        let path = entry.path();
+        if path.is_dir() {
+            return newest(&path, than);
+        }
+        let source = ["rs", "js", "ts", "proto", "toml", "lock"].iter().any(|kind| path.extension().is_some_and(|e| e == *kind));
+        source && entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|time| time > than)
+    })
+}
+
+fn build(folder: &Path) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace()).args(["build", "--quiet", "-p", "disco", "-p", "discod"]);
+    match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => {}
+        Some(profile) => {
+            command.args(["--profile", profile]);
+        }
+    }
+    command.arg("--target-dir").arg(folder.parent().expect("the profile's folder is in the target folder"));
+    let done = command.status().expect("cargo can be started");
+    assert!(done.success(), "`disco` and `discod` cannot be built");
+}

@@ -1,0 +1,95 @@
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// A machine of the local provider.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Its id, as in the status' `instance`.
+    pub id: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The process that is the machine.
+    pub pid: u32,
+    /// Where it answers SSH.
+    pub ssh: SocketAddr,
+    /// Where its `discod` listens.
+    pub control: SocketAddr,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    id: String,
+    address: std::net::IpAddr,
+    ssh_port: u16,
+    control_port: u16,
+}
+
+#[derive(Deserialize)]
+struct ProcessRecord {
+    pid: u32,
+}
+
+impl Machine {
+    /// All beneath a provider's folder, by id.
+    #[must_use]
+    pub fn all(local: &Path) -> Vec<Self> {
+        let Ok(entries) = std::fs::read_dir(local) else { return Vec::new() };
+        let mut machines: Vec<Self> = entries.flatten().filter_map(|entry| Self::read(&entry.path())).collect();
+        machines.sort_by(|a, b| a.id.cmp(&b.id));
+        machines
+    }
+
+    fn read(folder: &Path) -> Option<Self> {
+        let json = |name| std::fs::read(folder.join(name)).ok();
+        let record: Record = serde_json::from_slice(&json("machine.json")?).ok()?;
+        // A machine that is being removed has a folder of another name.
+        if folder.file_name()?.to_str()? != record.id {
+            return None;
+        }
+        let pid = json("process.json").and_then(|text| serde_json::from_slice::<ProcessRecord>(&text).ok()).map_or(0, |process| process.pid);
+        Some(Self {
+            pid,
+            ssh: SocketAddr::new(record.address, record.ssh_port),
+            control: SocketAddr::new(record.address, record.control_port),
+            id: record.id,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// What is installed on it: `bin`, `data`, `service`.
+    #[must_use]
+    pub fn prefix(&self) -> PathBuf {
+        self.folder.join("home/disco")
+    }
+
+    /// The data folder of its `discod`.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.prefix().join("data")
+    }
+
+    /// The log of its `discod`, as far as it is there.
+    #[must_use]
+    pub fn log(&self) -> String {
+        logs_beneath(&self.prefix().join("service"))
+    }
+}
+
+/// The content of the files named `log…` or `….log` in a folder.
+pub(crate) fn logs_beneath(folder: &Path) -> String {
+    let Ok(entries) = std::fs::read_dir(folder) else { return String::new() };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| match path.file_name().and_then(|name| name.to_str()) {
+            Some(_) if path.is_dir() => logs_beneath(path),
+            Some(name) if name.contains("log") || name == "current" => {
+                String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+            }
+            _ => String::new(),
+        })
+        .collect()
+}

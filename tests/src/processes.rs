@@ -1,0 +1,87 @@
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, kill_process};
+
+use crate::output::pid;
+
+/// A process of a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// Its arguments, with blanks between.
+    pub command: String,
+    /// The local machine that it runs on; the process that is a machine itself has none.
+    pub machine: Option<String>,
+}
+
+/// The processes that belong to a folder: all that carry one of the marks that Disco or this harness gives them.
+pub(crate) fn of_folder(folder: &Path) -> Vec<Process> {
+    let Ok(table) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = table.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != std::process::id()).filter_map(|pid| look(pid, folder)).collect()
+}
+
+/// Ends them all, those too that are being started meanwhile.
+pub(crate) fn end_all(folder: &Path) -> Vec<Process> {
+    let seen = of_folder(folder);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = of_folder(folder);
+        if found.is_empty() || Instant::now() > deadline {
+            return seen;
+        }
+        for process in found {
+            signal(folder, process.pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal to a process of the folder; to no other.
+///
+/// # Panics
+/// When the process belongs to someone else.
+pub(crate) fn signal(folder: &Path, id: u32, signal: Signal) {
+    if look(id, folder).is_none() {
+        assert!(!is_alive(id), "process {id} is not one of {}", folder.display());
+        return;
+    }
+    // It may end at this moment.
+    let _ = kill_process(pid(id), signal);
+}
+
+/// Whether a process runs; one that has ended and was not reaped does not.
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| stat.rsplit_once(')').map(|(_, rest)| !matches!(rest.trim_start().chars().next(), Some('Z' | 'X'))))
+        .unwrap_or(false)
+}
+
+fn look(pid: u32, folder: &Path) -> Option<Process> {
+    if !is_alive(pid) {
+        return None;
+    }
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let value = |name: &str| {
+        let mut entries = environment.split(|byte| *byte == 0);
+        entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).map(|value| OsString::from_vec(value.to_vec()))
+    };
+    let ours = |value: &OsStr| Path::new(value).starts_with(folder);
+    // A machine's own process has no environment but its arguments: `--dir DIR`.
+    let mut words = arguments.split(|byte| *byte == 0).map(OsStr::from_bytes);
+    let marked = ["DISCO_LOCAL_DIR", "DISCO_TEST_DIR"].iter().any(|name| value(name).is_some_and(|value| ours(&value)))
+        || words.any(|word| word == "--dir") && words.next().is_some_and(ours);
+    marked.then(|| Process {
+        pid,
+        command: String::from_utf8_lossy(&arguments).replace('\0', " ").trim().to_owned(),
+        machine: value("DISCO_MACHINE").map(|id| id.to_string_lossy().into_owned()),
+    })
+}

@@ -1,0 +1,305 @@
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use disco_identity::{Authority, ClusterId, Credentials, Identity, PrivateKey, Validity};
+use disco_proto::v1::{CreateJoinTokenRequest, StatusResponse};
+use rustix::process::{Signal, kill_process};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::output::pid;
+use crate::project::tail;
+use crate::{Api, Binaries, Output, Running, SOON, block, free_ip, processes, wait_for};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A cluster of `discod` processes, whose keys the test holds.
+pub struct RawCluster {
+    root: TempDir,
+    /// The cluster's root.
+    pub authority: Authority,
+    /// The voters' signing key.
+    pub signer: Authority,
+    /// The nodes, in the order of making.
+    pub nodes: Vec<RawNode>,
+}
+
+/// One `discod`.
+pub struct RawNode {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its data folder.
+    pub data: PathBuf,
+    log: PathBuf,
+    mark: PathBuf,
+    token: Option<PathBuf>,
+    child: Option<Child>,
+}
+
+impl RawCluster {
+    /// A cluster of one.
+    #[must_use]
+    pub fn found() -> Self {
+        let root = tempfile::Builder::new().prefix("disco-raw-").tempdir().unwrap();
+        crate::reaper::watch_over(root.path());
+        let authority = Authority::new_root(&ClusterId::random(), "raw").unwrap();
+        let signer = authority.new_intermediate().unwrap();
+        let mut cluster = Self { root, authority, signer, nodes: Vec::new() };
+        let mut first = cluster.node();
+        cluster.install(&first, 1).expect_success();
+        first.start();
+        cluster.nodes.push(first);
+        cluster.wait_for_members(1);
+        cluster
+    }
+
+    /// A cluster of so many voters (1, 3, 5).
+    #[must_use]
+    pub fn with_nodes(count: usize) -> Self {
+        let mut cluster = Self::found();
+        for _ in 1..count {
+            cluster.join();
+        }
+        cluster
+    }
+
+    /// The operator's view.
+    #[must_use]
+    pub fn operator(&self) -> Api {
+        self.operator_named("test", Validity::lasting(HOUR))
+    }
+
+    /// An operator's certificate of another life.
+    #[must_use]
+    pub fn operator_named(&self, name: &str, validity: Validity) -> Api {
+        self.identity(|request| self.authority.issue_operator(request, name, validity).unwrap())
+    }
+
+    /// As a node of this id, with a certificate that the test makes.
+    #[must_use]
+    pub fn as_node(&self, id: u64, validity: Validity) -> Api {
+        self.identity(|request| self.signer.issue_node(request, id, &[], validity).unwrap())
+    }
+
+    /// As the holder of a join token of this name.
+    #[must_use]
+    pub fn as_join(&self, token: &str) -> Api {
+        self.identity(|request| self.signer.issue_join(request, token, Validity::lasting(HOUR)).unwrap())
+    }
+
+    /// A party of this cluster with a new key.
+    pub fn identity(&self, issue: impl FnOnce(&str) -> String) -> Api {
+        let key = PrivateKey::generate().unwrap();
+        let chain = issue(&key.signing_request().unwrap());
+        let credentials = Credentials::from_pem(self.authority.certificate_pem(), &chain, &key.to_pem()).unwrap();
+        Api::new(Identity::new(credentials).unwrap())
+    }
+
+    /// A node that is nobody yet and does not run.
+    #[must_use]
+    pub fn node(&self) -> RawNode {
+        let address = SocketAddr::new(free_ip(), 5080);
+        let folder = self.root.path().join(address.ip().to_string());
+        fs::create_dir(&folder).unwrap();
+        RawNode {
+            address,
+            data: folder.join("data"),
+            log: folder.join("log"),
+            mark: self.root.path().canonicalize().unwrap(),
+            token: None,
+            child: None,
+        }
+    }
+
+    /// Makes a node the cluster's founder, as the installer does.
+    pub fn install(&self, node: &RawNode, id: u64) -> Output {
+        let request = node.command(&["identity", "request", "--data-dir"], &[]).arg(&node.data).output().unwrap();
+        let request = String::from_utf8(request.stdout).unwrap();
+        let chain = self.signer.issue_node(&request, id, &[node.address.ip()], Validity::lasting(HOUR)).unwrap();
+        let identity = json!({
+            "cluster_id": self.authority.cluster_id().as_str(),
+            "cluster_name": "raw",
+            "node_id": id,
+            "name": format!("raw-{id}"),
+            "ca": self.authority.certificate_pem(),
+            "certificate_chain": chain,
+            "intermediate_certificate": self.signer.certificate_pem(),
+            "intermediate_key": self.signer.key_pem(),
+            "ssh_private_key": "none",
+        });
+        let mut command = node.command(&["identity", "install", "--data-dir"], &[]);
+        let mut child = command.arg(&node.data).stdin(Stdio::piped()).spawn().unwrap();
+        // It may refuse before it has read all.
+        let _ = child.stdin.take().unwrap().write_all(identity.to_string().as_bytes());
+        Running::new("discod identity install".to_owned(), child, std::time::Instant::now()).wait(SOON)
+    }
+
+    /// A join token.
+    #[must_use]
+    pub fn token(&self, ttl_seconds: u32, uses: u32) -> String {
+        let api = self.operator();
+        let mut control = api.control(&self.nodes[0].address.to_string());
+        wait_for(SOON, "a join token", || {
+            block(control.create_join_token(CreateJoinTokenRequest { ttl_seconds, uses })).map(|answer| answer.into_inner().token)
+        })
+    }
+
+    /// Adds a node and waits until it is a member.
+    pub fn join(&mut self) {
+        let token = self.token(60, 1);
+        let mut node = self.node();
+        node.set_token(&token);
+        node.start();
+        self.nodes.push(node);
+        self.wait_for_members(self.nodes.len());
+    }
+
+    /// Waits until all nodes that are wished are healthy members.
+    #[track_caller]
+    pub fn wait_for_members(&self, count: usize) -> StatusResponse {
+        let api = self.operator();
+        let voters = if count % 2 == 1 { count } else { count - 1 };
+        wait_for(SOON, &format!("{count} healthy members"), || {
+            let mut last = "nobody was asked".to_owned();
+            for node in &self.nodes {
+                match api.status(&node.address.to_string()) {
+                    Ok(status)
+                        if status.leader != 0
+                            && status.nodes.len() == count
+                            && status.nodes.iter().all(|node| node.healthy)
+                            && status.nodes.iter().filter(|node| node.role != "learner").count() == voters =>
+                    {
+                        return Ok(status);
+                    }
+                    Ok(status) => last = format!("{status:#?}"),
+                    Err(status) => last = status.to_string(),
+                }
+            }
+            Err(last)
+        })
+    }
+
+    /// `IP:PORT` of all nodes.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.address.to_string()).collect()
+    }
+}
+
+impl Drop for RawCluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for node in &self.nodes {
+                eprintln!("===== log of {}\n{}", node.address, tail(&node.log()));
+            }
+        }
+        processes::end_all(&self.root.path().canonicalize().unwrap());
+    }
+}
+
+impl RawNode {
+    /// `discod` with a clean environment.
+    #[must_use]
+    pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(&Binaries::get().discod);
+        command.args(args).env_clear().envs(env.iter().copied()).current_dir(&self.mark);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("DISCO_TEST_DIR", &self.mark);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The daemon's command.
+    #[must_use]
+    pub fn daemon(&self) -> Command {
+        let mut command = self.command(&["--raft-pace", "fast", "--data-dir"], &[]);
+        command.arg(&self.data).arg("--listen").arg(self.address.to_string());
+        if let Some(token) = &self.token {
+            command.arg("--join-token-file").arg(token);
+        }
+        command
+    }
+
+    /// With this token it joins when it is started.
+    pub fn set_token(&mut self, token: &str) {
+        let path = self.data.with_file_name("token");
+        disco_identity::write_private(&path, token.as_bytes()).unwrap();
+        self.token = Some(path);
+    }
+
+    /// Starts the daemon; what it says is appended to its log.
+    pub fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = self.daemon();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// Runs the daemon until it ends by itself.
+    #[track_caller]
+    pub fn run(&self, limit: Duration) -> Output {
+        let mut command = self.daemon();
+        let line = format!("{command:?}");
+        Running::new(line, command.spawn().unwrap(), std::time::Instant::now()).wait(limit)
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the node runs").id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        // Fails only when it has ended.
+        let _ = kill_process(pid(self.pid()), signal);
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM, and waits for its end; the exit code, negative for a signal.
+    #[track_caller]
+    pub fn stop(&mut self, limit: Duration) -> i32 {
+        use std::os::unix::process::ExitStatusExt;
+        self.signal(Signal::TERM);
+        let mut child = self.child.take().expect("the node runs");
+        let status = wait_for(limit, "the daemon's end", || child.try_wait().unwrap().ok_or_else(|| tail(&self.log()).to_owned()));
+        status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+    }
+
+    /// What the daemon said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// A file of its identity.
+    #[must_use]
+    pub fn identity(&self, name: &str) -> PathBuf {
+        Path::new(&self.data).join("identity").join(name)
+    }
+}
+
+impl Drop for RawNode {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Output {
+    fn expect_success(self) {
+        assert!(self.code == 0, "{self}");
+    }
+}

@@ -1,0 +1,45 @@
+//! A process beside the tests' own, which outlives it by a moment.
+//!
+//! A cluster that several tests share lives in a static, which nobody drops; and nobody drops anything when the tests are
+//! killed or interrupted. The reaper reads the folders that clusters live in from a pipe, and when that ends, because the
+//! process at its other end has, it ends all processes that belong to them and removes them.
+
+use std::io::{BufRead, Write, stdin};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use crate::processes;
+
+static REAPER: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
+    // `target/debug/deps/name-hash`; the reaper is `target/debug/disco-test-reaper`.
+    let own = std::env::current_exe().expect("a running program has a file");
+    let path = own.parent().and_then(Path::parent).expect("tests are two folders deep").join("disco-test-reaper");
+    let child = Command::new(&path)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("`{}` cannot be started: {error}", path.display()));
+    Mutex::new(child.stdin.expect("its standard input is a pipe"))
+});
+
+/// Sees to it that nothing of this folder outlives this process.
+pub(crate) fn watch_over(folder: &Path) {
+    let folder = folder.canonicalize().unwrap();
+    let mut pipe = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
+    writeln!(pipe, "{}", folder.display()).expect("the reaper reads");
+}
+
+/// Main function of the program `disco-test-reaper`.
+pub fn be_reaper() {
+    // The interrupt that ends the tests must not end this first. It fails only for who leads a group already.
+    let _ = rustix::process::setsid();
+    let folders: Vec<PathBuf> = stdin().lock().lines().map_while(Result::ok).map(PathBuf::from).collect();
+    for folder in folders {
+        // Most are gone, with the tests that made them.
+        processes::end_all(&folder);
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+}

@@ -1,0 +1,111 @@
+use std::fs::{self, File};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::{SOON, wait_for};
+
+/// A machine with a real OpenSSH server, on an address of its own.
+///
+/// It is installed to beneath `DISCO_PREFIX`, so that nothing outside of its folder is touched, whoever runs the test.
+pub struct Sshd {
+    folder: PathBuf,
+    address: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Sshd {
+    /// Where the server is; `None` where it is not installed.
+    #[must_use]
+    pub fn program() -> Option<PathBuf> {
+        ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"].iter().map(PathBuf::from).find(|path| path.is_file())
+    }
+
+    /// Starts one that admits `public_key`. `marks` are put into the environment of everything that runs by it.
+    #[must_use]
+    pub fn start(folder: &Path, ip: IpAddr, public_key: &str, marks: &[(&str, &Path)]) -> Self {
+        fs::create_dir_all(folder.join("home")).unwrap();
+        let mut sshd = Self { folder: folder.to_owned(), address: SocketAddr::new(ip, 2222), child: None };
+        sshd.new_host_key();
+        fs::write(folder.join("authorized_keys"), format!("{public_key}\n")).unwrap();
+        fs::set_permissions(folder.join("authorized_keys"), fs::Permissions::from_mode(0o600)).unwrap();
+        let mut variables = format!("DISCO_PREFIX={}", folder.join("disco").display());
+        for (name, value) in marks {
+            variables += &format!(" {name}={}", value.display());
+        }
+        let config = format!(
+            "ListenAddress {ip}:2222\nHostKey {folder}/host_key\nPidFile {folder}/pid\n\
+             AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\nPermitRootLogin yes\nSetEnv {variables}\nLogLevel VERBOSE\n",
+            folder = folder.display(),
+        );
+        fs::write(folder.join("config"), config).unwrap();
+        sshd.up();
+        sshd
+    }
+
+    /// Makes a new host key: another machine at the same address, as far as anyone can tell.
+    pub fn new_host_key(&mut self) {
+        let path = self.folder.join("host_key");
+        for old in [path.clone(), self.folder.join("host_key.pub")] {
+            let _ = fs::remove_file(old);
+        }
+        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status().unwrap();
+        assert!(made.success(), "ssh-keygen failed");
+    }
+
+    /// Starts the server (again).
+    pub fn up(&mut self) {
+        // Where root starts it, it wants this folder.
+        let _ = fs::create_dir_all("/run/sshd");
+        let log = File::options().create(true).append(true).open(self.folder.join("sshd.log")).unwrap();
+        let child = Command::new(Self::program().expect("there is an sshd"))
+            .args(["-D", "-e", "-f"])
+            .arg(self.folder.join("config"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        wait_for(SOON, "sshd", || TcpStream::connect(self.address).map(drop).map_err(|error| format!("{error}\n{}", self.log())));
+    }
+
+    /// Stops the server; what was started by it goes on.
+    pub fn down(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Fails only when it has ended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// `user@ip:port`, as `HostsProvider.init` takes it.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+        format!("{user}@{}", self.address)
+    }
+
+    /// Where Disco is installed on it.
+    #[must_use]
+    pub fn prefix(&self) -> PathBuf {
+        self.folder.join("disco")
+    }
+
+    /// What the server said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("sshd.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("===== sshd\n{}\n===== discod\n{}", self.log(), crate::project::logs(&self.prefix()));
+        }
+        self.down();
+    }
+}

@@ -1,0 +1,39 @@
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(15);
+
+/// For what takes milliseconds on an idle machine: tests share two cores with builds and each other.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Looks until there is something, and returns it.
+///
+/// # Panics
+/// With what was seen last, when there is nothing at the deadline.
+#[track_caller]
+pub fn wait_for<T, E: Display>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<T, E>) -> T {
+    let start = Instant::now();
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(last) if start.elapsed() >= limit => {
+                panic!("waited {:.1} s for {what}; last seen: {last}", start.elapsed().as_secs_f64())
+            }
+            Err(_) => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+/// Runs `work` and checks that it took no longer than `limit`.
+///
+/// # Panics
+/// With the time, when it took longer.
+#[track_caller]
+pub fn within<T>(limit: Duration, what: &str, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    let took = start.elapsed();
+    assert!(took <= limit, "{what} took {:.2} s, more than {:.2} s", took.as_secs_f64(), limit.as_secs_f64());
+    result
+}
