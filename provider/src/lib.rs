@@ -1,7 +1,7 @@
-//! Machines: where they come from ([`Provider`]), how to reach them ([`ssh`]) and how Disco gets onto them (`install`).
+//! Machines: where they come from ([`Provider`]), how to reach them ([`ssh`]) and how Disco gets onto them ([`install`]).
 //!
 //! The client and the daemon both use this crate: the client for the first node, the leader for all others. A provider
-//! knows machines alone; what runs on them is put there over SSH by `install`, in the same way for every provider.
+//! knows machines alone; what runs on them is put there over SSH by [`install`], in the same way for every provider.
 //!
 //! Invariants:
 //! - Starting is idempotent by token: the same token never makes a second machine, whoever asks and however often.
@@ -13,6 +13,7 @@ mod detach;
 mod error;
 mod files;
 pub mod hosts;
+pub mod install;
 mod instance;
 pub mod local;
 pub mod machine;

@@ -1,0 +1,80 @@
+//! Installing a whole node.
+
+use std::error::Error as StdError;
+
+use super::{Binaries, InstallError, InstallProgress, NodeSettings, Remote, Step};
+
+/// What an installation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Installed {
+    /// `discod` is another one than before.
+    pub binaries_changed: bool,
+    /// The service's settings are others than before.
+    pub settings_changed: bool,
+    /// The service was started or restarted; false when it ran and all was as it should be.
+    pub started: bool,
+}
+
+impl Remote {
+    /// Installs the first node of a cluster. `sign` gets the node's signing request (PEM) and returns the JSON that
+    /// `discod identity install` reads.
+    ///
+    /// Returns when the service was started, not when it answers.
+    ///
+    /// # Errors
+    /// See [`Self::upload_binaries`]; a step that failed on the machine; `sign`'s.
+    pub async fn install_first_node(
+        &self,
+        binaries: &Binaries,
+        settings: &NodeSettings,
+        sign: impl FnOnce(&str) -> Result<String, Box<dyn StdError + Send + Sync>> + Send,
+        progress: &dyn InstallProgress,
+    ) -> Result<Installed, InstallError> {
+        self.install(binaries, settings, Some(sign), progress).await
+    }
+
+    /// Installs a node that joins by the token in its settings.
+    ///
+    /// Returns when the service was started, not when it answers.
+    ///
+    /// # Errors
+    /// See [`Self::upload_binaries`]; a step that failed on the machine.
+    pub async fn install_joining_node(
+        &self,
+        binaries: &Binaries,
+        settings: &NodeSettings,
+        progress: &dyn InstallProgress,
+    ) -> Result<Installed, InstallError> {
+        type Never = fn(&str) -> Result<String, Box<dyn StdError + Send + Sync>>;
+        self.install(binaries, settings, None::<Never>, progress).await
+    }
+
+    async fn install(
+        &self,
+        binaries: &Binaries,
+        settings: &NodeSettings,
+        sign: Option<impl FnOnce(&str) -> Result<String, Box<dyn StdError + Send + Sync>> + Send>,
+        progress: &dyn InstallProgress,
+    ) -> Result<Installed, InstallError> {
+        settings.check()?;
+        self.check_architecture(binaries)?;
+        progress.step(Step::Checking);
+        let state = self.state().await?;
+        let binaries_changed = self.upload_missing(binaries, &state, progress).await?;
+        if let Some(sign) = sign {
+            progress.step(Step::Identity);
+            self.install_identity(settings, sign).await?;
+        }
+        let settings_changed = self.write_service(settings, &state).await?;
+        let started = !state.running || binaries_changed || settings_changed;
+        if started {
+            progress.step(Step::Starting);
+            if state.running {
+                self.stop_service().await?;
+            }
+            self.start_service().await?;
+        }
+        progress.step(Step::Done);
+        Ok(Installed { binaries_changed, settings_changed, started })
+    }
+}

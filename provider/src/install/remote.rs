@@ -1,0 +1,92 @@
+//! A machine to install on.
+
+use std::time::Duration;
+
+use super::{InstallError, Layout, Probe};
+use crate::ssh::{Output, Session, quote};
+
+/// How long one step may take, apart from sending binaries.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A machine to install on: connected, and known in its kind.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    pub(super) session: Session,
+    pub(super) probe: Probe,
+    pub(super) layout: Layout,
+}
+
+impl Remote {
+    /// Looks what kind of machine is behind a connection.
+    ///
+    /// # Errors
+    /// The connection's, and a machine that Disco does not run on.
+    pub async fn probe(session: Session) -> Result<Self, InstallError> {
+        let probe = Probe::of(&session).await?;
+        let layout = Layout::of(&probe);
+        Ok(Self { session, probe, layout })
+    }
+
+    /// The connection.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What was found.
+    pub fn machine(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// Where things are on it.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Lets these public keys log in as the same user, besides those that may already.
+    ///
+    /// # Errors
+    /// The connection's, and a file that cannot be written.
+    pub async fn authorize(&self, keys: &[String]) -> Result<(), InstallError> {
+        let script = "umask 077; mkdir -p ~/.ssh && touch ~/.ssh/authorized_keys && while IFS= read -r key; do \
+                      grep -qxF -e \"$key\" ~/.ssh/authorized_keys || printf '%s\\n' \"$key\" >> ~/.ssh/authorized_keys || exit; \
+                      done";
+        let lines: String = keys.iter().map(|key| format!("{}\n", key.trim())).collect();
+        self.step("authorize keys", script, lines.as_bytes()).await?;
+        Ok(())
+    }
+
+    pub(super) fn endpoint(&self) -> String {
+        self.session.target().endpoint()
+    }
+
+    /// Runs a script that must succeed.
+    pub(super) async fn step(&self, what: &'static str, script: &str, input: &[u8]) -> Result<Output, InstallError> {
+        Self::run(&self.session, what, script, input).await
+    }
+
+    pub(super) async fn run(
+        session: &Session,
+        what: &'static str,
+        script: &str,
+        input: &[u8],
+    ) -> Result<Output, InstallError> {
+        // Not the login shell: that may be any program.
+        let command = format!("exec /bin/sh -c {}", quote(script));
+        let output = session.exec_with(&command, input, LIMIT).await?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        let endpoint = session.target().endpoint();
+        Err(InstallError::Command { what, endpoint, stderr: output.error_text(), status: output.status })
+    }
+
+    /// Writes a file that is there whole or not at all.
+    pub(super) async fn write(&self, path: &str, content: &[u8], mode: &str) -> Result<(), InstallError> {
+        let path = quote(path);
+        let script = format!(
+            "set -e; umask 077; f={path}; mkdir -p \"$(dirname \"$f\")\"; cat > \"$f.tmp\"; chmod {mode} \"$f.tmp\"; mv -f \"$f.tmp\" \"$f\""
+        );
+        self.step("write a file", &script, content).await?;
+        Ok(())
+    }
+}

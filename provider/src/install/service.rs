@@ -1,0 +1,202 @@
+//! The service on a machine.
+
+use std::fmt::Write;
+
+use ring::digest::{SHA256, digest};
+
+use super::layout::{UNIT, UNIT_PATH};
+use super::state::State;
+use super::{InstallError, NodeSettings, Remote, ServiceKind};
+use crate::ssh::quote;
+use crate::supervise::Service;
+
+/// How long `discod` may take to end, in seconds: as for [`Service::STOP_LIMIT`].
+const STOP_LIMIT_S: u64 = Service::STOP_LIMIT.as_secs();
+
+impl Remote {
+    /// Writes the service's files as they should be. Returns whether any was another one before.
+    pub(super) async fn write_service(&self, settings: &NodeSettings, state: &State) -> Result<bool, InstallError> {
+        settings.check()?;
+        if let Some(token) = &settings.join_token {
+            // A new token is no reason to restart: only a node that has not joined needs one.
+            let path = self.layout.join_token();
+            if !state.has(&path, &sum(token.as_bytes())) {
+                self.write(&path, token.as_bytes(), "600").await?;
+            }
+        }
+        let mut changed = false;
+        for (path, content, mode) in self.files(settings) {
+            if !state.has(&path, &sum(content.as_bytes())) {
+                self.write(&path, content.as_bytes(), mode).await?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Path, content and mode of each file, in the order of [`Self::service_files`].
+    fn files(&self, settings: &NodeSettings) -> Vec<(String, String, &'static str)> {
+        let (program, args) = (self.layout.binary("discod"), settings.args(&self.layout));
+        let contents = match self.layout.kind {
+            ServiceKind::Systemd => [(unit(&program, &args), "644"), (env_file(settings), "600")],
+            ServiceKind::Supervised => {
+                let start = format!(
+                    "#!/bin/sh\nexec {} supervise --dir {} --detach\n",
+                    quote(&program),
+                    quote(&self.layout.service)
+                );
+                let env = settings.env.clone();
+                let service = Service { program: program.into(), args, env, stop_limit_s: STOP_LIMIT_S };
+                let text = serde_json::to_string_pretty(&service).unwrap_or_default();
+                [(text + "\n", "600"), (start, "700")]
+            }
+        };
+        self.service_files().into_iter().zip(contents).map(|(path, (text, mode))| (path, text, mode)).collect()
+    }
+
+    /// Starts the service, also with the machine from now on.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn start_service(&self) -> Result<(), InstallError> {
+        let script = match self.layout.kind {
+            ServiceKind::Systemd => format!("systemctl daemon-reload && systemctl enable --now --quiet {UNIT}"),
+            ServiceKind::Supervised => self.supervise("--detach"),
+        };
+        self.step("start the service", &script, &[]).await?;
+        Ok(())
+    }
+
+    /// Stops the service in order: a leader hands over first. What does not run is no error.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn stop_service(&self) -> Result<(), InstallError> {
+        let script = match self.layout.kind {
+            ServiceKind::Systemd => format!("[ ! -e {UNIT_PATH} ] || systemctl stop {UNIT}"),
+            ServiceKind::Supervised => {
+                format!("[ ! -x {} ] || {}", quote(&self.layout.binary("discod")), self.supervise("--stop"))
+            }
+        };
+        self.step("stop the service", &script, &[]).await?;
+        Ok(())
+    }
+
+    /// Stops the service and starts it anew.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn restart_service(&self) -> Result<(), InstallError> {
+        self.stop_service().await?;
+        self.start_service().await
+    }
+
+    /// Whether the service runs, or at least is being started again and again.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn is_service_running(&self) -> Result<bool, InstallError> {
+        Ok(self.state().await?.running)
+    }
+
+    /// The last lines that the service wrote.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn fetch_log(&self, lines: usize) -> Result<String, InstallError> {
+        let script = match self.layout.kind {
+            ServiceKind::Systemd => format!("journalctl --no-pager --output cat --unit {UNIT} --lines {lines}"),
+            ServiceKind::Supervised => {
+                format!("cd {} && cat log.1 log 2> /dev/null | tail -n {lines}", quote(&self.layout.service))
+            }
+        };
+        Ok(self.step("read the log", &script, &[]).await?.text())
+    }
+
+    /// Removes everything: service, binaries and data.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn uninstall(&self) -> Result<(), InstallError> {
+        let mut script = String::from("set -e; ");
+        if self.layout.kind == ServiceKind::Systemd {
+            let _ = write!(script, "[ ! -e {UNIT_PATH} ] || systemctl disable --now --quiet {UNIT}; ");
+        } else {
+            self.stop_service().await?;
+        }
+        let _ = write!(
+            script,
+            "rm -f {} {}; rm -rf {}",
+            quote(&self.layout.binary("disco")),
+            quote(&self.layout.binary("discod")),
+            self.layout.all.iter().map(|path| quote(path)).collect::<Vec<_>>().join(" ")
+        );
+        if self.layout.kind == ServiceKind::Systemd {
+            script.push_str("; systemctl daemon-reload");
+        }
+        self.step("remove Disco", &script, &[]).await?;
+        Ok(())
+    }
+
+    fn supervise(&self, action: &str) -> String {
+        format!("{} supervise --dir {} {action}", quote(&self.layout.binary("discod")), quote(&self.layout.service))
+    }
+}
+
+fn sum(content: &[u8]) -> String {
+    hex::encode(digest(&SHA256, content))
+}
+
+fn unit(program: &str, args: &[String]) -> String {
+    let command: Vec<String> = std::iter::once(program).chain(args.iter().map(String::as_str)).map(unit_word).collect();
+    format!(
+        "[Unit]\n\
+         Description=Disco node\n\
+         Wants=network-online.target\n\
+         After=network-online.target\n\
+         StartLimitIntervalSec=0\n\
+         \n\
+         [Service]\n\
+         ExecStart={}\n\
+         EnvironmentFile=-/etc/disco/discod.env\n\
+         Restart=on-failure\n\
+         RestartSec=1\n\
+         TimeoutStopSec={STOP_LIMIT_S}\n\
+         LimitNOFILE=65536\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        command.join(" ")
+    )
+}
+
+/// A word of `ExecStart=`, see systemd.service(5): quotes, and doubled signs that would stand for something else.
+fn unit_word(word: &str) -> String {
+    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    format!("\"{escaped}\"")
+}
+
+/// See systemd.exec(5), `EnvironmentFile=`: within double quotes a backslash takes the next sign as it is.
+fn env_file(settings: &NodeSettings) -> String {
+    settings.env.iter().fold(String::new(), |text, (name, value)| {
+        let escaped: String =
+            value.chars().flat_map(|c| "\"\\$`".contains(c).then_some('\\').into_iter().chain([c])).collect();
+        format!("{text}{name}=\"{escaped}\"\n")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_unit_are_taken_as_they_are() {
+        assert_eq!(unit_word(r#"a "b" \ 5% $HOME"#), r#""a \"b\" \\ 5%% $$HOME""#);
+    }
+
+    #[test]
+    fn the_unit_starts_the_daemon_with_its_arguments() {
+        let text = unit("/usr/local/bin/discod", &["--name".to_owned(), "web 1".to_owned()]);
+        assert!(text.contains("\nExecStart=\"/usr/local/bin/discod\" \"--name\" \"web 1\"\n"), "{text}");
+    }
+}

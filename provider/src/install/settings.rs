@@ -1,0 +1,84 @@
+//! How `discod` is to run on a node.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::{InstallError, Layout};
+use crate::Pace;
+
+/// How `discod` is to run on a node.
+#[derive(Clone)]
+pub struct NodeSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How others reach it.
+    pub advertise: SocketAddr,
+    /// The node's name.
+    pub name: String,
+    /// The id of its machine, see [`crate::Instance::id`].
+    pub instance: Option<String>,
+    /// How fast its consensus runs.
+    pub pace: Pace,
+    /// What lets it join; the first node needs none.
+    pub join_token: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What its environment has besides the machine's.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Says that there is a token, never the token. Nor values of the environment, which may be secret as well.
+impl fmt::Debug for NodeSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeSettings")
+            .field("listen", &self.listen)
+            .field("advertise", &self.advertise)
+            .field("name", &self.name)
+            .field("instance", &self.instance)
+            .field("pace", &self.pace)
+            .field("join_token", &self.join_token.as_ref().map(|_| "…"))
+            .field("labels", &self.labels)
+            .field("env", &self.env.keys())
+            .finish()
+    }
+}
+
+impl NodeSettings {
+    /// The arguments of `discod`.
+    pub(super) fn args(&self, layout: &Layout) -> Vec<String> {
+        let mut args = vec![
+            "--data-dir".to_owned(),
+            layout.data.clone(),
+            "--listen".to_owned(),
+            self.listen.to_string(),
+            "--advertise".to_owned(),
+            self.advertise.to_string(),
+            "--name".to_owned(),
+            self.name.clone(),
+            "--raft-pace".to_owned(),
+            self.pace.to_string(),
+        ];
+        if let Some(instance) = &self.instance {
+            args.extend(["--instance".to_owned(), instance.clone()]);
+        }
+        if self.join_token.is_some() {
+            args.extend(["--join-token-file".to_owned(), layout.join_token()]);
+        }
+        for (name, value) in &self.labels {
+            args.extend(["--label".to_owned(), format!("{name}={value}")]);
+        }
+        args
+    }
+
+    /// Refuses what cannot be written into the service's files.
+    pub(super) fn check(&self) -> Result<(), InstallError> {
+        let labels = self.labels.iter().flat_map(|(name, value)| [name, value]).map(|text| ("label", text));
+        let env = self.env.iter().flat_map(|(name, value)| [name, value]).map(|text| ("env", text));
+        let single = [("name", &self.name)].into_iter().chain(self.instance.iter().map(|id| ("instance", id)));
+        match single.chain(labels).chain(env).find(|(_, text)| text.chars().any(char::is_control)) {
+            Some((what, value)) => Err(InstallError::Setting { what, value: value.clone() }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What is there already.
+
+use std::collections::HashMap;
+
+use super::layout::{UNIT, UNIT_PATH};
+use super::{InstallError, Remote, ServiceKind};
+use crate::ssh::quote;
+use crate::supervise::{Service, ServiceStatus};
+
+/// What is there already.
+#[derive(Debug)]
+pub(super) struct State {
+    /// The checksums of files that exist, in hexadecimal digits.
+    sums: HashMap<String, String>,
+    /// Whether the service runs (or is being tried to).
+    pub(super) running: bool,
+}
+
+impl State {
+    /// Whether a file has this checksum.
+    pub(super) fn has(&self, path: &str, sha256: &str) -> bool {
+        self.sums.get(path).is_some_and(|sum| sum == sha256)
+    }
+}
+
+impl Remote {
+    /// The files of the service besides the join token.
+    pub(super) fn service_files(&self) -> Vec<String> {
+        match self.layout.kind {
+            ServiceKind::Systemd => vec![UNIT_PATH.to_owned(), format!("{}/discod.env", self.layout.service)],
+            ServiceKind::Supervised => {
+                vec![format!("{}/{}", self.layout.service, Service::FILE), format!("{}/start", self.layout.service)]
+            }
+        }
+    }
+
+    /// Looks what is there.
+    pub(super) async fn state(&self) -> Result<State, InstallError> {
+        let mut paths = self.service_files();
+        paths.extend([self.layout.binary("disco"), self.layout.binary("discod"), self.layout.join_token()]);
+        let quoted: Vec<String> = paths.iter().map(|path| quote(path)).collect();
+        let status = match self.layout.kind {
+            ServiceKind::Systemd => format!("systemctl is-active {UNIT}"),
+            ServiceKind::Supervised => {
+                let discod = quote(&self.layout.binary("discod"));
+                format!("[ ! -x {discod} ] || {discod} supervise --dir {} --status", quote(&self.layout.service))
+            }
+        };
+        let script = format!(
+            "command -v sha256sum > /dev/null || {{ echo 'sha256sum is not installed' >&2; exit 1; }}; \
+             for f in {}; do [ ! -f \"$f\" ] || printf '%s %s\\n' \"$(sha256sum < \"$f\" | cut -d ' ' -f 1)\" \"$f\"; done; \
+             echo \"status $({status} 2> /dev/null)\"",
+            quoted.join(" ")
+        );
+        let text = self.step("look at what is installed", &script, &[]).await?.text();
+        let mut state = State { sums: HashMap::new(), running: false };
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("status", status)) => {
+                    state.running = match self.layout.kind {
+                        ServiceKind::Systemd => matches!(status, "active" | "activating" | "reloading"),
+                        ServiceKind::Supervised => serde_json::from_str::<ServiceStatus>(status)
+                            .is_ok_and(|status| status.supervisor.is_some()),
+                    }
+                }
+                Some((sum, path)) => {
+                    state.sums.insert(path.to_owned(), sum.to_owned());
+                }
+                None => {}
+            }
+        }
+        Ok(state)
+    }
+}

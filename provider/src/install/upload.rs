@@ -1,0 +1,129 @@
+//! Sending binaries.
+
+use tokio::fs::File;
+
+use super::state::State;
+use super::{Binaries, Binary, InstallError, InstallProgress, Remote, Step};
+use crate::ssh::{Status, Stream, quote};
+
+/// Room that must be left for what the node writes itself.
+const SLACK: u64 = 32 << 20;
+/// Exit codes of the script below.
+const BAD_CHECKSUM: u32 = 90;
+const DOES_NOT_START: u32 = 91;
+/// How much of what the other side says is kept.
+const STDERR_LIMIT: usize = 4096;
+
+impl Remote {
+    /// Sends the binaries that are not there yet, each checked before it takes its place. Returns whether `discod` is another
+    /// one than before.
+    ///
+    /// # Errors
+    /// Before anything is sent: a binary for another kind of processor, a missing dynamic loader, too little room. Then the
+    /// connection's, a checksum that differs, a binary that does not start.
+    pub async fn upload_binaries(
+        &self,
+        binaries: &Binaries,
+        progress: &dyn InstallProgress,
+    ) -> Result<bool, InstallError> {
+        self.check_architecture(binaries)?;
+        progress.step(Step::Checking);
+        let state = self.state().await?;
+        self.upload_missing(binaries, &state, progress).await
+    }
+
+    /// Refuses binaries for another kind of processor.
+    pub(super) fn check_architecture(&self, binaries: &Binaries) -> Result<(), InstallError> {
+        match binaries.both().into_iter().find(|binary| binary.architecture() != self.probe.architecture) {
+            None => Ok(()),
+            Some(binary) => Err(InstallError::WrongArchitecture {
+                path: binary.path().to_path_buf(),
+                name: binary.name(),
+                binary: binary.architecture(),
+                endpoint: self.endpoint(),
+                machine: self.probe.architecture,
+            }),
+        }
+    }
+
+    pub(super) async fn upload_missing(
+        &self,
+        binaries: &Binaries,
+        state: &State,
+        progress: &dyn InstallProgress,
+    ) -> Result<bool, InstallError> {
+        let there = |binary: &Binary| state.has(&self.layout.binary(binary.name()), binary.sha256());
+        let missing: Vec<&Binary> = binaries.both().into_iter().filter(|binary| !there(binary)).collect();
+        if missing.is_empty() {
+            return Ok(false);
+        }
+        let needed = missing.iter().map(|binary| binary.size()).sum::<u64>() + SLACK;
+        if needed > self.probe.free {
+            let (dir, free) = (self.probe.dir.clone(), self.probe.free);
+            return Err(InstallError::NoSpace { endpoint: self.endpoint(), dir, free, needed });
+        }
+        self.check_interpreters(&missing).await?;
+        for binary in &missing {
+            progress.step(Step::Uploading { name: binary.name() });
+            self.upload(binary, progress).await?;
+        }
+        Ok(missing.iter().any(|binary| binary.name() == "discod"))
+    }
+
+    async fn check_interpreters(&self, binaries: &[&Binary]) -> Result<(), InstallError> {
+        for binary in binaries {
+            let Some(interpreter) = binary.interpreter() else { continue };
+            let test = format!("test -e {} && echo there || true", quote(interpreter));
+            if self.step("look for the dynamic loader", &test, &[]).await?.text() != "there" {
+                return Err(InstallError::NoInterpreter {
+                    path: binary.path().to_path_buf(),
+                    interpreter: interpreter.to_owned(),
+                    endpoint: self.endpoint(),
+                    machine: self.probe.architecture,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, binary: &Binary, progress: &dyn InstallProgress) -> Result<(), InstallError> {
+        let unreadable = |source| InstallError::BinaryUnreadable { path: binary.path().to_path_buf(), source };
+        let mut file = File::open(binary.path()).await.map_err(unreadable)?;
+        // Read in pieces as large as the connection takes them.
+        file.set_max_buf_size(1 << 20);
+        let script = format!(
+            "set -e; umask 022; mkdir -p {bin}; cd {bin}; rm -f .tmp-{name}.*; t=.tmp-{name}.$$; \
+             trap 'rm -f \"$t\"' EXIT; cat > \"$t\"; \
+             [ \"$(sha256sum < \"$t\" | cut -d ' ' -f 1)\" = {sum} ] || exit {BAD_CHECKSUM}; \
+             chmod 755 \"$t\"; \"./$t\" --version > /dev/null || exit {DOES_NOT_START}; mv -f \"$t\" {name}",
+            bin = quote(&self.layout.bin),
+            name = binary.name(),
+            sum = binary.sha256(),
+        );
+        let (mut sent, mut stderr) = (0, Vec::new());
+        let status = self
+            .session
+            .exec_streaming(
+                &format!("exec /bin/sh -c {}", quote(&script)),
+                file,
+                |stream, data| {
+                    if stream == Stream::Error && stderr.len() < STDERR_LIMIT {
+                        stderr.extend_from_slice(&data);
+                    }
+                },
+                |count| {
+                    sent += count;
+                    progress.sent(binary.name(), sent, binary.size());
+                },
+            )
+            .await?;
+        let (name, endpoint) = (binary.name(), self.endpoint());
+        let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
+        match status {
+            Status::Code(0) => Ok(()),
+            Status::Code(BAD_CHECKSUM) => Err(InstallError::Checksum { name, endpoint }),
+            Status::Code(DOES_NOT_START) => Err(InstallError::DoesNotStart { name, endpoint, stderr }),
+            status => Err(InstallError::Command { what: "store a binary", endpoint, status, stderr }),
+        }
+    }
+}
