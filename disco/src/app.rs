@@ -1,0 +1,167 @@
+//! From the command line to the exit code: parse, settle, run within the time given, say how it ended.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    cli::Cli,
+    commands,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    printer::Printer,
+    project::{Project, Settings},
+};
+
+/// What every command is given.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) printer: Printer,
+}
+
+impl Context {
+    pub(crate) fn project(&self) -> Outcome<Project> {
+        Project::find(&self.settings.directory)
+    }
+}
+
+/// The hidden subcommand by which the local provider starts its machines; nothing where something else was asked for.
+pub(crate) fn be_machine_when_asked() -> Option<ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next()? != disco_provider::machine::SUBCOMMAND {
+        return None;
+    }
+    let words: Vec<std::ffi::OsString> = words.collect();
+    let ended = disco_provider::machine::run(&words);
+    Some(match ended {
+        Ok(()) => ExitStatus::Done.into(),
+        Err(error) => {
+            let failure = Failure::failed(error.to_string());
+            let failure = match std::error::Error::source(&error) {
+                Some(source) => failure.because(source),
+                None => failure,
+            };
+            Printer::new(&Settings::fallback()).failure(&failure);
+            ExitStatus::Failed.into()
+        }
+    })
+}
+
+/// Answers a shell that asks for completions, and ends the process then.
+pub(crate) fn complete_when_asked() {
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+}
+
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing can be done when the terminal is gone.
+            let _ = error.print();
+            return if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done }.into();
+        }
+    };
+    let settings = match Settings::resolve(&cli.global) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            Printer::new(&Settings::fallback()).failure(&failure);
+            return failure.status().into();
+        }
+    };
+    let printer = Printer::new(&settings);
+    start_tracing(&settings, &printer);
+    let context = Context { settings, printer: printer.clone() };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            printer.failure(&Failure::failed("cannot start").because(&error));
+            return ExitStatus::Failed.into();
+        }
+    };
+    let status = runtime.block_on(supervise(cli.command, context)).unwrap_or_else(|failure| {
+        // What is no failure, such as a reader that has enough, ends without words.
+        if failure.status() != ExitStatus::Done {
+            printer.failure(&failure);
+        }
+        failure.status()
+    });
+    // A thread may still wait for the terminal or a script: it ends with the process.
+    runtime.shutdown_background();
+    status.into()
+}
+
+/// Runs the command until it ends, its time is over, or the operator interrupts it.
+async fn supervise(command: crate::cli::Command, context: Context) -> Outcome<ExitStatus> {
+    let nature = commands::nature(&command);
+    let timeout = context.settings.timeout;
+    let expired = async {
+        match timeout {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = commands::run(command, context) => ended,
+        name = interrupted() => Err(ended(ExitStatus::Cancelled, format!("cancelled ({name})"), nature)),
+        () = expired => {
+            let time = humantime(timeout.unwrap_or_default());
+            Err(ended(ExitStatus::TimedOut, format!("not done after {time}"), nature))
+        }
+    }
+}
+
+fn ended(status: ExitStatus, message: String, nature: commands::Nature) -> Failure {
+    let failure = Failure::new(status, message);
+    match nature.next_step() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn humantime(time: std::time::Duration) -> String {
+    jiff::SignedDuration::try_from(time).map_or_else(|_| format!("{time:?}"), |time| format!("{time:#}"))
+}
+
+async fn interrupted() -> &'static str {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals end the process by themselves.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "interrupt",
+        _ = terminate.recv() => "terminated",
+    }
+}
+
+/// `-v` shows what the libraries do; `DISCO_LOG` takes a filter in the usual form.
+fn start_tracing(settings: &Settings, printer: &Printer) {
+    let level = match settings.verbose {
+        0 => "off",
+        1 => "disco=debug,disco_provider=debug,disco_identity=debug,disco_runtime_js=debug",
+        _ => "trace,h2=info,hyper=info,ignore=info",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DISCO_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let printer = printer.clone();
+    let writer = move || Lines(printer.clone());
+    // Fails only when a subscriber was set before, which nobody does.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).try_init();
+}
+
+/// Hands what `tracing` writes to the printer, so that it does not run into moving lines.
+struct Lines(Printer);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.verbatim(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

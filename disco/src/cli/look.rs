@@ -1,0 +1,29 @@
+use clap::Args;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  disco events\n  disco events -w -o jsonl")]
+pub(crate) struct EventsArgs {
+    /// Go on with new events until interrupted.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+
+    /// How many of the last events to show first.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub(crate) lines: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  disco logs 2\n  disco logs -f -n 20 heavyobjects-1")]
+pub(crate) struct LogsArgs {
+    /// Go on with new lines until interrupted.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// How many of the last lines to show first.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) lines: u32,
+
+    /// A node's id or name.
+    #[arg(value_name = "TARGET", add = clap_complete::ArgValueCandidates::new(crate::project::known_nodes))]
+    pub(crate) target: String,
+}

@@ -1,0 +1,38 @@
+use clap::{Args, Subcommand};
+
+use super::ChangeArgs;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Open a shell on a node's machine, or run one command there.
+    Ssh(NodeSshArgs),
+    /// Remove a node: drained, taken from the membership, its machine ended.
+    Rm(NodeRmArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  disco node ssh 2\n  disco node ssh heavyobjects-1 -- uptime")]
+pub(crate) struct NodeSshArgs {
+    /// A node's id or name.
+    #[arg(add = clap_complete::ArgValueCandidates::new(crate::project::known_nodes))]
+    pub(crate) node: String,
+
+    /// The command; its exit code is this one's.
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  disco node rm 4\n  disco node rm heavyobjects-3 --force -y")]
+pub(crate) struct NodeRmArgs {
+    /// A node's id or name.
+    #[arg(add = clap_complete::ArgValueCandidates::new(crate::project::known_nodes))]
+    pub(crate) node: String,
+
+    /// Also when the node does not answer.
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+}

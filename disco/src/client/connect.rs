@@ -1,0 +1,122 @@
+use std::{net::SocketAddr, time::Duration};
+
+use disco_identity::{ChannelOptions, Expect};
+use disco_proto::v1::{StatusRequest, StatusResponse};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tonic::Status;
+
+use super::{Client, Control};
+
+/// A node that does not answer for so long has the next one asked besides it.
+const HEDGE_AFTER: Duration = Duration::from_millis(250);
+/// Time for one node to accept a connection and answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// Largest message taken: a page of keys with their values.
+const LARGEST_MESSAGE: usize = 32 << 20;
+/// Speed of uploads is window / round trip; memory of a client does not matter.
+const WINDOW: u32 = 1 << 20;
+
+impl Client {
+    /// The connection in use, or a new one to the first node that answers. Nodes are asked in turn, the next one as soon as
+    /// the one before fails or is slow.
+    pub(super) async fn control(&self) -> Result<(SocketAddr, Control), Status> {
+        if let Some(current) = self.peers().current.clone() {
+            return Ok(current);
+        }
+        let addresses = self.peers().addresses.clone();
+        let mut waiting = addresses.into_iter();
+        let mut asked = FuturesUnordered::new();
+        let mut worst: Option<Status> = None;
+        loop {
+            if let Some(address) = waiting.next() {
+                asked.push(self.ask(address));
+            } else if asked.is_empty() {
+                return Err(worst.unwrap_or_else(|| Status::unavailable("no node's address is known")));
+            }
+            let pause = async {
+                if waiting.len() > 0 {
+                    tokio::time::sleep(HEDGE_AFTER).await;
+                } else {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(answer) = asked.next() => match answer {
+                    Ok((address, control, status)) => {
+                        // Only a cache: a disk that is full must not keep anyone from looking at the cluster.
+                        if let Err(failure) = self.remember(&status) {
+                            tracing::warn!(%failure, "the nodes' addresses were not kept");
+                        }
+                        self.peers().current = Some((address, control.clone()));
+                        return Ok((address, control));
+                    }
+                    // A refusal says more than silence.
+                    Err(status) => worst = match worst {
+                        Some(before) if telling(&before) >= telling(&status) => Some(before),
+                        _ => Some(status),
+                    },
+                },
+                () = pause => {}
+            }
+        }
+    }
+
+    /// The next request looks for a node anew.
+    pub(crate) fn drop_connection(&self) {
+        let current = self.peers().current.take();
+        if let Some((address, _)) = current {
+            self.forget(address);
+        }
+    }
+
+    /// Drops the connection to `address`, which is asked last from now on.
+    pub(super) fn forget(&self, address: SocketAddr) {
+        let mut peers = self.peers();
+        if peers.current.as_ref().is_some_and(|(current, _)| *current == address) {
+            peers.current = None;
+        }
+        if let Some(at) = peers.addresses.iter().position(|known| *known == address) {
+            let address = peers.addresses.remove(at);
+            peers.addresses.push(address);
+        }
+    }
+
+    async fn ask(&self, address: SocketAddr) -> Result<(SocketAddr, Control, StatusResponse), Status> {
+        let mut control = self.dial(address, Expect::AnyNode);
+        let asked = control.status(StatusRequest { stale: true });
+        match tokio::time::timeout(ANSWER_WITHIN, asked).await {
+            Ok(Ok(status)) => Ok((address, control, status.into_inner())),
+            Ok(Err(status)) => Err(at(address, status)),
+            Err(_) => Err(Status::unavailable(format!("{address}: no answer within {}s", ANSWER_WITHIN.as_secs()))),
+        }
+    }
+
+    /// A channel to the one node at `address`, which is not looked for elsewhere.
+    pub(crate) fn dial(&self, address: SocketAddr, expect: Expect) -> Control {
+        let options = ChannelOptions {
+            connect_timeout: ANSWER_WITHIN,
+            // Requests have their own limits: some wait for machines to start.
+            request_timeout: None,
+            window: WINDOW,
+            ..ChannelOptions::default()
+        };
+        Control::new(disco_identity::channel(address, self.identity(), expect, &options))
+            .max_decoding_message_size(LARGEST_MESSAGE)
+    }
+}
+
+fn telling(status: &Status) -> u8 {
+    match status.code() {
+        tonic::Code::Unavailable => 0,
+        _ if disco_identity::refusal(status).is_some() => 2,
+        _ => 1,
+    }
+}
+
+/// Puts the address before the message, and keeps the causes.
+fn at(address: SocketAddr, status: Status) -> Status {
+    let mut named = Status::new(status.code(), format!("{address}: {}", super::error::describe(&status)));
+    named.set_source(std::sync::Arc::new(status));
+    named
+}

@@ -1,0 +1,42 @@
+//! From a node's refusal to the operator's failure and exit code.
+
+use tonic::{Code, Status};
+
+use crate::{error::Failure, exit::ExitStatus};
+
+pub(crate) fn from_status(status: &Status) -> Failure {
+    if let Some(refusal) = disco_identity::refusal(status) {
+        return Failure::new(ExitStatus::Denied, "the cluster's node and this operator do not accept each other")
+            .cause(refusal)
+            .hint("`disco doctor` checks certificates and clocks");
+    }
+    let message = describe(status);
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Unknown | Code::Cancelled => {
+            Failure::new(ExitStatus::Unreachable, "the cluster cannot be reached, or has no quorum")
+                .cause(message)
+                .hint("`disco status` shows what each node sees, `disco doctor` what is wrong here")
+        }
+        Code::PermissionDenied | Code::Unauthenticated => Failure::new(ExitStatus::Denied, message),
+        Code::NotFound => Failure::new(ExitStatus::NotFound, message),
+        Code::InvalidArgument | Code::OutOfRange => Failure::usage(message),
+        Code::FailedPrecondition => Failure::new(ExitStatus::Guarded, message),
+        Code::Unimplemented => Failure::failed(message)
+            .hint("the node runs another version of Disco: compare `disco --version` with `disco nodes`"),
+        _ => Failure::failed(message),
+    }
+}
+
+/// The message with the causes that the transport keeps beside it, each once.
+pub(super) fn describe(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+        source = error.source();
+    }
+    if text.is_empty() { status.code().description().to_owned() } else { text }
+}

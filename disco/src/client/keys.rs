@@ -1,0 +1,139 @@
+//! Keys of the replicated store.
+
+use disco_proto::v1::{
+    Command, CommandResponse, KeyValue, ProposeRequest, RangeRequest, RangeResponse, ReadRequest, Refusal,
+    WatchRequest, WatchResponse, command, command_response,
+};
+use tonic::Streaming;
+
+use super::{Client, from_status};
+use crate::{
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+};
+
+impl Client {
+    /// Proposes one command, under one request id however often it must be sent.
+    pub(crate) async fn propose(&self, operation: command::Operation) -> Outcome<CommandResponse> {
+        let command = Command {
+            request_id: uuid::Uuid::new_v4().into_bytes().to_vec().into(),
+            only_in_term: 0,
+            proposed_at_ms: jiff::Timestamp::now().as_millisecond(),
+            operation: Some(operation),
+        };
+        let request = ProposeRequest { command: Some(command), hops: 0 };
+        let answer = self
+            .call(|mut control| {
+                let request = request.clone();
+                async move { control.propose(request).await }
+            })
+            .await?;
+        let response = answer.response.ok_or_else(|| Failure::failed("the cluster's answer is empty"))?;
+        match &response.result {
+            Some(command_response::Result::Error(error)) => Err(refused(error.refusal(), &error.message)),
+            _ => Ok(response),
+        }
+    }
+
+    pub(crate) async fn range(&self, range: RangeRequest, stale: bool) -> Outcome<RangeResponse> {
+        let request = ReadRequest { range: Some(range), stale };
+        self.call(|mut control| {
+            let request = request.clone();
+            async move { control.range(request).await }
+        })
+        .await
+    }
+
+    pub(crate) async fn get(&self, key: &[u8], stale: bool, revision: i64) -> Outcome<Option<KeyValue>> {
+        let range = RangeRequest { key: key.to_vec().into(), revision, ..RangeRequest::default() };
+        Ok(self.range(range, stale).await?.kvs.into_iter().next())
+    }
+
+    /// Changes of keys in [`key`, `range_end`) from a revision on (0: from now).
+    pub(crate) async fn watch(&self, key: &[u8], range_end: &[u8], start: i64) -> Outcome<Streaming<WatchResponse>> {
+        let request = WatchRequest {
+            key: key.to_vec().into(),
+            range_end: range_end.to_vec().into(),
+            start_revision: start,
+            prev_kv: false,
+        };
+        self.call(|mut control| {
+            let request = request.clone();
+            async move { control.watch(request).await }
+        })
+        .await
+    }
+
+    /// Calls `each` with every answer of a watch, for ever: a watch whose node is lost goes on at another one, after the
+    /// last revision that was seen.
+    pub(crate) async fn watch_forever(
+        &self,
+        key: &[u8],
+        range_end: &[u8],
+        start: i64,
+        mut each: impl FnMut(WatchResponse) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let mut next = start;
+        loop {
+            let mut stream = self.watch(key, range_end, next).await?;
+            loop {
+                match stream.message().await {
+                    Ok(Some(answer)) if answer.compact_revision > 0 => {
+                        return Err(Failure::new(
+                            ExitStatus::NotFound,
+                            format!("revisions before {} are no longer kept", answer.compact_revision),
+                        ));
+                    }
+                    Ok(Some(answer)) => {
+                        next = next.max(answer.revision + 1);
+                        each(answer)?;
+                    }
+                    Ok(None) => break,
+                    Err(status) if super::passing(&status) => break,
+                    Err(status) => return Err(from_status(&status)),
+                }
+            }
+            self.drop_connection();
+        }
+    }
+}
+
+/// The end of the range of all keys that begin with `prefix`; a zero byte (all keys from there on) where there is none.
+pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![0]
+}
+
+fn refused(refusal: Refusal, message: &str) -> Failure {
+    let status = match refusal {
+        Refusal::KeyNotFound | Refusal::LeaseNotFound => ExitStatus::NotFound,
+        Refusal::EmptyKey | Refusal::DuplicateKey | Refusal::TooLarge | Refusal::Invalid | Refusal::FutureRevision => {
+            ExitStatus::Usage
+        }
+        Refusal::NoSpace => ExitStatus::Guarded,
+        _ => ExitStatus::Failed,
+    };
+    Failure::new(
+        status,
+        if message.is_empty() { refusal.as_str_name().to_ascii_lowercase() } else { message.to_owned() },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_one() {
+        assert_eq!(prefix_end(b"a/"), b"a0");
+        assert_eq!(prefix_end(b"a\xff"), b"b");
+        assert_eq!(prefix_end(b"\xff"), b"\0");
+        assert_eq!(prefix_end(b""), b"\0");
+    }
+}

@@ -1,0 +1,148 @@
+//! The connection to a cluster: by any of its nodes, with the operator's certificate.
+//!
+//! Invariants: the peer proved to be a node of this project's cluster before anything is sent to it; a request that changes
+//! something is repeated only where repeating it changes nothing more (it carries a request id, or sets a state).
+
+mod blobs;
+mod call;
+mod connect;
+mod error;
+mod keys;
+mod nodes;
+mod progress;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use disco_identity::{Credentials, Identity};
+use disco_proto::v1::{StatusRequest, StatusResponse, control_client::ControlClient};
+use tonic::transport::Channel;
+
+pub(crate) use self::{blobs::entries, call::passing, error::from_status, keys::prefix_end, progress::follow};
+use crate::{
+    app::Context,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    project::{Addresses, KnownNode, StateDir},
+};
+
+pub(crate) type Control = ControlClient<Channel>;
+
+/// The root's certificate.
+pub(crate) const CA_CERTIFICATE: &str = "ca.pem";
+/// The operator's certificate chain.
+pub(crate) const OPERATOR_CERTIFICATE: &str = "operator.pem";
+/// The operator's key (0600).
+pub(crate) const OPERATOR_KEY: &str = "operator.key";
+
+/// How long a cluster without answer or leader is asked again, unless `--timeout` is shorter.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<Inner>);
+
+struct Inner {
+    identity: Identity,
+    state: StateDir,
+    patience: Duration,
+    peers: Mutex<Peers>,
+}
+
+/// Where to ask, and the connection in use.
+struct Peers {
+    /// In the order in which they are tried.
+    addresses: Vec<SocketAddr>,
+    current: Option<(SocketAddr, Control)>,
+}
+
+impl Client {
+    /// With the project's certificate and last known addresses; connects when first used.
+    pub(crate) fn open(context: &Context) -> Outcome<Self> {
+        let project = context.project()?;
+        let state = project.state();
+        let identity = load_identity(&state)?.ok_or_else(|| {
+            Failure::new(ExitStatus::NotFound, format!("no cluster was made from `{}` yet", project.root().display()))
+                .hint("make it with `disco bootstrap`")
+        })?;
+        let mut addresses = context.settings.addresses.clone();
+        addresses.extend(Addresses::load(&state)?.nodes.iter().map(|node| node.address));
+        Ok(Self::new(identity, state, addresses))
+    }
+
+    pub(crate) fn new(identity: Identity, state: StateDir, mut addresses: Vec<SocketAddr>) -> Self {
+        let mut seen = std::collections::HashSet::new();
+        addresses.retain(|address| seen.insert(*address));
+        let peers = Mutex::new(Peers { addresses, current: None });
+        Self(Arc::new(Inner { identity, state, patience: PATIENCE, peers }))
+    }
+
+    /// The same cluster, asked again for `patience` before giving up.
+    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+        let peers = self.peers();
+        let peers = Peers { addresses: peers.addresses.clone(), current: peers.current.clone() };
+        Self(Arc::new(Inner {
+            identity: self.0.identity.clone(),
+            state: self.0.state.clone(),
+            patience,
+            peers: Mutex::new(peers),
+        }))
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// The cluster's own view; `stale` is what one node sees when no leader can be reached.
+    pub(crate) async fn status(&self, stale: bool) -> Outcome<StatusResponse> {
+        let status = self.call(|mut control| async move { control.status(StatusRequest { stale }).await }).await?;
+        self.remember(&status)?;
+        Ok(status)
+    }
+
+    /// Keeps the nodes' addresses for this and the next commands.
+    fn remember(&self, status: &StatusResponse) -> Outcome<()> {
+        let nodes: Vec<KnownNode> = status
+            .nodes
+            .iter()
+            .filter_map(|node| {
+                Some(KnownNode { id: node.id, name: node.name.clone(), address: node.address.parse().ok()? })
+            })
+            .collect();
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        {
+            let mut peers = self.peers();
+            for node in &nodes {
+                if !peers.addresses.contains(&node.address) {
+                    peers.addresses.push(node.address);
+                }
+            }
+        }
+        Addresses { nodes }.save(&self.0.state)
+    }
+
+    /// The lock is held for a few instructions only, never over an await.
+    fn peers(&self) -> std::sync::MutexGuard<'_, Peers> {
+        self.0.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The operator's credentials; `None` where the project has none yet.
+pub(crate) fn load_identity(state: &StateDir) -> Outcome<Option<Identity>> {
+    if !state.file(OPERATOR_CERTIFICATE).exists() {
+        return Ok(None);
+    }
+    let credentials =
+        Credentials::load(&state.file(CA_CERTIFICATE), &state.file(OPERATOR_CERTIFICATE), &state.file(OPERATOR_KEY));
+    let credentials = credentials.map_err(|error| {
+        Failure::usage("cannot use the operator's certificate").because(&error).hint("`disco doctor` says more")
+    })?;
+    Identity::new(credentials)
+        .map(Some)
+        .map_err(|error| Failure::usage("cannot use the operator's certificate").because(&error))
+}

@@ -1,0 +1,77 @@
+use std::time::Instant;
+
+use disco_proto::v1::StatusResponse;
+use serde_json::{Value, json};
+
+use crate::{
+    app::Context,
+    cli::BootstrapArgs,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    founding::Purpose,
+    host::Script,
+    printer::{Style, View},
+    project::Lock,
+    view::StatusView,
+};
+
+pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<ExitStatus> {
+    let started = Instant::now();
+    let project = context.project()?;
+    project.client_script()?;
+    let (purpose, lock) = if args.dry_run {
+        (Purpose::DryRun, None)
+    } else {
+        (Purpose::Bootstrap, Some(Lock::take(&project.state(), "bootstrap")?))
+    };
+    let script = Script::load(context, purpose, lock).await?;
+    let founder = script.founder()?;
+    if !script.has("bootstrap") {
+        return Err(Failure::usage("`client.js` exports no function `bootstrap`")
+            .hint("`disco init` in an empty folder shows one"));
+    }
+    let text = script.call("bootstrap", Vec::new()).await?;
+    if args.dry_run {
+        return Ok(ExitStatus::Done);
+    }
+    match founder.complete().await? {
+        Some(status) => {
+            context.printer.show(&Bootstrapped { text, seconds: started.elapsed().as_secs_f64(), status })?;
+            Ok(ExitStatus::Done)
+        }
+        None if script.declined() => Err(Failure::new(ExitStatus::Cancelled, "no cluster was made")),
+        None => {
+            context.printer.warn("`bootstrap` of `client.js` ended without making a cluster");
+            Ok(ExitStatus::Done)
+        }
+    }
+}
+
+struct Bootstrapped {
+    text: Option<Value>,
+    seconds: f64,
+    status: StatusResponse,
+}
+
+impl View for Bootstrapped {
+    fn json(&self) -> Value {
+        let mut status = StatusView::from(self.status.clone()).json();
+        status["result"] = self.text.clone().unwrap_or(Value::Null);
+        status["seconds"] = json!((self.seconds * 1000.0).round() / 1000.0);
+        status
+    }
+
+    fn names(&self) -> Vec<String> {
+        StatusView::from(self.status.clone()).names()
+    }
+
+    fn text(&self, style: Style) -> String {
+        let said = match &self.text {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => format!("{text}\n"),
+            Some(other) => format!("{other:#}\n"),
+        };
+        let status = StatusView::from(self.status.clone()).text(style);
+        format!("{said}\n{status}\n{}\n", style.dim(&format!("done in {:.1}s", self.seconds)))
+    }
+}

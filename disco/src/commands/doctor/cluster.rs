@@ -1,0 +1,56 @@
+use std::time::Duration;
+
+use super::Check;
+use crate::{app::Context, client::Client, error::Outcome};
+
+/// How long the cluster may take to answer.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Clocks that differ by less do not matter to certificates.
+const SKEW_MS: i64 = 60_000;
+
+pub(super) async fn check(context: &Context) -> Vec<Check> {
+    match look(context).await {
+        Ok(checks) => checks,
+        Err(failure) => vec![Check::failure("cluster", &failure)],
+    }
+}
+
+async fn look(context: &Context) -> Outcome<Vec<Check>> {
+    let client = Client::open(context)?.with_patience(PATIENCE);
+    let status = client.status(false).await?;
+    let (have, want) = (status.nodes.len(), status.desired_nodes);
+    let summary = format!("`{}` answers, {have} nodes, leader {}, term {}", status.cluster, status.leader, status.term);
+    let mut checks = vec![if status.healthy {
+        Check::good("cluster", summary)
+    } else if status.stale {
+        Check::bad("cluster", format!("`{}` has no leader", status.cluster))
+            .next("`disco bootstrap` starts and repairs what is down")
+    } else {
+        Check::doubtful("cluster", format!("{summary}, not healthy ({have} of {want} nodes)"))
+            .next("`disco status` says more")
+    }];
+    checks.extend(status.warnings.iter().map(|warning| Check::doubtful("cluster", warning)));
+    let own = env!("CARGO_PKG_VERSION");
+    let others: Vec<String> = status
+        .nodes
+        .iter()
+        .filter(|node| !node.version.is_empty() && node.version != own)
+        .map(|node| format!("`{}` runs {}", node.name, node.version))
+        .collect();
+    checks.push(if others.is_empty() {
+        Check::good("versions", format!("{own} everywhere"))
+    } else {
+        Check::doubtful("versions", format!("this is {own}, {}", others.join(", ")))
+            .next("`disco bootstrap` installs this version")
+    });
+    if status.time_ms != 0 {
+        let skew = jiff::Timestamp::now().as_millisecond() - status.time_ms;
+        checks.push(if skew.abs() < SKEW_MS {
+            Check::good("clocks", "agree")
+        } else {
+            Check::doubtful("clocks", format!("this one and the cluster's differ by {} s", skew / 1000))
+                .next("set the clocks by NTP: certificates depend on them")
+        });
+    }
+    Ok(checks)
+}

@@ -1,0 +1,58 @@
+use std::os::unix::fs::MetadataExt;
+
+use super::Check;
+use crate::{
+    client::load_identity,
+    project::{ClusterRecord, Project},
+};
+
+/// Files that only their owner may read.
+const SECRETS: [&str; 5] = ["ca.key", "operator.key", "intermediate.key", "id_ed25519", "cluster_key"];
+/// A certificate that ends sooner is worth a word.
+const SOON: u64 = 14 * 24 * 3600;
+
+pub(super) fn check(project: &Project, record: Option<&ClusterRecord>) -> Vec<Check> {
+    let state = project.state();
+    let mut secrets: Vec<_> = SECRETS.iter().map(|name| state.file(name)).collect();
+    let own_key = record.and_then(|record| record.private_key.as_ref()).map(|key| project.root().join(key));
+    secrets.extend(own_key.clone());
+    let mut checks: Vec<Check> = Vec::new();
+    for path in &secrets {
+        if let Ok(metadata) = std::fs::metadata(path)
+            && metadata.mode() & 0o077 != 0
+        {
+            let mode = metadata.mode() & 0o777;
+            checks.push(
+                Check::bad("keys", format!("`{}` is open to others (mode {mode:03o})", path.display()))
+                    .next(format!("chmod 600 {}", path.display())),
+            );
+        }
+    }
+    if let Some(key) = own_key.filter(|key| !key.exists()) {
+        checks.push(
+            Check::bad("keys", format!("the operator's key `{}` is not there", key.display()))
+                .next("restore it: the machines know no other"),
+        );
+    }
+    if checks.is_empty() {
+        checks.push(Check::good("keys", "readable by their owner alone"));
+    }
+    checks.extend(certificate(project));
+    checks
+}
+
+fn certificate(project: &Project) -> Option<Check> {
+    let identity = match load_identity(&project.state()) {
+        Ok(identity) => identity?,
+        Err(failure) => return Some(Check::failure("certificate", &failure)),
+    };
+    let own = identity.own();
+    let left = own.not_after.saturating_sub(disco_identity::unix_now());
+    let days = left / 86400;
+    Some(match left {
+        0 => Check::bad("certificate", format!("of {} has ended", own.role)).next("`disco bootstrap` renews it"),
+        1..SOON => Check::doubtful("certificate", format!("of {} ends in {days} days", own.role))
+            .next("`disco bootstrap` renews it"),
+        _ => Check::good("certificate", format!("of {}, for {days} days", own.role)),
+    })
+}

@@ -1,0 +1,38 @@
+//! `disco doctor`: everything that must be right for the other commands, each with its next step.
+
+mod binaries;
+mod check;
+mod cluster;
+mod keys;
+mod provider;
+mod scripts;
+
+use check::{Check, Report};
+
+use crate::{app::Context, error::Outcome, exit::ExitStatus, project::ClusterRecord};
+
+pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
+    let project = context.project()?;
+    let mut checks = vec![Check::good("project", project.root().display().to_string())];
+    checks.extend(scripts::check(&project).await);
+    checks.extend(binaries::check(&project));
+    let record = match ClusterRecord::load(&project.state()) {
+        Ok(record) => record,
+        Err(failure) => {
+            checks.push(Check::failure("state", &failure));
+            None
+        }
+    };
+    checks.extend(keys::check(&project, record.as_ref()));
+    match &record {
+        Some(record) => {
+            checks.extend(provider::check(&project, record).await);
+            checks.extend(cluster::check(context).await);
+        }
+        None => checks.push(Check::good("cluster", "none was made yet").next("`disco bootstrap` makes it")),
+    }
+    let report = Report(checks);
+    let exit = if report.failed() { ExitStatus::Failed } else { ExitStatus::Done };
+    context.printer.show(&report)?;
+    Ok(exit)
+}

@@ -1,0 +1,45 @@
+use disco_proto::v1::{
+    RangeRequest, event,
+    range_request::{SortOrder, SortTarget},
+};
+
+use crate::{
+    app::Context,
+    cli::EventsArgs,
+    client::{Client, prefix_end},
+    error::Outcome,
+    exit::ExitStatus,
+    view::EventItem,
+};
+
+const PREFIX: &[u8] = b"/disco/events/";
+
+pub(super) async fn run(args: &EventsArgs, context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    let range = RangeRequest {
+        key: PREFIX.into(),
+        range_end: prefix_end(PREFIX).into(),
+        // 0 means all of them to the store.
+        limit: i64::from(args.lines.max(1)),
+        sort_order: SortOrder::Descend.into(),
+        sort_target: SortTarget::Create.into(),
+        ..RangeRequest::default()
+    };
+    let answer = client.range(range, false).await?;
+    let shown = answer.kvs.iter().take(args.lines as usize).rev();
+    for kv in shown {
+        context.printer.item(&EventItem::parse(&kv.value))?;
+    }
+    if args.watch {
+        client
+            .watch_forever(PREFIX, &prefix_end(PREFIX), answer.revision + 1, |answer| {
+                let puts = answer.events.iter().filter(|event| event.r#type() == event::Type::Put);
+                for kv in puts.filter_map(|event| event.kv.as_ref()) {
+                    context.printer.item(&EventItem::parse(&kv.value))?;
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,118 @@
+//! `disco init`: writes what is missing of a project, and never replaces what is there.
+
+mod name;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{
+    app::Context,
+    cli::InitArgs,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    printer::{Style, View},
+};
+
+/// Path and content; `@NAME@` stands for the cluster's name.
+const FILES: [(&str, &str); 7] = [
+    ("client.js", include_str!("../../templates/client.js")),
+    ("cluster.js", include_str!("../../templates/cluster.js")),
+    ("disco.d.ts", ""),
+    ("jsconfig.json", include_str!("../../templates/jsconfig.json")),
+    ("stack.yml", include_str!("../../templates/stack.yml")),
+    (".discoignore", include_str!("../../templates/discoignore")),
+    (".gitignore", include_str!("../../templates/gitignore")),
+];
+
+pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
+    let dir = match &args.dir {
+        Some(dir) => context.settings.directory.join(dir),
+        None => context.settings.directory.clone(),
+    };
+    let name = match &args.name {
+        Some(name) => name::checked(name)?,
+        None => name::from_folder(&dir)?,
+    };
+    if !args.dry_run {
+        fs_err::create_dir_all(&dir)
+            .map_err(|error| Failure::usage("cannot make the project folder").because(&error))?;
+    }
+    let mut written = Scaffold { dir: dir.clone(), name: name.clone(), files: Vec::new(), dry_run: args.dry_run };
+    for (path, content) in FILES {
+        let content = content.replace("@NAME@", &name);
+        written.files.push((path, put(&dir.join(path), &content, args.dry_run)?));
+    }
+    context.printer.show(&written)?;
+    let there = written.files.iter().filter(|(_, found)| *found == Found::Other).count();
+    if there > 0 {
+        context.printer.note(&format!("{there} files were there with other content, and were left as they are"));
+    }
+    if !args.dry_run {
+        let place = if args.dir.is_some() { format!(" -C {}", dir.display()) } else { String::new() };
+        context.printer.note(&format!("next: `disco{place} bootstrap`"));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// What was found in a file's place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Found {
+    Nothing,
+    Same,
+    Other,
+}
+
+impl Found {
+    fn word(self, dry_run: bool) -> &'static str {
+        match (self, dry_run) {
+            (Self::Nothing, false) => "written",
+            (Self::Nothing, true) => "would be written",
+            (Self::Same, _) => "unchanged",
+            (Self::Other, _) => "kept",
+        }
+    }
+}
+
+/// Writes the file unless there is something in its place.
+fn put(path: &Path, content: &str, dry_run: bool) -> Outcome<Found> {
+    match fs_err::read(path) {
+        Ok(there) if there == content.as_bytes() => return Ok(Found::Same),
+        Ok(_) => return Ok(Found::Other),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Failure::usage("cannot read a file of the project").because(&error)),
+    }
+    if !dry_run {
+        let mut file = fs_err::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|error| Failure::failed("cannot write a file of the project").because(&error))?;
+        std::io::Write::write_all(&mut file, content.as_bytes())
+            .map_err(|error| Failure::failed("cannot write a file of the project").because(&error))?;
+    }
+    Ok(Found::Nothing)
+}
+
+struct Scaffold {
+    dir: PathBuf,
+    name: String,
+    files: Vec<(&'static str, Found)>,
+    dry_run: bool,
+}
+
+impl View for Scaffold {
+    fn json(&self) -> Value {
+        let files: Vec<Value> =
+            self.files.iter().map(|(path, found)| json!({ "path": path, "state": found.word(self.dry_run) })).collect();
+        json!({ "directory": self.dir, "cluster": self.name, "files": files })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.files.iter().map(|(path, _)| (*path).to_owned()).collect()
+    }
+
+    fn text(&self, _style: Style) -> String {
+        self.files.iter().map(|(path, found)| format!("{path:<14} {}\n", found.word(self.dry_run))).collect()
+    }
+}

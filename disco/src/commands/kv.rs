@@ -1,0 +1,197 @@
+use std::io::Read;
+
+use disco_proto::v1::{
+    Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, command, command_response, compare,
+    range_request::{SortOrder, SortTarget},
+    request_op,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    app::Context,
+    cli::{Format, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},
+    client::{Client, prefix_end},
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    printer::{Style, View},
+    question::confirm,
+    view::{ChangeItem, KeyView, KeysView},
+};
+
+/// Disco's own records: to be looked at, not to be written.
+const OWN: &str = "/disco/";
+
+pub(super) async fn put(args: &KvPutArgs, context: &Context) -> Outcome<ExitStatus> {
+    writable(&args.key)?;
+    let client = Client::open(context)?;
+    let value = if args.value == "-" { standard_input()? } else { args.value.clone().into_bytes() };
+    if args.dry_run {
+        context.printer.note(&format!("would write {} bytes to `{}`", value.len(), args.key));
+        return Ok(ExitStatus::Done);
+    }
+    let put = PutRequest { key: args.key.clone().into(), value: value.into(), ..PutRequest::default() };
+    let revision = match args.if_revision {
+        None => client.propose(command::Operation::Put(put)).await?.revision,
+        Some(expected) => {
+            let unchanged = Compare {
+                result: compare::Result::Equal.into(),
+                key: args.key.clone().into(),
+                target: Some(compare::Target::ModRevision(expected)),
+                ..Compare::default()
+            };
+            let success = vec![RequestOp { request: Some(request_op::Request::Put(put)) }];
+            let txn = TxnRequest { compare: vec![unchanged], success, failure: Vec::new() };
+            let response = client.propose(command::Operation::Txn(txn)).await?;
+            match response.result {
+                Some(command_response::Result::Txn(txn)) if txn.succeeded => response.revision,
+                _ => {
+                    return Err(Failure::new(
+                        ExitStatus::Guarded,
+                        format!("`{}` was not written: it was changed since revision {expected}", args.key),
+                    )
+                    .hint(format!("look at it with `disco kv get {} -o json`", args.key)));
+                }
+            }
+        }
+    };
+    context.printer.show(&Written { revision, deleted: None })?;
+    Ok(ExitStatus::Done)
+}
+
+pub(super) async fn get(args: &KvGetArgs, context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    let found = client.get(args.key.as_bytes(), args.stale, args.revision).await?;
+    let kv = found.ok_or_else(|| Failure::new(ExitStatus::NotFound, format!("no key `{}`", args.key)))?;
+    if args.raw && context.printer.format() == Format::Table {
+        context.printer.write(&kv.value)?;
+    } else {
+        context.printer.show(&KeyView(kv))?;
+    }
+    Ok(ExitStatus::Done)
+}
+
+pub(super) async fn del(args: &KvDelArgs, context: &Context) -> Outcome<ExitStatus> {
+    writable(&args.key)?;
+    let client = Client::open(context)?;
+    let range_end = if args.prefix { prefix_end(args.key.as_bytes()) } else { Vec::new() };
+    if args.prefix || args.dry_run {
+        let range = RangeRequest {
+            key: args.key.clone().into(),
+            range_end: range_end.clone().into(),
+            count_only: true,
+            ..RangeRequest::default()
+        };
+        let count = client.range(range, false).await?.count;
+        if args.dry_run {
+            context.printer.note(&format!("would delete {count} keys"));
+            return Ok(ExitStatus::Done);
+        }
+        if !confirm(context, &format!("Delete the {count} keys that begin with `{}`?", args.key)).await? {
+            return Err(Failure::new(ExitStatus::Cancelled, "nothing was deleted"));
+        }
+    }
+    let delete = DeleteRangeRequest { key: args.key.clone().into(), range_end: range_end.into(), prev_kv: false };
+    let response = client.propose(command::Operation::DeleteRange(delete)).await?;
+    let deleted = match response.result {
+        Some(command_response::Result::DeleteRange(answer)) => answer.deleted,
+        _ => return Err(Failure::failed("the cluster's answer is not about a delete")),
+    };
+    if deleted == 0 {
+        return Err(Failure::new(ExitStatus::NotFound, format!("no key `{}`", args.key)));
+    }
+    context.printer.show(&Written { revision: response.revision, deleted: Some(deleted) })?;
+    Ok(ExitStatus::Done)
+}
+
+pub(super) async fn ls(args: &KvLsArgs, context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    let prefix = args.prefix.clone().unwrap_or_default();
+    let own = prefix.starts_with(OWN);
+    let end = prefix_end(prefix.as_bytes());
+    // Disco's own records lie in the middle of all keys: what is before and what is after is asked for apart.
+    let parts = if own || !OWN.starts_with(&prefix) {
+        vec![(prefix.into_bytes(), end)]
+    } else {
+        let first = if prefix.is_empty() { vec![0] } else { prefix.into_bytes() };
+        vec![(first, OWN.into()), (prefix_end(OWN.as_bytes()), end)]
+    };
+    let mut kvs = Vec::new();
+    let mut more = false;
+    for (key, range_end) in parts {
+        let limit = args.limit - kvs.len() as i64;
+        if limit == 0 {
+            break;
+        }
+        let range = RangeRequest {
+            key: key.into(),
+            range_end: range_end.into(),
+            limit,
+            sort_order: SortOrder::Ascend.into(),
+            sort_target: SortTarget::Key.into(),
+            ..RangeRequest::default()
+        };
+        let answer = client.range(range, args.stale).await?;
+        more |= answer.more;
+        kvs.extend(answer.kvs);
+    }
+    context.printer.show(&KeysView(kvs))?;
+    if more {
+        context.printer.warn(&format!("there are more than {} keys: `-n` shows more", args.limit));
+    }
+    Ok(ExitStatus::Done)
+}
+
+pub(super) async fn watch(args: &KvWatchArgs, context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    let range_end = if args.prefix { prefix_end(args.key.as_bytes()) } else { Vec::new() };
+    client
+        .watch_forever(args.key.as_bytes(), &range_end, args.revision, |answer| {
+            answer.events.into_iter().try_for_each(|event| context.printer.item(&ChangeItem(event)))
+        })
+        .await?;
+    Ok(ExitStatus::Done)
+}
+
+fn writable(key: &str) -> Outcome<()> {
+    if key.is_empty() {
+        return Err(Failure::usage("a key has at least one character"));
+    }
+    if key.starts_with(OWN) {
+        return Err(Failure::new(ExitStatus::Denied, format!("keys beneath `{OWN}` are Disco's own records"))
+            .hint("choose another key"));
+    }
+    Ok(())
+}
+
+fn standard_input() -> Outcome<Vec<u8>> {
+    let mut value = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut value)
+        .map_err(|error| Failure::failed("cannot read the value from standard input").because(&error))?;
+    Ok(value)
+}
+
+struct Written {
+    revision: i64,
+    deleted: Option<i64>,
+}
+
+impl View for Written {
+    fn json(&self) -> Value {
+        match self.deleted {
+            None => json!({ "revision": self.revision }),
+            Some(deleted) => json!({ "revision": self.revision, "deleted": deleted }),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.revision.to_string()]
+    }
+
+    fn text(&self, _style: Style) -> String {
+        match self.deleted {
+            None => format!("revision {}\n", self.revision),
+            Some(deleted) => format!("{deleted} deleted, revision {}\n", self.revision),
+        }
+    }
+}

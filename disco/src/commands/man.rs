@@ -1,0 +1,41 @@
+use std::io::Write;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+
+use crate::{
+    app::Context,
+    cli::Cli,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+};
+
+/// One page with all commands: the general page, then each command's synopsis and options.
+pub(super) fn run(context: &Context) -> Outcome<ExitStatus> {
+    let mut page = Vec::new();
+    write(&mut page).map_err(|error| Failure::failed("cannot write the manual page").because(&error))?;
+    context.printer.write(&page)?;
+    Ok(ExitStatus::Done)
+}
+
+fn write(page: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    Man::new(command.clone()).render(page)?;
+    let mut rest: Vec<clap::Command> = command.get_subcommands().filter(|one| !one.is_hide_set()).cloned().collect();
+    rest.reverse();
+    while let Some(one) = rest.pop() {
+        let mut inner: Vec<clap::Command> = one.get_subcommands().filter(|two| !two.is_hide_set()).cloned().collect();
+        if inner.is_empty() {
+            writeln!(page, ".SH {}", one.get_bin_name().unwrap_or(one.get_name()).to_uppercase())?;
+            let man = Man::new(one);
+            man.render_synopsis_section(page)?;
+            man.render_description_section(page)?;
+            man.render_options_section(page)?;
+        } else {
+            inner.reverse();
+            rest.extend(inner);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! One thin file per command: what is done is elsewhere, here it is put together.
+
+mod bootstrap;
+mod completion;
+mod deploy;
+mod destroy;
+mod do_function;
+mod doctor;
+mod env;
+mod events;
+mod init;
+mod kv;
+mod logs;
+mod man;
+mod node;
+mod nodes;
+mod scale;
+mod script;
+mod status;
+
+use crate::{
+    app::Context,
+    cli::{Command, KvCommand, NodeCommand, ScriptCommand},
+    error::Outcome,
+    exit::ExitStatus,
+};
+
+pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatus> {
+    match command {
+        Command::Init(args) => init::run(&args, &context),
+        Command::Bootstrap(args) => bootstrap::run(&args, &context).await,
+        Command::Destroy(args) => destroy::run(&args, &context).await,
+        Command::Doctor => doctor::run(&context).await,
+        Command::Status => status::run(&context).await,
+        Command::Nodes => nodes::run(&context).await,
+        Command::Events(args) => events::run(&args, &context).await,
+        Command::Logs(args) => logs::run(&args, &context).await,
+        Command::Scale(args) => scale::run(&args, &context).await,
+        Command::Node(NodeCommand::Ssh(args)) => node::ssh(&args, &context).await,
+        Command::Node(NodeCommand::Rm(args)) => node::rm(&args, &context).await,
+        Command::Do(args) => do_function::run(&args, &context).await,
+        Command::Deploy(args) => deploy::run(&args, &context).await,
+        Command::Script(ScriptCommand::Push(args)) => script::push(&args, &context).await,
+        Command::Script(ScriptCommand::Ls) => script::ls(&context).await,
+        Command::Kv(KvCommand::Put(args)) => kv::put(&args, &context).await,
+        Command::Kv(KvCommand::Get(args)) => kv::get(&args, &context).await,
+        Command::Kv(KvCommand::Del(args)) => kv::del(&args, &context).await,
+        Command::Kv(KvCommand::Ls(args)) => kv::ls(&args, &context).await,
+        Command::Kv(KvCommand::Watch(args)) => kv::watch(&args, &context).await,
+        Command::Env => env::run(&context),
+        Command::Completion(args) => completion::run(&args, &context),
+        Command::Man => man::run(&context),
+    }
+}
+
+/// What becomes of a command's work when nobody waits for it any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Nature {
+    /// Nothing was under way.
+    Looks,
+    /// This process does the work; running it again goes on.
+    Repeats,
+    /// The cluster does the work, and goes on with it.
+    GoesOn,
+}
+
+pub(crate) fn nature(command: &Command) -> Nature {
+    match command {
+        Command::Bootstrap(_) | Command::Destroy(_) | Command::Do(_) | Command::Init(_) => Nature::Repeats,
+        Command::Scale(_) | Command::Deploy(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => {
+            Nature::GoesOn
+        }
+        _ => Nature::Looks,
+    }
+}
+
+impl Nature {
+    /// What the operator can do after an interrupt; nothing where there is nothing to do.
+    pub(crate) fn next_step(self) -> Option<&'static str> {
+        match self {
+            Self::Looks => None,
+            Self::Repeats => Some("run the command again: it goes on where it was"),
+            Self::GoesOn => Some("what was begun goes on in the cluster: `disco status` and `disco events` show it"),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+use crate::{
+    app::Context,
+    client::Client,
+    error::Outcome,
+    exit::ExitStatus,
+    view::{NodeView, NodesView},
+};
+
+pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
+    let status = Client::open(context)?.status(false).await?;
+    context.printer.show(&NodesView(status.nodes.into_iter().map(NodeView::from).collect()))?;
+    Ok(ExitStatus::Done)
+}

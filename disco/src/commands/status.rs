@@ -1,0 +1,21 @@
+use crate::{app::Context, client::Client, error::Outcome, exit::ExitStatus, view::StatusView};
+
+/// Asks the leader; when there is none, shows what one node sees and ends with exit 4.
+pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    match client.status(false).await {
+        Ok(status) => {
+            let exit = if status.stale { ExitStatus::Unreachable } else { ExitStatus::Done };
+            context.printer.show(&StatusView::from(status))?;
+            Ok(exit)
+        }
+        Err(failure) if failure.status() == ExitStatus::Unreachable => {
+            // The first failure says why; whether a single node answers besides is only an addition to it.
+            if let Ok(status) = client.status(true).await {
+                context.printer.show(&StatusView::from(status))?;
+            }
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,106 @@
+//! Sending the project's files and calling the `deploy` hook, for `disco deploy` and for `cluster.deploy()`.
+
+use std::{collections::HashMap, time::Duration};
+
+use disco_proto::v1::{DeployOutput, DeployRequest, deploy_output::Output};
+use serde_json::Value;
+
+use crate::{
+    app::Context,
+    client::{Client, entries, from_status},
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    host::{console::say, from_wire},
+    printer::Task,
+};
+
+/// Time until the cluster has taken the deployment; the hook may run as long as it runs.
+const TAKEN_WITHIN: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) variables: HashMap<String, String>,
+    pub(crate) dry_run: bool,
+    pub(crate) detach: bool,
+}
+
+/// What became of a deployment.
+#[derive(Debug)]
+pub(crate) struct Deployed {
+    /// Number of the deployment version; 0 in a dry run.
+    pub(crate) id: u64,
+    pub(crate) files: usize,
+    /// What the hook returned.
+    pub(crate) result: Value,
+}
+
+pub(crate) async fn deploy(client: &Client, context: &Context, request: &Request) -> Outcome<Deployed> {
+    let selection = context.project()?.deployable_files()?;
+    for key in &selection.keys {
+        context.printer.warn(&format!("`{key}` is a private key and is not sent; name it in `.discoignore`"));
+    }
+    let task = context.printer.task("deploy");
+    let files = selection.files.len();
+    task.state(&format!("{files} files"));
+    client.upload(&selection, &task).await?;
+    task.state("asking for the leader");
+    let wanted = DeployRequest {
+        files: entries(&selection),
+        variables: request.variables.clone(),
+        dry_run: request.dry_run,
+        detach: request.detach,
+    };
+    // Once the cluster took it, it is done there whatever happens here: it must not be asked for twice.
+    let taken = client.call_once(|mut control| async move { control.deploy(wanted).await });
+    let mut output = tokio::time::timeout(TAKEN_WITHIN, taken).await.map_err(|_| {
+        Failure::new(ExitStatus::Unreachable, "the leader did not answer in time")
+            .hint("`disco events` shows whether the deployment was begun")
+    })??;
+    let mut deployed = Deployed { id: 0, files, result: Value::Null };
+    loop {
+        let part = match output.message().await {
+            Ok(Some(DeployOutput { output: Some(part) })) => part,
+            Ok(Some(DeployOutput { output: None })) => continue,
+            Ok(None) if request.detach || request.dry_run => {
+                task.done("accepted");
+                return Ok(deployed);
+            }
+            Ok(None) => return Err(lost("the leader ended the connection", deployed.id)),
+            Err(status) => {
+                return Err(lost("the connection to the leader was lost", deployed.id).because(&from_status(&status)));
+            }
+        };
+        match part {
+            Output::Started(started) => {
+                deployed.id = started.deployment;
+                task.state(&format!("deployment {} runs on node {}", started.deployment, started.leader));
+            }
+            Output::Line(line) => say(&context.printer, context.settings.verbose > 0, &line.level, &line.text),
+            Output::Finished(finished) => return ended(finished, deployed, task),
+        }
+    }
+}
+
+fn ended(finished: disco_proto::v1::deploy_output::Finished, mut deployed: Deployed, task: Task) -> Outcome<Deployed> {
+    if !finished.succeeded {
+        task.failed(&format!("deployment {} failed", deployed.id));
+        return Err(match finished.failure {
+            Some(failure) => from_wire(ExitStatus::Failed, failure),
+            None => Failure::failed(finished.error),
+        });
+    }
+    if !finished.result.is_empty() {
+        deployed.result = serde_json::from_str(&finished.result)
+            .map_err(|error| Failure::failed("what the hook returned cannot be read").because(&error))?;
+    }
+    task.done(&match deployed.id {
+        0 => "checked".to_owned(),
+        id => format!("deployment {id} is done"),
+    });
+    Ok(deployed)
+}
+
+fn lost(what: &str, deployment: u64) -> Failure {
+    let hint = "it goes on in the cluster: `disco events` shows how it ends";
+    Failure::new(ExitStatus::Unreachable, format!("{what} during deployment {deployment}")).hint(hint)
+}

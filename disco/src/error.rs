@@ -1,0 +1,149 @@
+//! Failures as the operator sees them: what, where, why, and the next command to type.
+
+use std::{error::Error, fmt, path::Path};
+
+use crate::exit::ExitStatus;
+
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+/// Ends a command. Each cause is said once, at the edge, by the printer.
+pub(crate) struct Failure(Box<Inner>);
+
+struct Inner {
+    status: ExitStatus,
+    message: String,
+    place: Option<Place>,
+    /// Frames of a script's stack beyond the place.
+    trace: Vec<String>,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+/// A position in a script.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    /// From 1.
+    pub(crate) line: u32,
+    /// From 1.
+    pub(crate) column: u32,
+    /// The whole line, where it is known.
+    pub(crate) source: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(status: ExitStatus, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self(Box::new(Inner { status, message, place: None, trace: Vec::new(), causes: Vec::new(), hint: None }))
+    }
+
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(ExitStatus::Failed, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(ExitStatus::Usage, message)
+    }
+
+    /// For an operation on a file or folder; names the path.
+    pub(crate) fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
+        Self::failed(format!("cannot {doing} `{}`", path.display())).because(error)
+    }
+
+    /// Adds an error and its sources. A text that the one before already ends with is not repeated.
+    pub(crate) fn because(mut self, error: &dyn Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            let said = self.0.causes.last().unwrap_or(&self.0.message);
+            if !said.ends_with(&text) {
+                self.0.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    pub(crate) fn cause(mut self, text: impl Into<String>) -> Self {
+        self.0.causes.push(text.into());
+        self
+    }
+
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.0.place = Some(place);
+        self
+    }
+
+    pub(crate) fn trace(mut self, frames: Vec<String>) -> Self {
+        self.0.trace = frames;
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn status(&self) -> ExitStatus {
+        self.0.status
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.0.place.as_ref()
+    }
+
+    pub(crate) fn frames(&self) -> &[String] {
+        &self.0.trace
+    }
+
+    pub(crate) fn causes(&self) -> &[String] {
+        &self.0.causes
+    }
+
+    pub(crate) fn next_step(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure")
+            .field("status", &self.0.status)
+            .field("message", &self.0.message)
+            .field("causes", &self.0.causes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        #[source]
+        source: Option<Box<Link>>,
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let inner = Link { text: "connection refused", source: None };
+        let chain = Link { text: "10.0.0.7:22: connection refused", source: Some(Box::new(inner)) };
+        let failure = Failure::failed("cannot install").because(&chain);
+        assert_eq!(failure.causes(), ["10.0.0.7:22: connection refused"]);
+    }
+}

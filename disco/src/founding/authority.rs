@@ -1,0 +1,110 @@
+//! The cluster's certificates on the operator's side.
+
+use disco_identity::{
+    Authority, Credentials, Identity, NODE_LIFETIME, OPERATOR_LIFETIME, PrivateKey, Validity, read_limited,
+    read_private,
+};
+
+use crate::{
+    client::{CA_CERTIFICATE, OPERATOR_CERTIFICATE, OPERATOR_KEY},
+    error::{Failure, Outcome},
+    project::{ClusterRecord, StateDir},
+};
+
+const CA_KEY: &str = "ca.key";
+const INTERMEDIATE_CERTIFICATE: &str = "intermediate.pem";
+const INTERMEDIATE_KEY: &str = "intermediate.key";
+/// Longest certificate or key file.
+const LONGEST: u64 = 64 << 10;
+
+fn failure(what: &str) -> impl Fn(&dyn std::error::Error) -> Failure {
+    move |error| Failure::usage(format!("cannot {what}")).because(error).hint("`disco doctor` says more")
+}
+
+/// The root with its key; `None` where this operator does not hold it.
+pub(super) fn load_root(state: &StateDir) -> Outcome<Option<Authority>> {
+    load(state, CA_CERTIFICATE, CA_KEY, "use the cluster's root")
+}
+
+/// The root, made now where there is none. The key is written first: a root certificate without key is never used.
+pub(super) fn ensure_root(state: &StateDir, record: &ClusterRecord) -> Outcome<Authority> {
+    if let Some(root) = load_root(state)? {
+        return Ok(root);
+    }
+    let failed = failure("make the cluster's root");
+    let id = record.id.parse().map_err(|error| failed(&error))?;
+    let root = Authority::new_root(&id, &record.name).map_err(|error| failed(&error))?;
+    store(state, &root, CA_CERTIFICATE, CA_KEY)?;
+    Ok(root)
+}
+
+/// The signing key for the first node, made once and kept until that node has answered.
+pub(super) fn ensure_intermediate(state: &StateDir, root: &Authority) -> Outcome<Authority> {
+    if let Some(intermediate) = load(state, INTERMEDIATE_CERTIFICATE, INTERMEDIATE_KEY, "use the first signing key")? {
+        return Ok(intermediate);
+    }
+    let intermediate = root.new_intermediate().map_err(|error| failure("make the first signing key")(&error))?;
+    store(state, &intermediate, INTERMEDIATE_CERTIFICATE, INTERMEDIATE_KEY)?;
+    Ok(intermediate)
+}
+
+/// The signing key belongs to the voters from now on.
+pub(super) fn forget_intermediate(state: &StateDir) -> Outcome<()> {
+    state.remove(INTERMEDIATE_KEY)?;
+    state.remove(INTERMEDIATE_CERTIFICATE)
+}
+
+/// This operator's certificate, issued now where there is none, or where it is about to end.
+pub(super) fn ensure_operator(state: &StateDir, root: &Authority) -> Outcome<Identity> {
+    let failed = failure("make the operator's certificate");
+    if let Some(identity) = crate::client::load_identity(state)?
+        && !ends_soon(&identity)
+    {
+        return Ok(identity);
+    }
+    let key = PrivateKey::load_or_generate(&state.file(OPERATOR_KEY)).map_err(|error| failed(&error))?;
+    let request = key.signing_request().map_err(|error| failed(&error))?;
+    let chain = root
+        .issue_operator(&request, &operator_name(), Validity::lasting(OPERATOR_LIFETIME))
+        .map_err(|error| failed(&error))?;
+    state.write(OPERATOR_CERTIFICATE, chain.as_bytes())?;
+    let credentials = Credentials::new(root.certificate_pem(), &chain, &key).map_err(|error| failed(&error))?;
+    Identity::new(credentials).map_err(|error| failed(&error))
+}
+
+/// The first node's certificate.
+pub(super) fn issue_first_node(
+    intermediate: &Authority,
+    request: &str,
+    addresses: &[std::net::IpAddr],
+) -> Result<String, disco_identity::AuthorityError> {
+    intermediate.issue_node(request, 1, addresses, Validity::lasting(NODE_LIFETIME))
+}
+
+/// Within a third of its lifetime: renewed in passing while the root is at hand.
+fn ends_soon(identity: &Identity) -> bool {
+    identity.own().not_after < disco_identity::unix_now() + OPERATOR_LIFETIME.as_secs() / 3
+}
+
+/// `user@host`, as far as it can stand in a certificate.
+fn operator_name() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+    let name: String = user.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(32).collect();
+    if name.is_empty() { "operator".to_owned() } else { name }
+}
+
+fn load(state: &StateDir, certificate: &str, key: &str, doing: &str) -> Outcome<Option<Authority>> {
+    let (certificate, key) = (state.file(certificate), state.file(key));
+    if !certificate.exists() || !key.exists() {
+        return Ok(None);
+    }
+    let failed = failure(doing);
+    let certificate = read_limited(&certificate, LONGEST).map_err(|error| failed(&error))?;
+    let key = read_private(&key, LONGEST).map_err(|error| failed(&error))?;
+    Authority::from_pem(&certificate, &key).map(Some).map_err(|error| failed(&error))
+}
+
+fn store(state: &StateDir, authority: &Authority, certificate: &str, key: &str) -> Outcome<()> {
+    state.write(key, authority.key_pem().as_bytes())?;
+    state.write(certificate, authority.certificate_pem().as_bytes())
+}

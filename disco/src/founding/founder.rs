@@ -1,0 +1,259 @@
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use disco_proto::v1::ScaleRequest;
+use disco_provider::{Provider, ProviderContext, from_spec};
+use disco_runtime_js::cluster::{ClusterSpec, ProviderSpec};
+use serde_json::{Value, json};
+
+use super::{push_script, renew_signing_key, valid_cluster_name};
+use crate::{
+    app::Context,
+    client::{Client, follow, load_identity},
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    project::{Addresses, ClusterRecord, Lock, Project, StateDir},
+};
+
+/// A cluster that does not answer within this is taken for not healthy by `healthy()`.
+const HEALTH_WITHIN: Duration = Duration::from_secs(3);
+/// Time until the cluster has taken a number of nodes; reaching it may take as long as it takes.
+const TAKEN_WITHIN: Duration = Duration::from_secs(15);
+
+/// What the script's `Cluster` is used for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// `disco bootstrap`.
+    Bootstrap,
+    /// `disco bootstrap --dry-run`: everything is said, nothing is done.
+    DryRun,
+    /// `disco do`.
+    Work,
+}
+
+/// Makes and repairs the one cluster of a project.
+pub(crate) struct Founder {
+    pub(super) context: Context,
+    pub(super) project: Project,
+    pub(super) name: String,
+    /// `{ "kind": …, "options": … }`, as the cluster keeps it.
+    pub(super) provider_spec: Value,
+    pub(super) provider: Arc<dyn Provider>,
+    purpose: Purpose,
+    /// Calls of `start_instance` in this run: the n-th asks for the same machine in each run.
+    started: AtomicUsize,
+    lock: Mutex<Option<Lock>>,
+}
+
+impl Founder {
+    /// Checks the script's `Cluster` against the project; touches nothing.
+    pub(crate) fn new(context: &Context, spec: &ClusterSpec, purpose: Purpose, lock: Option<Lock>) -> Outcome<Self> {
+        valid_cluster_name(&spec.name).map_err(Failure::usage)?;
+        let project = context.project()?;
+        let provider_spec = spec
+            .provider
+            .as_ref()
+            .ok_or_else(|| Failure::usage(format!("the cluster `{}` has no `provider`", spec.name)))?;
+        let provider = make_provider(&project, &spec.name, provider_spec)?;
+        if let Some(record) = ClusterRecord::load(&project.state())?
+            && record.name != spec.name
+        {
+            return Err(Failure::usage(format!(
+                "this project holds the cluster `{}`, but `client.js` names it `{}`",
+                record.name, spec.name
+            ))
+            .hint("give it its name back, or end the old one with `disco destroy`"));
+        }
+        Ok(Self {
+            context: context.clone(),
+            name: spec.name.clone(),
+            provider_spec: json!({ "kind": provider_spec.kind, "options": provider_spec.options }),
+            provider,
+            project,
+            purpose,
+            started: AtomicUsize::new(0),
+            lock: Mutex::new(lock),
+        })
+    }
+
+    pub(super) fn state(&self) -> StateDir {
+        self.project.state()
+    }
+
+    pub(super) fn dry_run(&self) -> bool {
+        self.purpose == Purpose::DryRun
+    }
+
+    /// In a dry run, says what would be done, and that it must not be.
+    pub(crate) fn only_said(&self, what: &str) -> bool {
+        if self.dry_run() {
+            self.context.printer.note(&format!("would {what}"));
+        }
+        self.dry_run()
+    }
+
+    pub(super) fn next_start(&self) -> usize {
+        self.started.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// From here on nobody else changes the project's state. `disco bootstrap` comes with the lock taken.
+    pub(crate) fn locked(&self) -> Outcome<()> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            *lock = Some(Lock::take(&self.state(), "do")?);
+        }
+        Ok(())
+    }
+
+    /// The record, made and written now where there is none.
+    pub(super) fn record(&self) -> Outcome<ClusterRecord> {
+        self.locked()?;
+        if let Some(record) = ClusterRecord::load(&self.state())? {
+            return Ok(record);
+        }
+        let record = ClusterRecord {
+            id: disco_identity::ClusterId::random().to_string(),
+            name: self.name.clone(),
+            provider: self.provider_spec.clone(),
+            private_key: None,
+            public_key: None,
+            instances: Vec::new(),
+            founded: false,
+            complete: false,
+        };
+        record.save(&self.state())?;
+        Ok(record)
+    }
+
+    /// Reads, changes and writes the record.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut ClusterRecord) -> T) -> Outcome<T> {
+        let mut record = self.record()?;
+        let result = change(&mut record);
+        record.save(&self.state())?;
+        Ok(result)
+    }
+
+    /// A connection to the cluster; `None` while there is none.
+    pub(crate) fn client(&self) -> Outcome<Option<Client>> {
+        let state = self.state();
+        let Some(identity) = load_identity(&state)? else { return Ok(None) };
+        let mut addresses = self.context.settings.addresses.clone();
+        addresses.extend(Addresses::load(&state)?.nodes.iter().map(|node| node.address));
+        Ok(Some(Client::new(identity, state, addresses)))
+    }
+
+    /// For what needs a cluster.
+    pub(crate) fn existing(&self) -> Outcome<Client> {
+        self.client()?.ok_or_else(|| {
+            Failure::new(ExitStatus::NotFound, format!("the cluster `{}` was not made yet", self.name))
+                .hint("make it with `disco bootstrap`")
+        })
+    }
+
+    /// A quorum answers, every node is healthy, and in a bootstrap also: an earlier one was finished. A cluster that was
+    /// left half made is not healthy, however well its first node feels.
+    pub(crate) async fn healthy(&self) -> Outcome<bool> {
+        let record = ClusterRecord::load(&self.state())?;
+        let finished = self.purpose == Purpose::Work || record.is_some_and(|record| record.complete);
+        let Some(client) = self.client()?.filter(|_| finished) else { return Ok(false) };
+        match client.with_patience(HEALTH_WITHIN).status(false).await {
+            Ok(status) => Ok(status.healthy && !status.stale && !status.nodes.is_empty()),
+            Err(failure) if failure.status() == ExitStatus::Unreachable => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Gives the first machine a lasting public address, where the provider has such a thing.
+    pub(crate) async fn attach_ip(&self) -> Outcome<Option<String>> {
+        if !self.provider.capabilities().can_attach_address {
+            let note = format!("the {} provider has no public addresses: nothing to attach", self.provider.kind());
+            self.context.printer.note(&note);
+            return Ok(None);
+        }
+        if self.only_said("attach a public address") {
+            return Ok(None);
+        }
+        let record = self.record()?;
+        let first = record.instances.iter().find_map(|instance| instance.id.as_deref());
+        let first = first.ok_or_else(|| Failure::usage("`attach_ip` comes after `start_instance`"))?;
+        let task = self.context.printer.task("address");
+        task.state("attaching");
+        let address = self.provider.attach_address(first).await.map_err(|error| provider_failure(&error))?;
+        task.done("attached");
+        Ok(address.map(|address| address.to_string()))
+    }
+
+    /// Sets the number of nodes and waits until the cluster has them.
+    pub(crate) async fn scale(&self, nodes: u32) -> Outcome<()> {
+        if nodes == 0 {
+            return Err(Failure::usage("`scale` needs at least one node; `destroy` ends a cluster"));
+        }
+        if self.only_said(&format!("scale to {nodes} nodes")) {
+            return Ok(());
+        }
+        let client = self.existing()?;
+        if self.project.cluster_script().is_some() {
+            push_script(&client, &self.project, &self.context.printer, false).await?;
+        }
+        let request = ScaleRequest { nodes, dry_run: false, detach: false };
+        let stream =
+            client.call_within(TAKEN_WITHIN, |mut control| async move { control.scale(request).await }).await?;
+        follow(stream, &self.context.printer).await?;
+        renew_signing_key(&client, &self.context).await
+    }
+
+    /// The bootstrap function has returned: what is left is the script's version, the addresses, and the mark that the
+    /// cluster is whole. `None` where no cluster was made.
+    pub(crate) async fn complete(&self) -> Outcome<Option<disco_proto::v1::StatusResponse>> {
+        if self.dry_run() || !ClusterRecord::load(&self.state())?.is_some_and(|record| record.founded) {
+            return Ok(None);
+        }
+        let client = self.existing()?;
+        let status = client.status(false).await?;
+        if self.project.cluster_script().is_some() {
+            push_script(&client, &self.project, &self.context.printer, false).await?;
+        }
+        renew_signing_key(&client, &self.context).await?;
+        self.update(|record| record.complete = true)?;
+        if status.script.is_empty() { client.status(false).await.map(Some) } else { Ok(Some(status)) }
+    }
+}
+
+/// The provider that a script named.
+pub(crate) fn make_provider(project: &Project, cluster: &str, spec: &ProviderSpec) -> Outcome<Arc<dyn Provider>> {
+    let kind = json!(spec.kind);
+    provider_of(project, cluster, kind.as_str().unwrap_or_default(), &spec.options)
+}
+
+/// The provider of a kind, with options as scripts give them.
+pub(super) fn provider_of(project: &Project, cluster: &str, kind: &str, options: &Value) -> Outcome<Arc<dyn Provider>> {
+    let machine_executable = std::env::current_exe()
+        .map_err(|error| Failure::failed("cannot find this program's own file").because(&error))?;
+    let context = ProviderContext {
+        cluster_name: cluster.to_owned(),
+        project_dir: Some(project.root().to_owned()),
+        local_dir: None,
+        machine_executable,
+    };
+    from_spec(kind, options, &context).map_err(|error| provider_failure(&error))
+}
+
+/// A provider's refusal, with the exit code that fits.
+pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure {
+    use disco_provider::ProviderError as E;
+    let status = match error {
+        E::NotBuiltIn { .. } | E::UnknownKind { .. } | E::Options { .. } | E::NotSupported { .. } => ExitStatus::Usage,
+        E::NoSuchInstance { .. } => ExitStatus::NotFound,
+        _ => ExitStatus::Failed,
+    };
+    let failure = Failure::new(status, error.to_string());
+    match std::error::Error::source(error) {
+        Some(source) => failure.because(source),
+        None => failure,
+    }
+}

@@ -1,0 +1,97 @@
+//! The machines that the client itself starts: the first ones of a cluster.
+
+use disco_provider::{Instance, InstanceState, StartRequest};
+use disco_runtime_js::cluster::InstanceInfo;
+use serde_json::Value;
+
+use super::{Founder, founder::provider_failure};
+use crate::{
+    error::{Failure, Outcome},
+    project::{ClusterRecord, InstanceRecord},
+};
+
+impl Founder {
+    /// Starts a machine, or finds the one that the same call of an earlier run started.
+    pub(crate) async fn start_instance(&self, options: Value) -> Outcome<InstanceInfo> {
+        let number = self.next_start();
+        let name = format!("{}-{number}", self.name);
+        if self.only_said(&format!("start the machine `{name}` with {options}")) {
+            return Ok(not_there(name));
+        }
+        let record = self.record()?;
+        let token = format!("{}-{}-first-{number}", self.name, &record.id[..8]);
+        let known = record.instances.iter().find(|instance| instance.token == token).cloned();
+        let task = self.context.printer.task(&name);
+        task.state("starting");
+        if record.founded
+            && let Some(gone) = self.gone(&known).await?
+        {
+            // The cluster ended or replaced it: starting it again would make a second founder.
+            task.done(&format!("{gone}: it is the cluster's to replace"));
+            return Ok(not_there(name));
+        }
+        if known.is_none() {
+            let asked = InstanceRecord { token: token.clone(), options: options.clone(), id: None, control: None };
+            self.update(|record| record.instances.push(asked))?;
+        }
+        let request = StartRequest {
+            token: token.clone(),
+            name: name.clone(),
+            options,
+            authorized_keys: self.authorized_keys()?,
+            known: known_instances(&record),
+        };
+        match self.provider.start(request).await {
+            Ok(instance) => {
+                self.update(|record| {
+                    if let Some(entry) = record.instances.iter_mut().find(|entry| entry.token == token) {
+                        entry.id = Some(instance.id.clone());
+                        entry.control = Some(instance.control_address);
+                    }
+                })?;
+                task.done(&format!("machine {} runs at {}", instance.id, instance.ssh.endpoint()));
+                Ok(instance_info(instance))
+            }
+            Err(error) => {
+                task.failed("not started");
+                let failure = provider_failure(&error);
+                Err(Failure::new(failure.status(), format!("cannot start the machine `{name}`")).because(&error))
+            }
+        }
+    }
+
+    /// Why a machine of a founded cluster is not to be started; `None` when it is there, and may only be down.
+    async fn gone(&self, known: &Option<InstanceRecord>) -> Outcome<Option<&'static str>> {
+        let Some(id) = known.as_ref().and_then(|instance| instance.id.as_deref()) else {
+            return Ok(Some("not part of this cluster"));
+        };
+        let listed = self.provider.list().await.map_err(|error| provider_failure(&error))?;
+        let found = listed.iter().find(|instance| instance.id == id).map(|instance| instance.state);
+        Ok(match found {
+            Some(InstanceState::Pending | InstanceState::Running | InstanceState::Stopped) => None,
+            Some(InstanceState::Terminated | InstanceState::Gone) | None => Some("machine is gone"),
+        })
+    }
+}
+
+/// A machine as the script sees it.
+fn instance_info(instance: Instance) -> InstanceInfo {
+    let address = instance.public_address.unwrap_or(instance.control_address.ip());
+    InstanceInfo {
+        id: instance.id,
+        name: instance.name,
+        address: Some(address.to_string()),
+        state: instance.state.as_str().to_owned(),
+    }
+}
+
+/// One that is only planned, or is no more.
+fn not_there(name: String) -> InstanceInfo {
+    let state = InstanceState::Terminated.as_str().to_owned();
+    InstanceInfo { id: String::new(), name, address: None, state }
+}
+
+/// What a provider of given hosts must know: which of them are taken.
+fn known_instances(record: &ClusterRecord) -> std::collections::BTreeMap<String, String> {
+    record.instances.iter().filter_map(|instance| Some((instance.id.clone()?, instance.token.clone()))).collect()
+}

@@ -1,0 +1,111 @@
+//! SSH key pairs: the operator's, which never leaves this machine, and the cluster's own.
+
+use std::path::PathBuf;
+
+use disco_provider::ssh::{KeyPair, SshError};
+use disco_runtime_js::cluster::KeyPairPaths;
+
+use super::Founder;
+use crate::{
+    error::{Failure, Outcome},
+    project::{ClusterRecord, Project, StateDir},
+};
+
+/// Made where the script names no key pair.
+const OWN_KEY: &str = "id_ed25519";
+/// The cluster's key pair: the private half is here only until the first node has it.
+const CLUSTER_KEY: &str = "cluster_key";
+const CLUSTER_PUBLIC_KEY: &str = "cluster_key.pub";
+
+impl Founder {
+    /// The operator's key pair, by paths in the project. Checked now, so that a bad one is named where the script names it.
+    pub(crate) fn set_key_pair(&self, paths: &KeyPairPaths) -> Outcome<()> {
+        let root = self.project.root();
+        let (private, public) = (root.join(&paths.private), root.join(&paths.public));
+        load(private, Some(public))?;
+        if self.only_said(&format!("use the key pair `{}`", paths.private)) {
+            return Ok(());
+        }
+        self.update(|record| {
+            record.private_key = Some(paths.private.clone().into());
+            record.public_key = Some(paths.public.clone().into());
+        })
+    }
+
+    /// The operator's key pair; one of the project's own is made where the script named none.
+    pub(super) fn operator_key(&self) -> Outcome<KeyPair> {
+        let record = self.record()?;
+        let state = self.state();
+        if record.private_key.is_none() && !state.file(OWN_KEY).exists() {
+            let pair = generated(&self.name, "operator")?;
+            state.write(OWN_KEY, pair.private_openssh().as_bytes())?;
+        }
+        operator_key(&self.project, &record)
+    }
+
+    /// The cluster's key pair as long as it is here; made now for a cluster that was not founded yet.
+    pub(super) fn cluster_key(&self) -> Outcome<Option<KeyPair>> {
+        let state = self.state();
+        if !state.file(CLUSTER_KEY).exists() {
+            if self.record()?.founded {
+                return Ok(None);
+            }
+            let pair = generated(&self.name, "cluster")?;
+            state.write(CLUSTER_KEY, pair.private_openssh().as_bytes())?;
+        }
+        let pair = load(state.file(CLUSTER_KEY), None)?;
+        state.write(CLUSTER_PUBLIC_KEY, format!("{}\n", pair.public_openssh()).as_bytes())?;
+        Ok(Some(pair))
+    }
+
+    /// Who may log in on machines: the operator, and the cluster itself.
+    pub(super) fn authorized_keys(&self) -> Outcome<Vec<String>> {
+        let mut keys = vec![self.operator_key()?.public_openssh()];
+        let cluster = match self.cluster_key()? {
+            Some(pair) => Some(pair.public_openssh()),
+            None => cluster_public_key(&self.state())?,
+        };
+        keys.extend(cluster);
+        Ok(keys)
+    }
+}
+
+/// The cluster's public key, kept so that `destroy` can take it off machines that were given.
+pub(super) fn cluster_public_key(state: &StateDir) -> Outcome<Option<String>> {
+    let key = state.read(CLUSTER_PUBLIC_KEY)?;
+    Ok(key.map(|text| String::from_utf8_lossy(&text).trim().to_owned()))
+}
+
+/// The nodes have the cluster's private key from now on.
+pub(super) fn forget_cluster_key(state: &StateDir) -> Outcome<()> {
+    state.remove(CLUSTER_KEY)
+}
+
+/// The operator's key pair of a project whose cluster was made before.
+pub(crate) fn operator_key(project: &Project, record: &ClusterRecord) -> Outcome<KeyPair> {
+    match &record.private_key {
+        Some(private) => {
+            let public = record.public_key.as_ref().map(|public| project.root().join(public));
+            load(project.root().join(private), public)
+        }
+        None => load(project.state().file(OWN_KEY), None),
+    }
+}
+
+fn generated(cluster: &str, owner: &str) -> Outcome<KeyPair> {
+    KeyPair::generate(&format!("{owner}@{cluster}"))
+        .map_err(|error| Failure::failed("cannot make a key pair").because(&error))
+}
+
+fn load(private: PathBuf, public: Option<PathBuf>) -> Outcome<KeyPair> {
+    KeyPair::load(&private, public.as_deref()).map_err(|error| {
+        let failure = Failure::usage("cannot use the operator's key pair").because(&error);
+        match error {
+            SshError::KeyFile { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                failure.hint(format!("make it with `ssh-keygen -t ed25519 -N '' -f {}`", private.display()))
+            }
+            SshError::KeyPermissions { .. } => failure.hint(format!("chmod 600 {}", private.display())),
+            _ => failure,
+        }
+    })
+}

@@ -1,0 +1,30 @@
+//! From a project to a cluster: what `cluster.start_instance`, `ssh_install`, `scale` and `destroy` of `client.js` do.
+//!
+//! Invariants:
+//! - Every step may be interrupted anywhere and done again: keys and certificates are written before they are used, machines
+//!   are asked for by a token that is recorded before, and what is there already is left alone.
+//! - A node is made the founder of a cluster only while `.disco/cluster.json` says that the cluster was not founded. From
+//!   then on nodes only ever join.
+//! - The root's key never leaves `.disco/`; the signing key that the first node is given is removed here once that node
+//!   answered.
+
+mod authority;
+mod destroy;
+mod founder;
+mod host_key;
+mod install;
+mod instances;
+mod key_pair;
+mod name;
+mod script;
+mod signing_key;
+
+pub(crate) use self::{
+    destroy::{destroy, recorded_provider, remains},
+    founder::{Founder, Purpose, make_provider, provider_failure},
+    host_key::host_key_policy,
+    key_pair::operator_key,
+    name::valid_cluster_name,
+    script::push_script,
+    signing_key::renew_signing_key,
+};

@@ -1,0 +1,48 @@
+use std::time::Duration;
+
+use disco_proto::v1::{PushScriptRequest, PushScriptResponse};
+
+use crate::{
+    client::{Client, entries},
+    error::Outcome,
+    printer::Printer,
+    project::Project,
+};
+
+/// All nodes load the version before the answer; one that does not answer is waited for this long.
+const LOADED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Sends `cluster.js` with what it imports. The version's hash makes a repetition change nothing.
+pub(crate) async fn push_script(
+    client: &Client,
+    project: &Project,
+    printer: &Printer,
+    dry_run: bool,
+) -> Outcome<PushScriptResponse> {
+    let selection = project.script_files()?;
+    let task = printer.task("cluster.js");
+    client.upload(&selection, &task).await?;
+    task.state("loading on all nodes");
+    let request = PushScriptRequest { files: entries(&selection), dry_run };
+    let pushed = client
+        .call_within(LOADED_WITHIN, |mut control| {
+            let request = request.clone();
+            async move { control.push_script(request).await }
+        })
+        .await;
+    match pushed {
+        Ok(pushed) => {
+            let hash = pushed.script.get(..19).unwrap_or(&pushed.script);
+            task.done(&match (dry_run, pushed.changed) {
+                (true, true) => format!("would be replaced by {hash}"),
+                (false, true) => format!("in use: {hash}"),
+                (_, false) => format!("unchanged: {hash}"),
+            });
+            Ok(pushed)
+        }
+        Err(failure) => {
+            task.failed("refused, the version before stays");
+            Err(failure)
+        }
+    }
+}

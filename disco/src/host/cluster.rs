@@ -1,0 +1,267 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use disco_proto::v1::{
+    CopyFileRequest, NodeStatus, RangeRequest, RunCommandRequest,
+    range_request::{SortOrder, SortTarget},
+};
+use disco_runtime_js::{
+    HostError, Json,
+    cluster::{
+        ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo,
+        ProviderInfo, ProviderSpec, RunRequest,
+    },
+};
+use sha2::{Digest, Sha256};
+
+use super::failures::Failures;
+use crate::{
+    app::Context,
+    client::{Client, prefix_end},
+    deployment,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    founding::{Founder, Purpose, destroy, make_provider},
+    project::Lock,
+};
+
+/// A command on a node may take this long, unless the script says otherwise.
+const RUN_WITHIN: Duration = Duration::from_secs(60);
+/// Bytes of a file in one message.
+const PART: usize = 1 << 20;
+/// How many events `cluster.events()` gives.
+const EVENTS: i64 = 100;
+
+/// Makes the project's cluster for the script.
+pub(super) struct ClientHost {
+    context: Context,
+    purpose: Purpose,
+    /// Handed to the founder once there is one.
+    lock: Mutex<Option<Lock>>,
+    failures: Failures,
+    founder: Mutex<Option<Arc<Founder>>>,
+}
+
+impl ClientHost {
+    pub(super) fn new(context: Context, purpose: Purpose, lock: Option<Lock>, failures: Failures) -> Self {
+        Self { context, purpose, lock: Mutex::new(lock), failures, founder: Mutex::new(None) }
+    }
+
+    pub(super) fn founder(&self) -> Outcome<Arc<Founder>> {
+        let founder = self.founder.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        founder.ok_or_else(|| Failure::usage("no `new Cluster(…)` was made by `init`"))
+    }
+
+    fn define(&self, spec: &ClusterSpec) -> Outcome<Arc<Founder>> {
+        let mut founder = self.founder.lock().unwrap_or_else(PoisonError::into_inner);
+        if founder.is_some() {
+            return Err(Failure::usage("a project has one cluster: `new Cluster(…)` was called twice"));
+        }
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(founder.insert(Arc::new(Founder::new(&self.context, spec, self.purpose, lock)?)).clone())
+    }
+}
+
+#[async_trait]
+impl ClusterHost for ClientHost {
+    async fn init_provider(&self, spec: ProviderSpec) -> Result<ProviderInfo, HostError> {
+        let made = self.context.project().and_then(|project| make_provider(&project, &spec.name, &spec));
+        made.map_err(|failure| self.failures.tell(failure))?;
+        Ok(ProviderInfo { kind: spec.kind, name: spec.name })
+    }
+
+    fn define_cluster(&self, spec: ClusterSpec) -> Result<Arc<dyn ClusterHandle>, HostError> {
+        let founder = self.define(&spec).map_err(|failure| self.failures.tell(failure))?;
+        Ok(Arc::new(Handle { founder, context: self.context.clone(), failures: self.failures.clone() }))
+    }
+}
+
+/// The script's `Cluster`.
+struct Handle {
+    founder: Arc<Founder>,
+    context: Context,
+    failures: Failures,
+}
+
+impl Handle {
+    fn told<T>(&self, outcome: Outcome<T>) -> Result<T, HostError> {
+        outcome.map_err(|failure| self.failures.tell(failure))
+    }
+
+    fn client(&self) -> Result<Client, HostError> {
+        self.told(self.founder.existing())
+    }
+
+    /// The JSON records beneath a prefix.
+    async fn records(&self, prefix: &str, limit: i64) -> Outcome<Vec<Json>> {
+        let range = RangeRequest {
+            key: prefix.as_bytes().to_vec().into(),
+            range_end: prefix_end(prefix.as_bytes()).into(),
+            limit,
+            sort_order: SortOrder::Descend.into(),
+            sort_target: SortTarget::Create.into(),
+            ..RangeRequest::default()
+        };
+        let answer = self.founder.existing()?.range(range, false).await?;
+        answer
+            .kvs
+            .iter()
+            .map(|kv| {
+                let key = String::from_utf8_lossy(&kv.key);
+                serde_json::from_slice(&kv.value)
+                    .map_err(|error| Failure::failed(format!("the record `{key}` is damaged")).because(&error))
+            })
+            .collect()
+    }
+
+    async fn copy(&self, node_id: u64, request: &CopyRequest) -> Outcome<()> {
+        let root = self.context.project()?.root().to_owned();
+        let path = root.join(&request.path_in_project);
+        let real = fs_err::canonicalize(&path)
+            .map_err(|error| Failure::new(ExitStatus::NotFound, "cannot copy a file of the project").because(&error))?;
+        if !real.starts_with(&root) {
+            return Err(Failure::usage(format!("`{}` leads out of the project", request.path_in_project)));
+        }
+        let unreadable = |error: &std::io::Error| Failure::failed("cannot copy a file of the project").because(error);
+        let content = bytes::Bytes::from(fs_err::read(&real).map_err(|error| unreadable(&error))?);
+        let metadata = fs_err::metadata(&real).map_err(|error| unreadable(&error))?;
+        let mode = std::os::unix::fs::MetadataExt::mode(&metadata) & 0o777;
+        let whole = CopyFileRequest {
+            node_id,
+            path: request.path_on_node.clone(),
+            mode: request.mode.unwrap_or(mode),
+            size: content.len() as u64,
+            sha256: hex::encode(Sha256::digest(&content)),
+            ..CopyFileRequest::default()
+        };
+        let client = self.founder.existing()?;
+        let mut offset = 0;
+        loop {
+            let end = (offset + PART).min(content.len());
+            let part = CopyFileRequest { data: content.slice(offset..end), offset: offset as u64, ..whole.clone() };
+            client
+                .call_within(RUN_WITHIN, |mut control| {
+                    let part = part.clone();
+                    async move { control.copy_file(part).await }
+                })
+                .await?;
+            offset = end;
+            if offset == content.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn run(&self, node_id: u64, request: RunRequest) -> Outcome<CommandOutput> {
+        let limit = request.timeout.unwrap_or(RUN_WITHIN);
+        let timeout_ms = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+        let run = RunCommandRequest { node_id, command: request.command, timeout_ms };
+        // Once: a command may do anything.
+        let answer =
+            self.founder.existing()?.call_once(|mut control| async move { control.run_command(run).await }).await?;
+        if answer.timed_out {
+            return Err(Failure::new(
+                ExitStatus::TimedOut,
+                format!("the command on node {node_id} took longer than {limit:?}"),
+            ));
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(CommandOutput { code: answer.code, stdout: text(&answer.stdout), stderr: text(&answer.stderr) })
+    }
+}
+
+#[async_trait]
+impl ClusterHandle for Handle {
+    async fn healthy(&self) -> Result<bool, HostError> {
+        self.told(self.founder.healthy().await)
+    }
+
+    async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError> {
+        self.told(self.founder.set_key_pair(&paths))
+    }
+
+    async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError> {
+        self.told(self.founder.start_instance(options).await)
+    }
+
+    async fn attach_ip(&self) -> Result<Option<String>, HostError> {
+        self.told(self.founder.attach_ip().await)
+    }
+
+    async fn ssh_install(&self) -> Result<(), HostError> {
+        self.told(self.founder.ssh_install().await)
+    }
+
+    async fn scale(&self, nodes: u32) -> Result<(), HostError> {
+        self.told(self.founder.scale(nodes).await)
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
+        let status = self.told(self.client()?.status(false).await)?;
+        Ok(status.nodes.into_iter().map(node_info).collect())
+    }
+
+    async fn leader(&self) -> Result<Option<NodeInfo>, HostError> {
+        let status = self.told(self.client()?.status(false).await)?;
+        let leader = status.leader;
+        Ok(status.nodes.into_iter().find(|node| node.id == leader).map(node_info))
+    }
+
+    async fn deploy(&self, stack: Json) -> Result<Json, HostError> {
+        if !stack.is_null() {
+            return Err(HostError::unsupported(
+                "this version deploys no stacks yet: call `cluster.deploy()` for the hook",
+            ));
+        }
+        let client = self.client()?;
+        let deployed = deployment::deploy(&client, &self.context, &deployment::Request::default()).await;
+        let deployed = self.told(deployed)?;
+        Ok(serde_json::json!({ "id": deployed.id, "result": deployed.result }))
+    }
+
+    async fn deployments(&self) -> Result<Vec<Json>, HostError> {
+        self.told(self.records("/disco/deployments/", 0).await)
+    }
+
+    async fn service(&self, name: &str) -> Result<Option<Json>, HostError> {
+        let key = format!("/disco/services/{name}");
+        let found = self.told(self.client()?.get(key.as_bytes(), false, 0).await)?;
+        found.map(|kv| serde_json::from_slice(&kv.value).map_err(|error| HostError::from_error(&error))).transpose()
+    }
+
+    async fn events(&self) -> Result<Vec<Json>, HostError> {
+        let mut events = self.told(self.records("/disco/events/", EVENTS).await)?;
+        events.reverse();
+        Ok(events)
+    }
+
+    async fn destroy(&self) -> Result<(), HostError> {
+        if self.founder.only_said("end the cluster and all its machines") {
+            return Ok(());
+        }
+        self.told(self.founder.locked())?;
+        self.told(destroy(&self.context).await)
+    }
+
+    async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
+        self.told(self.run(node_id, request).await)
+    }
+
+    async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
+        self.told(self.copy(node_id, &request).await)
+    }
+}
+
+fn node_info(node: NodeStatus) -> NodeInfo {
+    NodeInfo {
+        id: node.id,
+        name: node.name,
+        address: node.address,
+        role: node.role,
+        healthy: node.healthy,
+        labels: node.labels.into_iter().collect(),
+    }
+}

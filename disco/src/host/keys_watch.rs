@@ -1,0 +1,75 @@
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+use disco_proto::v1::{Event, WatchResponse, event};
+use disco_runtime_js::{
+    HostError,
+    kv::{KvEvent, KvSelect, KvWatch},
+};
+use tonic::Streaming;
+
+use super::{
+    failures::Failures,
+    keys::{entry, first_key, range_end},
+};
+use crate::{
+    client::{Client, from_status},
+    error::{Failure, Outcome},
+};
+
+/// A watch that outlives the node it was begun at.
+pub(super) struct ClientWatch {
+    client: Client,
+    select: KvSelect,
+    stream: Streaming<WatchResponse>,
+    /// First revision that was not seen yet; 0 before the first answer of a watch "from now on".
+    next: i64,
+    waiting: VecDeque<Event>,
+    failures: Failures,
+}
+
+impl ClientWatch {
+    pub(super) async fn start(client: Client, select: KvSelect, start: i64, failures: Failures) -> Outcome<Self> {
+        let stream = client.watch(&first_key(&select), &range_end(&select), start).await?;
+        Ok(Self { client, select, stream, next: start, waiting: VecDeque::new(), failures })
+    }
+
+    async fn more(&mut self) -> Outcome<()> {
+        match self.stream.message().await {
+            Ok(Some(answer)) if answer.compact_revision > 0 => {
+                Err(Failure::failed(format!("revisions before {} are no longer kept", answer.compact_revision)))
+            }
+            Ok(Some(answer)) => {
+                self.next = self.next.max(answer.revision + 1);
+                self.waiting.extend(answer.events);
+                Ok(())
+            }
+            Err(status) if !crate::client::passing(&status) => Err(from_status(&status)),
+            Ok(None) | Err(_) => {
+                self.client.drop_connection();
+                let (key, end) = (first_key(&self.select), range_end(&self.select));
+                self.stream = self.client.watch(&key, &end, self.next).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl KvWatch for ClientWatch {
+    // Nothing is lost when this is dropped at an await: what was received is in `waiting` before the next one.
+    async fn next(&mut self) -> Result<Option<KvEvent>, HostError> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                let deleted = event.r#type() == event::Type::Delete;
+                let kv = event.kv.unwrap_or_default();
+                return Ok(Some(if deleted {
+                    KvEvent::Delete { key: kv.key.into(), mod_revision: kv.mod_revision }
+                } else {
+                    KvEvent::Put(entry(kv))
+                }));
+            }
+            self.more().await.map_err(|failure| self.failures.tell(failure))?;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! How a failure is written: message, place with its source line, causes, hint.
+
+use super::Style;
+use crate::error::{Failure, Place};
+
+pub(super) fn render(failure: &Failure, style: Style) -> String {
+    let mut text = format!("{} {}\n", style.bad("error:"), failure.message());
+    if let Some(place) = failure.place() {
+        text.push_str(&pointed(place, style));
+    }
+    for frame in failure.frames() {
+        text.push_str(&format!("{}\n", style.dim(frame)));
+    }
+    for cause in failure.causes() {
+        text.push_str(&format!("  {} {}\n", style.bold("because:"), cause.trim_end().replace('\n', "\n           ")));
+    }
+    if let Some(hint) = failure.next_step() {
+        text.push_str(&format!("{} {hint}\n", style.accent("hint:")));
+    }
+    text
+}
+
+/// ```text
+///   --> cluster.js:12:7
+///    |
+/// 12 |   oops();
+///    |   ^
+/// ```
+fn pointed(place: &Place, style: Style) -> String {
+    let head = format!("{}:{}:{}", place.file, place.line, place.column);
+    let number = place.line.to_string();
+    let margin = " ".repeat(number.len());
+    let arrow = style.accent("-->");
+    let bar = style.accent("|");
+    let Some(source) = &place.source else {
+        return format!("{margin}{arrow} {head}\n");
+    };
+    // The caret stands under the column whatever tabs come before it.
+    let before = (place.column as usize).saturating_sub(1);
+    let indent: String = source.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let caret = style.bad("^");
+    let source = source.trim_end();
+    format!("{margin}{arrow} {head}\n{margin} {bar}\n{number} {bar} {source}\n{margin} {bar} {indent}{caret}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_what_where_why_and_next() {
+        let failure = Failure::usage("`client.js` failed: ReferenceError: oops is not defined")
+            .at(Place { file: "client.js".to_owned(), line: 12, column: 4, source: Some("\t  oops();".to_owned()) })
+            .cause("second\nline")
+            .hint("mend it");
+        let expected = "\
+error: `client.js` failed: ReferenceError: oops is not defined
+  --> client.js:12:4
+   |
+12 | \t  oops();
+   | \t  ^
+  because: second
+           line
+hint: mend it
+";
+        assert_eq!(render(&failure, Style { color: false }), expected);
+    }
+}

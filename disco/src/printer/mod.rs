@@ -1,0 +1,152 @@
+//! The only place that writes to standard output and standard error.
+//!
+//! Data goes to standard output, everything else to standard error: what a pipe reads is never mixed with progress.
+
+mod failure;
+mod line;
+mod style;
+mod table;
+mod task;
+mod view;
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+
+pub(crate) use self::{
+    style::Style,
+    table::{Table, cell},
+    task::Task,
+    view::{Item, View},
+};
+use crate::{
+    cli::Format,
+    error::{Failure, Outcome},
+    project::Settings,
+};
+
+/// Cheap to clone; all clones share the terminal.
+#[derive(Clone)]
+pub(crate) struct Printer(Arc<Inner>);
+
+struct Inner {
+    format: Format,
+    quiet: bool,
+    /// Moving lines are drawn.
+    live: bool,
+    data: Style,
+    notes: Style,
+    bars: MultiProgress,
+}
+
+impl Printer {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let live = !settings.plain && settings.error_terminal && !settings.quiet;
+        let target = if live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let color = settings.color && !settings.plain;
+        Self(Arc::new(Inner {
+            format: settings.format,
+            quiet: settings.quiet,
+            live,
+            data: Style { color: color && settings.output_terminal },
+            notes: Style { color: color && settings.error_terminal },
+            bars: MultiProgress::with_draw_target(target),
+        }))
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.0.format
+    }
+
+    /// For what is written to standard error.
+    pub(crate) fn style(&self) -> Style {
+        self.0.notes
+    }
+
+    /// Prints a command's result.
+    pub(crate) fn show(&self, view: &dyn View) -> Outcome<()> {
+        let text = match self.0.format {
+            Format::Table => view.text(self.0.data),
+            Format::Json => format!("{:#}\n", view.json()),
+            Format::Jsonl => view.rows().iter().map(|row| format!("{row}\n")).collect(),
+            Format::Name => view.names().iter().map(|name| format!("{name}\n")).collect(),
+        };
+        self.write(text.as_bytes())
+    }
+
+    /// Prints one object of a stream, at once.
+    pub(crate) fn item(&self, item: &dyn Item) -> Outcome<()> {
+        let text = match self.0.format {
+            Format::Table => item.text(self.0.data),
+            Format::Json | Format::Jsonl => item.json().to_string(),
+            Format::Name => item.name(),
+        };
+        self.write(format!("{text}\n").as_bytes())
+    }
+
+    /// Writes data as it is.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Outcome<()> {
+        self.0
+            .bars
+            .suspend(|| {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            })
+            // A reader that has enough (`disco events | head`) is a normal end: it is told from failures by its kind.
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => Failure::new(crate::exit::ExitStatus::Done, "standard output was closed"),
+                _ => Failure::failed("cannot write to standard output").because(&error),
+            })
+    }
+
+    /// Says something that is neither data nor an error; not with `--quiet`.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.0.quiet {
+            self.lines(text);
+        }
+    }
+
+    /// The same, also with `--quiet`.
+    pub(crate) fn always(&self, text: &str) {
+        self.lines(text);
+    }
+
+    /// Something that the operator should know although the command goes on.
+    pub(crate) fn warn(&self, text: &str) {
+        let style = self.0.notes;
+        self.lines(&format!("{} {text}", style.warning("warning:")));
+    }
+
+    /// The end of a command that failed.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let text = failure::render(failure, self.0.notes);
+        self.0.bars.suspend(|| line::raw(&text));
+    }
+
+    /// Whole lines for standard error, as they are.
+    pub(crate) fn verbatim(&self, bytes: &[u8]) {
+        self.0.bars.suspend(|| line::raw(&String::from_utf8_lossy(bytes)));
+    }
+
+    /// Begins a line of progress on `subject`.
+    pub(crate) fn task(&self, subject: &str) -> Task {
+        Task::new(self.clone(), subject)
+    }
+
+    /// Runs `f` while nothing is drawn: for questions, and programs that own the terminal.
+    pub(crate) fn suspended<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.0.bars.suspend(f)
+    }
+
+    /// Writes lines above the moving ones, or appends timestamped ones.
+    fn lines(&self, text: &str) {
+        if self.0.live {
+            self.0.bars.suspend(|| line::raw(&format!("{text}\n")));
+        } else {
+            line::stamped(text);
+        }
+    }
+}

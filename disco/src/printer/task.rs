@@ -1,0 +1,107 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use super::{Printer, line};
+
+/// One object's line of progress: who, in what state, since when.
+///
+/// On a terminal the line moves and is left behind when done; elsewhere each change of state is appended. A task that is
+/// dropped unfinished takes its moving line away.
+pub(crate) struct Task {
+    printer: Printer,
+    subject: String,
+    started: Instant,
+    bar: Option<ProgressBar>,
+    said: Mutex<String>,
+}
+
+const SPINNER: Duration = Duration::from_millis(100);
+
+impl Task {
+    pub(super) fn new(printer: Printer, subject: &str) -> Self {
+        let bar = printer.0.live.then(|| {
+            let bar = printer.0.bars.add(ProgressBar::new_spinner());
+            bar.set_style(template("{spinner:.cyan} {prefix:<20} {msg} {elapsed:.dim}"));
+            bar.set_prefix(subject.to_owned());
+            bar.enable_steady_tick(SPINNER);
+            bar
+        });
+        Self { printer, subject: subject.to_owned(), started: Instant::now(), bar, said: Mutex::default() }
+    }
+
+    /// The state that begins now.
+    pub(crate) fn state(&self, state: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(state.to_owned()),
+            None => self.append(state),
+        }
+    }
+
+    /// `done` of `total` bytes of `what` are sent.
+    pub(crate) fn bytes(&self, what: &str, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            if bar.length() != Some(total) {
+                bar.set_length(total);
+                bar.set_style(template(
+                    "{spinner:.cyan} {prefix:<20} {msg} {bar:24.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {elapsed:.dim}",
+                ));
+            }
+            bar.set_message(what.to_owned());
+            bar.set_position(done);
+            if done >= total {
+                bar.unset_length();
+                bar.set_style(template("{spinner:.cyan} {prefix:<20} {msg} {elapsed:.dim}"));
+            }
+        } else if done == 0 {
+            self.append(&format!("{what} ({})", HumanBytes(total)));
+        }
+    }
+
+    pub(crate) fn done(self, state: &str) {
+        let mark = self.printer.style().good("✔");
+        self.finish(&mark, state);
+    }
+
+    pub(crate) fn failed(self, error: &str) {
+        let mark = self.printer.style().bad("✘");
+        self.finish(&mark, error);
+    }
+
+    fn finish(&self, mark: &str, state: &str) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        match &self.bar {
+            Some(bar) => {
+                bar.finish_and_clear();
+                let time = self.printer.style().dim(&format!("{seconds:.1}s"));
+                self.printer.lines(&format!("{mark} {:<20} {state} {time}", self.subject));
+            }
+            None => self.append(&format!("{state} ({seconds:.1}s)")),
+        }
+    }
+
+    fn append(&self, state: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.printer.0.quiet && *said != state {
+            line::stamped(&format!("{}: {state}", self.subject));
+            state.clone_into(&mut said);
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar
+            && !bar.is_finished()
+        {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn template(text: &str) -> ProgressStyle {
+    ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

@@ -1,0 +1,168 @@
+use std::{
+    collections::BTreeSet,
+    io::Read,
+    os::unix::fs::MetadataExt,
+    path::{Component, Path, PathBuf},
+};
+
+use ignore::{WalkBuilder, overrides::OverrideBuilder};
+use sha2::{Digest, Sha256};
+
+use super::{CLUSTER_SCRIPT, Project, imports::relative_imports};
+use crate::error::{Failure, Outcome};
+
+/// A file's greatest size. What is larger is no configuration: images and archives belong elsewhere.
+const LARGEST: u64 = 64 << 20;
+/// Never sent, whatever `.discoignore` says.
+const NEVER: [&str; 7] = ["/.disco", ".git", "/disco", "/discod", "target", "node_modules", ".discoignore"];
+
+/// A file of the project as the cluster will know it.
+#[derive(Clone, Debug)]
+pub(crate) struct ProjectFile {
+    /// Absolute, on this machine.
+    pub(crate) source: PathBuf,
+    /// Relative to the project, `/` between parts.
+    pub(crate) path: String,
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
+    /// Unix permission bits.
+    pub(crate) mode: u32,
+}
+
+/// Files to send, sorted by path.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    pub(crate) files: Vec<ProjectFile>,
+    /// Private keys that were found and left out.
+    pub(crate) keys: Vec<String>,
+}
+
+impl Project {
+    /// Everything that `.discoignore` does not exclude.
+    pub(crate) fn deployable_files(&self) -> Outcome<Selection> {
+        let root = self.root();
+        let mut never = OverrideBuilder::new(root);
+        for pattern in NEVER {
+            never
+                .add(&format!("!{pattern}"))
+                .map_err(|error| Failure::failed("cannot select files").because(&error))?;
+        }
+        let never = never.build().map_err(|error| Failure::failed("cannot select files").because(&error))?;
+        let walk = WalkBuilder::new(root)
+            .standard_filters(false)
+            .parents(false)
+            .follow_links(true)
+            .add_custom_ignore_filename(".discoignore")
+            .overrides(never)
+            .build();
+        let mut selection = Selection::default();
+        for entry in walk {
+            let entry = entry.map_err(|error| {
+                Failure::usage("cannot read the project's files")
+                    .because(&error)
+                    .hint("mend it, or name it in `.discoignore`")
+            })?;
+            if let Some(error) = entry.error() {
+                return Err(Failure::usage("`.discoignore` is not valid").because(error));
+            }
+            if entry.file_type().is_some_and(|kind| kind.is_file()) {
+                self.select(entry.path(), &mut selection)?;
+            }
+        }
+        selection.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(selection)
+    }
+
+    /// `cluster.js` and the files that it imports.
+    pub(crate) fn script_files(&self) -> Outcome<Selection> {
+        let root = self.root();
+        let mut wanted = vec![root.join(CLUSTER_SCRIPT)];
+        let mut seen = BTreeSet::new();
+        let mut selection = Selection::default();
+        while let Some(path) = wanted.pop() {
+            if !path.starts_with(root) || !seen.insert(path.clone()) || !path.is_file() {
+                continue;
+            }
+            self.select(&path, &mut selection)?;
+            let source = fs_err::read(&path).map_err(|error| Failure::usage("cannot read a script").because(&error))?;
+            let folder = path.parent().unwrap_or(root).to_owned();
+            let imports = relative_imports(&String::from_utf8_lossy(&source));
+            wanted.extend(imports.iter().filter_map(|specifier| joined(&folder, specifier)));
+        }
+        selection.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(selection)
+    }
+
+    fn select(&self, path: &Path, selection: &mut Selection) -> Outcome<()> {
+        let relative = path.strip_prefix(self.root()).unwrap_or(path);
+        let name = relative
+            .to_str()
+            .ok_or_else(|| {
+                Failure::usage(format!("the name `{}` is not UTF-8", relative.display()))
+                    .hint("rename the file, or name it in `.discoignore`")
+            })?
+            .to_owned();
+        let unreadable = |error: &std::io::Error| {
+            Failure::usage(format!("cannot read `{name}`")).because(error).hint("mend it, or name it in `.discoignore`")
+        };
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+        if metadata.len() > LARGEST {
+            return Err(Failure::usage(format!(
+                "`{name}` is {} MB, more than {} MB",
+                metadata.len() >> 20,
+                LARGEST >> 20
+            ))
+            .hint(format!("add `{name}` to `.discoignore`")));
+        }
+        let content = std::fs::read(path).map_err(|error| unreadable(&error))?;
+        if is_private_key(&content) {
+            selection.keys.push(name);
+            return Ok(());
+        }
+        selection.files.push(ProjectFile {
+            source: path.to_owned(),
+            path: name,
+            sha256: hex::encode(Sha256::digest(&content)),
+            size: content.len() as u64,
+            mode: metadata.mode() & 0o777,
+        });
+        Ok(())
+    }
+}
+
+impl ProjectFile {
+    /// The content, which must still be what was selected.
+    pub(crate) fn read(&self) -> Outcome<Vec<u8>> {
+        let mut content = Vec::with_capacity(self.size as usize);
+        fs_err::File::open(&self.source)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut content))
+            .map_err(|error| Failure::failed("cannot read a file of the project").because(&error))?;
+        if hex::encode(Sha256::digest(&content)) != self.sha256 {
+            return Err(Failure::failed(format!("`{}` changed while it was being sent", self.path))
+                .hint("run the command again"));
+        }
+        Ok(content)
+    }
+}
+
+/// PEM and OpenSSH private keys, by their first line.
+fn is_private_key(content: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&content[..content.len().min(256)]);
+    head.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----"))
+}
+
+/// `folder/specifier` with `.` and `..` resolved by name.
+fn joined(folder: &Path, specifier: &str) -> Option<PathBuf> {
+    let mut path = folder.to_owned();
+    for part in Path::new(specifier).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                path.pop().then_some(())?;
+            }
+            Component::Normal(name) => path.push(name),
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(path)
+}

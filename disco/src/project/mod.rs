@@ -1,0 +1,94 @@
+//! The operator's project folder: the scripts, and the private state beneath `.disco/`.
+
+mod addresses;
+mod files;
+mod imports;
+mod lock;
+mod record;
+mod settings;
+mod state;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use self::{
+    addresses::{Addresses, KnownNode},
+    files::{ProjectFile, Selection},
+    lock::Lock,
+    record::{ClusterRecord, InstanceRecord},
+    settings::Settings,
+    state::StateDir,
+};
+use crate::error::{Failure, Outcome};
+
+pub(crate) const CLIENT_SCRIPT: &str = "client.js";
+pub(crate) const CLUSTER_SCRIPT: &str = "cluster.js";
+
+/// A folder that holds `client.js` or `cluster.js`.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    /// Absolute.
+    root: PathBuf,
+}
+
+impl Project {
+    /// The nearest project at `start` or above it.
+    pub(crate) fn find(start: &Path) -> Outcome<Self> {
+        let absolute = fs_err::canonicalize(start)
+            .map_err(|error| Failure::usage(format!("cannot use folder `{}`", start.display())).because(&error))?;
+        absolute
+            .ancestors()
+            .find(|dir| [CLIENT_SCRIPT, CLUSTER_SCRIPT].iter().any(|name| dir.join(name).is_file()))
+            .map(|dir| Self { root: dir.to_owned() })
+            .ok_or_else(|| {
+                Failure::usage(format!(
+                    "not in a project: no `{CLIENT_SCRIPT}` or `{CLUSTER_SCRIPT}` in `{}` or above",
+                    absolute.display()
+                ))
+                .hint("make one with `disco init`, or name its folder with `-C DIR`")
+            })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn state(&self) -> StateDir {
+        StateDir::new(self.root.join(".disco"))
+    }
+
+    /// The path of `client.js`, which must be there.
+    pub(crate) fn client_script(&self) -> Outcome<PathBuf> {
+        let path = self.root.join(CLIENT_SCRIPT);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(Failure::usage(format!("no `{CLIENT_SCRIPT}` in `{}`", self.root.display()))
+            .hint(format!("`disco init {}` writes one", self.root.display())))
+    }
+
+    /// The path of `cluster.js`, where there is one.
+    pub(crate) fn cluster_script(&self) -> Option<PathBuf> {
+        let path = self.root.join(CLUSTER_SCRIPT);
+        path.is_file().then_some(path)
+    }
+}
+
+/// For shell completion: the nodes seen last. Silent about every trouble.
+pub(crate) fn known_nodes() -> Vec<clap_complete::CompletionCandidate> {
+    let nodes =
+        Project::find(Path::new(".")).and_then(|project| Addresses::load(&project.state())).map(|known| known.nodes);
+    nodes.unwrap_or_default().into_iter().map(|node| clap_complete::CompletionCandidate::new(node.name)).collect()
+}
+
+/// For shell completion: functions that `client.js` seems to export. Silent about every trouble.
+pub(crate) fn known_functions() -> Vec<clap_complete::CompletionCandidate> {
+    let source = Project::find(Path::new("."))
+        .ok()
+        .and_then(|project| fs_err::read_to_string(project.root().join(CLIENT_SCRIPT)).ok())
+        .unwrap_or_default();
+    imports::exported_functions(&source)
+        .into_iter()
+        .filter(|name| !["init", "bootstrap"].contains(&name.as_str()))
+        .map(clap_complete::CompletionCandidate::new)
+        .collect()
+}

@@ -1,0 +1,85 @@
+//! `disco node ssh`: a shell or a command on a node's machine, with the operator's own key.
+
+use disco_provider::{
+    Instance, InstanceState,
+    ssh::{ConnectOptions, Session, SshError, Status, quote},
+};
+
+use crate::{
+    app::Context,
+    client::Client,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    founding::{host_key_policy, operator_key, provider_failure, recorded_provider},
+    project::ClusterRecord,
+};
+
+/// 128 and the signal's number is what shells say; signals are named here, so that the number is not always known.
+const KILLED: u8 = 137;
+
+pub(crate) async fn run(context: &Context, named: &str, command: &[String]) -> Outcome<ExitStatus> {
+    let session = connect(context, named).await?;
+    let command = match command {
+        [] => None,
+        // One word is a whole command line, as with `ssh`; several are its words.
+        [line] => Some(line.clone()),
+        words => Some(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")),
+    };
+    let status = session.interactive(command.as_deref()).await.map_err(|error| ssh_failure(&error))?;
+    Ok(match status {
+        Status::Code(0) => ExitStatus::Done,
+        Status::Code(code) => ExitStatus::Program(u8::try_from(code).unwrap_or(u8::MAX)),
+        Status::Signal(_) => ExitStatus::Program(KILLED),
+    })
+}
+
+async fn connect(context: &Context, named: &str) -> Outcome<Session> {
+    let project = context.project()?;
+    let record = ClusterRecord::load(&project.state())?.ok_or_else(|| {
+        Failure::new(ExitStatus::NotFound, "no cluster was made from this project yet")
+            .hint("make it with `disco bootstrap`")
+    })?;
+    let provider = recorded_provider(&project, &record)?;
+    let machines = provider.list().await.map_err(|error| provider_failure(&error))?;
+    let machine = machine_of(context, named, &machines).await?;
+    let key = operator_key(&project, &record)?;
+    let policy = host_key_policy(&project, machine);
+    let connected = Session::connect(&machine.ssh, &key, &policy, ConnectOptions::default()).await;
+    connected.map_err(|error| ssh_failure(&error))
+}
+
+/// By what the cluster says of its nodes; where it does not answer, by the machine's own name or id, as that is when one
+/// wants to look at it most.
+async fn machine_of<'a>(context: &Context, named: &str, machines: &'a [Instance]) -> Outcome<&'a Instance> {
+    let by = |id: &str| machines.iter().find(|machine| machine.id == id);
+    let wanted = match Client::open(context)?.node(named).await {
+        Ok(node) => by(&node.instance),
+        Err(failure) => {
+            let direct = machines.iter().find(|machine| machine.id == named || machine.name == named);
+            return direct.ok_or(failure);
+        }
+    };
+    match wanted {
+        Some(machine) if machine.state == InstanceState::Running => Ok(machine),
+        Some(machine) => Err(Failure::failed(format!("the machine of `{named}` is {}", machine.state))
+            .hint("`disco bootstrap` starts and repairs what is down")),
+        None => Err(Failure::new(ExitStatus::NotFound, format!("the provider has no machine for `{named}`"))),
+    }
+}
+
+/// A refusal of SSH, with the exit code that fits.
+pub(crate) fn ssh_failure(error: &SshError) -> Failure {
+    let status = match error {
+        SshError::LoginRefused { .. } | SshError::HostKeyChanged { .. } | SshError::HostKeyUnknown { .. } => {
+            ExitStatus::Denied
+        }
+        SshError::Connect { .. } | SshError::NoAnswer { .. } => ExitStatus::Unreachable,
+        SshError::KeyFile { .. } | SshError::KeyPermissions { .. } | SshError::KeyFormat { .. } => ExitStatus::Usage,
+        _ => ExitStatus::Failed,
+    };
+    let failure = Failure::new(status, error.to_string());
+    match std::error::Error::source(error) {
+        Some(source) => failure.because(source),
+        None => failure,
+    }
+}

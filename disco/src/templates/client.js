@@ -1,0 +1,31 @@
+// What runs on your machine: `disco bootstrap` and `disco do`.
+
+export async function init() {
+  const provider = await LocalProvider.init({ name: "@NAME@" });
+
+  return new Cluster({ name: "@NAME@", provider });
+}
+
+// May be run again at any time: only what is missing is done.
+export async function bootstrap(cluster) {
+  if (await cluster.healthy()) {
+    return `${cluster} is ready`;
+  }
+  if (!(await ask("Do you want to bootstrap the cluster?", { default: true }))) {
+    return;
+  }
+
+  await cluster.start_instance({});
+  await cluster.attach_ip();
+  await cluster.ssh_install();
+  await cluster.scale(3);
+
+  return `${cluster} is complete`;
+}
+
+// Any other exported function is a command: `disco do greet world`.
+export async function greet(cluster, name = "you") {
+  const leader = await cluster.leader();
+
+  return `Hello ${name}, from ${leader}`;
+}

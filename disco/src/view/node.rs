@@ -1,0 +1,107 @@
+use std::collections::BTreeMap;
+
+use comfy_table::Cell;
+use disco_proto::v1::NodeStatus;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::units::{age, memory};
+use crate::printer::{Style, Table, View, cell};
+
+/// A node in `disco status -o json` and `disco nodes -o json`. Fields are added, never renamed.
+#[derive(Debug, Serialize)]
+pub(crate) struct NodeView {
+    id: u64,
+    name: String,
+    address: String,
+    role: String,
+    healthy: bool,
+    version: String,
+    pid: u32,
+    rss_kb: u64,
+    last_seen_ms: Option<u64>,
+    instance: Option<String>,
+    reason: Option<String>,
+    labels: BTreeMap<String, String>,
+    draining: bool,
+    script: Option<String>,
+}
+
+impl From<NodeStatus> for NodeView {
+    fn from(node: NodeStatus) -> Self {
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        Self {
+            id: node.id,
+            name: node.name,
+            address: node.address,
+            role: node.role,
+            healthy: node.healthy,
+            version: node.version,
+            pid: node.pid,
+            rss_kb: node.rss_kb,
+            last_seen_ms: node.last_seen_ms,
+            instance: some(node.instance),
+            reason: some(node.reason),
+            labels: node.labels.into_iter().collect(),
+            draining: node.draining,
+            script: some(node.script),
+        }
+    }
+}
+
+impl NodeView {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn health(&self) -> Cell {
+        match (self.healthy, self.draining) {
+            (true, false) => cell::good("healthy"),
+            (true, true) => cell::warning("draining"),
+            (false, _) => cell::bad(self.reason.as_deref().map_or_else(
+                || "not healthy".to_owned(),
+                |reason| format!("not healthy: {}", reason.lines().next().unwrap_or_default()),
+            )),
+        }
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            cell::plain(self.id),
+            cell::plain(&self.name),
+            cell::plain(&self.address),
+            cell::plain(&self.role),
+            self.health(),
+            cell::plain(memory(self.rss_kb)),
+            cell::plain(self.last_seen_ms.map_or_else(|| "never".to_owned(), age)),
+            cell::plain(if self.version.is_empty() { "-" } else { &self.version }),
+            cell::plain(self.instance.as_deref().unwrap_or("-")),
+        ]
+    }
+}
+
+/// `disco nodes`.
+#[derive(Debug)]
+pub(crate) struct NodesView(pub(crate) Vec<NodeView>);
+
+impl View for NodesView {
+    fn json(&self) -> Value {
+        json!(self.0)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|node| node.name.clone()).collect()
+    }
+
+    fn text(&self, style: Style) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let headings = ["ID", "NAME", "ADDRESS", "ROLE", "HEALTH", "MEMORY", "SEEN", "VERSION", "INSTANCE"];
+        let mut table = Table::new(style, &headings);
+        for node in &self.0 {
+            table.row(node.cells());
+        }
+        table.text()
+    }
+}

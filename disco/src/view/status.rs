@@ -1,0 +1,89 @@
+use disco_proto::v1::StatusResponse;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{NodeView, NodesView, units::short_hash};
+use crate::printer::{Style, View};
+
+/// `disco status -o json`. Fields are added, never renamed.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusView {
+    cluster: String,
+    healthy: bool,
+    leader: Option<u64>,
+    term: u64,
+    script: Option<String>,
+    #[serde(serialize_with = "nodes")]
+    nodes: NodesView,
+    cluster_id: String,
+    revision: i64,
+    desired_nodes: u32,
+    warnings: Vec<String>,
+    /// The view of one node that reached no leader.
+    stale: bool,
+}
+
+fn nodes<S: serde::Serializer>(nodes: &NodesView, serializer: S) -> Result<S::Ok, S::Error> {
+    nodes.0.serialize(serializer)
+}
+
+impl From<StatusResponse> for StatusView {
+    fn from(status: StatusResponse) -> Self {
+        Self {
+            cluster: status.cluster,
+            healthy: status.healthy,
+            leader: (status.leader != 0).then_some(status.leader),
+            term: status.term,
+            script: (!status.script.is_empty()).then_some(status.script),
+            nodes: NodesView(status.nodes.into_iter().map(NodeView::from).collect()),
+            cluster_id: status.cluster_id,
+            revision: status.revision,
+            desired_nodes: status.desired_nodes,
+            warnings: status.warnings,
+            stale: status.stale,
+        }
+    }
+}
+
+impl StatusView {
+    fn headline(&self, style: Style) -> String {
+        let health = match (self.healthy, self.leader) {
+            (true, _) => style.good("healthy"),
+            (false, Some(_)) => style.bad("not healthy"),
+            (false, None) => style.bad("no leader"),
+        };
+        let count = match (self.nodes.0.len(), self.desired_nodes as usize) {
+            (have, 0) => format!("{have} nodes"),
+            (have, want) if have == want => format!("{have} node{}", if have == 1 { "" } else { "s" }),
+            (have, want) => format!("{have} of {want} nodes"),
+        };
+        let script = self
+            .script
+            .as_deref()
+            .map_or_else(|| "no script".to_owned(), |hash| format!("script {}", short_hash(hash)));
+        let stale = if self.stale { ", as one node sees it" } else { "" };
+        format!("{} is {health}: {count}, term {}, {script}{stale}\n", style.bold(&self.cluster), self.term)
+    }
+}
+
+impl View for StatusView {
+    fn json(&self) -> Value {
+        json!(self)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.nodes.0.iter().map(|node| node.name().to_owned()).collect()
+    }
+
+    fn text(&self, style: Style) -> String {
+        let mut text = self.headline(style);
+        if !self.nodes.0.is_empty() {
+            text.push('\n');
+            text.push_str(&self.nodes.text(style));
+        }
+        for warning in &self.warnings {
+            text.push_str(&format!("{} {warning}\n", style.warning("warning:")));
+        }
+        text
+    }
+}

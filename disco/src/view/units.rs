@@ -1,0 +1,41 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+/// Decimal megabytes of a number of kibibytes, as the kernel counts memory.
+pub(super) fn memory(kib: u64) -> String {
+    if kib == 0 { "-".to_owned() } else { format!("{:.1} MB", kib as f64 * 1024.0 / 1e6) }
+}
+
+/// Time since something, with the precision that matters.
+pub(super) fn age(millis: u64) -> String {
+    let time = Duration::from_millis(millis);
+    match time.as_secs() {
+        0..10 => format!("{:.1}s ago", time.as_secs_f64()),
+        seconds @ 10..120 => format!("{seconds}s ago"),
+        seconds @ 120..7200 => format!("{}m ago", seconds / 60),
+        seconds => format!("{}h ago", seconds / 3600),
+    }
+}
+
+/// `sha256:` and the first 12 digits of a hash.
+pub(super) fn short_hash(hash: &str) -> String {
+    match hash.strip_prefix("sha256:") {
+        Some(digits) => format!("sha256:{}", digits.get(..12).unwrap_or(digits)),
+        None => hash.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_short() {
+        assert_eq!(memory(9800), "10.0 MB");
+        assert_eq!(age(120), "0.1s ago");
+        assert_eq!(age(61_000), "61s ago");
+        assert_eq!(age(600_000), "10m ago");
+        assert_eq!(short_hash("sha256:0123456789abcdef"), "sha256:0123456789ab");
+    }
+}
