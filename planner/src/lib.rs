@@ -4,10 +4,12 @@
 //! gives the same answer on every leader, and each answer is one step that leaves a cluster which can take the next.
 //!
 //! - [`voters`]: who votes.
+//! - [`repair`]: which machines to start, go on with and give up.
 //! - [`scale`]: which nodes go when the cluster shrinks, and whether it may.
 //! - [`quorum`]: whether the living voters can decide anything.
 
 pub mod quorum;
+pub mod repair;
 pub mod scale;
 pub mod voters;
 

@@ -22,7 +22,7 @@ pub struct Member {
 /// Limits of the decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Most voters: 1, 3, 5 or 7. More make every write slower (HashiCorp and Docker both advise at most 7).
+    /// Most voters: 1, 3, 5 or 7; an even number means one less. More make every write slower (HashiCorp and Docker both advise at most 7).
     pub max_voters: usize,
     /// A member that was silent for longer is not counted as alive.
     pub suspect_after: Duration,
@@ -30,6 +30,10 @@ pub struct Policy {
     pub dead_after: Duration,
     /// Most members.
     pub max_members: usize,
+    /// Machines that are started and installed at the same time.
+    pub starts_at_once: usize,
+    /// A machine that has not become a node by then is given up.
+    pub give_up_after: Duration,
 }
 
 // === impl Member ===
@@ -57,6 +61,8 @@ impl Default for Policy {
             suspect_after: Duration::from_secs(4),
             dead_after: Duration::from_secs(20),
             max_members: 50,
+            starts_at_once: 8,
+            give_up_after: Duration::from_secs(600),
         }
     }
 }

@@ -70,6 +70,10 @@ fn next_to_go(members: &[Member], policy: &Policy) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::voters::tests::{DEAD, members};
 
@@ -103,5 +107,29 @@ mod tests {
         let policy = Policy::default();
         assert_eq!(check(&members(3, 3), 0, &policy), Err(Refusal::Zero));
         assert!(matches!(check(&members(3, 3), 51, &policy), Err(Refusal::TooMany { .. })));
+    }
+
+    proptest! {
+        /// What is allowed takes exactly so many, never the leader, and at no moment the living majority.
+        #[test]
+        fn shrinking_keeps_the_quorum(
+            rows in prop::collection::vec((any::<bool>(), 0u8..3, any::<bool>()), 0..12),
+            wished in 0usize..14,
+        ) {
+            let policy = Policy::default();
+            let mut all = members(1, 1);
+            for (index, (voter, silence, draining)) in rows.into_iter().enumerate() {
+                let silent_for = [Duration::ZERO, policy.suspect_after * 2, DEAD][usize::from(silence)];
+                all.push(Member { id: index as u64 + 2, voter, silent_for, draining, leader: false, ..all[0].clone() });
+            }
+            if let Ok(going) = check(&all, wished, &policy) {
+                prop_assert_eq!(going.len(), all.len().saturating_sub(wished));
+                prop_assert!(!going.contains(&1), "the leader goes");
+                for id in going {
+                    all.retain(|member| member.id != id);
+                    prop_assert!(quorum::holds(all.iter().filter(|member| member.voter), &policy));
+                }
+            }
+        }
     }
 }

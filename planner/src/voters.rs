@@ -31,8 +31,9 @@ pub enum Change {
 /// The number of voters for a number of members.
 #[must_use]
 pub fn wanted(members: usize, policy: &Policy) -> usize {
-    let odd = if members % 2 == 1 { members } else { members.saturating_sub(1) };
-    odd.min(policy.max_voters).max(1)
+    let number = members.min(policy.max_voters);
+    let odd = if number % 2 == 1 { number } else { number.saturating_sub(1) };
+    odd.max(1)
 }
 
 /// The next change, or `None` where all is as it should be or nothing can be done now.
