@@ -36,12 +36,18 @@ mod call;
 mod capabilities;
 pub mod cluster;
 pub mod console;
+mod crypto;
 mod engine;
+mod env;
 mod error;
 mod handle;
 pub mod kv;
+mod net;
 mod options;
+mod process;
 mod source;
+mod text;
+mod url;
 
 pub use call::{AbortHandle, Arg, CallOptions};
 pub use capabilities::Capabilities;

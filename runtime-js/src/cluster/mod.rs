@@ -2,6 +2,7 @@
 
 mod health;
 mod interface;
+pub(crate) mod ops;
 mod types;
 
 pub use health::HealthVerdict;

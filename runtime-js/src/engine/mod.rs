@@ -1,7 +1,28 @@
 //! The engine itself: the only place that knows which one it is.
+//!
+//! ```text
+//! handle ──requests──▶ thread ──┬─ driver: polls the isolate's event loop
+//!                               └─ one task per request: starts JavaScript, waits for its completion
+//!                      isolate ── ops ──▶ calls (completions), hosts
+//!                      watchdog (own thread): stops a poll that takes too long
+//! ```
 
+mod calls;
+mod errors;
+mod extension;
+mod isolate;
+mod loader;
+#[cfg(feature = "quickjs")]
+mod nowasm;
+mod ops;
 mod process;
+mod shared;
+#[cfg(feature = "quickjs")]
+mod temporal;
 mod thread;
+mod watchdog;
 
+pub(crate) use errors::OpError;
 pub use process::prepare_process;
+pub(crate) use shared::Shared;
 pub(crate) use thread::spawn;

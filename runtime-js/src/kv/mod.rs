@@ -1,6 +1,7 @@
 //! `cluster.kv`: the replicated keys.
 
 mod interface;
+pub(crate) mod ops;
 mod types;
 
 pub use interface::{Kv, KvWatch};

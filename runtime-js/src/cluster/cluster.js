@@ -1,0 +1,192 @@
+// The providers, `Cluster`, `Node`.
+"use strict";
+(() => {
+  const { core, internals } = globalThis.__bootstrap;
+  const { op_provider_init, op_cluster_define, op_cluster_call } = core.ops;
+  const { READ, CLOUD, NODES, INSPECT, effectJson, define, milliseconds } = internals;
+
+  function plainObject(value, what) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError(`${what} needs an object of options`);
+    return value;
+  }
+  function text(value, what) {
+    if (typeof value !== "string" || value === "") throw new TypeError(`${what} must be a text that is not empty`);
+    return value;
+  }
+  const call = (capability, handle, method, args) =>
+    effectJson(capability, method, (id) => op_cluster_call(id, handle, method, JSON.stringify(args)));
+
+  const KEY = Symbol("provider");
+  let specOf;
+  class Provider {
+    #spec;
+    constructor(key, spec) {
+      if (key !== KEY) throw new TypeError(`use \`await ${new.target.name}.init({ … })\``);
+      this.#spec = spec;
+    }
+    static {
+      specOf = (value) => typeof value === "object" && value !== null && #spec in value ? value.#spec : undefined;
+    }
+    get name() {
+      return this.#spec.name;
+    }
+    get kind() {
+      return this.#spec.kind;
+    }
+    toString() {
+      return `${this.constructor.name}(${this.name})`;
+    }
+    toJSON() {
+      return { kind: this.kind, name: this.name };
+    }
+    [INSPECT]() {
+      return this.toString();
+    }
+  }
+
+  // Options are copied as JSON: what is no data cannot be replicated to other nodes.
+  const init = (Class, kind) =>
+    function init(options) {
+      const data = JSON.parse(JSON.stringify(plainObject(options, `${Class.name}.init`)));
+      text(data.name, `\`name\` of ${Class.name}.init`);
+      return effectJson(0, `${Class.name}.init`, (id) => op_provider_init(id, JSON.stringify({ kind, name: data.name, options: data })))
+        .then((info) => new Class(KEY, { kind, name: info.name, options: data }));
+    };
+  class AwsProvider extends Provider {}
+  class LocalProvider extends Provider {}
+  class HostsProvider extends Provider {}
+  for (const [Class, kind] of [[AwsProvider, "aws"], [LocalProvider, "local"], [HostsProvider, "hosts"]]) {
+    Object.defineProperty(Class, "init", { value: init(Class, kind), writable: true, configurable: true });
+    define(Class.name, Class);
+  }
+
+  let makeNode;
+  class Node {
+    #handle;
+    constructor(key, handle, info) {
+      if (key !== KEY) throw new TypeError("a Node is given by its Cluster");
+      this.#handle = handle;
+      for (const [name, value] of Object.entries(info)) {
+        Object.defineProperty(this, name, { value, enumerable: true, writable: false, configurable: false });
+      }
+    }
+    static {
+      makeNode = (handle, info) => new Node(KEY, handle, info);
+    }
+    #call(method, args) {
+      if (this.#handle === undefined) throw internals.codedError("this Node belongs to no Cluster: there is no `init` that returned one", "INVALID", TypeError);
+      return call(NODES, this.#handle, method, args);
+    }
+    async run(command, options = {}) {
+      return this.#call("node.run", { node_id: this.id, command: text(command, "`command`"), timeout_ms: milliseconds(options.timeout, "timeout") });
+    }
+    async copy(path_in_project, path_on_node, options = {}) {
+      const { mode } = options;
+      if (mode !== undefined && !(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777)) throw new TypeError("`mode` must be permission bits as in 0o755");
+      return this.#call("node.copy", {
+        node_id: this.id,
+        path_in_project: text(path_in_project, "`path_in_project`"),
+        path_on_node: text(path_on_node, "`path_on_node`"),
+        mode: mode ?? null,
+      });
+    }
+    toString() {
+      return `Node(${this.id} ${this.name} ${this.address.replace(/:\d+$/, "")})`;
+    }
+    [INSPECT]() {
+      return this.toString();
+    }
+  }
+
+  let clusterHandle;
+  class Cluster {
+    #handle;
+    #name;
+    #provider;
+    #kv = new internals.Kv();
+    constructor(options) {
+      const { name, provider, ...rest } = plainObject(options, "new Cluster");
+      this.#name = text(name, "`name` of new Cluster");
+      const spec = provider === undefined || provider === null ? null : specOf(provider);
+      if (spec === undefined) {
+        const hint = typeof provider?.then === "function" ? ": `await` is missing before it" : "";
+        throw new TypeError(`\`provider\` of new Cluster must be what AwsProvider.init, LocalProvider.init or HostsProvider.init gave${hint}`);
+      }
+      this.#provider = provider ?? null;
+      const site = new Error();
+      try {
+        this.#handle = op_cluster_define(JSON.stringify({ name, provider: spec, options: rest }));
+      } catch (error) {
+        throw internals.located(error, site);
+      }
+    }
+    static {
+      clusterHandle = (value) => typeof value === "object" && value !== null && #handle in value ? value.#handle : undefined;
+    }
+    get name() {
+      return this.#name;
+    }
+    get provider() {
+      return this.#provider;
+    }
+    get kv() {
+      return this.#kv;
+    }
+    async healthy() {
+      return call(READ, this.#handle, "healthy", null);
+    }
+    async set_key_pair(paths) {
+      const { private: privatePath, public: publicPath } = plainObject(paths, "set_key_pair");
+      const args = { private: text(privatePath, "`private`"), public: text(publicPath, "`public`") };
+      await call(CLOUD, this.#handle, "set_key_pair", args);
+    }
+    async start_instance(options = {}) {
+      return call(CLOUD, this.#handle, "start_instance", plainObject(options, "start_instance"));
+    }
+    async attach_ip() {
+      return call(CLOUD, this.#handle, "attach_ip", null);
+    }
+    async ssh_install() {
+      await call(CLOUD, this.#handle, "ssh_install", null);
+    }
+    async scale(nodes) {
+      if (!Number.isInteger(nodes) || nodes < 0 || nodes > 0xffffffff) throw new TypeError("`scale` needs a number of nodes");
+      await call(CLOUD, this.#handle, "scale", nodes);
+    }
+    async nodes() {
+      return (await call(READ, this.#handle, "nodes", null)).map((info) => makeNode(this.#handle, info));
+    }
+    async leader() {
+      const info = await call(READ, this.#handle, "leader", null);
+      return info === null ? null : makeNode(this.#handle, info);
+    }
+    async deploy(stack) {
+      return call(CLOUD, this.#handle, "deploy", stack ?? null);
+    }
+    async deployments() {
+      return call(READ, this.#handle, "deployments", null);
+    }
+    async service(name) {
+      return call(READ, this.#handle, "service", text(name, "`name`"));
+    }
+    async events() {
+      return call(READ, this.#handle, "events", null);
+    }
+    async destroy() {
+      await call(CLOUD, this.#handle, "destroy", null);
+    }
+    toString() {
+      return `Cluster(${this.#name})`;
+    }
+    toJSON() {
+      return { name: this.#name, provider: this.#provider };
+    }
+    [INSPECT]() {
+      return this.toString();
+    }
+  }
+
+  Object.assign(internals, { makeNode, clusterHandle });
+  define("Cluster", Cluster);
+  define("Node", Node);
+})();

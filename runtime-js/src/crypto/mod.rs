@@ -1,0 +1,3 @@
+//! `crypto.randomUUID`.
+
+pub(crate) mod ops;

@@ -1,0 +1,102 @@
+// What the files of the capabilities share. Runs first; none of it is left on the global object.
+"use strict";
+(() => {
+  const { core, internals } = globalThis.__bootstrap;
+  const { ops } = core;
+
+  // The call that the running code belongs to travels with every promise, timer and listener that it makes. Code that
+  // belongs to none may compute and nothing else.
+  const NO_CALL = { id: 0, capabilities: 0, hook: "this code", revoked: null };
+  const current = () => core.getAsyncContext() ?? NO_CALL;
+
+  function codedError(message, code, Type = Error) {
+    const error = new Type(message);
+    error.code = code;
+    return error;
+  }
+
+  // The id of the current call, if it may do `what`.
+  function need(capability, what) {
+    const call = current();
+    if (call.revoked !== null) {
+      throw codedError(`\`${what}\` is refused: \`${call.hook}\` has ended (${call.revoked})`, "CANCELLED");
+    }
+    if ((call.capabilities & capability) !== capability) {
+      throw codedError(`\`${what}\` is not allowed in \`${call.hook}\``, "NOT_ALLOWED");
+    }
+    return call.id;
+  }
+
+  // Errors that come back from the host have no place in the script: they are moved into `site`, made where the script
+  // called.
+  function located(error, site) {
+    if (!(error instanceof Error)) return error;
+    const prototype = Object.getPrototypeOf(error);
+    if (prototype !== Error.prototype) Object.setPrototypeOf(site, prototype);
+    const hidden = (value) => ({ value, writable: true, configurable: true, enumerable: false });
+    Object.defineProperty(site, "message", hidden(error.message));
+    if (Object.hasOwn(error, "name")) Object.defineProperty(site, "name", hidden(error.name));
+    for (const key of Object.keys(error)) if (key !== "name") site[key] = error[key];
+    const frames = typeof site.stack === "string" ? site.stack.slice(site.stack.indexOf("\n    at ") + 1) : "";
+    Object.defineProperty(site, "stack", hidden(`${site.name}: ${site.message}\n${frames}`));
+    return site;
+  }
+
+  // Starts a host operation: `start` gets the call's id and returns the operation's promise.
+  function effect(capability, what, start) {
+    const site = new Error();
+    let promise;
+    try {
+      promise = start(need(capability, what));
+    } catch (error) {
+      throw located(error, site);
+    }
+    return promise.then(undefined, (error) => {
+      throw located(error, site);
+    });
+  }
+
+  // As `effect`, for operations that take and give JSON text.
+  const effectJson = (capability, what, start) =>
+    effect(capability, what, (id) => start(id).then((text) => text === "" ? undefined : JSON.parse(text)));
+
+  // Passes on an abort of `signal`: calls `start(key)`, where `key` names the operation for the host.
+  function abortable(signal, start) {
+    if (signal === undefined || signal === null) return start(0);
+    signal.throwIfAborted();
+    const key = ops.op_abort_key();
+    const onabort = () => ops.op_abort(key);
+    signal.addEventListener("abort", onabort);
+    return start(key).then(
+      (value) => {
+        signal.removeEventListener("abort", onabort);
+        ops.op_abort_forget(key);
+        return value;
+      },
+      (error) => {
+        signal.removeEventListener("abort", onabort);
+        ops.op_abort_forget(key);
+        throw signal.aborted ? signal.reason : error;
+      },
+    );
+  }
+
+  const define = (name, value) =>
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+
+  const milliseconds = (value, what) => {
+    if (value === undefined) return -1;
+    if (typeof value !== "number" || !(value >= 0)) throw new TypeError(`\`${what}\` must be a number of milliseconds`);
+    return Math.min(value, 0x7fffffff);
+  };
+
+  const bytesToHex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hexToBytes = (hex) => Uint8Array.from({ length: hex.length / 2 }, (_, i) => parseInt(hex.substr(2 * i, 2), 16));
+
+  Object.assign(internals, {
+    // As in `capabilities.rs`.
+    READ: 1, CLOUD: 2, KV_WRITE: 4, NODES: 8, NET: 16, PROCESS: 32, ASK: 64,
+    current, need, effect, effectJson, located, abortable, codedError, define, milliseconds, bytesToHex, hexToBytes,
+    INSPECT: Symbol("inspect"),
+  });
+})();

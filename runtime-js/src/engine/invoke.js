@@ -1,0 +1,117 @@
+// How the host calls scripts. Runs last, and takes away what scripts shall not see.
+"use strict";
+(() => {
+  const { core, internals } = globalThis.__bootstrap;
+  const { ops } = core;
+  const { makeNode, clusterHandle } = internals;
+
+  const versions = new Map(); // number: { exports, cluster }
+  const calls = new Map(); // id: { call, controller }
+
+  // What is rejected or thrown where no one can catch it ends the call that it belongs to.
+  const uncaught = (error) => ops.op_uncaught(internals.current().id, error);
+  core.setReportExceptionCallback(uncaught);
+  core.setUnhandledPromiseRejectionHandler((_promise, reason) => {
+    uncaught(reason);
+    return true;
+  });
+
+  const run = async (id, body) => {
+    let result;
+    try {
+      result = await body();
+    } catch (error) {
+      return ops.op_call_failed(id, error);
+    }
+    ops.op_call_done(id, result);
+  };
+
+  function begin(id, hook, capabilities) {
+    const call = { id, capabilities, hook, revoked: null };
+    const controller = new AbortController();
+    calls.set(id, { call, controller });
+    core.setAsyncContext(call);
+    return controller.signal;
+  }
+
+  const host = {
+    // Evaluates a module and what it imports, and makes it callable; gives the names of its functions.
+    load(version, specifier, id, capabilities) {
+      begin(id, "import", capabilities);
+      run(id, async () => {
+        const exports = await import(specifier);
+        versions.set(version, { exports, cluster: undefined });
+        return JSON.stringify(Object.keys(exports).filter((name) => typeof exports[name] === "function").sort());
+      });
+      core.setAsyncContext(undefined);
+    },
+    forget: (version) => void versions.delete(version),
+
+    init(version, id, capabilities) {
+      const script = versions.get(version);
+      begin(id, "init", capabilities);
+      run(id, async () => {
+        const cluster = await script.exports.init();
+        const handle = clusterHandle(cluster);
+        if (handle === undefined) {
+          throw internals.codedError("`init` must return a Cluster", "INVALID", TypeError);
+        }
+        script.cluster = cluster;
+        return String(handle);
+      });
+      core.setAsyncContext(undefined);
+    },
+
+    call(version, hook, id, capabilities, args) {
+      const script = versions.get(version);
+      const signal = begin(id, hook, capabilities);
+      run(id, async () => {
+        const values = JSON.parse(args).map(({ type, value }) => {
+          switch (type) {
+            case "cluster":
+              if (script.cluster === undefined) {
+                throw internals.codedError(`\`${hook}\` needs a Cluster, and there is no \`init\` that returned one`, "INVALID", TypeError);
+              }
+              return script.cluster;
+            case "node":
+              return makeNode(clusterHandle(script.cluster), value);
+            case "nodes":
+              return value.map((node) => makeNode(clusterHandle(script.cluster), node));
+            case "signal":
+              return signal;
+            default:
+              return value;
+          }
+        });
+        const result = await script.exports[hook](...values);
+        return result === undefined ? "" : JSON.stringify(result) ?? "";
+      });
+      core.setAsyncContext(undefined);
+    },
+
+    abort(id, reason) {
+      const entry = calls.get(id);
+      if (entry === undefined) return;
+      core.setAsyncContext(entry.call);
+      entry.controller.abort(internals.abortError(reason));
+      core.setAsyncContext(undefined);
+    },
+    // The call is over. `revoked`: it did not end by itself, and whatever it still does outside is refused.
+    end(id, revoked) {
+      const entry = calls.get(id);
+      if (entry === undefined) return;
+      if (revoked !== "") {
+        entry.call.revoked = revoked;
+        core.setAsyncContext(entry.call);
+        entry.controller.abort(internals.abortError(revoked));
+        core.setAsyncContext(undefined);
+      }
+      calls.delete(id);
+    },
+  };
+
+  for (const name of ["Deno", "__bootstrap", "__infra", "__timers", "Temporal", "WebAssembly", "gc", "ShadowRealm"]) {
+    delete globalThis[name];
+  }
+  ops.op_install_host(host);
+})();

@@ -1,0 +1,198 @@
+//! The JavaScript heap and what runs in it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use deno_core::error::CoreError;
+use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, v8};
+
+use super::errors::{self, Frame};
+use super::extension::extension;
+use super::loader::Loader;
+use super::shared::Shared;
+use super::watchdog::{Stopped, Watch, current_call, set_context};
+use crate::{ScriptError, ScriptErrorKind};
+
+/// What a script gets beyond its limit while it is being ended.
+const HEADROOM: usize = 16 << 20;
+/// No heap limit was hit.
+const NOT_HIT: u32 = u32::MAX;
+
+/// The functions of `invoke.js`.
+pub(super) struct HostFunctions {
+    pub(super) load: v8::Global<v8::Function>,
+    pub(super) init: v8::Global<v8::Function>,
+    pub(super) call: v8::Global<v8::Function>,
+    pub(super) abort: v8::Global<v8::Function>,
+    pub(super) end: v8::Global<v8::Function>,
+    pub(super) forget: v8::Global<v8::Function>,
+}
+
+impl HostFunctions {
+    /// Takes them from the object that `invoke.js` hands over.
+    pub(super) fn from_object<'s>(scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<Self> {
+        let get = |name: &str| {
+            let key = v8::String::new(scope, name)?;
+            let function = v8::Local::<v8::Function>::try_from(object.get(scope, key.into())?).ok()?;
+            Some(v8::Global::new(scope, function))
+        };
+        Some(Self {
+            load: get("load")?,
+            init: get("init")?,
+            call: get("call")?,
+            abort: get("abort")?,
+            end: get("end")?,
+            forget: get("forget")?,
+        })
+    }
+}
+
+/// Which of them.
+#[derive(Clone, Copy)]
+pub(super) enum HostFunction {
+    Load,
+    Init,
+    Call,
+    Abort,
+    End,
+    Forget,
+}
+
+/// One argument of theirs.
+pub(super) enum HostArg<'a> {
+    Number(u32),
+    Text(&'a str),
+}
+
+/// A limit that was broken, after which the isolate cannot be used any more.
+pub(super) struct Broken {
+    pub(super) kind: ScriptErrorKind,
+    /// The call that broke it, or 0 if that is not known.
+    pub(super) call: u32,
+    pub(super) frames: Vec<Frame>,
+}
+
+/// One isolate with its globals.
+pub(super) struct Isolate {
+    runtime: JsRuntime,
+    shared: Rc<Shared>,
+    watch: Arc<Watch>,
+    /// The call that hit the heap limit, 0 if unknown.
+    heap_hit: Rc<AtomicU32>,
+    /// Tells this isolate's versions from those of the one before.
+    pub(super) generation: u32,
+}
+
+impl Isolate {
+    pub(super) fn new(shared: Rc<Shared>, watch: Arc<Watch>, generation: u32) -> Result<Self, ScriptError> {
+        let limit = shared.options.limits.heap_bytes;
+        let mut runtime = JsRuntime::try_new(RuntimeOptions {
+            module_loader: Some(Rc::new(Loader(shared.versions.clone()))),
+            extensions: vec![extension(shared.clone())],
+            create_params: Some(v8::CreateParams::default().heap_limits(0, limit)),
+            ..RuntimeOptions::default()
+        })
+        .map_err(|error| {
+            ScriptError::new(ScriptErrorKind::Load, format!("the script engine does not start: {error}"))
+        })?;
+
+        let heap_hit = Rc::new(AtomicU32::new(NOT_HIT));
+        let hit = heap_hit.clone();
+        let handle = runtime.v8_isolate().thread_safe_handle();
+        #[expect(unsafe_code, reason = "the callback is not given its isolate")]
+        // SAFETY: the pointer is used by the callback alone, which the isolate itself calls.
+        let isolate = unsafe { runtime.v8_isolate().as_raw_isolate_ptr() };
+        runtime.add_near_heap_limit_callback(move |current, _initial| {
+            if hit.load(Ordering::Relaxed) == NOT_HIT {
+                #[expect(unsafe_code, reason = "the callback is not given its isolate")]
+                // SAFETY: called by this very isolate, in the middle of a script, on its thread.
+                let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
+                hit.store(current_call(&mut isolate), Ordering::Relaxed);
+                handle.terminate_execution();
+            }
+            current.max(limit + HEADROOM)
+        });
+        watch.set_isolate(Some(runtime.v8_isolate().thread_safe_handle()));
+        set_context(Some(runtime.main_context()));
+        Ok(Self { runtime, shared, watch, heap_hit, generation })
+    }
+
+    /// Calls one of the functions of `invoke.js`.
+    pub(super) fn call(&mut self, function: HostFunction, args: &[HostArg<'_>]) -> Result<(), Broken> {
+        let Some(functions) = self.shared.functions.borrow().clone() else { return Ok(()) };
+        let function = match function {
+            HostFunction::Load => &functions.load,
+            HostFunction::Init => &functions.init,
+            HostFunction::Call => &functions.call,
+            HostFunction::Abort => &functions.abort,
+            HostFunction::End => &functions.end,
+            HostFunction::Forget => &functions.forget,
+        };
+        self.watch.enter();
+        {
+            deno_core::scope!(scope, self.runtime);
+            v8::tc_scope!(let scope, scope);
+            let function = v8::Local::new(scope, function);
+            let receiver = v8::undefined(scope).into();
+            let args: Vec<v8::Local<'_, v8::Value>> = args
+                .iter()
+                .map(|arg| match arg {
+                    HostArg::Number(number) => v8::Integer::new_from_unsigned(scope, *number).into(),
+                    HostArg::Text(text) => {
+                        v8::String::new(scope, text).map_or_else(|| v8::undefined(scope).into(), Into::into)
+                    }
+                })
+                .collect();
+            function.call(scope, receiver, &args);
+            if let Some(exception) = scope.exception()
+                && !scope.has_terminated()
+            {
+                // These functions hand errors of scripts to the call; what comes out of them is a fault of their own.
+                let error = errors::from_exception(scope, exception, &self.shared.versions);
+                tracing::error!(%error, "the script engine's own code failed");
+            }
+        }
+        let stopped = self.watch.leave();
+        self.check(stopped)
+    }
+
+    /// Polls the event loop once. Ready: nothing is left to wait for.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<CoreError>, Broken>> {
+        self.watch.enter();
+        let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
+        let stopped = self.watch.leave();
+        self.check(stopped)?;
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(None)),
+            Poll::Ready(Err(error)) => Poll::Ready(Ok(Some(error))),
+        }
+    }
+
+    fn check(&mut self, stopped: Option<Stopped>) -> Result<(), Broken> {
+        let hit = self.heap_hit.load(Ordering::Relaxed);
+        if hit != NOT_HIT {
+            return Err(Broken { kind: ScriptErrorKind::HeapLimit, call: hit, frames: Vec::new() });
+        }
+        match stopped {
+            Some(Stopped { call, frames }) => Err(Broken { kind: ScriptErrorKind::CpuLimit, call, frames }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Isolate {
+    fn drop(&mut self) {
+        // What refers into the isolate goes first.
+        self.watch.set_isolate(None);
+        set_context(None);
+        self.shared.clear();
+        self.runtime.v8_isolate().cancel_terminate_execution();
+    }
+}
+
+/// The isolate of the thread, made when first needed.
+pub(super) type Slot = RefCell<Option<Isolate>>;

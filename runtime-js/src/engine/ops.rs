@@ -1,0 +1,83 @@
+//! Operations between the script side of the engine (`context.js`, `invoke.js`) and the thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use deno_core::{OpState, op2, v8};
+use tokio_util::sync::CancellationToken;
+
+use super::errors::{self, OpError};
+use super::isolate::HostFunctions;
+use super::shared::Shared;
+use crate::ScriptErrorKind;
+use crate::console::ConsoleLevel;
+
+/// Gets the functions by which the thread calls scripts.
+#[op2(fast)]
+pub(super) fn op_install_host<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &mut OpState,
+    functions: v8::Local<'s, v8::Object>,
+) {
+    let functions = HostFunctions::from_object(scope, functions);
+    state.borrow::<Rc<Shared>>().functions.replace(functions.map(Rc::new));
+}
+
+/// A call ended well.
+#[op2(fast)]
+pub(super) fn op_call_done(state: &mut OpState, #[smi] id: u32, #[string] result: String) {
+    state.borrow::<Rc<Shared>>().calls.borrow_mut().complete(id, Ok(result));
+}
+
+/// A call threw.
+#[op2(fast)]
+pub(super) fn op_call_failed<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[smi] id: u32,
+    exception: v8::Local<'s, v8::Value>,
+) {
+    let shared = state.borrow().borrow::<Rc<Shared>>().clone();
+    let error = errors::from_exception(scope, exception, &shared.versions);
+    shared.calls.borrow_mut().complete(id, Err(error));
+}
+
+/// Something was thrown where no one can catch it: it ends the call that it belongs to, and is told in any case.
+#[op2(fast)]
+pub(super) fn op_uncaught<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[smi] id: u32,
+    exception: v8::Local<'s, v8::Value>,
+) {
+    let shared = state.borrow().borrow::<Rc<Shared>>().clone();
+    let mut error = errors::from_exception(scope, exception, &shared.versions);
+    if error.kind == ScriptErrorKind::Thrown {
+        error.message.insert_str(0, "uncaught: ");
+    }
+    let rendered = error.render();
+    if !shared.calls.borrow_mut().complete(id, Err(error)) {
+        shared.write(id, ConsoleLevel::Error, &rendered);
+    }
+}
+
+/// A number by which a script can abort an operation that it is about to start.
+#[op2(fast)]
+#[smi]
+pub(super) fn op_abort_key(state: &mut OpState) -> Result<u32, OpError> {
+    Ok(state.borrow::<Rc<Shared>>().aborts.borrow_mut().add(CancellationToken::new())?)
+}
+
+/// Aborts the operation.
+#[op2(fast)]
+pub(super) fn op_abort(state: &mut OpState, #[smi] key: u32) {
+    if let Some(token) = state.borrow::<Rc<Shared>>().aborts.borrow().get(key) {
+        token.cancel();
+    }
+}
+
+/// The operation is over.
+#[op2(fast)]
+pub(super) fn op_abort_forget(state: &mut OpState, #[smi] key: u32) {
+    state.borrow::<Rc<Shared>>().aborts.borrow_mut().remove(key);
+}

@@ -1,0 +1,176 @@
+//! What operations of scripts and the script thread share. Lives on the script thread.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::calls::Calls;
+use super::isolate::HostFunctions;
+use super::loader::Versions;
+use crate::cluster::{ClusterHandle, ClusterSpec};
+use crate::console::ConsoleLevel;
+use crate::kv::KvWatch;
+use crate::{EngineOptions, HostError};
+
+/// How many clusters, watches or abortable operations a script may hold: more means that it forgets to let go.
+const MAX_HELD: usize = 1000;
+
+/// A watch that a script holds.
+pub(crate) type SharedWatch = Arc<tokio::sync::Mutex<Box<dyn KvWatch>>>;
+
+/// State of the engine besides the isolate. No borrow of a cell is held over a call into JavaScript.
+pub(crate) struct Shared {
+    pub(crate) options: EngineOptions,
+    /// Where the hosts' futures run, so that a script that computes does not hold them up.
+    host_runtime: tokio::runtime::Handle,
+    pub(super) calls: RefCell<Calls>,
+    pub(super) versions: Rc<Versions>,
+    pub(super) functions: RefCell<Option<Rc<HostFunctions>>>,
+    clusters: RefCell<Vec<(ClusterSpec, Arc<dyn ClusterHandle>)>>,
+    pub(crate) watches: RefCell<Table<SharedWatch>>,
+    pub(crate) aborts: RefCell<Table<CancellationToken>>,
+}
+
+impl Shared {
+    pub(super) fn new(options: EngineOptions, host_runtime: tokio::runtime::Handle) -> Self {
+        Self {
+            options,
+            host_runtime,
+            calls: RefCell::default(),
+            versions: Rc::default(),
+            functions: RefCell::default(),
+            clusters: RefCell::default(),
+            watches: RefCell::default(),
+            aborts: RefCell::default(),
+        }
+    }
+
+    /// Forgets what scripts held: their isolate is gone.
+    pub(super) fn clear(&self) {
+        self.functions.take();
+        self.versions.clear();
+        self.clusters.take();
+        self.watches.take();
+        for token in self.aborts.take().entries.into_values() {
+            token.cancel();
+        }
+    }
+
+    /// Remembers a cluster; the number by which the script knows it.
+    pub(crate) fn add_cluster(&self, spec: ClusterSpec, handle: Arc<dyn ClusterHandle>) -> Result<u32, HostError> {
+        let mut clusters = self.clusters.borrow_mut();
+        if clusters.len() >= MAX_HELD {
+            return Err(HostError::new("too many clusters were made"));
+        }
+        clusters.push((spec, handle));
+        Ok(clusters.len() as u32 - 1)
+    }
+
+    /// A cluster by its number.
+    pub(crate) fn cluster(&self, number: u32) -> Result<Arc<dyn ClusterHandle>, HostError> {
+        let clusters = self.clusters.borrow();
+        let found = clusters.get(number as usize).ok_or_else(|| HostError::invalid("no such cluster"))?;
+        Ok(found.1.clone())
+    }
+
+    /// What a cluster was made of.
+    pub(super) fn cluster_spec(&self, number: u32) -> Option<ClusterSpec> {
+        Some(self.clusters.borrow().get(number as usize)?.0.clone())
+    }
+
+    /// Writes for a call, or for none (0).
+    pub(crate) fn write(&self, call: u32, level: ConsoleLevel, text: &str) {
+        let console = self.calls.borrow().console(call);
+        console.unwrap_or_else(|| self.options.hosts.console.clone()).write(level, text);
+    }
+
+    /// Runs a host's future on the host's runtime, until the call that asked for it is ended from outside.
+    pub(crate) async fn host<T: Send + 'static>(
+        &self,
+        call: u32,
+        future: impl Future<Output = Result<T, HostError>> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let task = AbortOnDropHandle::new(self.host_runtime.spawn(future));
+        self.until_ended(call, async {
+            match task.await {
+                Ok(result) => result,
+                Err(error) if error.is_panic() => {
+                    Err(HostError::new("the host failed: this is a bug in Disco").with_code("BUG"))
+                }
+                Err(_) => Err(HostError::new("the host is shutting down").with_code("CANCELLED")),
+            }
+        })
+        .await
+    }
+
+    /// Runs a future here, until the call that asked for it is ended from outside.
+    pub(crate) async fn until_ended<T>(
+        &self,
+        call: u32,
+        future: impl Future<Output = Result<T, HostError>>,
+    ) -> Result<T, HostError> {
+        let ended = self.calls.borrow().ended(call);
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => Err(HostError::new("the call has ended").with_code("CANCELLED")),
+            result = future => result,
+        }
+    }
+
+    /// As [`until_ended`](Self::until_ended), and until the script aborts the operation (`key` 0: it cannot).
+    pub(crate) async fn until_aborted<T>(
+        &self,
+        call: u32,
+        key: u32,
+        future: impl Future<Output = Result<T, HostError>>,
+    ) -> Result<T, HostError> {
+        let token = self.aborts.borrow().get(key).cloned().unwrap_or_default();
+        self.until_ended(call, async {
+            tokio::select! {
+                biased;
+                () = token.cancelled() => Err(HostError::new("aborted").with_code("ABORTED")),
+                result = future => result,
+            }
+        })
+        .await
+    }
+}
+
+/// Things that a script holds by number, from 1.
+pub(crate) struct Table<T> {
+    last: u32,
+    entries: HashMap<u32, T>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { last: 0, entries: HashMap::new() }
+    }
+}
+
+impl<T> Table<T> {
+    /// Adds and gives the number.
+    pub(crate) fn add(&mut self, value: T) -> Result<u32, HostError> {
+        if self.entries.len() >= MAX_HELD {
+            return Err(HostError::new("too many operations are under way at once"));
+        }
+        self.last += 1;
+        self.entries.insert(self.last, value);
+        Ok(self.last)
+    }
+
+    /// The thing of a number.
+    pub(crate) fn get(&self, number: u32) -> Option<&T> {
+        self.entries.get(&number)
+    }
+
+    /// Takes it out.
+    pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
+        self.entries.remove(&number)
+    }
+}

@@ -1,0 +1,218 @@
+//! Stops JavaScript that computes for too long without going back to the event loop.
+//!
+//! The script thread says when it enters and leaves JavaScript. A thread of the watchdog's own looks now and then how
+//! much processor time was used since the last entry; past the limit it asks the engine for an interrupt, which runs
+//! on the script thread at the next loop or call, notes where the script is, and ends it.
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use deno_core::v8;
+
+use super::errors::Frame;
+
+/// Looks per limit: how far past its limit a script may get.
+const LOOKS: u32 = 8;
+/// Frames noted of a script that was stopped.
+const FRAMES: usize = 10;
+/// The watchdog's thread computes nothing.
+const STACK: usize = 64 << 10;
+
+/// Shared by the script thread, the watchdog's thread and the interrupt.
+pub(super) struct Watch {
+    limit: Duration,
+    clock: ThreadClock,
+    /// Odd while JavaScript runs; each entry and exit adds one.
+    entries: AtomicU64,
+    /// Processor time of the script thread at the last entry, in nanoseconds.
+    entered_at: AtomicU64,
+    /// The entry that shall be stopped.
+    condemned: AtomicU64,
+    isolate: Mutex<Option<v8::IsolateHandle>>,
+    stopped: Mutex<Option<Stopped>>,
+}
+
+/// Where a script was when it was stopped.
+pub(super) struct Stopped {
+    /// The call that it belonged to, or 0.
+    pub(super) call: u32,
+    pub(super) frames: Vec<Frame>,
+}
+
+/// The watchdog's thread ends with this.
+pub(super) struct Watchdog {
+    pub(super) watch: Arc<Watch>,
+    _stop: mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    /// Watches the thread that calls this.
+    pub(super) fn start(limit: Duration) -> std::io::Result<Self> {
+        let watch = Arc::new(Watch {
+            limit,
+            clock: ThreadClock::of_this_thread(),
+            entries: AtomicU64::new(0),
+            entered_at: AtomicU64::new(0),
+            condemned: AtomicU64::new(0),
+            isolate: Mutex::default(),
+            stopped: Mutex::default(),
+        });
+        let (stop, stopped) = mpsc::channel::<()>();
+        let watcher = watch.clone();
+        std::thread::Builder::new().name("script-watch".into()).stack_size(STACK).spawn(move || {
+            let pause = (watcher.limit / LOOKS).max(Duration::from_millis(2));
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                watcher.look();
+            }
+        })?;
+        Ok(Self { watch, _stop: stop })
+    }
+}
+
+impl Watch {
+    /// From now on this isolate is the one to stop.
+    pub(super) fn set_isolate(&self, isolate: Option<v8::IsolateHandle>) {
+        *self.isolate.lock().unwrap_or_else(PoisonError::into_inner) = isolate;
+    }
+
+    /// JavaScript begins to run.
+    pub(super) fn enter(&self) {
+        self.entered_at.store(self.clock.now(), Ordering::Relaxed);
+        self.entries.fetch_add(1, Ordering::Release);
+    }
+
+    /// JavaScript has come back; where it was stopped, if it was.
+    pub(super) fn leave(&self) -> Option<Stopped> {
+        self.entries.fetch_add(1, Ordering::Release);
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn look(self: &Arc<Self>) {
+        let entry = self.entries.load(Ordering::Acquire);
+        if entry.is_multiple_of(2) {
+            return;
+        }
+        let used = self.clock.now().saturating_sub(self.entered_at.load(Ordering::Relaxed));
+        if u128::from(used) < self.limit.as_nanos() {
+            return;
+        }
+        let isolate = self.isolate.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(isolate) = &*isolate
+            && self.condemned.swap(entry, Ordering::AcqRel) != entry
+        {
+            isolate.request_interrupt(interrupt, Arc::as_ptr(self).cast_mut().cast());
+        }
+    }
+}
+
+/// Runs on the script thread in the middle of a script.
+#[expect(unsafe_code, reason = "the engine's interrupts are C functions")]
+unsafe extern "C" fn interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_void) {
+    // SAFETY: `data` is the script thread's `Watch`, which outlives its isolates and their pending interrupts.
+    let watch = unsafe { &*data.cast_const().cast::<Watch>() };
+    // One that comes late must not hit the next, innocent entry.
+    if watch.condemned.load(Ordering::Acquire) != watch.entries.load(Ordering::Acquire) {
+        return;
+    }
+    // SAFETY: the engine passes the isolate that it runs on this thread.
+    let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
+    let stopped = Stopped { call: current_call(&mut isolate), frames: current_frames(&mut isolate) };
+    *watch.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopped);
+    isolate.terminate_execution();
+}
+
+thread_local! {
+    /// The context of the thread's isolate, for callbacks that the engine makes in the middle of a script.
+    static CONTEXT: RefCell<Option<v8::Global<v8::Context>>> = const { RefCell::new(None) };
+}
+
+/// From now on this is the context of the thread's scripts.
+pub(super) fn set_context(context: Option<v8::Global<v8::Context>>) {
+    CONTEXT.with(|cell| cell.replace(context));
+}
+
+/// Opens a scope in the thread's context, in a callback of the engine's.
+fn in_context<R: Default>(isolate: &mut v8::Isolate, body: impl FnOnce(&mut v8::PinScope<'_, '_>) -> R) -> R {
+    CONTEXT.with(|cell| {
+        let context = cell.borrow();
+        let Some(context) = &*context else { return R::default() };
+        v8::scope!(let scope, isolate);
+        let context = v8::Local::new(scope, context);
+        let scope = &mut v8::ContextScope::new(scope, context);
+        body(scope)
+    })
+}
+
+/// The id of the call that the running code belongs to, or 0.
+pub(super) fn current_call(isolate: &mut v8::Isolate) -> u32 {
+    in_context(isolate, |scope| {
+        let call = v8::Local::<v8::Object>::try_from(scope.get_continuation_preserved_embedder_data()).ok()?;
+        let key = v8::String::new(scope, "id")?;
+        call.get(scope, key.into())?.uint32_value(scope)
+    })
+    .unwrap_or(0)
+}
+
+/// Where the running code is.
+fn current_frames(isolate: &mut v8::Isolate) -> Vec<Frame> {
+    in_context(isolate, |scope| {
+        let Some(trace) = v8::StackTrace::current_stack_trace(scope, FRAMES) else { return Vec::new() };
+        let mut frames = Vec::new();
+        for index in 0..trace.get_frame_count() {
+            let Some(frame) = trace.get_frame(scope, index) else { continue };
+            frames.push(Frame {
+                function: frame.get_function_name(scope).map(|name| name.to_rust_string_lossy(scope)),
+                file: frame.get_script_name(scope).map(|name| name.to_rust_string_lossy(scope)).unwrap_or_default(),
+                line: frame.get_line_number() as i64,
+                column: frame.get_column() as i64,
+            });
+        }
+        frames
+    })
+}
+
+/// Processor time of one thread, readable from others.
+#[cfg(target_os = "linux")]
+struct ThreadClock(libc::clockid_t);
+
+#[cfg(target_os = "linux")]
+impl ThreadClock {
+    fn of_this_thread() -> Self {
+        let mut clock = libc::CLOCK_MONOTONIC;
+        #[expect(unsafe_code, reason = "no safe interface gives another thread's clock")]
+        // SAFETY: the thread is the calling one, and `clock` outlives the call.
+        let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
+        // Wall time is the next best measure.
+        Self(if failed == 0 { clock } else { libc::CLOCK_MONOTONIC })
+    }
+
+    /// Nanoseconds; 0 when the thread is gone.
+    fn now(&self) -> u64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        #[expect(unsafe_code, reason = "no safe interface reads another thread's clock")]
+        // SAFETY: `time` outlives the call. A clock of a thread that is gone is an error, not a fault.
+        let failed = unsafe { libc::clock_gettime(self.0, &raw mut time) };
+        if failed != 0 {
+            return 0;
+        }
+        time.tv_sec.unsigned_abs() as u64 * 1_000_000_000 + time.tv_nsec.unsigned_abs() as u64
+    }
+}
+
+/// Wall time, where threads have no clock that others can read.
+#[cfg(not(target_os = "linux"))]
+struct ThreadClock(std::time::Instant);
+
+#[cfg(not(target_os = "linux"))]
+impl ThreadClock {
+    fn of_this_thread() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,3 @@
+//! `env`: the environment that the host lets scripts see.
+
+pub(crate) mod ops;

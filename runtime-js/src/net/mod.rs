@@ -1,0 +1,5 @@
+//! `fetch`, `http`, `tcp`: for probes and webhooks. HTTP/1.1 over TCP and TLS, one connection for each request.
+
+mod connect;
+mod fetch;
+pub(crate) mod ops;

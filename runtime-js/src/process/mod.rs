@@ -1,0 +1,4 @@
+//! `$`: a command on the machine that runs the script.
+
+pub(crate) mod ops;
+mod run;

@@ -1,0 +1,3 @@
+//! `TextEncoder`, `TextDecoder`, `structuredClone`.
+
+pub(crate) mod ops;

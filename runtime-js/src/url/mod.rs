@@ -1,0 +1,3 @@
+//! `URL`, `URLSearchParams`.
+
+pub(crate) mod ops;
