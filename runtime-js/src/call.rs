@@ -112,9 +112,11 @@ impl AbortHandle {
     /// Resolves with the reason once aborted.
     pub async fn aborted(&self) -> String {
         let mut receiver = self.reason.subscribe();
-        // The sender lives in `self`: the wait cannot fail.
-        match receiver.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
+        // Cloned at once: the borrow is a lock, which must not be held over an await.
+        let reason = receiver.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        match reason {
+            Ok(reason) => reason.unwrap_or_default(),
+            // The sender lives in `self`: the wait cannot fail.
             Err(_) => std::future::pending().await,
         }
     }
