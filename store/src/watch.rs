@@ -56,14 +56,13 @@ impl Store {
         }
         let range = KeyRange::new(key, range_end);
         let mut revisions: Vec<RevisionEvents> = Vec::new();
-        let mut told = 0;
-        for change in self.log.since(from_revision).filter(|change| range.contains(&change.key)) {
+        let matching = self.log.since(from_revision).filter(|change| range.contains(&change.key));
+        for (told, change) in matching.enumerate() {
             let same_revision = revisions.last().is_some_and(|last| last.revision == change.revision);
             if !same_revision && told >= max_events && !revisions.is_empty() {
                 return Ok(History { revisions, next: change.revision });
             }
             let event = self.event(&change.key, change.revision);
-            told += 1;
             match revisions.last_mut() {
                 Some(last) if same_revision => last.events.extend(event),
                 _ => revisions.push(RevisionEvents { revision: change.revision, events: event.into_iter().collect() }),

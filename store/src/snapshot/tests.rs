@@ -1,8 +1,13 @@
 //! Damaged snapshots give errors with reasons; see `tests/snapshot.rs` for those made at random.
 
+use bytes::Bytes;
 use disco_proto::v1::{Command, LeaseGrantRequest, PutRequest, command::Operation};
+use prost::Message;
 
-use super::*;
+use super::{
+    record::{Answer, Change, End, Header, Key, Kind, Lease, Record, Version},
+    *,
+};
 use crate::{Limits, Store};
 
 fn store() -> Store {
@@ -84,4 +89,91 @@ fn the_reason_is_told() {
         decode(&huge).unwrap_err().to_string(),
         "record 0 of the snapshot is damaged: it claims to be larger than 4194304 bytes"
     );
+}
+
+/// A snapshot of exactly these records.
+fn of(kinds: Vec<Kind>) -> Vec<u8> {
+    let records = kinds.len() as u64;
+    let mut bytes = MAGIC.to_vec();
+    for kind in kinds.into_iter().chain([Kind::End(End { records })]) {
+        Record { kind: Some(kind) }.encode_length_delimited(&mut bytes).unwrap();
+    }
+    bytes.extend([0; 4]);
+    resummed(bytes)
+}
+
+fn header(revision: i64, compact_revision: i64) -> Kind {
+    Kind::Header(Header { format_version: 1, revision, compact_revision })
+}
+
+fn key(key: &'static str) -> Kind {
+    Kind::Key(Key { key: key.into() })
+}
+
+fn version(mod_revision: i64, lease: i64, value: Option<&'static str>) -> Kind {
+    let alive = i64::from(value.is_some());
+    let value = value.map(Bytes::from);
+    Kind::Version(Version { mod_revision, create_revision: 2 * alive, version: alive, lease, value })
+}
+
+fn change(revision: i64, key: &'static str) -> Kind {
+    Kind::Change(Change { revision, key: key.into() })
+}
+
+#[test]
+fn records_must_make_a_store() {
+    let put = |at| version(at, 0, Some("x"));
+    let gone = |at| version(at, 0, None);
+    let lease = |id| Kind::Lease(Lease { id, ttl: 1, granted_at_ms: 0 });
+    let answer = |id: usize, response: &'static [u8]| {
+        Kind::Answer(Answer { request_id: vec![1; id].into(), response: Bytes::from_static(response) })
+    };
+    decode(&of(vec![
+        header(9, 1),
+        lease(1),
+        key("a"),
+        put(2),
+        gone(3),
+        change(2, "a"),
+        change(3, "a"),
+        answer(16, b""),
+    ]))
+    .unwrap();
+    decode(&of(vec![header(9, 5), key("a"), put(2)])).unwrap();
+
+    for (kinds, expected) in [
+        (vec![key("a"), put(2)], "the header is missing"),
+        (vec![header(0, 0)], "the revision is below 1"),
+        (vec![header(i64::MAX, 0)], "the revision is out of bounds"),
+        (vec![header(2, 3)], "the compaction revision is out of bounds"),
+        (vec![header(9, 1), header(9, 1)], "there is a second header"),
+        (vec![header(9, 1), lease(0)], "the lease has no id or time to live"),
+        (vec![header(9, 1), lease(2), lease(1)], "leases are out of order"),
+        (vec![header(9, 1), key("a"), put(2), lease(1)], "the records are out of order"),
+        (vec![header(9, 1), key("")], "a key is empty"),
+        (vec![header(9, 5), key("b"), put(2), key("a"), put(3)], "keys are out of order"),
+        (vec![header(9, 5), key("a"), put(2), key("a")], "keys are out of order"),
+        (vec![header(9, 1), put(2)], "a version belongs to no key"),
+        (vec![header(9, 1), key("a"), key("b")], "a key has no version"),
+        (vec![header(9, 1), key("a")], "a key has no version"),
+        (vec![header(9, 5), key("a"), put(3), put(3)], "a revision is out of order"),
+        (vec![header(9, 5), key("a"), put(10)], "a revision is out of order"),
+        (vec![header(9, 5), key("a"), put(1)], "a revision is out of order"),
+        (vec![header(9, 5), key("a"), put(2), gone(3), gone(4)], "a deleted key was deleted"),
+        (vec![header(9, 5), key("a"), put(2), version(3, 1, None)], "a deletion has what only a put has"),
+        (vec![header(9, 5), key("a"), version(3, 7, Some("x"))], "a key is attached to a lease that is missing"),
+        (vec![header(9, 1), key("a"), put(2)], "changes are missing or repeated"),
+        (vec![header(9, 1), key("a"), put(2), change(3, "a")], "a change has no version"),
+        (vec![header(9, 1), key("a"), put(2), change(2, "b")], "a change is of a key that is missing"),
+        (vec![header(9, 1), key("a"), put(2), change(2, "a"), change(0, "a")], "changes are missing or repeated"),
+        (vec![header(9, 5), key("a"), put(2), change(2, "a")], "a change was compacted"),
+        (vec![header(9, 1), key("a"), put(2), put(3), change(3, "a"), change(2, "a")], "changes are out of order"),
+        (vec![header(9, 1), answer(15, b"")], "a request id has not 16 bytes"),
+        (vec![header(9, 1), answer(16, b"\xff")], "an answer cannot be decoded"),
+        (vec![header(9, 1), answer(16, b""), answer(16, b"")], "two answers are for one command"),
+    ] {
+        let error = decode(&of(kinds.clone())).unwrap_err();
+        let SnapshotError::Damaged { reason, .. } = &error else { panic!("{error}") };
+        assert_eq!(reason, expected, "{kinds:?}");
+    }
 }

@@ -1,4 +1,5 @@
 //! The store from outside: each rule, a comparison with a naive model, and snapshots.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not recognised as tests")]
 
 mod common;
 mod generate;
