@@ -1,0 +1,113 @@
+//! The node's own word about its health: the hook `health`, where `cluster.js` has one.
+//!
+//! Without the hook there is no record, and a node that reports in time is healthy.
+
+use std::time::Duration;
+
+use disco_runtime_js::cluster::{HealthVerdict, NodeInfo};
+use disco_runtime_js::{Arg, ScriptErrorKind};
+use tokio::time::Instant;
+
+use crate::node::Node;
+use crate::raft::Role;
+use crate::records::{self, HealthRecord, Txn};
+use crate::script::{self, HEALTH_LIMIT, Hook};
+
+/// How often a node is asked how it is.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Pause after a call that was ended for a reason of its surroundings.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long the script thread may take beyond the hook's own limit before it counts as stuck.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Asks until the process ends; at once when a new script version is there.
+pub(super) async fn run(node: Node) {
+    let mut versions = node.scripts().versions();
+    loop {
+        let hooked = versions.borrow_and_update().as_ref().is_some_and(|version| version.has(Hook::Health.name()));
+        let mut pause = INTERVAL;
+        if hooked {
+            match ask(&node).await {
+                Some(verdict) => {
+                    node.scripts().set_health(Some((verdict.healthy, verdict.reason.clone())));
+                    keep(&node, Some(verdict)).await;
+                }
+                None => pause = AGAIN,
+            }
+        } else {
+            node.scripts().set_health(None);
+            keep(&node, None).await;
+        }
+        let next = Instant::now() + pause;
+        tokio::select! {
+            biased;
+            changed = versions.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep_until(next) => {}
+        }
+    }
+}
+
+/// What the hook says; a hook that fails says that the node is not healthy. `None`: the call must be made again.
+async fn ask(node: &Node) -> Option<HealthVerdict> {
+    let name = Hook::Health.name();
+    let args = vec![Arg::Cluster, Arg::Node(own_info(node))];
+    let call = node.scripts().call(node, name, args, Hook::Health.options());
+    // The engine keeps the limit, unless its thread is busy with another hook: then the node is told so all the same.
+    let Ok(outcome) = tokio::time::timeout(HEALTH_LIMIT + SLACK, call).await else {
+        let reason = format!("the hook `{name}` did not answer within {} s: scripts are busy", HEALTH_LIMIT.as_secs());
+        return Some(HealthVerdict { healthy: false, reason });
+    };
+    match outcome.and_then(|result| HealthVerdict::from_result(result.as_ref())) {
+        Ok(verdict) => {
+            node.scripts().succeeded(name);
+            Some(HealthVerdict { reason: bounded(&verdict.reason), ..verdict })
+        }
+        Err(error) if error.kind == ScriptErrorKind::Cancelled => None,
+        Err(error) => {
+            script::report(node, name, &error).await;
+            Some(HealthVerdict { healthy: false, reason: bounded(&format!("the hook `{name}` failed: {error}")) })
+        }
+    }
+}
+
+/// What is replicated is short.
+fn bounded(reason: &str) -> String {
+    reason.chars().take(500).collect()
+}
+
+/// Brings the replicated record in line. Without a leader it is tried again with the next verdict.
+async fn keep(node: &Node, verdict: Option<HealthVerdict>) {
+    let key = records::health_key(node.id());
+    let last = node.raft().store().read(|store| records::health(store, node.id()));
+    let txn = match (&last, verdict) {
+        (None, None) => return,
+        (Some(last), Some(verdict)) if last.healthy == verdict.healthy && last.reason == verdict.reason => return,
+        (_, Some(HealthVerdict { healthy, reason })) => {
+            Txn::new().put(&key, &HealthRecord { healthy, reason, at: crate::clock::rfc3339() })
+        }
+        (Some(_), None) => Txn::new().delete(&key),
+    };
+    if let Err(error) = node.write(txn.operation()).await {
+        tracing::debug!(%error, "the health of this node was not recorded");
+    }
+}
+
+/// This node as its own script sees it.
+pub fn own_info(node: &Node) -> NodeInfo {
+    let members = node.raft().members();
+    let member = members.iter().find(|member| member.id == node.id());
+    let role = match member.map(|member| member.role) {
+        _ if node.raft().leads().is_some() => "leader",
+        Some(Role::Voter) => "voter",
+        Some(Role::Learner) | None => "learner",
+    };
+    let record = node.raft().store().read(|store| records::node(store, node.id()));
+    NodeInfo {
+        id: node.id(),
+        name: node.name().to_owned(),
+        address: node.address().to_string(),
+        role: role.to_owned(),
+        healthy: node.scripts().health().is_none_or(|health| health.0),
+        labels: record.map(|record| record.labels).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,126 @@
+//! The hook `event`: called for every event of the cluster, in order and at least once.
+//!
+//! Where it is, is kept in the store after each batch, so a new leader goes on there and may repeat the last ones. It
+//! begins with the events that come after the first script version that exports it. Of its own failures it is not told.
+
+use std::time::Duration;
+
+use disco_runtime_js::{Arg, Json, ScriptErrorKind};
+use disco_store::Store;
+
+use crate::node::Node;
+use crate::records::{self, EventRecord, Txn};
+use crate::script::records::{EVENT_CURSOR, EventCursor};
+use crate::script::{self, FAILED, Hook};
+
+/// Events after which the place is kept.
+const BATCH: usize = 16;
+/// Tries of one event while the call ends for reasons of its surroundings.
+const TRIES: usize = 3;
+/// Pause before such a try, and after a place that could not be kept.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Calls the hook as long as this node leads.
+pub(super) async fn run(node: &Node, term: u64) {
+    let mut versions = node.scripts().versions();
+    let mut revisions = node.raft().store().revisions();
+    loop {
+        revisions.borrow_and_update();
+        let loaded = versions.borrow_and_update().clone();
+        let worked = match loaded {
+            Some(version) if version.has(Hook::Event.name()) => step(node, term).await,
+            Some(_) => forget(node, term).await,
+            // It may still be loading.
+            None => false,
+        };
+        if worked {
+            continue;
+        }
+        tokio::select! {
+            changed = versions.changed() => if changed.is_err() { return },
+            changed = revisions.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Gives the hook the next events. False when there are none.
+async fn step(node: &Node, term: u64) -> bool {
+    let cursor = node.raft().store().read(|store| records::get::<EventCursor>(store, EVENT_CURSOR));
+    let Some(cursor) = cursor else {
+        let id = node.raft().store().read(records::last_event);
+        return keep(node, term, Txn::new().put(EVENT_CURSOR, &EventCursor { id })).await;
+    };
+    let events = node.raft().store().read(|store| next(store, cursor.value.id));
+    let Some(last) = events.last().map(|event| event.id) else { return false };
+    for event in &events {
+        if !is_own_failure(event) {
+            tell(node, event).await;
+        }
+    }
+    keep(node, term, Txn::new().put(EVENT_CURSOR, &EventCursor { id: last })).await
+}
+
+fn next(store: &Store, after: u64) -> Vec<EventRecord> {
+    records::events_after(store, after, BATCH)
+}
+
+/// A version without the hook: one that has it later begins with what comes then.
+async fn forget(node: &Node, term: u64) -> bool {
+    let cursor = node.raft().store().read(|store| records::get::<EventCursor>(store, EVENT_CURSOR));
+    cursor.is_some() && keep(node, term, Txn::new().delete(EVENT_CURSOR)).await
+}
+
+async fn keep(node: &Node, term: u64, txn: Txn) -> bool {
+    if let Err(error) = node.write_in_term(term, txn.operation()).await {
+        tracing::warn!(%error, "the place of the hook `event` was not kept");
+        tokio::time::sleep(AGAIN).await;
+    }
+    true
+}
+
+/// Being told of its own failure, a hook that always fails would be called for ever.
+fn is_own_failure(event: &EventRecord) -> bool {
+    let hook = event.data.as_ref().and_then(|data| data.get("hook"));
+    event.kind == FAILED && hook.and_then(Json::as_str) == Some(Hook::Event.name())
+}
+
+async fn tell(node: &Node, event: &EventRecord) {
+    let name = Hook::Event.name();
+    let argument = match serde_json::to_value(event) {
+        Ok(argument) => argument,
+        Err(error) => return tracing::error!(event = event.id, %error, "an event has no JSON form"),
+    };
+    for _ in 0..TRIES {
+        let args = vec![Arg::Cluster, Arg::Json(argument.clone())];
+        match node.scripts().call(node, name, args, Hook::Event.options()).await {
+            Ok(_) => return node.scripts().succeeded(name),
+            Err(error) if error.kind == ScriptErrorKind::Cancelled => tokio::time::sleep(AGAIN).await,
+            Err(error) => return script::report(node, name, &error).await,
+        }
+    }
+    tracing::warn!(target: "script", hook = name, event = event.id, "was not told of the event: scripts were ended again and again");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::records::Severity;
+
+    #[test]
+    fn only_its_own_failures_are_kept_from_it() {
+        let event = |kind: &str, hook: &str| EventRecord {
+            id: 1,
+            time: String::new(),
+            kind: kind.to_owned(),
+            severity: Severity::Error,
+            node: None,
+            message: String::new(),
+            data: Some(json!({ "hook": hook })),
+        };
+        assert!(is_own_failure(&event("script.failed", "event")));
+        assert!(!is_own_failure(&event("script.failed", "health")));
+        assert!(!is_own_failure(&event("node.joined", "event")));
+    }
+}

@@ -1,0 +1,99 @@
+//! The hook `leader`: called when this node has become the leader, and again with each new script version.
+//!
+//! Its signal is aborted when leadership ends or another version comes. It then has a little time to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use disco_runtime_js::{AbortHandle, Arg, ScriptErrorKind};
+use tokio::task::JoinHandle;
+
+use crate::agent::own_info;
+use crate::node::Node;
+use crate::script::{self, Hook, Version};
+
+/// How long the hook may take to end after its signal was aborted.
+const GRACE: Duration = Duration::from_secs(5);
+/// Pauses before the hook is called again that was ended because another one broke a limit.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Calls the hook as long as this node leads; dropped when it does no more.
+pub(super) async fn run(node: &Node) {
+    let mut versions = node.scripts().versions();
+    loop {
+        let version = versions.borrow_and_update().clone();
+        let mut running =
+            version.filter(|version| version.has(Hook::Leader.name())).map(|version| start(node, version));
+        if versions.changed().await.is_err() {
+            return;
+        }
+        if let Some(running) = &mut running {
+            running.stop("a new script version is there").await;
+        }
+    }
+}
+
+fn start(node: &Node, version: Arc<Version>) -> Running {
+    let signal = AbortHandle::new();
+    let task = tokio::spawn(call(node.clone(), version, signal.clone()));
+    Running { signal, task }
+}
+
+/// A call that goes on. It is aborted when this is dropped, which happens when leadership ends.
+struct Running {
+    signal: AbortHandle,
+    task: JoinHandle<()>,
+}
+
+// === impl Running ===
+
+impl Running {
+    async fn stop(&mut self, reason: &str) {
+        self.signal.abort(reason);
+        // The task itself keeps the time, and a panic in it was logged.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal.abort("this node does not lead any more");
+    }
+}
+
+async fn call(node: Node, version: Arc<Version>, signal: AbortHandle) {
+    let name = Hook::Leader.name();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let args = vec![Arg::Cluster, Arg::Node(own_info(&node)), Arg::Signal];
+        let options = Hook::Leader.options().signal(signal.clone());
+        let outcome = tokio::select! {
+            biased;
+            outcome = node.scripts().call(&node, name, args, options) => outcome,
+            () = overdue(&signal) => {
+                tracing::warn!(target: "script", hook = name, "did not end within {} s of its signal", GRACE.as_secs());
+                return;
+            }
+        };
+        match outcome {
+            Ok(_) => return node.scripts().succeeded(name),
+            // What it throws because of its signal is how it ends.
+            Err(_) if signal.is_aborted() => return,
+            Err(error) if error.kind == ScriptErrorKind::Cancelled => {
+                tracing::info!(target: "script", hook = name, script = version.hash, "is called again: {error}");
+            }
+            Err(error) => return script::report(&node, name, &error).await,
+        }
+        tokio::select! {
+            _ = signal.aborted() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn overdue(signal: &AbortHandle) {
+    signal.aborted().await;
+    tokio::time::sleep(GRACE).await;
+}

@@ -1,0 +1,167 @@
+//! Contents of files in the replicated store, named by their SHA-256.
+//!
+//! A blob is cut into chunks that fit into log entries. Its head, with size and number of chunks, is written after all of
+//! them, so that a blob whose upload was broken off is not there.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use disco_proto::v1::command::Operation;
+use disco_proto::v1::{DeleteRangeRequest, PutRequest, RangeRequest};
+use disco_store::{Store, prefix_end};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::records::FileRecord;
+use crate::node::{Node, WriteError};
+use crate::records;
+
+/// The largest blob, in bytes.
+pub const FILE_BYTES: u64 = 8 << 20;
+/// Bytes in one chunk: well below what the store takes as a value.
+const CHUNK_BYTES: usize = 512 << 10;
+const BLOBS: &str = "/disco/blobs/";
+
+/// Says that a blob is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct BlobHead {
+    /// Bytes.
+    size: u64,
+    /// Number of chunks.
+    chunks: usize,
+}
+
+/// Why a file's content is not to be had.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum BlobError {
+    /// Nobody sent it, or it was not needed for long.
+    #[error("the content of `{0}` is not in the cluster")]
+    Missing(String),
+    /// The list of files is wrong about it.
+    #[error("`{path}` is said to have {said} bytes, its content has {size}")]
+    Size {
+        /// Which file.
+        path: String,
+        /// Bytes in the list.
+        said: u64,
+        /// Bytes of the content.
+        size: u64,
+    },
+}
+
+/// Whether a text is a SHA-256 as blobs are named by it.
+#[must_use]
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// The name of a content.
+#[must_use]
+pub fn name(content: &[u8]) -> String {
+    hex::encode(Sha256::digest(content))
+}
+
+/// Whether a blob is there as a whole.
+#[must_use]
+pub fn exists(store: &Store, sha256: &str) -> bool {
+    head(store, sha256).is_some()
+}
+
+/// Makes sure that the contents of files are there.
+///
+/// # Errors
+/// The first file of which this is not true.
+pub fn check(store: &Store, files: &[FileRecord]) -> Result<(), BlobError> {
+    for file in files {
+        let head = head(store, &file.sha256).ok_or_else(|| BlobError::Missing(file.path.clone()))?;
+        if head.size != file.size {
+            return Err(BlobError::Size { path: file.path.clone(), said: file.size, size: head.size });
+        }
+    }
+    Ok(())
+}
+
+/// The content of a file.
+///
+/// # Errors
+/// It is not there.
+pub fn read(store: &Store, file: &FileRecord) -> Result<Vec<u8>, BlobError> {
+    let missing = || BlobError::Missing(file.path.clone());
+    let head = head(store, &file.sha256).ok_or_else(missing)?;
+    let mut content = Vec::with_capacity(usize::try_from(head.size).unwrap_or(0));
+    for number in 0..head.chunks {
+        let chunk = value(store, chunk_key(&file.sha256, number)).ok_or_else(missing)?;
+        content.extend_from_slice(&chunk);
+    }
+    if name(&content) == file.sha256 { Ok(content) } else { Err(missing()) }
+}
+
+/// Puts a content into the store. Doing so again changes nothing.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn write(node: &Node, sha256: &str, content: Bytes) -> Result<(), WriteError> {
+    if node.raft().store().read(|store| exists(store, sha256)) {
+        return Ok(());
+    }
+    let chunks = content.len().div_ceil(CHUNK_BYTES);
+    for number in 0..chunks {
+        let start = number * CHUNK_BYTES;
+        let chunk = content.slice(start..(start + CHUNK_BYTES).min(content.len()));
+        node.write(put(chunk_key(sha256, number), chunk)).await?;
+    }
+    let head = BlobHead { size: content.len() as u64, chunks };
+    node.write(records::Txn::new().put(&head_key(sha256), &head).operation()).await?;
+    Ok(())
+}
+
+/// Removes a blob, or what there is of it.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn remove(node: &Node, term: u64, sha256: &str) -> Result<(), WriteError> {
+    let key = head_key(sha256);
+    let range_end = prefix_end(key.as_bytes()).into();
+    let delete = DeleteRangeRequest { key: key.into(), range_end, ..DeleteRangeRequest::default() };
+    node.write_in_term(term, Operation::DeleteRange(delete)).await?;
+    Ok(())
+}
+
+/// Names of all blobs, whole or not.
+#[must_use]
+pub fn all(store: &Store) -> BTreeSet<String> {
+    let request = RangeRequest {
+        key: BLOBS.into(),
+        range_end: prefix_end(BLOBS.as_bytes()).into(),
+        keys_only: true,
+        ..RangeRequest::default()
+    };
+    let keys = store.range(&request).map(|response| response.kvs).unwrap_or_default();
+    let names = keys.iter().filter_map(|kv| {
+        let rest = std::str::from_utf8(&kv.key).ok()?.strip_prefix(BLOBS)?;
+        Some(rest.split('/').next().unwrap_or(rest).to_owned())
+    });
+    names.collect()
+}
+
+fn head(store: &Store, sha256: &str) -> Option<BlobHead> {
+    records::get(store, &head_key(sha256)).map(|head| head.value)
+}
+
+fn head_key(sha256: &str) -> String {
+    format!("{BLOBS}{sha256}")
+}
+
+fn chunk_key(sha256: &str, number: usize) -> String {
+    format!("{BLOBS}{sha256}/{number:04}")
+}
+
+fn value(store: &Store, key: String) -> Option<Bytes> {
+    let request = RangeRequest { key: key.into(), ..RangeRequest::default() };
+    store.range(&request).ok()?.kvs.pop().map(|kv| kv.value)
+}
+
+fn put(key: String, value: Bytes) -> Operation {
+    Operation::Put(PutRequest { key: key.into(), value, ..PutRequest::default() })
+}

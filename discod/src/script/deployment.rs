@@ -1,0 +1,288 @@
+//! Deployments: the hook `deploy` on the leader, once for each version.
+//!
+//! ```text
+//! (no record) -> running -> succeeded
+//!                      \--> failed      the hook threw, or the leader was lost
+//! ```
+//!
+//! A run belongs to the cluster, not to the client that asked for it: it goes on when the client goes away. It belongs to
+//! one term of one leader: when that ends, the run ends, and the next leader marks it as failed ([`abandon`]). It is not
+//! resumed. One deployment runs at a time, so that two never change the same machines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use disco_proto::v1::DeployOutput;
+use disco_proto::v1::deploy_output::{Finished, Line, Output, Started};
+use disco_runtime_js::{Arg, Json, ScriptError, ScriptErrorKind};
+use serde_json::json;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::blobs::BlobError;
+use super::console::RunConsole;
+use super::manifest::Manifest;
+use super::records::{self, DeploymentRecord, DeploymentState};
+use super::scripts::{Deploying, DeploymentPlace};
+use super::{Hook, blobs, failure};
+use crate::node::{Node, WriteError};
+use crate::raft::RaftError;
+use crate::records::{Severity, Txn, emit_with, succeeded};
+
+/// Lines that may wait for a slow client before they are lost to it.
+const UNDER_WAY: usize = 512;
+/// How long a deployment may take: one that never ends would be in the way of all others.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// How long a client may take to read the last line.
+const LAST_LINE: Duration = Duration::from_secs(30);
+/// What is kept of the hook's result, as JSON.
+const RESULT_BYTES: usize = 64 << 10;
+
+/// Why a deployment did not begin.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// One at a time.
+    #[error("deployment {0} is running; wait for its end (`disco deployments`)")]
+    Busy(u64),
+    /// A file's content is missing.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// Its record was not written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// This node is not known to lead.
+    #[error(transparent)]
+    Raft(#[from] RaftError),
+    /// Leadership changed meanwhile.
+    #[error("leadership has just changed; try again")]
+    Deposed,
+}
+
+/// Makes the next deployment version and starts its hook. Gives what the client may follow.
+///
+/// # Errors
+/// See [`Refused`].
+pub async fn start(
+    node: &Node,
+    term: u64,
+    script: String,
+    manifest: Manifest,
+    variables: BTreeMap<String, String>,
+) -> Result<mpsc::Receiver<DeployOutput>, Refused> {
+    node.raft().linearizable().await?;
+    let commit = node.scripts().commits().await;
+    let deployments = node.raft().store().read(records::deployments);
+    // This leader is the only one that makes deployments in its term, and it holds the lock.
+    let version = deployments.iter().map(|last| last.value.version).max().unwrap_or(0) + 1;
+    let files = Arc::new(manifest.into_files());
+    let place = node.scripts().begin_deployment(Deploying { version, files: files.clone() }).map_err(Refused::Busy)?;
+    // One of an earlier leader: its run is over.
+    abandon(node, term).await;
+    node.raft().store().read(|store| blobs::check(store, &files))?;
+    let record = DeploymentRecord {
+        version,
+        state: DeploymentState::Running,
+        script,
+        files: files.to_vec(),
+        variables,
+        started_at: crate::clock::rfc3339(),
+        finished_at: None,
+        leader: node.id(),
+        term,
+        error: None,
+        result: None,
+    };
+    let key = records::deployment_key(version);
+    let txn = Txn::new().expect(&key, 0).put(&key, &record);
+    if !succeeded(&node.write_in_term(term, txn.operation()).await?) {
+        return Err(Refused::Deposed);
+    }
+    drop(commit);
+    let (sender, receiver) = mpsc::channel(UNDER_WAY);
+    let started = Started { deployment: version, leader: node.id() };
+    // The receiver is right here, and the channel is empty.
+    let _ = sender.try_send(DeployOutput { output: Some(Output::Started(started)) });
+    tokio::spawn(run(node.clone(), place, record, sender));
+    Ok(receiver)
+}
+
+/// Marks deployments as failed that an earlier leader began and did not end.
+pub async fn abandon(node: &Node, term: u64) {
+    let deployments = node.raft().store().read(records::deployments);
+    for found in deployments {
+        if !is_abandoned(&found.value, term) {
+            continue;
+        }
+        let error = "leader changed during the run".to_owned();
+        let record = DeploymentRecord {
+            state: DeploymentState::Failed,
+            finished_at: Some(crate::clock::rfc3339()),
+            error: Some(error.clone()),
+            ..found.value
+        };
+        let key = records::deployment_key(record.version);
+        let txn = Txn::new().expect(&key, found.revision).put(&key, &record);
+        match node.write_in_term(term, txn.operation()).await {
+            Ok(response) if succeeded(&response) => tell_end(node, term, &record).await,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(deployment = record.version, %error, "its record was not brought up to date"),
+        }
+    }
+}
+
+/// Whether the run of a deployment ended with its leader, seen from the leader of a term.
+fn is_abandoned(record: &DeploymentRecord, term: u64) -> bool {
+    record.state == DeploymentState::Running && record.term < term
+}
+
+/// Runs the hook and records how it ended.
+async fn run(node: Node, place: DeploymentPlace, record: DeploymentRecord, follower: mpsc::Sender<DeployOutput>) {
+    let (version, term) = (record.version, record.term);
+    let message = format!("deployment {version} of {} files has begun", record.files.len());
+    emit_with(&node, term, "deploy.started", Severity::Info, None, message, Some(json!({ "deployment": version })))
+        .await;
+    let mut options = Hook::Deploy.options();
+    options.console = Some(Arc::new(RunConsole::new(Hook::Deploy.name(), follower.clone())));
+    let args = vec![Arg::Cluster, Arg::Json(argument(&record))];
+    let call = node.scripts().call(&node, Hook::Deploy.name(), args, options);
+    let outcome = tokio::select! {
+        biased;
+        outcome = tokio::time::timeout(LONGEST, call) => outcome.unwrap_or_else(|_| Err(too_long())),
+        () = deposed(&node, term) => {
+            // The record is the next leader's to write.
+            drop(place);
+            let error = "leader changed during the run; what it did so far stays, run `disco deploy` again".to_owned();
+            return finish(&follower, Finished { error, ..Finished::default() }).await;
+        }
+    };
+    let finished = match outcome {
+        Ok(result) => match kept(result) {
+            Ok(result) => end(&node, record, Ok(result)).await,
+            Err(bytes) => {
+                let text = format!("the hook's result has {bytes} bytes, more than {RESULT_BYTES}, and was not kept");
+                let line = Line { level: "warn".to_owned(), text };
+                // Whoever follows it reads it; for others it is of no use.
+                let _ = follower.try_send(DeployOutput { output: Some(Output::Line(line)) });
+                end(&node, record, Ok(None)).await
+            }
+        },
+        Err(error) => end(&node, record, Err(error)).await,
+    };
+    drop(place);
+    finish(&follower, finished).await;
+}
+
+/// What the hook is given: `{ version, files, variables }`.
+fn argument(record: &DeploymentRecord) -> Json {
+    json!({ "version": record.version, "files": record.files, "variables": record.variables })
+}
+
+/// The result, unless it is too large to keep.
+fn kept(result: Option<Json>) -> Result<Option<Json>, usize> {
+    let bytes = result.as_ref().map_or(0, |result| result.to_string().len());
+    if bytes > RESULT_BYTES { Err(bytes) } else { Ok(result) }
+}
+
+fn too_long() -> ScriptError {
+    ScriptError::new(
+        ScriptErrorKind::Timeout,
+        format!("`deploy` did not end within {} minutes", LONGEST.as_secs() / 60),
+    )
+}
+
+/// Returns when this node does not lead in the term any more.
+async fn deposed(node: &Node, term: u64) {
+    let mut leadership = node.raft().leadership();
+    // A sender that is gone means that Raft has ended here, which is the same.
+    let _ = leadership.wait_for(|now| !now.is_self || now.term != term).await;
+}
+
+/// Records the end.
+async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>, ScriptError>) -> Finished {
+    let term = record.term;
+    let record = DeploymentRecord {
+        state: if outcome.is_ok() { DeploymentState::Succeeded } else { DeploymentState::Failed },
+        finished_at: Some(crate::clock::rfc3339()),
+        error: outcome.as_ref().err().map(|error| super::console::cut(&error.to_string()).to_owned()),
+        result: outcome.as_ref().ok().cloned().flatten(),
+        ..record
+    };
+    if let Err(error) = &outcome {
+        tracing::warn!(target: "script", hook = Hook::Deploy.name(), "{}", error.render());
+    }
+    let txn = Txn::new().put(&records::deployment_key(record.version), &record);
+    if let Err(error) = node.write_in_term(term, txn.operation()).await {
+        let how = if outcome.is_ok() { "succeeded" } else { "failed" };
+        let error = format!("the hook {how}, but that could not be recorded: {error}");
+        return Finished { error, ..Finished::default() };
+    }
+    tell_end(node, term, &record).await;
+    Finished {
+        succeeded: outcome.is_ok(),
+        error: record.error.unwrap_or_default(),
+        result: record.result.map(|result| result.to_string()).unwrap_or_default(),
+        failure: outcome.err().map(|error| failure::to_wire(&error)),
+    }
+}
+
+async fn tell_end(node: &Node, term: u64, record: &DeploymentRecord) {
+    let data = Some(json!({ "deployment": record.version, "error": record.error }));
+    let (kind, severity, message) = match &record.error {
+        None => ("deploy.finished", Severity::Info, format!("deployment {} has succeeded", record.version)),
+        Some(error) => ("deploy.failed", Severity::Error, format!("deployment {} has failed: {error}", record.version)),
+    };
+    emit_with(node, term, kind, severity, None, message, data).await;
+}
+
+async fn finish(follower: &mpsc::Sender<DeployOutput>, finished: Finished) {
+    // A client that is gone, or does not read, finds the end in the record.
+    let output = DeployOutput { output: Some(Output::Finished(finished)) };
+    let _ = follower.send_timeout(output, LAST_LINE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(state: DeploymentState, term: u64) -> DeploymentRecord {
+        DeploymentRecord {
+            version: 7,
+            state,
+            script: "sha256:0".into(),
+            files: vec![records::FileRecord { path: "web/x".into(), sha256: "00".into(), size: 3, mode: 0o755 }],
+            variables: BTreeMap::from([("tag".to_owned(), "v2".to_owned())]),
+            started_at: String::new(),
+            finished_at: None,
+            leader: 1,
+            term,
+            error: None,
+            result: None,
+        }
+    }
+
+    #[test]
+    fn only_runs_of_earlier_terms_are_abandoned() {
+        assert!(is_abandoned(&record(DeploymentState::Running, 3), 4));
+        assert!(!is_abandoned(&record(DeploymentState::Running, 4), 4));
+        assert!(!is_abandoned(&record(DeploymentState::Failed, 3), 4));
+        assert!(!is_abandoned(&record(DeploymentState::Succeeded, 3), 4));
+    }
+
+    #[test]
+    fn the_hook_is_given_version_files_and_variables() {
+        let expected = json!({
+            "version": 7,
+            "files": [{ "path": "web/x", "sha256": "00", "size": 3, "mode": 0o755 }],
+            "variables": { "tag": "v2" },
+        });
+        assert_eq!(argument(&record(DeploymentState::Running, 1)), expected);
+    }
+
+    #[test]
+    fn a_huge_result_is_not_kept() {
+        assert_eq!(kept(Some(json!("x"))), Ok(Some(json!("x"))));
+        assert_eq!(kept(None), Ok(None));
+        assert_eq!(kept(Some(json!("x".repeat(RESULT_BYTES)))), Err(RESULT_BYTES + 2));
+    }
+}

@@ -1,0 +1,74 @@
+//! Failures of scripts: as an event of the cluster, and as a client gets them.
+
+use disco_proto::v1::ScriptFailure;
+use disco_runtime_js::ScriptError;
+use serde_json::json;
+
+use crate::node::Node;
+use crate::records::{self, Severity};
+
+/// Kind of the event by which a failure is told.
+pub const FAILED: &str = "script.failed";
+/// What is kept of texts that scripts make up: an answer's head has room for a few kilobytes.
+const MESSAGE_BYTES: usize = 2000;
+const SOURCE_BYTES: usize = 300;
+const STACK_BYTES: usize = 1500;
+
+/// Tells a failure of a hook by an event. One that repeats is told once, until the hook succeeds or fails otherwise.
+pub async fn report(node: &Node, hook: &'static str, error: &ScriptError) {
+    let text = error.to_string();
+    if !node.scripts().is_news(hook, &text) {
+        tracing::debug!(hook, "failed as before: {text}");
+        return;
+    }
+    tracing::warn!(target: "script", hook, "{}", error.render());
+    let wire = to_wire(error);
+    let data = json!({
+        "hook": hook,
+        "script": node.scripts().current(),
+        "message": wire.message,
+        "file": error.file,
+        "line": error.line,
+        "column": error.column,
+        "source_line": error.source_line.as_deref().map(|line| cut(line, SOURCE_BYTES)),
+        "stack": wire.stack,
+    });
+    let message = format!("`{hook}` failed: {}", cut(&text, MESSAGE_BYTES));
+    records::emit_with(node, 0, FAILED, Severity::Error, Some(node.id()), message, Some(data)).await;
+}
+
+/// A failure for a client.
+#[must_use]
+pub fn to_wire(error: &ScriptError) -> ScriptFailure {
+    ScriptFailure {
+        message: cut(&error.message, MESSAGE_BYTES).to_owned(),
+        file: error.file.clone().unwrap_or_default(),
+        line: error.line.unwrap_or(0),
+        column: error.column.unwrap_or(0),
+        source_line: error.source_line.as_deref().map(|line| cut(line, SOURCE_BYTES).to_owned()).unwrap_or_default(),
+        stack: cut(&error.stack, STACK_BYTES).to_owned(),
+        code: error.code.clone().unwrap_or_default(),
+    }
+}
+
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_runtime_js::ScriptErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_a_client_gets_is_bounded() {
+        let mut error = ScriptError::new(ScriptErrorKind::Thrown, "ü".repeat(10_000));
+        error.stack = "s".repeat(10_000);
+        error.source_line = Some("x".repeat(10_000));
+        error.line = Some(7);
+        let wire = to_wire(&error);
+        assert_eq!((wire.message.len(), wire.stack.len(), wire.source_line.len()), (2000, 1500, 300));
+        assert_eq!((wire.line, wire.column, wire.file.as_str()), (7, 0, ""));
+    }
+}

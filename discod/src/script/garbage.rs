@@ -1,0 +1,145 @@
+//! What of scripts, deployments and blobs is not needed any more. Decisions alone; the leader's controller acts on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::records::{DeploymentRecord, DeploymentState, ScriptRecord};
+
+/// Script versions that stay.
+const KEEP_VERSIONS: usize = 5;
+/// Deployments that stay.
+const KEEP_DEPLOYMENTS: usize = 20;
+/// How long a blob stays that nothing refers to: it may just have been sent for a push or a deployment to come.
+const GRACE: Duration = Duration::from_secs(600);
+
+/// Numbers of the deployments to forget: all but the last ones. One that runs stays.
+#[must_use]
+pub fn old_deployments(deployments: &[DeploymentRecord]) -> Vec<u64> {
+    let mut numbers: Vec<u64> = deployments.iter().map(|deployment| deployment.version).collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    let kept: BTreeSet<u64> = numbers.into_iter().take(KEEP_DEPLOYMENTS).collect();
+    let old = deployments.iter().filter(|one| !kept.contains(&one.version) && one.state != DeploymentState::Running);
+    old.map(|deployment| deployment.version).collect()
+}
+
+/// Hashes of the script versions to forget: all but the last ones, the one in use and those of running deployments.
+#[must_use]
+pub fn old_versions(versions: &[ScriptRecord], current: Option<&str>, deployments: &[DeploymentRecord]) -> Vec<String> {
+    let mut newest: Vec<&ScriptRecord> = versions.iter().collect();
+    newest.sort_unstable_by_key(|version| std::cmp::Reverse(version.version));
+    let running = deployments.iter().filter(|deployment| deployment.state == DeploymentState::Running);
+    let kept: BTreeSet<&str> = newest
+        .iter()
+        .take(KEEP_VERSIONS)
+        .map(|version| version.hash.as_str())
+        .chain(current)
+        .chain(running.map(|deployment| deployment.script.as_str()))
+        .collect();
+    let old = versions.iter().filter(|version| !kept.contains(version.hash.as_str()));
+    old.map(|version| version.hash.clone()).collect()
+}
+
+/// Since when this leader knows of blobs that nothing refers to.
+#[derive(Debug, Default)]
+pub struct IdleBlobs {
+    since: BTreeMap<String, Instant>,
+}
+
+// === impl IdleBlobs ===
+
+impl IdleBlobs {
+    /// Somebody counts on these blobs: their time begins again.
+    pub fn touch<'a>(&mut self, blobs: impl Iterator<Item = &'a String>) {
+        for blob in blobs {
+            self.since.remove(blob);
+        }
+    }
+
+    /// The blobs to remove: those that nothing has referred to for the whole grace time.
+    pub fn over(&mut self, all: &BTreeSet<String>, needed: &BTreeSet<String>, now: Instant) -> Vec<String> {
+        self.since.retain(|blob, _| all.contains(blob) && !needed.contains(blob));
+        let mut over = Vec::new();
+        for blob in all.difference(needed) {
+            let since = *self.since.entry(blob.clone()).or_insert(now);
+            if now.duration_since(since) >= GRACE {
+                over.push(blob.clone());
+            }
+        }
+        over
+    }
+}
+
+/// The blobs that records refer to.
+#[must_use]
+pub fn needed(versions: &[ScriptRecord], deployments: &[DeploymentRecord]) -> BTreeSet<String> {
+    let files = versions.iter().flat_map(|version| &version.files);
+    files.chain(deployments.iter().flat_map(|deployment| &deployment.files)).map(|file| file.sha256.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::records::FileRecord;
+
+    fn version(number: u64) -> ScriptRecord {
+        let file = FileRecord { path: "cluster.js".into(), sha256: format!("blob{number}"), size: 1, mode: 0o644 };
+        ScriptRecord {
+            hash: format!("sha256:{number}"),
+            version: number,
+            time: String::new(),
+            files: vec![file],
+            exports: Vec::new(),
+        }
+    }
+
+    fn deployment(number: u64, state: DeploymentState, script: u64) -> DeploymentRecord {
+        DeploymentRecord {
+            version: number,
+            state,
+            script: format!("sha256:{script}"),
+            files: Vec::new(),
+            variables: BTreeMap::new(),
+            started_at: String::new(),
+            finished_at: None,
+            leader: 1,
+            term: 1,
+            error: None,
+            result: None,
+        }
+    }
+
+    #[test]
+    fn the_last_versions_and_those_in_use_stay() {
+        let versions: Vec<ScriptRecord> = (1..=9).map(version).collect();
+        let deployments = [deployment(1, DeploymentState::Running, 2), deployment(2, DeploymentState::Failed, 1)];
+        let old = old_versions(&versions, Some("sha256:3"), &deployments);
+        assert_eq!(old, ["sha256:1", "sha256:4"]);
+        assert_eq!(old_versions(&versions[..5], None, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_last_deployments_and_a_running_one_stay() {
+        let mut deployments: Vec<DeploymentRecord> =
+            (1..=23).map(|number| deployment(number, DeploymentState::Succeeded, 1)).collect();
+        deployments[1].state = DeploymentState::Running;
+        assert_eq!(old_deployments(&deployments), [1, 3]);
+        assert_eq!(old_deployments(&deployments[..20]), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_blob_goes_when_nothing_needs_it_for_long() {
+        let all: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
+        let needed: BTreeSet<String> = ["a".to_owned()].into();
+        let mut idle = IdleBlobs::default();
+        let start = Instant::now();
+        assert_eq!(idle.over(&all, &needed, start), Vec::<String>::new());
+        idle.touch(["b".to_owned()].iter());
+        assert_eq!(idle.over(&all, &needed, start + GRACE), ["c"]);
+        assert_eq!(idle.over(&all, &all, start + GRACE), Vec::<String>::new());
+        // Needed meanwhile: the time begins again.
+        assert_eq!(idle.over(&all, &needed, start + GRACE * 2), Vec::<String>::new());
+        assert_eq!(idle.over(&all, &needed, start + GRACE * 3), ["b", "c"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! `Cluster` and `Node` of scripts, on a node.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use disco_proto::v1::{NodeStatus, RunCommandRequest, StatusResponse};
+use disco_provider::{ProviderContext, from_spec};
+use disco_runtime_js::cluster::{
+    ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo,
+    ProviderInfo, ProviderSpec, RunRequest,
+};
+use disco_runtime_js::{HostError, Json};
+
+use super::{Daemon, copy, errors};
+use crate::agent::commands::OUTPUT_BYTES;
+use crate::api::ask;
+use crate::records;
+use crate::script::records as script_records;
+
+/// Events that `cluster.events()` gives.
+const EVENTS: usize = 100;
+
+/// Makes what `init` of `cluster.js` asks for.
+pub(super) struct NodeHost {
+    daemon: Daemon,
+}
+
+/// The cluster that this node is a member of.
+struct NodeCluster {
+    daemon: Daemon,
+}
+
+// === impl NodeHost ===
+
+impl NodeHost {
+    pub(super) fn new(daemon: Daemon) -> Self {
+        Self { daemon }
+    }
+}
+
+#[async_trait]
+impl ClusterHost for NodeHost {
+    async fn init_provider(&self, spec: ProviderSpec) -> Result<ProviderInfo, HostError> {
+        let kind = serde_json::to_value(spec.kind).map_err(|error| HostError::from_error(&error))?;
+        let context = ProviderContext {
+            cluster_name: self.daemon.node.cluster_name().to_owned(),
+            project_dir: None,
+            local_dir: std::env::var_os("DISCO_LOCAL_DIR").map(PathBuf::from),
+            machine_executable: std::env::current_exe().map_err(|error| HostError::from_error(&error))?,
+        };
+        from_spec(kind.as_str().unwrap_or_default(), &spec.options, &context)
+            .map_err(|error| HostError::from_error(&error).with_code("PROVIDER"))?;
+        Ok(ProviderInfo { kind: spec.kind, name: spec.name })
+    }
+
+    fn define_cluster(&self, spec: ClusterSpec) -> Result<Arc<dyn ClusterHandle>, HostError> {
+        let own = self.daemon.node.cluster_name();
+        if spec.name != own {
+            let message =
+                format!("`new Cluster` names `{}`, but this node is a member of the cluster `{own}`", spec.name);
+            return Err(HostError::invalid(message));
+        }
+        Ok(Arc::new(NodeCluster { daemon: self.daemon.clone() }))
+    }
+}
+
+// === impl NodeCluster ===
+
+impl NodeCluster {
+    async fn status(&self) -> Result<StatusResponse, HostError> {
+        let node = self.daemon.node.clone();
+        let status =
+            self.daemon.run(async move { ask::status(&node).await.map_err(|status| errors::status(&status)) }).await?;
+        if status.stale {
+            return Err(HostError::new("no leader answers").with_code("UNAVAILABLE"));
+        }
+        Ok(status)
+    }
+
+    /// After a read that reflects all that was acknowledged before.
+    async fn read<T: Send + 'static>(
+        &self,
+        prefix: &'static str,
+        read: impl FnOnce(Vec<Json>) -> T + Send + 'static,
+    ) -> Result<T, HostError> {
+        let node = self.daemon.node.clone();
+        self.daemon
+            .run(async move {
+                let kvs = ask::range(&node, ask::prefix(prefix)).await.map_err(|status| errors::status(&status))?.kvs;
+                let records = kvs.iter().map(|kv| serde_json::from_slice(&kv.value)).collect::<Result<Vec<Json>, _>>();
+                records.map(read).map_err(|error| HostError::from_error(&error))
+            })
+            .await
+    }
+}
+
+/// For the operator's script alone: the cluster does it by itself when it is scaled.
+fn for_client(what: &str) -> HostError {
+    HostError::unsupported(format!(
+        "`{what}` is for `client.js`; in the cluster `cluster.scale(n)` starts, installs and joins machines"
+    ))
+}
+
+#[async_trait]
+impl ClusterHandle for NodeCluster {
+    async fn healthy(&self) -> Result<bool, HostError> {
+        match self.status().await {
+            Ok(status) => Ok(status.healthy),
+            // No quorum is an answer to this question.
+            Err(error) if error.code.as_deref() == Some("UNAVAILABLE") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn set_key_pair(&self, _: KeyPairPaths) -> Result<(), HostError> {
+        Err(for_client("set_key_pair"))
+    }
+
+    async fn start_instance(&self, _: Json) -> Result<InstanceInfo, HostError> {
+        Err(for_client("start_instance"))
+    }
+
+    async fn attach_ip(&self) -> Result<Option<String>, HostError> {
+        Err(for_client("attach_ip"))
+    }
+
+    async fn ssh_install(&self) -> Result<(), HostError> {
+        Err(for_client("ssh_install"))
+    }
+
+    async fn scale(&self, nodes: u32) -> Result<(), HostError> {
+        let node = self.daemon.node.clone();
+        self.daemon.run(async move { ask::scale(&node, nodes).await.map_err(|status| errors::status(&status)) }).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
+        Ok(self.status().await?.nodes.into_iter().map(info).collect())
+    }
+
+    async fn leader(&self) -> Result<Option<NodeInfo>, HostError> {
+        let status = self.status().await?;
+        Ok(status.nodes.into_iter().find(|node| node.id == status.leader).map(info))
+    }
+
+    async fn deploy(&self, _: Json) -> Result<Json, HostError> {
+        Err(HostError::unsupported(
+            "stacks cannot be deployed yet; `disco deploy` calls the hook `deploy` with the project's files",
+        ))
+    }
+
+    async fn deployments(&self) -> Result<Vec<Json>, HostError> {
+        self.read(script_records::DEPLOYMENTS, |mut records| {
+            records.reverse();
+            records
+        })
+        .await
+    }
+
+    async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
+        Err(HostError::unsupported("there are no services yet"))
+    }
+
+    async fn events(&self) -> Result<Vec<Json>, HostError> {
+        self.read(records::EVENTS, |mut events| events.split_off(events.len().saturating_sub(EVENTS))).await
+    }
+
+    async fn destroy(&self) -> Result<(), HostError> {
+        Err(HostError::unsupported("a cluster is ended by its operator: `disco destroy`"))
+    }
+
+    async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
+        let node = self.daemon.node.clone();
+        let timeout_ms = request.timeout.map_or(0, |limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1));
+        let message = RunCommandRequest { node_id, command: request.command, timeout_ms };
+        let answer = async move { ask::run_command(&node, message).await.map_err(|status| errors::status(&status)) };
+        let answer = self.daemon.run(answer).await?;
+        if answer.timed_out {
+            let limit = crate::api::ask::command_limit(timeout_ms).as_secs_f64();
+            let message = format!("the command on node {node_id} did not end within {limit} s and was killed");
+            return Err(HostError::new(message).with_code("TIMEOUT"));
+        }
+        let mut stderr = String::from_utf8_lossy(&answer.stderr).into_owned();
+        if answer.truncated {
+            stderr.push_str(&format!("\n(output beyond {OUTPUT_BYTES} bytes was dropped)\n"));
+        }
+        Ok(CommandOutput { code: answer.code, stdout: String::from_utf8_lossy(&answer.stdout).into_owned(), stderr })
+    }
+
+    async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
+        let node = self.daemon.node.clone();
+        self.daemon.run(async move { copy::copy(&node, node_id, &request).await }).await
+    }
+}
+
+/// A member as scripts see it.
+pub(super) fn info(node: NodeStatus) -> NodeInfo {
+    NodeInfo {
+        id: node.id,
+        name: node.name,
+        address: node.address,
+        role: node.role,
+        healthy: node.healthy,
+        labels: node.labels.into_iter().collect(),
+    }
+}

@@ -1,0 +1,181 @@
+//! `cluster.kv` on a node.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use disco_proto::v1::command::Operation;
+use disco_proto::v1::compare::{Result as Comparison, Target};
+use disco_proto::v1::request_op::Request as Op;
+use disco_proto::v1::response_op::Response as Answer;
+use disco_proto::v1::{
+    CommandResponse, Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    command_response,
+};
+use disco_runtime_js::HostError;
+use disco_runtime_js::kv::{
+    Kv, KvCompare, KvDeleted, KvEntry, KvOp, KvOpResult, KvOperator, KvPut, KvSelect, KvTarget, KvTxn, KvTxnResult,
+    KvWatch,
+};
+use disco_store::prefix_end;
+
+use super::watch::StoreWatch;
+use super::{Daemon, errors};
+use crate::api::ask;
+
+/// Where Disco's own records are: scripts read them, Disco alone writes them.
+const OWN: &[u8] = b"/disco/";
+
+/// The cluster's keys.
+pub(super) struct NodeKv {
+    daemon: Daemon,
+}
+
+// === impl NodeKv ===
+
+impl NodeKv {
+    pub(super) fn new(daemon: Daemon) -> Self {
+        Self { daemon }
+    }
+
+    async fn write(&self, operation: Operation) -> Result<CommandResponse, HostError> {
+        let node = self.daemon.node.clone();
+        self.daemon.run(async move { node.write(operation).await.map_err(errors::write) }).await
+    }
+}
+
+#[async_trait]
+impl Kv for NodeKv {
+    async fn get(&self, select: KvSelect) -> Result<Vec<KvEntry>, HostError> {
+        let node = self.daemon.node.clone();
+        let range = range(select);
+        let answer = async move { ask::range(&node, range).await.map_err(|status| errors::status(&status)) };
+        Ok(self.daemon.run(answer).await?.kvs.into_iter().map(entry).collect())
+    }
+
+    async fn put(&self, put: KvPut) -> Result<i64, HostError> {
+        let put = put_request(put)?;
+        Ok(self.write(Operation::Put(put)).await?.revision)
+    }
+
+    async fn delete(&self, select: KvSelect) -> Result<KvDeleted, HostError> {
+        let delete = delete_request(select)?;
+        let response = self.write(Operation::DeleteRange(delete)).await?;
+        let deleted = match response.result {
+            Some(command_response::Result::DeleteRange(answer)) => answer.deleted,
+            _ => return Err(unexpected()),
+        };
+        Ok(KvDeleted { revision: response.revision, deleted })
+    }
+
+    async fn txn(&self, txn: KvTxn) -> Result<KvTxnResult, HostError> {
+        let request = TxnRequest {
+            compare: txn.compare.into_iter().map(compare).collect(),
+            success: txn.success.into_iter().map(operation).collect::<Result<_, _>>()?,
+            failure: txn.failure.into_iter().map(operation).collect::<Result<_, _>>()?,
+        };
+        let response = self.write(Operation::Txn(request)).await?;
+        let Some(command_response::Result::Txn(answer)) = response.result else { return Err(unexpected()) };
+        let responses = answer.responses.into_iter().map(|response| match response.response {
+            Some(Answer::Range(range)) => Ok(KvOpResult::Get(range.kvs.into_iter().map(entry).collect())),
+            Some(Answer::Put(_)) => Ok(KvOpResult::Put),
+            Some(Answer::DeleteRange(delete)) => Ok(KvOpResult::Delete(delete.deleted)),
+            Some(Answer::Txn(_)) | None => Err(unexpected()),
+        });
+        let responses = responses.collect::<Result<_, _>>()?;
+        Ok(KvTxnResult { succeeded: answer.succeeded, revision: response.revision, responses })
+    }
+
+    async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
+        let RangeRequest { key, range_end, .. } = range(select);
+        Ok(Box::new(StoreWatch::new(self.daemon.node.raft().store().clone(), key, range_end, start_revision)))
+    }
+}
+
+fn unexpected() -> HostError {
+    HostError::new("the store gave an answer of another kind").with_code("FAILED")
+}
+
+fn range(select: KvSelect) -> RangeRequest {
+    let range_end = range_end(&select);
+    RangeRequest { key: select.key.into(), range_end, limit: i64::from(select.limit), ..RangeRequest::default() }
+}
+
+fn range_end(select: &KvSelect) -> Bytes {
+    if select.prefix { prefix_end(&select.key).into() } else { Bytes::new() }
+}
+
+fn put_request(put: KvPut) -> Result<PutRequest, HostError> {
+    guard(&put.key, false)?;
+    Ok(PutRequest { key: put.key.into(), value: put.value.into(), lease: put.lease, ..PutRequest::default() })
+}
+
+fn delete_request(select: KvSelect) -> Result<DeleteRangeRequest, HostError> {
+    guard(&select.key, select.prefix)?;
+    if select.limit != 0 {
+        return Err(HostError::invalid("`delete` knows no `limit`"));
+    }
+    let range_end = range_end(&select);
+    Ok(DeleteRangeRequest { key: select.key.into(), range_end, ..DeleteRangeRequest::default() })
+}
+
+/// Refuses to change Disco's own records.
+fn guard(key: &[u8], prefix: bool) -> Result<(), HostError> {
+    if key.starts_with(OWN) || (prefix && OWN.starts_with(key)) {
+        let message = "keys under `/disco/` are Disco's own and can only be read";
+        return Err(HostError::new(message).with_code("NOT_ALLOWED"));
+    }
+    Ok(())
+}
+
+fn compare(compare: KvCompare) -> Compare {
+    let result = match compare.operator {
+        KvOperator::Equal => Comparison::Equal,
+        KvOperator::NotEqual => Comparison::NotEqual,
+        KvOperator::Greater => Comparison::Greater,
+        KvOperator::Less => Comparison::Less,
+    };
+    let target = match compare.target {
+        KvTarget::Value(value) => Target::Value(value.into()),
+        KvTarget::Version(version) => Target::Version(version),
+        KvTarget::CreateRevision(revision) => Target::CreateRevision(revision),
+        KvTarget::ModRevision(revision) => Target::ModRevision(revision),
+    };
+    Compare { result: result.into(), key: compare.key.into(), target: Some(target), ..Compare::default() }
+}
+
+fn operation(operation: KvOp) -> Result<RequestOp, HostError> {
+    let request = match operation {
+        KvOp::Get(select) => Op::Range(range(select)),
+        KvOp::Put(put) => Op::Put(put_request(put)?),
+        KvOp::Delete(select) => Op::DeleteRange(delete_request(select)?),
+    };
+    Ok(RequestOp { request: Some(request) })
+}
+
+/// A key as scripts see it.
+pub(super) fn entry(kv: KeyValue) -> KvEntry {
+    KvEntry {
+        key: kv.key.into(),
+        value: kv.value.into(),
+        create_revision: kv.create_revision,
+        mod_revision: kv.mod_revision,
+        version: kv.version,
+        lease: kv.lease,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_records_are_not_written() {
+        assert!(guard(b"/disco/nodes/1", false).is_err());
+        for prefix in [b"".as_slice(), b"/", b"/dis", b"/disco/", b"/disco/x"] {
+            assert!(guard(prefix, true).is_err(), "{prefix:?}");
+        }
+        for key in [b"/disco".as_slice(), b"/", b"", b"/discos/x"] {
+            assert!(guard(key, false).is_ok(), "{key:?}");
+        }
+        assert!(guard(b"/discos/", true).is_ok());
+    }
+}

@@ -1,0 +1,68 @@
+//! `cluster.kv.watch` on a node: from the node's own state, pulled by the script.
+
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use disco_proto::v1::Event;
+use disco_proto::v1::event::Type;
+use disco_runtime_js::HostError;
+use disco_runtime_js::kv::{KvEvent, KvWatch};
+use disco_store::Store;
+use tokio::sync::watch;
+
+use super::kv::entry;
+use crate::raft::SharedStore;
+
+/// Events that are read in one go.
+const AT_ONCE: usize = 64;
+
+/// A position in the history. What a script does not pull is not read.
+pub(super) struct StoreWatch {
+    store: SharedStore,
+    revisions: watch::Receiver<i64>,
+    key: Bytes,
+    range_end: Bytes,
+    /// The first revision that was not looked at.
+    next: i64,
+    read: VecDeque<Event>,
+}
+
+// === impl StoreWatch ===
+
+impl StoreWatch {
+    /// From the given revision on; 0 is from now.
+    pub(super) fn new(store: SharedStore, key: Bytes, range_end: Bytes, start: i64) -> Self {
+        let next = if start == 0 { store.read(Store::revision) + 1 } else { start };
+        Self { revisions: store.revisions(), store, key, range_end, next, read: VecDeque::new() }
+    }
+}
+
+#[async_trait]
+impl KvWatch for StoreWatch {
+    async fn next(&mut self) -> Result<Option<KvEvent>, HostError> {
+        loop {
+            if let Some(event) = self.read.pop_front() {
+                return Ok(told(event));
+            }
+            // Nothing is taken before this wait, so nothing is lost when it is dropped.
+            if self.revisions.wait_for(|revision| *revision >= self.next).await.is_err() {
+                return Ok(None);
+            }
+            let (key, range_end, next) = (&self.key, &self.range_end, self.next);
+            let history = self.store.read(|store| store.history(next, key, range_end, AT_ONCE));
+            let history = history.map_err(|error| HostError::new(error.to_string()).with_code("COMPACTED"))?;
+            self.read.extend(history.revisions.into_iter().flat_map(|revision| revision.events));
+            self.next = history.next;
+        }
+    }
+}
+
+fn told(event: Event) -> Option<KvEvent> {
+    let kind = event.r#type();
+    let kv = event.kv?;
+    Some(match kind {
+        Type::Put => KvEvent::Put(entry(kv)),
+        Type::Delete => KvEvent::Delete { mod_revision: kv.mod_revision, key: kv.key.into() },
+    })
+}

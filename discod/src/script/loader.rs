@@ -1,0 +1,105 @@
+//! Follows the script version that the store names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use disco_runtime_js::{LoadOptions, Loaded, ModuleSource, ScriptError, ScriptErrorKind};
+use disco_store::Store;
+use tokio::time::Instant;
+
+use super::records::{self, FileRecord};
+use super::{Hook, Version, blobs, failure};
+use crate::node::Node;
+
+/// The file that a script version starts with.
+pub const ENTRY: &str = "cluster.js";
+/// Pauses between tries of a version that did not load: its `init` may have failed for a passing reason.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// A version that did not load, and when it is tried again.
+struct Failed {
+    hash: String,
+    again: Instant,
+    pause: Duration,
+}
+
+/// Loads each version that becomes the current one, until the process ends.
+pub(super) async fn run(node: Node) {
+    let mut revisions = node.raft().store().revisions();
+    let mut failed: Option<Failed> = None;
+    loop {
+        revisions.borrow_and_update();
+        let wanted = node.raft().store().read(records::current).map(|current| current.value.hash);
+        if let Some(hash) = wanted {
+            let waits = failed.as_ref().is_some_and(|last| last.hash == hash && Instant::now() < last.again);
+            if node.scripts().current().as_ref() != Some(&hash) && !waits {
+                failed = follow(&node, hash, failed).await;
+                continue;
+            }
+        }
+        let again = failed.as_ref().map(|last| last.again);
+        tokio::select! {
+            changed = revisions.changed() => if changed.is_err() { return },
+            () = at(again) => {}
+        }
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Loads a version; on failure the one before stays.
+async fn follow(node: &Node, hash: String, last: Option<Failed>) -> Option<Failed> {
+    match load(node, &hash).await {
+        Ok(loaded) => {
+            tracing::info!(script = hash, exports = loaded.exports.join(" "), "runs a new script version");
+            let provider = loaded.cluster.and_then(|cluster| cluster.provider);
+            node.scripts().set_version(Version { hash, exports: loaded.exports, provider });
+            node.scripts().succeeded(Hook::Init.name());
+            None
+        }
+        Err(error) => {
+            node.scripts().set_broken(hash.clone(), error.clone());
+            failure::report(node, Hook::Init.name(), &error).await;
+            let before = last.filter(|last| last.hash == hash);
+            let pause = before.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
+            Some(Failed { hash, again: Instant::now() + pause, pause })
+        }
+    }
+}
+
+async fn load(node: &Node, hash: &str) -> Result<Loaded, ScriptError> {
+    let source = node.raft().store().read(|store| {
+        let version = records::version(store, hash)
+            .ok_or_else(|| ScriptError::new(ScriptErrorKind::Load, format!("the cluster does not hold {hash}")))?;
+        source(store, &version.files)
+    })?;
+    let options = LoadOptions { init: Some(Hook::Init.options()), check_only: false };
+    node.scripts().engine(node)?.load(source, options).await
+}
+
+/// Tries a version without using it: that it compiles, and that its `init` does not throw.
+///
+/// # Errors
+/// Why it cannot be used.
+pub async fn check(node: &Node, files: &[FileRecord]) -> Result<Loaded, ScriptError> {
+    let source = node.raft().store().read(|store| source(store, files))?;
+    let options = LoadOptions { init: Some(Hook::Init.options()), check_only: true };
+    node.scripts().engine(node)?.load(source, options).await
+}
+
+fn source(store: &Store, files: &[FileRecord]) -> Result<ModuleSource, ScriptError> {
+    let mut contents: BTreeMap<String, Arc<[u8]>> = BTreeMap::new();
+    for file in files {
+        let content =
+            blobs::read(store, file).map_err(|error| ScriptError::new(ScriptErrorKind::Load, error.to_string()))?;
+        contents.insert(file.path.clone(), content.into());
+    }
+    Ok(ModuleSource::memory(ENTRY, contents))
+}

@@ -1,0 +1,179 @@
+//! The list of files of a script version or a deployment, checked.
+
+use std::collections::BTreeSet;
+
+use disco_proto::v1::FileEntry;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::blobs::{FILE_BYTES, is_sha256};
+use super::records::FileRecord;
+
+/// Most files of one version.
+pub const FILES: usize = 2000;
+/// All files of one version, in bytes.
+pub const VERSION_BYTES: u64 = 64 << 20;
+/// Longest path in bytes.
+const PATH_BYTES: usize = 1024;
+
+/// Files with sound, different paths and of bounded size, in the order of their paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    files: Vec<FileRecord>,
+}
+
+/// What is wrong with a list of files.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ManifestError {
+    /// Too many.
+    #[error("there are {0} files, more than {FILES}; name what is not needed in `.discoignore`")]
+    TooMany(usize),
+    /// One is too large.
+    #[error("`{path}` has {size} bytes, more than {FILE_BYTES} ({} MiB); name it in `.discoignore`", FILE_BYTES >> 20)]
+    FileTooLarge {
+        /// Which.
+        path: String,
+        /// Bytes.
+        size: u64,
+    },
+    /// All together are.
+    #[error(
+        "the files have {bytes} bytes together, more than {VERSION_BYTES} ({} MiB); name what is not needed in `.discoignore`",
+        VERSION_BYTES >> 20
+    )]
+    TooLarge {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// No path within a project.
+    #[error("`{0}` is not a path within the project")]
+    Path(String),
+    /// Twice the same path.
+    #[error("`{0}` is there twice")]
+    Twice(String),
+    /// No checksum.
+    #[error("the checksum of `{0}` is not a SHA-256 in lower-case hexadecimal")]
+    Checksum(String),
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    /// Checks a list of files.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(entries: Vec<FileEntry>) -> Result<Self, ManifestError> {
+        if entries.len() > FILES {
+            return Err(ManifestError::TooMany(entries.len()));
+        }
+        let mut files = Vec::with_capacity(entries.len());
+        let mut total: u64 = 0;
+        for FileEntry { path, sha256, size, mode } in entries {
+            if !is_project_path(&path) {
+                return Err(ManifestError::Path(path.chars().take(200).collect()));
+            }
+            if !is_sha256(&sha256) {
+                return Err(ManifestError::Checksum(path));
+            }
+            if size > FILE_BYTES {
+                return Err(ManifestError::FileTooLarge { path, size });
+            }
+            total += size;
+            files.push(FileRecord { path, sha256, size, mode: mode & 0o777 });
+        }
+        if total > VERSION_BYTES {
+            return Err(ManifestError::TooLarge { bytes: total });
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        if let Some(pair) = files.windows(2).find(|pair| pair[0].path == pair[1].path) {
+            return Err(ManifestError::Twice(pair[0].path.clone()));
+        }
+        Ok(Self { files })
+    }
+
+    /// The files.
+    #[must_use]
+    pub fn files(&self) -> &[FileRecord] {
+        &self.files
+    }
+
+    /// The files, as they are kept.
+    #[must_use]
+    pub fn into_files(self) -> Vec<FileRecord> {
+        self.files
+    }
+
+    /// Whether there is a file of that path.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+
+    /// The contents, each once.
+    #[must_use]
+    pub fn blobs(&self) -> BTreeSet<String> {
+        self.files.iter().map(|file| file.sha256.clone()).collect()
+    }
+
+    /// Names exactly these paths with exactly these contents: `sha256:…`.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for file in &self.files {
+            // No path holds a zero byte, so no two lists give the same bytes.
+            hasher.update(file.path.as_bytes());
+            hasher.update([0]);
+            hasher.update(file.sha256.as_bytes());
+            hasher.update([0]);
+        }
+        format!("sha256:{}", hex::encode(hasher.finalize()))
+    }
+}
+
+/// Relative, in the form that every other spelling is brought to, and free of what would break a terminal.
+fn is_project_path(path: &str) -> bool {
+    path.len() <= PATH_BYTES
+        && !path.chars().any(char::is_control)
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, size: u64) -> FileEntry {
+        FileEntry { path: path.to_owned(), sha256: "ab".repeat(32), size, mode: 0o100_644 }
+    }
+
+    #[test]
+    fn the_hash_is_that_of_paths_and_contents() {
+        let one = Manifest::new(vec![entry("a", 1), entry("b/c.js", 2)]).unwrap();
+        let other = Manifest::new(vec![entry("b/c.js", 2), entry("a", 1)]).unwrap();
+        assert_eq!(one.hash(), other.hash());
+        assert_eq!(one.files()[0].mode, 0o644);
+        let changed = FileEntry { sha256: "cd".repeat(32), ..entry("a", 1) };
+        assert_ne!(one.hash(), Manifest::new(vec![changed, entry("b/c.js", 2)]).unwrap().hash());
+        assert_ne!(one.hash(), Manifest::new(vec![entry("a", 1)]).unwrap().hash());
+    }
+
+    #[test]
+    fn paths_that_leave_the_project_are_refused() {
+        for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/", "a\0b", "a\nb", &"x".repeat(2000)] {
+            assert!(matches!(Manifest::new(vec![entry(path, 1)]), Err(ManifestError::Path(_))), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused() {
+        let large = Manifest::new(vec![entry("x", FILE_BYTES + 1)]).unwrap_err();
+        assert_eq!(large.to_string(), "`x` has 8388609 bytes, more than 8388608 (8 MiB); name it in `.discoignore`");
+        let all: Vec<FileEntry> = (0..9).map(|n| entry(&n.to_string(), FILE_BYTES)).collect();
+        assert!(matches!(Manifest::new(all), Err(ManifestError::TooLarge { .. })));
+        let many: Vec<FileEntry> = (0..=FILES).map(|n| entry(&n.to_string(), 0)).collect();
+        assert_eq!(Manifest::new(many), Err(ManifestError::TooMany(FILES + 1)));
+        assert_eq!(Manifest::new(vec![entry("x", 0), entry("x", 0)]), Err(ManifestError::Twice("x".into())));
+        let no_sum = FileEntry { sha256: "AB".repeat(32), ..entry("x", 0) };
+        assert_eq!(Manifest::new(vec![no_sum]), Err(ManifestError::Checksum("x".into())));
+    }
+}

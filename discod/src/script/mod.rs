@@ -1,0 +1,36 @@
+//! The scripts of `cluster.js`: the version in use, its hooks, deployments.
+//!
+//! # Invariants
+//! - Without a `cluster.js` there is no engine, no thread and no isolate; everything else works.
+//! - The replicated store says which version is in use. Each node loads it; one that cannot keeps the version before and
+//!   says so.
+//! - A hook that throws or breaks a limit is an event with its place in the script. It never ends the node.
+//! - JavaScript runs on the engine's own thread; what it asks for is done on the daemon's runtime ([`host`]). Neither waits
+//!   for the other except by awaiting.
+
+pub mod blobs;
+mod call;
+mod console;
+mod deployment;
+mod failure;
+pub mod garbage;
+mod host;
+mod loader;
+pub mod manifest;
+pub mod records;
+mod scripts;
+
+pub use call::{HEALTH as HEALTH_LIMIT, Hook};
+pub use deployment::{Refused, abandon, start};
+pub use failure::{FAILED, report, to_wire};
+pub use loader::check;
+pub use scripts::{Scripts, Version};
+
+use tokio_util::task::TaskTracker;
+
+use crate::node::Node;
+
+/// Starts to follow the script version that the store names.
+pub fn spawn(node: &Node, tasks: &TaskTracker) {
+    tasks.spawn(loader::run(node.clone()));
+}
