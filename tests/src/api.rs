@@ -5,8 +5,8 @@ use disco_identity::{ChannelOptions, Credentials, Expect, Identity};
 use disco_proto::v1::control_client::ControlClient;
 use disco_proto::v1::raft_client::RaftClient;
 use disco_proto::v1::{
-    Command, CommandResponse, KeyValue, ProposeRequest, PutRequest, RangeRequest, RangeResponse, ReadRequest, StatusRequest,
-    StatusResponse, command, command_response,
+    Command, CommandResponse, KeyValue, ProposeRequest, PutRequest, RangeRequest, RangeResponse, ReadRequest,
+    StatusRequest, StatusResponse, command, command_response,
 };
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
@@ -115,7 +115,13 @@ impl Api {
     }
 
     /// The same for many at once.
-    pub async fn put_async(&self, addresses: &[String], key: &str, value: &str, limit: Duration) -> Result<i64, String> {
+    pub async fn put_async(
+        &self,
+        addresses: &[String],
+        key: &str,
+        value: &str,
+        limit: Duration,
+    ) -> Result<i64, String> {
         let controls: Vec<_> = addresses.iter().map(|address| self.control(address)).collect();
         self.put_with(controls, key, value, limit).await
     }
@@ -189,7 +195,9 @@ impl Api {
 /// Nothing is waited for without an end.
 async fn timed<T>(work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     const LIMIT: Duration = Duration::from_secs(20);
-    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| Err(Status::new(Code::DeadlineExceeded, "no answer in 20 s")))
+    tokio::time::timeout(LIMIT, work)
+        .await
+        .unwrap_or_else(|_| Err(Status::new(Code::DeadlineExceeded, "no answer in 20 s")))
 }
 
 fn describe(status: &Status) -> String {

@@ -73,7 +73,8 @@ fn newest(folder: &Path, than: SystemTime) -> bool {
         if path.is_dir() {
             return newest(&path, than);
         }
-        let source = ["rs", "js", "ts", "proto", "toml", "lock"].iter().any(|kind| path.extension().is_some_and(|e| e == *kind));
+        let source =
+            ["rs", "js", "ts", "proto", "toml", "lock"].iter().any(|kind| path.extension().is_some_and(|e| e == *kind));
         source && entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|time| time > than)
     })
 }

@@ -34,7 +34,7 @@ pub use project::{Project, ProjectBuilder};
 pub use raw::{RawCluster, RawNode};
 pub use reaper::be_reaper;
 pub use scripts::{client_script, cluster_script};
-pub use shared::{Shared, Turn};
+pub use shared::{Report, Shared, Turn};
 pub use sshd::Sshd;
 pub use status::{NodeStatus, Status};
 pub use wait::{SOON, wait_for, within};

@@ -48,7 +48,9 @@ impl Machine {
         if folder.file_name()?.to_str()? != record.id {
             return None;
         }
-        let pid = json("process.json").and_then(|text| serde_json::from_slice::<ProcessRecord>(&text).ok()).map_or(0, |process| process.pid);
+        let pid = json("process.json")
+            .and_then(|text| serde_json::from_slice::<ProcessRecord>(&text).ok())
+            .map_or(0, |process| process.pid);
         Some(Self {
             pid,
             ssh: SocketAddr::new(record.address, record.ssh_port),

@@ -78,7 +78,8 @@ impl Output {
     /// Standard output as one JSON value for each line.
     #[track_caller]
     pub fn jsonl(&self) -> Vec<Value> {
-        let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("`{line}` is not JSON ({error}): {self}"));
+        let line =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("`{line}` is not JSON ({error}): {self}"));
         self.stdout.lines().map(line).collect()
     }
 }

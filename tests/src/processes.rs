@@ -60,7 +60,9 @@ pub(crate) fn signal(folder: &Path, id: u32, signal: Signal) {
 pub fn is_alive(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
-        .and_then(|stat| stat.rsplit_once(')').map(|(_, rest)| !matches!(rest.trim_start().chars().next(), Some('Z' | 'X'))))
+        .and_then(|stat| {
+            stat.rsplit_once(')').map(|(_, rest)| !matches!(rest.trim_start().chars().next(), Some('Z' | 'X')))
+        })
         .unwrap_or(false)
 }
 
@@ -72,7 +74,9 @@ fn look(pid: u32, folder: &Path) -> Option<Process> {
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let value = |name: &str| {
         let mut entries = environment.split(|byte| *byte == 0);
-        entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).map(|value| OsString::from_vec(value.to_vec()))
+        entries
+            .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+            .map(|value| OsString::from_vec(value.to_vec()))
     };
     let ours = |value: &OsStr| Path::new(value).starts_with(folder);
     // A machine's own process has no environment but its arguments: `--dir DIR`.

@@ -279,7 +279,7 @@ impl Project {
     }
 
     /// What a failed test should show.
-    pub(crate) fn report(&self) -> String {
+    pub(crate) fn logs_and_status(&self) -> String {
         let mut text = format!("===== cluster `{}` in {}\n", self.name, self.root.path().display());
         for process in self.processes() {
             text += &format!("process {} {}\n", process.pid, process.command);
@@ -300,7 +300,7 @@ impl Project {
 impl Drop for Project {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.report());
+            eprintln!("{}", self.logs_and_status());
         }
         // Not by `disco destroy`: that is under test itself, and the next line must not depend on it.
         processes::end_all(&self.real_root());

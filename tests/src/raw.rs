@@ -144,7 +144,8 @@ impl RawCluster {
         let api = self.operator();
         let mut control = api.control(&self.nodes[0].address.to_string());
         wait_for(SOON, "a join token", || {
-            block(control.create_join_token(CreateJoinTokenRequest { ttl_seconds, uses })).map(|answer| answer.into_inner().token)
+            block(control.create_join_token(CreateJoinTokenRequest { ttl_seconds, uses }))
+                .map(|answer| answer.into_inner().token)
         })
     }
 
@@ -183,6 +184,16 @@ impl RawCluster {
         })
     }
 
+    pub(crate) fn logs(&self) -> String {
+        self.nodes.iter().map(|node| format!("===== log of {}\n{}", node.address, tail(&node.log()))).collect()
+    }
+
+    /// The folder of all that its nodes keep.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.root.path()
+    }
+
     /// `IP:PORT` of all nodes.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
@@ -193,9 +204,7 @@ impl RawCluster {
 impl Drop for RawCluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for node in &self.nodes {
-                eprintln!("===== log of {}\n{}", node.address, tail(&node.log()));
-            }
+            eprintln!("{}", self.logs());
         }
         processes::end_all(&self.root.path().canonicalize().unwrap());
     }
@@ -275,7 +284,9 @@ impl RawNode {
         use std::os::unix::process::ExitStatusExt;
         self.signal(Signal::TERM);
         let mut child = self.child.take().expect("the node runs");
-        let status = wait_for(limit, "the daemon's end", || child.try_wait().unwrap().ok_or_else(|| tail(&self.log()).to_owned()));
+        let status = wait_for(limit, "the daemon's end", || {
+            child.try_wait().unwrap().ok_or_else(|| tail(&self.log()).to_owned())
+        });
         status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
     }
 

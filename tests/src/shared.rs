@@ -1,20 +1,38 @@
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::Project;
+use crate::{Project, RawCluster};
+
+/// What a failed test shows of the cluster that it used.
+pub trait Report {
+    /// Logs, status, processes.
+    fn report(&self) -> String;
+}
+
+impl Report for Project {
+    fn report(&self) -> String {
+        self.logs_and_status()
+    }
+}
+
+impl Report for RawCluster {
+    fn report(&self) -> String {
+        self.logs()
+    }
+}
 
 /// A cluster that the tests of one file use one after the other. It ends with the process.
-pub struct Shared {
-    make: fn() -> Project,
-    project: OnceLock<Project>,
+pub struct Shared<T: 'static> {
+    make: fn() -> T,
+    cluster: OnceLock<T>,
     turn: Mutex<()>,
 }
 
-impl Shared {
+impl<T: Report> Shared<T> {
     /// Made when first used.
     #[must_use]
-    pub const fn new(make: fn() -> Project) -> Self {
-        Self { make, project: OnceLock::new(), turn: Mutex::new(()) }
+    pub const fn new(make: fn() -> T) -> Self {
+        Self { make, cluster: OnceLock::new(), turn: Mutex::new(()) }
     }
 
     /// This test's turn.
@@ -22,31 +40,31 @@ impl Shared {
     /// # Panics
     /// When the cluster cannot be made.
     #[must_use]
-    pub fn take(&'static self) -> Turn {
+    pub fn take(&'static self) -> Turn<T> {
         // A test that failed in its turn leaves a cluster that may still be whole: the next one sees.
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        Turn { project: self.project.get_or_init(self.make), _turn: turn }
+        Turn { cluster: self.cluster.get_or_init(self.make), _turn: turn }
     }
 }
 
 /// The cluster, for one test.
-pub struct Turn {
-    project: &'static Project,
+pub struct Turn<T: Report + 'static> {
+    cluster: &'static T,
     _turn: MutexGuard<'static, ()>,
 }
 
-impl Deref for Turn {
-    type Target = Project;
+impl<T: Report> Deref for Turn<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Project {
-        self.project
+    fn deref(&self) -> &T {
+        self.cluster
     }
 }
 
-impl Drop for Turn {
+impl<T: Report> Drop for Turn<T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.project.report());
+            eprintln!("{}", self.cluster.report());
         }
     }
 }

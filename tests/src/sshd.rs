@@ -19,7 +19,10 @@ impl Sshd {
     /// Where the server is; `None` where it is not installed.
     #[must_use]
     pub fn program() -> Option<PathBuf> {
-        ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"].iter().map(PathBuf::from).find(|path| path.is_file())
+        ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"]
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.is_file())
     }
 
     /// Starts one that admits `public_key`. `marks` are put into the environment of everything that runs by it.
@@ -51,7 +54,8 @@ impl Sshd {
         for old in [path.clone(), self.folder.join("host_key.pub")] {
             let _ = fs::remove_file(old);
         }
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status().unwrap();
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status().unwrap();
         assert!(made.success(), "ssh-keygen failed");
     }
 
@@ -69,7 +73,9 @@ impl Sshd {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        wait_for(SOON, "sshd", || TcpStream::connect(self.address).map(drop).map_err(|error| format!("{error}\n{}", self.log())));
+        wait_for(SOON, "sshd", || {
+            TcpStream::connect(self.address).map(drop).map_err(|error| format!("{error}\n{}", self.log()))
+        });
     }
 
     /// Stops the server; what was started by it goes on.

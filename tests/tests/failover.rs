@@ -1,0 +1,180 @@
+//! Leaders that die, stop, and hang: what was acknowledged is there, and writes go on soon.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, block, wait_for};
+use rustix::process::Signal;
+
+static CLUSTER: Shared<Project> = Shared::new(|| {
+    let project = Project::new("failover");
+    project.bootstrap();
+    project
+});
+
+/// The cluster, whole.
+fn whole() -> (Turn<Project>, Status, Api, Vec<String>) {
+    let project = CLUSTER.take();
+    let status = project.wait_until_healthy(SOON, 3);
+    let api = Api::operator(&project);
+    let addresses = status.nodes.iter().map(|node| node.address.clone()).collect();
+    (project, status, api, addresses)
+}
+
+/// What is promised holds for release builds; debug builds share two cores with all else.
+fn write_limit() -> Duration {
+    Duration::from_secs(if Binaries::optimised() { 1 } else { 3 })
+}
+
+#[test]
+fn after_the_leaders_death_the_next_write_succeeds_soon_and_the_leader_comes_back_as_a_voter() {
+    let (project, before, api, addresses) = whole();
+    api.put(&addresses, "before", "1", SOON).unwrap();
+    let dead = before.leading().clone();
+    project.kill(dead.pid);
+    let killed = Instant::now();
+    api.put(&addresses, "after", "2", write_limit()).unwrap_or_else(|error| panic!("{error}"));
+    let took = killed.elapsed();
+    assert!(took < write_limit(), "the first write after the leader's death took {took:?}");
+    println!("first write {} ms after kill -9 of the leader", took.as_millis());
+
+    let after = project.wait_for_status(SOON, "the dead node's return", |now| {
+        now.healthy && now.voters() == 3 && now.node(dead.id).pid != dead.pid
+    });
+    assert!(after.term > before.term, "{after:#?}");
+    assert_ne!(after.leader, Some(dead.id), "{after:#?}");
+    for address in &addresses {
+        for (key, value) in [("before", "1"), ("after", "2")] {
+            let found = api.get(address, key, false).unwrap().unwrap_or_else(|| panic!("{key} is not at {address}"));
+            assert_eq!(found.value, value, "{key} at {address}");
+        }
+    }
+}
+
+#[test]
+fn the_command_line_writes_across_the_leaders_death_too() {
+    let (project, before, ..) = whole();
+    project.kill(before.leading().pid);
+    let output = project.disco(&["kv", "put", "by-hand", "x"]).ok();
+    assert!(output.took < Duration::from_secs(if Binaries::optimised() { 2 } else { 5 }), "{output}");
+    assert_eq!(project.get("by-hand").as_deref(), Some("x"));
+}
+
+#[test]
+fn killed_all_at_once_while_many_write_nothing_acknowledged_is_lost() {
+    let (project, before, api, addresses) = whole();
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let (api, addresses, acknowledged, stop) =
+                (api.clone(), addresses.clone(), Arc::clone(&acknowledged), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                // Each begins with another node.
+                let mut order = addresses.clone();
+                order.rotate_left(writer % addresses.len());
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let key = format!("lost/{writer}/{number:05}");
+                    if let Ok(revision) = api.put(&order, &key, &key, Duration::from_millis(200)) {
+                        acknowledged.lock().unwrap().push((key, revision));
+                    }
+                }
+            })
+        })
+        .collect();
+    wait_for(SOON, "some writes", || {
+        let count = acknowledged.lock().unwrap().len();
+        if count >= 100 { Ok(()) } else { Err(format!("{count} acknowledged")) }
+    });
+    for node in &before.nodes {
+        project.kill(node.pid);
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    let after = project.wait_for_status(SOON, "the return of all three", |now| {
+        now.healthy && now.nodes.len() == 3 && now.nodes.iter().all(|node| node.pid != before.node(node.id).pid)
+    });
+    assert!(after.term > before.term);
+    let acknowledged = acknowledged.lock().unwrap();
+    let newest = acknowledged.iter().map(|(_, revision)| *revision).max().unwrap();
+    for address in &addresses {
+        api.wait_for_revision(SOON, address, newest);
+        let found = api.list(address, "lost/", true).unwrap();
+        for (key, revision) in acknowledged.iter() {
+            let kv = found.iter().find(|kv| kv.key == *key);
+            let kv = kv.unwrap_or_else(|| panic!("{key} (acknowledged at {revision}) is not at {address}"));
+            // Only if it was written at this revision and never again, the order is the acknowledged one.
+            assert_eq!((kv.mod_revision, kv.version), (*revision, 1), "{key} at {address}");
+        }
+    }
+    println!("{} acknowledged writes are on all three nodes", acknowledged.len());
+}
+
+#[test]
+fn told_to_stop_the_leader_hands_over_first() {
+    let (project, before, api, addresses) = whole();
+    let old = before.leading().clone();
+    let others: Vec<_> = addresses.iter().filter(|address| **address != old.address).cloned().collect();
+    project.signal(old.pid, Signal::TERM);
+    let start = Instant::now();
+    // The others know of the handover; no election timeout passes.
+    let new = wait_for(SOON, "another leader", || match api.status(&others[0]) {
+        Ok(status) if status.leader != 0 && status.leader != old.id => Ok(status.leader),
+        Ok(status) => Err(format!("leader {} in term {}", status.leader, status.term)),
+        Err(status) => Err(status.to_string()),
+    });
+    let took = start.elapsed();
+    assert!(took < write_limit(), "the handover took {took:?}");
+    api.put(&others, "handed", "over", write_limit()).unwrap();
+    println!("leadership went from {} to {new} in {} ms", old.id, took.as_millis());
+    // Told to stop is not told to stay away: the supervisor starts it again.
+    project.wait_for_status(SOON, "its return", |now| now.healthy && now.node(old.id).pid != old.pid);
+}
+
+#[test]
+fn a_leader_that_hangs_is_replaced_and_steps_down_when_it_wakes() {
+    let (project, before, api, addresses) = whole();
+    let old = before.leading().clone();
+    let others: Vec<_> = addresses.iter().filter(|address| **address != old.address).cloned().collect();
+    project.signal(old.pid, Signal::STOP);
+    let written = api.put(&others, "while-it-hangs", "1", Duration::from_secs(10));
+    project.signal(old.pid, Signal::CONT);
+    let revision = written.unwrap();
+    // It may have been asked before it knew: what it answers must be the new state all the same.
+    let read = wait_for(SOON, "an answer of the old leader", || {
+        api.get(&old.address, "while-it-hangs", false).map_err(|e| e.to_string())
+    });
+    assert_eq!(read.map(|kv| kv.mod_revision), Some(revision));
+    let after = project.wait_until_healthy(SOON, 3);
+    assert_eq!(after.node(old.id).pid, old.pid, "it was not restarted");
+    assert_ne!(after.leader, Some(old.id), "{after:#?}");
+}
+
+#[test]
+fn two_of_three_stopped_is_no_quorum_and_says_so() {
+    let (project, before, api, addresses) = whole();
+    let stopped: Vec<_> = before.others().into_iter().map(|node| node.pid).collect();
+    for pid in &stopped {
+        project.signal(*pid, Signal::STOP);
+    }
+    let leader = before.leading().address.clone();
+    let refused = block(api.put_async(&[leader.clone()], "no-quorum", "x", Duration::from_secs(2)));
+    let looked = project.disco(&["kv", "put", "no-quorum-2", "x", "--timeout", "20s"]);
+    let status = project.disco(&["status", "-o", "json"]);
+    for pid in &stopped {
+        project.signal(*pid, Signal::CONT);
+    }
+    assert!(refused.is_err(), "written without a quorum: {refused:?}");
+    looked.expect(4).says(&["quorum"]);
+    // The status is shown all the same, and does not call this healthy.
+    let status = status.ok().json();
+    assert_eq!(status["healthy"], false, "{status:#}");
+    project.wait_until_healthy(SOON, 3);
+    api.put(&addresses, "quorum-again", "1", SOON).unwrap();
+}

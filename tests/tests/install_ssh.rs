@@ -1,0 +1,95 @@
+//! The installer against real OpenSSH servers, on machines that somebody else made.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use disco_tests::{Project, Sshd, free_ip};
+
+/// A project with a key pair and so many servers; `None` where there is no OpenSSH.
+fn project_with_hosts(name: &str, hosts: u32) -> Option<(Project, Vec<Sshd>)> {
+    if Sshd::program().is_none() {
+        println!("left out: there is no `sshd`");
+        return None;
+    }
+    let project = Project::builder(name).build();
+    let key = project.path("id_test");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+    assert!(made.success());
+    let public = fs::read_to_string(project.path("id_test.pub")).unwrap();
+    let mark: PathBuf = project.outside("").canonicalize().unwrap();
+    let servers: Vec<Sshd> = (0..hosts)
+        .map(|n| {
+            Sshd::start(&project.outside(&format!("host-{n}")), free_ip(), public.trim(), &[("DISCO_TEST_DIR", &mark)])
+        })
+        .collect();
+    let list: Vec<String> = servers.iter().map(|server| format!("{:?}", server.host())).collect();
+    let provider = format!("HostsProvider.init({{ name: \"{name}\", hosts: [{}] }})", list.join(", "));
+    project.write(
+        "client.js",
+        &format!(
+            "export async function init() {{
+  const provider = await {provider};
+  const cluster = new Cluster({{ name: \"{name}\", provider }});
+  await cluster.set_key_pair({{ private: 'id_test', public: 'id_test.pub' }});
+  return cluster;
+}}
+export async function bootstrap(cluster) {{
+  await cluster.start_instance({{}});
+  await cluster.ssh_install();
+  await cluster.scale({hosts});
+  return `${{cluster}} is complete`;
+}}
+"
+        ),
+    );
+    let hooks = disco_tests::cluster_script(name, "");
+    let call = hooks.lines().find(|line| line.contains("LocalProvider")).unwrap().to_owned();
+    project.write("cluster.js", &hooks.replace(&call, &format!("  const provider = await {provider};")));
+    Some((project, servers))
+}
+
+#[test]
+fn three_machines_with_openssh_become_a_cluster_and_a_changed_host_key_is_refused() {
+    let Some((project, mut servers)) = project_with_hosts("given", 3) else { return };
+    let status = project.bootstrap();
+    assert!(status.healthy, "{status:#?}");
+    assert_eq!((status.nodes.len(), status.voters()), (3, 3), "{status:#?}");
+    project.put("a", "1");
+    assert_eq!(project.get("a").as_deref(), Some("1"));
+    for server in &servers {
+        assert!(server.prefix().join("bin/discod").is_file(), "nothing is installed at {}", server.host());
+    }
+    // Running it again restarts nothing and sends nothing.
+    let pids = status.pids();
+    let again = project.disco(&["bootstrap", "-y"]).ok();
+    assert_eq!(project.status().pids(), pids, "{again}");
+
+    // Another machine at the same address, as far as one can tell.
+    servers[0].down();
+    servers[0].new_host_key();
+    servers[0].up();
+    let refused = project.disco(&["bootstrap", "-y"]).says(&["host key"]);
+    assert!([1, 3].contains(&refused.code), "{refused}");
+    assert_eq!(project.status().pids(), pids);
+
+    // The daemons are nobody's children: they outlive the servers.
+    for server in &mut servers {
+        server.down();
+    }
+    assert!(project.wait_until_healthy(Duration::from_secs(30), 3).healthy);
+}
+
+#[test]
+fn a_key_that_the_machine_does_not_know_and_a_machine_that_is_not_there_are_said() {
+    let Some((project, mut servers)) = project_with_hosts("unwelcome", 1) else { return };
+    fs::write(project.outside("host-0/authorized_keys"), "").unwrap();
+    let output = project.disco(&["bootstrap", "-y"]).says(&[&servers[0].host().split_once('@').unwrap().1.to_owned()]);
+    assert!([1, 3].contains(&output.code), "{output}");
+    assert!(output.stderr.contains("key"), "{output}");
+    servers[0].down();
+    let output = project.disco(&["bootstrap", "-y"]).says(&["refused"]);
+    assert!([1, 4].contains(&output.code), "{output}");
+    assert!(output.took < Duration::from_secs(60), "{output}");
+}

@@ -1,0 +1,126 @@
+//! A bootstrap that ends at any moment, and the next one.
+
+use std::time::{Duration, Instant};
+
+use disco_tests::{Project, SOON, Status, wait_for};
+use rustix::process::Signal;
+
+/// The cluster of three, and no machine besides.
+#[track_caller]
+fn whole(project: &Project) -> Status {
+    let status = project.bootstrap();
+    assert!(status.healthy, "{status:#?}");
+    assert_eq!(status.nodes.len(), 3, "{status:#?}");
+    assert_eq!(status.voters(), 3, "{status:#?}");
+    let mut machines: Vec<_> = project.machines().into_iter().map(|machine| machine.id).collect();
+    let mut used: Vec<_> = status.nodes.iter().filter_map(|node| node.instance.clone()).collect();
+    machines.sort();
+    used.sort();
+    assert_eq!(machines, used, "a machine is left over");
+    status
+}
+
+fn points() -> u32 {
+    if std::env::var_os("DISCO_TEST_LONG").is_some() { 40 } else { 8 }
+}
+
+#[test]
+fn killed_at_any_moment_and_run_again_it_ends_in_the_same_cluster() {
+    let (points, mut time) = (points(), None);
+    let mut cut = 0;
+    for point in 0..points {
+        let project = Project::new("cut-short");
+        let Some(whole_time) = time else {
+            // The first one is measured.
+            let start = Instant::now();
+            whole(&project);
+            time = Some(start.elapsed());
+            continue;
+        };
+        let at = whole_time * point / points;
+        let mut running = project.start(&["bootstrap", "-y"]);
+        let start = Instant::now();
+        // The moment is the point of the test: nothing is waited for but the clock.
+        while start.elapsed() < at && !running.has_ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        running.signal(Signal::KILL);
+        let killed = running.wait(SOON);
+        cut += u32::from(killed.code == -9);
+        let id = cluster_id(&project);
+        whole(&project);
+        if let Some(id) = id {
+            assert_eq!(cluster_id(&project), Some(id), "killed after {at:?}, another cluster came of it");
+        }
+        // What the first run was about to do is not done twice by what it left running.
+        whole(&project);
+    }
+    assert!(cut >= points / 2, "only {cut} of {points} were killed in time");
+}
+
+/// From the moment on at which it was chosen.
+fn cluster_id(project: &Project) -> Option<String> {
+    let text = std::fs::read(project.path(".disco/cluster.json")).ok()?;
+    let record: serde_json::Value = serde_json::from_slice(&text).expect("the record is whole at any time");
+    Some(record["id"].as_str().expect("it has an id").to_owned())
+}
+
+#[test]
+fn killed_together_with_the_machine_it_was_making_it_still_ends_well() {
+    let project = Project::new("both-cut");
+    let mut running = project.start(&["bootstrap", "-y"]);
+    wait_for(SOON, "the first machine", || {
+        let machines = project.machines();
+        assert!(!running.has_ended(), "{}", running.stderr());
+        match machines.first() {
+            Some(machine) if machine.pid != 0 => Ok(()),
+            _ => Err(format!("{machines:?}")),
+        }
+    });
+    running.signal(Signal::KILL);
+    running.wait(SOON);
+    for machine in project.machines() {
+        project.kill(machine.pid);
+    }
+    wait_for(SOON, "the end of all that ran on it", || {
+        let left = project.processes();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    whole(&project);
+}
+
+#[test]
+fn of_two_at_once_one_wins_and_the_other_says_so() {
+    let project = Project::new("two-at-once");
+    let both = [project.start(&["bootstrap", "-y"]), project.start(&["bootstrap", "-y"])];
+    let mut ended = both.map(|running| running.wait(Duration::from_secs(120)));
+    ended.sort_by_key(|output| output.code);
+    let [winner, other] = ended;
+    let winner = winner.ok();
+    let other = other.expect(5).says(&["in use", "disco bootstrap", "hint:"]);
+    assert!(other.took < winner.took, "the loser waited: {other}");
+    whole(&project);
+
+    let mut running = project.start(&["bootstrap", "-y"]);
+    if !running.has_ended() {
+        // A look needs no lock.
+        project.disco(&["status"]).ok();
+    }
+    running.wait(SOON).ok();
+}
+
+#[test]
+fn an_interrupt_cancels_and_leaves_nothing_broken() {
+    let project = Project::new("interrupted");
+    let mut running = project.start(&["bootstrap", "-y"]);
+    wait_for(SOON, "the work's beginning", || {
+        assert!(!running.has_ended(), "{}", running.stderr());
+        if project.machines().is_empty() { Err("no machine") } else { Ok(()) }
+    });
+    running.signal(Signal::INT);
+    let output = running.wait(Duration::from_secs(10)).expect(8).says(&["cancelled", "again"]);
+    assert!(!output.stderr.contains("panicked"), "{output}");
+    project.disco(&["destroy", "-y"]).ok();
+    assert_eq!(project.processes(), []);
+    whole(&project);
+}

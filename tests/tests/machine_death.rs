@@ -1,0 +1,79 @@
+//! A machine dies with all that runs on it, the cluster says so, and bootstrap brings it back.
+
+use std::time::{Duration, Instant};
+
+use disco_tests::{Project, SOON, wait_for};
+
+#[test]
+fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
+    let project = Project::new("machine-death");
+    let before = project.bootstrap();
+    let victim = before.others()[0].clone();
+    let machine = project.machine(victim.instance.as_deref());
+    let on_it = |project: &Project| {
+        let found =
+            project.processes().into_iter().filter(|process| process.machine.as_deref() == Some(machine.id.as_str()));
+        found.collect::<Vec<_>>()
+    };
+    assert!(on_it(&project).iter().any(|process| process.pid == victim.pid), "{:?}", on_it(&project));
+
+    project.kill(machine.pid);
+    let killed = Instant::now();
+    wait_for(SOON, "the end of all that ran on the machine", || {
+        let left = on_it(&project);
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    let ended = killed.elapsed();
+    assert!(ended < Duration::from_secs(2), "what ran on the machine outlived it by {ended:?}");
+
+    let seen = project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(victim.id).healthy);
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(3), "shown as not healthy only after {took:?}");
+    println!("shown as not healthy {} ms after the machine was killed", took.as_millis());
+    assert!(!seen.healthy, "{seen:#?}");
+    let dead = seen.node(victim.id);
+    assert!(dead.reason.as_deref().is_some_and(|reason| reason.contains("sign of life")), "{dead:#?}");
+    let age = dead.last_seen_ms.expect("it was alive");
+    assert!(age >= 1000 && age <= u64::try_from(killed.elapsed().as_millis()).unwrap() + 1000, "{dead:#?}");
+    let older =
+        project.wait_for_status(SOON, "a greater age", |now| now.node(victim.id).last_seen_ms > Some(age + 500));
+    assert_eq!(older.leader, before.leader);
+    let table = project.disco(&["status"]).ok().stdout;
+    assert!(table.contains("not healthy"), "{table}");
+    project.put("meanwhile", "written");
+
+    project.disco(&["bootstrap", "-y"]).ok();
+    let after = project.wait_until_healthy(SOON, 3);
+    // The same node on the same machine: its disk was there, so nothing new is made.
+    assert_eq!(
+        after.nodes.iter().map(|node| node.id).collect::<Vec<_>>(),
+        before.nodes.iter().map(|node| node.id).collect::<Vec<_>>()
+    );
+    assert_eq!(project.machines().len(), 3);
+    assert_eq!(project.get("meanwhile").as_deref(), Some("written"));
+    // The others were left alone.
+    for node in before.nodes.iter().filter(|node| node.id != victim.id) {
+        assert_eq!(after.node(node.id).pid, node.pid, "node {} was restarted for nothing", node.id);
+    }
+}
+
+#[test]
+fn all_machines_dead_is_exit_4_and_bootstrap_brings_everything_back() {
+    let project = Project::new("all-dead");
+    let before = project.bootstrap();
+    project.put("kept", "yes");
+    for machine in project.machines() {
+        project.kill(machine.pid);
+    }
+    wait_for(SOON, "the end of all", || {
+        let left = project.processes();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    let output = project.disco(&["status", "--timeout", "20s"]).expect(4).says(&["hint:"]);
+    assert!(!output.stderr.contains("panicked"), "{output}");
+    project.disco(&["bootstrap", "-y"]).ok();
+    let after = project.wait_until_healthy(SOON, 3);
+    assert_eq!(after.nodes.len(), before.nodes.len());
+    assert_eq!(project.machines().len(), 3);
+    assert_eq!(project.get("kept").as_deref(), Some("yes"));
+}

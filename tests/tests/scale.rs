@@ -1,0 +1,120 @@
+//! More nodes and fewer, made and removed by the cluster itself.
+
+use std::time::Duration;
+
+use disco_tests::{Project, SOON, Status, wait_for};
+
+/// Starting and installing machines, several at once, with debug builds.
+const LONG: Duration = Duration::from_secs(60);
+
+/// No machine besides those of the nodes.
+#[track_caller]
+fn no_machine_is_left_over(project: &Project, status: &Status) {
+    let mut used: Vec<_> = status.nodes.iter().filter_map(|node| node.instance.clone()).collect();
+    used.sort();
+    wait_for(SOON, "the machines of the nodes and no more", || {
+        let mut machines: Vec<_> = project.machines().into_iter().map(|machine| machine.id).collect();
+        machines.sort();
+        let running = project
+            .processes()
+            .into_iter()
+            .filter_map(|process| process.machine)
+            .filter(|id| !used.contains(id))
+            .count();
+        if machines == used && running == 0 {
+            Ok(())
+        } else {
+            Err(format!("machines {machines:?}, nodes on {used:?}, {running} stray processes"))
+        }
+    });
+}
+
+#[test]
+fn up_to_five_and_down_to_one_the_data_stays_and_node_ids_are_never_used_again() {
+    let project = Project::new("scale");
+    let three = project.bootstrap();
+    project.put("kept", "yes");
+
+    let plan = project.disco(&["scale", "nodes=5", "--dry-run"]).ok();
+    assert_eq!(project.machines().len(), 3, "a dry run made a machine: {plan}");
+
+    project.disco(&["scale", "nodes=5"]).ok();
+    let five = project.wait_until_healthy(LONG, 5);
+    assert_eq!(five.voters(), 5, "{five:#?}");
+    for node in &three.nodes {
+        assert_eq!(five.node(node.id).pid, node.pid, "node {} was restarted", node.id);
+    }
+
+    project.disco(&["scale", "nodes=4"]).ok();
+    let four = project.wait_until_healthy(LONG, 4);
+    assert_eq!(four.voters(), 3, "{four:#?}");
+    no_machine_is_left_over(&project, &four);
+    a_learner_gets_the_vote_of_a_voter_that_died(&project, &four);
+
+    project.disco(&["scale", "nodes=1", "-y"]).ok();
+    let one = project.wait_until_healthy(LONG, 1);
+    no_machine_is_left_over(&project, &one);
+    assert_eq!(project.get("kept").as_deref(), Some("yes"));
+
+    project.disco(&["scale", "nodes=3"]).ok();
+    let again = project.wait_until_healthy(LONG, 3);
+    let oldest = five.nodes.iter().map(|node| node.id).max().unwrap();
+    let new = again.nodes.iter().filter(|node| one.nodes.iter().all(|old| old.id != node.id));
+    for node in new {
+        assert!(node.id > oldest, "the id {} was used again", node.id);
+    }
+    project.disco(&["scale", "nodes=0"]).expect(2);
+    project.disco(&["scale", "cows=3"]).expect(2);
+}
+
+fn a_learner_gets_the_vote_of_a_voter_that_died(project: &Project, four: &Status) {
+    let learner = four.nodes.iter().find(|node| node.role == "learner").expect("four have a learner").clone();
+    let learners_keys = project.machine(learner.instance.as_deref()).data().join("identity/intermediate.key");
+    assert!(!learners_keys.exists(), "a learner holds the signing key");
+    let victim = four.nodes.iter().find(|node| node.role == "voter").unwrap().clone();
+    project.kill(project.machine(victim.instance.as_deref()).pid);
+    let after = project.wait_for_status(LONG, "the learner's promotion", |now| {
+        now.nodes.iter().any(|node| node.id == learner.id && node.role != "learner") && now.voters() == 3
+    });
+    // Its vote is gone, or it is itself.
+    let dead = after.nodes.iter().find(|node| node.id == victim.id);
+    assert!(dead.is_none_or(|dead| dead.role == "learner"), "{after:#?}");
+    wait_for(
+        SOON,
+        "the new voter's signing key",
+        || if learners_keys.exists() { Ok(()) } else { Err("it is not there") },
+    );
+    project.disco(&["bootstrap", "-y"]).ok();
+}
+
+#[test]
+fn what_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_by_one() {
+    let project = Project::new("remove");
+    let three = project.bootstrap();
+    project.disco(&["node", "rm", "99", "-y"]).expect(6);
+
+    let dead = three.others()[0].clone();
+    project.kill(project.machine(dead.instance.as_deref()).pid);
+    let status = project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(dead.id).healthy);
+    let alive = status.nodes.iter().find(|node| node.healthy && node.role == "voter").unwrap().clone();
+    // Two of three live: without one of them, one of two would be left.
+    project.disco(&["node", "rm", &alive.id.to_string(), "-y"]).expect(5).says(&["quorum"]);
+    let same = project.status();
+    assert_eq!(same.nodes.len(), 3, "{same:#?}");
+    assert_eq!(same.node(alive.id).pid, alive.pid);
+
+    // The dead one can go, and the cluster replaces it only if it is asked to.
+    project.disco(&["node", "rm", &dead.name, "--force", "-y"]).ok();
+    let two = project.wait_for_status(LONG, "two nodes", |now| now.nodes.len() == 2 && now.healthy);
+    assert!(two.nodes.iter().all(|node| node.id != dead.id), "{two:#?}");
+    no_machine_is_left_over(&project, &two);
+
+    // The leader too, which hands over first.
+    project.disco(&["scale", "nodes=3"]).ok();
+    let whole = project.wait_until_healthy(LONG, 3);
+    let leader = whole.leading().clone();
+    project.disco(&["node", "rm", &leader.name, "-y"]).ok();
+    let left = project.wait_for_status(LONG, "two others", |now| now.nodes.len() == 2 && now.healthy);
+    assert_ne!(left.leader, Some(leader.id));
+    no_machine_is_left_over(&project, &left);
+}
