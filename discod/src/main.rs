@@ -1,1 +1,73 @@
-fn main() {}
+//! `discod`: the Disco daemon.
+
+mod agent;
+mod api;
+mod args;
+mod clock;
+mod controllers;
+mod daemon;
+mod grpc;
+mod home;
+mod join;
+mod logs;
+mod node;
+mod peers;
+mod raft;
+mod records;
+mod script;
+mod vitals;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    // Before the first thread: the engine reads its switches from the environment.
+    disco_runtime_js::prepare_process();
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        // Only a second call can fail, and this is the first line that could make one.
+        return ExitCode::FAILURE;
+    }
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Some(Command::Identity(command)) => home::run_identity_command(&command).map(|()| ExitCode::SUCCESS),
+        Some(Command::Supervise { args }) => Ok(disco_provider::supervise::run(&args).map(|()| ExitCode::SUCCESS)?),
+        Some(Command::Machine { args }) => Ok(disco_provider::machine::run(&args).map(|()| ExitCode::SUCCESS)?),
+        None => match cli.daemon {
+            Some(args) => runtime()?.block_on(daemon::run(args)).map(|()| ExitCode::SUCCESS),
+            None => {
+                Cli::command().print_help().context("printing the help")?;
+                Ok(ExitCode::from(2))
+            }
+        },
+    }
+}
+
+/// Two workers are enough for a control plane, and each costs memory.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_name("discod")
+        .thread_stack_size(1024 * 1024)
+        .enable_all()
+        .build()
+        .context("starting the async runtime")
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not have been started, or may go elsewhere")]
+fn report(error: &anyhow::Error) {
+    eprintln!("discod: {error:#}");
+}

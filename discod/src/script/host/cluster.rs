@@ -12,9 +12,10 @@ use disco_runtime_js::cluster::{
 };
 use disco_runtime_js::{HostError, Json};
 
-use super::{Daemon, copy, errors};
+use super::{copy, errors};
 use crate::agent::commands::OUTPUT_BYTES;
 use crate::api::ask;
+use crate::node::Node;
 use crate::records;
 use crate::script::records as script_records;
 
@@ -23,19 +24,19 @@ const EVENTS: usize = 100;
 
 /// Makes what `init` of `cluster.js` asks for.
 pub(super) struct NodeHost {
-    daemon: Daemon,
+    node: Node,
 }
 
 /// The cluster that this node is a member of.
 struct NodeCluster {
-    daemon: Daemon,
+    node: Node,
 }
 
 // === impl NodeHost ===
 
 impl NodeHost {
-    pub(super) fn new(daemon: Daemon) -> Self {
-        Self { daemon }
+    pub(super) fn new(node: Node) -> Self {
+        Self { node }
     }
 }
 
@@ -44,7 +45,7 @@ impl ClusterHost for NodeHost {
     async fn init_provider(&self, spec: ProviderSpec) -> Result<ProviderInfo, HostError> {
         let kind = serde_json::to_value(spec.kind).map_err(|error| HostError::from_error(&error))?;
         let context = ProviderContext {
-            cluster_name: self.daemon.node.cluster_name().to_owned(),
+            cluster_name: self.node.cluster_name().to_owned(),
             project_dir: None,
             local_dir: std::env::var_os("DISCO_LOCAL_DIR").map(PathBuf::from),
             machine_executable: std::env::current_exe().map_err(|error| HostError::from_error(&error))?,
@@ -55,13 +56,13 @@ impl ClusterHost for NodeHost {
     }
 
     fn define_cluster(&self, spec: ClusterSpec) -> Result<Arc<dyn ClusterHandle>, HostError> {
-        let own = self.daemon.node.cluster_name();
+        let own = self.node.cluster_name();
         if spec.name != own {
             let message =
                 format!("`new Cluster` names `{}`, but this node is a member of the cluster `{own}`", spec.name);
             return Err(HostError::invalid(message));
         }
-        Ok(Arc::new(NodeCluster { daemon: self.daemon.clone() }))
+        Ok(Arc::new(NodeCluster { node: self.node.clone() }))
     }
 }
 
@@ -69,29 +70,18 @@ impl ClusterHost for NodeHost {
 
 impl NodeCluster {
     async fn status(&self) -> Result<StatusResponse, HostError> {
-        let node = self.daemon.node.clone();
-        let status =
-            self.daemon.run(async move { ask::status(&node).await.map_err(|status| errors::status(&status)) }).await?;
+        let status = ask::status(&self.node).await.map_err(|status| errors::status(&status))?;
         if status.stale {
             return Err(HostError::new("no leader answers").with_code("UNAVAILABLE"));
         }
         Ok(status)
     }
 
-    /// After a read that reflects all that was acknowledged before.
-    async fn read<T: Send + 'static>(
-        &self,
-        prefix: &'static str,
-        read: impl FnOnce(Vec<Json>) -> T + Send + 'static,
-    ) -> Result<T, HostError> {
-        let node = self.daemon.node.clone();
-        self.daemon
-            .run(async move {
-                let kvs = ask::range(&node, ask::prefix(prefix)).await.map_err(|status| errors::status(&status))?.kvs;
-                let records = kvs.iter().map(|kv| serde_json::from_slice(&kv.value)).collect::<Result<Vec<Json>, _>>();
-                records.map(read).map_err(|error| HostError::from_error(&error))
-            })
-            .await
+    /// All records that begin so, after everything that was acknowledged before.
+    async fn records(&self, prefix: &str) -> Result<Vec<Json>, HostError> {
+        let range = ask::range(&self.node, ask::prefix(prefix)).await.map_err(|status| errors::status(&status))?;
+        let records = range.kvs.iter().map(|kv| serde_json::from_slice(&kv.value));
+        records.collect::<Result<_, _>>().map_err(|error| HostError::from_error(&error))
     }
 }
 
@@ -130,8 +120,7 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn scale(&self, nodes: u32) -> Result<(), HostError> {
-        let node = self.daemon.node.clone();
-        self.daemon.run(async move { ask::scale(&node, nodes).await.map_err(|status| errors::status(&status)) }).await
+        ask::scale(&self.node, nodes).await.map_err(|status| errors::status(&status))
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
@@ -150,11 +139,9 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn deployments(&self) -> Result<Vec<Json>, HostError> {
-        self.read(script_records::DEPLOYMENTS, |mut records| {
-            records.reverse();
-            records
-        })
-        .await
+        let mut deployments = self.records(script_records::DEPLOYMENTS).await?;
+        deployments.reverse();
+        Ok(deployments)
     }
 
     async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
@@ -162,7 +149,8 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {
-        self.read(records::EVENTS, |mut events| events.split_off(events.len().saturating_sub(EVENTS))).await
+        let mut events = self.records(records::EVENTS).await?;
+        Ok(events.split_off(events.len().saturating_sub(EVENTS)))
     }
 
     async fn destroy(&self) -> Result<(), HostError> {
@@ -170,11 +158,9 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
-        let node = self.daemon.node.clone();
         let timeout_ms = request.timeout.map_or(0, |limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1));
         let message = RunCommandRequest { node_id, command: request.command, timeout_ms };
-        let answer = async move { ask::run_command(&node, message).await.map_err(|status| errors::status(&status)) };
-        let answer = self.daemon.run(answer).await?;
+        let answer = ask::run_command(&self.node, message).await.map_err(|status| errors::status(&status))?;
         if answer.timed_out {
             let limit = crate::api::ask::command_limit(timeout_ms).as_secs_f64();
             let message = format!("the command on node {node_id} did not end within {limit} s and was killed");
@@ -188,8 +174,7 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
-        let node = self.daemon.node.clone();
-        self.daemon.run(async move { copy::copy(&node, node_id, &request).await }).await
+        copy::copy(&self.node, node_id, &request).await
     }
 }
 

@@ -17,38 +17,36 @@ use disco_runtime_js::kv::{
 };
 use disco_store::prefix_end;
 
+use super::errors;
 use super::watch::StoreWatch;
-use super::{Daemon, errors};
 use crate::api::ask;
+use crate::node::Node;
 
 /// Where Disco's own records are: scripts read them, Disco alone writes them.
 const OWN: &[u8] = b"/disco/";
 
 /// The cluster's keys.
 pub(super) struct NodeKv {
-    daemon: Daemon,
+    node: Node,
 }
 
 // === impl NodeKv ===
 
 impl NodeKv {
-    pub(super) fn new(daemon: Daemon) -> Self {
-        Self { daemon }
+    pub(super) fn new(node: Node) -> Self {
+        Self { node }
     }
 
     async fn write(&self, operation: Operation) -> Result<CommandResponse, HostError> {
-        let node = self.daemon.node.clone();
-        self.daemon.run(async move { node.write(operation).await.map_err(errors::write) }).await
+        self.node.write(operation).await.map_err(errors::write)
     }
 }
 
 #[async_trait]
 impl Kv for NodeKv {
     async fn get(&self, select: KvSelect) -> Result<Vec<KvEntry>, HostError> {
-        let node = self.daemon.node.clone();
-        let range = range(select);
-        let answer = async move { ask::range(&node, range).await.map_err(|status| errors::status(&status)) };
-        Ok(self.daemon.run(answer).await?.kvs.into_iter().map(entry).collect())
+        let answer = ask::range(&self.node, range(select)).await.map_err(|status| errors::status(&status))?;
+        Ok(answer.kvs.into_iter().map(entry).collect())
     }
 
     async fn put(&self, put: KvPut) -> Result<i64, HostError> {
@@ -86,7 +84,7 @@ impl Kv for NodeKv {
 
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
         let RangeRequest { key, range_end, .. } = range(select);
-        Ok(Box::new(StoreWatch::new(self.daemon.node.raft().store().clone(), key, range_end, start_revision)))
+        Ok(Box::new(StoreWatch::new(self.node.raft().store().clone(), key, range_end, start_revision)))
     }
 }
 

@@ -1,0 +1,20 @@
+//! What every node does for itself, whoever leads: it reports, watches its health, follows the script version.
+
+pub mod commands;
+pub mod files;
+mod health;
+mod report;
+
+use tokio_util::task::TaskTracker;
+
+pub use health::own_info;
+pub use report::own_report;
+
+use crate::node::Node;
+
+/// Starts the node's own tasks. They end with the process.
+pub fn spawn(node: &Node, tasks: &TaskTracker) {
+    tasks.spawn(report::run(node.clone()));
+    tasks.spawn(health::run(node.clone()));
+    crate::script::spawn(node, tasks);
+}

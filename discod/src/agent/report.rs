@@ -1,0 +1,147 @@
+//! The node's reports to the leader.
+//!
+//! They go to the leader alone and straight, since its connection proves who reports. A node that is not in the membership
+//! yet does not know the leader; it asks the members that it was told of when it was admitted.
+
+use std::time::Duration;
+
+use disco_proto::v1::{ReportRequest, ReportResponse};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::grpc;
+use crate::node::{Node, control_client};
+use crate::peers::Lane;
+use crate::raft::Role;
+
+/// A learner holds voters' secrets only while it is being promoted. After this many reports it forgets them.
+const LEARNER_KEEPS_SECRETS: u32 = 20;
+
+/// Reports until the process ends.
+pub(super) async fn run(node: Node) {
+    let interval = node.raft().pace().report();
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut leadership = node.raft().leadership();
+    // Where the last report was taken, as long as this node does not know better.
+    let mut told: Option<(u64, String)> = None;
+    let mut silent_since: Option<Instant> = None;
+    let mut reports_as_learner = 0;
+    loop {
+        tokio::select! {
+            biased;
+            // A new leader should hear at once.
+            changed = leadership.changed() => if changed.is_err() { return },
+            _ = ticks.tick() => {}
+        }
+        forget_secrets_of_a_learner(&node, &mut reports_as_learner);
+        if node.raft().leads().is_some() {
+            // The leader looks at itself when it is asked.
+            told = None;
+            continue;
+        }
+        match tokio::time::timeout(interval.max(Duration::from_secs(2)), report(&node, &mut told)).await {
+            Ok(Ok(())) => {
+                if let Some(since) = silent_since.take() {
+                    tracing::info!(after = ?since.elapsed(), "the leader hears this node again");
+                }
+            }
+            Ok(Err(reason)) => note_silence(&mut silent_since, &reason),
+            Err(_) => note_silence(&mut silent_since, "no answer"),
+        }
+    }
+}
+
+fn note_silence(since: &mut Option<Instant>, reason: &str) {
+    if since.is_none() {
+        tracing::warn!(reason, "the leader does not hear this node");
+        *since = Some(Instant::now());
+    }
+}
+
+/// Reports once, following one hint about who leads.
+async fn report(node: &Node, told: &mut Option<(u64, String)>) -> Result<(), String> {
+    let mut last = "no member is known".to_owned();
+    for (id, address) in candidates(node, told.as_ref()) {
+        match send(node, id, &address).await {
+            Ok(answer) if answer.taken => {
+                *told = Some((answer.leader, answer.leader_address));
+                return Ok(());
+            }
+            Ok(answer) if answer.leader != 0 && !answer.leader_address.is_empty() => {
+                let answer = send(node, Some(answer.leader), &answer.leader_address).await?;
+                if answer.taken {
+                    *told = Some((answer.leader, answer.leader_address));
+                    return Ok(());
+                }
+                last = "leadership is changing".to_owned();
+            }
+            Ok(_) => last = format!("{address} knows no leader"),
+            Err(error) => last = error,
+        }
+    }
+    *told = None;
+    Err(last)
+}
+
+/// Whom to ask, the likeliest first.
+fn candidates(node: &Node, told: Option<&(u64, String)>) -> Vec<(Option<u64>, String)> {
+    let members = node.raft().members();
+    let leader = node.raft().leadership().borrow().leader;
+    if members.iter().any(|member| member.id == node.id()) {
+        let leader = members.into_iter().find(|member| Some(member.id) == leader && member.id != node.id());
+        return leader.map(|leader| (Some(leader.id), leader.info.address)).into_iter().collect();
+    }
+    let told = told.map(|(id, address)| (Some(*id), address.clone()));
+    told.into_iter().chain(node.known_members().iter().map(|address| (None, address.clone()))).collect()
+}
+
+async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportResponse, String> {
+    let channel = match id {
+        Some(id) => node.peers().channel(id, address, Lane::Control),
+        None => node.peers().any(address),
+    };
+    let mut request = tonic::Request::new(own_report(node));
+    request.set_timeout(Duration::from_secs(2));
+    let answer = control_client(channel).report(request).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| format!("{address}: {}", grpc::describe(&status)))
+}
+
+/// What this node says about itself.
+#[must_use]
+pub fn own_report(node: &Node) -> ReportRequest {
+    let health = node.scripts().health();
+    ReportRequest {
+        node_id: node.id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        rss_kb: resident_kb(),
+        address: node.address().to_string(),
+        script: node.scripts().current().unwrap_or_default(),
+        healthy: health.as_ref().map(|health| health.0),
+        reason: health.map(|health| health.1).unwrap_or_default(),
+        instance: node.args().instance.clone().unwrap_or_default(),
+        draining: node.is_draining(),
+        leaving: false,
+        signing_serial: node.signing_serial(),
+        term: node.raft().leadership().borrow().term,
+    }
+}
+
+/// Resident memory of this process in kB; 0 where the system does not tell.
+fn resident_kb() -> u64 {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()).and_then(|kb| kb.parse().ok()).unwrap_or(0)
+}
+
+fn forget_secrets_of_a_learner(node: &Node, reports: &mut u32) {
+    let members = node.raft().members();
+    let learner = members.iter().any(|member| member.id == node.id() && member.role == Role::Learner);
+    *reports = if learner { *reports + 1 } else { 0 };
+    if *reports > LEARNER_KEEPS_SECRETS && node.secrets().is_some() {
+        match node.set_secrets(None) {
+            Ok(()) => tracing::info!("this node does not vote any more and has forgotten the signing key"),
+            Err(error) => tracing::error!(%error, "the signing key could not be removed"),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What the operator tells the cluster once: its provider, the operator's public key, how machines are started.
+
+use disco_proto::v1::{ConfigureRequest, Empty};
+use tonic::{Response, Status};
+
+use super::write_status;
+use crate::node::Node;
+use crate::records::{self, ProviderSpec};
+
+/// Keeps the settings that are given; empty ones stay as they are.
+pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<Response<Empty>, Status> {
+    let mut txn = records::Txn::new();
+    if !request.provider.is_empty() {
+        let spec: ProviderSpec = serde_json::from_str(&request.provider)
+            .map_err(|error| Status::invalid_argument(format!("the provider's specification: {error}")))?;
+        txn = txn.put(records::PROVIDER, &spec);
+    }
+    if !request.operator_public_key.is_empty() {
+        txn = txn.put(records::OPERATOR_KEY, &request.operator_public_key);
+    }
+    if !request.instance_options.is_empty() {
+        let options: serde_json::Value = serde_json::from_str(&request.instance_options)
+            .map_err(|error| Status::invalid_argument(format!("the options of machines: {error}")))?;
+        txn = txn.put(records::INSTANCE_OPTIONS, &options);
+    }
+    if !txn.is_empty() {
+        node.write(txn.operation()).await.map_err(write_status)?;
+    }
+    Ok(Response::new(Empty {}))
+}

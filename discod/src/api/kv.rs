@@ -1,0 +1,180 @@
+//! Reads, writes and watches of the store.
+
+use disco_proto::v1::{
+    ProposeRequest, ProposeResponse, RangeResponse, ReadRequest, WatchRequest, WatchResponse, command,
+};
+use disco_store::{Compacted, ReadError};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::forward::{Answer, to_leader};
+use super::{Answers, write_status};
+use crate::node::Node;
+use crate::raft::RaftError;
+
+/// Watch answers that may wait for a slow client before the stream waits for it.
+const UNDER_WAY: usize = 8;
+/// Where Disco's own records are. Only Disco writes there.
+const OWN_PREFIX: &[u8] = b"/disco/";
+
+pub(super) async fn propose(
+    node: &Node,
+    request: Request<ProposeRequest>,
+) -> Result<Response<ProposeResponse>, Status> {
+    let from_operator = disco_identity::require_operator(&request).is_ok();
+    let ProposeRequest { command, hops } = request.into_inner();
+    let mut command = command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
+    if from_operator {
+        guard_own_keys(&command)?;
+        // Terms are the leader's business.
+        command.only_in_term = 0;
+    }
+    let limits = node.raft().store().read(|store| *store.limits());
+    disco_store::validate(&command, &limits).map_err(|refused| Status::invalid_argument(refused.message))?;
+    command.proposed_at_ms = crate::clock::unix_ms();
+    let response = node.submit_raw(command, hops).await.map_err(write_status)?;
+    Ok(Response::new(ProposeResponse { response: Some(response) }))
+}
+
+/// Refuses commands that would change Disco's own records.
+fn guard_own_keys(command: &disco_proto::v1::Command) -> Result<(), Status> {
+    let touches = match &command.operation {
+        Some(command::Operation::Put(put)) => put.key.starts_with(OWN_PREFIX),
+        Some(command::Operation::DeleteRange(delete)) => overlaps_own(&delete.key, &delete.range_end),
+        Some(command::Operation::Txn(txn)) => txn_touches_own(txn),
+        _ => false,
+    };
+    if touches {
+        return Err(Status::permission_denied("keys under `/disco/` are Disco's own and can only be read"));
+    }
+    Ok(())
+}
+
+fn txn_touches_own(txn: &disco_proto::v1::TxnRequest) -> bool {
+    use disco_proto::v1::request_op::Request as Op;
+    txn.success.iter().chain(&txn.failure).any(|op| match &op.request {
+        Some(Op::Put(put)) => put.key.starts_with(OWN_PREFIX),
+        Some(Op::DeleteRange(delete)) => overlaps_own(&delete.key, &delete.range_end),
+        Some(Op::Txn(txn)) => txn_touches_own(txn),
+        Some(Op::Range(_)) | None => false,
+    })
+}
+
+/// Whether a range of keys has any under the own prefix.
+fn overlaps_own(key: &[u8], range_end: &[u8]) -> bool {
+    // `/disco/` up to `/disco0`, the next byte string after all that start so.
+    let own_end: &[u8] = b"/disco0";
+    match range_end {
+        [] => key.starts_with(OWN_PREFIX),
+        [0] => key < own_end,
+        end => key < own_end && end > OWN_PREFIX,
+    }
+}
+
+pub(super) async fn range(node: &Node, request: Request<ReadRequest>) -> Result<Response<RangeResponse>, Status> {
+    let (metadata, _, ReadRequest { range, stale }) = request.into_parts();
+    let range = range.ok_or_else(|| Status::invalid_argument("there is no range"))?;
+    if !stale {
+        match to_leader(node, &metadata).await? {
+            Answer::Here(_) => node.raft().linearizable().await.map_err(read_status)?,
+            Answer::There(mut forward) => {
+                let request = forward.request(ReadRequest { range: Some(range), stale });
+                return forward.client.range(request).await;
+            }
+        }
+    }
+    let response = node.raft().store().read(|store| store.range(&range)).map_err(read_error)?;
+    Ok(Response::new(response))
+}
+
+fn read_status(error: RaftError) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+pub(super) fn read_error(error: ReadError) -> Status {
+    Status::out_of_range(error.to_string())
+}
+
+/// Tells all changes from a revision on, from this node's own state.
+pub(super) fn watch(node: &Node, request: WatchRequest) -> Answers<WatchResponse> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
+    let store = node.raft().store().clone();
+    tokio::spawn(async move {
+        let mut revisions = store.revisions();
+        let mut next = match request.start_revision {
+            0 => store.read(disco_store::Store::revision) + 1,
+            revision => revision,
+        };
+        // The first answer says that the watch stands, and from where.
+        let first = WatchResponse { revision: next - 1, ..WatchResponse::default() };
+        if sender.send(Ok(first)).await.is_err() {
+            return;
+        }
+        loop {
+            let answer = store.read(|store| changes(store, &request, next));
+            match answer {
+                Ok(Some((answer, then))) => {
+                    next = then;
+                    if !answer.events.is_empty() && sender.send(Ok(answer)).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => {
+                    tokio::select! {
+                        biased;
+                        () = sender.closed() => return,
+                        changed = revisions.wait_for(|revision| *revision >= next) => if changed.is_err() { return },
+                    }
+                }
+                Err(compacted) => {
+                    let answer =
+                        WatchResponse { compact_revision: compacted.compact_revision, ..WatchResponse::default() };
+                    // The watch ends either way.
+                    let _ = sender.send(Ok(answer)).await;
+                    return;
+                }
+            }
+        }
+    });
+    Box::pin(ReceiverStream::new(receiver))
+}
+
+/// Events that are told in one answer, so that a watch from far back holds no lock for long.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// The changes from `next` on, and where to go on; `None` when there is nothing new.
+fn changes(
+    store: &disco_store::Store,
+    request: &WatchRequest,
+    next: i64,
+) -> Result<Option<(WatchResponse, i64)>, Compacted> {
+    if next > store.revision() {
+        return Ok(None);
+    }
+    let history = store.history(next, &request.key, &request.range_end, EVENTS_AT_ONCE)?;
+    let events = history.revisions.into_iter().flat_map(|revision| revision.events).map(|mut event| {
+        if !request.prev_kv {
+            event.prev_kv = None;
+        }
+        event
+    });
+    let answer = WatchResponse { revision: history.next - 1, events: events.collect(), compact_revision: 0 };
+    Ok(Some((answer, history.next)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overlaps_own;
+
+    #[test]
+    fn ranges_that_reach_into_the_own_keys_are_seen() {
+        assert!(overlaps_own(b"/disco/nodes/1", b""));
+        assert!(overlaps_own(b"/", b"0"));
+        assert!(overlaps_own(b"", b"\0"));
+        assert!(overlaps_own(b"a", b"\0") == (b"a".as_slice() < b"/disco0".as_slice()));
+        assert!(!overlaps_own(b"/disco", b""));
+        assert!(!overlaps_own(b"/disco0", b"/z"));
+        assert!(!overlaps_own(b"/app/", b"/app0"));
+        assert!(!overlaps_own(b"0", b"\0"));
+    }
+}

@@ -1,0 +1,196 @@
+//! The control service: one folder of handlers, each a function of this node and a request.
+//!
+//! What only the leader can do is forwarded to it by the node that was asked, so that any node is an entry point. A
+//! request says how often it was forwarded; it is refused the third time, when two nodes take each other for the leader.
+
+pub(crate) mod ask;
+mod blobs;
+mod configure;
+mod deploy;
+mod forward;
+mod join;
+mod kv;
+mod logs;
+mod members;
+mod report;
+mod run;
+mod scale;
+mod script;
+mod signing;
+mod status;
+mod tokens;
+
+pub(crate) use tokens::issue as issue_token;
+
+use std::pin::Pin;
+
+use disco_proto::v1::control_server::Control;
+use disco_proto::v1::*;
+use futures_util::Stream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::node::{Node, WriteError};
+
+/// A stream of answers.
+pub type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The service `disco.v1.Control` of one node.
+pub struct ControlService {
+    node: Node,
+}
+
+// === impl ControlService ===
+
+impl ControlService {
+    /// Serves the node.
+    #[must_use]
+    pub fn new(node: Node) -> Self {
+        Self { node }
+    }
+}
+
+/// How a failed write is told to whoever asked.
+pub(crate) fn write_status(error: WriteError) -> Status {
+    match error {
+        WriteError::Refused(refusal) => {
+            let message = refusal.message.clone();
+            match refusal.refusal() {
+                Refusal::NoSpace => Status::resource_exhausted(message),
+                Refusal::StaleTerm => Status::unavailable("leadership has just changed; try again"),
+                Refusal::LeaseNotFound | Refusal::KeyNotFound => Status::not_found(message),
+                Refusal::LeaseExists => Status::already_exists(message),
+                Refusal::Compacted | Refusal::FutureRevision => Status::out_of_range(message),
+                _ => Status::invalid_argument(message),
+            }
+        }
+        WriteError::Unavailable { .. } | WriteError::Stopped(_) => Status::unavailable(error.to_string()),
+    }
+}
+
+/// A failure inside the daemon, with its causes.
+pub(crate) fn internal(error: impl Into<anyhow::Error>) -> Status {
+    Status::internal(format!("{:#}", error.into()))
+}
+
+#[tonic::async_trait]
+impl Control for ControlService {
+    type WatchStream = Answers<WatchResponse>;
+    type ScaleStream = Answers<Progress>;
+    type RemoveNodeStream = Answers<Progress>;
+    type DeployStream = Answers<DeployOutput>;
+    type LogsStream = Answers<LogLine>;
+
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
+        join::join(&self.node, request).await
+    }
+
+    async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
+        report::report(&self.node, request).await
+    }
+
+    async fn set_voter_secrets(&self, request: Request<VoterSecrets>) -> Result<Response<Empty>, Status> {
+        signing::set_voter_secrets(&self.node, request)
+    }
+
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        status::status(&self.node, request).await
+    }
+
+    async fn propose(&self, request: Request<ProposeRequest>) -> Result<Response<ProposeResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        kv::propose(&self.node, request).await
+    }
+
+    async fn range(&self, request: Request<ReadRequest>) -> Result<Response<RangeResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        kv::range(&self.node, request).await
+    }
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        disco_identity::require_member(&request)?;
+        Ok(Response::new(kv::watch(&self.node, request.into_inner())))
+    }
+
+    async fn configure(&self, request: Request<ConfigureRequest>) -> Result<Response<Empty>, Status> {
+        disco_identity::require_member(&request)?;
+        configure::configure(&self.node, request.into_inner()).await
+    }
+
+    async fn create_join_token(
+        &self,
+        request: Request<CreateJoinTokenRequest>,
+    ) -> Result<Response<CreateJoinTokenResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        tokens::create(&self.node, request).await
+    }
+
+    async fn scale(&self, request: Request<ScaleRequest>) -> Result<Response<Self::ScaleStream>, Status> {
+        disco_identity::require_member(&request)?;
+        scale::scale(&self.node, request).await
+    }
+
+    async fn remove_node(
+        &self,
+        request: Request<RemoveNodeRequest>,
+    ) -> Result<Response<Self::RemoveNodeStream>, Status> {
+        disco_identity::require_member(&request)?;
+        members::remove(&self.node, request).await
+    }
+
+    async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<Empty>, Status> {
+        disco_identity::require_member(&request)?;
+        members::move_leader(&self.node, request).await
+    }
+
+    async fn missing_blobs(
+        &self,
+        request: Request<MissingBlobsRequest>,
+    ) -> Result<Response<MissingBlobsResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        blobs::missing(&self.node, request).await
+    }
+
+    async fn put_blob(&self, request: Request<Streaming<BlobPart>>) -> Result<Response<Empty>, Status> {
+        disco_identity::require_member(&request)?;
+        blobs::put(&self.node, request.into_inner()).await
+    }
+
+    async fn push_script(&self, request: Request<PushScriptRequest>) -> Result<Response<PushScriptResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        script::push(&self.node, request).await
+    }
+
+    async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<Self::DeployStream>, Status> {
+        disco_identity::require_member(&request)?;
+        deploy::deploy(&self.node, request).await
+    }
+
+    async fn run_command(&self, request: Request<RunCommandRequest>) -> Result<Response<RunCommandResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        run::command(&self.node, request).await
+    }
+
+    async fn copy_file(&self, request: Request<CopyFileRequest>) -> Result<Response<Empty>, Status> {
+        disco_identity::require_member(&request)?;
+        run::copy(&self.node, request).await
+    }
+
+    async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        disco_identity::require_member(&request)?;
+        logs::logs(&self.node, request).await
+    }
+
+    async fn signing_key_request(
+        &self,
+        request: Request<Empty>,
+    ) -> Result<Response<SigningKeyRequestResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        signing::request(&self.node, request).await
+    }
+
+    async fn install_signing_key(&self, request: Request<InstallSigningKeyRequest>) -> Result<Response<Empty>, Status> {
+        disco_identity::require_member(&request)?;
+        signing::install(&self.node, request).await
+    }
+}

@@ -1,0 +1,182 @@
+//! How the cluster is.
+//!
+//! The leader answers, since it alone hears from every node. Where there is none, the node that was asked tells what it
+//! knows and says that this is all it is.
+
+use std::time::Duration;
+
+use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
+use tonic::{Request, Response, Status};
+
+use super::forward::{Answer, to_leader};
+use crate::node::Node;
+use crate::raft::{Member, Role};
+use crate::records;
+use crate::vitals::Vital;
+
+pub(super) async fn status(node: &Node, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    if message.stale {
+        return Ok(Response::new(own_view(node)));
+    }
+    match to_leader(node, &metadata).await {
+        Ok(Answer::Here(_)) => {
+            let quorum = node.raft().linearizable().await;
+            let mut status = leader_view(node);
+            if let Err(error) = quorum {
+                status.healthy = false;
+                status.warnings.insert(0, format!("no quorum answers: {error}"));
+            }
+            Ok(Response::new(status))
+        }
+        Ok(Answer::There(mut forward)) => {
+            let request = forward.request(message);
+            match forward.client.status(request).await {
+                Ok(answer) => Ok(answer),
+                Err(_) => Ok(Response::new(own_view(node))),
+            }
+        }
+        Err(_) => Ok(Response::new(own_view(node))),
+    }
+}
+
+/// What the leader knows. Also used where the daemon itself asks how the cluster is.
+pub(crate) fn leader_view(node: &Node) -> StatusResponse {
+    let leadership = node.raft().leadership().borrow().clone();
+    let acknowledged = node.raft().acknowledged();
+    let members = node.raft().members();
+    let statuses = members.iter().map(|member| {
+        let vital = node.vitals().get(member.id);
+        let seen = if member.id == node.id() {
+            Some(Duration::ZERO)
+        } else {
+            let reported = vital.as_ref().map(|vital| vital.at.elapsed());
+            reported.into_iter().chain(acknowledged.get(&member.id).copied()).min()
+        };
+        node_status(node, member, vital.as_ref(), seen, leadership.leader)
+    });
+    let nodes: Vec<NodeStatus> = statuses.collect();
+    let desired = node.raft().store().read(records::desired_nodes);
+    let mut warnings = Vec::new();
+    let all_there = desired.is_none_or(|desired| nodes.len() == desired as usize);
+    if !all_there {
+        warnings.push(format!("{} of {} nodes are members", nodes.len(), desired.unwrap_or(0)));
+    }
+    let signing_key_stale = node.raft().store().read(records::signing_key_is_stale);
+    if signing_key_stale {
+        warnings.push("a voter that has left knew the signing key; `disco cert rotate` replaces it".to_owned());
+    }
+    let base = base(node);
+    StatusResponse {
+        healthy: !nodes.is_empty() && all_there && nodes.iter().all(|node| node.healthy),
+        leader: leadership.leader.unwrap_or(0),
+        term: leadership.term,
+        nodes,
+        desired_nodes: desired.unwrap_or(0),
+        warnings,
+        signing_key_stale,
+        ..base
+    }
+}
+
+/// What this node knows by itself.
+fn own_view(node: &Node) -> StatusResponse {
+    let leadership = node.raft().leadership().borrow().clone();
+    let members = node.raft().members();
+    let statuses = members.iter().map(|member| {
+        let own = member.id == node.id();
+        let seen = own.then_some(Duration::ZERO);
+        let mut status = node_status(node, member, None, seen, leadership.leader);
+        if !own {
+            status.healthy = false;
+            status.reason = "not known without a leader".to_owned();
+        }
+        status
+    });
+    StatusResponse {
+        healthy: false,
+        leader: leadership.leader.unwrap_or(0),
+        term: leadership.term,
+        nodes: statuses.collect(),
+        warnings: vec![format!("no leader answers; this is what node {} knows by itself", node.id())],
+        stale: true,
+        ..base(node)
+    }
+}
+
+fn base(node: &Node) -> StatusResponse {
+    let (script, revision) = node.raft().store().read(|store| (records::current_script(store), store.revision()));
+    StatusResponse {
+        cluster: node.cluster_name().to_owned(),
+        cluster_id: node.cluster_id().to_string(),
+        script: script.unwrap_or_default(),
+        revision,
+        ..StatusResponse::default()
+    }
+}
+
+fn node_status(
+    node: &Node,
+    member: &Member,
+    vital: Option<&Vital>,
+    seen: Option<Duration>,
+    leader: Option<u64>,
+) -> NodeStatus {
+    let (record, health) =
+        node.raft().store().read(|store| (records::node(store, member.id), records::health(store, member.id)));
+    let own_report;
+    let report = if member.id == node.id() {
+        own_report = crate::agent::own_report(node);
+        Some(&own_report)
+    } else {
+        vital.map(|vital| &vital.report)
+    };
+    let silent = seen.is_none_or(|seen| seen > node.raft().pace().suspect_after());
+    let (healthy, reason) = judge(silent, seen, health.as_ref(), report);
+    let record = record.unwrap_or_default();
+    let role = if leader == Some(member.id) {
+        "leader"
+    } else {
+        match member.role {
+            Role::Voter => "voter",
+            Role::Learner => "learner",
+        }
+    };
+    NodeStatus {
+        id: member.id,
+        name: member.info.name.clone(),
+        address: member.info.address.clone(),
+        role: role.to_owned(),
+        healthy,
+        version: report.map_or(record.version, |report| report.version.clone()),
+        pid: report.map_or(0, |report| report.pid),
+        rss_kb: report.map_or(0, |report| report.rss_kb),
+        last_seen_ms: seen.map(|seen| u64::try_from(seen.as_millis()).unwrap_or(u64::MAX)),
+        instance: record.instance,
+        reason,
+        labels: record.labels.into_iter().collect(),
+        draining: report.is_some_and(|report| report.draining),
+        script: report.map_or_else(String::new, |report| report.script.clone()),
+    }
+}
+
+/// Whether a node is healthy, and why not.
+fn judge(
+    silent: bool,
+    seen: Option<Duration>,
+    health: Option<&records::HealthRecord>,
+    report: Option<&ReportRequest>,
+) -> (bool, String) {
+    if silent {
+        let reason = match seen {
+            Some(seen) => format!("no sign of life for {:.1} s", seen.as_secs_f64()),
+            None => "no sign of life yet".to_owned(),
+        };
+        return (false, reason);
+    }
+    match health {
+        Some(health) if !health.healthy => (false, health.reason.clone()),
+        _ if report.is_some_and(|report| report.draining) => (false, "it is stopping".to_owned()),
+        _ => (true, String::new()),
+    }
+}

@@ -1,0 +1,100 @@
+//! The command line of `discod`.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::raft::Pace;
+
+/// The Disco daemon: one on each node of a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "discod", version, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub daemon: Option<DaemonArgs>,
+}
+
+/// How to run the daemon. Every flag is also an environment variable.
+#[derive(Args, Clone, Debug)]
+pub struct DaemonArgs {
+    /// Folder of everything that the node keeps: log, snapshots, identity
+    #[arg(long, env = "DISCOD_DATA_DIR", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Address and port to serve on, `IP:PORT`
+    #[arg(long, env = "DISCOD_LISTEN", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Address and port under which other nodes reach this one, where it is not the one of `--listen`
+    #[arg(long, env = "DISCOD_ADVERTISE", value_name = "ADDR")]
+    pub advertise: Option<SocketAddr>,
+    /// Name of the node; the cluster chooses one otherwise
+    #[arg(long, env = "DISCOD_NAME")]
+    pub name: Option<String>,
+    /// File with the token by which a new node joins its cluster
+    #[arg(long, env = "DISCOD_JOIN_TOKEN_FILE", value_name = "FILE")]
+    pub join_token_file: Option<PathBuf>,
+    /// How fast a dead leader is noticed: slower stands more stalls
+    #[arg(long, env = "DISCOD_RAFT_PACE", value_enum, default_value_t = Pace::Default)]
+    pub raft_pace: Pace,
+    /// The provider's id of the machine
+    #[arg(long, env = "DISCOD_INSTANCE")]
+    pub instance: Option<String>,
+    /// Label of the node, `KEY=VALUE`; may be given several times
+    #[arg(long = "label", env = "DISCOD_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Log filter, such as `info` or `discod=debug,openraft=info`
+    #[arg(long, env = "DISCOD_LOG", default_value = "info,openraft=warn")]
+    pub log: String,
+}
+
+/// What `discod` does besides being the daemon.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make and install the identity of a cluster's first node
+    #[command(hide = true, subcommand)]
+    Identity(IdentityCommand),
+    /// Keep the daemon running where there is no systemd
+    #[command(hide = true, disable_help_flag = true)]
+    Supervise {
+        /// As the installer gives them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Be a machine of the local provider
+    #[command(hide = true, disable_help_flag = true)]
+    Machine {
+        /// As the provider gives them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+/// Steps of the installer on the first node.
+#[derive(Debug, Subcommand)]
+pub enum IdentityCommand {
+    /// Print a signing request for this node's key, which is made when there is none
+    Request {
+        /// The node's data folder
+        #[arg(long, env = "DISCOD_DATA_DIR")]
+        data_dir: PathBuf,
+        /// Address that the certificate shall name
+        #[arg(long, env = "DISCOD_ADVERTISE")]
+        advertise: Option<SocketAddr>,
+    },
+    /// Take the signed identity from standard input
+    Install {
+        /// The node's data folder
+        #[arg(long, env = "DISCOD_DATA_DIR")]
+        data_dir: PathBuf,
+    },
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not of the form KEY=VALUE")),
+    }
+}

@@ -1,0 +1,153 @@
+//! From a record to a member: start the machine, install, wait until its node has joined.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use disco_proto::v1::Progress;
+use disco_provider::install::{Binaries, InstallProgress, NodeSettings, Remote, Step};
+use disco_provider::{Instance, Pace};
+use parking_lot::Mutex;
+
+use super::{source, state};
+use crate::api::issue_token;
+use crate::node::Node;
+use crate::records::{self, InstanceRecord};
+
+/// Time for a new machine to answer SSH.
+const BOOT: Duration = Duration::from_secs(180);
+/// Time for an installed node to become a member.
+const JOIN: Duration = Duration::from_secs(60);
+/// Life of the token that goes onto the machine.
+const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+/// Lines of the service's log that explain a node that does not come.
+const LOG_LINES: usize = 10;
+
+pub(super) async fn bring_up(node: &Node, term: u64, token: &str) -> Result<()> {
+    let key = records::instance_key(token);
+    let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
+        return Ok(());
+    };
+    let record = record.value;
+    let step = |state: &str, detail: String| Progress {
+        subject: record.name.clone(),
+        state: state.to_owned(),
+        detail,
+        ..Progress::default()
+    };
+    node.progress(step("starting", String::new()));
+    let provider = source::provider(node)?;
+    let own_key = source::ssh_key(node)?;
+    let instance = provider.start(source::request(node, &record, &own_key)).await.context("starting the machine")?;
+    let record = InstanceRecord {
+        id: instance.id.clone(),
+        address: instance.control_address.to_string(),
+        state: state::INSTALLING.to_owned(),
+        ..record.clone()
+    };
+    node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
+    node.progress(step("installing", instance.ssh.to_string()));
+    let session = source::connect(node, &instance, BOOT).await.context("reaching the machine over SSH")?;
+    let remote = Remote::probe(session).await?;
+    let settings = settings(node, term, &record, &instance).await?;
+    let own = std::env::current_exe().context("finding this program's own file")?;
+    let client = own.with_file_name("disco");
+    let binaries = tokio::task::spawn_blocking(move || Binaries::from_paths(&client, &own)).await??;
+    let shown = Shown { node, name: &record.name, percent: Mutex::new(0) };
+    remote.install_joining_node(&binaries, &settings, &shown).await.context("installing")?;
+    node.progress(step("joining", instance.control_address.to_string()));
+    match tokio::time::timeout(JOIN, joined(node, &record.id)).await {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            let log = remote.fetch_log(LOG_LINES).await.unwrap_or_default();
+            bail!("its node did not join within {JOIN:?}; the end of its log:\n{}", log.trim_end())
+        }
+    }
+}
+
+async fn settings(node: &Node, term: u64, record: &InstanceRecord, instance: &Instance) -> Result<NodeSettings> {
+    let (token, _) =
+        issue_token(node, term, TOKEN_LIFE, 1).await.map_err(|status| anyhow::anyhow!("{}", status.message()))?;
+    let pace = match node.raft().pace() {
+        crate::raft::Pace::Fast => Pace::Fast,
+        crate::raft::Pace::Default => Pace::Default,
+        crate::raft::Pace::Slow => Pace::Slow,
+    };
+    Ok(NodeSettings {
+        listen: instance.control_address,
+        advertise: instance.control_address,
+        name: record.name.clone(),
+        instance: Some(instance.id.clone()),
+        pace,
+        join_token: Some(token),
+        labels: Default::default(),
+        env: Default::default(),
+    })
+}
+
+/// Returns when the machine's node is a member.
+async fn joined(node: &Node, instance: &str) {
+    let mut revisions = node.raft().store().revisions();
+    loop {
+        let nodes = node.raft().store().read(records::nodes);
+        let members = node.raft().members();
+        let own = nodes.iter().find(|node| node.instance == instance);
+        if own.is_some_and(|own| members.iter().any(|member| member.id == own.id)) {
+            return;
+        }
+        // Membership changes are no revisions.
+        let _ = tokio::time::timeout(node.raft().pace().heartbeat(), revisions.changed()).await;
+    }
+}
+
+/// Keeps the last failure with the machine's record.
+pub(super) async fn note_error(node: &Node, term: u64, token: &str, error: &str) {
+    let key = records::instance_key(token);
+    let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else { return };
+    let record = InstanceRecord { error: error.to_owned(), ..record.value };
+    if let Err(error) = node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await {
+        tracing::warn!(%error, "a machine's failure was not noted");
+    }
+}
+
+/// Tells an installation's steps as the cluster's progress.
+struct Shown<'a> {
+    node: &'a Node,
+    name: &'a str,
+    percent: Mutex<u64>,
+}
+
+impl InstallProgress for Shown<'_> {
+    fn step(&self, step: Step) {
+        let progress = Progress {
+            subject: self.name.to_owned(),
+            state: "installing".to_owned(),
+            detail: match step {
+                Step::Checking => "looking at what is there".to_owned(),
+                Step::Uploading { name } => format!("sending {name}"),
+                Step::Identity => "making the identity".to_owned(),
+                Step::Starting => "starting the service".to_owned(),
+                Step::Done => return,
+            },
+            ..Progress::default()
+        };
+        self.node.progress(progress);
+    }
+
+    fn sent(&self, name: &'static str, sent: u64, total: u64) {
+        let percent = sent * 100 / total.max(1);
+        let mut shown = self.percent.lock();
+        // One line for each quarter is enough for a log.
+        if percent >= *shown + 25 {
+            *shown = percent;
+            self.node.progress(Progress {
+                subject: self.name.to_owned(),
+                state: "installing".to_owned(),
+                detail: format!("sending {name}, {percent} %"),
+                ..Progress::default()
+            });
+        }
+        if sent == total {
+            *shown = 0;
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Machines: the cluster has as many nodes as are wished.
+//!
+//! [`disco_planner::repair`] says what to do next; here it is done. What was decided is written before it is done: a
+//! machine's record, with the token that makes its start happen at most once, is there before the provider is asked. So
+//! the next leader finds every machine that this one has begun with, and goes on.
+
+mod bring_up;
+mod source;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use disco_planner::repair::{self, Machine, Plan, Stage, Step, View};
+use disco_proto::v1::Progress;
+use tokio::task::JoinSet;
+
+pub use source::{check_can_start, release};
+
+use super::members::{planned, policy};
+use crate::node::Node;
+use crate::records::{self, InstanceRecord, Severity};
+
+/// States of a machine's record.
+mod state {
+    pub(super) const STARTING: &str = "starting";
+    pub(super) const INSTALLING: &str = "installing";
+    pub(super) const JOINED: &str = "joined";
+    pub(super) const TERMINATING: &str = "terminating";
+}
+
+/// Machines that have come to nothing are tried again after this.
+const PAUSE: Duration = Duration::from_secs(2);
+/// A member is replaced only after it was silent for this long: its machine may be restarting.
+const REPLACE_AFTER: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(node: &Node, term: u64) {
+    let mut work = Work { at_work: BTreeSet::new(), tasks: JoinSet::new(), blocked: None };
+    let mut ticks = tokio::time::interval(node.raft().pace().report());
+    let mut revisions = node.raft().store().revisions();
+    loop {
+        if let Err(error) = work.reconcile(node, term).await {
+            tracing::warn!(error = format!("{error:#}"), "machines were not looked after");
+        }
+        tokio::select! {
+            biased;
+            () = node.controllers_woken() => {}
+            Some(done) = work.tasks.join_next() => {
+                if let Ok(token) = done {
+                    work.at_work.remove(&token);
+                }
+            }
+            changed = revisions.changed() => if changed.is_err() { return },
+            _ = ticks.tick() => {}
+        }
+    }
+}
+
+/// What this leader is at.
+struct Work {
+    /// Tokens of machines that a task works on.
+    at_work: BTreeSet<String>,
+    tasks: JoinSet<String>,
+    /// What stood in the way at the last look.
+    blocked: Option<String>,
+}
+
+// === impl Work ===
+
+impl Work {
+    async fn reconcile(&mut self, node: &Node, term: u64) -> Result<()> {
+        let Some(desired) = node.raft().store().read(records::desired_nodes) else { return Ok(()) };
+        self.mark_joined(node, term).await?;
+        let members = planned(node);
+        let machines: Vec<Machine> = node.raft().store().read(records::instances).iter().map(machine).collect();
+        let settled = members.len() == desired as usize
+            && machines.iter().all(|machine| matches!(machine.stage, Stage::Joined(_)));
+        let mut limits = policy(node);
+        limits.dead_after = limits.dead_after.max(REPLACE_AFTER);
+        if settled && members.iter().all(|member| !member.is_dead(&limits)) {
+            self.blocked = None;
+            return Ok(());
+        }
+        let available = source::available(node).await?;
+        let view = View { desired: desired as usize, members: &members, machines: &machines, available };
+        let Plan { steps, blocked } = repair::plan(view, &limits);
+        self.tell_blocked(node, term, blocked.map(|blocked| blocked.to_string())).await;
+        for step in steps {
+            self.take(node, term, step).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, node: &Node, term: u64, step: Step) -> Result<()> {
+        match step {
+            Step::Start(count) => {
+                for _ in 0..count {
+                    let record = new_record(node, term).await?;
+                    self.spawn(node, term, record.token);
+                }
+            }
+            Step::Continue(token) => self.spawn(node, term, token),
+            Step::Terminate(token) => {
+                if !self.at_work.contains(&token) {
+                    source::terminate(node, term, &token).await?;
+                }
+            }
+            Step::Remove(id) => {
+                let subject = records::node_name(node, id);
+                let step =
+                    |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
+                node.progress(step("removing"));
+                super::removal::remove(node, term, id, false).await?;
+                node.progress(Progress { done: true, ..step("removed") });
+            }
+        }
+        Ok(())
+    }
+
+    /// Works on a machine until its node has joined, or it has failed.
+    fn spawn(&mut self, node: &Node, term: u64, token: String) {
+        if !self.at_work.insert(token.clone()) {
+            return;
+        }
+        let node = node.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = bring_up::bring_up(&node, term, &token).await {
+                let error = format!("{error:#}");
+                let failed = Progress {
+                    subject: token.clone(),
+                    state: "failed".to_owned(),
+                    error: error.clone(),
+                    ..Progress::default()
+                };
+                node.progress(failed);
+                bring_up::note_error(&node, term, &token, &error).await;
+                tokio::time::sleep(PAUSE).await;
+            }
+            token
+        });
+    }
+
+    /// A machine whose node is a member is on its way no more.
+    async fn mark_joined(&self, node: &Node, term: u64) -> Result<()> {
+        let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
+        let members = node.raft().members();
+        for machine in machines.into_iter().filter(|machine| machine.node.is_none() && !machine.id.is_empty()) {
+            let joined = nodes.iter().find(|node| node.instance == machine.id);
+            let Some(joined) = joined.filter(|joined| members.iter().any(|member| member.id == joined.id)) else {
+                continue;
+            };
+            let key = records::instance_key(&machine.token);
+            let record = InstanceRecord {
+                node: Some(joined.id),
+                state: state::JOINED.to_owned(),
+                error: String::new(),
+                ..machine
+            };
+            node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
+        }
+        Ok(())
+    }
+
+    /// Says once what stands in the way.
+    async fn tell_blocked(&mut self, node: &Node, term: u64, blocked: Option<String>) {
+        if blocked == self.blocked {
+            return;
+        }
+        if let Some(reason) = &blocked {
+            let subject = node.cluster_name().to_owned();
+            node.progress(Progress {
+                subject,
+                state: "blocked".to_owned(),
+                error: reason.clone(),
+                ..Progress::default()
+            });
+            records::emit_in_term(node, term, "scale.blocked", Severity::Warning, None, reason.clone()).await;
+        }
+        self.blocked = blocked;
+    }
+}
+
+/// A machine's record as the planner sees it.
+fn machine(record: &InstanceRecord) -> Machine {
+    let stage = match (record.node, record.state.as_str()) {
+        (_, state::TERMINATING) => Stage::Leaving,
+        (Some(node), _) => Stage::Joined(node),
+        (None, _) => {
+            let since = crate::clock::unix_ms().saturating_sub(record.created_ms);
+            Stage::UnderWay { since: Duration::from_millis(u64::try_from(since).unwrap_or(0)) }
+        }
+    };
+    Machine { token: record.token.clone(), stage }
+}
+
+/// Writes down that there shall be one more machine.
+async fn new_record(node: &Node, term: u64) -> Result<InstanceRecord> {
+    loop {
+        let next = node.raft().store().read(|store| records::get::<u64>(store, records::NEXT_INSTANCE));
+        // The first machine is the operator's.
+        let (number, revision) = next.map_or((2, 0), |next| (next.value, next.revision));
+        let name = format!("{}-{number}", node.cluster_name());
+        let record = InstanceRecord {
+            token: name.clone(),
+            name,
+            state: state::STARTING.to_owned(),
+            created_at: crate::clock::rfc3339(),
+            created_ms: crate::clock::unix_ms(),
+            ..InstanceRecord::default()
+        };
+        let key = records::instance_key(&record.token);
+        let txn = records::Txn::new()
+            .expect(records::NEXT_INSTANCE, revision)
+            .expect(&key, 0)
+            .put(records::NEXT_INSTANCE, &(number + 1))
+            .put(&key, &record);
+        let response = node.write_in_term(term, txn.operation()).await.context("noting a new machine")?;
+        if records::succeeded(&response) {
+            return Ok(record);
+        }
+    }
+}

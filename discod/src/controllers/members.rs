@@ -1,0 +1,239 @@
+//! The membership: admitted nodes become learners, learners voters, dead voters are replaced, all one change at a time.
+//!
+//! What to change is decided by [`disco_planner`], which knows the rules; here is what it needs to know, and the doing.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use disco_planner::voters::{self, Change};
+use disco_planner::{Member as Planned, Policy};
+use disco_proto::v1::VoterSecrets;
+
+use crate::node::Node;
+use crate::raft::{Member, NodeInfo, Role};
+use crate::records::{self, NodeRecord, Severity};
+use crate::vitals::Vital;
+
+/// Time for a node to take the voters' secrets.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(node: &Node, term: u64) {
+    let mut ticks = tokio::time::interval(node.raft().pace().report());
+    let mut store = node.raft().store().revisions();
+    loop {
+        tokio::select! {
+            biased;
+            () = node.controllers_woken() => {}
+            _ = ticks.tick() => {}
+        }
+        store.mark_unchanged();
+        // As long as something changes, look again at once.
+        loop {
+            match reconcile(node, term).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "the membership was not changed");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// One look and at most one change. True when something was changed.
+async fn reconcile(node: &Node, term: u64) -> Result<bool> {
+    let members = node.raft().members();
+    Ok(keep_records(node, term, &members).await?
+        || admit(node, term, &members).await?
+        || follow_addresses(node, term, &members).await?
+        || hand_out_secrets(node, &members).await?
+        || change_voters(node, &members).await?)
+}
+
+/// Every member has a record; the founder's is made here.
+async fn keep_records(node: &Node, term: u64, members: &[Member]) -> Result<bool> {
+    for member in members {
+        if node.raft().store().read(|store| records::node(store, member.id)).is_some() {
+            continue;
+        }
+        let report = if member.id == node.id() {
+            Some(crate::agent::own_report(node))
+        } else {
+            node.vitals().get(member.id).map(|vital| vital.report)
+        };
+        let Some(report) = report else { continue };
+        let record = NodeRecord {
+            id: member.id,
+            name: member.info.name.clone(),
+            address: member.info.address.clone(),
+            instance: report.instance,
+            labels: Default::default(),
+            version: report.version,
+            joined_at: crate::clock::rfc3339(),
+        };
+        let key = records::node_key(member.id);
+        let txn = records::Txn::new().expect(&key, 0).put(&key, &record);
+        node.write_in_term(term, txn.operation()).await?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// A node that was admitted and reports becomes a learner.
+async fn admit(node: &Node, term: u64, members: &[Member]) -> Result<bool> {
+    for vital in node.vitals().heard_within(node.raft().pace().suspect_after()) {
+        let id = vital.report.node_id;
+        if members.iter().any(|member| member.id == id) {
+            continue;
+        }
+        let Some(record) = node.raft().store().read(|store| records::node(store, id)) else {
+            // It was removed; its certificate still lets it report.
+            continue;
+        };
+        let info = NodeInfo { address: vital.report.address.clone(), name: record.name.clone() };
+        node.raft().add_learner(id, info).await.with_context(|| format!("adding node {id}"))?;
+        let text = format!("{} joined at {}", record.name, vital.report.address);
+        records::emit_in_term(node, term, "node.joined", Severity::Info, Some(id), text).await;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// A node that came back under another address proved by its certificate who it is.
+async fn follow_addresses(node: &Node, term: u64, members: &[Member]) -> Result<bool> {
+    for member in members {
+        let Some(vital) = node.vitals().get(member.id) else { continue };
+        let address = &vital.report.address;
+        if vital.at.elapsed() > node.raft().pace().suspect_after() || *address == member.info.address {
+            continue;
+        }
+        let info = NodeInfo { address: address.clone(), name: member.info.name.clone() };
+        node.raft().set_info(member.id, info).await.with_context(|| format!("moving node {}", member.id))?;
+        let key = records::node_key(member.id);
+        if let Some(record) = node.raft().store().read(|store| records::node(store, member.id)) {
+            let record = NodeRecord { address: address.clone(), ..record };
+            node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
+        }
+        let text = format!("{} moved from {} to {address}", member.info.name, member.info.address);
+        records::emit_in_term(node, term, "node.moved", Severity::Info, Some(member.id), text).await;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// A voter without the secrets in use gets them. A failure keeps nobody else from getting theirs.
+async fn hand_out_secrets(node: &Node, members: &[Member]) -> Result<bool> {
+    let Some(secrets) = node.secrets() else { return Ok(false) };
+    let serial = node.signing_serial();
+    let mut handed = false;
+    for member in members.iter().filter(|member| member.role == Role::Voter && member.id != node.id()) {
+        let Some(vital) = node.vitals().get(member.id) else { continue };
+        let fresh = vital.at.elapsed() < node.raft().pace().suspect_after();
+        if fresh && vital.report.signing_serial != serial {
+            match hand_over(node, member, secrets.clone().into()).await {
+                Ok(()) => {
+                    // Until its next report says so.
+                    let report = disco_proto::v1::ReportRequest { signing_serial: serial.clone(), ..vital.report };
+                    node.vitals().record(report);
+                    handed = true;
+                }
+                Err(error) => {
+                    tracing::warn!(node = member.id, error = format!("{error:#}"), "did not take the signing key")
+                }
+            }
+        }
+    }
+    Ok(handed)
+}
+
+async fn hand_over(node: &Node, member: &Member, secrets: VoterSecrets) -> Result<()> {
+    let mut client = node.member_client(member.id).context("its address is not known")?;
+    tokio::time::timeout(HAND_OVER, client.set_voter_secrets(secrets)).await.context("no answer")??;
+    Ok(())
+}
+
+async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
+    let Some(change) = voters::next_change(&planned(node), &policy(node)) else { return Ok(false) };
+    match change {
+        Change::Promote(ids) => {
+            for id in &ids {
+                give_secrets_before_promotion(node, members, *id).await?;
+            }
+            node.raft().promote(&ids).await.with_context(|| format!("promoting {ids:?}"))?;
+            for id in ids {
+                tell(node, "node.promoted", id, "votes now").await;
+            }
+        }
+        Change::Demote(ids) => {
+            node.raft().demote(&ids).await.with_context(|| format!("demoting {ids:?}"))?;
+            for id in ids {
+                demoted(node, id).await;
+            }
+        }
+        Change::Replace { old, new } => {
+            give_secrets_before_promotion(node, members, new).await?;
+            node.raft().replace_voter(old, new).await.with_context(|| format!("replacing voter {old} by {new}"))?;
+            tell(node, "node.promoted", new, &format!("votes now in place of node {old}")).await;
+            demoted(node, old).await;
+        }
+    }
+    Ok(true)
+}
+
+async fn give_secrets_before_promotion(node: &Node, members: &[Member], id: u64) -> Result<()> {
+    let Some(member) = members.iter().find(|member| member.id == id) else { bail!("node {id} is no member") };
+    let Some(secrets) = node.secrets() else { bail!("this leader does not have the signing key") };
+    hand_over(node, member, secrets.into()).await.with_context(|| format!("handing node {id} the signing key"))
+}
+
+/// A node that votes no more forgets the secrets; whether it does cannot be known, so the key counts as stale.
+pub(super) async fn demoted(node: &Node, id: u64) {
+    tell(node, "node.demoted", id, "does not vote any more").await;
+    if let Some(mut client) = node.member_client(id) {
+        let forget = client.set_voter_secrets(VoterSecrets::default());
+        if !matches!(tokio::time::timeout(HAND_OVER, forget).await, Ok(Ok(_))) {
+            tracing::warn!(node = id, "did not confirm that it has forgotten the signing key");
+        }
+    }
+    records::mark_signing_key_stale(node).await;
+}
+
+async fn tell(node: &Node, kind: &str, id: u64, what: &str) {
+    let name = node
+        .raft()
+        .store()
+        .read(|store| records::node(store, id))
+        .map_or_else(|| format!("node {id}"), |record| record.name);
+    records::emit(node, kind, Severity::Info, Some(id), format!("{name} {what}")).await;
+}
+
+/// The limits of decisions at this cluster's pace.
+pub(crate) fn policy(node: &Node) -> Policy {
+    let pace = node.raft().pace();
+    Policy { suspect_after: pace.suspect_after(), dead_after: pace.dead_after(), ..Policy::default() }
+}
+
+/// The members as the planner sees them.
+pub(crate) fn planned(node: &Node) -> Vec<Planned> {
+    let last = node.raft().last_index();
+    let acknowledged = node.raft().acknowledged();
+    let members = node.raft().members().into_iter().map(|member| {
+        let own = member.id == node.id();
+        let vital = node.vitals().get(member.id);
+        let seen =
+            vital.iter().map(|vital: &Vital| vital.at.elapsed()).chain(acknowledged.get(&member.id).copied()).min();
+        Planned {
+            id: member.id,
+            voter: member.role == Role::Voter,
+            leader: own,
+            silent_for: seen.unwrap_or_else(|| node.vitals().listening_for()),
+            up_to_date: own || member.matched.is_some_and(|matched| matched + LAG >= last),
+            draining: vital.is_some_and(|vital| vital.report.draining),
+        }
+    });
+    members.collect()
+}
+
+/// Entries that a learner may lack and still count as up to date: what comes in during a round trip or two.
+const LAG: u64 = 100;

@@ -1,0 +1,58 @@
+//! How a node leaves: it stops voting, leaves the membership, its records go, and its machine where the cluster has it.
+
+use anyhow::{Context, Result};
+
+use crate::node::Node;
+use crate::raft::Role;
+use crate::records::{self, Severity};
+
+/// Whether a node may be removed.
+///
+/// # Errors
+/// Why not, in a sentence with the way out.
+pub fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
+    let members = node.raft().members();
+    if members.len() == 1 {
+        return Err("it is the last node; `disco destroy` ends the cluster".to_owned());
+    }
+    let (view, policy) = (super::members::planned(node), super::members::policy(node));
+    if !disco_planner::quorum::survives_without(&view, id, &policy) && !force {
+        return Err(format!("without node {id} the living voters would be no quorum; bring a dead one back first"));
+    }
+    Ok(())
+}
+
+/// Removes a node. Repeating it does what is missing. `fewer`: the cluster shall then be smaller by one.
+///
+/// # Errors
+/// What could not be done; what was done stays done.
+pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> {
+    let name = records::node_name(node, id);
+    if fewer {
+        // First, so that no controller brings the node back.
+        let members = u32::try_from(node.raft().members().len())?;
+        let desired = node.raft().store().read(records::desired_nodes);
+        if let Some(desired) = desired.filter(|desired| *desired >= members) {
+            let txn = records::Txn::new().put(records::DESIRED_NODES, &(desired - 1));
+            node.write_in_term(term, txn.operation()).await?;
+        }
+    }
+    let record = node.raft().store().read(|store| records::node(store, id));
+    // Without its record it is not admitted again, whatever it reports.
+    let txn = records::Txn::new().delete(&records::node_key(id)).delete(&records::health_key(id));
+    node.write_in_term(term, txn.operation()).await?;
+    if node.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
+        node.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;
+        super::members::demoted(node, id).await;
+    }
+    if node.raft().members().iter().any(|member| member.id == id) {
+        node.raft().remove(id).await.with_context(|| format!("removing {name} from the membership"))?;
+    }
+    node.vitals().forget(id);
+    node.peers().retain(|peer| peer != id);
+    if let Some(record) = record {
+        super::instances::release(node, term, &record).await?;
+    }
+    records::emit_in_term(node, term, "node.removed", Severity::Info, Some(id), format!("{name} was removed")).await;
+    Ok(())
+}

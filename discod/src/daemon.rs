@@ -1,0 +1,137 @@
+//! The daemon's life: become somebody, open Raft, serve, wait, drain.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use disco_identity::{ChannelOptions, Identity, ListenLimits};
+use disco_proto::v1::control_server::ControlServer;
+use disco_proto::v1::raft_server::RaftServer;
+use disco_store::Limits;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+
+use crate::api::ControlService;
+use crate::args::DaemonArgs;
+use crate::home::{Home, NodeFile};
+use crate::logs::Logs;
+use crate::node::{MAX_MESSAGE_BYTES, Node, NodeParts};
+use crate::peers::Peers;
+use crate::raft::{NodeInfo, RaftNode, RaftService, RaftSettings};
+use crate::script::Scripts;
+use crate::{agent, controllers, join};
+
+/// HTTP/2 windows: a control plane's messages are small, and each connection holds this much.
+const WINDOW: u32 = 128 * 1024;
+/// Requests that one connection may have under way.
+const STREAMS: u32 = 256;
+/// How long open requests may go on when the daemon stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Runs until the process is told to stop.
+///
+/// # Errors
+/// What kept the daemon from starting, or why Raft ended.
+pub async fn run(args: DaemonArgs) -> Result<()> {
+    let logs = Logs::start(&args.log)?;
+    let home = Home::open(&args.data_dir)?;
+    // First of all: an address that is taken must not cost a place in the cluster.
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
+    let file = become_somebody(&home, &args).await?;
+    let identity = Identity::new(home.credentials()?)?;
+    let peers = Peers::new(identity.clone(), ChannelOptions::default());
+    let settings = RaftSettings {
+        node_id: file.node_id,
+        data_dir: args.data_dir.clone(),
+        pace: args.raft_pace,
+        limits: Limits::default(),
+    };
+    let raft = RaftNode::open(settings, peers.clone()).await.context("opening the log")?;
+    if file.founder && raft.is_pristine()? {
+        let address = args.advertise.unwrap_or(args.listen).to_string();
+        raft.initialize(NodeInfo { address, name: file.name.clone() }).await?;
+    }
+    let scripts = Scripts::default();
+    let node = Node::new(NodeParts { raft, peers, home, file, identity, args, logs, scripts })?;
+    tracing::info!(node = node.id(), cluster = node.cluster_name(), address = %node.address(), "started");
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let incoming = disco_identity::incoming(listener, node.identity(), ListenLimits::default());
+    let server = server(&node).serve_with_incoming_shutdown(incoming, async {
+        // A sender that is gone stops it just as well.
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(server);
+    let tasks = TaskTracker::new();
+    agent::spawn(&node, &tasks);
+    controllers::spawn(&node, &tasks);
+
+    let why = wait_for_end(&node).await?;
+    if let Some(fatal) = why {
+        bail!("Raft has stopped: {fatal}");
+    }
+    drain(&node).await;
+    // Whoever waits for an answer gets it, within reason.
+    let _ = stop.send(());
+    if tokio::time::timeout(GRACE, server).await.is_err() {
+        tracing::debug!("requests were still under way");
+    }
+    tracing::info!(node = node.id(), "stopped");
+    Ok(())
+}
+
+/// The node's identity: as it was left, or by joining.
+async fn become_somebody(home: &Home, args: &DaemonArgs) -> Result<NodeFile> {
+    match (home.node()?, &args.join_token_file) {
+        (Some(node), _) => Ok(node),
+        (None, Some(token)) => join::join(home, token, args).await,
+        (None, None) => bail!(
+            "`{}` holds no identity, and no join token was given\nhint: a cluster's first node is made by `disco bootstrap`; \
+             give others a token with --join-token-file",
+            home.path().display()
+        ),
+    }
+}
+
+fn server(node: &Node) -> tonic::transport::server::Router {
+    let raft = RaftServer::new(RaftService::new(node.raft().clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let control = ControlServer::new(ControlService::new(node.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    Server::builder()
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW * 2)
+        .max_concurrent_streams(STREAMS)
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .add_service(raft)
+        .add_service(control)
+}
+
+/// Returns when the process shall stop; with the reason when Raft has ended by itself.
+async fn wait_for_end(node: &Node) -> Result<Option<String>> {
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
+    tokio::select! {
+        biased;
+        fatal = node.raft().stopped() => Ok(Some(fatal)),
+        _ = terminate.recv() => Ok(None),
+        _ = interrupt.recv() => Ok(None),
+    }
+}
+
+/// First leadership goes to another node while this one still serves; then Raft ends here.
+async fn drain(node: &Node) {
+    node.start_draining();
+    if node.raft().leads().is_some() {
+        match node.raft().transfer_leadership(None).await {
+            Ok(to) => tracing::info!(to, "handed over leadership"),
+            Err(error) => tracing::info!(%error, "leadership was not handed over"),
+        }
+    }
+    node.raft().shutdown().await;
+}

@@ -1,0 +1,118 @@
+//! How a machine becomes a member: by a join token, at any existing member.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use backon::{ExponentialBuilder, Retryable};
+use disco_identity::{ChannelOptions, Credentials, Expect, Identity, JoinToken};
+use disco_proto::v1::JoinRequest;
+use disco_proto::v1::control_client::ControlClient;
+use tonic::Code;
+
+use crate::args::DaemonArgs;
+use crate::home::{Home, NodeFile};
+
+/// How long a node goes on asking; whoever installed it waits about as long.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
+/// Time for one member to answer.
+const ATTEMPT: Duration = Duration::from_secs(15);
+
+/// Joins the cluster that the token names. Repeating it after an interruption gives the same node.
+///
+/// # Errors
+/// The token is damaged, expired or refused, or no member answered in five minutes.
+pub async fn join(home: &Home, token_file: &Path, args: &DaemonArgs) -> Result<NodeFile> {
+    let text = disco_identity::read_private(token_file, 64 * 1024)?;
+    let token = JoinToken::decode(text.trim()).with_context(|| format!("the token in `{}`", token_file.display()))?;
+    token.check_expiry(disco_identity::unix_now())?;
+    let key = home.key()?;
+    let request = JoinRequest {
+        signing_request: key.signing_request()?,
+        address: args.advertise.unwrap_or(args.listen).to_string(),
+        name: args.name.clone().unwrap_or_default(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: args.instance.clone().unwrap_or_default(),
+        labels: args.labels.iter().cloned().collect(),
+        join_id: home.join_id()?.into_bytes().to_vec().into(),
+        extra_addresses: extra_addresses(args),
+    };
+    let identity = Identity::new(token.credentials()?)?;
+    let ask = || async { ask_members(&token, &identity, &request).await };
+    let answer = ask
+        .retry(
+            ExponentialBuilder::default()
+                .with_max_delay(Duration::from_secs(5))
+                .with_total_delay(Some(GIVE_UP_AFTER))
+                .without_max_times(),
+        )
+        .when(|refusal| refusal.may_pass)
+        .notify(|refusal, after| tracing::warn!(reason = %refusal.error, ?after, "not admitted yet"))
+        .await
+        .map_err(|refusal| refusal.error)
+        .context("joining the cluster")?;
+    if answer.cluster_id != token.cluster_id.as_str() {
+        bail!(
+            "the member that answered belongs to the cluster {}, the token to {}",
+            answer.cluster_id,
+            token.cluster_id
+        );
+    }
+    let node = NodeFile {
+        cluster_id: answer.cluster_id,
+        cluster_name: answer.cluster_name,
+        node_id: answer.node_id,
+        name: answer.name,
+        founder: false,
+        members: answer.members,
+    };
+    Credentials::new(&token.ca, &answer.certificate_chain, &key).context("the certificate that the cluster sent")?;
+    home.set_node(&node, &token.ca, &answer.certificate_chain)?;
+    tracing::info!(node = node.node_id, cluster = node.cluster_name, "admitted");
+    Ok(node)
+}
+
+/// Why no member admitted the node, and whether asking again can help.
+struct Refusal {
+    error: anyhow::Error,
+    may_pass: bool,
+}
+
+async fn ask_members(
+    token: &JoinToken,
+    identity: &Identity,
+    request: &JoinRequest,
+) -> Result<disco_proto::v1::JoinResponse, Refusal> {
+    let mut last = Refusal { error: anyhow::anyhow!("the token names no member"), may_pass: false };
+    for endpoint in &token.endpoints {
+        let channel = disco_identity::channel(endpoint, identity, Expect::AnyNode, &ChannelOptions::default());
+        let mut client = ControlClient::new(channel);
+        match tokio::time::timeout(ATTEMPT, client.join(request.clone())).await {
+            Ok(Ok(answer)) => return Ok(answer.into_inner()),
+            Ok(Err(status)) => {
+                let may_pass = !matches!(
+                    status.code(),
+                    Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument | Code::FailedPrecondition
+                );
+                last = Refusal { error: anyhow::anyhow!("{endpoint}: {}", crate::grpc::describe(&status)), may_pass };
+                if !may_pass {
+                    return Err(last);
+                }
+            }
+            Err(_) => {
+                last = Refusal { error: anyhow::anyhow!("{endpoint}: no answer within {ATTEMPT:?}"), may_pass: true };
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Where the node listens, when it advertises something else: operators may come that way.
+fn extra_addresses(args: &DaemonArgs) -> Vec<String> {
+    match args.advertise {
+        Some(advertise) if advertise.ip() != args.listen.ip() && !args.listen.ip().is_unspecified() => {
+            vec![args.listen.ip().to_string()]
+        }
+        _ => Vec::new(),
+    }
+}

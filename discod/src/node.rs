@@ -1,0 +1,446 @@
+//! What all parts of the daemon share: this node, its cluster's state, and the ways to change it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use disco_identity::{ClusterId, Identity};
+use disco_proto::v1::command::Operation;
+use disco_proto::v1::command_response;
+use disco_proto::v1::control_client::ControlClient;
+use disco_proto::v1::{Command, CommandError, CommandResponse, Progress, ProposeRequest};
+use parking_lot::RwLock;
+use thiserror::Error;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+use crate::args::DaemonArgs;
+use crate::grpc;
+use crate::home::{Home, NodeFile, VoterSecrets};
+use crate::logs::Logs;
+use crate::peers::{Lane, Peers};
+use crate::raft::{RaftError, RaftNode};
+use crate::script::Scripts;
+use crate::vitals::Vitals;
+
+/// Pause before a write is tried again: long enough for an election to go on, short enough not to be noticed.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
+/// Steps of the controllers' work that a slow listener may be behind before it misses some.
+const PROGRESS: usize = 256;
+/// Largest answer that is taken from another node.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// This node. Cheap to clone.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    raft: RaftNode,
+    peers: Peers,
+    home: Home,
+    file: NodeFile,
+    cluster_id: ClusterId,
+    identity: Identity,
+    args: DaemonArgs,
+    vitals: Vitals,
+    logs: Logs,
+    scripts: Scripts,
+    secrets: RwLock<Option<VoterSecrets>>,
+    signing_serial: RwLock<String>,
+    progress: broadcast::Sender<Progress>,
+    controllers: Notify,
+    draining: watch::Sender<bool>,
+}
+
+/// What a node is made of.
+pub struct NodeParts {
+    /// Raft and the store.
+    pub raft: RaftNode,
+    /// Connections to the others.
+    pub peers: Peers,
+    /// The data folder.
+    pub home: Home,
+    /// Who this is.
+    pub file: NodeFile,
+    /// What it proves that with.
+    pub identity: Identity,
+    /// How it was started.
+    pub args: DaemonArgs,
+    /// The last log lines.
+    pub logs: Logs,
+    /// The hooks of `cluster.js`.
+    pub scripts: Scripts,
+}
+
+/// Why a write did not happen, or why that is not known.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The store refused it; nothing was changed.
+    #[error("{}", .0.message)]
+    Refused(CommandError),
+    /// No leader took it in time. It may still happen.
+    #[error("the cluster has no leader that takes writes ({last})")]
+    Unavailable {
+        /// What the last try said.
+        last: String,
+    },
+    /// Raft has stopped on this node.
+    #[error("{0}")]
+    Stopped(String),
+}
+
+/// Where the leader is.
+pub enum Route {
+    /// It is this node, in the given term.
+    Here(u64),
+    /// It is another.
+    There {
+        /// Its id.
+        id: u64,
+        /// The way to it.
+        channel: Channel,
+    },
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// The voters' secrets are there but cannot be read.
+    pub fn new(parts: NodeParts) -> Result<Self> {
+        let secrets = parts.home.voter_secrets()?;
+        let inner = Inner {
+            cluster_id: parts.file.cluster_id()?,
+            raft: parts.raft,
+            peers: parts.peers,
+            home: parts.home,
+            file: parts.file,
+            identity: parts.identity,
+            args: parts.args,
+            vitals: Vitals::default(),
+            logs: parts.logs,
+            scripts: parts.scripts,
+            signing_serial: RwLock::new(serial(secrets.as_ref())?),
+            secrets: RwLock::new(secrets),
+            progress: broadcast::Sender::new(PROGRESS),
+            controllers: Notify::new(),
+            draining: watch::Sender::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.inner.raft.id()
+    }
+
+    /// This node's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.file.name
+    }
+
+    /// The cluster's name.
+    #[must_use]
+    pub fn cluster_name(&self) -> &str {
+        &self.inner.file.cluster_name
+    }
+
+    /// The cluster's id.
+    #[must_use]
+    pub fn cluster_id(&self) -> &ClusterId {
+        &self.inner.cluster_id
+    }
+
+    /// `IP:PORT` under which others reach this node.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.inner.args.advertise.unwrap_or(self.inner.args.listen)
+    }
+
+    /// How the daemon was started.
+    #[must_use]
+    pub fn args(&self) -> &DaemonArgs {
+        &self.inner.args
+    }
+
+    /// Raft and the store.
+    #[must_use]
+    pub fn raft(&self) -> &RaftNode {
+        &self.inner.raft
+    }
+
+    /// Connections to the others.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        &self.inner.peers
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.inner.home
+    }
+
+    /// Members known before this node was in the membership.
+    #[must_use]
+    pub fn known_members(&self) -> &[String] {
+        &self.inner.file.members
+    }
+
+    /// What this node proves itself with.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    /// Signs of life of all nodes; filled on the leader.
+    #[must_use]
+    pub fn vitals(&self) -> &Vitals {
+        &self.inner.vitals
+    }
+
+    /// The last log lines of this node.
+    #[must_use]
+    pub fn logs(&self) -> &Logs {
+        &self.inner.logs
+    }
+
+    /// The hooks of `cluster.js` on this node.
+    #[must_use]
+    pub fn scripts(&self) -> &Scripts {
+        &self.inner.scripts
+    }
+
+    /// Wakes the leader's controllers: something that they look at has changed outside the store.
+    pub fn wake_controllers(&self) {
+        self.inner.controllers.notify_waiters();
+    }
+
+    /// Returns when the controllers should look again.
+    pub async fn controllers_woken(&self) {
+        self.inner.controllers.notified().await;
+    }
+
+    /// Tells whoever listens about a step of the controllers' work.
+    pub fn progress(&self, progress: Progress) {
+        tracing::info!(
+            subject = progress.subject,
+            state = progress.state,
+            detail = progress.detail,
+            error = progress.error
+        );
+        // Nobody may be listening.
+        let _ = self.inner.progress.send(progress);
+    }
+
+    /// Listens to the controllers' work on this node.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Progress> {
+        self.inner.progress.subscribe()
+    }
+
+    /// What only voters hold, where this node does.
+    #[must_use]
+    pub fn secrets(&self) -> Option<VoterSecrets> {
+        self.inner.secrets.read().clone()
+    }
+
+    /// Keeps or forgets what only voters hold.
+    ///
+    /// # Errors
+    /// The files cannot be changed.
+    pub fn set_secrets(&self, secrets: Option<VoterSecrets>) -> Result<()> {
+        match &secrets {
+            Some(secrets) => self.inner.home.set_voter_secrets(secrets)?,
+            None => self.inner.home.remove_voter_secrets()?,
+        }
+        *self.inner.signing_serial.write() = serial(secrets.as_ref())?;
+        *self.inner.secrets.write() = secrets;
+        Ok(())
+    }
+
+    /// Serial of the signing key that this node holds, empty for none.
+    #[must_use]
+    pub fn signing_serial(&self) -> String {
+        self.inner.signing_serial.read().clone()
+    }
+
+    /// Whether this node is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.inner.draining.borrow()
+    }
+
+    /// From now on this node is about to stop.
+    pub fn start_draining(&self) {
+        self.inner.draining.send_replace(true);
+    }
+
+    /// The way to the leader. Waits for an election that goes on, within the limit.
+    ///
+    /// # Errors
+    /// No leader is known in time.
+    pub async fn route(&self, limit: Duration) -> Result<Route, WriteError> {
+        let mut leadership = self.inner.raft.leadership();
+        let id = self.id();
+        let known = leadership.wait_for(|now| now.is_self || now.leader.is_some_and(|leader| leader != id));
+        let now = match tokio::time::timeout(limit, known).await {
+            Ok(Ok(now)) => now.clone(),
+            Ok(Err(_)) => return Err(WriteError::Stopped("it shuts down".to_owned())),
+            Err(_) => return Err(WriteError::Unavailable { last: "no leader is known".to_owned() }),
+        };
+        match now.leader {
+            Some(leader) if leader != id => match self.member_address(leader) {
+                Some(address) => {
+                    Ok(Route::There { id: leader, channel: self.inner.peers.channel(leader, &address, Lane::Control) })
+                }
+                None => {
+                    Err(WriteError::Unavailable { last: format!("the address of the leader {leader} is not known") })
+                }
+            },
+            _ => Ok(Route::Here(now.term)),
+        }
+    }
+
+    /// Where a member is reached.
+    #[must_use]
+    pub fn member_address(&self, id: u64) -> Option<String> {
+        let members = self.inner.raft.members();
+        members.into_iter().find(|member| member.id == id).map(|member| member.info.address)
+    }
+
+    /// A client of another member's control service.
+    #[must_use]
+    pub fn member_client(&self, id: u64) -> Option<ControlClient<Channel>> {
+        let address = self.member_address(id)?;
+        Some(control_client(self.inner.peers.channel(id, &address, Lane::Control)))
+    }
+
+    /// Proposes an operation, here or at the leader, until it is known to have happened or to be refused.
+    ///
+    /// A new request id makes sure that retries apply once.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn write(&self, operation: Operation) -> Result<CommandResponse, WriteError> {
+        self.submit(command(operation, 0), 0).await
+    }
+
+    /// The same, but only as long as this node leads in the given term: what a deposed leader proposes changes nothing.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn write_in_term(&self, term: u64, operation: Operation) -> Result<CommandResponse, WriteError> {
+        self.submit(command(operation, term), 0).await
+    }
+
+    /// Brings a command into the log. A refusal by the store is an error.
+    async fn submit(&self, command: Command, hops: u32) -> Result<CommandResponse, WriteError> {
+        refused(self.submit_raw(command, hops).await?)
+    }
+
+    /// Brings a command into the log. `hops` says how often it was forwarded already. A refusal by the store is part of
+    /// the answer.
+    ///
+    /// # Errors
+    /// See [`WriteError`], all but `Refused`.
+    pub async fn submit_raw(&self, command: Command, hops: u32) -> Result<CommandResponse, WriteError> {
+        let deadline = Instant::now() + self.raft().pace().request_timeout() * 2;
+        loop {
+            let last = match self.try_submit(&command, hops).await {
+                Ok(response) => return Ok(response),
+                Err(Attempt::Final(error)) => return Err(error),
+                Err(Attempt::Retry(last)) => last,
+            };
+            // Without a request id a second try could apply twice.
+            if Instant::now() >= deadline || command.request_id.is_empty() {
+                return Err(WriteError::Unavailable { last });
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn try_submit(&self, command: &Command, hops: u32) -> Result<CommandResponse, Attempt> {
+        let retry = |error: WriteError| match error {
+            WriteError::Unavailable { last } => Attempt::Retry(last),
+            other => Attempt::Final(other),
+        };
+        match self.route(self.raft().pace().election_timeout() * 4).await.map_err(retry)? {
+            Route::Here(_) => match self.raft().propose(command).await {
+                Ok(response) => Ok(response),
+                Err(RaftError::Stopped(why)) => Err(Attempt::Final(WriteError::Stopped(why))),
+                Err(error) => Err(Attempt::Retry(error.to_string())),
+            },
+            Route::There { id, .. } if hops >= 2 => Err(Attempt::Final(WriteError::Unavailable {
+                last: format!("forwarded twice, now node {id} is said to lead"),
+            })),
+            Route::There { channel, .. } => {
+                let mut request =
+                    tonic::Request::new(ProposeRequest { command: Some(command.clone()), hops: hops + 1 });
+                request.set_timeout(self.raft().pace().request_timeout());
+                let mut leader = control_client(channel);
+                let answer = tokio::time::timeout(self.raft().pace().request_timeout(), leader.propose(request)).await;
+                match answer {
+                    Ok(Ok(answer)) => answer
+                        .into_inner()
+                        .response
+                        .ok_or_else(|| Attempt::Retry("the leader's answer was empty".to_owned())),
+                    Ok(Err(status)) if status.code() == tonic::Code::InvalidArgument => {
+                        let refusal = CommandError {
+                            refusal: disco_proto::v1::Refusal::Invalid.into(),
+                            message: status.message().to_owned(),
+                        };
+                        Err(Attempt::Final(WriteError::Refused(refusal)))
+                    }
+                    Ok(Err(status)) => Err(Attempt::Retry(grpc::describe(&status))),
+                    Err(_) => Err(Attempt::Retry("the leader did not answer".to_owned())),
+                }
+            }
+        }
+    }
+}
+
+fn serial(secrets: Option<&VoterSecrets>) -> Result<String> {
+    secrets.map_or(Ok(String::new()), |secrets| Ok(secrets.authority()?.serial().to_owned()))
+}
+
+/// One try of a write.
+enum Attempt {
+    Retry(String),
+    Final(WriteError),
+}
+
+/// A client with this daemon's limits.
+#[must_use]
+pub fn control_client(channel: Channel) -> ControlClient<Channel> {
+    ControlClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+/// A command with a request id of its own and the time of now.
+#[must_use]
+pub fn command(operation: Operation, only_in_term: u64) -> Command {
+    Command {
+        request_id: bytes::Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes()),
+        only_in_term,
+        proposed_at_ms: crate::clock::unix_ms(),
+        operation: Some(operation),
+    }
+}
+
+/// A refusal by the store as an error.
+fn refused(response: CommandResponse) -> Result<CommandResponse, WriteError> {
+    match response.result {
+        Some(command_response::Result::Error(error)) => Err(WriteError::Refused(error)),
+        _ => Ok(response),
+    }
+}

@@ -1,0 +1,63 @@
+//! Connections to the other nodes.
+//!
+//! One channel for each peer and lane: heartbeats and requests never queue behind a snapshot or a file. Channels connect
+//! when they are first used, and again by themselves.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use disco_identity::{ChannelOptions, Expect, Identity};
+use parking_lot::Mutex;
+use tonic::transport::Channel;
+
+/// What a channel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Raft's messages and requests.
+    Control,
+    /// Snapshots.
+    Bulk,
+}
+
+/// The channels of this node.
+#[derive(Clone)]
+pub struct Peers {
+    identity: Identity,
+    options: ChannelOptions,
+    channels: Arc<Mutex<HashMap<(u64, Lane), (String, Channel)>>>,
+}
+
+// === impl Peers ===
+
+impl Peers {
+    /// No channels yet.
+    #[must_use]
+    pub fn new(identity: Identity, options: ChannelOptions) -> Self {
+        Self { identity, options, channels: Arc::default() }
+    }
+
+    /// The channel to a node; a changed address replaces the channel.
+    #[must_use]
+    pub fn channel(&self, node: u64, address: &str, lane: Lane) -> Channel {
+        let mut channels = self.channels.lock();
+        if let Some((known, channel)) = channels.get(&(node, lane)) {
+            if known == address {
+                return channel.clone();
+            }
+        }
+        let channel = disco_identity::channel(address, &self.identity, Expect::Node(node), &self.options);
+        channels.insert((node, lane), (address.to_owned(), channel.clone()));
+        channel
+    }
+
+    /// A channel of its own to whichever member answers at the address, for a node that does not know yet who is there.
+    #[must_use]
+    pub fn any(&self, address: &str) -> Channel {
+        disco_identity::channel(address, &self.identity, Expect::AnyNode, &self.options)
+    }
+
+    /// Lets go of the channels to nodes that are no members any more.
+    pub fn retain(&self, keep: impl Fn(u64) -> bool) {
+        self.channels.lock().retain(|(node, _), _| keep(*node));
+    }
+}

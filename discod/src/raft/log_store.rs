@@ -1,0 +1,259 @@
+//! The Raft log on redb.
+//!
+//! Entries are readable as soon as `append` returns and durable when its callback is called; in between they are held in
+//! memory. The same holds for the last few durable ones, which is where replication reads.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{EntryPayload, OptionalSend, RaftLogReader};
+use parking_lot::Mutex;
+
+use super::codec;
+use super::database::{Change, LogDatabase, meta};
+use super::types::{Entry, LogId, TypeConfig, Vote};
+
+/// Durable entries that stay in memory, by count and by bytes, for followers that are nearly up to date.
+const TAIL_ENTRIES: usize = 128;
+const TAIL_BYTES: usize = 256 * 1024;
+
+/// Bytes of commands past which a replication message takes no further entry.
+const MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// The log of one node.
+#[derive(Clone)]
+pub(super) struct LogStore {
+    database: LogDatabase,
+    tail: Arc<Mutex<Tail>>,
+}
+
+/// The newest entries, without a gap up to the last one, and what the log's ends are.
+#[derive(Default)]
+struct Tail {
+    entries: BTreeMap<u64, Arc<[u8]>>,
+    bytes: usize,
+    /// Index up to which entries are on disk.
+    durable: Option<u64>,
+    last: Option<LogId>,
+    purged: Option<LogId>,
+}
+
+// === impl LogStore ===
+
+impl LogStore {
+    /// The log in the database as it was left.
+    pub(super) fn open(database: LogDatabase) -> io::Result<Self> {
+        let purged = database.get(meta::PURGED)?.map(|bytes| codec::decode::<LogId>(&bytes)).transpose()?;
+        let last = database.last()?;
+        let last = match last {
+            Some((_, bytes)) => Some(codec::decode::<Entry>(&bytes)?.log_id()),
+            None => purged,
+        };
+        let tail = Tail { durable: last.map(|id| id.index), last, purged, ..Tail::default() };
+        Ok(Self { database, tail: Arc::new(Mutex::new(tail)) })
+    }
+
+    /// Whether nothing was ever written: only such a node may initialise a cluster or join one.
+    pub(super) fn is_pristine(&self) -> io::Result<bool> {
+        Ok(self.tail.lock().last.is_none() && self.database.get(meta::VOTE)?.is_none())
+    }
+}
+
+// === impl Tail ===
+
+impl Tail {
+    fn push(&mut self, index: u64, bytes: Arc<[u8]>) {
+        self.bytes += bytes.len();
+        if let Some(old) = self.entries.insert(index, bytes) {
+            self.bytes -= old.len();
+        }
+    }
+
+    /// Lets go of the oldest durable entries past the bounds.
+    fn trim(&mut self) {
+        while self.entries.len() > TAIL_ENTRIES || self.bytes > TAIL_BYTES {
+            match self.entries.first_key_value() {
+                Some((index, _)) if self.durable.is_some_and(|durable| *index <= durable) => {
+                    if let Some((_, bytes)) = self.entries.pop_first() {
+                        self.bytes -= bytes.len();
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn truncate_from(&mut self, first: u64) {
+        let removed = self.entries.split_off(&first);
+        self.bytes -= removed.values().map(|bytes| bytes.len()).sum::<usize>();
+        self.durable = self.durable.map(|durable| durable.min(first.saturating_sub(1)));
+    }
+
+    fn purge_upto(&mut self, upto: u64) {
+        let kept = self.entries.split_off(&(upto + 1));
+        self.entries = kept;
+        self.bytes = self.entries.values().map(|bytes| bytes.len()).sum();
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<Entry>> {
+        let start = range.start_bound().cloned();
+        let end = range.end_bound().cloned();
+        let first = match start {
+            Bound::Included(first) => first,
+            Bound::Excluded(before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let empty = match end {
+            Bound::Included(last) => last < first,
+            Bound::Excluded(after) => after <= first,
+            Bound::Unbounded => false,
+        };
+        if empty {
+            return Ok(Vec::new());
+        }
+        let cached: Vec<(u64, Arc<[u8]>)> = {
+            let tail = self.tail.lock();
+            tail.entries.range((Bound::Included(first), end)).map(|(index, bytes)| (*index, bytes.clone())).collect()
+        };
+        let mut entries = Vec::new();
+        // What lies before the tail comes from disk. The tail holds everything that is not durable.
+        let disk_end = cached.first().map_or(end, |(index, _)| Bound::Excluded(*index));
+        let disk_is_empty = matches!(disk_end, Bound::Excluded(after) if after <= first);
+        if !disk_is_empty {
+            for (_, bytes) in self.database.range(Bound::Included(first), disk_end)? {
+                entries.push(codec::decode(&bytes)?);
+            }
+        }
+        for (_, bytes) in cached {
+            entries.push(codec::decode(&bytes)?);
+        }
+        Ok(entries)
+    }
+
+    /// What one replication message carries: at least one entry, and not more bytes than a message should have.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        let mut entries = self.try_get_log_entries(start..end).await?;
+        let mut bytes = 0;
+        let fitting = entries.iter().take_while(|entry| {
+            let before = bytes;
+            bytes += payload_bytes(entry);
+            before < MESSAGE_BYTES
+        });
+        let count = fitting.count();
+        entries.truncate(count);
+        Ok(entries)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        self.database.get(meta::VOTE)?.map(|bytes| codec::decode(&bytes)).transpose()
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let tail = self.tail.lock();
+        Ok(LogState { last_purged_log_id: tail.purged, last_log_id: tail.last })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        self.database.write(Change::Set(meta::VOTE, codec::encode(vote)?)).await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        match committed {
+            Some(committed) => {
+                self.database.submit(Change::Set(meta::COMMITTED, codec::encode(&committed)?), None).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        self.database.get(meta::COMMITTED)?.map(|bytes| codec::decode(&bytes)).transpose()
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut encoded: Vec<(u64, Arc<[u8]>)> = Vec::new();
+        let mut last = None;
+        for entry in entries {
+            let bytes: Arc<[u8]> = codec::encode(&entry)?.into();
+            last = Some(entry.log_id());
+            encoded.push((entry.log_id().index, bytes));
+        }
+        let Some(last) = last else {
+            callback.io_completed(Ok(()));
+            return Ok(());
+        };
+        {
+            let mut tail = self.tail.lock();
+            for (index, bytes) in &encoded {
+                tail.push(*index, bytes.clone());
+            }
+            tail.last = Some(last);
+        }
+        let tail = self.tail.clone();
+        let done = Box::new(move |result: io::Result<()>| {
+            if result.is_ok() {
+                let mut tail = tail.lock();
+                // A truncation may have come after this append was submitted.
+                let upto = tail.last.map_or(0, |id| id.index).min(last.index);
+                tail.durable = Some(tail.durable.map_or(upto, |durable| durable.max(upto)));
+                tail.trim();
+            }
+            callback.io_completed(result);
+        });
+        self.database.submit(Change::Append(encoded), Some(done)).await
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
+        let first = last_log_id.map_or(0, |id| id.index + 1);
+        {
+            let mut tail = self.tail.lock();
+            if tail.last.is_none_or(|last| last.index < first) {
+                return Ok(());
+            }
+            tail.truncate_from(first);
+            tail.last = last_log_id.or(tail.purged);
+        }
+        self.database.write(Change::TruncateFrom(first)).await
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
+        {
+            let mut tail = self.tail.lock();
+            tail.purge_upto(log_id.index);
+            tail.purged = Some(log_id);
+            if tail.last.is_none_or(|last| last.index < log_id.index) {
+                tail.last = Some(log_id);
+            }
+        }
+        self.database.write(Change::Purge { upto: log_id.index, last: codec::encode(&log_id)? }).await
+    }
+}
+
+fn payload_bytes(entry: &Entry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(request) => request.0.len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    }
+}

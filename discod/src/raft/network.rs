@@ -1,0 +1,216 @@
+//! openraft's messages to other nodes, over gRPC.
+//!
+//! Every method honours its time limit, tells an unreachable node from a slow one (so that openraft backs off), and none
+//! relies on a default of the trait: the default `pre_vote` grants and the default `transfer_leader` does nothing.
+
+use std::future::Future;
+use std::time::Duration;
+
+use disco_proto::v1::raft_client::RaftClient;
+use disco_proto::v1::{RaftMessage, SnapshotPart, snapshot_part};
+use futures_util::future::{Either, select};
+use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use openraft::{AnyError, OptionalSend};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncReadExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use super::codec;
+use super::snapshot::SnapshotFile;
+use super::types::{NodeInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
+use crate::peers::{Lane, Peers};
+
+/// Largest message that nodes accept from each other: a batch of entries, each of which is bounded.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// One part of a snapshot, and how many may be under way.
+const PART_BYTES: usize = 64 * 1024;
+const PARTS_UNDER_WAY: usize = 4;
+
+type Rpc = RPCError<TypeConfig>;
+
+/// Makes the connections of one node to its peers.
+pub(super) struct Network {
+    pub(super) peers: Peers,
+    pub(super) node_id: u64,
+}
+
+/// The way to one peer.
+pub(super) struct Connection {
+    from: u64,
+    to: u64,
+    channel: Channel,
+}
+
+/// What the first part of a snapshot says.
+#[derive(Serialize, serde::Deserialize)]
+pub(super) struct SnapshotHead {
+    pub(super) vote: Vote,
+    pub(super) meta: SnapshotMeta,
+}
+
+// === impl Network ===
+
+impl Network {
+    fn connect(&self, target: u64, node: &NodeInfo, lane: Lane) -> Connection {
+        Connection { from: self.node_id, to: target, channel: self.peers.channel(target, &node.address, lane) }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Connection;
+
+    async fn new_client(&mut self, target: u64, node: &NodeInfo) -> Connection {
+        self.connect(target, node, Lane::Control)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, node: &NodeInfo) -> Connection {
+        self.connect(target, node, Lane::Bulk)
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    fn client(&self) -> RaftClient<Channel> {
+        RaftClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    fn message<T: Serialize>(&self, value: &T) -> Result<RaftMessage, Rpc> {
+        let payload = codec::encode(value).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+        Ok(RaftMessage { from: self.from, to: self.to, payload: payload.into() })
+    }
+
+    /// Sends one message and waits for its answer within the limit.
+    async fn ask<Q, A, F, Fut>(&self, kind: RPCTypes, option: &RPCOption, request: &Q, send: F) -> Result<A, Rpc>
+    where
+        Q: Serialize,
+        A: DeserializeOwned,
+        F: FnOnce(RaftClient<Channel>, RaftMessage) -> Fut,
+        Fut: Future<Output = Result<tonic::Response<RaftMessage>, Status>>,
+    {
+        let limit = option.soft_ttl();
+        let message = self.message(request)?;
+        let answer = tokio::time::timeout(limit, send(self.client(), message)).await;
+        let answer = answer.map_err(|_| self.timeout(kind, limit))?.map_err(|status| self.failed(&status))?;
+        codec::decode(&answer.into_inner().payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))
+    }
+
+    fn timeout(&self, action: RPCTypes, timeout: Duration) -> Rpc {
+        RPCError::Timeout(Timeout { action, id: self.from, target: self.to, timeout })
+    }
+
+    fn failed(&self, status: &Status) -> Rpc {
+        let error = AnyError::error(format!("node {}: {}", self.to, crate::grpc::describe(status)));
+        match status.code() {
+            // Nobody is there, or not the one who is meant: back off.
+            Code::Unavailable | Code::Unauthenticated | Code::PermissionDenied | Code::FailedPrecondition => {
+                RPCError::Unreachable(Unreachable::new(&error))
+            }
+            _ => RPCError::Network(NetworkError::new(&error)),
+        }
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for Connection {
+    type SnapshotData = SnapshotFile;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
+        self.ask(RPCTypes::AppendEntries, &option, &rpc, |mut client, message| async move {
+            client.append_entries(message).await
+        })
+        .await
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {
+        self.ask(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.vote(message).await }).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Rpc> {
+        self.ask(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.pre_vote(message).await })
+            .await
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Rpc> {
+        self.ask(RPCTypes::TransferLeader, &option, &request, |mut client, message| async move {
+            client.transfer_leader(message).await
+        })
+        .await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let head = self.message(&SnapshotHead { vote, meta: snapshot.meta })?;
+        let limit = option.soft_ttl();
+        let mut client = self.client();
+        let (sender, parts) = tokio::sync::mpsc::channel(PARTS_UNDER_WAY);
+        // The limit bounds each step, not the whole: a large snapshot over a slow link goes on as long as it moves.
+        let read = async move {
+            let file = tokio::fs::File::open(&snapshot.snapshot.path).await;
+            let mut file = file.map_err(|error| Status::internal(error.to_string()))?;
+            let head = SnapshotPart { part: Some(snapshot_part::Part::Head(head)) };
+            send_within(&sender, head, limit).await?;
+            loop {
+                let mut data = vec![0; PART_BYTES];
+                let count = file.read(&mut data).await.map_err(|error| Status::internal(error.to_string()))?;
+                if count == 0 {
+                    return Ok(());
+                }
+                data.truncate(count);
+                let part = SnapshotPart { part: Some(snapshot_part::Part::Data(data.into())) };
+                send_within(&sender, part, limit).await?;
+            }
+        };
+        let call = async {
+            let answer = client.install_snapshot(ReceiverStream::new(parts));
+            let (sent, answer) = tokio::join!(read, answer);
+            // The receiver's own word says more than that the stream broke.
+            let answer = answer?;
+            sent.map(|()| answer)
+        };
+        let answer = match select(std::pin::pin!(call), std::pin::pin!(cancel)).await {
+            Either::Left((answer, _)) => answer.map_err(|status| StreamingError::from(self.failed(&status)))?,
+            Either::Right((closed, _)) => return Err(StreamingError::Closed(closed)),
+        };
+        codec::decode(&answer.into_inner().payload)
+            .map_err(|error| StreamingError::from(RPCError::Network(NetworkError::new(&error))))
+    }
+}
+
+async fn send_within(
+    sender: &tokio::sync::mpsc::Sender<SnapshotPart>,
+    part: SnapshotPart,
+    limit: Duration,
+) -> Result<(), Status> {
+    match tokio::time::timeout(limit, sender.send(part)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Status::unavailable("the receiver of the snapshot has gone")),
+        Err(_) => Err(Status::deadline_exceeded("the receiver of the snapshot takes nothing any more")),
+    }
+}

@@ -1,0 +1,420 @@
+//! One node's part in Raft, in the daemon's own terms.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use disco_proto::v1::{Command, CommandResponse};
+use disco_store::Limits;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::error::{ClientWriteError, LinearizableReadError, RaftError as OpenraftError};
+use openraft::{ChangeMembers, Instant, Raft, ReadPolicy, ServerState};
+use prost::Message;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use super::database::LogDatabase;
+use super::log_store::LogStore;
+use super::network::Network;
+use super::pace::Pace;
+use super::snapshot::SnapshotDir;
+use super::state_machine::{SharedStore, StateMachine};
+use super::types::{NodeInfo, Request, TypeConfig};
+use crate::peers::Peers;
+
+type OpenRaft = Raft<TypeConfig, StateMachine>;
+
+/// How to open a node's Raft.
+#[derive(Debug)]
+pub struct RaftSettings {
+    /// This node's id, never 0 and never used before by another.
+    pub node_id: u64,
+    /// Folder of `raft.redb` and `snapshots/`.
+    pub data_dir: PathBuf,
+    /// Intervals.
+    pub pace: Pace,
+    /// Bounds of the store.
+    pub limits: Limits,
+}
+
+/// Why Raft did not do what was asked.
+#[derive(Debug, Error)]
+pub enum RaftError {
+    /// Ask the leader, where one is known; else ask again later.
+    #[error("this node is not the leader")]
+    NotLeader {
+        /// Id and address of the leader.
+        leader: Option<(u64, String)>,
+    },
+    /// It may have happened, or may still happen.
+    #[error("no quorum answered within {0:?}; whether it was done is not known")]
+    Unknown(Duration),
+    /// The membership does not allow it.
+    #[error("{0}")]
+    Membership(String),
+    /// Raft has ended on this node: its disk failed, or it shuts down.
+    #[error("Raft has stopped on this node: {0}")]
+    Stopped(String),
+}
+
+/// Who leads, as this node knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The newest term that this node has seen.
+    pub term: u64,
+    /// The leader of that term.
+    pub leader: Option<u64>,
+    /// Whether that is this node, and it may propose.
+    pub is_self: bool,
+}
+
+/// A member's part in Raft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Counts for the quorum.
+    Voter,
+    /// Receives the log.
+    Learner,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Id.
+    pub id: u64,
+    /// Address and name.
+    pub info: NodeInfo,
+    /// Part in Raft.
+    pub role: Role,
+    /// On the leader: index of the last entry that this member is known to hold.
+    pub matched: Option<u64>,
+}
+
+/// Handle of a node's Raft. Cheap to clone.
+#[derive(Clone)]
+pub struct RaftNode {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: u64,
+    raft: OpenRaft,
+    store: SharedStore,
+    log: LogStore,
+    dir: SnapshotDir,
+    pace: Pace,
+    leadership: watch::Receiver<Leadership>,
+}
+
+// === impl RaftNode ===
+
+impl RaftNode {
+    /// Opens the log and starts to take part.
+    ///
+    /// # Errors
+    /// The data folder cannot be used: not readable, damaged, or open in another process.
+    pub async fn open(settings: RaftSettings, peers: Peers) -> io::Result<Self> {
+        let RaftSettings { node_id, data_dir, pace, limits } = settings;
+        fs_err::create_dir_all(&data_dir)?;
+        let database = LogDatabase::open(&data_dir.join("raft.redb"))?;
+        let dir = SnapshotDir::open(data_dir.join("snapshots"))?;
+        let log = LogStore::open(database.clone())?;
+        let (machine, store) = StateMachine::open(database, dir.clone(), limits)?;
+        let config = pace.config().validate().map_err(io::Error::other)?;
+        let network = Network { peers, node_id };
+        let raft =
+            Raft::new(node_id, Arc::new(config), network, log.clone(), machine).await.map_err(io::Error::other)?;
+        let leadership = watch_leadership(&raft, node_id);
+        Ok(Self { inner: Arc::new(Inner { id: node_id, raft, store, log, dir, pace, leadership }) })
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.inner.id
+    }
+
+    /// The intervals in use.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.inner.pace
+    }
+
+    /// The state as this node has applied it.
+    #[must_use]
+    pub fn store(&self) -> &SharedStore {
+        &self.inner.store
+    }
+
+    /// Who leads, and every change of it.
+    #[must_use]
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.inner.leadership.clone()
+    }
+
+    /// Whether this node leads now, and in which term.
+    #[must_use]
+    pub fn leads(&self) -> Option<u64> {
+        let leadership = self.inner.leadership.borrow();
+        leadership.is_self.then_some(leadership.term)
+    }
+
+    /// Whether nothing was ever written on this node.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn is_pristine(&self) -> io::Result<bool> {
+        self.inner.log.is_pristine()
+    }
+
+    /// Makes this pristine node the first and only member of a new cluster.
+    ///
+    /// # Errors
+    /// The node is not pristine, or Raft has stopped.
+    pub async fn initialize(&self, info: NodeInfo) -> Result<(), RaftError> {
+        let members = BTreeMap::from([(self.inner.id, info)]);
+        self.inner.raft.initialize(members).await.map_err(|error| RaftError::Membership(error.to_string()))
+    }
+
+    /// Appends a command to the log and waits until it is applied on this node, which must be the leader.
+    ///
+    /// # Errors
+    /// See [`RaftError`]; a refusal by the store is not an error here but part of the answer.
+    pub async fn propose(&self, command: &Command) -> Result<CommandResponse, RaftError> {
+        let request = Request(Bytes::from(command.encode_to_vec()));
+        let limit = self.inner.pace.request_timeout();
+        let write = tokio::time::timeout(limit, self.inner.raft.client_write(request)).await;
+        let written = write.map_err(|_| RaftError::Unknown(limit))?.map_err(|error| self.write_error(error))?;
+        written.data.0.ok_or_else(|| RaftError::Stopped("a command was answered without a response".to_owned()))
+    }
+
+    /// Returns when a read of [`RaftNode::store`] reflects everything that was acknowledged before the call. Only on the leader.
+    ///
+    /// By read index: the leader makes sure with a quorum that it still leads, so no clock is trusted.
+    ///
+    /// # Errors
+    /// See [`RaftError`].
+    pub async fn linearizable(&self) -> Result<(), RaftError> {
+        let limit = self.inner.pace.request_timeout();
+        let read = tokio::time::timeout(limit, self.inner.raft.ensure_linearizable(ReadPolicy::ReadIndex)).await;
+        match read.map_err(|_| RaftError::Unknown(limit))? {
+            Ok(_) => Ok(()),
+            Err(OpenraftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                Err(self.not_leader(forward.leader_id, forward.leader_node.as_ref()))
+            }
+            Err(OpenraftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(RaftError::Unknown(limit)),
+            Err(OpenraftError::Fatal(fatal)) => Err(RaftError::Stopped(fatal.to_string())),
+        }
+    }
+
+    /// All members, by id.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let members = membership.nodes().map(|(id, info)| Member {
+            id: *id,
+            info: info.clone(),
+            role: if voters.contains(id) { Role::Voter } else { Role::Learner },
+            matched: metrics
+                .replication
+                .as_ref()
+                .and_then(|replication| replication.get(id))
+                .and_then(|log_id| log_id.as_ref().map(|log_id| log_id.index)),
+        });
+        members.collect()
+    }
+
+    /// Index of the last entry in this node's log.
+    #[must_use]
+    pub fn last_index(&self) -> u64 {
+        self.inner.raft.metrics().borrow_watched().last_log_index.unwrap_or(0)
+    }
+
+    /// On the leader: milliseconds since each other member last acknowledged it.
+    #[must_use]
+    pub fn acknowledged(&self) -> BTreeMap<u64, Duration> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let heartbeats = metrics.heartbeat.iter().flatten();
+        heartbeats.filter_map(|(id, at)| at.as_ref().map(|at| (*id, at.elapsed()))).collect()
+    }
+
+    /// Adds a member that receives the log but does not vote. Doing so again changes nothing.
+    ///
+    /// # Errors
+    /// See [`RaftError`].
+    pub async fn add_learner(&self, id: u64, info: NodeInfo) -> Result<(), RaftError> {
+        if self.members().iter().any(|member| member.id == id && member.info == info) {
+            return Ok(());
+        }
+        self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, info)]))).await
+    }
+
+    /// Replaces what membership knows of a member, after its identity was proven by its certificate.
+    ///
+    /// # Errors
+    /// See [`RaftError`].
+    pub async fn set_info(&self, id: u64, info: NodeInfo) -> Result<(), RaftError> {
+        self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, info)]))).await
+    }
+
+    /// Makes learners voters, all in one change.
+    ///
+    /// # Errors
+    /// See [`RaftError`].
+    pub async fn promote(&self, ids: &[u64]) -> Result<(), RaftError> {
+        self.change(ChangeMembers::AddVoterIds(ids.iter().copied().collect())).await
+    }
+
+    /// Makes voters learners, all in one change.
+    ///
+    /// # Errors
+    /// See [`RaftError`].
+    pub async fn demote(&self, ids: &[u64]) -> Result<(), RaftError> {
+        self.change_retaining(ChangeMembers::RemoveVoters(ids.iter().copied().collect()), true).await
+    }
+
+    /// Puts one voter in the place of another, which becomes a learner.
+    ///
+    /// # Errors
+    /// See [`RaftError`].
+    pub async fn replace_voter(&self, old: u64, new: u64) -> Result<(), RaftError> {
+        let members = self.members();
+        let voters = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id);
+        let voters = voters.filter(|id| *id != old).chain([new]).collect();
+        self.change_retaining(ChangeMembers::ReplaceAllVoters(voters), true).await
+    }
+
+    /// Removes a learner from the membership.
+    ///
+    /// # Errors
+    /// See [`RaftError`].
+    pub async fn remove(&self, id: u64) -> Result<(), RaftError> {
+        self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await
+    }
+
+    /// Hands leadership to the given voter, or to the one that is most up to date, and returns when another leads.
+    ///
+    /// # Errors
+    /// There is nobody to hand it to, or nobody took it within two election timeouts.
+    pub async fn transfer_leadership(&self, to: Option<u64>) -> Result<u64, RaftError> {
+        let target = match to {
+            Some(id) => Some(id),
+            None => {
+                let members = self.members();
+                let others = members.iter().filter(|member| member.role == Role::Voter && member.id != self.inner.id);
+                others.max_by_key(|member| member.matched).map(|member| member.id)
+            }
+        };
+        let Some(target) = target else {
+            return Err(RaftError::Membership("there is no other voter".to_owned()));
+        };
+        let stopped = |fatal: openraft::error::Fatal<TypeConfig>| RaftError::Stopped(fatal.to_string());
+        self.inner.raft.trigger().transfer_leader(target).await.map_err(stopped)?;
+        let limit = self.inner.pace.election_timeout() * 4;
+        let mut leadership = self.leadership();
+        let changed = leadership.wait_for(|now| now.leader.is_some_and(|leader| leader != self.inner.id));
+        match tokio::time::timeout(limit, changed).await {
+            Ok(Ok(now)) => Ok(now.leader.unwrap_or(target)),
+            Ok(Err(_)) => Err(RaftError::Stopped("it shuts down".to_owned())),
+            Err(_) => Err(RaftError::Unknown(limit)),
+        }
+    }
+
+    /// Stops taking part. The log stays as it is.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::warn!(%error, "Raft did not end in order");
+        }
+    }
+
+    /// Returns why Raft has stopped, when it has: from then on this process is of no use.
+    pub async fn stopped(&self) -> String {
+        let mut metrics = self.inner.raft.metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_watched().running_state {
+                return fatal.to_string();
+            }
+            if metrics.changed().await.is_err() {
+                return "it has ended".to_owned();
+            }
+        }
+    }
+
+    pub(super) fn raft(&self) -> &OpenRaft {
+        &self.inner.raft
+    }
+
+    pub(super) fn snapshot_dir(&self) -> &SnapshotDir {
+        &self.inner.dir
+    }
+
+    async fn change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
+        self.change_retaining(change, false).await
+    }
+
+    async fn change_retaining(&self, change: ChangeMembers<u64, NodeInfo>, retain: bool) -> Result<(), RaftError> {
+        let limit = self.inner.pace.request_timeout() * 2;
+        let change = tokio::time::timeout(limit, self.inner.raft.change_membership(change, retain)).await;
+        change.map_err(|_| RaftError::Unknown(limit))?.map(|_| ()).map_err(|error| self.write_error(error))
+    }
+
+    fn write_error(&self, error: OpenraftError<TypeConfig, ClientWriteError<TypeConfig>>) -> RaftError {
+        match error {
+            OpenraftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+                self.not_leader(forward.leader_id, forward.leader_node.as_ref())
+            }
+            OpenraftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {
+                RaftError::Unknown(self.inner.pace.request_timeout())
+            }
+            OpenraftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
+                RaftError::Membership(error.to_string())
+            }
+            OpenraftError::APIError(ClientWriteError::PreconditionFailed(error)) => {
+                RaftError::Membership(error.to_string())
+            }
+            OpenraftError::Fatal(fatal) => RaftError::Stopped(fatal.to_string()),
+        }
+    }
+
+    /// The leader that openraft names; where it names itself it has lost its quorum, so nobody can be named.
+    fn not_leader(&self, id: Option<u64>, node: Option<&NodeInfo>) -> RaftError {
+        let leader = id.filter(|id| *id != self.inner.id).zip(node.map(|node| node.address.clone()));
+        RaftError::NotLeader { leader }
+    }
+}
+
+/// Follows openraft's metrics and tells changes of leadership alone.
+fn watch_leadership(raft: &OpenRaft, id: u64) -> watch::Receiver<Leadership> {
+    let mut metrics = raft.metrics();
+    let (sender, receiver) = watch::channel(Leadership::default());
+    tokio::spawn(async move {
+        loop {
+            let now = {
+                let metrics = metrics.borrow_watched();
+                Leadership {
+                    term: metrics.current_term,
+                    leader: metrics.current_leader,
+                    is_self: metrics.state == ServerState::Leader && metrics.current_leader == Some(id),
+                }
+            };
+            sender.send_if_modified(|last| {
+                let changed = *last != now;
+                *last = now;
+                changed
+            });
+            tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                changed = metrics.changed() => if changed.is_err() { return },
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,113 @@
+//! How fast the cluster notices that its leader is gone.
+//!
+//! Burstable cloud instances stall for hundreds of milliseconds when their credits are used up, so the default is slow
+//! enough not to take a stall for a death (Consul came to 5 s after measuring t2.micro). One name sets all intervals.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use openraft::{Config, SnapshotPolicy};
+
+/// One multiplier for everything that waits for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Pace {
+    /// For nodes on one machine or one quiet network.
+    Fast,
+    /// For small cloud machines.
+    #[default]
+    Default,
+    /// For overloaded machines and links across continents.
+    Slow,
+}
+
+/// Log entries between two snapshots, and how many are kept for nodes that lag a little.
+const SNAPSHOT_EVERY: u64 = 1000;
+const KEEP_LOGS: u64 = 500;
+/// Entries in one replication message; bytes are bounded too, see the log store.
+const PAYLOAD_ENTRIES: u64 = 64;
+/// Requests that may wait for Raft before those who ask have to.
+const CHANNEL: u64 = 512;
+
+// === impl Pace ===
+
+impl Pace {
+    /// Interval of the leader's heartbeats. The election timeout is 3 to 6 times as long.
+    #[must_use]
+    pub fn heartbeat(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Fast => 75,
+            Self::Default => 500,
+            Self::Slow => 1500,
+        })
+    }
+
+    /// A follower that heard nothing for a random time between this and twice as much stands for election.
+    #[must_use]
+    pub fn election_timeout(self) -> Duration {
+        self.heartbeat() * 3
+    }
+
+    /// Interval of a node's reports to the leader.
+    #[must_use]
+    pub fn report(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Fast => 500,
+            Self::Default => 1000,
+            Self::Slow => 3000,
+        })
+    }
+
+    /// A node without a sign of life for this long is shown as not healthy.
+    #[must_use]
+    pub fn suspect_after(self) -> Duration {
+        self.report() * 4
+    }
+
+    /// A voter without a sign of life for this long is replaced by a learner where there is one.
+    #[must_use]
+    pub fn dead_after(self) -> Duration {
+        self.report() * 20
+    }
+
+    /// How long a request to Raft may take before its outcome counts as unknown.
+    #[must_use]
+    pub fn request_timeout(self) -> Duration {
+        self.election_timeout() * 4 + Duration::from_secs(2)
+    }
+
+    /// The name, as the flag takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Default => "default",
+            Self::Slow => "slow",
+        }
+    }
+
+    pub(super) fn config(self) -> Config {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Config {
+            cluster_name: "disco".to_owned(),
+            heartbeat_interval: millis(self.heartbeat()),
+            election_timeout_min: millis(self.election_timeout()),
+            election_timeout_max: millis(self.election_timeout() * 2),
+            // Limit of one step of a snapshot, not of the whole.
+            install_snapshot_timeout: 10_000,
+            max_payload_entries: PAYLOAD_ENTRIES,
+            max_append_entries: Some(256),
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
+            replication_lag_threshold: SNAPSHOT_EVERY + KEEP_LOGS,
+            max_in_snapshot_log_to_keep: KEEP_LOGS,
+            purge_batch_size: 64,
+            api_channel_size: Some(CHANNEL),
+            api_batch_capacity: 256,
+            notification_channel_size: Some(CHANNEL),
+            state_machine_channel_size: Some(256),
+            log_stage_capacity: Some(16),
+            enable_pre_vote: Some(true),
+            backoff: "100ms 200ms 400ms ...2s".to_owned(),
+            ..Config::default()
+        }
+    }
+}

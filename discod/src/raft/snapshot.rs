@@ -1,0 +1,143 @@
+//! Snapshot files.
+//!
+//! A file is written under a temporary name, made durable, renamed, and the folder made durable; then its name is
+//! recorded in the database, and only then are older files removed. So at any moment the recorded file is whole.
+
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use disco_store::{Limits, Store};
+use fs_err as fs;
+
+use super::codec;
+use super::types::SnapshotMeta;
+
+/// First bytes of every snapshot file; the digit is the format's version.
+const MAGIC: &[u8; 12] = b"discosnap-1\n";
+/// No membership is larger; a longer head is a damaged file.
+const MAX_HEAD_BYTES: u32 = 4 * 1024 * 1024;
+const PARTIAL_SUFFIX: &str = ".tmp";
+
+/// A snapshot on disk: openraft's description, then the store.
+#[derive(Clone, Debug)]
+pub struct SnapshotFile {
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// The folder of a node's snapshots.
+#[derive(Clone, Debug)]
+pub(super) struct SnapshotDir {
+    path: PathBuf,
+}
+
+// === impl SnapshotDir ===
+
+impl SnapshotDir {
+    /// Opens or creates the folder and clears what an interrupted write left.
+    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&path)?;
+        for entry in fs::read_dir(&path)? {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with(PARTIAL_SUFFIX) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(Self { path })
+    }
+
+    /// Writes a snapshot and returns its durable file.
+    pub(super) fn write(&self, meta: &SnapshotMeta, store: &[u8]) -> io::Result<SnapshotFile> {
+        let partial = self.partial();
+        {
+            let mut file = BufWriter::new(fs::File::create(&partial)?);
+            let head = codec::encode(meta)?;
+            let head_len = u32::try_from(head.len()).map_err(io::Error::other)?;
+            file.write_all(MAGIC)?;
+            file.write_all(&head_len.to_be_bytes())?;
+            file.write_all(&head)?;
+            file.write_all(store)?;
+            file.flush()?;
+        }
+        self.keep(&partial, meta)
+    }
+
+    /// A fresh path for a file that is being received.
+    pub(super) fn partial(&self) -> PathBuf {
+        self.path.join(format!("{}{PARTIAL_SUFFIX}", uuid::Uuid::new_v4().simple()))
+    }
+
+    /// Makes a partial file a durable one under its final name.
+    pub(super) fn keep(&self, partial: &Path, meta: &SnapshotMeta) -> io::Result<SnapshotFile> {
+        fs::File::open(partial)?.sync_all()?;
+        let name = match &meta.last_log_id {
+            Some(id) => format!("{:020}-{:020}.snapshot", id.committed_leader_id().term, id.index),
+            None => "empty.snapshot".to_owned(),
+        };
+        let path = self.path.join(name);
+        fs::rename(partial, &path)?;
+        fs::File::open(&self.path)?.sync_all()?;
+        Ok(SnapshotFile { path })
+    }
+
+    /// The file of a recorded name.
+    pub(super) fn named(&self, name: &str) -> SnapshotFile {
+        SnapshotFile { path: self.path.join(name) }
+    }
+
+    /// Removes all whole files but the given one. A file that cannot be removed only takes room, and is tried again next time.
+    pub(super) fn remove_others(&self, kept: &SnapshotFile) {
+        let Ok(entries) = fs::read_dir(&self.path) else { return };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let whole = path.extension().is_some_and(|extension| extension == "snapshot");
+            if whole && path != kept.path {
+                if let Err(error) = fs::remove_file(&path) {
+                    tracing::warn!(%error, "an old snapshot stays");
+                }
+            }
+        }
+    }
+}
+
+// === impl SnapshotFile ===
+
+impl SnapshotFile {
+    /// The file's name, as it is recorded.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Reads openraft's description of it alone.
+    pub(super) fn read_meta(&self) -> io::Result<SnapshotMeta> {
+        read_head(&mut BufReader::new(fs::File::open(&self.path)?))
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
+    }
+
+    /// Reads it whole.
+    pub(super) fn read(&self, limits: Limits) -> io::Result<(SnapshotMeta, Store)> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        let mut file = BufReader::new(fs::File::open(&self.path)?);
+        let meta = read_head(&mut file).map_err(named)?;
+        let store = Store::decode_snapshot(limits, &mut file)
+            .map_err(|error| named(io::Error::new(io::ErrorKind::InvalidData, error.to_string())))?;
+        Ok((meta, store))
+    }
+}
+
+fn read_head(file: &mut impl Read) -> io::Result<SnapshotMeta> {
+    let mut magic = [0; MAGIC.len()];
+    file.read_exact(&mut magic)?;
+    if &magic != MAGIC {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a snapshot of a version that this program reads"));
+    }
+    let mut head_len = [0; 4];
+    file.read_exact(&mut head_len)?;
+    let head_len = u32::from_be_bytes(head_len);
+    if head_len > MAX_HEAD_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "damaged head"));
+    }
+    let mut head = vec![0; head_len as usize];
+    file.read_exact(&mut head)?;
+    codec::decode(&head)
+}

@@ -1,0 +1,83 @@
+//! Signs of life, on the leader: what each node last said about itself, and when. In memory alone; a new leader hears
+//! from everybody within one report interval.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use disco_proto::v1::ReportRequest;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// The last report of each node.
+#[derive(Debug)]
+pub struct Vitals {
+    reports: Mutex<HashMap<u64, Vital>>,
+    listening_since: Mutex<Instant>,
+}
+
+/// A node's last report.
+#[derive(Clone, Debug)]
+pub struct Vital {
+    /// When it came.
+    pub at: Instant,
+    /// When the node was first heard of without a pause since.
+    pub since: Instant,
+    /// What it said.
+    pub report: ReportRequest,
+}
+
+// === impl Vitals ===
+
+impl Default for Vitals {
+    fn default() -> Self {
+        Self { reports: Mutex::default(), listening_since: Mutex::new(Instant::now()) }
+    }
+}
+
+impl Vitals {
+    /// Takes a report. True when the node was not known, or said something other than before.
+    pub fn record(&self, report: ReportRequest) -> bool {
+        let now = Instant::now();
+        let mut reports = self.reports.lock();
+        let last = reports.get(&report.node_id);
+        let news = last.is_none_or(|last| !same(&last.report, &report));
+        let since = last.map_or(now, |last| last.since);
+        reports.insert(report.node_id, Vital { at: now, since, report });
+        news
+    }
+
+    /// What a node last said.
+    #[must_use]
+    pub fn get(&self, node: u64) -> Option<Vital> {
+        self.reports.lock().get(&node).cloned()
+    }
+
+    /// Nodes that were heard of within the time.
+    #[must_use]
+    pub fn heard_within(&self, limit: Duration) -> Vec<Vital> {
+        self.reports.lock().values().filter(|vital| vital.at.elapsed() < limit).cloned().collect()
+    }
+
+    /// Forgets everything: this node leads no more, or has just begun to.
+    pub fn clear(&self) {
+        self.reports.lock().clear();
+        *self.listening_since.lock() = Instant::now();
+    }
+
+    /// How long this node has been listening: a node that was not heard of yet has been silent for at most this.
+    #[must_use]
+    pub fn listening_for(&self) -> Duration {
+        self.listening_since.lock().elapsed()
+    }
+
+    /// Forgets a node that is no member any more.
+    pub fn forget(&self, node: u64) {
+        self.reports.lock().remove(&node);
+    }
+}
+
+/// Whether two reports differ only in figures that change all the time.
+fn same(a: &ReportRequest, b: &ReportRequest) -> bool {
+    let steady = |report: &ReportRequest| ReportRequest { rss_kb: 0, term: 0, ..report.clone() };
+    steady(a) == steady(b)
+}
