@@ -65,7 +65,7 @@ impl Client {
         F: FnOnce(Control) -> R,
         R: Future<Output = Result<Response<T>, Status>>,
     {
-        self.status(false).await?;
+        self.settled().await?;
         let (_, control) = self.control().await.map_err(|status| from_status(&status))?;
         ask(control).await.map(Response::into_inner).map_err(|status| from_status(&status))
     }

@@ -41,6 +41,9 @@ pub(crate) const OPERATOR_KEY: &str = "operator.key";
 /// How long a cluster without answer or leader is asked again, unless `--timeout` is shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Pause before asking again for a leader.
+const LEADER_PAUSE: Duration = Duration::from_millis(50);
+
 /// Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<Inner>);
@@ -101,6 +104,22 @@ impl Client {
         let status = self.call(|mut control| async move { control.status(StatusRequest { stale }).await }).await?;
         self.remember(&status)?;
         Ok(status)
+    }
+
+    /// The cluster's own view, waited for while there is no leader.
+    pub(crate) async fn settled(&self) -> Outcome<StatusResponse> {
+        let deadline = std::time::Instant::now() + self.0.patience;
+        loop {
+            let status = self.status(false).await?;
+            if !status.stale {
+                return Ok(status);
+            }
+            if std::time::Instant::now() >= deadline {
+                let why = status.warnings.into_iter().next().unwrap_or_else(|| "no leader is known".to_owned());
+                return Err(error::from_status(&tonic::Status::unavailable(why)));
+            }
+            tokio::time::sleep(LEADER_PAUSE).await;
+        }
     }
 
     /// Keeps the nodes' addresses for this and the next commands.

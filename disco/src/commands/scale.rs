@@ -22,7 +22,7 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
     follow(stream, &context.printer).await?;
     if !args.change.dry_run && !args.change.detach {
         renew_signing_key(&client, context).await?;
-        client.status(false).await?;
+        client.settled().await?;
     }
     Ok(ExitStatus::Done)
 }

@@ -1,13 +1,22 @@
 use std::{sync::Arc, time::Duration};
 
-use disco_provider::{Instance, InstanceState, Provider};
+use disco_provider::{
+    Instance, InstanceState, Provider,
+    install::{InstallError, Remote},
+    ssh::{ConnectOptions, Session, quote},
+};
 use futures_util::future::join_all;
 
-use super::founder::{provider_failure, provider_of};
+use super::{
+    founder::{provider_failure, provider_of},
+    host_key_policy,
+    key_pair::{cluster_public_key, operator_key},
+};
 use crate::{
     app::Context,
     error::{Failure, Outcome},
     project::{ClusterRecord, Project},
+    remote::ssh_failure,
 };
 
 /// A machine that the cluster was just starting may appear while the others end: it is looked for until there are none.
@@ -34,7 +43,11 @@ pub(crate) async fn destroy(context: &Context) -> Outcome<()> {
     let state = project.state();
     if let Some(record) = ClusterRecord::load(&state)? {
         let provider = recorded_provider(&project, &record)?;
-        end_machines(context, provider.as_ref()).await?;
+        if provider.capabilities().can_terminate {
+            end_machines(context, provider.as_ref()).await?;
+        } else {
+            given_back(context, &project, &record, provider.as_ref()).await?;
+        }
     }
     let task = context.printer.task("project");
     match fs_err::remove_dir_all(state.path()) {
@@ -75,6 +88,54 @@ async fn end(context: &Context, provider: &dyn Provider, machine: &Instance) -> 
                 .because(&error))
         }
     }
+}
+
+/// Machines that were given are not ended: what was installed is removed, and the cluster's key taken out.
+async fn given_back(
+    context: &Context,
+    project: &Project,
+    record: &ClusterRecord,
+    provider: &dyn Provider,
+) -> Outcome<()> {
+    let machines = alive(provider).await?;
+    if record.instances.is_empty() {
+        return Ok(());
+    }
+    let key = operator_key(project, record)?;
+    let cluster_key = cluster_public_key(&project.state())?;
+    let removals = machines.iter().map(|machine| async {
+        let task = context.printer.task(&machine.name);
+        task.state("connecting");
+        let policy = host_key_policy(project, machine);
+        let session = Session::connect(&machine.ssh, &key, &policy, ConnectOptions::default()).await;
+        let session = session.map_err(|error| ssh_failure(&error))?;
+        let failed = |error: InstallError| {
+            Failure::failed(format!("cannot remove Disco from `{}`", machine.ssh.endpoint())).because(&error)
+        };
+        let remote = Remote::probe(session).await.map_err(failed)?;
+        task.state("removing Disco");
+        remote.uninstall().await.map_err(failed)?;
+        if let Some(cluster_key) = &cluster_key {
+            forget_key(&remote, cluster_key).await?;
+        }
+        task.done("Disco removed");
+        Ok(())
+    });
+    join_all(removals).await.into_iter().collect()
+}
+
+/// Takes one key out of the user's `authorized_keys`.
+async fn forget_key(remote: &Remote, key: &str) -> Outcome<()> {
+    let script = format!(
+        "f=~/.ssh/authorized_keys; [ ! -f $f ] || {{ umask 077; grep -vxF -e {} $f > $f.disco; cat $f.disco > $f; rm -f $f.disco; }}",
+        quote(key)
+    );
+    let output = remote.session().exec(&format!("exec /bin/sh -c {}", quote(&script))).await;
+    let output = output.map_err(|error| ssh_failure(&error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::failed("cannot take the cluster's key out of `authorized_keys`").cause(output.error_text()))
 }
 
 async fn alive(provider: &dyn Provider) -> Outcome<Vec<Instance>> {

@@ -214,13 +214,13 @@ impl Founder {
             return Ok(None);
         }
         let client = self.existing()?;
-        let status = client.status(false).await?;
+        let status = client.settled().await?;
         if self.project.cluster_script().is_some() {
             push_script(&client, &self.project, &self.context.printer, false).await?;
         }
         renew_signing_key(&client, &self.context).await?;
         self.update(|record| record.complete = true)?;
-        if status.script.is_empty() { client.status(false).await.map(Some) } else { Ok(Some(status)) }
+        if status.script.is_empty() { client.settled().await.map(Some) } else { Ok(Some(status)) }
     }
 }
 

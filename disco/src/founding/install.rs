@@ -1,8 +1,325 @@
-use super::Founder;
-use crate::error::{Failure, Outcome};
+//! `cluster.ssh_install()`: the first machine becomes the first node, further ones join, and what was there is repaired.
+
+use std::{path::Path, time::Duration};
+
+use disco_proto::v1::{ConfigureRequest, CreateJoinTokenRequest};
+use disco_provider::{
+    Instance, InstanceState, StartRequest,
+    install::{Binaries, InstallError, NodeSettings, Remote},
+    ssh::{ConnectOptions, KeyPair, Session},
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::{
+    Founder, authority,
+    founder::provider_failure,
+    host_key_policy, key_pair,
+    progress::{TaskProgress, install_failure},
+};
+use crate::{
+    client::Client,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    printer::Task,
+    project::{Addresses, KnownNode},
+    remote::ssh_failure,
+};
+
+/// A machine that was just started may need this long until it answers SSH.
+const BOOTED_WITHIN: Duration = Duration::from_secs(180);
+/// A node that was started answers within this time, or something is wrong.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+/// Lines of a node's log that explain why it does not answer.
+const LOG_LINES: usize = 15;
+/// Life of the tokens for machines that are installed right afterwards.
+const TOKEN_LIFE: u32 = 15 * 60;
+const BETWEEN: Duration = Duration::from_millis(50);
 
 impl Founder {
+    /// Installs Disco on the machines that were started, and waits until the cluster answers.
     pub(crate) async fn ssh_install(&self) -> Outcome<()> {
-        Err(Failure::failed("the installer is not part of this build yet"))
+        if self.only_said("install Disco on it over SSH, and wait until it answers") {
+            return Ok(());
+        }
+        let record = self.record()?;
+        let own: Vec<String> = record.instances.iter().filter_map(|instance| instance.id.clone()).collect();
+        if own.is_empty() {
+            return Err(Failure::usage("`ssh_install` comes after `start_instance`"));
+        }
+        let state = self.state();
+        let root = authority::ensure_root(&state, &record)?;
+        let identity = authority::ensure_operator(&state, &root)?;
+        let work = Work { binaries: find_binaries(self.project.root()).await?, key: self.operator_key()? };
+
+        let machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
+        let (own, others): (Vec<Instance>, Vec<Instance>) =
+            machines.into_iter().filter(alive).partition(|machine| own.contains(&machine.id));
+        let mut own = own.into_iter();
+        let Some(first) = own.next() else {
+            // The cluster has replaced all that this client started: it looks after itself.
+            return self.answering(&self.existing()?).await;
+        };
+        let client = Client::new(identity, state, self.addresses(&first)?);
+        if record.founded {
+            self.install_first(&work, &first, &client, false).await?;
+            self.revive(&work, others).await?;
+            self.answering(&client).await?;
+        } else {
+            self.install_first(&work, &first, &client, true).await?;
+            self.configure(&client, &record.instances[0].options).await?;
+            self.update(|record| record.founded = true)?;
+            authority::forget_intermediate(&self.state())?;
+            key_pair::forget_cluster_key(&self.state())?;
+        }
+        self.join_rest(&work, own.collect(), &client).await
     }
+
+    /// Installs the machine of node 1. Only while the cluster is being founded is it given that identity.
+    async fn install_first(&self, work: &Work, machine: &Instance, client: &Client, found: bool) -> Outcome<()> {
+        let task = self.context.printer.task(&machine.name);
+        let remote = self.connect(work, machine, &task).await?;
+        let settings = self.settings(machine, None);
+        let progress = TaskProgress { task: &task };
+        let installed = if found {
+            let identity = self.first_identity(machine)?;
+            remote.install_first_node(&work.binaries, &settings, |request| identity.sign(request), &progress).await
+        } else {
+            remote.install_joining_node(&work.binaries, &settings, &progress).await
+        };
+        let installed = installed.map_err(|error| install_failure(&machine.name, &error))?;
+        if found {
+            task.state("waiting for its answer");
+            self.answers(client, &remote, &machine.name).await?;
+        }
+        task.done(if installed.started { "installed, runs" } else { "runs, nothing to do" });
+        Ok(())
+    }
+
+    /// Further machines that this client started become nodes, all at once.
+    async fn join_rest(&self, work: &Work, machines: Vec<Instance>, client: &Client) -> Outcome<()> {
+        if machines.is_empty() {
+            return Ok(());
+        }
+        let request = CreateJoinTokenRequest { ttl_seconds: TOKEN_LIFE, uses: machines.len() as u32 };
+        let token = client.call(|mut control| async move { control.create_join_token(request).await }).await?.token;
+        let installs = machines.iter().map(|machine| async {
+            let task = self.context.printer.task(&machine.name);
+            let remote = self.connect(work, machine, &task).await?;
+            let settings = self.settings(machine, Some(token.clone()));
+            let installed = remote.install_joining_node(&work.binaries, &settings, &TaskProgress { task: &task }).await;
+            let installed = installed.map_err(|error| install_failure(&machine.name, &error))?;
+            task.state("waiting until it has joined");
+            self.joined(client, machine).await?;
+            task.done(if installed.started { "installed, joined" } else { "runs, nothing to do" });
+            Ok(())
+        });
+        join_all(installs).await.into_iter().collect()
+    }
+
+    /// Machines that the cluster itself started are its own to install; here they are only brought back when they, or their
+    /// service, are down, which a cluster without quorum cannot do.
+    async fn revive(&self, work: &Work, machines: Vec<Instance>) -> Outcome<()> {
+        // Hosts that were given are all listed, whether or not the cluster uses them.
+        if !self.provider.capabilities().can_terminate {
+            return Ok(());
+        }
+        let keys = self.authorized_keys()?;
+        let revived = machines.into_iter().map(|machine| {
+            let authorized_keys = keys.clone();
+            async move {
+                if machine.state != InstanceState::Running {
+                    let task = self.context.printer.task(&machine.name);
+                    task.state("starting");
+                    let request = StartRequest {
+                        token: machine.token.clone(),
+                        name: machine.name.clone(),
+                        options: Value::Null,
+                        authorized_keys,
+                        ..StartRequest::default()
+                    };
+                    self.provider.start(request).await.map_err(|error| provider_failure(&error))?;
+                    task.done("machine runs again");
+                }
+                let task = self.context.printer.task(&machine.name);
+                let remote = self.connect(work, &machine, &task).await?;
+                let failed = |error: InstallError| install_failure(&machine.name, &error);
+                if remote.is_service_running().await.map_err(failed)? {
+                    task.done("runs, nothing to do");
+                } else {
+                    task.state("starting its service");
+                    remote.start_service().await.map_err(failed)?;
+                    task.done("runs again");
+                }
+                Ok(())
+            }
+        });
+        join_all(revived).await.into_iter().collect()
+    }
+
+    async fn connect(&self, work: &Work, machine: &Instance, task: &Task) -> Outcome<Remote> {
+        task.state("connecting");
+        let policy = host_key_policy(&self.project, machine);
+        let session = Session::connect(&machine.ssh, &work.key, &policy, ConnectOptions::booting(BOOTED_WITHIN)).await;
+        let session = session.map_err(|error| ssh_failure(&error))?;
+        let remote = Remote::probe(session).await.map_err(|error| install_failure(&machine.name, &error))?;
+        if !self.provider.capabilities().can_terminate {
+            // A machine that was given knows the operator's key, but not yet the cluster's.
+            let keys = self.authorized_keys()?;
+            remote.authorize(&keys).await.map_err(|error| install_failure(&machine.name, &error))?;
+        }
+        Ok(remote)
+    }
+
+    fn settings(&self, machine: &Instance, join_token: Option<String>) -> NodeSettings {
+        NodeSettings {
+            listen: machine.control_address,
+            advertise: machine.control_address,
+            name: machine.name.clone(),
+            instance: Some(machine.id.clone()),
+            pace: self.provider.capabilities().pace,
+            join_token,
+            labels: Default::default(),
+            env: Default::default(),
+        }
+    }
+
+    /// What the first node becomes. All of it is on this disk before the node has it.
+    fn first_identity(&self, machine: &Instance) -> Outcome<FirstIdentity> {
+        let state = self.state();
+        let record = self.record()?;
+        let root = authority::ensure_root(&state, &record)?;
+        let intermediate = authority::ensure_intermediate(&state, &root)?;
+        let ssh = self.cluster_key()?.ok_or_else(|| Failure::failed("the cluster's key pair is missing"))?;
+        let mut addresses = vec![machine.control_address.ip()];
+        addresses.extend(machine.public_address);
+        Ok(FirstIdentity {
+            cluster: record.name,
+            id: record.id,
+            name: machine.name.clone(),
+            root,
+            intermediate,
+            ssh,
+            addresses,
+        })
+    }
+
+    /// What the cluster needs to start machines by itself.
+    async fn configure(&self, client: &Client, options: &Value) -> Outcome<()> {
+        let request = ConfigureRequest {
+            provider: self.provider_spec.to_string(),
+            operator_public_key: self.operator_key()?.public_openssh(),
+            instance_options: options.to_string(),
+        };
+        client
+            .call(|mut control| {
+                let request = request.clone();
+                async move { control.configure(request).await }
+            })
+            .await
+            .map(|_| ())
+    }
+
+    /// Where to ask: the first machine, and whatever is known from before. Kept, so that a run after a crash knows it.
+    fn addresses(&self, first: &Instance) -> Outcome<Vec<std::net::SocketAddr>> {
+        let mut address = first.control_address;
+        if let Some(public) = first.public_address {
+            address.set_ip(public);
+        }
+        let mut known = Addresses::load(&self.state())?;
+        if known.nodes.is_empty() {
+            known.nodes.push(KnownNode { id: 1, name: first.name.clone(), address });
+            known.save(&self.state())?;
+        }
+        Ok(std::iter::once(address).chain(known.nodes.iter().map(|node| node.address)).collect())
+    }
+
+    /// Waits until the first node answers; when it does not, its log says why.
+    async fn answers(&self, client: &Client, remote: &Remote, name: &str) -> Outcome<()> {
+        let Err(failure) = client.with_patience(ANSWERS_WITHIN).settled().await else { return Ok(()) };
+        if failure.status() != ExitStatus::Unreachable {
+            return Err(failure);
+        }
+        // The log is an addition: the failure stands without it.
+        let log = remote.fetch_log(LOG_LINES).await.unwrap_or_else(|error| format!("its log cannot be read: {error}"));
+        let failure = Failure::failed(format!("`{name}` was installed, but does not answer"));
+        Err(failure.cause(log).hint("run the command again, it goes on from here; `disco destroy` ends what was made"))
+    }
+
+    async fn answering(&self, client: &Client) -> Outcome<()> {
+        let task = self.context.printer.task(&self.name);
+        task.state("waiting for a leader");
+        client.with_patience(ANSWERS_WITHIN).settled().await?;
+        task.done("answers");
+        Ok(())
+    }
+
+    async fn joined(&self, client: &Client, machine: &Instance) -> Outcome<()> {
+        let deadline = tokio::time::Instant::now() + ANSWERS_WITHIN;
+        loop {
+            let status = client.settled().await?;
+            if status.nodes.iter().any(|node| node.instance == machine.id && node.healthy) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(Failure::failed(format!("`{}` was installed, but did not join", machine.name))
+                    .hint("run the command again, it goes on from here"));
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+}
+
+/// What every installation needs.
+struct Work {
+    binaries: Binaries,
+    key: KeyPair,
+}
+
+/// What makes a machine node 1.
+struct FirstIdentity {
+    cluster: String,
+    id: String,
+    name: String,
+    root: disco_identity::Authority,
+    intermediate: disco_identity::Authority,
+    ssh: KeyPair,
+    addresses: Vec<std::net::IpAddr>,
+}
+
+impl FirstIdentity {
+    /// The answer to the node's signing request.
+    fn sign(&self, request: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        let chain = authority::issue_first_node(&self.intermediate, request, &self.addresses)?;
+        let identity = json!({
+            "cluster_id": self.id,
+            "cluster_name": self.cluster,
+            "node_id": 1,
+            "name": self.name,
+            "ca": self.root.certificate_pem(),
+            "certificate_chain": chain,
+            "intermediate_certificate": self.intermediate.certificate_pem(),
+            "intermediate_key": self.intermediate.key_pem(),
+            "ssh_private_key": self.ssh.private_openssh(),
+        });
+        Ok(identity.to_string())
+    }
+}
+
+fn alive(machine: &Instance) -> bool {
+    !matches!(machine.state, InstanceState::Terminated | InstanceState::Gone)
+}
+
+/// Reads and checks both programs; they are large, so not on a thread that others wait for.
+async fn find_binaries(project: &Path) -> Outcome<Binaries> {
+    let project = project.to_owned();
+    let found = tokio::task::spawn_blocking(move || Binaries::find(Some(&project))).await;
+    let found = found.map_err(|error| Failure::failed("cannot read the binaries").because(&error))?;
+    found.map_err(|error| {
+        let failure = Failure::usage(error.to_string());
+        match std::error::Error::source(&error) {
+            Some(source) => failure.because(source),
+            None => failure,
+        }
+    })
 }

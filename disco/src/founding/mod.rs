@@ -16,6 +16,7 @@ mod install;
 mod instances;
 mod key_pair;
 mod name;
+mod progress;
 mod script;
 mod signing_key;
 

@@ -14,7 +14,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Gives the voters a new signing key when one who knew the present one has left. Only an operator who holds the root can;
 /// others are told.
 pub(crate) async fn renew_signing_key(client: &Client, context: &Context) -> Outcome<()> {
-    if !client.status(false).await?.signing_key_stale {
+    if !client.settled().await?.signing_key_stale {
         return Ok(());
     }
     let Some(root) = authority::load_root(&context.project()?.state())? else {

@@ -200,12 +200,12 @@ impl ClusterHandle for Handle {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
-        let status = self.told(self.client()?.status(false).await)?;
+        let status = self.told(self.client()?.settled().await)?;
         Ok(status.nodes.into_iter().map(node_info).collect())
     }
 
     async fn leader(&self) -> Result<Option<NodeInfo>, HostError> {
-        let status = self.told(self.client()?.status(false).await)?;
+        let status = self.told(self.client()?.settled().await)?;
         let leader = status.leader;
         Ok(status.nodes.into_iter().find(|node| node.id == leader).map(node_info))
     }

@@ -1,0 +1,40 @@
+use disco_provider::install::{InstallError, InstallProgress, Step};
+
+use crate::{error::Failure, exit::ExitStatus, printer::Task, remote::ssh_failure};
+
+/// An installation as a line of progress.
+pub(super) struct TaskProgress<'a> {
+    pub(super) task: &'a Task,
+}
+
+impl InstallProgress for TaskProgress<'_> {
+    fn step(&self, step: Step) {
+        match step {
+            Step::Checking => self.task.state("looking at what is there"),
+            Step::Uploading { name } => self.task.state(&format!("sending {name}")),
+            Step::Identity => self.task.state("making its identity"),
+            Step::Starting => self.task.state("starting"),
+            // The caller says how it ended.
+            Step::Done => {}
+        }
+    }
+
+    fn sent(&self, name: &'static str, sent: u64, total: u64) {
+        self.task.bytes(&format!("sending {name}"), sent, total);
+    }
+}
+
+/// Why a machine could not be installed, with the exit code that fits.
+pub(super) fn install_failure(machine: &str, error: &InstallError) -> Failure {
+    let status = match error {
+        InstallError::Ssh(error) => ssh_failure(error).status(),
+        InstallError::BinaryMissing { .. }
+        | InstallError::DanglingSymlink { .. }
+        | InstallError::BinaryUnreadable { .. }
+        | InstallError::NotElf { .. }
+        | InstallError::WrongArchitecture { .. }
+        | InstallError::NoInterpreter { .. } => ExitStatus::Usage,
+        _ => ExitStatus::Failed,
+    };
+    Failure::new(status, format!("cannot install `{machine}`")).because(error)
+}
