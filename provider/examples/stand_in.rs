@@ -1,23 +1,76 @@
 //! Stands in for `disco` and `discod` in this crate's tests: a small program with their hidden subcommands.
 
 use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let result: Result<(), Box<dyn std::error::Error>> = match args.first().and_then(|word| word.to_str()) {
+    let result = match args.first().and_then(|word| word.to_str()) {
         Some(disco_provider::machine::SUBCOMMAND) => disco_provider::machine::run(&args[1..]).map_err(Into::into),
         Some(disco_provider::supervise::SUBCOMMAND) => disco_provider::supervise::run(&args[1..]).map_err(Into::into),
+        Some("--version") => say("stand-in 0.1.0"),
+        Some("identity") => identity(&args[1..]),
+        Some("--data-dir") => serve(&args),
         _ => Err("unknown subcommand".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "a program's last word")]
-            {
-                eprintln!("{error}");
-            }
+            // Nobody listens when this fails.
+            let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn say(line: &str) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+fn after<'a>(args: &'a [OsString], name: &str) -> Result<&'a OsString, Failure> {
+    let at = args.iter().position(|arg| arg == name);
+    at.and_then(|at| args.get(at + 1)).ok_or_else(|| format!("`{name}` is missing").into())
+}
+
+fn identity(args: &[OsString]) -> Result<(), Failure> {
+    let file = PathBuf::from(after(args, "--data-dir")?).join("identity");
+    match args.first().and_then(|word| word.to_str()) {
+        Some("request") => {
+            say("-----BEGIN CERTIFICATE REQUEST-----")?;
+            say(&after(args, "--advertise")?.to_string_lossy())
+        }
+        Some("install") => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            if text.contains("refuse") {
+                return Err("this node belongs to another cluster".into());
+            }
+            Ok(std::fs::write(file, text)?)
+        }
+        _ => Err("unknown subcommand".into()),
+    }
+}
+
+/// What the daemon does: says how it was started, and stays. A file in its folder makes it end.
+fn serve(args: &[OsString]) -> Result<(), Failure> {
+    let data = PathBuf::from(after(args, "--data-dir")?);
+    std::fs::create_dir_all(&data)?;
+    let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    say(&format!("serving {} {}", words.join(" "), std::env::var("EXTRA").unwrap_or_default()))?;
+    let mut starts = std::fs::OpenOptions::new().create(true).append(true).open(data.join("starts"))?;
+    writeln!(starts, "{}", std::process::id())?;
+    loop {
+        if data.join("leave").exists() {
+            return Ok(());
+        }
+        if data.join("crash").exists() {
+            return Err("crashing as asked".into());
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }

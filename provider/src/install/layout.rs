@@ -64,6 +64,12 @@ impl Layout {
         format!("{}/{name}", self.bin)
     }
 
+    /// Exists from before the first change until the service was started with all changes, so that an installation that was
+    /// interrupted in between is known to the next one.
+    pub(super) fn restart_marker(&self) -> String {
+        format!("{}/restart", self.service)
+    }
+
     pub(super) fn join_token(&self) -> String {
         format!("{}/join-token", self.service)
     }

@@ -66,7 +66,7 @@ impl Remote {
             self.install_identity(settings, sign).await?;
         }
         let settings_changed = self.write_service(settings, &state).await?;
-        let started = !state.running || binaries_changed || settings_changed;
+        let started = !state.running || state.outdated || binaries_changed || settings_changed;
         if started {
             progress.step(Step::Starting);
             if state.running {

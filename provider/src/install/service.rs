@@ -24,14 +24,15 @@ impl Remote {
                 self.write(&path, token.as_bytes(), "600").await?;
             }
         }
-        let mut changed = false;
-        for (path, content, mode) in self.files(settings) {
-            if !state.has(&path, &sum(content.as_bytes())) {
-                self.write(&path, content.as_bytes(), mode).await?;
-                changed = true;
-            }
+        let mut files = self.files(settings);
+        files.retain(|(path, content, _)| !state.has(path, &sum(content.as_bytes())));
+        if !files.is_empty() {
+            self.write(&self.layout.restart_marker(), b"", "600").await?;
         }
-        Ok(changed)
+        for (path, content, mode) in &files {
+            self.write(path, content.as_bytes(), mode).await?;
+        }
+        Ok(!files.is_empty())
     }
 
     /// Path, content and mode of each file, in the order of [`Self::service_files`].
@@ -63,6 +64,7 @@ impl Remote {
             ServiceKind::Systemd => format!("systemctl daemon-reload && systemctl enable --now --quiet {UNIT}"),
             ServiceKind::Supervised => self.supervise("--detach"),
         };
+        let script = format!("{script} && rm -f {}", quote(&self.layout.restart_marker()));
         self.step("start the service", &script, &[]).await?;
         Ok(())
     }

@@ -14,6 +14,8 @@ pub(super) struct State {
     sums: HashMap<String, String>,
     /// Whether the service runs (or is being tried to).
     pub(super) running: bool,
+    /// Whether it runs as it was before a change.
+    pub(super) outdated: bool,
 }
 
 impl State {
@@ -38,6 +40,8 @@ impl Remote {
     pub(super) async fn state(&self) -> Result<State, InstallError> {
         let mut paths = self.service_files();
         paths.extend([self.layout.binary("disco"), self.layout.binary("discod"), self.layout.join_token()]);
+        let marker = self.layout.restart_marker();
+        paths.push(marker.clone());
         let quoted: Vec<String> = paths.iter().map(|path| quote(path)).collect();
         let status = match self.layout.kind {
             ServiceKind::Systemd => format!("systemctl is-active {UNIT}"),
@@ -53,7 +57,7 @@ impl Remote {
             quoted.join(" ")
         );
         let text = self.step("look at what is installed", &script, &[]).await?.text();
-        let mut state = State { sums: HashMap::new(), running: false };
+        let mut state = State { sums: HashMap::new(), running: false, outdated: false };
         for line in text.lines() {
             match line.split_once(' ') {
                 Some(("status", status)) => {
@@ -63,6 +67,7 @@ impl Remote {
                             .is_ok_and(|status| status.supervisor.is_some()),
                     }
                 }
+                Some((_, path)) if path == marker => state.outdated = true,
                 Some((sum, path)) => {
                     state.sums.insert(path.to_owned(), sum.to_owned());
                 }

@@ -91,11 +91,18 @@ impl Remote {
         let mut file = File::open(binary.path()).await.map_err(unreadable)?;
         // Read in pieces as large as the connection takes them.
         file.set_max_buf_size(1 << 20);
+        // The client is not what the service runs.
+        let mark = if binary.name() == "discod" {
+            format!("mkdir -p {}; : > {}; ", quote(&self.layout.service), quote(&self.layout.restart_marker()))
+        } else {
+            String::new()
+        };
         let script = format!(
             "set -e; umask 022; mkdir -p {bin}; cd {bin}; rm -f .tmp-{name}.*; t=.tmp-{name}.$$; \
              trap 'rm -f \"$t\"' EXIT; cat > \"$t\"; \
              [ \"$(sha256sum < \"$t\" | cut -d ' ' -f 1)\" = {sum} ] || exit {BAD_CHECKSUM}; \
-             chmod 755 \"$t\"; \"./$t\" --version > /dev/null || exit {DOES_NOT_START}; mv -f \"$t\" {name}",
+             chmod 755 \"$t\"; \"./$t\" --version > /dev/null || exit {DOES_NOT_START}; \
+             {mark}mv -f \"$t\" {name}",
             bin = quote(&self.layout.bin),
             name = binary.name(),
             sum = binary.sha256(),

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+mod hosts;
+mod install;
 mod local;
 mod machine;
 mod setup;
+mod supervise;
+mod terminal;

@@ -1,0 +1,172 @@
+//! Given hosts, with the real server of OpenSSH.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use disco_provider::install::{Binaries, NoProgress, Remote};
+use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status};
+use disco_provider::{ProviderContext, ProviderError, StartRequest, from_spec};
+
+use crate::install::settings;
+use crate::setup::{LIMIT, eventually, is_alive, stand_in};
+
+/// OpenSSH's server on a port of its own, ended with this.
+struct Sshd {
+    dir: tempfile::TempDir,
+    process: Child,
+    user: String,
+    port: u16,
+    key: KeyPair,
+}
+
+impl Sshd {
+    /// `None`, and a word of it, where there is no such server.
+    async fn start(test: &str) -> Option<Self> {
+        let program =
+            ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].iter().find(|path| Path::new(path).exists());
+        let Some(program) = program else {
+            println!("skipped: {test}: OpenSSH's server is not installed (Debian: apt-get install openssh-server)");
+            return None;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate("test").unwrap();
+        let host_key = dir.path().join("host_key");
+        std::fs::write(&host_key, KeyPair::generate("host").unwrap().private_openssh()).unwrap();
+        std::fs::set_permissions(&host_key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::write(dir.path().join("authorized_keys"), key.public_openssh()).unwrap();
+        if rustix::process::getuid().is_root() {
+            // Where the server locks its unprivileged part in; Debian makes it when the service is started.
+            std::fs::create_dir_all("/run/sshd").unwrap();
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = dir.path().join("sshd_config");
+        let path = dir.path().display();
+        let text = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {path}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n\
+             AuthorizedKeysFile {path}/authorized_keys\nPasswordAuthentication no\nPermitRootLogin yes\n\
+             SetEnv DISCO_PREFIX={path}/prefix\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        let process =
+            Command::new(program).args(["-D", "-e", "-f"]).arg(&config).stdin(Stdio::null()).stderr(log).spawn();
+        let user = Command::new("id").arg("-un").output().unwrap().stdout;
+        let user = String::from_utf8(user).unwrap().trim().to_owned();
+        Some(Self { dir, process: process.unwrap(), user, port, key })
+    }
+
+    fn spec(&self) -> serde_json::Value {
+        serde_json::json!({ "name": "mine", "hosts": [format!("{}@127.0.0.1:{}", self.user, self.port)] })
+    }
+
+    fn known_hosts(&self) -> HostKeyPolicy {
+        HostKeyPolicy::KnownHosts { file: self.dir.path().join("known_hosts"), pin_first: true }
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn context() -> ProviderContext {
+    ProviderContext { cluster_name: "test".into(), project_dir: None, local_dir: None, machine_executable: stand_in() }
+}
+
+fn request(token: &str, known: &[(&str, &str)]) -> StartRequest {
+    let known = known.iter().map(|(id, token)| ((*id).to_owned(), (*token).to_owned())).collect::<BTreeMap<_, _>>();
+    StartRequest { token: token.to_owned(), known, ..StartRequest::default() }
+}
+
+#[tokio::test]
+async fn a_node_is_installed_on_a_real_host() {
+    let Some(sshd) = Sshd::start("a_node_is_installed_on_a_real_host").await else { return };
+    let provider = from_spec("hosts", &sshd.spec(), &context()).unwrap();
+    let machine = provider.start(request("one", &[])).await.unwrap();
+    assert_eq!(machine.control_address.to_string(), "127.0.0.1:5080");
+    let options = ConnectOptions { limit: LIMIT, ..ConnectOptions::default() };
+    let session = Session::connect(&machine.ssh, &sshd.key, &sshd.known_hosts(), options).await.unwrap();
+    assert!(session.host_key().first_use);
+
+    let output = session.exec_with("cat; echo err >&2; exit 9", b"in", LIMIT).await.unwrap();
+    assert_eq!(
+        (output.status.clone(), output.text(), output.error_text()),
+        (Status::Code(9), "in".into(), "err".into())
+    );
+    assert_eq!(session.exec("kill -9 $$").await.unwrap().status, Status::Signal("KILL".into()));
+
+    let remote = Remote::probe(session).await.unwrap();
+    let binaries = Binaries::from_paths(&stand_in(), &stand_in()).unwrap();
+    let sign = |request: &str| Ok(request.to_owned());
+    let installed = remote.install_first_node(&binaries, &settings(&machine), sign, &NoProgress).await.unwrap();
+    assert!(installed.started);
+    let starts = || -> Vec<u32> {
+        let text = std::fs::read_to_string(sshd.dir.path().join("prefix/data/starts")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    };
+    eventually("the service runs", || starts().len() == 1).await;
+    let again = remote.install_first_node(&binaries, &settings(&machine), sign, &NoProgress).await.unwrap();
+    assert!(!again.started && !again.binaries_changed);
+    assert_eq!(starts().len(), 1);
+    remote.uninstall().await.unwrap();
+    assert!(!is_alive(starts().first().copied().unwrap_or(1)) || starts().is_empty());
+    assert!(!sshd.dir.path().join("prefix").exists());
+
+    let stranger = KeyPair::generate("").unwrap();
+    let error = Session::connect(&machine.ssh, &stranger, &sshd.known_hosts(), options).await.unwrap_err();
+    assert!(matches!(error, SshError::LoginRefused { .. }), "{error}");
+    let other = KeyPair::generate("").unwrap().public_openssh();
+    let error = Session::connect(&machine.ssh, &sshd.key, &HostKeyPolicy::Pinned(other), options).await.unwrap_err();
+    assert!(matches!(error, SshError::HostKeyChanged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn hosts_are_handed_out_once() {
+    let spec = serde_json::json!({ "hosts": ["a@127.0.0.1:2201", "b@127.0.0.1:2202", "c@127.0.0.2"] });
+    let provider = from_spec("hosts", &spec, &context()).unwrap();
+    assert_eq!((provider.kind(), provider.name()), ("hosts", "hosts"));
+    let one = provider.start(request("one", &[])).await.unwrap();
+    assert_eq!(one, provider.start(request("one", &[])).await.unwrap());
+    let two = provider.start(request("two", &[])).await.unwrap();
+    assert_eq!((one.ssh.to_string(), two.ssh.to_string()), ("a@127.0.0.1:2201".into(), "b@127.0.0.1:2202".into()));
+    // Hosts at the same address listen on different ports.
+    assert_eq!((one.control_address.port(), two.control_address.port()), (5080, 5081));
+
+    // Another process knows only what the cluster has recorded.
+    let other = from_spec("hosts", &spec, &context()).unwrap();
+    let known = [("127.0.0.1:2201", "one"), ("127.0.0.1:2202", "two")];
+    assert_eq!(other.start(request("two", &known)).await.unwrap(), two);
+    assert_eq!(other.start(request("three", &known)).await.unwrap().ssh.to_string(), "c@127.0.0.2:22");
+    let error = other.start(request("four", &known)).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NoHostLeft { count: 3 }), "{error}");
+
+    // One that is given back is handed out again.
+    provider.terminate(&one.id).await.unwrap();
+    assert_eq!(provider.start(request("five", &[])).await.unwrap().ssh, one.ssh);
+    assert!(matches!(provider.stop(&one.id).await.unwrap_err(), ProviderError::NotSupported { .. }));
+    assert_eq!(provider.list().await.unwrap().len(), 3);
+}
+
+#[test]
+fn wrong_specs_are_errors_that_help() {
+    let error = |kind: &str, options: serde_json::Value| {
+        from_spec(kind, &options, &context()).map(|_| ()).unwrap_err().to_string()
+    };
+    for (kind, options, part) in [
+        ("aws", serde_json::json!({ "region": "us-west-2" }), "has no AWS provider"),
+        ("gcp", serde_json::json!({}), "`local`, `hosts`, `aws`"),
+        ("local", serde_json::json!({ "nmae": "x" }), "expected `name` or `dir`"),
+        ("local", serde_json::json!({}), "DISCO_LOCAL_DIR"),
+        ("hosts", serde_json::json!({ "host": [] }), "expected `name` or `hosts`"),
+        ("hosts", serde_json::json!({}), "`hosts` is missing"),
+        ("hosts", serde_json::json!({ "hosts": ["a@h:1", "b@h:1"] }), "given twice"),
+        ("hosts", serde_json::json!({ "hosts": ["a@h:x"] }), "`a@h:x`"),
+    ] {
+        let message = error(kind, options);
+        assert!(message.contains(part), "{message}");
+    }
+}
