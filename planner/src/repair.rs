@@ -9,7 +9,7 @@
 //! 3. A dead member leaves only when its substitute lives: until then its vote is handed on (see [`voters`](crate::voters)), and
 //!    it may still come back.
 //! 4. Too many machines under way go before any member does, the youngest first.
-//! 5. Members that are too many leave one at a time, in the order of [`scale`](crate::scale), never so that the living voters
+//! 5. Members that are too many leave one at a time, in the order of [`scale`], never so that the living voters
 //!    are no majority. The leader stays: whoever leads by then is the last node of a cluster of one.
 //!
 //! Nothing here depends on what was answered before: asked again in the same state it answers the same, and what was begun is

@@ -76,6 +76,7 @@ enum Stage {
 struct Loading {
     store: Store,
     stage: Stage,
+    last_lease: i64,
     /// The key whose versions come now.
     key: Option<Vec<u8>>,
     /// Whether `key` has a version yet, and the last one's revision.
@@ -98,7 +99,15 @@ impl Loading {
         let mut store = Store::new(limits);
         store.revision = header.revision;
         store.compact_revision = header.compact_revision;
-        Ok(Self { store, stage: Stage::Leases, key: None, last_version: None, changes_expected: 0, last_change: 0 })
+        Ok(Self {
+            store,
+            stage: Stage::Leases,
+            last_lease: 0,
+            key: None,
+            last_version: None,
+            changes_expected: 0,
+            last_change: 0,
+        })
     }
 
     fn take(&mut self, kind: Kind) -> Result<(), Broken> {
@@ -126,9 +135,9 @@ impl Loading {
 
     fn lease(&mut self, lease: &Lease) -> Result<(), Broken> {
         rule(lease.id > 0 && lease.ttl > 0, "the lease has no id or time to live")?;
-        rule(self.store.leases.iter().last().is_none_or(|last| last.id() < lease.id), "leases are out of order")?;
-        self.store.leases.grant(lease.id, lease.ttl, lease.granted_at_ms);
-        Ok(())
+        let new = self.last_lease < lease.id && self.store.leases.grant(lease.id, lease.ttl, lease.granted_at_ms);
+        self.last_lease = lease.id;
+        rule(new, "leases are out of order")
     }
 
     fn start_key(&mut self, key: Key) -> Result<(), Broken> {

@@ -1,1 +1,25 @@
-//! x
+//! Disco's own records: JSON below `/disco/`, so that every client can read them.
+//!
+//! One place says which keys there are ([`keys`]) and what is in them. Records are append-only: fields are added, never renamed
+//! or given another meaning; what a version does not know it leaves out of account, and what an older one did not write
+//! has a default. Times are RFC 3339 and come from the caller: there is no clock here.
+//!
+//! Reading is [`get`] and [`list`]; writing is [`Txn`], which compares and writes in one command; events go through [`events`].
+
+pub mod events;
+pub mod keys;
+
+mod cluster;
+mod error;
+mod read;
+mod script;
+mod txn;
+
+pub use cluster::{
+    ClusterRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, TokenRecord, instance_state,
+};
+pub use error::RecordError;
+pub use events::{EventRecord, Severity};
+pub use read::{Versioned, decode, get, list};
+pub use script::{CurrentScript, DeploymentRecord, DeploymentState, FileRecord, ScriptRecord};
+pub use txn::{Txn, succeeded};

@@ -41,13 +41,8 @@ pub(crate) fn txn(compare: Vec<Compare>, success: Vec<Request>, failure: Vec<Req
 }
 
 /// A store that is spoken to in operations.
+#[derive(Default)]
 pub(crate) struct Bench(pub(crate) Store);
-
-impl Default for Bench {
-    fn default() -> Self {
-        Self(Store::default())
-    }
-}
 
 impl Bench {
     pub(crate) fn with(limits: Limits) -> Self {

@@ -1,8 +1,9 @@
-//! The store from outside: each rule, a comparison with a naive model, and snapshots.
+//! The store from outside: each rule, a comparison with a naive model, snapshots, and Disco's own records.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not recognised as tests")]
 
 mod common;
 mod generate;
 mod model;
+mod records;
 mod rules;
 mod snapshots;

@@ -1,0 +1,111 @@
+//! The cluster, its nodes and machines.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The cluster itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterRecord {
+    /// For people.
+    pub name: String,
+    /// Part of every certificate's name.
+    pub id: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// `fast`, `default` or `slow`.
+    pub pace: String,
+}
+
+/// A node that was admitted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeRecord {
+    /// Never used twice.
+    pub id: u64,
+    /// For people; no two nodes share one.
+    pub name: String,
+    /// `IP:PORT`.
+    pub address: String,
+    /// The provider's id of its machine, empty where there is none.
+    pub instance: String,
+    /// Labels of its operator.
+    pub labels: BTreeMap<String, String>,
+    /// Version when it joined.
+    pub version: String,
+    /// RFC 3339.
+    pub joined_at: String,
+}
+
+/// The node that a join was given; a join that is repeated is given the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinRecord {
+    /// Id.
+    pub node_id: u64,
+}
+
+/// A join token that may still be used. What opens the door is in the token alone and never stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// Its name.
+    pub id: String,
+    /// RFC 3339; its certificate ends then too.
+    pub expires_at: String,
+    /// Nodes that may still join by it.
+    pub uses_left: u32,
+}
+
+/// Where machines come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProviderSpec {
+    /// `local`, `hosts` or `aws`.
+    pub kind: String,
+    /// As the script gave them.
+    #[serde(default)]
+    pub options: serde_json::Value,
+}
+
+/// A machine that the cluster started, or is about to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceRecord {
+    /// Makes its start happen at most once; also the record's key.
+    pub token: String,
+    /// The provider's id, empty until it is started.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// `IP:PORT` where its daemon serves.
+    pub address: String,
+    /// One of [`instance_state`].
+    pub state: String,
+    /// The last failure, empty for none.
+    pub error: String,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// States of an [`InstanceRecord`]. Text, so that a version that does not know a later one can still read the record.
+pub mod instance_state {
+    /// Asked for at the provider.
+    pub const STARTING: &str = "starting";
+    /// There, and being installed.
+    pub const INSTALLING: &str = "installing";
+    /// Has become a node.
+    pub const JOINED: &str = "joined";
+    /// Is to go.
+    pub const TERMINATING: &str = "terminating";
+}
+
+/// What a node's health hook last said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthRecord {
+    /// The verdict.
+    pub healthy: bool,
+    /// Why not.
+    #[serde(default)]
+    pub reason: String,
+    /// When it changed to this, RFC 3339.
+    #[serde(default)]
+    pub at: String,
+}

@@ -1,0 +1,104 @@
+//! Where each record is.
+
+/// Name, id and pace of the cluster ([`ClusterRecord`](super::ClusterRecord)).
+pub const CLUSTER: &str = "/disco/cluster";
+/// Number of nodes that the cluster shall have.
+pub const DESIRED_NODES: &str = "/disco/config/desired_nodes";
+/// Where machines come from ([`ProviderSpec`](super::ProviderSpec)).
+pub const PROVIDER: &str = "/disco/config/provider";
+/// The operator's public SSH key, in OpenSSH's form.
+pub const OPERATOR_PUBLIC_KEY: &str = "/disco/config/operator_public_key";
+/// How machines are started: what the provider was last given.
+pub const INSTANCE_OPTIONS: &str = "/disco/config/instance_options";
+/// The next node id. Ids are never used again: a node whose disk was wiped is a new one.
+pub const NEXT_NODE_ID: &str = "/disco/next_node_id";
+/// Number in the name of the next machine that the cluster starts.
+pub const NEXT_INSTANCE: &str = "/disco/next_instance";
+/// The next event's id.
+pub const NEXT_EVENT: &str = "/disco/next_event";
+/// The script version in use ([`CurrentScript`](super::CurrentScript)).
+pub const SCRIPT: &str = "/disco/script";
+/// Whether a voter that has left knew the signing key.
+pub const SIGNING_KEY_STALE: &str = "/disco/pki/signing_key_stale";
+
+/// Prefix of nodes' records.
+pub const NODES: &str = "/disco/nodes/";
+/// Prefix of nodes' health.
+pub const HEALTH: &str = "/disco/health/";
+/// Prefix of machines' records.
+pub const INSTANCES: &str = "/disco/instances/";
+/// Prefix of events, whose keys are in their order.
+pub const EVENTS: &str = "/disco/events/";
+/// Prefix of script versions.
+pub const SCRIPTS: &str = "/disco/scripts/";
+/// Prefix of deployments, whose keys are in their order.
+pub const DEPLOYMENTS: &str = "/disco/deployments/";
+/// Prefix of join tokens.
+pub const TOKENS: &str = "/disco/tokens/";
+/// Prefix of the node ids that joins were given.
+pub const JOINS: &str = "/disco/joins/";
+
+/// Digits of a number in a key where the order of keys is that of numbers: enough for a million a second for eleven days, or
+/// one a second for thirty thousand years.
+const DIGITS: usize = 12;
+
+/// A node's record.
+pub fn node(id: u64) -> String {
+    format!("{NODES}{id}")
+}
+
+/// What a node's health hook last said.
+pub fn health(id: u64) -> String {
+    format!("{HEALTH}{id}")
+}
+
+/// A machine's record, by the token of its start.
+pub fn instance(token: &str) -> String {
+    format!("{INSTANCES}{token}")
+}
+
+/// An event.
+pub fn event(id: u64) -> String {
+    format!("{EVENTS}{id:0DIGITS$}")
+}
+
+/// A script version, by its hash with or without `sha256:`.
+pub fn script(hash: &str) -> String {
+    format!("{SCRIPTS}{}", hash.strip_prefix("sha256:").unwrap_or(hash))
+}
+
+/// A deployment.
+pub fn deployment(version: u64) -> String {
+    format!("{DEPLOYMENTS}{version:0DIGITS$}")
+}
+
+/// A join token's record.
+pub fn token(id: &str) -> String {
+    format!("{TOKENS}{id}")
+}
+
+/// The node id that a join was given, by its join id in hexadecimal.
+pub fn join(join_id: &str) -> String {
+    format!("{JOINS}{join_id}")
+}
+
+/// The number at the end of a node's, health, event's or deployment's key.
+pub fn number(prefix: &str, key: &[u8]) -> Option<u64> {
+    std::str::from_utf8(key.strip_prefix(prefix.as_bytes())?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_order_of_events() {
+        assert_eq!(event(7), "/disco/events/000000000007");
+        assert!(event(9) < event(10) && event(99_999) < event(100_000));
+        assert_eq!(number(EVENTS, event(100).as_bytes()), Some(100));
+        assert_eq!(number(NODES, node(3).as_bytes()), Some(3));
+        assert_eq!(number(NODES, b"/disco/nodes/x"), None);
+        assert_eq!(number(NODES, b"/disco/health/3"), None);
+        assert_eq!(script("sha256:ab"), script("ab"));
+    }
+}

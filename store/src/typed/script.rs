@@ -1,0 +1,85 @@
+//! Script versions and deployments.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A file of a script version or of a deployment; its content is a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Relative to the project, `/` between parts.
+    pub path: String,
+    /// Of the content, lower-case hexadecimal.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// Unix permission bits.
+    pub mode: u32,
+}
+
+/// The script version in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentScript {
+    /// `sha256:…`
+    pub hash: String,
+    /// Counts the pushes, from 1.
+    pub version: u64,
+    /// RFC 3339.
+    pub pushed_at: String,
+}
+
+/// A script version that the cluster holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptRecord {
+    /// `sha256:…`
+    pub hash: String,
+    /// Its place among the pushes. A version that is pushed again gets a new one.
+    pub version: u64,
+    /// RFC 3339.
+    pub pushed_at: String,
+    /// `cluster.js` and what it imports.
+    pub files: Vec<FileRecord>,
+    /// Names of the functions that `cluster.js` exports.
+    #[serde(default)]
+    pub exports: Vec<String>,
+}
+
+/// How far a deployment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeploymentState {
+    /// The hook is at work.
+    Running,
+    /// The hook returned.
+    Succeeded,
+    /// The hook threw, or its leader was lost.
+    Failed,
+}
+
+/// A deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentRecord {
+    /// Its number, from 1.
+    pub version: u64,
+    /// How far it is.
+    pub state: DeploymentState,
+    /// Hash of the script version that does it.
+    pub script: String,
+    /// The project's files.
+    pub files: Vec<FileRecord>,
+    /// What the operator set.
+    pub variables: BTreeMap<String, String>,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub finished_at: Option<String>,
+    /// The node that runs the hook.
+    pub leader: u64,
+    /// Its term: the run ends with it.
+    pub term: u64,
+    /// Why it failed, with the place in the script.
+    pub error: Option<String>,
+    /// What the hook returned.
+    #[serde(default)]
+    pub result: Option<serde_json::Value>,
+}

@@ -1,0 +1,88 @@
+//! Writing records.
+
+use bytes::Bytes;
+use disco_proto::v1::{
+    CommandResponse, Compare, DeleteRangeRequest, PutRequest, RequestOp, TxnRequest,
+    command::Operation,
+    command_response,
+    compare::{self, Target},
+    request_op::Request,
+};
+use serde::Serialize;
+
+use super::RecordError;
+
+/// A transaction in the making: writes that are done all or, where an expectation does not hold, not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Txn {
+    txn: TxnRequest,
+}
+
+impl Txn {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only if the key was last changed at this revision; 0: only if there is none.
+    #[must_use]
+    pub fn expect(mut self, key: &str, revision: i64) -> Self {
+        self.txn.compare.push(Compare {
+            result: compare::Result::Equal.into(),
+            key: bytes(key),
+            target: Some(Target::ModRevision(revision)),
+            ..Compare::default()
+        });
+        self
+    }
+
+    /// Only if there is none: a record is created once.
+    #[must_use]
+    pub fn absent(self, key: &str) -> Self {
+        self.expect(key, 0)
+    }
+
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// When the record has no JSON form.
+    pub fn put<T: Serialize + ?Sized>(self, key: &str, record: &T) -> Result<Self, RecordError> {
+        let value = serde_json::to_vec(record).map_err(|source| RecordError::Encode { key: key.to_owned(), source })?;
+        Ok(self.put_bytes(key, value.into()))
+    }
+
+    /// Writes bytes.
+    #[must_use]
+    pub fn put_bytes(mut self, key: &str, value: Bytes) -> Self {
+        let put = PutRequest { key: bytes(key), value, ..PutRequest::default() };
+        self.txn.success.push(RequestOp { request: Some(Request::Put(put)) });
+        self
+    }
+
+    /// Deletes a record, if there is one.
+    #[must_use]
+    pub fn delete(mut self, key: &str) -> Self {
+        let delete = DeleteRangeRequest { key: bytes(key), ..DeleteRangeRequest::default() };
+        self.txn.success.push(RequestOp { request: Some(Request::DeleteRange(delete)) });
+        self
+    }
+
+    /// Whether it would change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.txn.success.is_empty()
+    }
+
+    /// For a command.
+    pub fn operation(self) -> Operation {
+        Operation::Txn(self.txn)
+    }
+}
+
+/// Whether the answer is that of a transaction whose expectations held.
+pub fn succeeded(response: &CommandResponse) -> bool {
+    matches!(&response.result, Some(command_response::Result::Txn(txn)) if txn.succeeded)
+}
+
+fn bytes(key: &str) -> Bytes {
+    Bytes::copy_from_slice(key.as_bytes())
+}
