@@ -1,7 +1,5 @@
 //! The list of files of a script version or a deployment, checked.
 
-use std::collections::BTreeSet;
-
 use disco_proto::v1::FileEntry;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -108,12 +106,6 @@ impl Manifest {
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.files.iter().any(|file| file.path == path)
-    }
-
-    /// The contents, each once.
-    #[must_use]
-    pub fn blobs(&self) -> BTreeSet<String> {
-        self.files.iter().map(|file| file.sha256.clone()).collect()
     }
 
     /// Names exactly these paths with exactly these contents: `sha256:…`.

@@ -28,7 +28,8 @@ pub(super) fn engine_options(node: &Node) -> EngineOptions {
 
 /// The daemon's own settings are none of the scripts' business.
 fn visible(name: &str) -> bool {
-    !name.starts_with("DISCOD_") && !name.starts_with("DISCO_MACHINE")
+    let own = name.starts_with("DISCOD_") || name.starts_with("DISCO_MACHINE_");
+    !own
 }
 
 #[cfg(test)]
