@@ -112,7 +112,10 @@ async fn follow(
                 }
             }
         }
-        let settled = disco_planner::voters::next_change(&planned(&node), &policy(&node)).is_none();
+        let policy = policy(&node);
+        let members = planned(&node);
+        let voters = members.iter().filter(|member| member.voter).count();
+        let settled = voters == disco_planner::voters::wanted(members.len(), &policy);
         if status.nodes.len() == wished as usize && status.healthy && settled {
             return;
         }

@@ -35,7 +35,7 @@ impl Pace {
     #[must_use]
     pub fn heartbeat(self) -> Duration {
         Duration::from_millis(match self {
-            Self::Fast => 75,
+            Self::Fast => 100,
             Self::Default => 500,
             Self::Slow => 1500,
         })
@@ -73,16 +73,6 @@ impl Pace {
     #[must_use]
     pub fn request_timeout(self) -> Duration {
         self.election_timeout() * 4 + Duration::from_secs(2)
-    }
-
-    /// The name, as the flag takes it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fast => "fast",
-            Self::Default => "default",
-            Self::Slow => "slow",
-        }
     }
 
     pub(super) fn config(self) -> Config {
