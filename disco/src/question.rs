@@ -24,7 +24,7 @@ pub(crate) async fn line(context: &Context, question: &str) -> Outcome<String> {
     if !context.settings.interactive {
         return Err(Failure::usage("a question needs an answer, and there is no terminal to ask on")
             .cause(question.trim_end().to_owned())
-            .hint("answer every question with yes by `-y` or `DISCO_YES=1`"));
+            .hint("answer every question with yes by `--yes` or `DISCO_YES=1`"));
     }
     let (sender, answer) = oneshot::channel();
     let (printer, question) = (context.printer.clone(), question.to_owned());

@@ -31,7 +31,7 @@ impl Client {
         F: Fn(Control) -> R,
         R: Future<Output = Result<Response<T>, Status>>,
     {
-        let deadline = Instant::now() + self.0.patience.max(single);
+        let deadline = Instant::now() + self.0.patience;
         let mut pause = FIRST_PAUSE;
         loop {
             let status = match self.control().await {

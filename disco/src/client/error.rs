@@ -1,14 +1,19 @@
 //! From a node's refusal to the operator's failure and exit code.
 
+use disco_proto::v1::ScriptFailure;
+use prost::Message;
 use tonic::{Code, Status};
 
-use crate::{error::Failure, exit::ExitStatus};
+use crate::{error::Failure, exit::ExitStatus, host::from_wire};
 
 pub(crate) fn from_status(status: &Status) -> Failure {
     if let Some(refusal) = disco_identity::refusal(status) {
         return Failure::new(ExitStatus::Denied, "the cluster's node and this operator do not accept each other")
             .cause(refusal)
             .hint("`disco doctor` checks certificates and clocks");
+    }
+    if let Some(failure) = script_failure(status) {
+        return from_wire(ExitStatus::Usage, failure);
     }
     let message = describe(status);
     match status.code() {
@@ -25,6 +30,15 @@ pub(crate) fn from_status(status: &Status) -> Failure {
             .hint("the node runs another version of Disco: compare `disco --version` with `disco nodes`"),
         _ => Failure::failed(message),
     }
+}
+
+/// What a refused script version comes with, see `ScriptFailure` in the wire contract.
+fn script_failure(status: &Status) -> Option<ScriptFailure> {
+    if status.code() != Code::InvalidArgument || status.details().is_empty() {
+        return None;
+    }
+    // Details of another kind leave the message, which says it as well.
+    ScriptFailure::decode(status.details()).ok().filter(|failure| !failure.message.is_empty())
 }
 
 /// The message with the causes that the transport keeps beside it, each once.

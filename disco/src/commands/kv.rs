@@ -45,11 +45,9 @@ pub(super) async fn put(args: &KvPutArgs, context: &Context) -> Outcome<ExitStat
             match response.result {
                 Some(command_response::Result::Txn(txn)) if txn.succeeded => response.revision,
                 _ => {
-                    return Err(Failure::new(
-                        ExitStatus::Guarded,
-                        format!("`{}` was not written: it was changed since revision {expected}", args.key),
-                    )
-                    .hint(format!("look at it with `disco kv get {} -o json`", args.key)));
+                    let key = &args.key;
+                    return Err(Failure::failed(format!("`{key}` was not written: it is not at revision {expected}"))
+                        .hint(format!("look at it with `disco kv get {} -o json`", args.key)));
                 }
             }
         }
@@ -72,6 +70,9 @@ pub(super) async fn get(args: &KvGetArgs, context: &Context) -> Outcome<ExitStat
 
 pub(super) async fn del(args: &KvDelArgs, context: &Context) -> Outcome<ExitStatus> {
     writable(&args.key)?;
+    if args.prefix && OWN.starts_with(&args.key) {
+        return Err(own_records());
+    }
     let client = Client::open(context)?;
     let range_end = if args.prefix { prefix_end(args.key.as_bytes()) } else { Vec::new() };
     if args.prefix || args.dry_run {
@@ -157,10 +158,13 @@ fn writable(key: &str) -> Outcome<()> {
         return Err(Failure::usage("a key has at least one character"));
     }
     if key.starts_with(OWN) {
-        return Err(Failure::new(ExitStatus::Denied, format!("keys beneath `{OWN}` are Disco's own records"))
-            .hint("choose another key"));
+        return Err(own_records());
     }
     Ok(())
+}
+
+fn own_records() -> Failure {
+    Failure::new(ExitStatus::Denied, format!("keys beneath `{OWN}` are Disco's own records")).hint("choose another key")
 }
 
 fn standard_input() -> Outcome<Vec<u8>> {

@@ -1,8 +1,13 @@
+use std::time::Duration;
+
 use crate::{app::Context, client::Client, error::Outcome, exit::ExitStatus, view::StatusView};
+
+/// Whoever asks how it is wants to know now, also that it is not well.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the leader; when there is none, shows what one node sees and ends with exit 4.
 pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
-    let client = Client::open(context)?;
+    let client = Client::open(context)?.with_patience(PATIENCE);
     match client.status(false).await {
         Ok(status) => {
             let exit = if status.stale { ExitStatus::Unreachable } else { ExitStatus::Done };

@@ -251,6 +251,9 @@ pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure
         E::NoSuchInstance { .. } => ExitStatus::NotFound,
         _ => ExitStatus::Failed,
     };
+    if let E::NotBuiltIn { kind } = error {
+        return Failure::new(status, format!("the provider of {kind} machines is not built in")).because(error);
+    }
     let failure = Failure::new(status, error.to_string());
     match std::error::Error::source(error) {
         Some(source) => failure.because(source),

@@ -14,8 +14,10 @@ pub(crate) fn from_script_error(error: ScriptError) -> Failure {
 
 pub(super) fn with_failures(error: ScriptError, failures: &Failures) -> Failure {
     let place = place(error.file.as_deref(), error.line, error.column, error.source_line.clone());
-    let trace = frames(&error.stack, place.is_some());
+    let trace = frames(&error.stack, place.as_ref());
     let failure = match failures.behind(&error.message) {
+        // A failure of another script, on a node: its own place says more than where it was asked for.
+        Some(failure) if failure.place().is_some() => return failure,
         Some(failure) => failure,
         None => {
             let status = match error.kind {
@@ -38,7 +40,7 @@ pub(crate) fn from_wire(status: ExitStatus, failure: ScriptFailure) -> Failure {
     let number = |value: u32| (value > 0).then_some(value);
     let file = some(failure.file);
     let place = place(file.as_deref(), number(failure.line), number(failure.column), some(failure.source_line));
-    let trace = frames(&failure.stack, place.is_some());
+    let trace = frames(&failure.stack, place.as_ref());
     let said = Failure::new(status, failure.message).trace(trace);
     match place {
         Some(place) => said.at(place),
@@ -50,7 +52,9 @@ fn place(file: Option<&str>, line: Option<u32>, column: Option<u32>, source: Opt
     Some(Place { file: file?.to_owned(), line: line?, column: column.unwrap_or(1), source })
 }
 
-/// The first frame is the place itself.
-fn frames(stack: &str, placed: bool) -> Vec<String> {
-    stack.lines().skip(usize::from(placed)).map(str::to_owned).collect()
+/// Those of other lines than the place's, which is shown already.
+fn frames(stack: &str, place: Option<&Place>) -> Vec<String> {
+    let shown = place.map(|place| format!("{}:{}:", place.file, place.line));
+    let frames = stack.lines().filter(|frame| shown.as_ref().is_none_or(|shown| !frame.contains(shown.as_str())));
+    frames.map(str::to_owned).collect()
 }

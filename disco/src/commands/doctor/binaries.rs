@@ -9,10 +9,20 @@ pub(super) fn check(project: &Project) -> Vec<Check> {
 }
 
 fn binary(project: &Project, name: &str) -> Check {
-    let link = project.root().join(name);
-    let repoint = format!("point it at a built one: `ln -sfn /path/to/{name} {}`", link.display());
-    let Ok(found) = std::fs::symlink_metadata(&link) else {
-        return Check::good(name, "no link in the project: the one beside this program is sent");
+    let mut link = project.root().join(name);
+    let mut repoint = format!("point it at a built one: `ln -sfn /path/to/{name} {}`", link.display());
+    let found = match std::fs::symlink_metadata(&link) {
+        Ok(found) => found,
+        // Without a link in the project, the file beside this program is sent.
+        Err(_) => {
+            let beside = std::env::current_exe().map(|own| own.with_file_name(name)).unwrap_or_default();
+            let Ok(found) = std::fs::symlink_metadata(&beside) else {
+                return Check::bad(name, "neither in the project nor beside this program").next(repoint);
+            };
+            repoint = "build it with `cargo build --release`".to_owned();
+            link = beside;
+            found
+        }
     };
     let target = match std::fs::read_link(&link) {
         Ok(target) => target.display().to_string(),

@@ -49,7 +49,7 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
         context.printer.note(&format!("{there} files were there with other content, and were left as they are"));
     }
     if !args.dry_run {
-        let place = if args.dir.is_some() { format!(" -C {}", dir.display()) } else { String::new() };
+        let place = args.dir.as_ref().map(|dir| format!(" -C {}", dir.display())).unwrap_or_default();
         context.printer.note(&format!("next: `disco{place} bootstrap`"));
     }
     Ok(ExitStatus::Done)
