@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use disco_provider::{ProviderContext, StartRequest, from_spec};
+
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
@@ -13,6 +15,7 @@ fn main() -> ExitCode {
     let result = match args.first().and_then(|word| word.to_str()) {
         Some(disco_provider::machine::SUBCOMMAND) => disco_provider::machine::run(&args[1..]).map_err(Into::into),
         Some(disco_provider::supervise::SUBCOMMAND) => disco_provider::supervise::run(&args[1..]).map_err(Into::into),
+        Some("start") => start(&args[1..]),
         Some("--version") => say("stand-in 0.1.0"),
         Some("identity") => identity(&args[1..]),
         Some("--data-dir") => serve(&args),
@@ -54,6 +57,21 @@ fn identity(args: &[OsString]) -> Result<(), Failure> {
         }
         _ => Err("unknown subcommand".into()),
     }
+}
+
+/// What a client does: starts a machine, with itself as the machine's program.
+fn start(args: &[OsString]) -> Result<(), Failure> {
+    let context = ProviderContext {
+        cluster_name: "test".to_owned(),
+        project_dir: None,
+        local_dir: Some(after(args, "--dir")?.into()),
+        machine_executable: std::env::current_exe()?,
+    };
+    let provider = from_spec("local", &serde_json::Value::Null, &context)?;
+    let token = after(args, "--token")?.to_string_lossy().into_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(provider.start(StartRequest { token, ..StartRequest::default() }))?;
+    Ok(())
 }
 
 /// What the daemon does: says how it was started, and stays. A file in its folder makes it end.

@@ -1,11 +1,11 @@
 //! The local provider: the life of machines.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use disco_provider::InstanceState::{Running, Stopped};
 use disco_provider::ProviderError;
 
-use crate::setup::{Machines, eventually, is_alive, kill, local};
+use crate::setup::{Machines, eventually, is_alive, kill, local, stand_in};
 
 #[tokio::test]
 async fn a_machine_lives_from_start_to_terminate() {
@@ -101,6 +101,29 @@ async fn what_a_killed_client_left_half_made_is_cleaned() {
     assert_eq!(two.id, "local-2");
     let left: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_start_that_is_killed_at_any_moment_is_completed_by_the_next() {
+    let machines = Machines::new();
+    let dir = machines.dir.path().join("local");
+    for round in 0..20_u64 {
+        let token = format!("token-{}", round / 5);
+        let mut client = std::process::Command::new(stand_in());
+        let mut client = client.arg("start").arg("--dir").arg(&dir).args(["--token", &token]).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(round * 3)).await;
+        client.kill().unwrap();
+        client.wait().unwrap();
+        if round % 5 == 4 {
+            let (one, other) = tokio::join!(machines.start(&token), machines.start(&token));
+            assert_eq!(one, other);
+            assert_eq!(one.state, Running);
+            assert!(machines.connect(&one).await.exec("true").await.unwrap().status.success());
+        }
+    }
+    let listed = machines.provider.list().await.unwrap();
+    let tokens: Vec<_> = listed.iter().map(|machine| machine.token.as_str()).collect();
+    assert_eq!(tokens, ["token-0", "token-1", "token-2", "token-3"]);
 }
 
 #[tokio::test]
