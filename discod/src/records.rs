@@ -33,7 +33,7 @@ pub const NEXT_INSTANCE: &str = "/disco/next_instance";
 const NODES: &str = "/disco/nodes/";
 const INSTANCES: &str = "/disco/instances/";
 const HEALTH: &str = "/disco/health/";
-const SIGNING_STALE: &str = "/disco/pki/signing_key_stale";
+const SIGNING: &str = "/disco/pki/signing";
 /// Prefix of [`EventRecord`]s.
 pub const EVENTS: &str = "/disco/events/";
 const NEXT_EVENT: &str = "/disco/next_event";
@@ -54,6 +54,8 @@ pub struct NodeRecord {
     pub instance: String,
     /// Labels of its operator.
     pub labels: BTreeMap<String, String>,
+    /// IP addresses besides the one of `address` that its certificate names.
+    pub extra_addresses: Vec<String>,
     /// Version when it joined.
     pub version: String,
     /// RFC 3339.
@@ -123,6 +125,20 @@ pub struct HealthRecord {
     /// When it changed to this, RFC 3339.
     #[serde(default)]
     pub at: String,
+}
+
+/// The signing key in use, and those before it. Serials are those of the keys' certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SigningRecord {
+    /// In use.
+    pub serial: String,
+    /// Not used any more, but nodes may still have certificates made with them.
+    pub retiring: Vec<String>,
+    /// Refused everywhere.
+    pub retired: Vec<String>,
+    /// A voter that has left knew the one in use.
+    pub stale: bool,
 }
 
 /// How much an event matters.
@@ -371,25 +387,35 @@ pub fn current_script(store: &Store) -> Option<String> {
     record.value.get("hash").and_then(|hash| hash.as_str()).map(str::to_owned)
 }
 
+/// What is known of the signing key.
+#[must_use]
+pub fn signing(store: &Store) -> Option<Versioned<SigningRecord>> {
+    get(store, SIGNING)
+}
+
 /// Whether a voter that has left knew the signing key.
 #[must_use]
 pub fn signing_key_is_stale(store: &Store) -> bool {
-    get::<bool>(store, SIGNING_STALE).is_some_and(|stale| stale.value)
+    signing(store).is_some_and(|record| record.value.stale)
 }
 
-/// Notes that a voter that has left knew the signing key.
-pub async fn mark_signing_key_stale(node: &Node) {
-    write_or_warn(node, Txn::new().put(SIGNING_STALE, &true)).await;
-}
-
-/// Notes that the signing key was replaced.
-pub async fn clear_signing_key_stale(node: &Node) {
-    write_or_warn(node, Txn::new().delete(SIGNING_STALE)).await;
-}
-
-async fn write_or_warn(node: &Node, txn: Txn) {
-    if let Err(error) = node.write(txn.operation()).await {
-        tracing::warn!(%error, "a note was not written");
+/// Changes what is known of the signing key, unless it is as it should be.
+///
+/// # Errors
+/// It was not written.
+pub async fn change_signing(node: &Node, change: impl Fn(&mut SigningRecord)) -> Result<(), crate::node::WriteError> {
+    loop {
+        let now = node.raft().store().read(signing);
+        let (old, revision) = now.map_or_else(Default::default, |now| (now.value, now.revision));
+        let mut new = old.clone();
+        change(&mut new);
+        if new == old {
+            return Ok(());
+        }
+        let txn = Txn::new().expect(SIGNING, revision).put(SIGNING, &new);
+        if succeeded(&node.write(txn.operation()).await?) {
+            return Ok(());
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, Ve
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 
+use crate::certificate;
 use crate::cluster_id::ClusterId;
 use crate::credentials::{Credentials, CredentialsError, provider};
 use crate::refusals::Refusals;
@@ -94,6 +95,15 @@ impl Identity {
     /// read, so that whoever has a new certificate meanwhile connects again.
     pub fn refuse_intermediates(&self, serials: impl IntoIterator<Item = String>) {
         self.refusals.replace(serials.into_iter().collect());
+    }
+
+    /// Serial number of the signing key that the present certificate was made with (see
+    /// [`Authority::serial`](crate::Authority::serial)); `None` where the root itself signed it.
+    #[must_use]
+    pub fn signer_serial(&self) -> Option<String> {
+        let present = self.current.0.load();
+        let signer = present.certified.cert.get(1)?;
+        certificate::parse(signer).ok().map(|signer| certificate::serial(&signer))
     }
 
     /// Who it is, by the present certificate.

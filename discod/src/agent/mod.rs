@@ -1,5 +1,6 @@
 //! What every node does for itself, whoever leads: it reports, watches its health, follows the script version.
 
+mod certificate;
 pub mod commands;
 pub mod files;
 mod health;

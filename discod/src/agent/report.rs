@@ -34,9 +34,11 @@ pub(super) async fn run(node: Node) {
             _ = ticks.tick() => {}
         }
         forget_secrets_of_a_learner(&node, &mut reports_as_learner);
+        super::certificate::refuse_retired(&node);
         if node.raft().leads().is_some() {
             // The leader looks at itself when it is asked.
             told = None;
+            super::certificate::renew_own(&node);
             continue;
         }
         match tokio::time::timeout(interval.max(Duration::from_secs(2)), report(&node, &mut told)).await {
@@ -100,10 +102,15 @@ async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportRespo
         Some(id) => node.peers().channel(id, address, Lane::Control),
         None => node.peers().any(address),
     };
-    let mut request = tonic::Request::new(own_report(node));
+    let signing_request = super::certificate::signing_request(node).unwrap_or_default();
+    let mut request = tonic::Request::new(ReportRequest { signing_request, ..own_report(node) });
     request.set_timeout(Duration::from_secs(2));
     let answer = control_client(channel).report(request).await;
-    answer.map(tonic::Response::into_inner).map_err(|status| format!("{address}: {}", grpc::describe(&status)))
+    let answer = answer.map_err(|status| format!("{address}: {}", grpc::describe(&status)))?.into_inner();
+    if !answer.certificate_chain.is_empty() {
+        super::certificate::swap(node, &answer.certificate_chain);
+    }
+    Ok(answer)
 }
 
 /// What this node says about itself.
@@ -124,6 +131,8 @@ pub fn own_report(node: &Node) -> ReportRequest {
         leaving: false,
         signing_serial: node.signing_serial(),
         term: node.raft().leadership().borrow().term,
+        certificate_signer: node.identity().signer_serial().unwrap_or_default(),
+        signing_request: String::new(),
     }
 }
 

@@ -4,9 +4,9 @@
 //! that makes the node's record. The join id, kept on the new node's disk, finds the same record again when an answer was
 //! lost, so a repeated join neither makes a second node nor uses the token again.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use disco_identity::{NODE_LIFETIME, Validity};
+use disco_identity::{Authority, NODE_LIFETIME, Validity};
 use disco_proto::v1::{JoinRequest, JoinResponse};
 use tonic::{Request, Response, Status};
 
@@ -49,11 +49,14 @@ fn forwarded_token(request: &Request<JoinRequest>) -> Result<String, Status> {
 }
 
 fn check(message: &JoinRequest) -> Result<(), Status> {
-    if message.address.parse::<std::net::SocketAddr>().is_err() {
+    if message.address.parse::<SocketAddr>().is_err() {
         return Err(Status::invalid_argument(format!("`{}` is not an address of the form IP:PORT", message.address)));
     }
     if message.join_id.len() != 16 {
         return Err(Status::invalid_argument("the join id has not 16 bytes"));
+    }
+    if let Some(wrong) = message.extra_addresses.iter().find(|text| text.parse::<IpAddr>().is_err()) {
+        return Err(Status::invalid_argument(format!("`{wrong}` is not an IP address")));
     }
     if !message.name.is_empty() {
         records::check_name(&message.name).map_err(Status::invalid_argument)?;
@@ -65,11 +68,7 @@ async fn admit(node: &Node, term: u64, token_id: &str, message: JoinRequest) -> 
     let secrets = node.secrets().ok_or_else(|| Status::unavailable("this leader does not have the signing key yet"))?;
     let record = admitted(node, term, token_id, &message).await?;
     let authority = secrets.authority().map_err(internal)?;
-    let addresses = addresses(&message, &record)?;
-    let validity = Validity::lasting(NODE_LIFETIME).ending_by(authority.not_after());
-    let chain = authority
-        .issue_node(&message.signing_request, record.id, &addresses, validity)
-        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let chain = certify(&authority, &record, &message.signing_request)?;
     tracing::info!(node = record.id, name = record.name, address = record.address, "admitted");
     node.wake_controllers();
     Ok(JoinResponse {
@@ -82,13 +81,14 @@ async fn admit(node: &Node, term: u64, token_id: &str, message: JoinRequest) -> 
     })
 }
 
-/// All addresses that the certificate names.
-fn addresses(message: &JoinRequest, record: &NodeRecord) -> Result<Vec<IpAddr>, Status> {
-    let own = record.address.parse::<std::net::SocketAddr>().map_err(internal)?.ip();
-    let extra = message.extra_addresses.iter().map(|text| {
-        text.parse::<IpAddr>().map_err(|_| Status::invalid_argument(format!("`{text}` is not an IP address")))
-    });
-    std::iter::once(Ok(own)).chain(extra).collect()
+/// A certificate for the node, with the key of its request and the addresses of its record.
+pub(super) fn certify(authority: &Authority, record: &NodeRecord, signing_request: &str) -> Result<String, Status> {
+    let own = record.address.parse::<SocketAddr>().map_err(internal)?.ip();
+    let extra = record.extra_addresses.iter().filter_map(|text| text.parse::<IpAddr>().ok());
+    let addresses: Vec<IpAddr> = std::iter::once(own).chain(extra).collect();
+    let validity = Validity::lasting(NODE_LIFETIME).ending_by(authority.not_after());
+    let chain = authority.issue_node(signing_request, record.id, &addresses, validity);
+    chain.map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 /// The record of the new node: the one of an earlier try, or one that is made now.
@@ -114,6 +114,7 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
             address: message.address.clone(),
             instance: message.instance.clone(),
             labels: message.labels.clone().into_iter().collect(),
+            extra_addresses: message.extra_addresses.clone(),
             version: message.version.clone(),
             joined_at: crate::clock::rfc3339(),
         };

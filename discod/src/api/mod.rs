@@ -20,6 +20,7 @@ mod signing;
 mod status;
 mod tokens;
 
+pub(crate) use report::renew as renew_certificate;
 pub(crate) use tokens::issue as issue_token;
 
 use std::pin::Pin;

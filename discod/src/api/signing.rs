@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
 
 use super::forward::{Answer, to_leader};
-use super::internal;
+use super::{internal, write_status};
 use crate::home::VoterSecrets;
 use crate::node::Node;
 use crate::records;
@@ -71,10 +71,18 @@ pub(super) async fn install(
                 intermediate_key: key.to_string(),
                 ssh_private_key: old.ssh_private_key,
             };
-            secrets.authority().map_err(|error| Status::invalid_argument(format!("{error:#}")))?;
+            let authority = secrets.authority().map_err(|error| Status::invalid_argument(format!("{error:#}")))?;
+            let (old, new) = (node.signing_serial(), authority.serial().to_owned());
             node.set_secrets(Some(secrets)).map_err(internal)?;
             *PENDING.lock() = None;
-            records::clear_signing_key_stale(node).await;
+            let replaced = records::change_signing(node, |record| {
+                record.stale = false;
+                if record.serial != new {
+                    record.retiring.push(old.clone());
+                    record.serial.clone_from(&new);
+                }
+            });
+            replaced.await.map_err(write_status)?;
             node.wake_controllers();
             Ok(Response::new(Empty {}))
         }

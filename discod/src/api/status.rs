@@ -64,7 +64,7 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     }
     let signing_key_stale = node.raft().store().read(records::signing_key_is_stale);
     if signing_key_stale {
-        warnings.push("a voter that has left knew the signing key; `disco cert rotate` replaces it".to_owned());
+        warnings.push("a voter that has left knew the signing key; `disco bootstrap` by the operator who holds `.disco/ca.key` replaces it".to_owned());
     }
     let base = base(node);
     StatusResponse {

@@ -48,6 +48,7 @@ async fn reconcile(node: &Node, term: u64) -> Result<bool> {
         || admit(node, term, &members).await?
         || follow_addresses(node, term, &members).await?
         || hand_out_secrets(node, &members).await?
+        || retire_signing_keys(node, &members).await?
         || change_voters(node, &members).await?)
 }
 
@@ -68,9 +69,9 @@ async fn keep_records(node: &Node, term: u64, members: &[Member]) -> Result<bool
             name: member.info.name.clone(),
             address: member.info.address.clone(),
             instance: report.instance,
-            labels: Default::default(),
             version: report.version,
             joined_at: crate::clock::rfc3339(),
+            ..NodeRecord::default()
         };
         let key = records::node_key(member.id);
         let txn = records::Txn::new().expect(&key, 0).put(&key, &record);
@@ -147,6 +148,41 @@ async fn hand_out_secrets(node: &Node, members: &[Member]) -> Result<bool> {
     Ok(handed)
 }
 
+/// A signing key that no member's certificate was made with any more is refused from then on.
+async fn retire_signing_keys(node: &Node, members: &[Member]) -> Result<bool> {
+    let serial = node.signing_serial();
+    if serial.is_empty() {
+        return Ok(false);
+    }
+    let record = node.raft().store().read(records::signing).map(|record| record.value).unwrap_or_default();
+    if record.serial.is_empty() {
+        // The founder's.
+        records::change_signing(node, |record| record.serial.clone_from(&serial)).await?;
+        return Ok(true);
+    }
+    let certified = |member: &Member| {
+        let signer = if member.id == node.id() {
+            node.identity().signer_serial()
+        } else {
+            node.vitals().get(member.id).map(|vital| vital.report.certificate_signer)
+        };
+        signer.is_some_and(|signer| signer == record.serial)
+    };
+    if record.retiring.is_empty() || !members.iter().all(certified) {
+        return Ok(false);
+    }
+    records::change_signing(node, |record| record.retired.append(&mut record.retiring)).await?;
+    records::emit(
+        node,
+        "pki.retired",
+        Severity::Info,
+        None,
+        "the signing key before is refused from now on".to_owned(),
+    )
+    .await;
+    Ok(true)
+}
+
 async fn hand_over(node: &Node, member: &Member, secrets: VoterSecrets) -> Result<()> {
     let mut client = node.member_client(member.id).context("its address is not known")?;
     tokio::time::timeout(HAND_OVER, client.set_voter_secrets(secrets)).await.context("no answer")??;
@@ -196,7 +232,9 @@ pub(super) async fn demoted(node: &Node, id: u64) {
             tracing::warn!(node = id, "did not confirm that it has forgotten the signing key");
         }
     }
-    records::mark_signing_key_stale(node).await;
+    if let Err(error) = records::change_signing(node, |record| record.stale = true).await {
+        tracing::warn!(%error, "that the signing key is stale was not noted");
+    }
 }
 
 async fn tell(node: &Node, kind: &str, id: u64, what: &str) {
