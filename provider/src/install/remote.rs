@@ -1,5 +1,6 @@
 //! A machine to install on.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use super::{InstallError, Layout, Probe};
@@ -80,13 +81,32 @@ impl Remote {
         Err(InstallError::Command { what, endpoint, stderr: output.error_text(), status: output.status })
     }
 
-    /// Writes a file that is there whole or not at all.
-    pub(super) async fn write(&self, path: &str, content: &[u8], mode: &str) -> Result<(), InstallError> {
-        let path = quote(path);
-        let script = format!(
-            "set -e; umask 077; f={path}; mkdir -p \"$(dirname \"$f\")\"; cat > \"$f.tmp\"; chmod {mode} \"$f.tmp\"; mv -f \"$f.tmp\" \"$f\""
-        );
-        self.step("write a file", &script, content).await?;
+    /// Writes files of the service, each of which is there whole or not at all, in this order.
+    pub(super) async fn write(&self, files: &[ServiceFile]) -> Result<(), InstallError> {
+        let mut script = format!("set -e; umask 077; mkdir -p {}", quote(&self.layout.service));
+        let mut input = Vec::new();
+        for file in files {
+            // Contents come by the input, as others on the machine can see arguments; byte by byte, so that each file takes
+            // exactly its own.
+            let _ = write!(
+                script,
+                "; f={}; dd bs=1 count={} of=\"$f.tmp\" 2> /dev/null; chmod {} \"$f.tmp\"; mv -f \"$f.tmp\" \"$f\"",
+                quote(&file.path),
+                file.content.len(),
+                file.mode
+            );
+            input.extend_from_slice(file.content.as_bytes());
+        }
+        self.step("write the service's files", &script, &input).await?;
         Ok(())
     }
+}
+
+/// A file of the service.
+#[derive(Clone)]
+pub(super) struct ServiceFile {
+    pub(super) path: String,
+    pub(super) content: String,
+    /// Its permission bits, in octal digits.
+    pub(super) mode: &'static str,
 }

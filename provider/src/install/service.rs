@@ -5,6 +5,7 @@ use std::fmt::Write;
 use ring::digest::{SHA256, digest};
 
 use super::layout::{UNIT, UNIT_PATH};
+use super::remote::ServiceFile;
 use super::state::State;
 use super::{InstallError, NodeSettings, Remote, ServiceKind};
 use crate::ssh::quote;
@@ -17,26 +18,27 @@ impl Remote {
     /// Writes the service's files as they should be. Returns whether any was another one before.
     pub(super) async fn write_service(&self, settings: &NodeSettings, state: &State) -> Result<bool, InstallError> {
         settings.check()?;
-        if let Some(token) = &settings.join_token {
-            // A new token is no reason to restart: only a node that has not joined needs one.
-            let path = self.layout.join_token();
-            if !state.has(&path, &sum(token.as_bytes())) {
-                self.write(&path, token.as_bytes(), "600").await?;
-            }
+        let missing = |file: &ServiceFile| !state.has(&file.path, &sum(file.content.as_bytes()));
+        let mut files: Vec<_> = self.files(settings).into_iter().filter(missing).collect();
+        let changed = !files.is_empty();
+        if changed {
+            files.insert(0, ServiceFile { path: self.layout.restart_marker(), content: String::new(), mode: "600" });
         }
-        let mut files = self.files(settings);
-        files.retain(|(path, content, _)| !state.has(path, &sum(content.as_bytes())));
+        // A new token is no reason to restart: only a node that has not joined needs one.
+        let token = settings.join_token.iter().map(|token| ServiceFile {
+            path: self.layout.join_token(),
+            content: token.clone(),
+            mode: "600",
+        });
+        files.extend(token.filter(missing));
         if !files.is_empty() {
-            self.write(&self.layout.restart_marker(), b"", "600").await?;
+            self.write(&files).await?;
         }
-        for (path, content, mode) in &files {
-            self.write(path, content.as_bytes(), mode).await?;
-        }
-        Ok(!files.is_empty())
+        Ok(changed)
     }
 
-    /// Path, content and mode of each file, in the order of [`Self::service_files`].
-    fn files(&self, settings: &NodeSettings) -> Vec<(String, String, &'static str)> {
+    /// In the order of [`Self::service_files`].
+    fn files(&self, settings: &NodeSettings) -> Vec<ServiceFile> {
         let (program, args) = (self.layout.binary("discod"), settings.args(&self.layout));
         let contents = match self.layout.kind {
             ServiceKind::Systemd => [(unit(&program, &args), "644"), (env_file(settings), "600")],
@@ -52,7 +54,8 @@ impl Remote {
                 [(text + "\n", "600"), (start, "700")]
             }
         };
-        self.service_files().into_iter().zip(contents).map(|(path, (text, mode))| (path, text, mode)).collect()
+        let paths = self.service_files().into_iter();
+        paths.zip(contents).map(|(path, (content, mode))| ServiceFile { path, content, mode }).collect()
     }
 
     /// Starts the service, also with the machine from now on.

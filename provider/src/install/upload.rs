@@ -71,8 +71,9 @@ impl Remote {
     }
 
     async fn check_interpreters(&self, binaries: &[&Binary]) -> Result<(), InstallError> {
+        let mut found: Vec<&str> = Vec::new();
         for binary in binaries {
-            let Some(interpreter) = binary.interpreter() else { continue };
+            let Some(interpreter) = binary.interpreter().filter(|path| !found.contains(path)) else { continue };
             let test = format!("test -e {} && echo there || true", quote(interpreter));
             if self.step("look for the dynamic loader", &test, &[]).await?.text() != "there" {
                 return Err(InstallError::NoInterpreter {
@@ -82,6 +83,7 @@ impl Remote {
                     machine: self.probe.architecture,
                 });
             }
+            found.push(interpreter);
         }
         Ok(())
     }
