@@ -31,7 +31,7 @@ fn the_status_has_what_tools_rely_on(project: &Project) {
     for node in nodes {
         let role = if node["id"].as_u64() == Some(leader) { "leader" } else { "voter" };
         assert_eq!(node["role"], role, "{json:#}");
-        assert_eq!(node["name"], format!("from-nothing-{}", node["id"]), "{json:#}");
+        assert_eq!(node["name"].as_str(), node["instance"].as_str().map(|id| id.replace("local", "from-nothing")).as_deref());
         assert_eq!(node["healthy"], true, "{json:#}");
         assert_eq!(node["version"], "0.1.0", "{json:#}");
         let address: SocketAddr = node["address"].as_str().expect("an address is text").parse().expect("it is IP:PORT");
@@ -122,16 +122,14 @@ fn one_node_without_a_cluster_script_is_a_cluster_too() {
     assert_eq!(project.get("a").as_deref(), Some("1"));
     // It starts again by itself, with what it had.
     project.kill(status.nodes[0].pid);
-    let again =
-        project.wait_for_status(SOON, "the node's return", |again| again.healthy && again.pids() != status.pids());
+    project.wait_for_status(SOON, "the node's return", |again| again.healthy && again.pids() != status.pids());
     assert_eq!(project.get("a").as_deref(), Some("1"));
-    assert!(again.term > status.term, "{again:#?}");
 }
 
 #[test]
 fn a_question_without_a_terminal_is_an_error_and_changes_nothing() {
     let project = Project::new("asks");
-    project.disco(&["bootstrap"]).expect(2).says(&["--yes"]);
+    project.disco(&["bootstrap"]).expect(2).says(&["Do you want to bootstrap the cluster?", "hint:", "-y"]);
     assert_eq!(project.processes(), []);
     assert_eq!(project.machines().len(), 0);
     project.disco(&["bootstrap", "--dry-run", "-y"]).ok();

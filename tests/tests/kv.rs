@@ -56,7 +56,7 @@ fn the_json_of_put_get_del_and_ls_is_as_promised() {
     project.put("json/a", "three");
     let old = project.disco(&["kv", "get", "json/a", "--revision", &revision.to_string()]).ok().stdout;
     assert_eq!(old, "one\n");
-    project.disco(&["kv", "put", "json/a", "four", "--if-revision", &revision.to_string()]).expect(1);
+    project.disco(&["kv", "put", "json/a", "four", "--if-revision", &revision.to_string()]).expect(5);
     assert_eq!(project.get("json/a").as_deref(), Some("three"));
 
     project.disco(&["kv", "del", "json/a"]).ok();
@@ -84,11 +84,11 @@ fn values_come_from_standard_input_and_are_kept_byte_by_byte() {
 #[test]
 fn disco_s_own_keys_can_be_read_but_not_written() {
     let (project, status, api) = whole();
-    let before = project.disco(&["kv", "get", "/disco/cluster"]).ok().stdout;
-    assert!(before.contains("keys"), "{before}");
+    let before = project.disco(&["kv", "get", "/disco/nodes/1"]).ok().stdout;
+    assert!(before.contains("keys-1"), "{before}");
     for args in [
-        ["kv", "put", "/disco/cluster", "x"].as_slice(),
-        &["kv", "del", "/disco/cluster"],
+        ["kv", "put", "/disco/nodes/1", "x"].as_slice(),
+        &["kv", "del", "/disco/nodes/1"],
         &["kv", "del", "/disco/", "--prefix", "-y"],
         &["kv", "del", "/", "--prefix", "-y"],
     ] {
@@ -107,7 +107,7 @@ fn disco_s_own_keys_can_be_read_but_not_written() {
     let all = DeleteRangeRequest { key: vec![0].into(), range_end: vec![0].into(), prev_kv: false };
     let all = api.propose(leader, Api::command(command::Operation::DeleteRange(all)));
     assert_eq!(all.unwrap_err().code(), Code::PermissionDenied);
-    assert_eq!(project.disco(&["kv", "get", "/disco/cluster"]).ok().stdout, before);
+    assert_eq!(project.disco(&["kv", "get", "/disco/nodes/1"]).ok().stdout, before);
 }
 
 #[test]

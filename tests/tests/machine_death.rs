@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use disco_tests::{Project, SOON, wait_for};
+use disco_tests::{Api, Binaries, Project, SOON, Status, wait_for};
 
 #[test]
 fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
@@ -55,6 +55,26 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
     for node in before.nodes.iter().filter(|node| node.id != victim.id) {
         assert_eq!(after.node(node.id).pid, node.pid, "node {} was restarted for nothing", node.id);
     }
+    the_leaders_machine_dies(&project, &after);
+}
+
+/// With it goes its supervisor: nobody starts that leader again.
+fn the_leaders_machine_dies(project: &Project, before: &Status) {
+    let limit = Duration::from_secs(if Binaries::optimised() { 1 } else { 3 });
+    let (api, old) = (Api::operator(project), before.leading().clone());
+    let others: Vec<_> = before.others().iter().map(|node| node.address.clone()).collect();
+    api.put(&others, "warm", "connections", SOON).unwrap();
+    project.kill(project.machine(old.instance.as_deref()).pid);
+    let killed = Instant::now();
+    api.put(&others, "after", "the leader", limit).unwrap_or_else(|error| panic!("{error}"));
+    let took = killed.elapsed();
+    assert!(took < limit, "the first write after the death of the leader's machine took {took:?}");
+    println!("first write {} ms after the leader's machine was killed", took.as_millis());
+    let now = project.wait_for_status(SOON, "another leader", |now| now.leader.is_some_and(|id| id != old.id));
+    assert!(now.term > before.term, "{now:#?}");
+    project.disco(&["bootstrap", "-y"]).ok();
+    project.wait_until_healthy(SOON, 3);
+    assert_eq!(project.get("after").as_deref(), Some("the leader"));
 }
 
 #[test]
