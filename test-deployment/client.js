@@ -47,14 +47,11 @@ export async function bootstrap(cluster) {
 
   console.log("(bootstrap) Starting instance...");
 
-  await cluster.start_instance(
-    aws
-      ? {
-          image: "ami-0e8c824f386e1de06", // Ubuntu 22.04 LTS
-          instance_type: "t4g.micro",
-        }
-      : {},
-  );
+  // Machines on this computer have neither: the same call does for both.
+  await cluster.start_instance({
+    image: "ami-0e8c824f386e1de06", // Ubuntu 22.04 LTS
+    instance_type: "t4g.micro",
+  });
 
   console.log("(bootstrap) Attaching IP...");
 

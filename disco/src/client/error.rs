@@ -46,8 +46,12 @@ pub(super) fn describe(status: &Status) -> String {
     let mut text = status.message().to_owned();
     let mut source = std::error::Error::source(status);
     while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
+        let cause = match error.downcast_ref::<Status>() {
+            Some(status) => status.message().to_owned(),
+            None => error.to_string(),
+        };
+        // The library's own word for "see the next cause".
+        if cause != "transport error" && !text.contains(&cause) {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }
         source = error.source();

@@ -21,7 +21,7 @@ use disco_identity::{Credentials, Identity};
 use disco_proto::v1::{StatusRequest, StatusResponse, control_client::ControlClient};
 use tonic::transport::Channel;
 
-pub(crate) use self::{blobs::entries, call::passing, error::from_status, keys::prefix_end, progress::follow};
+pub(crate) use self::{blobs::entries, call::passing, error::from_status, keys::prefix_end};
 use crate::{
     app::Context,
     error::{Failure, Outcome},

@@ -34,7 +34,7 @@ pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<Exit
     if args.dry_run {
         return Ok(ExitStatus::Done);
     }
-    match founder.complete().await? {
+    match founder.complete(script.declined()).await? {
         Some(status) => {
             context.printer.show(&Bootstrapped { text, seconds: started.elapsed().as_secs_f64(), status })?;
             Ok(ExitStatus::Done)

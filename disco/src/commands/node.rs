@@ -1,19 +1,15 @@
-use std::time::Duration;
-
 use disco_proto::v1::RemoveNodeRequest;
 
 use crate::{
     app::Context,
     cli::{NodeRmArgs, NodeSshArgs},
-    client::{Client, follow},
+    client::Client,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::renew_signing_key,
     question::confirm,
     remote,
 };
-
-const TAKEN_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) async fn ssh(args: &NodeSshArgs, context: &Context) -> Outcome<ExitStatus> {
     remote::run(context, &args.node, &args.command).await
@@ -32,9 +28,7 @@ pub(super) async fn rm(args: &NodeRmArgs, context: &Context) -> Outcome<ExitStat
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was removed"));
     }
     let request = RemoveNodeRequest { node_id: node.id, detach: args.change.detach, force: args.force };
-    let stream =
-        client.call_within(TAKEN_WITHIN, |mut control| async move { control.remove_node(request).await }).await?;
-    follow(stream, &context.printer).await?;
+    client.follow(&context.printer, |mut control| async move { control.remove_node(request).await }).await?;
     if !args.change.detach {
         renew_signing_key(&client, context).await?;
     }

@@ -16,7 +16,7 @@ pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
         }
         Err(failure) if failure.status() == ExitStatus::Unreachable => {
             // The first failure says why; whether a single node answers besides is only an addition to it.
-            if let Ok(status) = client.status(true).await {
+            if let Ok(status) = client.with_patience(Duration::ZERO).status(true).await {
                 context.printer.show(&StatusView::from(status))?;
             }
             Err(failure)

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{push_script, renew_signing_key, valid_cluster_name};
 use crate::{
     app::Context,
-    client::{Client, follow, load_identity},
+    client::{Client, load_identity},
     error::{Failure, Outcome},
     exit::ExitStatus,
     project::{Addresses, ClusterRecord, Lock, Project, StateDir},
@@ -22,8 +22,6 @@ use crate::{
 
 /// A cluster that does not answer within this is taken for not healthy by `healthy()`.
 const HEALTH_WITHIN: Duration = Duration::from_secs(3);
-/// Time until the cluster has taken a number of nodes; reaching it may take as long as it takes.
-const TAKEN_WITHIN: Duration = Duration::from_secs(15);
 
 /// What the script's `Cluster` is used for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +46,8 @@ pub(crate) struct Founder {
     /// Calls of `start_instance` in this run: the n-th asks for the same machine in each run.
     started: AtomicUsize,
     lock: Mutex<Option<Lock>>,
+    /// This run has sent `cluster.js`.
+    pushed: AtomicBool,
 }
 
 impl Founder {
@@ -78,6 +78,7 @@ impl Founder {
             purpose,
             started: AtomicUsize::new(0),
             lock: Mutex::new(lock),
+            pushed: AtomicBool::new(false),
         })
     }
 
@@ -188,6 +189,15 @@ impl Founder {
         Ok(address.map(|address| address.to_string()))
     }
 
+    /// Sends `cluster.js`, where there is one, once in this run.
+    async fn push(&self, client: &Client) -> Outcome<()> {
+        if self.project.cluster_script().is_some() && !self.pushed.load(Ordering::Relaxed) {
+            push_script(client, &self.project, &self.context.printer, false).await?;
+            self.pushed.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Sets the number of nodes and waits until the cluster has them.
     pub(crate) async fn scale(&self, nodes: u32) -> Outcome<()> {
         if nodes == 0 {
@@ -197,30 +207,28 @@ impl Founder {
             return Ok(());
         }
         let client = self.existing()?;
-        if self.project.cluster_script().is_some() {
-            push_script(&client, &self.project, &self.context.printer, false).await?;
-        }
+        self.push(&client).await?;
         let request = ScaleRequest { nodes, dry_run: false, detach: false };
-        let stream =
-            client.call_within(TAKEN_WITHIN, |mut control| async move { control.scale(request).await }).await?;
-        follow(stream, &self.context.printer).await?;
+        let printer = &self.context.printer;
+        client.follow(printer, |mut control| async move { control.scale(request).await }).await?;
         renew_signing_key(&client, &self.context).await
     }
 
     /// The bootstrap function has returned: what is left is the script's version, the addresses, and the mark that the
-    /// cluster is whole. `None` where no cluster was made.
-    pub(crate) async fn complete(&self) -> Outcome<Option<disco_proto::v1::StatusResponse>> {
+    /// cluster is whole, unless the operator declined to make it so. `None` where no cluster was made.
+    pub(crate) async fn complete(&self, declined: bool) -> Outcome<Option<disco_proto::v1::StatusResponse>> {
         if self.dry_run() || !ClusterRecord::load(&self.state())?.is_some_and(|record| record.founded) {
             return Ok(None);
         }
         let client = self.existing()?;
-        let status = client.settled().await?;
-        if self.project.cluster_script().is_some() {
-            push_script(&client, &self.project, &self.context.printer, false).await?;
-        }
+        client.settled().await?;
+        self.push(&client).await?;
         renew_signing_key(&client, &self.context).await?;
-        self.update(|record| record.complete = true)?;
-        if status.script.is_empty() { client.settled().await.map(Some) } else { Ok(Some(status)) }
+        let status = client.settled().await?;
+        if status.healthy && !declined {
+            self.update(|record| record.complete = true)?;
+        }
+        Ok(Some(status))
     }
 }
 

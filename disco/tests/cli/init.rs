@@ -1,0 +1,63 @@
+use std::fs;
+
+use super::support::Folder;
+
+const FILES: [&str; 7] =
+    ["client.js", "cluster.js", "disco.d.ts", "jsconfig.json", "stack.yml", ".discoignore", ".gitignore"];
+
+#[test]
+fn writes_a_project_whose_scripts_run() {
+    let folder = Folder::new();
+    let made = folder.run(&["init", "Heavy Objects", "-o", "json"]).expect(0).json();
+    assert_eq!(made["cluster"], "heavy-objects");
+    let files: Vec<&str> =
+        made["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!(files, FILES);
+    for file in FILES {
+        let text = folder.read(&format!("Heavy Objects/{file}"));
+        assert!(!text.is_empty() && !text.contains("@NAME@"), "{file}: {text}");
+    }
+    let functions = folder.run(&["-C", "Heavy Objects", "do", "-o", "json"]).expect(0);
+    assert_eq!(functions.json(), serde_json::json!(["greet"]));
+    let doctor = folder.run(&["-C", "Heavy Objects", "doctor", "-o", "json"]);
+    for script in ["client.js", "cluster.js"] {
+        let checks = doctor.json();
+        let check = checks.as_array().unwrap().iter().find(|check| check["name"] == script).unwrap();
+        assert_eq!(check["state"], "ok", "{doctor}");
+    }
+}
+
+#[test]
+fn a_dry_run_of_the_new_projects_bootstrap_says_all_steps_and_makes_nothing() {
+    let folder = Folder::new();
+    folder.run(&["init", "."]).expect(0);
+    let steps = ["start the machine", "install Disco", "scale to 3 nodes"];
+    folder.run(&["bootstrap", "--dry-run", "-y"]).expect(0).says(&steps);
+    assert!(!folder.path(".disco").exists());
+}
+
+#[test]
+fn again_changes_nothing_and_says_what_it_kept() {
+    let folder = Folder::new();
+    folder.run(&["init"]).expect(0).says(&["disco bootstrap"]);
+    folder.write("client.js", "// mine\n");
+    let again = folder.run(&["init"]).expect(0).says(&["1 file"]);
+    assert!(again.stdout.contains("client.js      kept"), "{again}");
+    assert!(again.stdout.contains("cluster.js     unchanged"), "{again}");
+    assert_eq!(folder.read("client.js"), "// mine\n");
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let folder = Folder::new();
+    let ran = folder.run(&["init", "there", "--dry-run"]).expect(0);
+    assert!(ran.stdout.contains("would be written"), "{ran}");
+    assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 0);
+}
+
+#[test]
+fn names_that_no_host_can_have_are_refused() {
+    let folder = Folder::new();
+    folder.run(&["init", "--name", "Über"]).expect(2).says(&["Über", "lower-case"]);
+    assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 0);
+}

@@ -1,0 +1,15 @@
+//! The command line, as another program sees it: exit codes, standard output and standard error of the real binary. No
+//! cluster runs here; whole clusters are tried in the crate `disco-tests`.
+
+mod completion;
+mod init;
+mod interrupt;
+mod keys;
+mod lock;
+mod project;
+mod questions;
+mod scripts;
+mod support;
+mod terminal;
+mod unreachable;
+mod usage;

@@ -1,0 +1,86 @@
+use super::support::Folder;
+
+#[test]
+fn without_a_command_help_is_printed_and_it_is_an_error() {
+    Folder::new().run(&[]).expect(2).says(&["Usage: disco", "bootstrap", "destroy"]);
+}
+
+#[test]
+fn version_and_help_are_data() {
+    let folder = Folder::new();
+    let version = folder.run(&["--version"]).expect(0);
+    assert_eq!(version.stdout, format!("disco {}\n", env!("CARGO_PKG_VERSION")));
+    let help = folder.run(&["--help"]).expect(0);
+    assert!(help.stdout.contains("Exit codes:") && help.stdout.contains("11  could not be placed"), "{help}");
+}
+
+#[test]
+fn every_command_has_help_with_its_flags() {
+    let folder = Folder::new();
+    let commands: [&[&str]; 20] = [
+        &["init"],
+        &["bootstrap"],
+        &["destroy"],
+        &["doctor"],
+        &["status"],
+        &["nodes"],
+        &["events"],
+        &["logs"],
+        &["scale"],
+        &["node", "ssh"],
+        &["node", "rm"],
+        &["do"],
+        &["deploy"],
+        &["script", "push"],
+        &["kv", "put"],
+        &["kv", "get"],
+        &["kv", "watch"],
+        &["env"],
+        &["completion"],
+        &["man"],
+    ];
+    for command in commands {
+        let help = folder.run(&[command, &["--help"]].concat()).expect(0);
+        assert!(help.stdout.contains("--output <FORMAT>") && help.stdout.contains("--timeout"), "{help}");
+    }
+    for change in
+        [vec!["bootstrap"], vec!["scale"], vec!["deploy"], vec!["node", "rm"], vec!["kv", "put"], vec!["destroy"]]
+    {
+        let help = folder.run(&[change.as_slice(), &["--help"]].concat()).expect(0);
+        assert!(help.stdout.contains("--dry-run"), "{help}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_named_and_exits_2() {
+    let folder = Folder::with_client("");
+    for (args, words) in [
+        (vec!["bootstrap", "--fast"], vec!["--fast"]),
+        (vec!["bootstrp"], vec!["bootstrp", "bootstrap"]),
+        (vec!["status", "-o", "yaml"], vec!["yaml", "jsonl"]),
+        (vec!["status", "--timeout", "soon"], vec!["soon", "30s"]),
+        (vec!["status", "--timeout", "0"], vec!["more than zero"]),
+        (vec!["status", "--address", "here"], vec!["here"]),
+        (vec!["status", "-q", "-v"], vec!["--quiet"]),
+        (vec!["scale", "nodes=0"], vec!["disco destroy"]),
+        (vec!["scale", "nodes=many"], vec!["many"]),
+        (vec!["scale", "5"], vec!["nodes=N"]),
+        (vec!["deploy", "--set", "x"], vec!["NAME=VALUE"]),
+        (vec!["kv", "get"], vec!["<KEY>"]),
+        (vec!["kv", "ls", "-n", "0"], vec!["0"]),
+        (vec!["completion", "tcsh"], vec!["tcsh", "bash"]),
+    ] {
+        let ran = folder.run(&args).expect(2).says(&words);
+        assert_eq!(ran.stdout, "", "{ran}");
+    }
+}
+
+#[test]
+fn the_manual_page_has_every_command() {
+    let page = Folder::new().run(&["man"]).expect(0);
+    assert!(page.stdout.starts_with(".ie"), "{page}");
+    for section in [".SH \"DISCO BOOTSTRAP\"", ".SH \"DISCO NODE RM\"", ".SH \"DISCO KV WATCH\""] {
+        let plain = section.replace('"', "");
+        assert!(page.stdout.contains(section) || page.stdout.contains(&plain), "no {section}");
+    }
+}
