@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::net::TcpStream;
 
 use super::address::parse_host;
 use super::options::HostsOptions;
@@ -13,6 +15,9 @@ use crate::{Capabilities, Instance, InstanceState, Pace, Provider, ProviderError
 
 /// Where `discod` listens on a host; further hosts at the same address count up from here.
 const CONTROL_PORT: u16 = 5080;
+
+/// How long a host may take to accept a connection.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// Machines that exist already.
 #[derive(Debug)]
@@ -127,16 +132,19 @@ impl Provider for HostsProvider {
         Ok(self.instance(index, &request.token, addresses[index]))
     }
 
-    /// Every given host, in use or not: a host that was not handed out by this object has an empty token.
+    /// Every given host, in use or not: a host that was not handed out by this object has an empty token. One whose SSH
+    /// port does not answer counts as stopped.
     async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
         let addresses = self.control_addresses().await?;
         let handed_out = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok((0..self.hosts.len())
-            .map(|index| {
-                let token = handed_out.get(&self.hosts[index].endpoint()).map_or("", String::as_str);
-                self.instance(index, token, addresses[index])
-            })
-            .collect())
+        let instances = self.hosts.iter().zip(addresses).enumerate().map(async |(index, (host, address))| {
+            let token = handed_out.get(&host.endpoint()).map_or("", String::as_str);
+            let connect = TcpStream::connect((address.ip(), host.port));
+            let answers = matches!(tokio::time::timeout(ANSWER_LIMIT, connect).await, Ok(Ok(_)));
+            let state = if answers { InstanceState::Running } else { InstanceState::Stopped };
+            Instance { state, ..self.instance(index, token, address) }
+        });
+        Ok(futures_util::future::join_all(instances).await)
     }
 
     async fn stop(&self, _id: &str) -> Result<(), ProviderError> {

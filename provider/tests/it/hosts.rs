@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use disco_provider::install::{Binaries, NoProgress, Remote};
 use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status};
-use disco_provider::{ProviderContext, ProviderError, StartRequest, from_spec};
+use disco_provider::{InstanceState, ProviderContext, ProviderError, StartRequest, from_spec};
 
 use crate::install::settings;
 use crate::setup::{LIMIT, eventually, is_alive, stand_in};
@@ -89,8 +89,10 @@ async fn a_node_is_installed_on_a_real_host() {
     let machine = provider.start(request("one", &[])).await.unwrap();
     assert_eq!(machine.control_address.to_string(), "127.0.0.1:5080");
     let options = ConnectOptions { limit: LIMIT, ..ConnectOptions::default() };
+    let states = async || provider.list().await.unwrap().into_iter().map(|host| host.state).collect::<Vec<_>>();
     let session = Session::connect(&machine.ssh, &sshd.key, &sshd.known_hosts(), options).await.unwrap();
     assert!(session.host_key().first_use);
+    assert_eq!(states().await, [InstanceState::Running]);
 
     let output = session.exec_with("cat; echo err >&2; exit 9", b"in", LIMIT).await.unwrap();
     assert_eq!(
@@ -126,21 +128,21 @@ async fn a_node_is_installed_on_a_real_host() {
 
 #[tokio::test]
 async fn hosts_are_handed_out_once() {
-    let spec = serde_json::json!({ "hosts": ["a@127.0.0.1:2201", "b@127.0.0.1:2202", "c@127.0.0.2"] });
+    let spec = serde_json::json!({ "hosts": ["a@127.0.0.1:1", "b@127.0.0.1:2", "c@127.0.0.2:3"] });
     let provider = from_spec("hosts", &spec, &context()).unwrap();
     assert_eq!((provider.kind(), provider.name()), ("hosts", "hosts"));
     let one = provider.start(request("one", &[])).await.unwrap();
     assert_eq!(one, provider.start(request("one", &[])).await.unwrap());
     let two = provider.start(request("two", &[])).await.unwrap();
-    assert_eq!((one.ssh.to_string(), two.ssh.to_string()), ("a@127.0.0.1:2201".into(), "b@127.0.0.1:2202".into()));
+    assert_eq!((one.ssh.to_string(), two.ssh.to_string()), ("a@127.0.0.1:1".into(), "b@127.0.0.1:2".into()));
     // Hosts at the same address listen on different ports.
     assert_eq!((one.control_address.port(), two.control_address.port()), (5080, 5081));
 
     // Another process knows only what the cluster has recorded.
     let other = from_spec("hosts", &spec, &context()).unwrap();
-    let known = [("127.0.0.1:2201", "one"), ("127.0.0.1:2202", "two")];
+    let known = [("127.0.0.1:1", "one"), ("127.0.0.1:2", "two")];
     assert_eq!(other.start(request("two", &known)).await.unwrap(), two);
-    assert_eq!(other.start(request("three", &known)).await.unwrap().ssh.to_string(), "c@127.0.0.2:22");
+    assert_eq!(other.start(request("three", &known)).await.unwrap().ssh.to_string(), "c@127.0.0.2:3");
     let error = other.start(request("four", &known)).await.unwrap_err();
     assert!(matches!(error, ProviderError::NoHostLeft { count: 3 }), "{error}");
 
@@ -148,7 +150,9 @@ async fn hosts_are_handed_out_once() {
     provider.terminate(&one.id).await.unwrap();
     assert_eq!(provider.start(request("five", &[])).await.unwrap().ssh, one.ssh);
     assert!(matches!(provider.stop(&one.id).await.unwrap_err(), ProviderError::NotSupported { .. }));
-    assert_eq!(provider.list().await.unwrap().len(), 3);
+    // Nobody answers there.
+    let listed = provider.list().await.unwrap();
+    assert_eq!(listed.iter().map(|host| host.state).collect::<Vec<_>>(), [InstanceState::Stopped; 3]);
 }
 
 #[test]

@@ -160,6 +160,25 @@ async fn the_first_node_is_installed_repaired_and_removed() {
     remote.uninstall().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_are_installed_at_once() {
+    let (machines, project) = (Machines::new(), Project::new());
+    let before = Instant::now();
+    let binaries = project.binaries().unwrap();
+    let nodes = ["one", "two", "three"].map(async |token| {
+        let machine = machines.start(token).await;
+        let remote = remote(&machines, &machine).await;
+        remote.install_first_node(&binaries, &settings(&machine), sign, &NoProgress).await.unwrap();
+        machine
+    });
+    let nodes = futures_util::future::join_all(nodes).await;
+    println!("three machines with {} bytes each in {:?}", 2 * binaries.discod.size(), before.elapsed());
+    for machine in nodes {
+        let home = machines.path(&machine).join("home");
+        eventually("the service runs", || starts(&home).len() == 1).await;
+    }
+}
+
 #[tokio::test]
 async fn a_joining_node_gets_its_token_in_a_file_of_its_own() {
     use std::os::unix::fs::PermissionsExt;
