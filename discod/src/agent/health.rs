@@ -1,11 +1,11 @@
 //! The node's own word about its health: the hook `health`, where `cluster.js` has one.
 //!
-//! Without the hook there is no record, and a node that reports in time is healthy.
+//! Without the hook, or while it throws, there is no record, and a node that reports in time is healthy.
 
 use std::time::Duration;
 
 use disco_runtime_js::cluster::{HealthVerdict, NodeInfo};
-use disco_runtime_js::{Arg, ScriptErrorKind};
+use disco_runtime_js::{Arg, ScriptError, ScriptErrorKind};
 use tokio::time::Instant;
 
 use crate::node::Node;
@@ -25,18 +25,18 @@ pub(super) async fn run(node: Node) {
     let mut versions = node.scripts().versions();
     loop {
         let hooked = versions.borrow_and_update().as_ref().is_some_and(|version| version.has(Hook::Health.name()));
-        let mut pause = INTERVAL;
-        if hooked {
-            match ask(&node).await {
-                Some(verdict) => {
-                    node.scripts().set_health(Some((verdict.healthy, verdict.reason.clone())));
-                    keep(&node, Some(verdict)).await;
-                }
-                None => pause = AGAIN,
+        let answer = if hooked { ask(&node).await } else { Answer::Default };
+        let pause = if matches!(answer, Answer::Again) { AGAIN } else { INTERVAL };
+        match answer {
+            Answer::Verdict(verdict) => {
+                node.scripts().set_health(Some((verdict.healthy, verdict.reason.clone())));
+                keep(&node, Some(verdict)).await;
             }
-        } else {
-            node.scripts().set_health(None);
-            keep(&node, None).await;
+            Answer::Default => {
+                node.scripts().set_health(None);
+                keep(&node, None).await;
+            }
+            Answer::Again => {}
         }
         let next = Instant::now() + pause;
         tokio::select! {
@@ -47,27 +47,44 @@ pub(super) async fn run(node: Node) {
     }
 }
 
-/// What the hook says; a hook that fails says that the node is not healthy. `None`: the call must be made again.
-async fn ask(node: &Node) -> Option<HealthVerdict> {
+/// What came of asking.
+enum Answer {
+    /// The hook has judged, or took too long to.
+    Verdict(HealthVerdict),
+    /// The hook is broken: the native default holds, that a node which reports is healthy.
+    Default,
+    /// The call was ended by something else and must be made again.
+    Again,
+}
+
+async fn ask(node: &Node) -> Answer {
     let name = Hook::Health.name();
     let args = vec![Arg::Cluster, Arg::Node(own_info(node))];
     let call = node.scripts().call(node, name, args, Hook::Health.options());
-    // The engine keeps the limit, unless its thread is busy with another hook: then the node is told so all the same.
-    let Ok(outcome) = tokio::time::timeout(HEALTH_LIMIT + SLACK, call).await else {
-        let reason = format!("the hook `{name}` did not answer within {} s: scripts are busy", HEALTH_LIMIT.as_secs());
-        return Some(HealthVerdict { healthy: false, reason });
-    };
+    // The engine keeps the limit, unless its thread computes for this or another hook.
+    let outcome = tokio::time::timeout(HEALTH_LIMIT + SLACK, call).await.unwrap_or_else(|_| Err(too_late()));
     match outcome.and_then(|result| HealthVerdict::from_result(result.as_ref())) {
         Ok(verdict) => {
             node.scripts().succeeded(name);
-            Some(HealthVerdict { reason: bounded(&verdict.reason), ..verdict })
+            Answer::Verdict(HealthVerdict { reason: bounded(&verdict.reason), ..verdict })
         }
-        Err(error) if error.kind == ScriptErrorKind::Cancelled => None,
+        Err(error) if error.kind == ScriptErrorKind::Cancelled => Answer::Again,
         Err(error) => {
             script::report(node, name, &error).await;
-            Some(HealthVerdict { healthy: false, reason: bounded(&format!("the hook `{name}` failed: {error}")) })
+            match error.kind {
+                ScriptErrorKind::Timeout => {
+                    Answer::Verdict(HealthVerdict { healthy: false, reason: bounded(&error.message) })
+                }
+                _ => Answer::Default,
+            }
         }
     }
+}
+
+fn too_late() -> ScriptError {
+    let limit = HEALTH_LIMIT.as_secs();
+    let message = format!("`{}` did not answer within {limit} s: scripts compute", Hook::Health.name());
+    ScriptError::new(ScriptErrorKind::Timeout, message)
 }
 
 /// What is replicated is short.

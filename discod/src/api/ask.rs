@@ -7,19 +7,31 @@ use disco_proto::v1::{
     StatusRequest, StatusResponse,
 };
 use futures_util::StreamExt;
-use tonic::{Request, Response, Status};
+use tokio::time::Instant;
+use tonic::{Code, Request, Response, Status};
 
 use crate::node::Node;
+
+/// Pause before a read is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 /// How the cluster is, as the leader sees it.
 pub(crate) async fn status(node: &Node) -> Result<StatusResponse, Status> {
     super::status::status(node, Request::new(StatusRequest { stale: false })).await.map(Response::into_inner)
 }
 
-/// What the store holds, after everything that was acknowledged before.
+/// What the store holds, after everything that was acknowledged before. An election that goes on is waited for.
 pub(crate) async fn range(node: &Node, range: RangeRequest) -> Result<RangeResponse, Status> {
-    let request = ReadRequest { range: Some(range), stale: false };
-    super::kv::range(node, Request::new(request)).await.map(Response::into_inner)
+    let deadline = Instant::now() + node.raft().pace().election_timeout() * 6;
+    loop {
+        let request = ReadRequest { range: Some(range.clone()), stale: false };
+        match super::kv::range(node, Request::new(request)).await {
+            Err(status) if status.code() == Code::Unavailable && Instant::now() < deadline => {
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            answer => return answer.map(Response::into_inner),
+        }
+    }
 }
 
 /// All keys that begin so.

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disco_proto::v1::DeployOutput;
 use disco_proto::v1::deploy_output::{Finished, Line, Output, Started};
+use disco_proto::v1::{DeployOutput, Refusal};
 use disco_runtime_js::{Arg, Json, ScriptError, ScriptErrorKind};
 use serde_json::json;
 use thiserror::Error;
@@ -36,6 +36,8 @@ const UNDER_WAY: usize = 512;
 const LONGEST: Duration = Duration::from_secs(3600);
 /// How long a client may take to read the last line.
 const LAST_LINE: Duration = Duration::from_secs(30);
+/// What a client is told when the run has ended with its leader.
+const DEPOSED: &str = "leader changed during the run; what it did so far stays, run `disco deploy` again";
 /// What is kept of the hook's result, as JSON.
 const RESULT_BYTES: usize = 64 << 10;
 
@@ -152,8 +154,7 @@ async fn run(node: Node, place: DeploymentPlace, record: DeploymentRecord, follo
         () = deposed(&node, term) => {
             // The record is the next leader's to write.
             drop(place);
-            let error = "leader changed during the run; what it did so far stays, run `disco deploy` again".to_owned();
-            return finish(&follower, Finished { error, ..Finished::default() }).await;
+            return finish(&follower, Finished { error: DEPOSED.to_owned(), ..Finished::default() }).await;
         }
     };
     let finished = match outcome {
@@ -213,8 +214,12 @@ async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>
     }
     let txn = Txn::new().put(&records::deployment_key(record.version), &record);
     if let Err(error) = node.write_in_term(term, txn.operation()).await {
-        let how = if outcome.is_ok() { "succeeded" } else { "failed" };
-        let error = format!("the hook {how}, but that could not be recorded: {error}");
+        // What it failed with is most likely a consequence of that.
+        let error = match error {
+            WriteError::Refused(refusal) if refusal.refusal() == Refusal::StaleTerm => DEPOSED.to_owned(),
+            error if outcome.is_ok() => format!("the hook returned, but that could not be recorded: {error}"),
+            error => format!("the hook failed, but that could not be recorded: {error}"),
+        };
         return Finished { error, ..Finished::default() };
     }
     tell_end(node, term, &record).await;

@@ -33,7 +33,7 @@ pub async fn report(node: &Node, hook: &'static str, error: &ScriptError) {
         "source_line": error.source_line.as_deref().map(|line| cut(line, SOURCE_BYTES)),
         "stack": wire.stack,
     });
-    let message = format!("`{hook}` failed: {}", cut(&text, MESSAGE_BYTES));
+    let message = format!("`{hook}` of `cluster.js` failed: {}", cut(&text, MESSAGE_BYTES));
     records::emit_with(node, 0, FAILED, Severity::Error, Some(node.id()), message, Some(data)).await;
 }
 
