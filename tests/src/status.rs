@@ -40,9 +40,11 @@ pub struct NodeStatus {
     pub healthy: bool,
     /// Of `discod`.
     pub version: String,
-    /// Of `discod`.
+    /// Of `discod`; 0 as long as the leader has not heard from the node.
+    #[serde(deserialize_with = "or_zero")]
     pub pid: u32,
-    /// Resident memory.
+    /// Resident memory; 0 likewise.
+    #[serde(deserialize_with = "or_zero")]
     pub rss_kb: u64,
     /// Since its last sign of life.
     pub last_seen_ms: Option<u64>,
@@ -91,4 +93,8 @@ impl Status {
     pub fn pids(&self) -> BTreeMap<u64, u32> {
         self.nodes.iter().map(|node| (node.id, node.pid)).collect()
     }
+}
+
+fn or_zero<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
