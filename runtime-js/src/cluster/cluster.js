@@ -21,7 +21,7 @@
   class Provider {
     #spec;
     constructor(key, spec) {
-      if (key !== KEY) throw new TypeError(`use \`await ${new.target.name}.init({ … })\``);
+      if (key !== KEY) throw new TypeError(`use \`await ${new.target.name}.init({ ... })\``);
       this.#spec = spec;
     }
     static {
@@ -83,7 +83,7 @@
     async copy(path_in_project, path_on_node, options = {}) {
       const { mode } = options;
       if (mode !== undefined && !(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777)) throw new TypeError("`mode` must be permission bits as in 0o755");
-      return this.#call("node.copy", {
+      await this.#call("node.copy", {
         node_id: this.id,
         path_in_project: text(path_in_project, "`path_in_project`"),
         path_on_node: text(path_on_node, "`path_on_node`"),

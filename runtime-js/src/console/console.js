@@ -13,7 +13,8 @@
     const json = JSON.stringify(text);
     return text.includes('"') && !text.includes("'") ? `'${json.slice(1, -1).replaceAll('\\"', '"')}'` : json;
   };
-  const key = (name) => typeof name === "symbol" ? `[${String(name)}]` : /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? name : quoted(name);
+  const PLAIN_KEY = /^(\d+|[\p{ID_Start}$_][\p{ID_Continue}$]*)$/u;
+  const key = (name) => typeof name === "symbol" ? `[${String(name)}]` : PLAIN_KEY.test(name) ? name : quoted(name);
 
   function constructorName(value) {
     for (let at = value; at !== null; at = Object.getPrototypeOf(at)) {
@@ -28,7 +29,7 @@
     const head = Error.prototype.toString.call(error);
     const stack = typeof error.stack === "string" ? error.stack : "";
     const frames = stack.split("\n").filter((line) => /^\s+at .*disco:\/\/\d+\//.test(line));
-    return [head, ...frames].join("\n").replace(/disco:\/\/\d+\//g, "");
+    return [head, ...frames].join("\n").replace(/disco:\/\/\d+\//g, "").replace(/\bat Module\./g, "at ");
   }
 
   function group(open, parts, close, indent, more) {

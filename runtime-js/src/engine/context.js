@@ -27,20 +27,23 @@
     return call.id;
   }
 
-  // Errors that come back from the host have no place in the script: they are moved into `site`, made where the script
-  // called.
-  function located(error, site) {
-    if (!(error instanceof Error)) return error;
+  // Gives `site`, made where the script called, the name, message and properties of `error`.
+  function moveTo(site, error) {
     const prototype = Object.getPrototypeOf(error);
     if (prototype !== Error.prototype) Object.setPrototypeOf(site, prototype);
     const hidden = (value) => ({ value, writable: true, configurable: true, enumerable: false });
     Object.defineProperty(site, "message", hidden(error.message));
-    if (Object.hasOwn(error, "name")) Object.defineProperty(site, "name", hidden(error.name));
-    for (const key of Object.keys(error)) if (key !== "name") site[key] = error[key];
+    if (Object.hasOwn(error, "own_name") && error.own_name !== site.name) {
+      Object.defineProperty(site, "name", hidden(error.own_name));
+    }
+    for (const key of Object.keys(error)) if (key !== "own_name") site[key] = error[key];
     const frames = typeof site.stack === "string" ? site.stack.slice(site.stack.indexOf("\n    at ") + 1) : "";
     Object.defineProperty(site, "stack", hidden(`${site.name}: ${site.message}\n${frames}`));
     return site;
   }
+
+  // Errors of the host have no place in the script: they get that of `site`.
+  const located = (error, site) => error instanceof Error && Object.hasOwn(error, "own_name") ? moveTo(site, error) : error;
 
   // Starts a host operation: `start` gets the call's id and returns the operation's promise.
   function effect(capability, what, start) {
@@ -96,7 +99,7 @@
   Object.assign(internals, {
     // As in `capabilities.rs`.
     READ: 1, CLOUD: 2, KV_WRITE: 4, NODES: 8, NET: 16, PROCESS: 32, ASK: 64,
-    current, need, effect, effectJson, located, abortable, codedError, define, milliseconds, bytesToHex, hexToBytes,
+    current, need, effect, effectJson, located, moveTo, abortable, codedError, define, milliseconds, bytesToHex, hexToBytes,
     INSPECT: Symbol("inspect"),
   });
 })();

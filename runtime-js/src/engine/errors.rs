@@ -14,7 +14,7 @@ use crate::{HostError, ScriptError, ScriptErrorKind};
 #[error("{0}")]
 pub(crate) struct OpError(#[from] pub(crate) HostError);
 
-/// The classes that exist in every script.
+/// The classes that exist in every script. The name travels as `own_name` too: `context.js` knows host errors by it.
 const CLASSES: [&str; 3] = ["Error", "TypeError", "RangeError"];
 
 impl JsErrorClass for OpError {
@@ -27,9 +27,13 @@ impl JsErrorClass for OpError {
     }
 
     fn get_additional_properties(&self) -> AdditionalProperties {
-        let name = (!CLASSES.contains(&self.0.name.as_str())).then(|| ("name", self.0.name.clone()));
         let code = self.0.code.clone().map(|code| ("code", code));
-        Box::new(name.into_iter().chain(code).map(|(key, value)| (key.into(), PropertyValue::String(value.into()))))
+        Box::new(
+            [("own_name", self.0.name.clone())]
+                .into_iter()
+                .chain(code)
+                .map(|(key, value)| (key.into(), PropertyValue::String(value.into()))),
+        )
     }
 
     fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
@@ -65,13 +69,7 @@ pub(super) fn from_exception<'s>(
     }
     let mut result = ScriptError::new(kind, text);
     result.code = code;
-    let frames = error.frames.iter().map(|frame| Frame {
-        function: frame.function_name.clone(),
-        file: frame.file_name.clone().unwrap_or_default(),
-        line: frame.line_number.unwrap_or_default(),
-        column: frame.column_number.unwrap_or_default(),
-    });
-    place(&mut result, frames, versions);
+    place(&mut result, frames(&error), versions);
     result
 }
 
@@ -84,8 +82,19 @@ pub(super) struct Frame {
     pub(super) column: i64,
 }
 
+/// The frames of an error.
+pub(super) fn frames(error: &JsError) -> Vec<Frame> {
+    let frames = error.frames.iter().map(|frame| Frame {
+        function: frame.function_name.clone(),
+        file: frame.file_name.clone().unwrap_or_default(),
+        line: frame.line_number.unwrap_or_default(),
+        column: frame.column_number.unwrap_or_default(),
+    });
+    frames.collect()
+}
+
 /// Fills in where it happened: the first frame that is in the project.
-pub(super) fn place(error: &mut ScriptError, frames: impl Iterator<Item = Frame>, versions: &Versions) {
+pub(super) fn place(error: &mut ScriptError, frames: Vec<Frame>, versions: &Versions) {
     let mut lines = Vec::new();
     for frame in frames {
         let Some((version, path)) = parse_module_name(&frame.file) else { continue };

@@ -113,5 +113,9 @@
   for (const name of ["Deno", "__bootstrap", "__infra", "__timers", "Temporal", "WebAssembly", "gc", "ShadowRealm"]) {
     delete globalThis[name];
   }
+  // The engine's own; `Intl` needs the one that is left.
+  for (const name of Reflect.ownKeys(globalThis)) {
+    if (String(name).startsWith("__v8x") && name !== "__v8xTemporalTimeZone") delete globalThis[name];
+  }
   ops.op_install_host(host);
 })();

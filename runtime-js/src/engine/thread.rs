@@ -192,7 +192,7 @@ impl Engine {
         let subject = name.map_or_else(|| "a script".to_owned(), |name| format!("`{name}`"));
         tracing::warn!("{subject} {reason}: the script engine starts anew");
         let mut error = ScriptError::new(broken.kind, format!("{subject} {reason}"));
-        errors::place(&mut error, broken.frames.iter().cloned(), &self.shared.versions);
+        errors::place(&mut error, broken.frames.clone(), &self.shared.versions);
         self.shared.calls.borrow_mut().fail_all(|id, _| match guilty {
             Some(guilty) if guilty != id => ScriptError::new(
                 ScriptErrorKind::Cancelled,

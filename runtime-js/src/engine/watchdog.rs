@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use deno_core::error::JsError;
 use deno_core::v8;
 
-use super::errors::Frame;
+use super::errors::{Frame, frames};
 
 /// Looks per limit: how far past its limit a script may get.
 const LOOKS: u32 = 8;
-/// Frames noted of a script that was stopped.
-const FRAMES: usize = 10;
 /// The watchdog's thread computes nothing.
 const STACK: usize = 64 << 10;
 
@@ -159,18 +158,10 @@ pub(super) fn current_call(isolate: &mut v8::Isolate) -> u32 {
 /// Where the running code is.
 fn current_frames(isolate: &mut v8::Isolate) -> Vec<Frame> {
     in_context(isolate, |scope| {
-        let Some(trace) = v8::StackTrace::current_stack_trace(scope, FRAMES) else { return Vec::new() };
-        let mut frames = Vec::new();
-        for index in 0..trace.get_frame_count() {
-            let Some(frame) = trace.get_frame(scope, index) else { continue };
-            frames.push(Frame {
-                function: frame.get_function_name(scope).map(|name| name.to_rust_string_lossy(scope)),
-                file: frame.get_script_name(scope).map(|name| name.to_rust_string_lossy(scope)).unwrap_or_default(),
-                line: frame.get_line_number() as i64,
-                column: frame.get_column() as i64,
-            });
-        }
-        frames
+        // The trace of an error is more exact than the engine's own of the running function.
+        let message = v8::String::empty(scope);
+        let error = v8::Exception::error(scope, message);
+        frames(&JsError::from_v8_exception(scope, error))
     })
 }
 

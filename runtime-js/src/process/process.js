@@ -51,7 +51,7 @@
           const last = result.stderr.trimEnd().split("\n").at(-1);
           const error = internals.codedError(`\`${this.#command}\` ended with ${result.code}${last === "" ? "" : `: ${last}`}`, "EXIT");
           Object.assign(error, { exit_code: result.code, stdout: result.stdout, stderr: result.stderr });
-          throw internals.located(error, this.#site);
+          throw internals.moveTo(this.#site, error);
         }
         return result;
       })();

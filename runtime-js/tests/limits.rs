@@ -1,0 +1,179 @@
+//! Scripts that break each limit, and an engine that goes on serving.
+#![allow(missing_docs, reason = "tests")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use disco_runtime_js::*;
+use serde_json::json;
+use support::*;
+
+fn tight() -> Bench {
+    bench_with(|options| {
+        options.limits.cpu_without_yield = Duration::from_millis(200);
+        options.limits.heap_bytes = 16 << 20;
+    })
+}
+
+const SCRIPT: &str = "
+let count = 0;
+export function add() { return ++count; }
+export function loop() {
+  for (;;) { count++; }
+}
+export async function loop_later() {
+  await delay(1);
+  for (;;) { count++; }
+}
+export async function microtasks() {
+  for (;;) await null;
+}
+export async function promises() {
+  const all = [];
+  for (;;) { all.push(Promise.resolve(1).then(() => all)); }
+}
+export function heap() {
+  const all = [];
+  for (;;) all.push('x'.repeat(1000) + all.length);
+}
+export async function heap_later() {
+  await delay(1);
+  const all = [];
+  for (;;) all.push({ a: all.length });
+}
+export function buffers() {
+  const all = [];
+  for (;;) all.push(new Uint8Array(1 << 20).fill(1));
+}
+export function stack() {
+  const down = (n) => down(n + 1) + 1;
+  return down(0);
+}
+export function stack_caught() {
+  const down = (n) => down(n + 1) + 1;
+  try { return down(0); } catch (error) { return error.name; }
+}
+export async function forever() { await new Promise(() => {}); }
+export function regexp() { return /^(a+)+$/.test('a'.repeat(60) + 'b'); }
+export function stubborn() {
+  for (;;) { try { for (;;) {} } catch {} finally { for (;;) {} } }
+}
+";
+
+#[tokio::test]
+async fn loops_are_stopped_and_the_engine_goes_on() {
+    let bench = tight();
+    bench.load(SCRIPT).await;
+    for hook in ["loop", "loop_later", "microtasks", "regexp", "stubborn"] {
+        assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)), "a new isolate before `{hook}`");
+        let started = Instant::now();
+        let error = bench.call(hook).await.unwrap_err();
+        assert_eq!(error.kind, ScriptErrorKind::CpuLimit, "{hook}: {error:?}");
+        assert!(error.message.contains("ran 0.2 s without yielding"), "{error}");
+        assert!(error.message.contains(&format!("`{hook}`")), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{hook} took {:?}", started.elapsed());
+    }
+    assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
+}
+
+#[tokio::test]
+async fn a_loop_that_was_stopped_is_shown() {
+    let bench = tight();
+    bench.load(SCRIPT).await;
+    let error = bench.call("loop").await.unwrap_err();
+    assert_eq!(error.file.as_deref(), Some("cluster.js"), "{error:?}");
+    assert_eq!(error.line, Some(5), "{error:?}");
+    assert!(error.render().contains("for (;;) { count++; }"), "{}", error.render());
+}
+
+#[tokio::test]
+async fn heaps_are_bounded() {
+    let bench = tight();
+    bench.load(SCRIPT).await;
+    for hook in ["heap", "heap_later", "buffers"] {
+        assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)), "a new isolate before `{hook}`");
+        let error = bench.call(hook).await.unwrap_err();
+        assert_eq!(error.kind, ScriptErrorKind::HeapLimit, "{hook}: {error:?}");
+        assert!(error.message.contains("wanted more than 16 MiB of memory"), "{error}");
+    }
+    let error = bench.call("promises").await.unwrap_err();
+    assert!(matches!(error.kind, ScriptErrorKind::HeapLimit | ScriptErrorKind::CpuLimit), "{error:?}");
+    assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
+}
+
+#[tokio::test]
+async fn deep_recursion_is_an_error_of_the_call() {
+    let bench = tight();
+    bench.load(SCRIPT).await;
+    assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
+    let error = bench.call("stack").await.unwrap_err();
+    assert_eq!(error.kind, ScriptErrorKind::StackLimit, "{error:?}");
+    assert_eq!(error.line, Some(32), "{error:?}");
+    assert_eq!(bench.call("stack_caught").await.unwrap(), Some(json!("RangeError")));
+    assert_eq!(bench.call("add").await.unwrap(), Some(json!(2)), "the isolate is the same");
+}
+
+#[tokio::test]
+async fn only_the_guilty_call_is_blamed() {
+    let bench = tight();
+    bench.load(SCRIPT).await;
+    for hook in ["loop", "loop_later", "heap_later"] {
+        let innocent = {
+            let engine = bench.engine.clone();
+            tokio::spawn(async move { engine.call("forever", vec![], limited()).await })
+        };
+        // It is under way once another call came back.
+        bench.call("add").await.unwrap();
+        let guilty = bench.call(hook).await.unwrap_err();
+        assert!(matches!(guilty.kind, ScriptErrorKind::CpuLimit | ScriptErrorKind::HeapLimit), "{guilty:?}");
+        let innocent = innocent.await.unwrap().unwrap_err();
+        assert_eq!(innocent.kind, ScriptErrorKind::Cancelled, "{innocent:?}");
+        assert!(innocent.message.contains(&format!("`{hook}`")), "{innocent}");
+    }
+}
+
+#[tokio::test]
+async fn computing_below_the_limit_is_left_alone() {
+    let bench = tight();
+    bench
+        .load(
+            "export async function work() {
+      let sum = 0;
+      for (let round = 0; round < 30; round++) {
+        const until = Date.now() + 30;
+        while (Date.now() < until) sum++;
+        await delay(0);
+      }
+      return 'done';
+    }",
+        )
+        .await;
+    assert_eq!(bench.call("work").await.unwrap(), Some(json!("done")));
+}
+
+#[tokio::test]
+async fn a_module_that_loops_is_refused() {
+    let bench = tight();
+    bench.load("export const answer = () => 1;").await;
+    let error = bench.engine.load(script("for (;;) {}"), LoadOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind, ScriptErrorKind::CpuLimit, "{error:?}");
+    assert_eq!(bench.call("answer").await.unwrap(), Some(json!(1)));
+}
+
+#[tokio::test]
+async fn init_runs_again_in_a_new_isolate() {
+    let bench = tight();
+    let source = script(
+        "
+      export async function init() { return new Cluster({ name: 'c' }); }
+      export function name(cluster) { return `${cluster}`; }
+      export function loop() { for (;;) {} }
+    ",
+    );
+    let loaded = bench.engine.load(source, with_init()).await.unwrap();
+    assert_eq!(loaded.cluster.unwrap().name, "c");
+    bench.call("loop").await.unwrap_err();
+    let name = bench.engine.call("name", vec![Arg::Cluster], limited()).await.unwrap();
+    assert_eq!(name, Some(json!("Cluster(c)")));
+}
