@@ -94,7 +94,7 @@ fn bounded(reason: &str) -> String {
 
 /// Brings the replicated record in line. Without a leader it is tried again with the next verdict.
 async fn keep(node: &Node, verdict: Option<HealthVerdict>) {
-    let key = records::health_key(node.id());
+    let key = records::keys::health(node.id());
     let last = node.raft().store().read(|store| records::health(store, node.id()));
     let txn = match (&last, verdict) {
         (None, None) => return,

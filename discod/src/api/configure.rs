@@ -13,15 +13,15 @@ pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<
     if !request.provider.is_empty() {
         let spec: ProviderSpec = serde_json::from_str(&request.provider)
             .map_err(|error| Status::invalid_argument(format!("the provider's specification: {error}")))?;
-        txn = txn.put(records::PROVIDER, &spec);
+        txn = txn.put(records::keys::PROVIDER, &spec);
     }
     if !request.operator_public_key.is_empty() {
-        txn = txn.put(records::OPERATOR_KEY, &request.operator_public_key);
+        txn = txn.put(records::keys::OPERATOR_PUBLIC_KEY, &request.operator_public_key);
     }
     if !request.instance_options.is_empty() {
         let options: serde_json::Value = serde_json::from_str(&request.instance_options)
             .map_err(|error| Status::invalid_argument(format!("the options of machines: {error}")))?;
-        txn = txn.put(records::INSTANCE_OPTIONS, &options);
+        txn = txn.put(records::keys::INSTANCE_OPTIONS, &options);
     }
     if !txn.is_empty() {
         node.write(txn.operation()).await.map_err(write_status)?;

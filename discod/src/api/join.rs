@@ -93,19 +93,19 @@ pub(super) fn certify(authority: &Authority, record: &NodeRecord, signing_reques
 
 /// The record of the new node: the one of an earlier try, or one that is made now.
 async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest) -> Result<NodeRecord, Status> {
-    let join_key = records::join_key(&message.join_id);
+    let join_key = records::keys::join(&hex::encode(&message.join_id));
     for _ in 0..CONFLICTS {
         node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let store = node.raft().store();
         if let Some(join) = store.read(|store| records::get::<JoinRecord>(store, &join_key)) {
-            let key = records::node_key(join.value.node_id);
+            let key = records::keys::node(join.value.node_id);
             let record = store.read(|store| records::get::<NodeRecord>(store, &key));
             let record = record.ok_or_else(|| Status::failed_precondition("this node was removed from the cluster"))?;
             return Ok(record.value);
         }
-        let token = store.read(|store| records::get::<TokenRecord>(store, &records::token_key(token_id)));
+        let token = store.read(|store| records::get::<TokenRecord>(store, &records::keys::token(token_id)));
         let token = token.ok_or_else(|| Status::permission_denied("the join token is not known, or was used up"))?;
-        let counter = store.read(|store| records::get::<u64>(store, records::NEXT_NODE_ID));
+        let counter = store.read(|store| records::get::<u64>(store, records::keys::NEXT_NODE_ID));
         // The founder is 1.
         let (id, counter_revision) = counter.map_or((2, 0), |counter| (counter.value, counter.revision));
         let record = NodeRecord {
@@ -118,14 +118,14 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
             version: message.version.clone(),
             joined_at: crate::clock::rfc3339(),
         };
-        let token_key = records::token_key(token_id);
+        let token_key = records::keys::token(token_id);
         let mut txn = records::Txn::new()
             .expect(&token_key, token.revision)
-            .expect(records::NEXT_NODE_ID, counter_revision)
+            .expect(records::keys::NEXT_NODE_ID, counter_revision)
             .expect(&join_key, 0)
-            .put(records::NEXT_NODE_ID, &(id + 1))
+            .put(records::keys::NEXT_NODE_ID, &(id + 1))
             .put(&join_key, &JoinRecord { node_id: id })
-            .put(&records::node_key(id), &record);
+            .put(&records::keys::node(id), &record);
         txn = match token.value.uses_left {
             0 | 1 => txn.delete(&token_key),
             uses => txn.put(&token_key, &TokenRecord { uses_left: uses - 1, ..token.value }),

@@ -54,7 +54,7 @@ pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result
         let _ = sender.send(Ok(plan)).await;
         return Ok(Response::new(ReceiverStream::new(receiver).boxed()));
     }
-    let txn = records::Txn::new().put(records::DESIRED_NODES, &message.nodes);
+    let txn = records::Txn::new().put(records::keys::DESIRED_NODES, &message.nodes);
     node.write_in_term(term, txn.operation()).await.map_err(write_status)?;
     node.wake_controllers();
     if !message.detach {

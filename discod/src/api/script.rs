@@ -16,7 +16,7 @@ use super::write_status;
 use crate::node::Node;
 use crate::records::{self, Severity, Txn};
 use crate::script::manifest::Manifest;
-use crate::script::records::{CURRENT, CurrentScript, ScriptRecord, current, version_key};
+use crate::script::records::{CurrentScript, ScriptRecord, current};
 use crate::script::{self, blobs};
 
 /// The file that a version starts with.
@@ -70,9 +70,9 @@ async fn push_here(node: &Node, term: u64, message: PushScriptRequest) -> Result
         exports: checked.exports,
     };
     let txn = Txn::new()
-        .expect(CURRENT, revision)
-        .put(&version_key(&hash), &record)
-        .put(CURRENT, &CurrentScript { hash: hash.clone(), version, pushed_at: time });
+        .expect(records::keys::SCRIPT, revision)
+        .put(&records::keys::script(&hash), &record)
+        .put(records::keys::SCRIPT, &CurrentScript { hash: hash.clone(), version, pushed_at: time });
     let written = node.write_in_term(term, txn.operation()).await.map_err(write_status)?;
     if !records::succeeded(&written) {
         return Err(Status::aborted("another version was pushed at the same time; try again"));

@@ -51,7 +51,7 @@ pub(crate) async fn issue(node: &Node, term: u64, ttl: Duration, uses: u32) -> R
     let token = JoinToken::issue(&authority, &root, endpoints, &id, ttl).map_err(internal)?;
     let expires = jiff::Timestamp::from_second(i64::try_from(token.expires).map_err(internal)?).map_err(internal)?;
     let record = TokenRecord { id: id.clone(), expires_at: expires.to_string(), uses_left: uses };
-    let txn = records::Txn::new().put(&records::token_key(&id), &record);
+    let txn = records::Txn::new().put(&records::keys::token(&id), &record);
     node.write_in_term(term, txn.operation()).await.map_err(write_status)?;
     Ok((token.encode(), record.expires_at))
 }

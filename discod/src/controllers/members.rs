@@ -73,7 +73,7 @@ async fn keep_records(node: &Node, term: u64, members: &[Member]) -> Result<bool
             joined_at: crate::clock::rfc3339(),
             ..NodeRecord::default()
         };
-        let key = records::node_key(member.id);
+        let key = records::keys::node(member.id);
         let txn = records::Txn::new().expect(&key, 0).put(&key, &record);
         node.write_in_term(term, txn.operation()).await?;
         return Ok(true);
@@ -111,7 +111,7 @@ async fn follow_addresses(node: &Node, term: u64, members: &[Member]) -> Result<
         }
         let info = NodeInfo { address: address.clone(), name: member.info.name.clone() };
         node.raft().set_info(member.id, info).await.with_context(|| format!("moving node {}", member.id))?;
-        let key = records::node_key(member.id);
+        let key = records::keys::node(member.id);
         if let Some(record) = node.raft().store().read(|store| records::node(store, member.id)) {
             let record = NodeRecord { address: address.clone(), ..record };
             node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;

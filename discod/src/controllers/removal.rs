@@ -33,13 +33,13 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
         let members = u32::try_from(node.raft().members().len())?;
         let desired = node.raft().store().read(records::desired_nodes);
         if let Some(desired) = desired.filter(|desired| *desired >= members) {
-            let txn = records::Txn::new().put(records::DESIRED_NODES, &(desired - 1));
+            let txn = records::Txn::new().put(records::keys::DESIRED_NODES, &(desired - 1));
             node.write_in_term(term, txn.operation()).await?;
         }
     }
     let record = node.raft().store().read(|store| records::node(store, id));
     // Without its record it is not admitted again, whatever it reports.
-    let txn = records::Txn::new().delete(&records::node_key(id)).delete(&records::health_key(id));
+    let txn = records::Txn::new().delete(&records::keys::node(id)).delete(&records::keys::health(id));
     node.write_in_term(term, txn.operation()).await?;
     if node.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
         node.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;

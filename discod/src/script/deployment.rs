@@ -95,7 +95,7 @@ pub async fn start(
         error: None,
         result: None,
     };
-    let key = records::deployment_key(version);
+    let key = records::keys::deployment(version);
     let txn = Txn::new().expect(&key, 0).put(&key, &record);
     if !succeeded(&node.write_in_term(term, txn.operation()).await?) {
         return Err(Refused::Deposed);
@@ -123,7 +123,7 @@ pub async fn abandon(node: &Node, term: u64) {
             error: Some(error.clone()),
             ..found.value
         };
-        let key = records::deployment_key(record.version);
+        let key = records::keys::deployment(record.version);
         let txn = Txn::new().expect(&key, found.revision).put(&key, &record);
         match node.write_in_term(term, txn.operation()).await {
             Ok(response) if succeeded(&response) => tell_end(node, term, &record).await,
@@ -212,7 +212,7 @@ async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>
     if let Err(error) = &outcome {
         tracing::warn!(target: "script", hook = Hook::Deploy.name(), "{}", error.render());
     }
-    let txn = Txn::new().put(&records::deployment_key(record.version), &record);
+    let txn = Txn::new().put(&records::keys::deployment(record.version), &record);
     if let Err(error) = node.write_in_term(term, txn.operation()).await {
         // What it failed with is most likely a consequence of that.
         let error = match error {

@@ -1,100 +1,11 @@
 //! Records of scripts and deployments.
 
-use std::collections::BTreeMap;
-
 use disco_store::Store;
+pub use disco_store::typed::{CurrentScript, DeploymentRecord, DeploymentState, FileRecord, ScriptRecord};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
+pub use crate::records::keys;
 use crate::records::{self, Versioned};
-
-/// Which version is in use ([`CurrentScript`]).
-pub const CURRENT: &str = "/disco/script";
-/// The last event that the `event` hook was given.
-pub const EVENT_CURSOR: &str = "/disco/hooks/event_cursor";
-const VERSIONS: &str = "/disco/scripts/";
-/// Prefix of [`DeploymentRecord`]s.
-pub const DEPLOYMENTS: &str = "/disco/deployments/";
-
-/// A file of a script version or of a deployment; its content is a blob.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileRecord {
-    /// Relative to the project, `/` between parts.
-    pub path: String,
-    /// Of the content, lower-case hexadecimal.
-    pub sha256: String,
-    /// Bytes.
-    pub size: u64,
-    /// Unix permission bits.
-    pub mode: u32,
-}
-
-/// The script version in use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CurrentScript {
-    /// `sha256:…`
-    pub hash: String,
-    /// Counts the pushes, from 1.
-    pub version: u64,
-    /// RFC 3339.
-    pub pushed_at: String,
-}
-
-/// A script version that the cluster holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScriptRecord {
-    /// `sha256:…`
-    pub hash: String,
-    /// Its place among the pushes. A version that is pushed again gets a new one.
-    pub version: u64,
-    /// When it was pushed, RFC 3339.
-    pub time: String,
-    /// `cluster.js` and what it imports.
-    pub files: Vec<FileRecord>,
-    /// Names of the functions that `cluster.js` exports.
-    #[serde(default)]
-    pub exports: Vec<String>,
-}
-
-/// How far a deployment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeploymentState {
-    /// The hook is at work.
-    Running,
-    /// The hook returned.
-    Succeeded,
-    /// The hook threw, or its leader was lost.
-    Failed,
-}
-
-/// A deployment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DeploymentRecord {
-    /// Its number, from 1.
-    pub version: u64,
-    /// How far it is.
-    pub state: DeploymentState,
-    /// Hash of the script version that does it.
-    pub script: String,
-    /// The project's files.
-    pub files: Vec<FileRecord>,
-    /// What the operator set.
-    pub variables: BTreeMap<String, String>,
-    /// RFC 3339.
-    pub started_at: String,
-    /// RFC 3339.
-    pub finished_at: Option<String>,
-    /// The node that runs the hook.
-    pub leader: u64,
-    /// Its term: the run ends with it.
-    pub term: u64,
-    /// Why it failed, with the place in the script.
-    pub error: Option<String>,
-    /// What the hook returned.
-    #[serde(default)]
-    pub result: Option<Json>,
-}
 
 /// Where the `event` hook is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,38 +14,26 @@ pub struct EventCursor {
     pub id: u64,
 }
 
-/// Key of a script version's record.
-#[must_use]
-pub fn version_key(hash: &str) -> String {
-    format!("{VERSIONS}{}", hash.strip_prefix("sha256:").unwrap_or(hash))
-}
-
-/// Key of a deployment's record; padded, so that keys are in the order of numbers.
-#[must_use]
-pub fn deployment_key(version: u64) -> String {
-    format!("{DEPLOYMENTS}{version:012}")
-}
-
 /// The version in use.
 #[must_use]
 pub fn current(store: &Store) -> Option<Versioned<CurrentScript>> {
-    records::get(store, CURRENT)
+    records::get(store, keys::SCRIPT)
 }
 
 /// A version's record.
 #[must_use]
 pub fn version(store: &Store, hash: &str) -> Option<ScriptRecord> {
-    records::get(store, &version_key(hash)).map(|record| record.value)
+    records::get(store, &keys::script(hash)).map(|record| record.value)
 }
 
 /// All versions that the cluster holds.
 #[must_use]
 pub fn versions(store: &Store) -> Vec<ScriptRecord> {
-    records::list(store, VERSIONS).into_iter().map(|record| record.value).collect()
+    records::list(store, keys::SCRIPTS).into_iter().map(|record| record.value).collect()
 }
 
 /// All deployments, oldest first.
 #[must_use]
 pub fn deployments(store: &Store) -> Vec<Versioned<DeploymentRecord>> {
-    records::list(store, DEPLOYMENTS)
+    records::list(store, keys::DEPLOYMENTS)
 }

@@ -4,19 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The cluster itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClusterRecord {
-    /// For people.
-    pub name: String,
-    /// Part of every certificate's name.
-    pub id: String,
-    /// RFC 3339.
-    pub created_at: String,
-    /// `fast`, `default` or `slow`.
-    pub pace: String,
-}
-
 /// A node that was admitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -31,6 +18,8 @@ pub struct NodeRecord {
     pub instance: String,
     /// Labels of its operator.
     pub labels: BTreeMap<String, String>,
+    /// IP addresses besides the one of `address` that its certificate names.
+    pub extra_addresses: Vec<String>,
     /// Version when it joined.
     pub version: String,
     /// RFC 3339.
@@ -83,6 +72,10 @@ pub struct InstanceRecord {
     pub error: String,
     /// RFC 3339.
     pub created_at: String,
+    /// The same in milliseconds since 1970.
+    pub created_ms: i64,
+    /// The node that it has become.
+    pub node: Option<u64>,
 }
 
 /// States of an [`InstanceRecord`]. Text, so that a version that does not know a later one can still read the record.
@@ -108,4 +101,18 @@ pub struct HealthRecord {
     /// When it changed to this, RFC 3339.
     #[serde(default)]
     pub at: String,
+}
+
+/// The signing key in use, and those before it. Serials are those of the keys' certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SigningRecord {
+    /// In use.
+    pub serial: String,
+    /// Not used any more, but nodes may still have certificates made with them.
+    pub retiring: Vec<String>,
+    /// Refused everywhere.
+    pub retired: Vec<String>,
+    /// A voter that has left knew the one in use.
+    pub stale: bool,
 }

@@ -12,13 +12,4 @@ pub enum RecordError {
         #[source]
         source: serde_json::Error,
     },
-    /// The value has no JSON form, such as a map whose keys are no strings.
-    #[error("the record `{key}` cannot be written")]
-    Encode {
-        /// Of the record.
-        key: String,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
 }

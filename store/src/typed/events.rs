@@ -44,11 +44,10 @@ pub struct EventRecord {
 /// [succeed](super::succeeded), look again and try again. `event` makes the record for the id that it is given.
 ///
 /// # Errors
-/// When the counter cannot be read, or the record not be written.
+/// When the counter cannot be read.
 pub fn append(store: &Store, txn: Txn, event: impl FnOnce(u64) -> EventRecord) -> Result<Txn, RecordError> {
     let next = get::<u64>(store, keys::NEXT_EVENT)?;
     let (id, revision) = next.map_or((1, 0), |next| (next.value, next.revision));
-    let txn =
-        txn.expect(keys::NEXT_EVENT, revision).put(keys::NEXT_EVENT, &(id + 1))?.put(&keys::event(id), &event(id))?;
+    let txn = txn.expect(keys::NEXT_EVENT, revision).put(keys::NEXT_EVENT, &(id + 1)).put(&keys::event(id), &event(id));
     Ok(if id > KEPT { txn.delete(&keys::event(id - KEPT)) } else { txn })
 }

@@ -1,7 +1,5 @@
 //! Where each record is.
 
-/// Name, id and pace of the cluster ([`ClusterRecord`](super::ClusterRecord)).
-pub const CLUSTER: &str = "/disco/cluster";
 /// Number of nodes that the cluster shall have.
 pub const DESIRED_NODES: &str = "/disco/config/desired_nodes";
 /// Where machines come from ([`ProviderSpec`](super::ProviderSpec)).
@@ -18,8 +16,8 @@ pub const NEXT_INSTANCE: &str = "/disco/next_instance";
 pub const NEXT_EVENT: &str = "/disco/next_event";
 /// The script version in use ([`CurrentScript`](super::CurrentScript)).
 pub const SCRIPT: &str = "/disco/script";
-/// Whether a voter that has left knew the signing key.
-pub const SIGNING_KEY_STALE: &str = "/disco/pki/signing_key_stale";
+/// What is known of the signing key.
+pub const SIGNING: &str = "/disco/pki/signing";
 
 /// Prefix of nodes' records.
 pub const NODES: &str = "/disco/nodes/";
@@ -41,6 +39,9 @@ pub const JOINS: &str = "/disco/joins/";
 /// Digits of a number in a key where the order of keys is that of numbers: enough for a million a second for eleven days, or
 /// one a second for thirty thousand years.
 const DIGITS: usize = 12;
+
+/// The last event that the `event` hook was given.
+pub const EVENT_CURSOR: &str = "/disco/hooks/event_cursor";
 
 /// A node's record.
 pub fn node(id: u64) -> String {

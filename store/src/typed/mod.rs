@@ -16,7 +16,7 @@ mod script;
 mod txn;
 
 pub use cluster::{
-    ClusterRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, TokenRecord, instance_state,
+    HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, SigningRecord, TokenRecord, instance_state,
 };
 pub use error::RecordError;
 pub use events::{EventRecord, Severity};

@@ -35,8 +35,8 @@ pub struct ScriptRecord {
     pub hash: String,
     /// Its place among the pushes. A version that is pushed again gets a new one.
     pub version: u64,
-    /// RFC 3339.
-    pub pushed_at: String,
+    /// When it was pushed, RFC 3339.
+    pub time: String,
     /// `cluster.js` and what it imports.
     pub files: Vec<FileRecord>,
     /// Names of the functions that `cluster.js` exports.

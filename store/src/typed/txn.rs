@@ -10,8 +10,6 @@ use disco_proto::v1::{
 };
 use serde::Serialize;
 
-use super::RecordError;
-
 /// A transaction in the making: writes that are done all or, where an expectation does not hold, not at all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Txn {
@@ -42,13 +40,12 @@ impl Txn {
         self.expect(key, 0)
     }
 
-    /// Writes a record.
-    ///
-    /// # Errors
-    /// When the record has no JSON form.
-    pub fn put<T: Serialize + ?Sized>(self, key: &str, record: &T) -> Result<Self, RecordError> {
-        let value = serde_json::to_vec(record).map_err(|source| RecordError::Encode { key: key.to_owned(), source })?;
-        Ok(self.put_bytes(key, value.into()))
+    /// Writes a record. All records are plain data with text for keys, which always has a JSON form.
+    #[must_use]
+    pub fn put<T: Serialize + ?Sized>(self, key: &str, record: &T) -> Self {
+        let value = serde_json::to_vec(record)
+            .unwrap_or_else(|error| unreachable!("the record `{key}` has no JSON form: {error}"));
+        self.put_bytes(key, value.into())
     }
 
     /// Writes bytes.

@@ -20,13 +20,13 @@ fn node(id: u64, name: &str) -> NodeRecord {
 fn records_are_written_once_and_changed_by_revision() {
     let mut store = Store::default();
     assert_eq!(typed::get::<NodeRecord>(&store, &keys::node(1)).unwrap(), None);
-    let create = |name| Txn::new().absent(&keys::node(1)).put(&keys::node(1), &node(1, name)).unwrap();
+    let create = |name| Txn::new().absent(&keys::node(1)).put(&keys::node(1), &node(1, name));
     assert!(write(&mut store, create("a")));
     assert!(!write(&mut store, create("b")), "there is one already");
     let found = typed::get::<NodeRecord>(&store, &keys::node(1)).unwrap().unwrap();
     assert_eq!((found.value, found.revision), (node(1, "a"), 2));
 
-    let change = |name| Txn::new().expect(&keys::node(1), 2).put(&keys::node(1), &node(1, name)).unwrap();
+    let change = |name| Txn::new().expect(&keys::node(1), 2).put(&keys::node(1), &node(1, name));
     assert!(write(&mut store, change("c")));
     assert!(!write(&mut store, change("d")), "it was changed meanwhile");
     let remove = Txn::new().delete(&keys::node(1));

@@ -10,7 +10,7 @@ use disco_store::Store;
 
 use crate::node::Node;
 use crate::records::{self, EventRecord, Txn};
-use crate::script::records::{EVENT_CURSOR, EventCursor};
+use crate::script::records::EventCursor;
 use crate::script::{self, FAILED, Hook};
 
 /// Events after which the place is kept.
@@ -45,10 +45,10 @@ pub(super) async fn run(node: &Node, term: u64) {
 
 /// Gives the hook the next events. False when there are none.
 async fn step(node: &Node, term: u64) -> bool {
-    let cursor = node.raft().store().read(|store| records::get::<EventCursor>(store, EVENT_CURSOR));
+    let cursor = node.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
     let Some(cursor) = cursor else {
         let id = node.raft().store().read(records::last_event);
-        return keep(node, term, Txn::new().put(EVENT_CURSOR, &EventCursor { id })).await;
+        return keep(node, term, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id })).await;
     };
     let events = node.raft().store().read(|store| next(store, cursor.value.id));
     let Some(last) = events.last().map(|event| event.id) else { return false };
@@ -57,7 +57,7 @@ async fn step(node: &Node, term: u64) -> bool {
             tell(node, event).await;
         }
     }
-    keep(node, term, Txn::new().put(EVENT_CURSOR, &EventCursor { id: last })).await
+    keep(node, term, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id: last })).await
 }
 
 fn next(store: &Store, after: u64) -> Vec<EventRecord> {
@@ -66,8 +66,8 @@ fn next(store: &Store, after: u64) -> Vec<EventRecord> {
 
 /// A version without the hook: one that has it later begins with what comes then.
 async fn forget(node: &Node, term: u64) -> bool {
-    let cursor = node.raft().store().read(|store| records::get::<EventCursor>(store, EVENT_CURSOR));
-    cursor.is_some() && keep(node, term, Txn::new().delete(EVENT_CURSOR)).await
+    let cursor = node.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
+    cursor.is_some() && keep(node, term, Txn::new().delete(records::keys::EVENT_CURSOR)).await
 }
 
 async fn keep(node: &Node, term: u64, txn: Txn) -> bool {

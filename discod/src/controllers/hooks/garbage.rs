@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::node::{Node, WriteError};
+use crate::records::keys;
 use crate::records::{self, Txn};
-use crate::script::records::{DeploymentRecord, current, deployment_key, deployments, version_key, versions};
+use crate::script::records::{DeploymentRecord, current, deployments, versions};
 use crate::script::{blobs, garbage};
 
 /// Nothing of it is urgent.
@@ -35,12 +36,12 @@ async fn collect(node: &Node, term: u64) -> Result<(), WriteError> {
     let in_use = store.read(current).map(|current| current.value.hash);
     let old = garbage::old_deployments(&all_deployments);
     for number in &old {
-        remove(node, term, &deployment_key(*number)).await?;
+        remove(node, term, &keys::deployment(*number)).await?;
     }
     all_deployments.retain(|deployment| !old.contains(&deployment.version));
     let old = garbage::old_versions(&all_versions, in_use.as_deref(), &all_deployments);
     for hash in &old {
-        remove(node, term, &version_key(hash)).await?;
+        remove(node, term, &keys::script(hash)).await?;
     }
     let kept: Vec<_> = all_versions.into_iter().filter(|version| !old.contains(&version.hash)).collect();
     let needed = garbage::needed(&kept, &all_deployments);
@@ -61,7 +62,7 @@ async fn forget_health(node: &Node, term: u64) -> Result<(), WriteError> {
     let members = node.raft().members();
     for id in node.raft().store().read(records::nodes_with_health) {
         if !members.iter().any(|member| member.id == id) {
-            remove(node, term, &records::health_key(id)).await?;
+            remove(node, term, &records::keys::health(id)).await?;
         }
     }
     Ok(())

@@ -8,10 +8,10 @@ use disco_provider::install::{Binaries, InstallProgress, NodeSettings, Remote, S
 use disco_provider::{Instance, Pace};
 use parking_lot::Mutex;
 
-use super::{source, state};
+use super::source;
 use crate::api::issue_token;
 use crate::node::Node;
-use crate::records::{self, InstanceRecord};
+use crate::records::{self, InstanceRecord, instance_state as state};
 
 /// Time for a new machine to answer SSH.
 const BOOT: Duration = Duration::from_secs(180);
@@ -23,7 +23,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 const LOG_LINES: usize = 10;
 
 pub(super) async fn bring_up(node: &Node, term: u64, token: &str) -> Result<()> {
-    let key = records::instance_key(token);
+    let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return Ok(());
     };
@@ -101,7 +101,7 @@ async fn joined(node: &Node, instance: &str) {
 
 /// Keeps the last failure with the machine's record.
 pub(super) async fn note_error(node: &Node, term: u64, token: &str, error: &str) {
-    let key = records::instance_key(token);
+    let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else { return };
     let record = InstanceRecord { error: error.to_owned(), ..record.value };
     if let Err(error) = node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await {

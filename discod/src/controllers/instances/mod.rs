@@ -19,15 +19,7 @@ pub use source::{check_can_start, release};
 
 use super::members::{planned, policy};
 use crate::node::Node;
-use crate::records::{self, InstanceRecord, Severity};
-
-/// States of a machine's record.
-mod state {
-    pub(super) const STARTING: &str = "starting";
-    pub(super) const INSTALLING: &str = "installing";
-    pub(super) const JOINED: &str = "joined";
-    pub(super) const TERMINATING: &str = "terminating";
-}
+use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
 /// Machines that have come to nothing are tried again after this.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -149,7 +141,7 @@ impl Work {
             let Some(joined) = joined.filter(|joined| members.iter().any(|member| member.id == joined.id)) else {
                 continue;
             };
-            let key = records::instance_key(&machine.token);
+            let key = records::keys::instance(&machine.token);
             let record = InstanceRecord {
                 node: Some(joined.id),
                 state: state::JOINED.to_owned(),
@@ -196,7 +188,7 @@ fn machine(record: &InstanceRecord) -> Machine {
 /// Writes down that there shall be one more machine.
 async fn new_record(node: &Node, term: u64) -> Result<InstanceRecord> {
     loop {
-        let next = node.raft().store().read(|store| records::get::<u64>(store, records::NEXT_INSTANCE));
+        let next = node.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
         // The first machine is the operator's.
         let (number, revision) = next.map_or((2, 0), |next| (next.value, next.revision));
         let name = format!("{}-{number}", node.cluster_name());
@@ -208,11 +200,11 @@ async fn new_record(node: &Node, term: u64) -> Result<InstanceRecord> {
             created_ms: crate::clock::unix_ms(),
             ..InstanceRecord::default()
         };
-        let key = records::instance_key(&record.token);
+        let key = records::keys::instance(&record.token);
         let txn = records::Txn::new()
-            .expect(records::NEXT_INSTANCE, revision)
+            .expect(records::keys::NEXT_INSTANCE, revision)
             .expect(&key, 0)
-            .put(records::NEXT_INSTANCE, &(number + 1))
+            .put(records::keys::NEXT_INSTANCE, &(number + 1))
             .put(&key, &record);
         let response = node.write_in_term(term, txn.operation()).await.context("noting a new machine")?;
         if records::succeeded(&response) {

@@ -20,7 +20,7 @@ const PLENTY: usize = 1000;
 
 /// The provider of `cluster.js`, or else the one that the cluster was bootstrapped with.
 pub(super) fn spec(node: &Node) -> Option<ProviderSpec> {
-    let kept = || node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::PROVIDER));
+    let kept = || node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::keys::PROVIDER));
     node.scripts().provider_spec().or_else(|| kept().map(|spec| spec.value))
 }
 
@@ -66,8 +66,9 @@ pub fn check_can_start(node: &Node) -> Result<(), String> {
 pub(super) fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -> StartRequest {
     let store = node.raft().store();
     let (operator, options, machines) = store.read(|store| {
-        let operator = records::get::<String>(store, records::OPERATOR_KEY).map(|key| key.value);
-        let options = records::get::<serde_json::Value>(store, records::INSTANCE_OPTIONS).map(|options| options.value);
+        let operator = records::get::<String>(store, records::keys::OPERATOR_PUBLIC_KEY).map(|key| key.value);
+        let options =
+            records::get::<serde_json::Value>(store, records::keys::INSTANCE_OPTIONS).map(|options| options.value);
         (operator, options, records::instances(store))
     });
     let nodes = store.read(records::nodes);
@@ -104,7 +105,7 @@ pub(super) async fn connect(node: &Node, instance: &Instance, limit: Duration) -
 
 /// Gives back the machine of a record, and forgets the record.
 pub(super) async fn terminate(node: &Node, term: u64, token: &str) -> Result<()> {
-    let key = records::instance_key(token);
+    let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return Ok(());
     };
@@ -132,8 +133,8 @@ pub async fn release(node: &Node, term: u64, record: &NodeRecord) -> Result<()> 
     let machines = node.raft().store().read(records::instances);
     if let Some(machine) = machines.into_iter().find(|machine| machine.id == record.instance) {
         // Written down first: whoever leads next goes on.
-        let leaving = InstanceRecord { state: super::state::TERMINATING.to_owned(), ..machine.clone() };
-        let txn = records::Txn::new().put(&records::instance_key(&machine.token), &leaving);
+        let leaving = InstanceRecord { state: records::instance_state::TERMINATING.to_owned(), ..machine.clone() };
+        let txn = records::Txn::new().put(&records::keys::instance(&machine.token), &leaving);
         node.write_in_term(term, txn.operation()).await?;
         return terminate(node, term, &machine.token).await;
     }

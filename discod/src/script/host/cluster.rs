@@ -17,7 +17,6 @@ use crate::agent::commands::OUTPUT_BYTES;
 use crate::api::ask;
 use crate::node::Node;
 use crate::records;
-use crate::script::records as script_records;
 
 /// Events that `cluster.events()` gives.
 const EVENTS: usize = 100;
@@ -63,6 +62,10 @@ impl ClusterHost for NodeHost {
             return Err(HostError::invalid(message));
         }
         Ok(Arc::new(NodeCluster { node: self.node.clone() }))
+    }
+
+    fn default_cluster(&self) -> Option<String> {
+        Some(self.node.cluster_name().to_owned())
     }
 }
 
@@ -139,7 +142,7 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn deployments(&self) -> Result<Vec<Json>, HostError> {
-        let mut deployments = self.records(script_records::DEPLOYMENTS).await?;
+        let mut deployments = self.records(records::keys::DEPLOYMENTS).await?;
         deployments.reverse();
         Ok(deployments)
     }
@@ -149,7 +152,7 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {
-        let mut events = self.records(records::EVENTS).await?;
+        let mut events = self.records(records::keys::EVENTS).await?;
         Ok(events.split_off(events.len().saturating_sub(EVENTS)))
     }
 
