@@ -109,12 +109,14 @@ pub enum InstallError {
         needed: u64,
     },
     /// What arrived is not what was sent.
-    #[error("`{name}` did not arrive whole at {endpoint}; try again")]
+    #[error("`{name}` did not arrive whole at {endpoint}; try again{}{stderr}", if stderr.is_empty() { "" } else { ": " })]
     Checksum {
         /// Which one.
         name: &'static str,
         /// `host:port`.
         endpoint: String,
+        /// What the machine said, such as that its disk is full.
+        stderr: String,
     },
     /// A binary does not start on the machine.
     #[error("`{name}` does not start on {endpoint}: {stderr}")]

@@ -99,15 +99,17 @@ impl Remote {
         } else {
             String::new()
         };
+        // The sum is made while the file arrives, and the size tells whether all of it found room.
         let script = format!(
             "set -e; umask 022; mkdir -p {bin}; cd {bin}; rm -f .tmp-{name}.*; t=.tmp-{name}.$$; \
-             trap 'rm -f \"$t\"' EXIT; cat > \"$t\"; \
-             [ \"$(sha256sum < \"$t\" | cut -d ' ' -f 1)\" = {sum} ] || exit {BAD_CHECKSUM}; \
+             trap 'rm -f \"$t\"' EXIT; sum=$(tee \"$t\" | sha256sum | cut -d ' ' -f 1); \
+             [ \"$sum\" = {sum} ] && [ \"$(wc -c < \"$t\")\" -eq {size} ] || exit {BAD_CHECKSUM}; \
              chmod 755 \"$t\"; \"./$t\" --version > /dev/null || exit {DOES_NOT_START}; \
              {mark}mv -f \"$t\" {name}",
             bin = quote(&self.layout.bin),
             name = binary.name(),
             sum = binary.sha256(),
+            size = binary.size(),
         );
         let (mut sent, mut stderr) = (0, Vec::new());
         let status = self
@@ -130,7 +132,7 @@ impl Remote {
         let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
         match status {
             Status::Code(0) => Ok(()),
-            Status::Code(BAD_CHECKSUM) => Err(InstallError::Checksum { name, endpoint }),
+            Status::Code(BAD_CHECKSUM) => Err(InstallError::Checksum { name, endpoint, stderr }),
             Status::Code(DOES_NOT_START) => Err(InstallError::DoesNotStart { name, endpoint, stderr }),
             status => Err(InstallError::Command { what: "store a binary", endpoint, status, stderr }),
         }
