@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
-  const { op_provider_init, op_cluster_define, op_cluster_call } = core.ops;
+  const { op_provider_init, op_cluster_default, op_cluster_define, op_cluster_call } = core.ops;
   const { READ, CLOUD, NODES, INSPECT, effectJson, define, milliseconds } = internals;
 
   function plainObject(value, what) {
@@ -186,7 +186,12 @@
     }
   }
 
-  Object.assign(internals, { makeNode, clusterHandle });
+  // For hooks of a script without `init`.
+  function defaultCluster() {
+    const name = op_cluster_default();
+    return name === "" ? undefined : new Cluster({ name });
+  }
+  Object.assign(internals, { makeNode, clusterHandle, defaultCluster });
   define("Cluster", Cluster);
   define("Node", Node);
 })();

@@ -19,6 +19,11 @@ pub trait ClusterHost: Send + Sync {
 
     /// `new Cluster(…)`. A constructor cannot wait: this only checks and remembers. Called on the script thread.
     fn define_cluster(&self, spec: ClusterSpec) -> Result<Arc<dyn ClusterHandle>, HostError>;
+
+    /// Name of the cluster that hooks of a script without `init` are given. None: they fail.
+    fn default_cluster(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One cluster as a script holds it. Every method may be called again after a failure at any point and then does what

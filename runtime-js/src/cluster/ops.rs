@@ -50,6 +50,14 @@ pub(crate) fn op_cluster_define(state: &mut OpState, #[string] spec: &str) -> Re
     Ok(shared.add_cluster(spec, handle)?)
 }
 
+/// Name of the cluster where the script's `init` made none; empty where there is no such thing.
+#[op2]
+#[string]
+pub(crate) fn op_cluster_default(state: &mut OpState) -> String {
+    let shared = state.borrow::<Rc<Shared>>();
+    shared.options.hosts.cluster.as_ref().and_then(|host| host.default_cluster()).unwrap_or_default()
+}
+
 /// A method of `Cluster` or `Node`: JSON in, JSON out.
 #[op2]
 #[string]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::ops::{op_abort, op_abort_forget, op_abort_key, op_call_done, op_call_failed, op_install_host, op_uncaught};
 use super::shared::Shared;
 use crate::ask::ops::op_ask;
-use crate::cluster::ops::{op_cluster_call, op_cluster_define, op_provider_init};
+use crate::cluster::ops::{op_cluster_call, op_cluster_default, op_cluster_define, op_provider_init};
 use crate::console::ops::op_console;
 use crate::crypto::ops::op_random_uuid;
 use crate::env::ops::op_env;
@@ -25,6 +25,7 @@ deno_core::extension!(
         op_call_done,
         op_call_failed,
         op_cluster_call,
+        op_cluster_default,
         op_cluster_define,
         op_console,
         op_decode_utf8,

@@ -3,7 +3,7 @@
 (() => {
   const { core, internals } = globalThis.__bootstrap;
   const { ops } = core;
-  const { makeNode, clusterHandle } = internals;
+  const { makeNode, clusterHandle, defaultCluster } = internals;
 
   const versions = new Map(); // number: { exports, cluster }
   const calls = new Map(); // id: { call, controller }
@@ -69,6 +69,7 @@
         const values = JSON.parse(args).map(({ type, value }) => {
           switch (type) {
             case "cluster":
+              script.cluster ??= defaultCluster();
               if (script.cluster === undefined) {
                 throw internals.codedError(`\`${hook}\` needs a Cluster, and there is no \`init\` that returned one`, "INVALID", TypeError);
               }
