@@ -24,6 +24,7 @@ mod supervisor;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -63,9 +64,8 @@ pub fn run(args: &[OsString]) -> Result<(), SuperviseError> {
         }
         Action::Detach => start(&dir),
         Action::Launch => {
-            let name = std::env::args().next().unwrap_or_else(|| "discod".to_owned());
             let again: [OsString; 3] = [SUBCOMMAND.into(), "--dir".into(), dir.into()];
-            detach::start_second(&name, &again).map_err(|source| SuperviseError::Start { source })
+            detach::start_second(&process_title(), &again).map_err(|source| SuperviseError::Start { source })
         }
         Action::Stop => stop(&dir),
         Action::Reload => {
@@ -91,7 +91,7 @@ fn start(dir: &Path) -> Result<(), SuperviseError> {
     let log = dir.join("log");
     let stderr = OpenOptions::new().create(true).append(true).open(&log).map_err(SuperviseError::io("open", &log))?;
     let mut command = Command::new("/proc/self/exe");
-    command.args([SUBCOMMAND, "--launch", "--dir"]).arg(dir).stderr(stderr);
+    command.arg0(process_title()).args([SUBCOMMAND, "--launch", "--dir"]).arg(dir).stderr(stderr);
     detach::start(&mut command, START_LIMIT).map_err(|source| SuperviseError::Start { source })
 }
 
@@ -114,6 +114,11 @@ fn stop(dir: &Path) -> Result<(), SuperviseError> {
         std::thread::sleep(INTERVAL);
     }
     Ok(())
+}
+
+/// What `ps` shows as the program's name.
+fn process_title() -> String {
+    std::env::args().next().unwrap_or_else(|| "discod".to_owned())
 }
 
 fn is_supervised(dir: &Path) -> Result<bool, SuperviseError> {
