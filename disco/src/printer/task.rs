@@ -44,14 +44,15 @@ impl Task {
     /// `done` of `total` bytes of `what` are sent.
     pub(crate) fn bytes(&self, what: &str, done: u64, total: u64) {
         if let Some(bar) = &self.bar {
+            bar.set_position(done);
             if bar.length() != Some(total) {
                 bar.set_length(total);
+                bar.reset_eta();
                 bar.set_style(template(
                     "{spinner:.cyan} {prefix:<20} {msg} {bar:24.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {elapsed:.dim}",
                 ));
             }
             bar.set_message(what.to_owned());
-            bar.set_position(done);
             if done >= total {
                 bar.unset_length();
                 bar.set_style(template("{spinner:.cyan} {prefix:<20} {msg} {elapsed:.dim}"));
