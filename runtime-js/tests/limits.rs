@@ -78,6 +78,21 @@ async fn loops_are_stopped_and_the_engine_goes_on() {
 }
 
 #[tokio::test]
+async fn a_call_that_computes_is_stopped_by_its_own_limit_if_that_is_shorter() {
+    let bench = bench_with(|options| options.limits.cpu_without_yield = Duration::from_secs(60));
+    bench.load(SCRIPT).await;
+    for hook in ["loop", "loop_later", "microtasks"] {
+        let started = Instant::now();
+        let options = CallOptions::new().timeout(Duration::from_millis(300));
+        let error = bench.engine.call(hook, Vec::new(), options).await.unwrap_err();
+        assert!(matches!(error.kind, ScriptErrorKind::CpuLimit | ScriptErrorKind::Timeout), "{hook}: {error:?}");
+        // The thread is free again, or the next call would wait for a minute.
+        assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
+        assert!(started.elapsed() < Duration::from_secs(20), "{hook} took {:?}", started.elapsed());
+    }
+}
+
+#[tokio::test]
 async fn a_loop_that_was_stopped_is_shown() {
     let bench = tight();
     bench.load(SCRIPT).await;

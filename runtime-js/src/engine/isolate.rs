@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use deno_core::error::CoreError;
 use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, v8};
@@ -72,6 +73,8 @@ pub(super) struct Broken {
     pub(super) kind: ScriptErrorKind,
     /// The call that broke it, or 0 if that is not known.
     pub(super) call: u32,
+    /// The limit, where it was one of time.
+    pub(super) limit: Duration,
     pub(super) frames: Vec<Frame>,
 }
 
@@ -175,10 +178,13 @@ impl Isolate {
     fn check(&mut self, stopped: Option<Stopped>) -> Result<(), Broken> {
         let hit = self.heap_hit.load(Ordering::Relaxed);
         if hit != NOT_HIT {
-            return Err(Broken { kind: ScriptErrorKind::HeapLimit, call: hit, frames: Vec::new() });
+            let limit = Duration::ZERO;
+            return Err(Broken { kind: ScriptErrorKind::HeapLimit, call: hit, limit, frames: Vec::new() });
         }
         match stopped {
-            Some(Stopped { call, frames }) => Err(Broken { kind: ScriptErrorKind::CpuLimit, call, frames }),
+            Some(Stopped { call, limit, frames }) => {
+                Err(Broken { kind: ScriptErrorKind::CpuLimit, call, limit, frames })
+            }
             None => Ok(()),
         }
     }

@@ -182,7 +182,7 @@ impl Engine {
         let limits = &self.shared.options.limits;
         let reason = match broken.kind {
             ScriptErrorKind::HeapLimit => format!("wanted more than {} MiB of memory", limits.heap_bytes >> 20),
-            _ => format!("ran {} without yielding", seconds(limits.cpu_without_yield)),
+            _ => format!("ran {} without yielding", seconds(broken.limit)),
         };
         let (guilty, name) = {
             let calls = self.shared.calls.borrow();
@@ -370,6 +370,7 @@ impl Engine {
         let (id, mut result) = self.shared.calls.borrow_mut().begin(hook, version, &options);
         // Whatever ends this future ends the call.
         let mut guard = EndOfCall { engine: self, id, revoked: "the caller gave up".to_owned() };
+        self.watchdog.watch.limit_call(id, options.timeout);
         start(id, options.capabilities.bits());
         let mut signal = options.signal;
         let deadline = async {
@@ -429,6 +430,7 @@ struct EndOfCall<'a> {
 
 impl Drop for EndOfCall<'_> {
     fn drop(&mut self) {
+        self.engine.watchdog.watch.end_call(self.id);
         self.engine.shared.calls.borrow_mut().cancel(self.id);
         self.engine.enter(HostFunction::End, &[HostArg::Number(self.id), HostArg::Text(&self.revoked)]);
     }

@@ -2,9 +2,11 @@
 //!
 //! The script thread says when it enters and leaves JavaScript. A thread of the watchdog's own looks now and then how
 //! much processor time was used since the last entry; past the limit it asks the engine for an interrupt, which runs
-//! on the script thread at the next loop or call, notes where the script is, and ends it.
+//! on the script thread at the next loop or call, notes where the script is, and ends it. A call whose own time limit is
+//! shorter is ended by that one: while it computes, nothing else on the thread could.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -15,8 +17,9 @@ use deno_core::v8;
 
 use super::errors::{Frame, frames};
 
-/// Looks per limit: how far past its limit a script may get.
+/// Looks per limit, and the longest pause between two: how far past its limit a script may get.
 const LOOKS: u32 = 8;
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// The watchdog's thread computes nothing.
 const STACK: usize = 64 << 10;
 
@@ -30,6 +33,8 @@ pub(super) struct Watch {
     entered_at: AtomicU64,
     /// The entry that shall be stopped.
     condemned: AtomicU64,
+    /// The calls under way that have limits of their own.
+    own_limits: Mutex<HashMap<u32, Duration>>,
     isolate: Mutex<Option<v8::IsolateHandle>>,
     stopped: Mutex<Option<Stopped>>,
 }
@@ -38,6 +43,8 @@ pub(super) struct Watch {
 pub(super) struct Stopped {
     /// The call that it belonged to, or 0.
     pub(super) call: u32,
+    /// The limit that it broke.
+    pub(super) limit: Duration,
     pub(super) frames: Vec<Frame>,
 }
 
@@ -56,13 +63,14 @@ impl Watchdog {
             entries: AtomicU64::new(0),
             entered_at: AtomicU64::new(0),
             condemned: AtomicU64::new(0),
+            own_limits: Mutex::default(),
             isolate: Mutex::default(),
             stopped: Mutex::default(),
         });
         let (stop, stopped) = mpsc::channel::<()>();
         let watcher = watch.clone();
         std::thread::Builder::new().name("script-watch".into()).stack_size(STACK).spawn(move || {
-            let pause = (watcher.limit / LOOKS).max(Duration::from_millis(2));
+            let pause = (watcher.limit / LOOKS).clamp(Duration::from_millis(2), LONGEST_PAUSE);
             while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 watcher.look();
             }
@@ -75,6 +83,33 @@ impl Watch {
     /// From now on this isolate is the one to stop.
     pub(super) fn set_isolate(&self, isolate: Option<v8::IsolateHandle>) {
         *self.isolate.lock().unwrap_or_else(PoisonError::into_inner) = isolate;
+    }
+
+    /// A call begins that may not even compute for longer than this.
+    pub(super) fn limit_call(&self, call: u32, limit: Option<Duration>) {
+        if let Some(limit) = limit.filter(|limit| *limit < self.limit) {
+            self.own_limits.lock().unwrap_or_else(PoisonError::into_inner).insert(call, limit);
+        }
+    }
+
+    /// A call has ended.
+    pub(super) fn end_call(&self, call: u32) {
+        self.own_limits.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+    }
+
+    /// The limit of a call; of the strictest one, where none is given.
+    fn limit_of(&self, call: Option<u32>) -> Duration {
+        let limits = self.own_limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = match call {
+            Some(call) => limits.get(&call).copied(),
+            None => limits.values().min().copied(),
+        };
+        own.unwrap_or(self.limit)
+    }
+
+    /// Processor time used since JavaScript began to run.
+    fn used(&self) -> Duration {
+        Duration::from_nanos(self.clock.now().saturating_sub(self.entered_at.load(Ordering::Relaxed)))
     }
 
     /// JavaScript begins to run.
@@ -94,8 +129,7 @@ impl Watch {
         if entry.is_multiple_of(2) {
             return;
         }
-        let used = self.clock.now().saturating_sub(self.entered_at.load(Ordering::Relaxed));
-        if u128::from(used) < self.limit.as_nanos() {
+        if self.used() < self.limit_of(None) {
             return;
         }
         let isolate = self.isolate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,7 +152,14 @@ unsafe extern "C" fn interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_vo
     }
     // SAFETY: the engine passes the isolate that it runs on this thread.
     let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
-    let stopped = Stopped { call: current_call(&mut isolate), frames: current_frames(&mut isolate) };
+    let call = current_call(&mut isolate);
+    let limit = watch.limit_of(Some(call));
+    if watch.used() < limit {
+        // It was another call's limit that had passed: looked at again.
+        watch.condemned.store(0, Ordering::Release);
+        return;
+    }
+    let stopped = Stopped { call, limit, frames: current_frames(&mut isolate) };
     *watch.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopped);
     isolate.terminate_execution();
 }
