@@ -75,7 +75,8 @@ impl Bed {
 
     fn send(&self, address: &str, content: &[u8]) -> Result<(), Status> {
         let head = BlobPart { sha256: hash(content), size: content.len() as u64, data: Bytes::new() };
-        let data = content.chunks(100_000).map(|part| BlobPart { data: Bytes::copy_from_slice(part), ..BlobPart::default() });
+        let data =
+            content.chunks(100_000).map(|part| BlobPart { data: Bytes::copy_from_slice(part), ..BlobPart::default() });
         let parts: Vec<_> = std::iter::once(head).chain(data).collect();
         block(self.api.control(address).put_blob(tokio_stream::iter(parts))).map(|_| ())
     }
@@ -91,12 +92,7 @@ impl Bed {
         self.push_files(address, &[("cluster.js", &source)], false)
     }
 
-    fn push_files(
-        &self,
-        address: &str,
-        files: &[(&str, &str)],
-        dry_run: bool,
-    ) -> Result<PushScriptResponse, Status> {
+    fn push_files(&self, address: &str, files: &[(&str, &str)], dry_run: bool) -> Result<PushScriptResponse, Status> {
         let request = PushScriptRequest { files: self.files(address, files), dry_run };
         block(self.api.control(address).push_script(request)).map(tonic::Response::into_inner)
     }
@@ -200,7 +196,7 @@ fn a_version_is_tried_first_and_then_runs_on_every_node() {
         ("const a = 1;\nexport function init() {\n  throw new TypeError('not today');\n}", 3, "TypeError: not today"),
         ("export function init() { return 7 }", 0, ""),
         ("export function init() { return new Cluster({ name: 'other' }) }", 1, "`raw`"),
-        ("import { x } from './missing.js';", 0, "missing.js"),
+        ("import { x } from './missing.js';", 1, "missing.js"),
     ] {
         for dry_run in [true, false] {
             let refused = bed.push_files(&follower, &[("cluster.js", source)], dry_run).expect_err(source);
@@ -216,7 +212,10 @@ fn a_version_is_tried_first_and_then_runs_on_every_node() {
 
     // A dry run of a good one changes nothing either; an import comes along.
     let files = [
-        ("cluster.js", "import { word } from './lib/word.js';\nexport function health() { return { healthy: false, reason: word } }"),
+        (
+            "cluster.js",
+            "import { word } from './lib/word.js';\nexport function health() { return { healthy: false, reason: word } }",
+        ),
         ("lib/word.js", "export const word = 'imported';"),
     ];
     let tried = bed.push_files(&follower, &files, true).unwrap();
@@ -326,7 +325,11 @@ fn a_deployment_runs_and_copies_on_every_node_and_tells_what_it_says() {
     assert_eq!(record["files"][0]["sha256"], hash("one\n"));
 
     // One that throws is told with its place.
-    bed.push(&follower, "export async function deploy() {\n  console.log('half way');\n  throw new RangeError('no cake');\n}").unwrap();
+    bed.push(
+        &follower,
+        "export async function deploy() {\n  console.log('half way');\n  throw new RangeError('no cake');\n}",
+    )
+    .unwrap();
     let said = follow(bed.deploy(&follower, &[]).unwrap());
     let finished = said.finished.unwrap();
     let failure = finished.failure.unwrap();
@@ -354,7 +357,10 @@ fn one_deployment_at_a_time_goes_on_without_its_client_and_ends_with_its_leader(
     assert!(matches!(next(&mut first), Output::Started(started) if started.deployment == 1));
     assert!(matches!(next(&mut first), Output::Line(line) if line.text == "waiting"));
     let second = bed.deploy(&follower, &[]).unwrap_err();
-    assert!(second.code() == Code::FailedPrecondition && second.message().contains("deployment 1 is running"), "{second}");
+    assert!(
+        second.code() == Code::FailedPrecondition && second.message().contains("deployment 1 is running"),
+        "{second}"
+    );
     // The client goes away.
     drop(first);
     bed.api.put(&bed.cluster.addresses(), "go/1", "now", SOON).unwrap();
@@ -408,7 +414,11 @@ fn every_event_is_told_at_least_once_across_leaders_and_failures_end_nothing() {
     assert_eq!(bed.wait_for_key(&format!("led/{old}")), "Cluster(raw) leader false");
     follow(bed.deploy(&follower, &[]).unwrap());
     let failed = bed.wait_for_event("script.failed", "the event hook fell");
-    assert_eq!((&failed["data"]["hook"], &failed["data"]["line"]), (&Value::from("event"), &Value::from(4)), "{failed:#}");
+    assert_eq!(
+        (&failed["data"]["hook"], &failed["data"]["line"]),
+        (&Value::from("event"), &Value::from(4)),
+        "{failed:#}"
+    );
 
     block(bed.api.control(&leader).move_leader(MoveLeaderRequest { to: 0 })).unwrap();
     let lost = bed.wait_for_key(&format!("lost/{old}"));
@@ -434,9 +444,9 @@ fn every_event_is_told_at_least_once_across_leaders_and_failures_end_nothing() {
             .filter(|(id, event)| !told.contains(id) && event["data"]["hook"] != "event")
             .map(|(_, event)| event)
             .collect();
-        let own = events.values().any(|event| {
-            event["data"]["hook"] == "event" && told.contains(&event["id"].as_u64().unwrap())
-        });
+        let own = events
+            .values()
+            .any(|event| event["data"]["hook"] == "event" && told.contains(&event["id"].as_u64().unwrap()));
         assert!(!own, "it was told of its own failure");
         if missed.is_empty() { Ok(()) } else { Err(format!("not told: {missed:#?}")) }
     });
@@ -453,7 +463,8 @@ fn commands_and_files_go_to_the_node_that_is_named() {
     let (leader_id, leader) = bed.leader();
     for (address, node) in [(&follower, id), (&follower, leader_id), (&leader, id), (&leader, 0)] {
         // Its parent is the daemon.
-        let output = bed.run(address, node, "cat /proc/$PPID/cmdline | tr '\\0' ' '; echo $PWD >&2; exit 3", 0).unwrap();
+        let output =
+            bed.run(address, node, "cat /proc/$PPID/cmdline | tr '\\0' ' '; echo $PWD >&2; exit 3", 0).unwrap();
         let listening = format!("--listen {}", bed.address(if node == 0 { leader_id } else { node }));
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.code == 3 && stdout.contains(&listening) && !output.stderr.is_empty(), "{output:?}");
