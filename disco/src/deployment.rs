@@ -10,6 +10,7 @@ use crate::{
     client::{Client, entries, from_status},
     error::{Failure, Outcome},
     exit::ExitStatus,
+    founding::push_script,
     host::{console::say, from_wire},
     printer::Task,
 };
@@ -35,7 +36,12 @@ pub(crate) struct Deployed {
 }
 
 pub(crate) async fn deploy(client: &Client, context: &Context, request: &Request) -> Outcome<Deployed> {
-    let selection = context.project()?.deployable_files()?;
+    let project = context.project()?;
+    if project.cluster_script().is_some() {
+        // What is deployed is what is here: the hook too.
+        push_script(client, &project, &context.printer, request.dry_run).await?;
+    }
+    let selection = project.deployable_files()?;
     for key in &selection.keys {
         context.printer.warn(&format!("`{key}` is a private key and is not sent; name it in `.discoignore`"));
     }

@@ -5,12 +5,13 @@ use disco_proto::v1::{PushScriptRequest, PushScriptResponse};
 use crate::{
     client::{Client, entries},
     error::Outcome,
+    exit::ExitStatus,
     printer::Printer,
     project::Project,
 };
 
 /// All nodes load the version before the answer; one that does not answer is waited for this long.
-const LOADED_WITHIN: Duration = Duration::from_secs(30);
+const LOADED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Sends `cluster.js` with what it imports. The version's hash makes a repetition change nothing.
 pub(crate) async fn push_script(
@@ -41,7 +42,10 @@ pub(crate) async fn push_script(
             Ok(pushed)
         }
         Err(failure) => {
-            task.failed("refused, the version before stays");
+            task.failed(match failure.status() {
+                ExitStatus::Usage => "refused, the version before stays",
+                _ => "not known to be in use",
+            });
             Err(failure)
         }
     }

@@ -40,14 +40,14 @@ pub(crate) mod cell {
     }
 
     pub(crate) fn good(text: impl ToString) -> Cell {
-        Cell::new(text.to_string()).fg(Color::Green)
+        Cell::new(text.to_string()).fg(Color::DarkGreen)
     }
 
     pub(crate) fn warning(text: impl ToString) -> Cell {
-        Cell::new(text.to_string()).fg(Color::Yellow)
+        Cell::new(text.to_string()).fg(Color::DarkYellow)
     }
 
     pub(crate) fn bad(text: impl ToString) -> Cell {
-        Cell::new(text.to_string()).fg(Color::Red)
+        Cell::new(text.to_string()).fg(Color::DarkRed)
     }
 }
