@@ -15,24 +15,33 @@ use crate::script::{self, HEALTH_LIMIT, Hook};
 
 /// How often a node is asked how it is.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Longest pause after calls that broke a limit of the engine: each costs it its isolate, and all other hooks a new start.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Pause after a call that was ended for a reason of its surroundings.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long the script thread may take beyond the hook's own limit before it counts as stuck.
-const SLACK: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_secs(4);
 
 /// Asks until the process ends; at once when a new script version is there.
 pub(super) async fn run(node: Node) {
     let mut versions = node.scripts().versions();
+    // Limits broken one after the other by the version in use.
+    let mut broken = 0;
     loop {
         let hooked = versions.borrow_and_update().as_ref().is_some_and(|version| version.has(Hook::Health.name()));
         let answer = if hooked { ask(&node).await } else { Answer::Default };
-        let pause = if matches!(answer, Answer::Again) { AGAIN } else { INTERVAL };
+        broken = if matches!(answer, Answer::Broken) { broken + 1 } else { 0 };
+        let pause = match answer {
+            Answer::Again => AGAIN,
+            Answer::Broken => (INTERVAL * (1 << broken.min(9))).min(LONGEST_PAUSE),
+            Answer::Verdict(_) | Answer::Default => INTERVAL,
+        };
         match answer {
             Answer::Verdict(verdict) => {
                 node.scripts().set_health(Some((verdict.healthy, verdict.reason.clone())));
                 keep(&node, Some(verdict)).await;
             }
-            Answer::Default => {
+            Answer::Default | Answer::Broken => {
                 node.scripts().set_health(None);
                 keep(&node, None).await;
             }
@@ -41,7 +50,12 @@ pub(super) async fn run(node: Node) {
         let next = Instant::now() + pause;
         tokio::select! {
             biased;
-            changed = versions.changed() => if changed.is_err() { return },
+            changed = versions.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                broken = 0;
+            }
             () = tokio::time::sleep_until(next) => {}
         }
     }
@@ -53,6 +67,8 @@ enum Answer {
     Verdict(HealthVerdict),
     /// The hook is broken: the native default holds, that a node which reports is healthy.
     Default,
+    /// The same, and it took the script engine down with it.
+    Broken,
     /// The call was ended by something else and must be made again.
     Again,
 }
@@ -75,6 +91,7 @@ async fn ask(node: &Node) -> Answer {
                 ScriptErrorKind::Timeout => {
                     Answer::Verdict(HealthVerdict { healthy: false, reason: bounded(&error.message) })
                 }
+                ScriptErrorKind::CpuLimit | ScriptErrorKind::HeapLimit => Answer::Broken,
                 _ => Answer::Default,
             }
         }

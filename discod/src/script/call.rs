@@ -8,7 +8,7 @@ use disco_runtime_js::{CallOptions, Capabilities};
 use super::console::HookConsole;
 
 /// How long `init` may take on a node.
-const INIT: Duration = Duration::from_secs(30);
+const INIT: Duration = Duration::from_secs(10);
 /// How long a node may think about its health.
 pub const HEALTH: Duration = Duration::from_secs(5);
 /// How long the hook may work on one event.
