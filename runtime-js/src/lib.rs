@@ -47,6 +47,7 @@ mod options;
 mod process;
 mod source;
 mod text;
+mod types;
 mod url;
 
 pub use call::{AbortHandle, Arg, CallOptions};
@@ -57,3 +58,4 @@ pub use handle::{LoadOptions, Loaded, ScriptEngine};
 pub use options::{EngineOptions, Hosts, Limits, process_env};
 pub use serde_json::Value as Json;
 pub use source::{ModuleSource, ScriptFiles};
+pub use types::{DISCO_D_TS, JSCONFIG_JSON};

@@ -1,5 +1,5 @@
 //! Calls: arguments, results, concurrency, signals, time limits, capabilities.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! The seed's scripts, and every method of the objects.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

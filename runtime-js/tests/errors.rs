@@ -1,5 +1,5 @@
 //! Where errors are said to be.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! The globals that need no host, and what must not be there.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

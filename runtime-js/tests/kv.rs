@@ -1,5 +1,5 @@
 //! `cluster.kv`, over a small store in memory.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Scripts that break each limit, and an engine that goes on serving.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

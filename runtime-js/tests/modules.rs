@@ -1,5 +1,5 @@
 //! Where modules come from: folders, memory, and nothing outside; versions after one another.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! `fetch`, `http`, `tcp`, against real servers on the loopback interface.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

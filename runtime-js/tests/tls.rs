@@ -1,5 +1,5 @@
 //! `fetch` over TLS: a certificate that is trusted, and those that are not.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

@@ -230,7 +230,8 @@ impl ThreadClock {
         if failed != 0 {
             return 0;
         }
-        time.tv_sec.unsigned_abs() as u64 * 1_000_000_000 + time.tv_nsec.unsigned_abs() as u64
+        let [seconds, nanoseconds] = [time.tv_sec, time.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+        seconds * 1_000_000_000 + nanoseconds
     }
 }
 

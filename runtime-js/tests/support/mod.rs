@@ -1,6 +1,6 @@
 //! Hosts that record what scripts do, and short ways to start an engine.
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(missing_docs, unreachable_pub, reason = "not an interface")]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "not an interface")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
