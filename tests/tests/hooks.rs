@@ -321,7 +321,7 @@ fn a_deployment_runs_and_copies_on_every_node_and_tells_what_it_says() {
     bed.wait_for_event("deploy.started", "deployment 1");
     bed.wait_for_event("deploy.finished", "deployment 1");
     let record = &bed.records("/disco/deployments/")[0];
-    assert_eq!((&record["state"], &record["version"]), (&Value::from("succeeded"), &Value::from(1)), "{record:#}");
+    assert_eq!((&record["state"], &record["id"]), (&Value::from("succeeded"), &Value::from(1)), "{record:#}");
     assert_eq!(record["files"][0]["sha256"], hash("one\n"));
 
     // One that throws is told with its place.

@@ -76,14 +76,14 @@ pub async fn start(
     let commit = node.scripts().commits().await;
     let deployments = node.raft().store().read(records::deployments);
     // This leader is the only one that makes deployments in its term, and it holds the lock.
-    let version = deployments.iter().map(|last| last.value.version).max().unwrap_or(0) + 1;
+    let id = deployments.iter().map(|last| last.value.id).max().unwrap_or(0) + 1;
     let files = Arc::new(manifest.into_files());
-    let place = node.scripts().begin_deployment(Deploying { version, files: files.clone() }).map_err(Refused::Busy)?;
+    let place = node.scripts().begin_deployment(Deploying { id, files: files.clone() }).map_err(Refused::Busy)?;
     // One of an earlier leader: its run is over.
     abandon(node, term).await;
     node.raft().store().read(|store| blobs::check(store, &files))?;
     let record = DeploymentRecord {
-        version,
+        id,
         state: DeploymentState::Running,
         script,
         files: files.to_vec(),
@@ -95,14 +95,14 @@ pub async fn start(
         error: None,
         result: None,
     };
-    let key = records::keys::deployment(version);
+    let key = records::keys::deployment(id);
     let txn = Txn::new().expect(&key, 0).put(&key, &record);
     if !succeeded(&node.write_in_term(term, txn.operation()).await?) {
         return Err(Refused::Deposed);
     }
     drop(commit);
     let (sender, receiver) = mpsc::channel(UNDER_WAY);
-    let started = Started { deployment: version, leader: node.id() };
+    let started = Started { deployment: id, leader: node.id() };
     // The receiver is right here, and the channel is empty.
     let _ = sender.try_send(DeployOutput { output: Some(Output::Started(started)) });
     tokio::spawn(run(node.clone(), place, record, sender));
@@ -123,12 +123,12 @@ pub async fn abandon(node: &Node, term: u64) {
             error: Some(error.clone()),
             ..found.value
         };
-        let key = records::keys::deployment(record.version);
+        let key = records::keys::deployment(record.id);
         let txn = Txn::new().expect(&key, found.revision).put(&key, &record);
         match node.write_in_term(term, txn.operation()).await {
             Ok(response) if succeeded(&response) => tell_end(node, term, &record).await,
             Ok(_) => {}
-            Err(error) => tracing::warn!(deployment = record.version, %error, "its record was not brought up to date"),
+            Err(error) => tracing::warn!(deployment = record.id, %error, "its record was not brought up to date"),
         }
     }
 }
@@ -140,10 +140,9 @@ fn is_abandoned(record: &DeploymentRecord, term: u64) -> bool {
 
 /// Runs the hook and records how it ended.
 async fn run(node: Node, place: DeploymentPlace, record: DeploymentRecord, follower: mpsc::Sender<DeployOutput>) {
-    let (version, term) = (record.version, record.term);
-    let message = format!("deployment {version} of {} files has begun", record.files.len());
-    emit_with(&node, term, "deploy.started", Severity::Info, None, message, Some(json!({ "deployment": version })))
-        .await;
+    let (id, term) = (record.id, record.term);
+    let message = format!("deployment {id} of {} files has begun", record.files.len());
+    emit_with(&node, term, "deploy.started", Severity::Info, None, message, Some(json!({ "deployment": id }))).await;
     let mut options = Hook::Deploy.options();
     options.console = Some(Arc::new(RunConsole::new(Hook::Deploy.name(), follower.clone())));
     let args = vec![Arg::Cluster, Arg::Json(argument(&record))];
@@ -174,9 +173,9 @@ async fn run(node: Node, place: DeploymentPlace, record: DeploymentRecord, follo
     finish(&follower, finished).await;
 }
 
-/// What the hook is given: `{ version, files, variables }`.
+/// What the hook is given. Deployments are numbered versions of the project: the number goes by both names.
 fn argument(record: &DeploymentRecord) -> Json {
-    json!({ "version": record.version, "files": record.files, "variables": record.variables })
+    json!({ "id": record.id, "version": record.id, "files": record.files, "variables": record.variables })
 }
 
 /// The result, unless it is too large to keep.
@@ -212,7 +211,7 @@ async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>
     if let Err(error) = &outcome {
         tracing::warn!(target: "script", hook = Hook::Deploy.name(), "{}", error.render());
     }
-    let txn = Txn::new().put(&records::keys::deployment(record.version), &record);
+    let txn = Txn::new().put(&records::keys::deployment(record.id), &record);
     if let Err(error) = node.write_in_term(term, txn.operation()).await {
         // What it failed with is most likely a consequence of that.
         let error = match error {
@@ -232,10 +231,10 @@ async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>
 }
 
 async fn tell_end(node: &Node, term: u64, record: &DeploymentRecord) {
-    let data = Some(json!({ "deployment": record.version, "error": record.error }));
+    let data = Some(json!({ "deployment": record.id, "error": record.error }));
     let (kind, severity, message) = match &record.error {
-        None => ("deploy.finished", Severity::Info, format!("deployment {} has succeeded", record.version)),
-        Some(error) => ("deploy.failed", Severity::Error, format!("deployment {} has failed: {error}", record.version)),
+        None => ("deploy.finished", Severity::Info, format!("deployment {} has succeeded", record.id)),
+        Some(error) => ("deploy.failed", Severity::Error, format!("deployment {} has failed: {error}", record.id)),
     };
     emit_with(node, term, kind, severity, None, message, data).await;
 }
@@ -252,7 +251,7 @@ mod tests {
 
     fn record(state: DeploymentState, term: u64) -> DeploymentRecord {
         DeploymentRecord {
-            version: 7,
+            id: 7,
             state,
             script: "sha256:0".into(),
             files: vec![records::FileRecord { path: "web/x".into(), sha256: "00".into(), size: 3, mode: 0o755 }],
@@ -275,8 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn the_hook_is_given_version_files_and_variables() {
+    fn the_hook_is_given_number_files_and_variables() {
         let expected = json!({
+            "id": 7,
             "version": 7,
             "files": [{ "path": "web/x", "sha256": "00", "size": 3, "mode": 0o755 }],
             "variables": { "tag": "v2" },

@@ -17,11 +17,11 @@ const GRACE: Duration = Duration::from_secs(600);
 /// Numbers of the deployments to forget: all but the last ones. One that runs stays.
 #[must_use]
 pub fn old_deployments(deployments: &[DeploymentRecord]) -> Vec<u64> {
-    let mut numbers: Vec<u64> = deployments.iter().map(|deployment| deployment.version).collect();
+    let mut numbers: Vec<u64> = deployments.iter().map(|deployment| deployment.id).collect();
     numbers.sort_unstable_by(|a, b| b.cmp(a));
     let kept: BTreeSet<u64> = numbers.into_iter().take(KEEP_DEPLOYMENTS).collect();
-    let old = deployments.iter().filter(|one| !kept.contains(&one.version) && one.state != DeploymentState::Running);
-    old.map(|deployment| deployment.version).collect()
+    let old = deployments.iter().filter(|one| !kept.contains(&one.id) && one.state != DeploymentState::Running);
+    old.map(|deployment| deployment.id).collect()
 }
 
 /// Hashes of the script versions to forget: all but the last ones, the one in use and those of running deployments.
@@ -96,7 +96,7 @@ mod tests {
 
     fn deployment(number: u64, state: DeploymentState, script: u64) -> DeploymentRecord {
         DeploymentRecord {
-            version: number,
+            id: number,
             state,
             script: format!("sha256:{script}"),
             files: Vec::new(),

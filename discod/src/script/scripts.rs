@@ -48,7 +48,7 @@ pub struct Version {
 /// The deployment whose hook runs on this node.
 #[derive(Clone, Debug)]
 pub(super) struct Deploying {
-    pub(super) version: u64,
+    pub(super) id: u64,
     pub(super) files: Arc<Vec<FileRecord>>,
 }
 
@@ -167,7 +167,7 @@ impl Scripts {
     pub(super) fn begin_deployment(&self, deploying: Deploying) -> Result<DeploymentPlace, u64> {
         let mut place = self.inner.deploying.lock();
         match &*place {
-            Some(other) => Err(other.version),
+            Some(other) => Err(other.id),
             None => {
                 *place = Some(deploying);
                 Ok(DeploymentPlace { scripts: self.clone() })

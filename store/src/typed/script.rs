@@ -60,7 +60,7 @@ pub enum DeploymentState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeploymentRecord {
     /// Its number, from 1.
-    pub version: u64,
+    pub id: u64,
     /// How far it is.
     pub state: DeploymentState,
     /// Hash of the script version that does it.

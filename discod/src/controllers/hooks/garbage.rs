@@ -38,7 +38,7 @@ async fn collect(node: &Node, term: u64) -> Result<(), WriteError> {
     for number in &old {
         remove(node, term, &keys::deployment(*number)).await?;
     }
-    all_deployments.retain(|deployment| !old.contains(&deployment.version));
+    all_deployments.retain(|deployment| !old.contains(&deployment.id));
     let old = garbage::old_versions(&all_versions, in_use.as_deref(), &all_deployments);
     for hash in &old {
         remove(node, term, &keys::script(hash)).await?;

@@ -40,19 +40,17 @@ pub(super) async fn copy(node: &Node, node_id: u64, request: &CopyRequest) -> Re
 /// The file in the deployment that runs on this node; where none does, in the last one that succeeded.
 fn find(node: &Node, path: &str) -> Result<FileRecord, HostError> {
     let not_found = |message: String| HostError::new(message).with_code("NOT_FOUND");
-    let (version, files) = match node.scripts().deploying() {
-        Some(deploying) => (deploying.version, deploying.files.to_vec()),
+    let (id, files) = match node.scripts().deploying() {
+        Some(deploying) => (deploying.id, deploying.files.to_vec()),
         None => {
             let deployments = node.raft().store().read(records::deployments).into_iter().rev();
             let last = deployments.map(|found| found.value).find(|one| one.state == DeploymentState::Succeeded);
             let last = last.ok_or_else(|| not_found(format!("there is no `{path}`: nothing was deployed yet")))?;
-            (last.version, last.files)
+            (last.id, last.files)
         }
     };
     files.into_iter().find(|file| file.path == path).ok_or_else(|| {
-        not_found(format!(
-            "there is no `{path}` in deployment {version}; `.discoignore` says which files are not deployed"
-        ))
+        not_found(format!("there is no `{path}` in deployment {id}; `.discoignore` says which files are not deployed"))
     })
 }
 
