@@ -16,7 +16,7 @@ impl Founder {
         let number = self.next_start();
         let name = format!("{}-{number}", self.name);
         if self.only_said(&format!("start the machine `{name}` with {options}")) {
-            return Ok(not_there(name));
+            return Ok(not_there(name, InstanceState::Pending));
         }
         let record = self.record()?;
         let token = format!("{}-{}-first-{number}", self.name, &record.id[..8]);
@@ -28,7 +28,7 @@ impl Founder {
         {
             // The cluster ended or replaced it: starting it again would make a second founder.
             task.done(&format!("{gone}: it is the cluster's to replace"));
-            return Ok(not_there(name));
+            return Ok(not_there(name, InstanceState::Terminated));
         }
         if known.is_none() {
             let asked = InstanceRecord { token: token.clone(), options: options.clone(), id: None, control: None };
@@ -86,9 +86,8 @@ fn instance_info(instance: Instance) -> InstanceInfo {
 }
 
 /// One that is only planned, or is no more.
-fn not_there(name: String) -> InstanceInfo {
-    let state = InstanceState::Terminated.as_str().to_owned();
-    InstanceInfo { id: String::new(), name, address: None, state }
+fn not_there(name: String, state: InstanceState) -> InstanceInfo {
+    InstanceInfo { id: String::new(), name, address: None, state: state.as_str().to_owned() }
 }
 
 /// What a provider of given hosts must know: which of them are taken.

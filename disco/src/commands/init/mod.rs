@@ -18,8 +18,8 @@ use crate::{
 const FILES: [(&str, &str); 7] = [
     ("client.js", include_str!("../../templates/client.js")),
     ("cluster.js", include_str!("../../templates/cluster.js")),
-    ("disco.d.ts", ""),
-    ("jsconfig.json", include_str!("../../templates/jsconfig.json")),
+    ("disco.d.ts", disco_runtime_js::DISCO_D_TS),
+    ("jsconfig.json", disco_runtime_js::JSCONFIG_JSON),
     ("stack.yml", include_str!("../../templates/stack.yml")),
     (".discoignore", include_str!("../../templates/discoignore")),
     (".gitignore", include_str!("../../templates/gitignore")),
