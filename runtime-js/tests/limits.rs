@@ -93,6 +93,27 @@ async fn a_call_that_computes_is_stopped_by_its_own_limit_if_that_is_shorter() {
 }
 
 #[tokio::test]
+async fn calls_that_were_given_up_while_another_computed_are_not_made() {
+    let bench = bench_with(|options| options.limits.cpu_without_yield = Duration::from_millis(500));
+    bench.load(SCRIPT).await;
+    let looping = tokio::spawn({
+        let engine = bench.engine.clone();
+        async move { engine.call("loop", Vec::new(), CallOptions::new()).await }
+    });
+    // All of them wait for the thread.
+    for _ in 0..10 {
+        let call = bench.engine.call("loop", Vec::new(), CallOptions::new());
+        let given_up = tokio::time::timeout(Duration::from_millis(5), call).await;
+        assert!(given_up.is_err());
+    }
+    let error = looping.await.unwrap().unwrap_err();
+    assert_eq!(error.kind, ScriptErrorKind::CpuLimit);
+    let started = Instant::now();
+    assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
+    assert!(started.elapsed() < Duration::from_secs(2), "the thread computed for nobody: {:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn a_loop_that_was_stopped_is_shown() {
     let bench = tight();
     bench.load(SCRIPT).await;

@@ -24,6 +24,11 @@ use crate::{Arg, CallOptions, Capabilities, EngineOptions, Json, ModuleSource, S
 
 /// The least stack that the engine works with.
 const MIN_STACK: usize = 4 << 20;
+/// Calls under way at once: more means that hooks do not end.
+const MAX_CALLS: usize = 256;
+/// How much a script that computes gives way to the rest of the process.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
 /// Time for the top level of a module to finish.
 const EVALUATION_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -45,6 +50,7 @@ pub(crate) fn spawn(options: EngineOptions, requests: mpsc::Receiver<Request>) -
         .name(options.name.clone())
         .stack_size(options.limits.stack_bytes.max(MIN_STACK))
         .spawn(move || {
+            step_back();
             let shared = Rc::new(Shared::new(options, host_runtime));
             runtime.block_on(LocalSet::new().run_until(serve(shared, requests)));
         })
@@ -52,9 +58,17 @@ pub(crate) fn spawn(options: EngineOptions, requests: mpsc::Receiver<Request>) -
         .map_err(|error| failed(format!("cannot start the script thread: {error}")))
 }
 
+/// Whatever else the process has to do comes first: on Linux each thread has a priority of its own.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the script thread keeps its priority");
+    }
+}
+
 async fn serve(shared: Rc<Shared>, mut requests: mpsc::Receiver<Request>) {
     let watchdog = match Watchdog::start(shared.options.limits.cpu_without_yield) {
-        Ok(watchdog) => watchdog,
+        Ok(watchdog) => Rc::new(watchdog),
         Err(error) => {
             tracing::error!(%error, "cannot start the script watchdog: no script will run");
             return;
@@ -76,6 +90,9 @@ async fn serve(shared: Rc<Shared>, mut requests: mpsc::Receiver<Request>) {
         let engine = engine.clone();
         tokio::task::spawn_local(async move {
             match request {
+                // Whoever gave up while a script computed wants nothing any more.
+                Request::Load { reply, .. } if reply.is_closed() => {}
+                Request::Call { reply, .. } if reply.is_closed() => {}
                 Request::Load { source, options, reply } => {
                     let result = engine.load(source, options).await;
                     let _ = reply.send(result);
@@ -115,7 +132,7 @@ struct Current {
 /// All that the tasks of the thread share.
 struct Engine {
     shared: Rc<Shared>,
-    watchdog: Watchdog,
+    watchdog: Rc<Watchdog>,
     isolate: Slot,
     /// Isolates made so far.
     generations: Cell<u32>,
@@ -217,7 +234,7 @@ impl Engine {
         }
         let generation = self.generations.get() + 1;
         self.generations.set(generation);
-        *slot = Some(Isolate::new(self.shared.clone(), self.watchdog.watch.clone(), generation)?);
+        *slot = Some(Isolate::new(self.shared.clone(), self.watchdog.clone(), generation)?);
         Ok(generation)
     }
 
@@ -336,6 +353,10 @@ impl Engine {
             let mut error = ScriptError::new(ScriptErrorKind::NotFound, format!("exports no function `{hook}`"));
             error.file = Some(current.source.entry);
             return Err(error);
+        }
+        if self.shared.calls.borrow().len() >= MAX_CALLS {
+            let message = format!("`{hook}` was not called: {MAX_CALLS} calls are under way");
+            return Err(ScriptError::new(ScriptErrorKind::Cancelled, message));
         }
         let args = encode(&args);
         let result = self
