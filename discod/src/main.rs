@@ -10,6 +10,7 @@ mod grpc;
 mod home;
 mod join;
 mod logs;
+mod memory;
 mod node;
 mod peers;
 mod raft;
@@ -55,10 +56,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Two workers are enough for a control plane, and each costs memory.
+/// One worker is enough for a control plane: the log has a thread of its own, scripts too, and every further worker costs
+/// memory and wakes the others.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .max_blocking_threads(8)
         .thread_name("discod")
         .thread_stack_size(1024 * 1024)

@@ -22,7 +22,10 @@ fn main() {
     let binaries = Binaries::get();
     for file in [&binaries.disco, &binaries.discod] {
         let size = fs::metadata(file).expect("the binary is there").len();
-        row(&format!("size of {}", file.file_name().expect("a file").to_string_lossy()), &format!("{:.1} MB", size as f64 / 1e6));
+        row(
+            &format!("size of {}", file.file_name().expect("a file").to_string_lossy()),
+            &format!("{:.1} MB", size as f64 / 1e6),
+        );
     }
 
     let mut times = Vec::new();

@@ -15,6 +15,7 @@ static REAPER: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
     // `target/debug/deps/name-hash`; the reaper is `target/debug/disco-test-reaper`.
     let own = std::env::current_exe().expect("a running program has a file");
     let path = own.parent().and_then(Path::parent).expect("tests are two folders deep").join("disco-test-reaper");
+    #[expect(clippy::zombie_processes, reason = "it is there to outlive this process")]
     let child = Command::new(&path)
         .env_clear()
         .stdin(Stdio::piped())
