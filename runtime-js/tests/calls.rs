@@ -89,6 +89,29 @@ async fn many_calls_are_under_way_at_once() {
 }
 
 #[tokio::test]
+async fn too_many_calls_are_refused() {
+    let bench = bench();
+    bench.load("export async function wait() { await delay(60000); } export function now() { return 1; }").await;
+    let calls: Vec<_> = (0..256)
+        .map(|_| {
+            let engine = bench.engine.clone();
+            tokio::spawn(async move { engine.call("wait", vec![], CallOptions::new()).await })
+        })
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while bench.call("now").await.is_ok() {
+        assert!(Instant::now() < deadline, "all calls are taken");
+    }
+    let error = bench.call("now").await.unwrap_err();
+    assert_eq!(error.message, "`now` was not called: 256 calls are under way");
+    // Those who give up make room.
+    calls.iter().for_each(tokio::task::JoinHandle::abort);
+    while bench.call("now").await.is_err() {
+        assert!(Instant::now() < deadline, "no room is made");
+    }
+}
+
+#[tokio::test]
 async fn an_abort_handle_aborts_the_signal() {
     let bench = bench();
     bench

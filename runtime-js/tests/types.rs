@@ -1,7 +1,7 @@
 //! `disco.d.ts`, by the TypeScript compiler: it fits the scripts, and catches what is misspelt.
 //!
 //! The compiler comes from npm. Where there is none, these tests say that they are skipped.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

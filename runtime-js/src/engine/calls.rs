@@ -102,6 +102,11 @@ impl Calls {
         ids.next().copied().filter(|_| ids.next().is_none())
     }
 
+    /// How many are under way.
+    pub(super) fn len(&self) -> usize {
+        self.active.len()
+    }
+
     /// Whether calls of this version are under way.
     pub(super) fn uses(&self, version: u32) -> bool {
         self.active.values().any(|call| call.version == version)

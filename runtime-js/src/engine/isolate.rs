@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::errors::{self, Frame};
 use super::extension::extension;
 use super::loader::Loader;
 use super::shared::Shared;
-use super::watchdog::{Stopped, Watch, current_call, set_context};
+use super::watchdog::{Stopped, Watchdog, current_call, set_context};
 use crate::{ScriptError, ScriptErrorKind};
 
 /// What a script gets beyond its limit while it is being ended.
@@ -82,7 +81,7 @@ pub(super) struct Broken {
 pub(super) struct Isolate {
     runtime: JsRuntime,
     shared: Rc<Shared>,
-    watch: Arc<Watch>,
+    watchdog: Rc<Watchdog>,
     /// The call that hit the heap limit, 0 if unknown.
     heap_hit: Rc<AtomicU32>,
     /// Tells this isolate's versions from those of the one before.
@@ -90,7 +89,7 @@ pub(super) struct Isolate {
 }
 
 impl Isolate {
-    pub(super) fn new(shared: Rc<Shared>, watch: Arc<Watch>, generation: u32) -> Result<Self, ScriptError> {
+    pub(super) fn new(shared: Rc<Shared>, watchdog: Rc<Watchdog>, generation: u32) -> Result<Self, ScriptError> {
         let limit = shared.options.limits.heap_bytes;
         let mut runtime = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(Loader(shared.versions.clone()))),
@@ -118,9 +117,9 @@ impl Isolate {
             }
             current.max(limit + HEADROOM)
         });
-        watch.set_isolate(Some(runtime.v8_isolate().thread_safe_handle()));
+        watchdog.watch.set_isolate(Some(runtime.v8_isolate().thread_safe_handle()));
         set_context(Some(runtime.main_context()));
-        Ok(Self { runtime, shared, watch, heap_hit, generation })
+        Ok(Self { runtime, shared, watchdog, heap_hit, generation })
     }
 
     /// Calls one of the functions of `invoke.js`.
@@ -134,7 +133,7 @@ impl Isolate {
             HostFunction::End => &functions.end,
             HostFunction::Forget => &functions.forget,
         };
-        self.watch.enter();
+        self.watchdog.enter();
         {
             deno_core::scope!(scope, self.runtime);
             v8::tc_scope!(let scope, scope);
@@ -158,15 +157,15 @@ impl Isolate {
                 tracing::error!(%error, "the script engine's own code failed");
             }
         }
-        let stopped = self.watch.leave();
+        let stopped = self.watchdog.leave();
         self.check(stopped)
     }
 
     /// Polls the event loop once. Ready: nothing is left to wait for.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<CoreError>, Broken>> {
-        self.watch.enter();
+        self.watchdog.enter();
         let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
-        let stopped = self.watch.leave();
+        let stopped = self.watchdog.leave();
         self.check(stopped)?;
         match polled {
             Poll::Pending => Poll::Pending,
@@ -193,7 +192,7 @@ impl Isolate {
 impl Drop for Isolate {
     fn drop(&mut self) {
         // What refers into the isolate goes first.
-        self.watch.set_isolate(None);
+        self.watchdog.watch.set_isolate(None);
         set_context(None);
         self.shared.clear();
         self.runtime.v8_isolate().cancel_terminate_execution();

@@ -3,14 +3,16 @@
 //! The script thread says when it enters and leaves JavaScript. A thread of the watchdog's own looks now and then how
 //! much processor time was used since the last entry; past the limit it asks the engine for an interrupt, which runs
 //! on the script thread at the next loop or call, notes where the script is, and ends it. A call whose own time limit is
-//! shorter is ended by that one: while it computes, nothing else on the thread could.
+//! shorter is ended by that one: while it computes, nothing else on the thread could. While no JavaScript runs, the
+//! watchdog sleeps until some does.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use deno_core::error::JsError;
 use deno_core::v8;
@@ -33,6 +35,10 @@ pub(super) struct Watch {
     entered_at: AtomicU64,
     /// The entry that shall be stopped.
     condemned: AtomicU64,
+    /// The watchdog sleeps until the next entry.
+    asleep: AtomicBool,
+    /// The watchdog shall end.
+    over: AtomicBool,
     /// The calls under way that have limits of their own.
     own_limits: Mutex<HashMap<u32, Duration>>,
     isolate: Mutex<Option<v8::IsolateHandle>>,
@@ -51,7 +57,7 @@ pub(super) struct Stopped {
 /// The watchdog's thread ends with this.
 pub(super) struct Watchdog {
     pub(super) watch: Arc<Watch>,
-    _stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Watchdog {
@@ -63,19 +69,38 @@ impl Watchdog {
             entries: AtomicU64::new(0),
             entered_at: AtomicU64::new(0),
             condemned: AtomicU64::new(0),
+            asleep: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             own_limits: Mutex::default(),
             isolate: Mutex::default(),
             stopped: Mutex::default(),
         });
-        let (stop, stopped) = mpsc::channel::<()>();
         let watcher = watch.clone();
-        std::thread::Builder::new().name("script-watch".into()).stack_size(STACK).spawn(move || {
-            let pause = (watcher.limit / LOOKS).clamp(Duration::from_millis(2), LONGEST_PAUSE);
-            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-                watcher.look();
-            }
-        })?;
-        Ok(Self { watch, _stop: stop })
+        let run = move || watcher.run();
+        let thread = std::thread::Builder::new().name("script-watch".into()).stack_size(STACK).spawn(run)?;
+        Ok(Self { watch, thread })
+    }
+
+    /// JavaScript begins to run.
+    pub(super) fn enter(&self) {
+        self.watch.entered_at.store(self.watch.clock.now(), Ordering::Relaxed);
+        self.watch.entries.fetch_add(1, Ordering::SeqCst);
+        if self.watch.asleep.swap(false, Ordering::SeqCst) {
+            self.thread.thread().unpark();
+        }
+    }
+
+    /// JavaScript has come back; where it was stopped, if it was.
+    pub(super) fn leave(&self) -> Option<Stopped> {
+        self.watch.entries.fetch_add(1, Ordering::SeqCst);
+        self.watch.stopped.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.watch.over.store(true, Ordering::SeqCst);
+        self.thread.thread().unpark();
     }
 }
 
@@ -112,24 +137,34 @@ impl Watch {
         Duration::from_nanos(self.clock.now().saturating_sub(self.entered_at.load(Ordering::Relaxed)))
     }
 
-    /// JavaScript begins to run.
-    pub(super) fn enter(&self) {
-        self.entered_at.store(self.clock.now(), Ordering::Relaxed);
-        self.entries.fetch_add(1, Ordering::Release);
+    /// The watchdog's thread.
+    fn run(self: Arc<Self>) {
+        let pause = (self.limit / LOOKS).clamp(Duration::from_millis(2), LONGEST_PAUSE);
+        while !self.over.load(Ordering::SeqCst) {
+            // First said, then looked at again: an entry in between is either seen here, or sees that it has to wake.
+            self.asleep.store(true, Ordering::SeqCst);
+            if self.is_idle() {
+                std::thread::park();
+            }
+            self.asleep.store(false, Ordering::SeqCst);
+            let until = Instant::now() + pause;
+            while let Some(left) = until.checked_duration_since(Instant::now())
+                && !left.is_zero()
+                && !self.over.load(Ordering::SeqCst)
+            {
+                std::thread::park_timeout(left);
+            }
+            self.look();
+        }
     }
 
-    /// JavaScript has come back; where it was stopped, if it was.
-    pub(super) fn leave(&self) -> Option<Stopped> {
-        self.entries.fetch_add(1, Ordering::Release);
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn is_idle(&self) -> bool {
+        self.entries.load(Ordering::SeqCst).is_multiple_of(2) && !self.over.load(Ordering::SeqCst)
     }
 
     fn look(self: &Arc<Self>) {
-        let entry = self.entries.load(Ordering::Acquire);
-        if entry.is_multiple_of(2) {
-            return;
-        }
-        if self.used() < self.limit_of(None) {
+        let entry = self.entries.load(Ordering::SeqCst);
+        if entry.is_multiple_of(2) || self.used() < self.limit_of(None) {
             return;
         }
         let isolate = self.isolate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +182,7 @@ unsafe extern "C" fn interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_vo
     // SAFETY: `data` is the script thread's `Watch`, which outlives its isolates and their pending interrupts.
     let watch = unsafe { &*data.cast_const().cast::<Watch>() };
     // One that comes late must not hit the next, innocent entry.
-    if watch.condemned.load(Ordering::Acquire) != watch.entries.load(Ordering::Acquire) {
+    if watch.condemned.load(Ordering::Acquire) != watch.entries.load(Ordering::SeqCst) {
         return;
     }
     // SAFETY: the engine passes the isolate that it runs on this thread.
