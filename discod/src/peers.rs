@@ -19,12 +19,15 @@ pub enum Lane {
     Bulk,
 }
 
+/// Each with the address that it leads to.
+type Channels = HashMap<(u64, Lane), (String, Channel)>;
+
 /// The channels of this node.
 #[derive(Clone)]
 pub struct Peers {
     identity: Identity,
     options: ChannelOptions,
-    channels: Arc<Mutex<HashMap<(u64, Lane), (String, Channel)>>>,
+    channels: Arc<Mutex<Channels>>,
 }
 
 // === impl Peers ===
@@ -40,10 +43,10 @@ impl Peers {
     #[must_use]
     pub fn channel(&self, node: u64, address: &str, lane: Lane) -> Channel {
         let mut channels = self.channels.lock();
-        if let Some((known, channel)) = channels.get(&(node, lane)) {
-            if known == address {
-                return channel.clone();
-            }
+        if let Some((known, channel)) = channels.get(&(node, lane))
+            && known == address
+        {
+            return channel.clone();
         }
         let channel = disco_identity::channel(address, &self.identity, Expect::Node(node), &self.options);
         channels.insert((node, lane), (address.to_owned(), channel.clone()));

@@ -87,10 +87,10 @@ async fn follow(
             },
             _ = look.tick() => None,
         };
-        if let Some(step) = step {
-            if sender.send(Ok(step)).await.is_err() {
-                return;
-            }
+        if let Some(step) = step
+            && sender.send(Ok(step)).await.is_err()
+        {
+            return;
         }
         if node.raft().leads().is_none() {
             // Whoever asked asks again, and is forwarded to the new leader.

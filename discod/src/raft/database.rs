@@ -143,7 +143,7 @@ fn run_writer(database: &Database, mut queue: mpsc::Receiver<Job>) {
         }
         for job in batch.drain(..) {
             if let Some(done) = job.done {
-                done(result.as_ref().map(|()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string())));
+                done(result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
             }
         }
     }

@@ -91,10 +91,11 @@ impl SnapshotDir {
         for entry in entries.flatten() {
             let path = entry.path();
             let whole = path.extension().is_some_and(|extension| extension == "snapshot");
-            if whole && path != kept.path {
-                if let Err(error) = fs::remove_file(&path) {
-                    tracing::warn!(%error, "an old snapshot stays");
-                }
+            if whole
+                && path != kept.path
+                && let Err(error) = fs::remove_file(&path)
+            {
+                tracing::warn!(%error, "an old snapshot stays");
             }
         }
     }

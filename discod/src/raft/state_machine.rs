@@ -191,10 +191,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         // A builder may have recorded a newer one since.
         let Some(name) = self.database.get(meta::SNAPSHOT)? else { return Ok(None) };
         let name = String::from_utf8_lossy(&name).into_owned();
-        if let Some((meta, file)) = &self.current {
-            if file.name() == name {
-                return Ok(Some(Snapshot { meta: meta.clone(), snapshot: file.clone() }));
-            }
+        if let Some((meta, file)) = &self.current
+            && file.name() == name
+        {
+            return Ok(Some(Snapshot { meta: meta.clone(), snapshot: file.clone() }));
         }
         let file = self.dir.named(&name);
         let reader = file.clone();
