@@ -10,7 +10,7 @@ use bytes::Bytes;
 use disco_proto::v1::{Command, CommandResponse};
 use disco_store::Limits;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::error::{ClientWriteError, LinearizableReadError, RaftError as OpenraftError};
+use openraft::error::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError as OpenraftError};
 use openraft::{ChangeMembers, Instant, Raft, ReadPolicy, ServerState};
 use prost::Message;
 use thiserror::Error;
@@ -359,10 +359,24 @@ impl RaftNode {
         self.change_retaining(change, false).await
     }
 
+    /// One change follows another: while one is under way, by whomever, the next waits.
     async fn change_retaining(&self, change: ChangeMembers<u64, NodeInfo>, retain: bool) -> Result<(), RaftError> {
         let limit = self.inner.pace.request_timeout() * 2;
-        let change = tokio::time::timeout(limit, self.inner.raft.change_membership(change, retain)).await;
-        change.map_err(|_| RaftError::Unknown(limit))?.map(|_| ()).map_err(|error| self.write_error(error))
+        let work = async {
+            let mut metrics = self.inner.raft.metrics();
+            loop {
+                // What has changed until now may be what the next try waits for.
+                drop(metrics.borrow_and_update());
+                let changed = self.inner.raft.change_membership(change.clone(), retain).await;
+                match changed {
+                    Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(
+                        ChangeMembershipError::InProgress(_),
+                    ))) if metrics.changed().await.is_ok() => {}
+                    other => return other.map(|_| ()).map_err(|error| self.write_error(error)),
+                }
+            }
+        };
+        tokio::time::timeout(limit, work).await.unwrap_or(Err(RaftError::Unknown(limit)))
     }
 
     fn write_error(&self, error: OpenraftError<TypeConfig, ClientWriteError<TypeConfig>>) -> RaftError {
