@@ -19,6 +19,7 @@ const SCRIPT: &str = "
 export async function health() { await null; return true; }
 export async function leader(cluster, node, signal) { await delay(1); }
 export async function place(service, nodes) { return nodes[0]; }
+export function loop() { for (;;); }
 ";
 
 /// `VmRSS`, `RssAnon`, `RssFile` of this process, in kB.
@@ -46,7 +47,9 @@ fn main() {
     runtime.block_on(async {
         show("before the engine");
         let started = Instant::now();
-        let engine = ScriptEngine::start(EngineOptions::new(Hosts::new(Arc::new(Silent)))).unwrap();
+        let mut options = EngineOptions::new(Hosts::new(Arc::new(Silent)));
+        options.limits.cpu_without_yield = Duration::from_millis(100);
+        let engine = ScriptEngine::start(options).unwrap();
         show("thread started, no isolate");
         engine.load(source(0), LoadOptions::default()).await.unwrap();
         println!("{:<44} {:>7.1} ms", "start to loaded script", started.elapsed().as_secs_f64() * 1e3);
@@ -73,5 +76,17 @@ fn main() {
         engine.load(source(101), LoadOptions::default()).await.unwrap();
         println!("{:<44} {:>7.2} ms", "loading it", started.elapsed().as_secs_f64() * 1e3);
         show("after 101 versions");
+
+        let broken = || engine.call("loop", vec![], CallOptions::new());
+        broken().await.unwrap_err();
+        call().await.unwrap();
+        let [_, before, _] = memory();
+        for _ in 0..10 {
+            broken().await.unwrap_err();
+            call().await.unwrap();
+        }
+        let [_, after, _] = memory();
+        println!("{:<44} {:>7.1} kB", "a limit broken, a new isolate", after.saturating_sub(before) as f64 / 10.0);
+        show("after 11 isolates");
     });
 }

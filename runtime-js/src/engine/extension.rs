@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use deno_core::ExtensionFileSource;
+
 use super::ops::{op_abort, op_abort_forget, op_abort_key, op_call_done, op_call_failed, op_install_host, op_uncaught};
 use super::shared::Shared;
 use crate::ask::ops::op_ask;
@@ -46,34 +48,53 @@ deno_core::extension!(
         op_url_parse,
         op_url_set,
     ],
-    js = [
-        dir "src",
-        "engine/context.js",
-        "abort/abort.js",
-        "timers/timers.js",
-        "console/console.js",
-        "text/text.js",
-        "url/url.js",
-        "crypto/crypto.js",
-        "env/env.js",
-        "ask/ask.js",
-        "net/net.js",
-        "process/process.js",
-        "kv/kv.js",
-        "cluster/cluster.js",
-        "engine/invoke.js",
-    ],
     options = { shared: Rc<Shared> },
     state = |state, options| state.put(options.shared),
 );
 
+/// The JavaScript of a capability, in the binary. (The extension macro would leave it in the source tree, for snapshots.)
+macro_rules! source {
+    ($path:literal) => {
+        ExtensionFileSource::new(concat!("ext:disco/", $path), deno_core::ascii_str_include!(concat!("../", $path)))
+    };
+}
+
+/// In the order in which they run.
+const SOURCES: [ExtensionFileSource; 14] = [
+    source!("engine/context.js"),
+    source!("abort/abort.js"),
+    source!("timers/timers.js"),
+    source!("console/console.js"),
+    source!("text/text.js"),
+    source!("url/url.js"),
+    source!("crypto/crypto.js"),
+    source!("env/env.js"),
+    source!("ask/ask.js"),
+    source!("net/net.js"),
+    source!("process/process.js"),
+    source!("kv/kv.js"),
+    source!("cluster/cluster.js"),
+    source!("engine/invoke.js"),
+];
+
 /// The one extension.
 pub(super) fn extension(shared: Rc<Shared>) -> deno_core::Extension {
-    #[cfg_attr(feature = "v8", expect(unused_mut, reason = "changed for the other engine"))]
     let mut extension = disco::init(shared);
+    extension.js_files = SOURCES.to_vec().into();
     #[cfg(feature = "quickjs")]
     {
         extension.global_template_middleware = Some(super::temporal::skip_polyfill);
     }
     extension
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A binary that is sent to a machine has no source tree beside it.
+    #[test]
+    fn all_sources_are_in_the_binary() {
+        assert!(SOURCES.iter().all(ExtensionFileSource::is_runtime_loadable));
+    }
 }

@@ -50,7 +50,6 @@ pub(crate) fn spawn(options: EngineOptions, requests: mpsc::Receiver<Request>) -
         .name(options.name.clone())
         .stack_size(options.limits.stack_bytes.max(MIN_STACK))
         .spawn(move || {
-            step_back();
             let shared = Rc::new(Shared::new(options, host_runtime));
             runtime.block_on(LocalSet::new().run_until(serve(shared, requests)));
         })
@@ -74,6 +73,8 @@ async fn serve(shared: Rc<Shared>, mut requests: mpsc::Receiver<Request>) {
             return;
         }
     };
+    // After the watchdog's thread was made, which must not give way.
+    step_back();
     let engine = Rc::new(Engine {
         shared,
         watchdog,

@@ -102,10 +102,12 @@ fn die_with_parent(process: &mut Command) {
         if rustix::process::getppid() != Some(parent) {
             return Err(std::io::ErrorKind::Interrupted.into());
         }
+        // The script thread gives way to others, which commands need not; where that cannot be undone, so be it.
+        let _ = rustix::process::setpriority_process(None, 0);
         Ok(())
     };
     #[expect(unsafe_code, reason = "there is no safe way to run code between fork and exec")]
-    // SAFETY: makes two system calls and touches no memory that another thread could have locked.
+    // SAFETY: makes system calls alone and touches no memory that another thread could have locked.
     unsafe {
         process.pre_exec(before_exec);
     }
