@@ -8,7 +8,7 @@ use std::{
 
 use disco_proto::v1::ScaleRequest;
 use disco_provider::{Provider, ProviderContext, from_spec};
-use disco_runtime_js::cluster::{ClusterSpec, ProviderSpec};
+use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
 
 use super::{push_script, renew_signing_key, valid_cluster_name};
@@ -48,6 +48,9 @@ pub(crate) struct Founder {
     lock: Mutex<Option<Lock>>,
     /// This run has sent `cluster.js`.
     pushed: AtomicBool,
+    /// What the script gave to `set_key_pair`. It goes into the record when that is needed: a script that only looks at the
+    /// cluster changes nothing.
+    keys: Mutex<Option<KeyPairPaths>>,
 }
 
 impl Founder {
@@ -79,6 +82,7 @@ impl Founder {
             started: AtomicUsize::new(0),
             lock: Mutex::new(lock),
             pushed: AtomicBool::new(false),
+            keys: Mutex::default(),
         })
     }
 
@@ -114,10 +118,8 @@ impl Founder {
     /// The record, made and written now where there is none.
     pub(super) fn record(&self) -> Outcome<ClusterRecord> {
         self.locked()?;
-        if let Some(record) = ClusterRecord::load(&self.state())? {
-            return Ok(record);
-        }
-        let record = ClusterRecord {
+        let known = ClusterRecord::load(&self.state())?;
+        let mut record = known.clone().unwrap_or_else(|| ClusterRecord {
             id: disco_identity::ClusterId::random().to_string(),
             name: self.name.clone(),
             provider: self.provider_spec.clone(),
@@ -126,9 +128,19 @@ impl Founder {
             instances: Vec::new(),
             founded: false,
             complete: false,
-        };
-        record.save(&self.state())?;
+        });
+        if let Some(keys) = &*self.keys.lock().unwrap_or_else(PoisonError::into_inner) {
+            record.private_key = Some(keys.private.clone().into());
+            record.public_key = Some(keys.public.clone().into());
+        }
+        if known.as_ref() != Some(&record) {
+            record.save(&self.state())?;
+        }
         Ok(record)
+    }
+
+    pub(super) fn remember_keys(&self, keys: &KeyPairPaths) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
     }
 
     /// Reads, changes and writes the record.

@@ -53,8 +53,13 @@ impl Founder {
         let work = Work { binaries: find_binaries(self.project.root()).await?, key: self.operator_key()? };
 
         let machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
-        let (own, others): (Vec<Instance>, Vec<Instance>) =
-            machines.into_iter().filter(alive).partition(|machine| own.contains(&machine.id));
+        let (mut own, others): (Vec<Instance>, Vec<Instance>) = machines
+            .into_iter()
+            .filter(alive)
+            .map(|machine| self.named(machine, &own))
+            .partition(|machine| own.contains(&machine.id));
+        own.sort_by_key(|machine| record.instances.iter().position(|one| one.id.as_ref() == Some(&machine.id)));
+        self.open_doors(&work, &others).await;
         let mut own = own.into_iter();
         let Some(first) = own.next() else {
             // The cluster has replaced all that this client started: it looks after itself.
@@ -117,6 +122,32 @@ impl Founder {
         join_all(installs).await.into_iter().collect()
     }
 
+    /// A machine that was given has the name of a host; as a node it is called as any other.
+    fn named(&self, mut machine: Instance, own: &[String]) -> Instance {
+        if let (false, Some(at)) =
+            (self.provider.capabilities().can_terminate, own.iter().position(|id| *id == machine.id))
+        {
+            machine.name = format!("{}-{}", self.name, at + 1);
+        }
+        machine
+    }
+
+    /// The cluster itself installs the further ones of the machines that were given: they must let it in.
+    async fn open_doors(&self, work: &Work, machines: &[Instance]) {
+        if self.provider.capabilities().can_terminate {
+            return;
+        }
+        let opened = machines.iter().map(|machine| async {
+            let task = self.context.printer.task(&machine.name);
+            match self.connect(work, machine, &task).await {
+                Ok(_) => task.done("lets the cluster in"),
+                // It may never be needed.
+                Err(failure) => task.failed(&format!("{failure}: the cluster cannot use it")),
+            }
+        });
+        join_all(opened).await;
+    }
+
     /// Machines that the cluster itself started are its own to install; here they are only brought back when they, or their
     /// service, are down, which a cluster without quorum cannot do.
     async fn revive(&self, work: &Work, machines: Vec<Instance>) -> Outcome<()> {
@@ -160,7 +191,12 @@ impl Founder {
     async fn connect(&self, work: &Work, machine: &Instance, task: &Task) -> Outcome<Remote> {
         task.state("connecting");
         let policy = host_key_policy(&self.project, machine);
-        let session = Session::connect(&machine.ssh, &work.key, &policy, ConnectOptions::booting(BOOTED_WITHIN)).await;
+        // Only a machine that was just made may not be ready yet; of others a refusal is an answer.
+        let options = match self.provider.kind() {
+            "local" | "hosts" => ConnectOptions::default(),
+            _ => ConnectOptions::booting(BOOTED_WITHIN),
+        };
+        let session = Session::connect(&machine.ssh, &work.key, &policy, options).await;
         let session = session.map_err(|error| ssh_failure(&error))?;
         let remote = Remote::probe(session).await.map_err(|error| install_failure(&machine.name, &error))?;
         if !self.provider.capabilities().can_terminate {
@@ -315,11 +351,5 @@ async fn find_binaries(project: &Path) -> Outcome<Binaries> {
     let project = project.to_owned();
     let found = tokio::task::spawn_blocking(move || Binaries::find(Some(&project))).await;
     let found = found.map_err(|error| Failure::failed("cannot read the binaries").because(&error))?;
-    found.map_err(|error| {
-        let failure = Failure::usage(error.to_string());
-        match std::error::Error::source(&error) {
-            Some(source) => failure.because(source),
-            None => failure,
-        }
-    })
+    found.map_err(|error| Failure::usage("the project's `disco` and `discod` cannot be installed").because(&error))
 }

@@ -23,13 +23,9 @@ impl Founder {
         let root = self.project.root();
         let (private, public) = (root.join(&paths.private), root.join(&paths.public));
         load(private, Some(public))?;
-        if self.only_said(&format!("use the key pair `{}`", paths.private)) {
-            return Ok(());
-        }
-        self.update(|record| {
-            record.private_key = Some(paths.private.clone().into());
-            record.public_key = Some(paths.public.clone().into());
-        })
+        self.only_said(&format!("use the key pair `{}`", paths.private));
+        self.remember_keys(paths);
+        Ok(())
     }
 
     /// The operator's key pair; one of the project's own is made where the script named none.

@@ -10,7 +10,7 @@ const FILE: &str = "cluster.json";
 
 /// What the operator's side knows of the cluster that it makes: written before each step that could be interrupted, so that
 /// the next run goes on with the same cluster and the same machines.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct ClusterRecord {
     /// Random, made once.
     pub(crate) id: String,
@@ -30,7 +30,7 @@ pub(crate) struct ClusterRecord {
 }
 
 /// A machine that was asked for. Without `id` the answer was never seen: the token finds it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct InstanceRecord {
     pub(crate) token: String,
     pub(crate) options: Value,
