@@ -22,7 +22,12 @@ const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Lines of the service's log that explain a node that does not come.
 const LOG_LINES: usize = 10;
 
-pub(super) async fn bring_up(node: &Node, term: u64, token: &str) -> Result<()> {
+pub(super) async fn bring_up(
+    node: &Node,
+    term: u64,
+    token: &str,
+    starts: &tokio::sync::Mutex<()>,
+) -> Result<()> {
     let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return Ok(());
@@ -37,6 +42,7 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str) -> Result<()> 
     node.progress(step("starting", String::new()));
     let provider = source::provider(node)?;
     let own_key = source::ssh_key(node)?;
+    let turn = if provider.capabilities().can_terminate { None } else { Some(starts.lock().await) };
     let instance = provider.start(source::request(node, &record, &own_key)).await.context("starting the machine")?;
     let record = InstanceRecord {
         id: instance.id.clone(),
@@ -45,6 +51,7 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str) -> Result<()> 
         ..record.clone()
     };
     node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
+    drop(turn);
     node.progress(step("installing", instance.ssh.to_string()));
     let session = source::connect(node, &instance, BOOT).await.context("reaching the machine over SSH")?;
     let remote = Remote::probe(session).await?;

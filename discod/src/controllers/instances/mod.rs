@@ -8,6 +8,7 @@ mod bring_up;
 mod source;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -27,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const REPLACE_AFTER: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(node: &Node, term: u64) {
-    let mut work = Work { at_work: BTreeSet::new(), tasks: JoinSet::new(), blocked: None };
+    let mut work = Work { at_work: BTreeSet::new(), tasks: JoinSet::new(), blocked: None, starts: Arc::default() };
     let mut ticks = tokio::time::interval(node.raft().pace().report());
     let mut revisions = node.raft().store().revisions();
     loop {
@@ -55,6 +56,9 @@ struct Work {
     tasks: JoinSet<String>,
     /// What stood in the way at the last look.
     blocked: Option<String>,
+    /// Held from asking the provider for a machine until its id is recorded, where machines are given: two tasks must not
+    /// take the same one.
+    starts: Arc<tokio::sync::Mutex<()>>,
 }
 
 // === impl Work ===
@@ -114,9 +118,9 @@ impl Work {
         if !self.at_work.insert(token.clone()) {
             return;
         }
-        let node = node.clone();
+        let (node, starts) = (node.clone(), Arc::clone(&self.starts));
         self.tasks.spawn(async move {
-            if let Err(error) = bring_up::bring_up(&node, term, &token).await {
+            if let Err(error) = bring_up::bring_up(&node, term, &token, &starts).await {
                 let error = format!("{error:#}");
                 let failed = Progress {
                     subject: token.clone(),
