@@ -128,7 +128,12 @@ impl Bed {
     /// Waits for an event of this kind whose JSON holds the text.
     #[track_caller]
     fn wait_for_event(&self, kind: &str, text: &str) -> Value {
-        wait_for(SOON, &format!("an event {kind} with {text}"), || {
+        self.wait_long_for_event(SOON, kind, text)
+    }
+
+    #[track_caller]
+    fn wait_long_for_event(&self, limit: Duration, kind: &str, text: &str) -> Value {
+        wait_for(limit, &format!("an event {kind} with {text}"), || {
             let events = self.records("/disco/events/");
             let found = events.iter().rev().find(|event| event["kind"] == kind && event.to_string().contains(text));
             found.cloned().ok_or_else(|| format!("{events:#?}"))
@@ -390,6 +395,59 @@ fn one_deployment_at_a_time_goes_on_without_its_client_and_ends_with_its_leader(
     let said = follow(bed.deploy(&follower, &[]).unwrap());
     assert!(said.deployment == 3 && said.finished.as_ref().unwrap().succeeded, "{said:?}");
     assert_eq!(bed.get("went/2"), None);
+}
+
+#[test]
+fn a_deployment_whose_leader_is_killed_is_failed_by_the_next_one() {
+    let mut bed = Bed::new(3);
+    let (_, follower) = bed.follower();
+    bed.push(&follower, "export async function deploy() { console.log('waiting'); while (true) await delay(50); }")
+        .unwrap();
+    let mut output = bed.deploy(&follower, &[("x", "y")]).unwrap();
+    assert!(matches!(next(&mut output), Output::Started(_)));
+    assert!(matches!(next(&mut output), Output::Line(_)));
+    let (old, leader) = bed.leader();
+    let at = bed.cluster.nodes.iter().position(|node| node.address.to_string() == leader).unwrap();
+    bed.cluster.nodes[at].kill();
+    let said = follow(output);
+    assert!(said.finished.is_none(), "the stream ends without a word: {said:?}");
+    let failed = bed.wait_for_event("deploy.failed", "leader changed during the run");
+    assert_eq!(failed["data"]["deployment"], 1, "{failed:#}");
+    let record = &bed.records("/disco/deployments/")[0];
+    assert_eq!((&record["state"], &record["leader"]), (&Value::from("failed"), &Value::from(old)), "{record:#}");
+    assert!(record["finished_at"].is_string() && record["files"][0]["path"] == "x", "{record:#}");
+}
+
+#[test]
+fn a_health_hook_that_computes_for_ever_is_ended_and_replaced() {
+    // Scripts that compute give way to all else, so on a busy machine it takes long until their time is used up.
+    const BUSY: Duration = Duration::from_secs(150);
+    let bed = Bed::new(1);
+    let (_, node) = bed.leader();
+    let looping = bed.push(&node, "export function health() {\n  while (true) {}\n}").unwrap();
+    assert!(looping.changed && looping.nodes == [1], "{looping:?}");
+    // While it computes the node is not healthy, and everything else goes on.
+    wait_for(SOON, "a node that is not healthy", || {
+        let status = bed.status();
+        let found = !status.nodes[0].healthy && status.nodes[0].reason.contains("`health`");
+        if found { Ok(()) } else { Err(format!("{status:#?}")) }
+    });
+    let failed = bed.wait_long_for_event(BUSY, "script.failed", "without yielding");
+    assert_eq!(
+        (&failed["data"]["hook"], &failed["data"]["file"]),
+        (&Value::from("health"), &Value::from("cluster.js"))
+    );
+    assert!(failed["data"]["line"].as_u64().is_some_and(|line| (2..=3).contains(&line)), "{failed:#}");
+    // The native health holds then.
+    wait_for(BUSY, "a healthy node", || {
+        let status = bed.status();
+        if status.healthy { Ok(()) } else { Err(format!("{status:#?}")) }
+    });
+    bed.push(&node, "export function health() { return { healthy: false, reason: 'works again' } }").unwrap();
+    wait_for(SOON, "the next version's word", || {
+        let status = bed.status();
+        if status.nodes[0].reason == "works again" { Ok(()) } else { Err(format!("{status:#?}")) }
+    });
 }
 
 #[test]

@@ -19,8 +19,10 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Pause after a call that was ended for a reason of its surroundings.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long the script thread may take beyond the hook's own limit before it counts as stuck.
-const SLACK: Duration = Duration::from_secs(4);
+/// How long the script thread may take beyond the hook's own limit before the node counts as not healthy.
+const SLACK: Duration = Duration::from_secs(1);
+/// How long it is then waited for: the engine ends what computes, by processor time, which passes slowly on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Asks until the process ends; at once when a new script version is there.
 pub(super) async fn run(node: Node) {
@@ -37,14 +39,8 @@ pub(super) async fn run(node: Node) {
             Answer::Verdict(_) | Answer::Default => INTERVAL,
         };
         match answer {
-            Answer::Verdict(verdict) => {
-                node.scripts().set_health(Some((verdict.healthy, verdict.reason.clone())));
-                keep(&node, Some(verdict)).await;
-            }
-            Answer::Default | Answer::Broken => {
-                node.scripts().set_health(None);
-                keep(&node, None).await;
-            }
+            Answer::Verdict(verdict) => set(&node, Some(verdict)).await,
+            Answer::Default | Answer::Broken => set(&node, None).await,
             Answer::Again => {}
         }
         let next = Instant::now() + pause;
@@ -77,8 +73,17 @@ async fn ask(node: &Node) -> Answer {
     let name = Hook::Health.name();
     let args = vec![Arg::Cluster, Arg::Node(own_info(node))];
     let call = node.scripts().call(node, name, args, Hook::Health.options());
-    // The engine keeps the limit, unless its thread computes for this or another hook.
-    let outcome = tokio::time::timeout(HEALTH_LIMIT + SLACK, call).await.unwrap_or_else(|_| Err(too_late()));
+    tokio::pin!(call);
+    let outcome = match tokio::time::timeout(HEALTH_LIMIT + SLACK, &mut call).await {
+        Ok(outcome) => outcome,
+        // The engine keeps the limit, unless its thread computes, for this or another hook. Which of them it was is known
+        // when the engine has ended it.
+        Err(_) => {
+            let late = too_late();
+            set(node, Some(HealthVerdict { healthy: false, reason: late.message.clone() })).await;
+            tokio::time::timeout(PATIENCE, call).await.unwrap_or(Err(late))
+        }
+    };
     match outcome.and_then(|result| HealthVerdict::from_result(result.as_ref())) {
         Ok(verdict) => {
             node.scripts().succeeded(name);
@@ -102,6 +107,13 @@ fn too_late() -> ScriptError {
     let limit = HEALTH_LIMIT.as_secs();
     let message = format!("`{}` did not answer within {limit} s: scripts compute", Hook::Health.name());
     ScriptError::new(ScriptErrorKind::Timeout, message)
+}
+
+/// From now on this holds, here and in the cluster; `None` is the native default.
+async fn set(node: &Node, verdict: Option<HealthVerdict>) {
+    let said = verdict.as_ref().map(|verdict| (verdict.healthy, verdict.reason.clone()));
+    node.scripts().set_health(said);
+    keep(node, verdict).await;
 }
 
 /// What is replicated is short.
