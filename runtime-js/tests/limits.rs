@@ -198,6 +198,24 @@ async fn a_module_that_loops_is_refused() {
 }
 
 #[tokio::test]
+async fn a_hook_that_breaks_limits_again_and_again_is_left_alone() {
+    let bench = tight();
+    bench.load(SCRIPT).await;
+    for _ in 0..3 {
+        let error = bench.call("loop").await.unwrap_err();
+        assert_eq!(error.message, "`loop` ran 0.2 s without yielding");
+    }
+    let started = Instant::now();
+    let error = bench.call("loop").await.unwrap_err();
+    assert_eq!(error.kind, ScriptErrorKind::CpuLimit);
+    assert_eq!(error.message, "`loop` is not called for another 60 s: it ran 0.2 s without yielding, again and again");
+    assert!(started.elapsed() < Duration::from_millis(150), "{:?}", started.elapsed());
+    assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)), "others are called");
+    bench.load(SCRIPT).await;
+    assert_eq!(bench.call("loop").await.unwrap_err().message, "`loop` ran 0.2 s without yielding");
+}
+
+#[tokio::test]
 async fn init_runs_again_in_a_new_isolate() {
     let bench = tight();
     let source = script(

@@ -17,6 +17,7 @@ mod nowasm;
 mod ops;
 mod process;
 mod shared;
+mod strikes;
 #[cfg(feature = "quickjs")]
 mod temporal;
 mod thread;

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -17,6 +18,7 @@ use super::isolate::{Broken, HostArg, HostFunction, Isolate, Slot};
 use super::loader::module_name;
 use super::process::is_prepared;
 use super::shared::Shared;
+use super::strikes::Strikes;
 use super::watchdog::Watchdog;
 use crate::cluster::ClusterSpec;
 use crate::handle::{LoadOptions, Loaded, Request};
@@ -84,6 +86,7 @@ async fn serve(shared: Rc<Shared>, mut requests: mpsc::Receiver<Request>) {
         versions: Cell::new(0),
         current: RefCell::default(),
         driver: RefCell::default(),
+        strikes: RefCell::default(),
         loading: tokio::sync::Mutex::default(),
     });
     let driver = tokio::task::spawn_local(drive(engine.clone()));
@@ -143,6 +146,7 @@ struct Engine {
     versions: Cell<u32>,
     current: RefCell<Option<Current>>,
     driver: RefCell<Option<Waker>>,
+    strikes: RefCell<Strikes>,
     /// Held while a version is loaded.
     loading: tokio::sync::Mutex<()>,
 }
@@ -207,6 +211,9 @@ impl Engine {
             let guilty = calls.hook(broken.call).map(|_| broken.call).or_else(|| calls.only());
             (guilty, guilty.and_then(|id| calls.hook(id)))
         };
+        if let Some(name) = &name {
+            self.strikes.borrow_mut().add(name, &reason, Instant::now());
+        }
         let subject = name.map_or_else(|| "a script".to_owned(), |name| format!("`{name}`"));
         tracing::warn!("{subject} {reason}: the script engine starts anew");
         let mut error = ScriptError::new(broken.kind, format!("{subject} {reason}"));
@@ -241,6 +248,8 @@ impl Engine {
 
     async fn load(&self, source: ModuleSource, options: LoadOptions) -> Result<Loaded, ScriptError> {
         let _loading = self.loading.lock().await;
+        // What another version did is no fault of this one.
+        self.strikes.take();
         // Each version leaves a little behind: after many of them, a new isolate.
         if self.loads.get() >= self.shared.options.limits.loads_per_isolate {
             self.shared.calls.borrow_mut().fail_all(|_, _| {
@@ -349,6 +358,8 @@ impl Engine {
         options: CallOptions,
         given_up: impl Future<Output = ()>,
     ) -> Result<Option<Json>, ScriptError> {
+        // Before an isolate is made for nothing.
+        self.check_strikes(hook)?;
         let current = self.current().await?;
         if !current.exports.iter().any(|name| name == hook) {
             let mut error = ScriptError::new(ScriptErrorKind::NotFound, format!("exports no function `{hook}`"));
@@ -380,6 +391,19 @@ impl Engine {
         })
     }
 
+    /// Refuses a function that broke limits again and again.
+    fn check_strikes(&self, function: &str) -> Result<(), ScriptError> {
+        match self.strikes.borrow().refused(function, Instant::now()) {
+            None => Ok(()),
+            Some((left, reason)) => {
+                let seconds = left.as_secs() + 1;
+                let message =
+                    format!("`{function}` is not called for another {seconds} s: it {reason}, again and again");
+                Err(ScriptError::new(ScriptErrorKind::CpuLimit, message))
+            }
+        }
+    }
+
     /// Starts a call and sees it to its end.
     async fn run(
         &self,
@@ -389,6 +413,7 @@ impl Engine {
         given_up: impl Future<Output = ()>,
         start: impl FnOnce(u32, u32),
     ) -> Completion {
+        self.check_strikes(hook)?;
         let (id, mut result) = self.shared.calls.borrow_mut().begin(hook, version, &options);
         // Whatever ends this future ends the call.
         let mut guard = EndOfCall { engine: self, id, revoked: "the caller gave up".to_owned() };
@@ -413,6 +438,9 @@ impl Engine {
                 biased;
                 completion = &mut result => {
                     guard.revoked.clear();
+                    if matches!(completion, Ok(Ok(_))) {
+                        self.strikes.borrow_mut().forgive(hook);
+                    }
                     return completion.unwrap_or_else(|_| Err(lost()));
                 }
                 reason = aborted => {

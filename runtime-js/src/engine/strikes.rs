@@ -1,0 +1,81 @@
+//! Functions that broke limits, and how long each is left alone for it.
+//!
+//! Every broken limit costs an isolate, and one that was dropped leaves memory behind: a hook that is called every few
+//! seconds and never ends would use up the machine. So after a few times it is refused for a while, and longer each
+//! time after.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Times that a function may break a limit before it is refused.
+const FREE: u32 = 3;
+/// The first time that it is refused for; each further one is twice as long.
+const FIRST: Duration = Duration::from_secs(60);
+/// The longest.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// By the function's name; of one script version.
+#[derive(Default)]
+pub(super) struct Strikes(HashMap<String, Strike>);
+
+struct Strike {
+    count: u32,
+    refused_until: Option<Instant>,
+    reason: String,
+}
+
+impl Strikes {
+    /// A function broke a limit.
+    pub(super) fn add(&mut self, function: &str, reason: &str, now: Instant) {
+        let strike = self.0.entry(function.to_owned()).or_insert_with(|| Strike {
+            count: 0,
+            refused_until: None,
+            reason: String::new(),
+        });
+        strike.count += 1;
+        reason.clone_into(&mut strike.reason);
+        if let Some(further) = strike.count.checked_sub(FREE) {
+            let pause = FIRST.saturating_mul(1 << further.min(16)).min(LONGEST);
+            strike.refused_until = Some(now + pause);
+        }
+    }
+
+    /// A function ended in good order.
+    pub(super) fn forgive(&mut self, function: &str) {
+        self.0.remove(function);
+    }
+
+    /// For how long yet the function is refused, and why.
+    pub(super) fn refused(&self, function: &str, now: Instant) -> Option<(Duration, &str)> {
+        let strike = self.0.get(function)?;
+        let left = strike.refused_until?.checked_duration_since(now)?;
+        Some((left, &strike.reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_third_time_it_is_refused_and_then_for_longer() {
+        let (mut strikes, start) = (Strikes::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        for _ in 0..2 {
+            strikes.add("health", "ran", start);
+            assert!(strikes.refused("health", start).is_none());
+        }
+        strikes.add("health", "ran", start);
+        assert_eq!(strikes.refused("health", start + second), Some((FIRST - second, "ran")));
+        assert!(strikes.refused("leader", start).is_none());
+        assert!(strikes.refused("health", start + FIRST + second).is_none());
+        strikes.add("health", "ran", start);
+        assert_eq!(strikes.refused("health", start), Some((FIRST * 2, "ran")));
+        for _ in 0..100 {
+            strikes.add("health", "ran", start);
+        }
+        assert_eq!(strikes.refused("health", start), Some((LONGEST, "ran")));
+        strikes.forgive("health");
+        assert!(strikes.refused("health", start).is_none());
+    }
+}
