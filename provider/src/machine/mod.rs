@@ -4,7 +4,7 @@
 //! - One process per machine, by the lock `running` in its folder.
 //! - Whatever runs on a machine dies with it, also by `kill -9`: commands are its direct children and the kernel kills them
 //!   when it dies; everything else carries the machine's mark in its environment, and a watcher (a second process, see
-//!   [`watcher`]) kills what has that mark as soon as the machine is gone.
+//!   `watcher`) kills what has that mark as soon as the machine is gone.
 //! - A machine dies with nobody: neither with the client that started it nor with another machine.
 
 mod args;
