@@ -30,7 +30,8 @@ pub enum Arg {
 pub struct CallOptions {
     /// What the call, and everything that it starts, may do.
     pub capabilities: Capabilities,
-    /// Aborts the script's signal; the hook decides how to end then.
+    /// Aborts the script's signal; the hook decides how to end then. After the hook has returned it still does, for what the hook
+    /// left behind (timers, listeners); a few seconds later whatever that does outside is refused.
     pub signal: Option<AbortHandle>,
     /// Wall time after which the call fails with `Timeout`, its signal aborts, and whatever it still does outside is refused.
     /// None: as long as it takes. A call that has neither this nor a signal fails when nothing is left that could ever

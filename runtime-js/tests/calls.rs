@@ -112,6 +112,28 @@ async fn too_many_calls_are_refused() {
 }
 
 #[tokio::test]
+async fn the_signal_of_a_hook_that_has_returned_still_aborts_and_ends_what_it_left_behind() {
+    let bench = bench();
+    let source = script(
+        "export function init() { return new Cluster({ name: 'c' }); }
+        export function leader(cluster, signal) {
+          signal.addEventListener('abort', () => console.log(`aborted: ${signal.reason.message}`));
+          setInterval(() => cluster.healthy().then(() => console.log('tick'), (error) => console.log(error.code)), 20);
+          return 'back';
+        }",
+    );
+    bench.engine.load(source, with_init()).await.unwrap();
+    let abort = AbortHandle::new();
+    let options = CallOptions::new().signal(abort.clone());
+    let result = bench.engine.call("leader", vec![Arg::Cluster, Arg::Signal], options).await.unwrap();
+    assert_eq!(result, Some(json!("back")));
+    bench.console.wait_for("tick").await;
+    abort.abort("leadership lost");
+    bench.console.wait_for("aborted: leadership lost").await;
+    bench.console.wait_for("CANCELLED").await;
+}
+
+#[tokio::test]
 async fn an_abort_handle_aborts_the_signal() {
     let bench = bench();
     bench

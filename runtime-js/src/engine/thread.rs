@@ -22,7 +22,9 @@ use super::strikes::Strikes;
 use super::watchdog::Watchdog;
 use crate::cluster::ClusterSpec;
 use crate::handle::{LoadOptions, Loaded, Request};
-use crate::{Arg, CallOptions, Capabilities, EngineOptions, Json, ModuleSource, ScriptError, ScriptErrorKind};
+use crate::{
+    AbortHandle, Arg, CallOptions, Capabilities, EngineOptions, Json, ModuleSource, ScriptError, ScriptErrorKind,
+};
 
 /// The least stack that the engine works with.
 const MIN_STACK: usize = 4 << 20;
@@ -33,6 +35,9 @@ const MAX_CALLS: usize = 256;
 const NICE: i32 = 10;
 /// Time for the top level of a module to finish.
 const EVALUATION_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// What a call left behind may go on for so long after its signal was aborted.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Starts the thread; it ends when the senders of `requests` are gone.
 pub(crate) fn spawn(options: EngineOptions, requests: mpsc::Receiver<Request>) -> Result<(), ScriptError> {
@@ -246,7 +251,7 @@ impl Engine {
         Ok(generation)
     }
 
-    async fn load(&self, source: ModuleSource, options: LoadOptions) -> Result<Loaded, ScriptError> {
+    async fn load(self: &Rc<Self>, source: ModuleSource, options: LoadOptions) -> Result<Loaded, ScriptError> {
         let _loading = self.loading.lock().await;
         // What another version did is no fault of this one.
         self.strikes.take();
@@ -272,7 +277,7 @@ impl Engine {
 
     /// Evaluates a version and runs its `init`.
     async fn evaluate(
-        &self,
+        self: &Rc<Self>,
         source: ModuleSource,
         init: Option<CallOptions>,
     ) -> Result<(Loaded, Current), ScriptError> {
@@ -328,7 +333,7 @@ impl Engine {
     }
 
     /// The current version, loaded again if its isolate is gone.
-    async fn current(&self) -> Result<Current, ScriptError> {
+    async fn current(self: &Rc<Self>) -> Result<Current, ScriptError> {
         let find = || {
             let current = self.current.borrow().clone();
             current.ok_or_else(|| ScriptError::new(ScriptErrorKind::NotFound, "no script is loaded"))
@@ -352,7 +357,7 @@ impl Engine {
     }
 
     async fn call(
-        &self,
+        self: &Rc<Self>,
         hook: &str,
         args: Vec<Arg>,
         options: CallOptions,
@@ -406,7 +411,7 @@ impl Engine {
 
     /// Starts a call and sees it to its end.
     async fn run(
-        &self,
+        self: &Rc<Self>,
         hook: &str,
         version: u32,
         options: CallOptions,
@@ -416,7 +421,7 @@ impl Engine {
         self.check_strikes(hook)?;
         let (id, mut result) = self.shared.calls.borrow_mut().begin(hook, version, &options);
         // Whatever ends this future ends the call.
-        let mut guard = EndOfCall { engine: self, id, revoked: "the caller gave up".to_owned() };
+        let mut guard = EndOfCall { engine: self.clone(), id, revoked: "the caller gave up".to_owned() };
         self.watchdog.watch.limit_call(id, options.timeout);
         start(id, options.capabilities.bits());
         let mut signal = options.signal;
@@ -440,6 +445,9 @@ impl Engine {
                     guard.revoked.clear();
                     if matches!(completion, Ok(Ok(_))) {
                         self.strikes.borrow_mut().forgive(hook);
+                        if let Some(signal) = signal {
+                            tokio::task::spawn_local(outlive(guard, signal));
+                        }
                     }
                     return completion.unwrap_or_else(|_| Err(lost()));
                 }
@@ -458,6 +466,15 @@ impl Engine {
     }
 }
 
+/// A hook may return and leave timers and listeners behind, which rely on its signal: it is still aborted, and a while later
+/// whatever they do outside is refused.
+async fn outlive(mut guard: EndOfCall, signal: AbortHandle) {
+    let reason = signal.aborted().await;
+    guard.engine.enter(HostFunction::Abort, &[HostArg::Number(guard.id), HostArg::Text(&reason)]);
+    tokio::time::sleep(GRACE).await;
+    guard.revoked = reason;
+}
+
 fn lost() -> ScriptError {
     ScriptError::new(ScriptErrorKind::Cancelled, "the call was given up")
 }
@@ -471,14 +488,14 @@ fn init_error(mut error: ScriptError, source: &ModuleSource) -> ScriptError {
 }
 
 /// Tells the script's side that a call is over.
-struct EndOfCall<'a> {
-    engine: &'a Engine,
+struct EndOfCall {
+    engine: Rc<Engine>,
     id: u32,
     /// Why it was ended from outside; empty when it ended by itself.
     revoked: String,
 }
 
-impl Drop for EndOfCall<'_> {
+impl Drop for EndOfCall {
     fn drop(&mut self) {
         self.engine.watchdog.watch.end_call(self.id);
         self.engine.shared.calls.borrow_mut().cancel(self.id);
