@@ -31,7 +31,7 @@ const CHANNEL: u64 = 512;
 // === impl Pace ===
 
 impl Pace {
-    /// Interval of the leader's heartbeats. The election timeout is 3 to 6 times as long.
+    /// Interval of the leader's heartbeats.
     #[must_use]
     pub fn heartbeat(self) -> Duration {
         Duration::from_millis(match self {
@@ -41,10 +41,15 @@ impl Pace {
         })
     }
 
-    /// A follower that heard nothing for a random time between this and twice as much stands for election.
+    /// A follower that heard nothing for a random time between this and twice as much, beyond the leader's lease of twice
+    /// as much, stands for election. Two heartbeats and a half may be lost before that.
     #[must_use]
     pub fn election_timeout(self) -> Duration {
-        self.heartbeat() * 3
+        Duration::from_millis(match self {
+            Self::Fast => 250,
+            Self::Default => 1500,
+            Self::Slow => 4500,
+        })
     }
 
     /// Interval of a node's reports to the leader.
