@@ -359,9 +359,11 @@ impl RaftNode {
         self.change_retaining(change, false).await
     }
 
-    /// One change follows another: while one is under way, by whomever, the next waits.
+    /// One change follows another: while one is under way, by whomever, the next waits. A whole set of voters does not: it
+    /// was put together from what the membership was.
     async fn change_retaining(&self, change: ChangeMembers<u64, NodeInfo>, retain: bool) -> Result<(), RaftError> {
         let limit = self.inner.pace.request_timeout() * 2;
+        let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
         let work = async {
             let mut metrics = self.inner.raft.metrics();
             loop {
@@ -371,7 +373,9 @@ impl RaftNode {
                 match changed {
                     Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(
                         ChangeMembershipError::InProgress(_),
-                    ))) if metrics.changed().await.is_ok() => {}
+                    ))) if waits && metrics.changed().await.is_ok() => {}
+                    // Another change came between two steps of this one.
+                    Err(OpenraftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {}
                     other => return other.map(|_| ()).map_err(|error| self.write_error(error)),
                 }
             }
