@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{SOON, wait_for};
 
+/// Who may log in: what the installer adds to must be what the server reads.
+const KEYS: &str = "home/.ssh/authorized_keys";
+
 /// A machine with a real OpenSSH server, on an address of its own.
 ///
 /// It is installed to beneath `DISCO_PREFIX`, so that nothing outside of its folder is touched, whoever runs the test.
@@ -28,22 +31,23 @@ impl Sshd {
     /// Starts one that admits `public_key`. `marks` are put into the environment of everything that runs by it.
     #[must_use]
     pub fn start(folder: &Path, ip: IpAddr, public_key: &str, marks: &[(&str, &Path)]) -> Self {
-        fs::create_dir_all(folder.join("home")).unwrap();
+        fs::create_dir_all(folder.join("home/.ssh")).unwrap();
         let mut sshd = Self { folder: folder.to_owned(), address: SocketAddr::new(ip, 2222), child: None };
         sshd.new_host_key();
-        fs::write(folder.join("authorized_keys"), format!("{public_key}\n")).unwrap();
-        fs::set_permissions(folder.join("authorized_keys"), fs::Permissions::from_mode(0o600)).unwrap();
-        let mut variables = format!("DISCO_PREFIX={}", folder.join("disco").display());
+        let keys = folder.join(KEYS);
+        fs::write(&keys, format!("{public_key}\n")).unwrap();
+        fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
+        let folder = folder.display();
+        let mut variables = format!("HOME={folder}/home DISCO_PREFIX={folder}/disco");
         for (name, value) in marks {
             variables += &format!(" {name}={}", value.display());
         }
         let config = format!(
             "ListenAddress {ip}:2222\nHostKey {folder}/host_key\nPidFile {folder}/pid\n\
-             AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\nPermitRootLogin yes\nSetEnv {variables}\nLogLevel VERBOSE\n",
-            folder = folder.display(),
+             AuthorizedKeysFile {folder}/{KEYS}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\nPermitRootLogin yes\nSetEnv {variables}\nLogLevel VERBOSE\n"
         );
-        fs::write(folder.join("config"), config).unwrap();
+        fs::write(sshd.folder.join("config"), config).unwrap();
         sshd.up();
         sshd
     }

@@ -31,7 +31,10 @@ fn the_status_has_what_tools_rely_on(project: &Project) {
     for node in nodes {
         let role = if node["id"].as_u64() == Some(leader) { "leader" } else { "voter" };
         assert_eq!(node["role"], role, "{json:#}");
-        assert_eq!(node["name"].as_str(), node["instance"].as_str().map(|id| id.replace("local", "from-nothing")).as_deref());
+        assert_eq!(
+            node["name"].as_str(),
+            node["instance"].as_str().map(|id| id.replace("local", "from-nothing")).as_deref()
+        );
         assert_eq!(node["healthy"], true, "{json:#}");
         assert_eq!(node["version"], "0.1.0", "{json:#}");
         let address: SocketAddr = node["address"].as_str().expect("an address is text").parse().expect("it is IP:PORT");

@@ -162,7 +162,7 @@ fn hooks_that_loop_eat_memory_or_recurse_disturb_nobody() {
         assert_eq!(now.pids(), before.pids(), "a node died of `{hook}`");
         assert_eq!(now.leader, before.leader, "leadership was lost to `{hook}`");
     }
-    wait_for_event(&project, &["health", "cluster.js"]);
+    wait_for_event(&project, &["script.failed", "health"]);
     // Whatever was broken, the next version runs.
     push(&project, "export function health() { return { healthy: false, reason: 'works again' } }");
     let after = project.wait_for_status(SOON, "the next version's word", |now| {
@@ -180,7 +180,8 @@ fn the_leader_hook_runs_on_the_new_leader_and_its_signal_aborts_when_leadership_
         &project,
         "export async function leader(cluster, node, signal) {
            await cluster.kv.put(`led/${node.id}`, `${cluster} ${node.role}`);
-           signal.addEventListener('abort', () => cluster.kv.put(`lost/${node.id}`, 'aborted'));
+           await new Promise((resolve) => signal.addEventListener('abort', resolve));
+           await cluster.kv.put(`lost/${node.id}`, 'aborted');
          }",
     );
     let old = before.leader.unwrap();
