@@ -1,6 +1,6 @@
 //! The hooks of `cluster.js` as the daemon calls them: over gRPC, without machines.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -241,6 +241,20 @@ fn a_version_is_tried_first_and_then_runs_on_every_node() {
         if none && status.healthy { Ok(()) } else { Err(format!("{status:#?}")) }
     });
     assert_eq!(bed.records("/disco/scripts/").len(), 3);
+
+    // Of many versions the last five stay; a new leader looks at once.
+    let mut last = String::new();
+    for number in 0..6 {
+        last = bed.push(&follower, &format!("// {number}")).unwrap().script;
+    }
+    assert_eq!(bed.records("/disco/scripts/").len(), 9);
+    block(bed.api.control(&bed.leader().1).move_leader(MoveLeaderRequest { to: 0 })).unwrap();
+    wait_for(SOON, "five versions", || {
+        let versions = bed.records("/disco/scripts/");
+        let numbers: BTreeSet<u64> = versions.iter().filter_map(|version| version["version"].as_u64()).collect();
+        if numbers == (5..=9).collect() { Ok(()) } else { Err(format!("{numbers:?}")) }
+    });
+    assert_eq!(bed.status().script, last);
 }
 
 #[test]
@@ -508,9 +522,17 @@ fn every_event_is_told_at_least_once_across_leaders_and_failures_end_nothing() {
         assert!(!own, "it was told of its own failure");
         if missed.is_empty() { Ok(()) } else { Err(format!("not told: {missed:#?}")) }
     });
-    // A new version ends the call of the one before.
+    // A new version ends the call of the one before, and what a hook that has returned left behind.
+    bed.push(
+        &follower,
+        "export function leader(cluster, node, signal) {
+           signal.addEventListener('abort', () => cluster.kv.put('left', signal.reason.message));
+         }",
+    )
+    .unwrap();
     bed.push(&follower, "export function leader() { throw new Error('a bad leader') }").unwrap();
     assert!(bed.wait_for_key(&format!("lost/{new}")).contains("new script version"));
+    assert!(bed.wait_for_key("left").contains("new script version"));
     bed.wait_for_event("script.failed", "a bad leader");
 }
 
