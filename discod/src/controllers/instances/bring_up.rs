@@ -22,12 +22,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Lines of the service's log that explain a node that does not come.
 const LOG_LINES: usize = 10;
 
-pub(super) async fn bring_up(
-    node: &Node,
-    term: u64,
-    token: &str,
-    starts: &tokio::sync::Mutex<()>,
-) -> Result<()> {
+pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &tokio::sync::Mutex<()>) -> Result<()> {
     let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return Ok(());
