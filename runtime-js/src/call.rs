@@ -121,6 +121,16 @@ impl AbortHandle {
             Err(_) => std::future::pending().await,
         }
     }
+
+    /// As [`aborted`](Self::aborted), without keeping the handle alive: none when its last clone is gone.
+    pub(crate) fn followed(self) -> impl Future<Output = Option<String>> {
+        let mut receiver = self.reason.subscribe();
+        drop(self);
+        async move {
+            let reason = receiver.wait_for(Option::is_some).await.ok()?;
+            reason.clone()
+        }
+    }
 }
 
 impl Default for AbortHandle {

@@ -1,8 +1,8 @@
 //! The engine itself: the only place that knows which one it is.
 //!
 //! ```text
-//! handle ──requests──▶ thread ──┬─ driver: polls the isolate's event loop
-//!                               └─ one task per request: starts JavaScript, waits for its completion
+//! handle ──requests──▶ thread ──┬─ driver: polls the isolate's event loop (state)
+//!                               └─ one task per request: starts JavaScript, waits for its completion (load, run)
 //!                      isolate ── ops ──▶ calls (completions), hosts
 //!                      watchdog (own thread): stops a poll that takes too long
 //! ```
@@ -11,12 +11,15 @@ mod calls;
 mod errors;
 mod extension;
 mod isolate;
+mod load;
 mod loader;
 #[cfg(feature = "quickjs")]
 mod nowasm;
 mod ops;
 mod process;
+mod run;
 mod shared;
+mod state;
 mod strikes;
 #[cfg(feature = "quickjs")]
 mod temporal;

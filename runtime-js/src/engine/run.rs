@@ -1,0 +1,168 @@
+//! Calls of hooks, from the first step to the end.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::calls::Completion;
+use super::isolate::{HostArg, HostFunction};
+use super::state::{Engine, seconds};
+use crate::{Arg, CallOptions, Json, ScriptError, ScriptErrorKind};
+
+/// Calls under way at once: more means that hooks do not end.
+const MAX_CALLS: usize = 256;
+/// What a call left behind may go on for so long after its signal was aborted.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// See [`ScriptEngine::call`](crate::ScriptEngine::call).
+    pub(super) async fn call(
+        self: &Rc<Self>,
+        hook: &str,
+        args: Vec<Arg>,
+        options: CallOptions,
+        given_up: impl Future<Output = ()>,
+    ) -> Result<Option<Json>, ScriptError> {
+        // Before an isolate is made for nothing.
+        self.check_strikes(hook)?;
+        let current = self.current().await?;
+        if !current.exports.iter().any(|name| name == hook) {
+            let mut error = ScriptError::new(ScriptErrorKind::NotFound, format!("exports no function `{hook}`"));
+            error.file = Some(current.source.entry);
+            return Err(error);
+        }
+        if self.shared.calls.borrow().len() >= MAX_CALLS {
+            let message = format!("`{hook}` was not called: {MAX_CALLS} calls are under way");
+            return Err(ScriptError::new(ScriptErrorKind::Cancelled, message));
+        }
+        let args = encode(&args);
+        let result = self
+            .run(hook, current.version, options, given_up, |id, capabilities| {
+                let args = [
+                    HostArg::Number(current.version),
+                    HostArg::Text(hook),
+                    HostArg::Number(id),
+                    HostArg::Number(capabilities),
+                    HostArg::Text(&args),
+                ];
+                self.enter(HostFunction::Call, &args);
+            })
+            .await?;
+        if result.is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_str(&result).map(Some).map_err(|error| {
+            ScriptError::new(ScriptErrorKind::Thrown, format!("what `{hook}` returned cannot be passed on: {error}"))
+        })
+    }
+
+    /// Refuses a function that broke limits again and again.
+    fn check_strikes(&self, function: &str) -> Result<(), ScriptError> {
+        match self.strikes.borrow().refused(function, Instant::now()) {
+            None => Ok(()),
+            Some((left, reason)) => {
+                let seconds = left.as_secs() + 1;
+                let message =
+                    format!("`{function}` is not called for another {seconds} s: it {reason}, again and again");
+                Err(ScriptError::new(ScriptErrorKind::CpuLimit, message))
+            }
+        }
+    }
+
+    /// Starts a call and sees it to its end.
+    pub(super) async fn run(
+        self: &Rc<Self>,
+        hook: &str,
+        version: u32,
+        options: CallOptions,
+        given_up: impl Future<Output = ()>,
+        start: impl FnOnce(u32, u32),
+    ) -> Completion {
+        self.check_strikes(hook)?;
+        let (id, mut result) = self.shared.calls.borrow_mut().begin(hook, version, &options);
+        // Whatever ends this future ends the call.
+        let mut guard = EndOfCall { engine: self.clone(), id, revoked: "the caller gave up".to_owned() };
+        self.watchdog.watch.limit_call(id, options.timeout);
+        start(id, options.capabilities.bits());
+        let mut signal = options.signal;
+        let deadline = async {
+            match options.timeout {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(deadline, given_up);
+        loop {
+            let aborted = async {
+                match &signal {
+                    Some(signal) => signal.aborted().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                completion = &mut result => {
+                    guard.revoked.clear();
+                    if matches!(completion, Ok(Ok(_))) {
+                        self.strikes.borrow_mut().forgive(hook);
+                        if let Some(signal) = signal {
+                            tokio::task::spawn_local(outlive(guard, signal.followed()));
+                        }
+                    }
+                    return completion.unwrap_or_else(|_| Err(lost()));
+                }
+                reason = aborted => {
+                    signal = None;
+                    self.enter(HostFunction::Abort, &[HostArg::Number(id), HostArg::Text(&reason)]);
+                }
+                () = &mut deadline => {
+                    let limit = seconds(options.timeout.unwrap_or_default());
+                    guard.revoked = format!("it took longer than {limit}");
+                    return Err(ScriptError::new(ScriptErrorKind::Timeout, format!("`{hook}` took longer than {limit}")));
+                }
+                () = &mut given_up => return Err(lost()),
+            }
+        }
+    }
+}
+
+/// A hook may return and leave timers and listeners behind, which rely on its signal: it is still aborted, and a while later
+/// whatever they do outside is refused.
+///
+/// Ends as well when no one is left who could abort it.
+async fn outlive(mut guard: EndOfCall, aborted: impl Future<Output = Option<String>>) {
+    let Some(reason) = aborted.await else { return };
+    guard.engine.enter(HostFunction::Abort, &[HostArg::Number(guard.id), HostArg::Text(&reason)]);
+    tokio::time::sleep(GRACE).await;
+    guard.revoked = reason;
+}
+
+fn lost() -> ScriptError {
+    ScriptError::new(ScriptErrorKind::Cancelled, "the call was given up")
+}
+
+/// Tells the script's side that a call is over.
+struct EndOfCall {
+    engine: Rc<Engine>,
+    id: u32,
+    /// Why it was ended from outside; empty when it ended by itself.
+    revoked: String,
+}
+
+impl Drop for EndOfCall {
+    fn drop(&mut self) {
+        self.engine.watchdog.watch.end_call(self.id);
+        self.engine.shared.calls.borrow_mut().cancel(self.id);
+        self.engine.enter(HostFunction::End, &[HostArg::Number(self.id), HostArg::Text(&self.revoked)]);
+    }
+}
+
+fn encode(args: &[Arg]) -> String {
+    let encode = |arg: &Arg| match arg {
+        Arg::Cluster => serde_json::json!({ "type": "cluster" }),
+        Arg::Signal => serde_json::json!({ "type": "signal" }),
+        Arg::Node(node) => serde_json::json!({ "type": "node", "value": node }),
+        Arg::Nodes(nodes) => serde_json::json!({ "type": "nodes", "value": nodes }),
+        Arg::Json(value) => serde_json::json!({ "type": "json", "value": value }),
+    };
+    Json::Array(args.iter().map(encode).collect()).to_string()
+}

@@ -1,0 +1,158 @@
+//! The engine's state, and how it enters and leaves the isolate.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::errors;
+use super::isolate::{Broken, HostArg, HostFunction, Isolate, Slot};
+use super::shared::Shared;
+use super::strikes::Strikes;
+use super::watchdog::Watchdog;
+use crate::{CallOptions, ModuleSource, ScriptError, ScriptErrorKind};
+
+/// The version that calls go to.
+#[derive(Clone)]
+pub(super) struct Current {
+    pub(super) source: ModuleSource,
+    pub(super) version: u32,
+    pub(super) generation: u32,
+    pub(super) exports: Vec<String>,
+    pub(super) init: Option<CallOptions>,
+}
+
+/// All that the tasks of the thread share.
+pub(super) struct Engine {
+    pub(super) shared: Rc<Shared>,
+    pub(super) watchdog: Rc<Watchdog>,
+    pub(super) isolate: Slot,
+    /// Isolates made so far.
+    pub(super) generations: Cell<u32>,
+    /// Loads into the present isolate.
+    pub(super) loads: Cell<u32>,
+    /// Number of the newest version.
+    pub(super) versions: Cell<u32>,
+    pub(super) current: RefCell<Option<Current>>,
+    pub(super) driver: RefCell<Option<Waker>>,
+    pub(super) strikes: RefCell<Strikes>,
+    /// Held while a version is loaded.
+    pub(super) loading: tokio::sync::Mutex<()>,
+}
+
+impl Engine {
+    pub(super) fn new(shared: Rc<Shared>, watchdog: Watchdog) -> Self {
+        Self {
+            shared,
+            watchdog: Rc::new(watchdog),
+            isolate: Slot::default(),
+            generations: Cell::new(0),
+            loads: Cell::new(0),
+            versions: Cell::new(0),
+            current: RefCell::default(),
+            driver: RefCell::default(),
+            strikes: RefCell::default(),
+            loading: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Polls the isolate once; never ready, since the thread lives on.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.driver.replace(Some(cx.waker().clone()));
+        let polled = match &mut *self.isolate.borrow_mut() {
+            Some(isolate) => isolate.poll(cx),
+            None => return Poll::Pending,
+        };
+        match polled {
+            Poll::Pending => {}
+            Poll::Ready(Err(broken)) => self.replace(&broken),
+            Poll::Ready(Ok(error)) => {
+                if let Some(error) = error {
+                    // Errors of scripts are caught on the script's side: this is one of the engine.
+                    tracing::error!(%error, "the script engine's event loop failed");
+                    cx.waker().wake_by_ref();
+                }
+                self.fail_hopeless();
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Calls into JavaScript and lets the driver go on with what that started.
+    pub(super) fn enter(&self, function: HostFunction, args: &[HostArg<'_>]) {
+        let result = match &mut *self.isolate.borrow_mut() {
+            Some(isolate) => isolate.call(function, args),
+            None => return,
+        };
+        if let Err(broken) = result {
+            self.replace(&broken);
+        }
+        if let Some(waker) = &*self.driver.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Nothing is left that could complete a call which no one can end from outside.
+    fn fail_hopeless(&self) {
+        let hopeless = self.shared.calls.borrow().hopeless();
+        for (id, hook) in hopeless {
+            let error = ScriptError::new(
+                ScriptErrorKind::Thrown,
+                format!("`{hook}` waits for a promise that nothing can settle any more"),
+            );
+            self.shared.calls.borrow_mut().complete(id, Err(error));
+        }
+    }
+
+    /// Gives up the isolate after a limit was broken. The next request makes a new one.
+    fn replace(&self, broken: &Broken) {
+        let limits = &self.shared.options.limits;
+        let reason = match broken.kind {
+            ScriptErrorKind::HeapLimit => format!("wanted more than {} MiB of memory", limits.heap_bytes >> 20),
+            _ => format!("ran {} without yielding", seconds(broken.limit)),
+        };
+        let (guilty, name) = {
+            let calls = self.shared.calls.borrow();
+            let guilty = calls.hook(broken.call).map(|_| broken.call).or_else(|| calls.only());
+            (guilty, guilty.and_then(|id| calls.hook(id)))
+        };
+        if let Some(name) = &name {
+            self.strikes.borrow_mut().add(name, &reason, Instant::now());
+        }
+        let subject = name.map_or_else(|| "a script".to_owned(), |name| format!("`{name}`"));
+        tracing::warn!("{subject} {reason}: the script engine starts anew");
+        let mut error = ScriptError::new(broken.kind, format!("{subject} {reason}"));
+        errors::place(&mut error, broken.frames.clone(), &self.shared.versions);
+        self.shared.calls.borrow_mut().fail_all(|id, _| match guilty {
+            Some(guilty) if guilty != id => ScriptError::new(
+                ScriptErrorKind::Cancelled,
+                format!("the script engine was started anew, because {subject} {reason}"),
+            ),
+            _ => error.clone(),
+        });
+        self.drop_isolate();
+    }
+
+    pub(super) fn drop_isolate(&self) {
+        let isolate = self.isolate.take();
+        drop(isolate);
+        self.loads.set(0);
+    }
+
+    /// Makes an isolate if there is none; its generation.
+    pub(super) fn ensure_isolate(&self) -> Result<u32, ScriptError> {
+        let mut slot = self.isolate.borrow_mut();
+        if let Some(isolate) = &*slot {
+            return Ok(isolate.generation);
+        }
+        let generation = self.generations.get() + 1;
+        self.generations.set(generation);
+        *slot = Some(Isolate::new(self.shared.clone(), self.watchdog.clone(), generation)?);
+        Ok(generation)
+    }
+}
+
+/// `30 s`, `0.2 s`.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
