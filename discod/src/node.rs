@@ -52,6 +52,7 @@ struct Inner {
     secrets: RwLock<Option<VoterSecrets>>,
     signing_serial: RwLock<String>,
     progress: broadcast::Sender<Progress>,
+    removals: tokio::sync::Mutex<()>,
     controllers: Notify,
     draining: watch::Sender<bool>,
 }
@@ -129,10 +130,16 @@ impl Node {
             signing_serial: RwLock::new(serial(secrets.as_ref())?),
             secrets: RwLock::new(secrets),
             progress: broadcast::Sender::new(PROGRESS),
+            removals: tokio::sync::Mutex::default(),
             controllers: Notify::new(),
             draining: watch::Sender::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Held while this leader removes a node: one after the other, and none twice at the same time.
+    pub async fn removals(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.removals.lock().await
     }
 
     /// This node's id.

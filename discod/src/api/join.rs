@@ -117,6 +117,7 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
             extra_addresses: message.extra_addresses.clone(),
             version: message.version.clone(),
             joined_at: crate::clock::rfc3339(),
+            leaving: false,
         };
         let token_key = records::keys::token(token_id);
         let mut txn = records::Txn::new()

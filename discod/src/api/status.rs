@@ -155,7 +155,7 @@ fn node_status(
         instance: record.instance,
         reason,
         labels: record.labels.into_iter().collect(),
-        draining: report.is_some_and(|report| report.draining),
+        draining: record.leaving || report.is_some_and(|report| report.draining),
         script: report.map_or_else(String::new, |report| report.script.clone()),
     }
 }

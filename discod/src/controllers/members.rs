@@ -92,6 +92,9 @@ async fn admit(node: &Node, term: u64, members: &[Member]) -> Result<bool> {
             // It was removed; its certificate still lets it report.
             continue;
         };
+        if record.leaving {
+            continue;
+        }
         let info = NodeInfo { address: vital.report.address.clone(), name: record.name.clone() };
         node.raft().add_learner(id, info).await.with_context(|| format!("adding node {id}"))?;
         let text = format!("{} joined at {}", record.name, vital.report.address);
@@ -256,6 +259,8 @@ pub(crate) fn policy(node: &Node) -> Policy {
 pub(crate) fn planned(node: &Node) -> Vec<Planned> {
     let last = node.raft().last_index();
     let acknowledged = node.raft().acknowledged();
+    let nodes = node.raft().store().read(records::nodes);
+    let leaving = |id: u64| nodes.iter().any(|node| node.id == id && node.leaving);
     let members = node.raft().members().into_iter().map(|member| {
         let own = member.id == node.id();
         let vital = node.vitals().get(member.id);
@@ -267,7 +272,7 @@ pub(crate) fn planned(node: &Node) -> Vec<Planned> {
             leader: own,
             silent_for: seen.unwrap_or_else(|| node.vitals().listening_for()),
             up_to_date: own || member.matched.is_some_and(|matched| matched + LAG >= last),
-            draining: vital.is_some_and(|vital| vital.report.draining),
+            draining: leaving(member.id) || vital.is_some_and(|vital| vital.report.draining),
         }
     });
     members.collect()

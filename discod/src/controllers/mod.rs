@@ -59,6 +59,7 @@ async fn lead(node: &Node, term: u64) {
     )
     .await;
     tokio::join!(
+        removal::resume(node, term),
         members::run(node, term),
         instances::run(node, term),
         leases::run(node, term),

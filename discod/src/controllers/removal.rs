@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::node::Node;
 use crate::raft::Role;
-use crate::records::{self, Severity};
+use crate::records::{self, NodeRecord, Severity};
 
 /// Whether a node may be removed.
 ///
@@ -27,6 +27,8 @@ pub fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
 /// # Errors
 /// What could not be done; what was done stays done.
 pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> {
+    let _turn = node.removals().await;
+    let is_member = || node.raft().members().iter().any(|member| member.id == id);
     let name = records::node_name(node, id);
     if fewer {
         // First, so that no controller brings the node back.
@@ -38,16 +40,25 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
         }
     }
     let record = node.raft().store().read(|store| records::node(store, id));
-    // Without its record it is not admitted again, whatever it reports.
-    let txn = records::Txn::new().delete(&records::keys::node(id)).delete(&records::keys::health(id));
-    node.write_in_term(term, txn.operation()).await?;
+    if record.is_none() && !is_member() {
+        return Ok(());
+    }
+    // Marked before anything is done, so that no controller gives it a vote again, and the next leader goes on.
+    if let Some(record) = record.clone().filter(|record| !record.leaving) {
+        let leaving = NodeRecord { leaving: true, ..record };
+        let txn = records::Txn::new().put(&records::keys::node(id), &leaving);
+        node.write_in_term(term, txn.operation()).await?;
+    }
     if node.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
         node.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;
         super::members::demoted(node, id).await;
     }
-    if node.raft().members().iter().any(|member| member.id == id) {
+    if is_member() {
         node.raft().remove(id).await.with_context(|| format!("removing {name} from the membership"))?;
     }
+    // Without its record it is not admitted again, whatever it reports.
+    let txn = records::Txn::new().delete(&records::keys::node(id)).delete(&records::keys::health(id));
+    node.write_in_term(term, txn.operation()).await?;
     node.vitals().forget(id);
     node.peers().retain(|peer| peer != id);
     if let Some(record) = record {
@@ -55,4 +66,14 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
     }
     records::emit_in_term(node, term, "node.removed", Severity::Info, Some(id), format!("{name} was removed")).await;
     Ok(())
+}
+
+/// Goes on with the removals that an earlier leader had begun.
+pub(super) async fn resume(node: &Node, term: u64) {
+    let leaving = node.raft().store().read(records::nodes).into_iter().filter(|record| record.leaving);
+    for record in leaving {
+        if let Err(error) = remove(node, term, record.id, false).await {
+            tracing::warn!(node = record.id, error = format!("{error:#}"), "not removed yet");
+        }
+    }
 }

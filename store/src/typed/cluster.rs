@@ -24,6 +24,9 @@ pub struct NodeRecord {
     pub version: String,
     /// RFC 3339.
     pub joined_at: String,
+    /// It is being removed: it gets no vote any more, and the record goes with the end of that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
 }
 
 /// The node that a join was given; a join that is repeated is given the same.
