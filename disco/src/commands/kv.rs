@@ -46,7 +46,8 @@ pub(super) async fn put(args: &KvPutArgs, context: &Context) -> Outcome<ExitStat
                 Some(command_response::Result::Txn(txn)) if txn.succeeded => response.revision,
                 _ => {
                     let key = &args.key;
-                    return Err(Failure::failed(format!("`{key}` was not written: it is not at revision {expected}"))
+                    let message = format!("`{key}` was not written: it is not at revision {expected}");
+                    return Err(Failure::new(ExitStatus::Guarded, message)
                         .hint(format!("look at it with `disco kv get {} -o json`", args.key)));
                 }
             }

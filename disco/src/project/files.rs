@@ -5,7 +5,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use ignore::{WalkBuilder, overrides::OverrideBuilder};
+use ignore::{WalkBuilder, gitignore::GitignoreBuilder, overrides::OverrideBuilder};
 use sha2::{Digest, Sha256};
 
 use super::{CLUSTER_SCRIPT, Project, imports::relative_imports};
@@ -13,8 +13,10 @@ use crate::error::{Failure, Outcome};
 
 /// A file's greatest size. What is larger is no configuration: images and archives belong elsewhere.
 const LARGEST: u64 = 64 << 20;
+/// What is not to be sent, in gitignore's syntax.
+const IGNORE: &str = ".discoignore";
 /// Never sent, whatever `.discoignore` says.
-const NEVER: [&str; 7] = ["/.disco", ".git", "/disco", "/discod", "target", "node_modules", ".discoignore"];
+const NEVER: [&str; 7] = ["/.disco", ".git", "/disco", "/discod", "target", "node_modules", IGNORE];
 
 /// A file of the project as the cluster will know it.
 #[derive(Clone, Debug)]
@@ -51,8 +53,9 @@ impl Project {
         let walk = WalkBuilder::new(root)
             .standard_filters(false)
             .parents(false)
-            .follow_links(true)
-            .add_custom_ignore_filename(".discoignore")
+            // Links are looked at one by one: those that are excluded may point nowhere.
+            .follow_links(false)
+            .add_custom_ignore_filename(IGNORE)
             .overrides(never)
             .build();
         let mut selection = Selection::default();
@@ -62,10 +65,19 @@ impl Project {
                     .because(&error)
                     .hint("mend it, or name it in `.discoignore`")
             })?;
-            if let Some(error) = entry.error() {
-                return Err(Failure::usage("`.discoignore` is not valid").because(error));
+            let ignore = entry.path().join(IGNORE);
+            if ignore.is_file()
+                && let Some(error) = GitignoreBuilder::new(entry.path()).add(&ignore)
+            {
+                return Err(Failure::usage(format!("`{IGNORE}` is not valid")).because(&error));
             }
-            if entry.file_type().is_some_and(|kind| kind.is_file()) {
+            let kind = entry.file_type();
+            if kind.is_some_and(|kind| kind.is_symlink()) && entry.path().is_dir() {
+                let name = entry.path().strip_prefix(root).unwrap_or(entry.path()).display();
+                return Err(Failure::usage(format!("`{name}` is a link to a folder, which cannot be sent"))
+                    .hint(format!("put the folder itself there, or name `{name}` in `.discoignore`")));
+            }
+            if kind.is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
                 self.select(entry.path(), &mut selection)?;
             }
         }
@@ -165,4 +177,81 @@ fn joined(folder: &Path, specifier: &str) -> Option<PathBuf> {
         }
     }
     Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let project = Project::find(dir.path()).unwrap();
+        (dir, project)
+    }
+
+    fn paths(selection: &Selection) -> Vec<&str> {
+        selection.files.iter().map(|file| file.path.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_ignored_private_or_built_stays_here() {
+        let (_dir, project) = project(&[
+            ("client.js", ""),
+            ("site/index.html", "<p>"),
+            ("site/draft.html", ""),
+            ("secrets/token", ""),
+            (".discoignore", "draft.html\n/secrets\n"),
+            (".gitignore", "site/\n"),
+            (".disco/ca.key", ""),
+            (".git/HEAD", ""),
+            ("target/release/disco", ""),
+            ("tools/node_modules/x.js", ""),
+            ("id_ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"),
+        ]);
+        symlink("target/release/disco", project.root().join("disco")).unwrap();
+        symlink("/nowhere/discod", project.root().join("discod")).unwrap();
+        let selection = project.deployable_files().unwrap();
+        // A file that git ignores may well be meant for the cluster.
+        assert_eq!(paths(&selection), [".gitignore", "client.js", "site/index.html"]);
+        assert_eq!(selection.keys, ["id_ed25519"]);
+        let page = &selection.files[2];
+        assert_eq!((page.size, page.sha256.len(), page.read().unwrap().as_slice()), (3, 64, b"<p>".as_slice()));
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_sent_is_noticed() {
+        let (_dir, project) = project(&[("client.js", "one")]);
+        let selection = project.deployable_files().unwrap();
+        fs::write(project.root().join("client.js"), "two").unwrap();
+        assert!(selection.files[0].read().unwrap_err().to_string().contains("changed"));
+    }
+
+    #[test]
+    fn bad_patterns_and_links_that_point_nowhere_are_named() {
+        let (_dir, project) = project(&[("client.js", "")]);
+        symlink("/nowhere/at/all", project.root().join("lost")).unwrap();
+        let failure = project.deployable_files().unwrap_err();
+        assert!(failure.to_string().contains("lost"), "{failure:?}");
+        fs::remove_file(project.root().join("lost")).unwrap();
+        fs::write(project.root().join(".discoignore"), "{a\n").unwrap();
+        assert!(project.deployable_files().unwrap_err().to_string().contains(".discoignore"));
+    }
+
+    #[test]
+    fn a_script_comes_with_what_it_imports_and_nothing_else() {
+        let (_dir, project) = project(&[
+            ("cluster.js", "import './lib/a.js';\nimport '../outside.js';\nimport './missing.js';"),
+            ("lib/a.js", "export { b } from '../b.js'; import './a.js';"),
+            ("b.js", "export const b = 1;"),
+            ("client.js", ""),
+        ]);
+        assert_eq!(paths(&project.script_files().unwrap()), ["b.js", "cluster.js", "lib/a.js"]);
+    }
 }
