@@ -1,6 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -34,7 +34,7 @@ impl Binaries {
                 build(&folder);
             }
             assert!(found.disco.is_file() && found.discod.is_file(), "cargo built no binaries in {}", folder.display());
-            found
+            found.stripped(&folder.join("disco-tests")).unwrap_or(found)
         })
     }
 
@@ -42,6 +42,25 @@ impl Binaries {
     #[must_use]
     pub fn optimised() -> bool {
         !cfg!(debug_assertions)
+    }
+
+    /// The same without symbols, half as large: every machine of every test is sent them. `None` where there is no `strip`.
+    fn stripped(&self, folder: &Path) -> Option<Self> {
+        fs::create_dir_all(folder).ok()?;
+        let stripped = Self::beneath(folder);
+        let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        for (from, to) in [(&self.disco, &stripped.disco), (&self.discod, &stripped.discod)] {
+            if modified(to) > modified(from) {
+                continue;
+            }
+            // In one step, as another process of tests may do the same.
+            let making = to.with_extension(std::process::id().to_string());
+            let done = Command::new("strip").arg("-o").arg(&making).arg(from).stderr(Stdio::null()).status();
+            if !done.is_ok_and(|status| status.success()) || fs::rename(&making, to).is_err() {
+                return None;
+            }
+        }
+        Some(stripped)
     }
 
     fn beneath(folder: &Path) -> Self {

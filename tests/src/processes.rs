@@ -36,7 +36,7 @@ pub(crate) fn end_all(folder: &Path) -> Vec<Process> {
             return seen;
         }
         for process in found {
-            signal(folder, process.pid, Signal::KILL);
+            send(folder, process.pid, Signal::KILL);
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -47,12 +47,19 @@ pub(crate) fn end_all(folder: &Path) -> Vec<Process> {
 /// # Panics
 /// When the process belongs to someone else.
 pub(crate) fn signal(folder: &Path, id: u32, signal: Signal) {
-    if look(id, folder).is_none() {
-        assert!(!is_alive(id), "process {id} is not one of {}", folder.display());
-        return;
+    let sent = send(folder, id, signal);
+    // One that is about to end has no environment any more.
+    let whole = || std::fs::read(format!("/proc/{id}/environ")).is_ok_and(|environment| !environment.is_empty());
+    assert!(sent || !is_alive(id) || !whole(), "process {id} is not one of {}", folder.display());
+}
+
+fn send(folder: &Path, id: u32, signal: Signal) -> bool {
+    let ours = look(id, folder).is_some();
+    if ours {
+        // It may end at this moment.
+        let _ = kill_process(pid(id), signal);
     }
-    // It may end at this moment.
-    let _ = kill_process(pid(id), signal);
+    ours
 }
 
 /// Whether a process runs; one that has ended and was not reaped does not.

@@ -166,7 +166,7 @@ fn two_of_three_stopped_is_no_quorum_and_says_so() {
         project.signal(*pid, Signal::STOP);
     }
     let leader = before.leading().address.clone();
-    let refused = block(api.put_async(&[leader.clone()], "no-quorum", "x", Duration::from_secs(2)));
+    let refused = block(api.put_async(std::slice::from_ref(&leader), "no-quorum", "x", Duration::from_secs(2)));
     let looked = project.disco(&["kv", "put", "no-quorum-2", "x", "--timeout", "20s"]);
     let status = project.disco(&["status", "-o", "json"]);
     for pid in &stopped {

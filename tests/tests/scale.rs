@@ -70,7 +70,9 @@ fn up_to_five_and_down_to_one_the_data_stays_and_node_ids_are_never_used_again()
 fn a_learner_gets_the_vote_of_a_voter_that_died(project: &Project, four: &Status) {
     let learner = four.nodes.iter().find(|node| node.role == "learner").expect("four have a learner").clone();
     let learners_keys = project.machine(learner.instance.as_deref()).data().join("identity/intermediate.key");
-    assert!(!learners_keys.exists(), "a learner holds the signing key");
+    wait_for(SOON, "the learner without the signing key", || {
+        if learners_keys.exists() { Err("it still holds it") } else { Ok(()) }
+    });
     let victim = four.nodes.iter().find(|node| node.role == "voter").unwrap().clone();
     project.kill(project.machine(victim.instance.as_deref()).pid);
     let after = project.wait_for_status(LONG, "the learner's promotion", |now| {
