@@ -30,6 +30,7 @@ pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<Exit
         return Err(Failure::usage("`client.js` exports no function `bootstrap`")
             .hint("`disco init` in an empty folder shows one"));
     }
+    founder.renew_operator()?;
     let text = script.call("bootstrap", Vec::new()).await?;
     if args.dry_run {
         return Ok(ExitStatus::Done);

@@ -15,8 +15,11 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
         context.printer.note("there is no cluster: nothing to end");
         return Ok(ExitStatus::Done);
     }
-    let record = ClusterRecord::load(&state)?;
-    let name = record.map_or_else(|| "of this project".to_owned(), |record| format!("`{}`", record.name));
+    let name = match ClusterRecord::load(&state) {
+        Ok(Some(record)) => format!("`{}`", record.name),
+        // What can be done without a record is said where it is done.
+        Ok(None) | Err(_) => "of this project".to_owned(),
+    };
     if args.dry_run {
         for what in remains(context).await? {
             context.printer.note(&format!("would end {what}"));

@@ -32,7 +32,7 @@ pub(crate) fn recorded_provider(project: &Project, record: &ClusterRecord) -> Ou
 /// What `destroy` would end, in words.
 pub(crate) async fn remains(context: &Context) -> Outcome<Vec<String>> {
     let project = context.project()?;
-    let Some(record) = ClusterRecord::load(&project.state())? else { return Ok(Vec::new()) };
+    let Some(record) = record_to_end(context, &project)? else { return Ok(Vec::new()) };
     let provider = recorded_provider(&project, &record)?;
     Ok(alive(provider.as_ref()).await?.iter().map(|one| format!("machine {} ({})", one.id, one.name)).collect())
 }
@@ -41,7 +41,7 @@ pub(crate) async fn remains(context: &Context) -> Outcome<Vec<String>> {
 pub(crate) async fn destroy(context: &Context) -> Outcome<()> {
     let project = context.project()?;
     let state = project.state();
-    if let Some(record) = ClusterRecord::load(&state)? {
+    if let Some(record) = record_to_end(context, &project)? {
         let provider = recorded_provider(&project, &record)?;
         if provider.capabilities().can_terminate {
             end_machines(context, provider.as_ref()).await?;
@@ -57,6 +57,26 @@ pub(crate) async fn destroy(context: &Context) -> Outcome<()> {
     }
     task.done("state removed");
     Ok(())
+}
+
+/// The record; where it is lost or damaged, one that still finds the machines on this computer, as they would go on without
+/// anyone knowing of them.
+fn record_to_end(context: &Context, project: &Project) -> Outcome<Option<ClusterRecord>> {
+    let state = project.state();
+    let failure = match ClusterRecord::load(&state) {
+        Ok(Some(record)) => return Ok(Some(record)),
+        Ok(None) => None,
+        Err(failure) => Some(failure),
+    };
+    match (failure, state.file("local").is_dir()) {
+        (None, false) => Ok(None),
+        (Some(failure), false) => Err(failure),
+        (failure, true) => {
+            let why = failure.map_or_else(|| "the cluster's record is lost".to_owned(), |failure| failure.to_string());
+            context.printer.warn(&format!("{why}: only machines on this computer can be found"));
+            Ok(Some(ClusterRecord::of_local_machines()))
+        }
+    }
 }
 
 async fn end_machines(context: &Context, provider: &dyn Provider) -> Outcome<()> {
@@ -113,6 +133,10 @@ async fn given_back(
             Failure::failed(format!("cannot remove Disco from `{}`", machine.ssh.endpoint())).because(&error)
         };
         let remote = Remote::probe(session).await.map_err(failed)?;
+        if belongs_to_another(&remote, record).await? {
+            task.done("belongs to another cluster, left as it is");
+            return Ok(());
+        }
         task.state("removing Disco");
         remote.uninstall().await.map_err(failed)?;
         if let Some(cluster_key) = &cluster_key {
@@ -122,6 +146,15 @@ async fn given_back(
         Ok(())
     });
     join_all(removals).await.into_iter().collect()
+}
+
+/// Whether the machine is a node of another cluster: hosts may be named in several projects.
+async fn belongs_to_another(remote: &Remote, record: &ClusterRecord) -> Outcome<bool> {
+    let command = format!("cat {}/node.json", quote(&remote.layout().data));
+    let output = remote.session().exec(&command).await.map_err(|error| ssh_failure(&error))?;
+    // Without the file it is nobody's node.
+    let node: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    Ok(node["cluster_id"].as_str().is_some_and(|id| id != record.id))
 }
 
 /// Takes one key out of the user's `authorized_keys`.

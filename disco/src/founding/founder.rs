@@ -11,7 +11,7 @@ use disco_provider::{Provider, ProviderContext, from_spec};
 use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
 
-use super::{push_script, renew_signing_key, valid_cluster_name};
+use super::{authority, push_script, renew_signing_key, valid_cluster_name};
 use crate::{
     app::Context,
     client::{Client, load_identity},
@@ -158,6 +158,18 @@ impl Founder {
         let mut addresses = self.context.settings.addresses.clone();
         addresses.extend(Addresses::load(&state)?.nodes.iter().map(|node| node.address));
         Ok(Some(Client::new(identity, state, addresses)))
+    }
+
+    /// Renews this operator's certificate where it is about to end, or has ended: it could not even ask then.
+    pub(crate) fn renew_operator(&self) -> Outcome<()> {
+        let state = self.state();
+        if !self.dry_run()
+            && load_identity(&state)?.is_some()
+            && let Some(root) = authority::load_root(&state)?
+        {
+            authority::ensure_operator(&state, &root)?;
+        }
+        Ok(())
     }
 
     /// For what needs a cluster.

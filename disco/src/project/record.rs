@@ -43,6 +43,20 @@ impl ClusterRecord {
         state.read_json(FILE)
     }
 
+    /// Stands for a record that is lost, to find the machines on this computer.
+    pub(crate) fn of_local_machines() -> Self {
+        Self {
+            id: String::new(),
+            name: "local".to_owned(),
+            provider: serde_json::json!({ "kind": "local", "options": {} }),
+            private_key: None,
+            public_key: None,
+            instances: Vec::new(),
+            founded: false,
+            complete: false,
+        }
+    }
+
     pub(crate) fn save(&self, state: &StateDir) -> Outcome<()> {
         state.write_json(FILE, self)
     }

@@ -82,7 +82,7 @@ impl StateDir {
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             Failure::failed(format!("`{}` is damaged", self.file(name).display()))
                 .because(&error)
-                .hint("restore the file, or start over with `disco destroy`")
+                .hint("restore the file: `disco destroy` finds machines on this computer without it, others not")
         })
     }
 

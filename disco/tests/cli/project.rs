@@ -93,3 +93,62 @@ fn there_is_nothing_to_destroy_without_a_cluster() {
     folder.run(&["destroy"]).expect(0).says(&["nothing to end"]);
     folder.run(&["destroy", "--dry-run"]).expect(0);
 }
+
+#[test]
+fn machines_are_ended_also_when_the_record_of_the_cluster_is_lost() {
+    let folder = Folder::with_client(
+        "export async function init() {
+  return new Cluster({ name: 'x', provider: await LocalProvider.init({ name: 'x' }) });
+}
+export async function bootstrap(cluster) {
+  await cluster.start_instance({});
+}
+",
+    );
+    folder.run(&["bootstrap", "-y"]).expect(0);
+    let process: serde_json::Value = serde_json::from_str(&folder.read(".disco/local/local-1/process.json")).unwrap();
+    let alive = format!("/proc/{}", process["pid"]);
+    assert!(std::path::Path::new(&alive).exists(), "the machine runs");
+    folder.write(".disco/cluster.json", "{");
+    let dry = folder.run(&["destroy", "--dry-run"]).expect(0).says(&["damaged", "machine local-1"]);
+    assert!(std::path::Path::new(&alive).exists(), "{dry}");
+    folder.run(&["destroy", "-y"]).expect(0).says(&["damaged", "local-1 ended"]);
+    super::support::wait_for("the machine's end", || {
+        if std::path::Path::new(&alive).exists() { Err("it runs".to_owned()) } else { Ok(()) }
+    });
+    assert!(!folder.path(".disco").exists());
+}
+
+#[test]
+fn an_operators_certificate_that_has_ended_is_renewed_by_the_next_bootstrap() {
+    use disco_identity::{Authority, ClusterId, Credentials, PrivateKey, Validity};
+    let folder = Folder::with_client(
+        "export async function init() {
+  return new Cluster({ name: 'x', provider: await LocalProvider.init({ name: 'x' }) });
+}
+export async function bootstrap(cluster) {}
+",
+    );
+    fs::create_dir(folder.path(".disco")).unwrap();
+    let root = Authority::new_root(&ClusterId::random(), "x").unwrap();
+    disco_identity::write_private(&folder.path(".disco/ca.key"), root.key_pem().as_bytes()).unwrap();
+    let key = PrivateKey::generate().unwrap();
+    key.store(&folder.path(".disco/operator.key")).unwrap();
+    let ended = Validity { not_before: 1_000_000, not_after: 2_000_000 };
+    let chain = root.issue_operator(&key.signing_request().unwrap(), "me", ended).unwrap();
+    folder.write(".disco/ca.pem", root.certificate_pem());
+    folder.write(".disco/operator.pem", &chain);
+    let own = || {
+        Credentials::load(
+            &folder.path(".disco/ca.pem"),
+            &folder.path(".disco/operator.pem"),
+            &folder.path(".disco/operator.key"),
+        )
+        .unwrap()
+        .own()
+        .not_after
+    };
+    assert_eq!(own(), 2_000_000);
+    folder.run(&["bootstrap", "-y"]).expect(0);
+    assert!(own() > disco_identity::unix_now());
+}
