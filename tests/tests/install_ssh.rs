@@ -85,7 +85,7 @@ fn three_machines_with_openssh_become_a_cluster_and_a_changed_host_key_is_refuse
 fn a_key_that_the_machine_does_not_know_and_a_machine_that_is_not_there_are_said() {
     let Some((project, mut servers)) = project_with_hosts("unwelcome", 1) else { return };
     fs::write(project.outside("host-0/home/.ssh/authorized_keys"), "").unwrap();
-    let output = project.disco(&["bootstrap", "-y"]).says(&[&servers[0].host().split_once('@').unwrap().1]);
+    let output = project.disco(&["bootstrap", "-y"]).says(&[servers[0].host().split_once('@').unwrap().1]);
     assert!([1, 3].contains(&output.code), "{output}");
     assert!(output.stderr.contains("key"), "{output}");
     servers[0].down();
