@@ -32,7 +32,7 @@ pub use output::{Output, Running};
 pub use processes::{Process, is_alive};
 pub use project::{Project, ProjectBuilder};
 pub use raw::{RawCluster, RawNode};
-pub use reaper::be_reaper;
+pub use reaper::{be_reaper, watch_over};
 pub use scripts::{client_script, cluster_script};
 pub use shared::{Report, Shared, Turn};
 pub use sshd::Sshd;

@@ -27,7 +27,7 @@ static REAPER: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
 });
 
 /// Sees to it that nothing of this folder outlives this process.
-pub(crate) fn watch_over(folder: &Path) {
+pub fn watch_over(folder: &Path) {
     let folder = folder.canonicalize().unwrap();
     let mut pipe = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
     writeln!(pipe, "{}", folder.display()).expect("the reaper reads");

@@ -65,9 +65,13 @@ fn errors_of_client_js_have_their_place() {
     let aws = good.replace("LocalProvider.init({", "AwsProvider.init({ region: 'us-east-1',");
     project.write("client.js", &aws);
     refused(&project, &["bootstrap", "-y"], 2, &["AWS", "not built in"]);
-    let endless = good.replace("const provider", "while (true) {}\n  const provider");
+    let endless = good.replace("const provider", "console.log('it begins');\n  while (true) {}\n  const provider");
     project.write("client.js", &endless);
     let mut running = project.start(&["bootstrap", "-y"]);
+    // Not before: where the tests were started with interrupts ignored, so is it until it has its own handler.
+    wait_for(SOON, "the script's beginning", || {
+        if running.stderr().contains("it begins") { Ok(()) } else { Err(running.stderr()) }
+    });
     running.signal(rustix::process::Signal::INT);
     wait_for(SOON, "the end of a script that loops", || if running.has_ended() { Ok(()) } else { Err("it runs") });
     assert_eq!(project.machines().len(), 0);

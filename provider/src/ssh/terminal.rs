@@ -1,15 +1,18 @@
 //! A shell on the other side, for the person at this terminal.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use russh::ChannelMsg;
 use rustix::fs::OFlags;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, ttyname};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,7 +94,7 @@ fn size() -> (u32, u32) {
     tcgetwinsize(io::stdout()).map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into()))
 }
 
-/// The controlling terminal, opened anew so that making it non-blocking does not concern whoever else has it.
+/// The terminal, opened anew so that making it non-blocking does not concern whoever else has it.
 struct Terminal {
     file: AsyncFd<File>,
 }
@@ -103,7 +106,12 @@ impl Terminal {
             return Ok(None);
         }
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open("/dev/tty")?;
+        let open = |path: &Path| OpenOptions::new().read(true).custom_flags(flags).open(path);
+        // Usually the controlling one; a process that was given a terminal without controlling it knows the device.
+        let file = open(Path::new("/dev/tty")).or_else(|error| match ttyname(io::stdin(), Vec::new()) {
+            Ok(name) => open(Path::new(OsStr::from_bytes(name.as_bytes()))),
+            Err(_) => Err(error),
+        })?;
         #[expect(unsafe_code, reason = "the safe way to watch a file is deprecated")]
         // SAFETY: a `File` has the same descriptor all its life, and owns it.
         let file = unsafe { AsyncFd::register(file) }?;

@@ -1,0 +1,133 @@
+//! Commands that look at a cluster that runs, and reach into its machines.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::time::Duration;
+
+use disco_tests::{Project, SOON, Shared, Status, Turn};
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+static CLUSTER: Shared<Project> = Shared::new(|| {
+    let project = Project::new("commands");
+    project.bootstrap();
+    project
+});
+
+fn whole() -> (Turn<Project>, Status) {
+    let project = CLUSTER.take();
+    let status = project.wait_until_healthy(SOON, 3);
+    (project, status)
+}
+
+#[test]
+fn events_are_followed_across_the_leaders_death() {
+    let (project, status) = whole();
+    let mut watch = project.start(&["events", "-w", "-o", "jsonl", "-n", "1"]);
+    watch.wait_for_stdout(SOON, "\n");
+    let before = watch.stdout().lines().count();
+    project.kill(status.leading().pid);
+    // A push is told as an event, by whoever leads then.
+    project.write_hooks("export function health() { return { healthy: true, reason: 'after the death' } }");
+    let pushed = project.disco(&["script", "push", "-o", "json"]).ok().json();
+    let version = pushed["script"].as_str().unwrap();
+    watch.wait_for_stdout(SOON, version.trim_start_matches("sha256:").get(..12).unwrap());
+    watch.signal(Signal::INT);
+    let output = watch.wait(Duration::from_secs(10));
+    let events = output.jsonl();
+    assert!(events.len() > before, "{output}");
+    let mut ids: Vec<_> = events.iter().map(|event| event["id"].to_string()).collect();
+    let told = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), told, "an event was told twice: {output}");
+}
+
+#[test]
+fn the_log_of_each_node_comes_from_itself_and_is_followed() {
+    let (project, status) = whole();
+    for node in &status.nodes {
+        let lines = project.disco(&["logs", "-n", "1000", &node.name, "-o", "jsonl"]).ok().jsonl();
+        assert!(lines.iter().all(|line| line["node"] == node.id), "{lines:#?}");
+        assert!(lines.iter().any(|line| line["text"].as_str().unwrap().contains("started")), "{lines:#?}");
+    }
+    let node = status.others()[0];
+    let mut follow = project.start(&["logs", "-f", "-n", "0", &node.id.to_string()]);
+    // A line that nobody else writes: a new version is loaded on every node.
+    project.write_hooks("export function health() { return { healthy: true, reason: 'followed' } }");
+    project.disco(&["script", "push"]).ok();
+    follow.wait_for_stdout(SOON, "script");
+    follow.signal(Signal::INT);
+    follow.wait(Duration::from_secs(10));
+    project.disco(&["logs", "nobody"]).expect(6);
+}
+
+#[test]
+fn a_command_on_a_machine_gives_its_output_and_exit_code() {
+    let (project, status) = whole();
+    let name = &status.nodes[1].name;
+    let output = project.disco(&["node", "ssh", name, "--", "echo out; echo err >&2; exit 7"]).expect(7);
+    assert_eq!((output.stdout.as_str(), output.stderr.contains("err")), ("out\n", true), "{output}");
+    // Several words are the words of one command, whatever is in them.
+    let output = project.disco(&["node", "ssh", "2", "--", "printf", "%s|", "a b", "$HOME"]).ok();
+    assert_eq!(output.stdout, "a b|$HOME|", "{output}");
+    project.disco(&["node", "ssh", "99", "--", "true"]).expect(6);
+}
+
+#[test]
+fn a_shell_on_a_machine_has_a_terminal_and_ends_with_its_own_code() {
+    let (project, status) = whole();
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    tcsetwinsize(&master, Winsize { ws_row: 33, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let slave = || -> OwnedFd { File::options().read(true).write(true).open(&name).unwrap().into() };
+    let mut command = project.command(&["node", "ssh", &status.nodes[0].name]);
+    command.stdin(Stdio::from(slave())).stdout(Stdio::from(slave())).stderr(Stdio::from(slave())).env("TERM", "xterm");
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let mut master = File::from(master);
+    // What is typed before the shell is there waits in the terminal. The marks differ from what is typed, which is echoed.
+    master.write_all(b"stty size; test -t 0 && echo terminal-$((40 + 2)); exit 5\n").unwrap();
+    let mut seen = Vec::new();
+    let mut part = [0; 4096];
+    while let Ok(count @ 1..) = master.read(&mut part) {
+        seen.extend_from_slice(&part[..count]);
+    }
+    let seen = String::from_utf8_lossy(&seen);
+    assert_eq!(child.wait().unwrap().code(), Some(5), "{seen}");
+    assert!(seen.contains("33 99") && seen.contains("terminal-42"), "{seen}");
+}
+
+#[test]
+fn the_environment_that_is_printed_reaches_the_cluster() {
+    let (project, status) = whole();
+    let output = project.disco(&["env", "-o", "json"]).ok().json();
+    let endpoints = output["ETCDCTL_ENDPOINTS"].as_str().unwrap();
+    for node in &status.nodes {
+        assert!(endpoints.contains(&node.address), "{output:#}");
+    }
+    for name in ["ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"] {
+        let path = output[name].as_str().unwrap();
+        assert!(std::fs::read_to_string(path).unwrap().contains("-----BEGIN"), "{name} is {path}");
+    }
+    let shell = project.disco(&["env"]).ok();
+    assert!(shell.stdout.lines().all(|line| line.starts_with("export ")), "{shell}");
+}
+
+#[test]
+fn doctor_finds_a_whole_cluster_well_and_says_what_is_wrong_with_a_broken_project() {
+    let (project, _) = whole();
+    project.disco(&["doctor"]).ok();
+    let key = project.path(".disco/operator.key");
+    let open = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
+    let closed = std::fs::metadata(&key).unwrap().permissions();
+    std::fs::set_permissions(&key, open).unwrap();
+    let output = project.disco(&["doctor"]);
+    std::fs::set_permissions(&key, closed).unwrap();
+    assert_ne!(output.code, 0, "{output}");
+    assert!(format!("{output}").contains("chmod 600"), "{output}");
+}
