@@ -336,14 +336,13 @@ impl RaftNode {
 
     /// Returns why Raft has stopped, when it has: from then on this process is of no use.
     pub async fn stopped(&self) -> String {
-        let mut metrics = self.inner.raft.metrics();
-        loop {
-            if let Err(fatal) = &metrics.borrow_watched().running_state {
-                return fatal.to_string();
-            }
-            if metrics.changed().await.is_err() {
-                return "it has ended".to_owned();
-            }
+        // The channel of all metrics is written to at every tick, fifty times a second; this one when something has changed,
+        // and it closes when Raft ends.
+        let mut changes = self.inner.raft.server_metrics();
+        while changes.changed().await.is_ok() {}
+        match &self.inner.raft.metrics().borrow_watched().running_state {
+            Err(fatal) => fatal.to_string(),
+            Ok(()) => "it has ended".to_owned(),
         }
     }
 
@@ -408,18 +407,21 @@ impl RaftNode {
     }
 }
 
-/// Follows openraft's metrics and tells changes of leadership alone.
+/// Follows what openraft tells of itself and passes on changes of leadership alone.
 fn watch_leadership(raft: &OpenRaft, id: u64) -> watch::Receiver<Leadership> {
-    let mut metrics = raft.metrics();
+    // Not the channel of all metrics, which is written to at every tick.
+    let mut metrics = raft.server_metrics();
     let (sender, receiver) = watch::channel(Leadership::default());
     tokio::spawn(async move {
         loop {
             let now = {
                 let metrics = metrics.borrow_watched();
+                let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(id);
                 Leadership {
-                    term: metrics.current_term,
+                    term: metrics.vote.leader_id.term,
                     leader: metrics.current_leader,
-                    is_self: metrics.state == ServerState::Leader && metrics.current_leader == Some(id),
+                    // The vote that is told is the durable one: before that, its term is of an earlier time.
+                    is_self: leads && metrics.vote.committed && metrics.vote.leader_id.node_id == id,
                 }
             };
             sender.send_if_modified(|last| {
