@@ -1,8 +1,25 @@
 //! Compiles the `.proto` files with protox, so that nobody needs `protoc`.
 
+const FILES: [&str; 9] = [
+    "disco/v1/store.proto",
+    "disco/v1/raft.proto",
+    "disco/v1/control.proto",
+    "etcd/etcdserverpb/kv.proto",
+    "etcd/etcdserverpb/watch.proto",
+    "etcd/etcdserverpb/lease.proto",
+    "etcd/etcdserverpb/cluster.proto",
+    "etcd/etcdserverpb/maintenance.proto",
+    "etcd/etcdserverpb/auth.proto",
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = protox::compile(["disco/v1/store.proto", "disco/v1/raft.proto", "disco/v1/control.proto"], ["proto"])?;
-    tonic_prost_build::configure().bytes(".disco.v1").compile_fds(files)?;
+    let files = protox::compile(FILES, ["proto"])?;
+    tonic_prost_build::configure()
+        .bytes(".disco.v1")
+        .bytes(".etcdserverpb")
+        // The same messages: see `etcd/mvccpb/kv.proto`.
+        .extern_path(".mvccpb", "crate::v1")
+        .compile_fds(files)?;
     Ok(())
 }

@@ -11,9 +11,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::api::ControlService;
+use crate::api::etcd::EtcdService;
 use crate::args::DaemonArgs;
 use crate::home::{Home, NodeFile};
 use crate::logs::Logs;
@@ -109,8 +111,7 @@ fn server(node: &Node) -> tonic::transport::server::Router {
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .add_service(raft)
-        .add_service(control)
+        .add_routes(EtcdService::new(node.clone()).add_to(Routes::new(raft).add_service(control)))
 }
 
 /// Returns when the process shall stop; with the reason when Raft has ended by itself.

@@ -9,6 +9,7 @@ mod daemon;
 mod grpc;
 mod home;
 mod join;
+mod lessor;
 mod logs;
 mod memory;
 mod node;

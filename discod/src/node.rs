@@ -19,6 +19,7 @@ use tonic::transport::Channel;
 use crate::args::DaemonArgs;
 use crate::grpc;
 use crate::home::{Home, NodeFile, VoterSecrets};
+use crate::lessor::Lessor;
 use crate::logs::Logs;
 use crate::peers::{Lane, Peers};
 use crate::raft::{RaftError, RaftNode};
@@ -49,6 +50,7 @@ struct Inner {
     vitals: Vitals,
     logs: Logs,
     scripts: Scripts,
+    lessor: Lessor,
     secrets: RwLock<Option<VoterSecrets>>,
     signing_serial: RwLock<String>,
     progress: broadcast::Sender<Progress>,
@@ -127,6 +129,7 @@ impl Node {
             vitals: Vitals::default(),
             logs: parts.logs,
             scripts: parts.scripts,
+            lessor: Lessor::default(),
             signing_serial: RwLock::new(serial(secrets.as_ref())?),
             secrets: RwLock::new(secrets),
             progress: broadcast::Sender::new(PROGRESS),
@@ -224,6 +227,12 @@ impl Node {
     #[must_use]
     pub fn scripts(&self) -> &Scripts {
         &self.inner.scripts
+    }
+
+    /// The time of leases; counted while this node leads.
+    #[must_use]
+    pub fn lessor(&self) -> &Lessor {
+        &self.inner.lessor
     }
 
     /// Wakes the leader's controllers: something that they look at has changed outside the store.

@@ -13,3 +13,14 @@
 pub mod v1 {
     tonic::include_proto!("disco.v1");
 }
+
+/// Package `etcdserverpb` of etcd's v3 API. Its keys and events (`mvccpb`) are those of [`v1`].
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes,
+    reason = "generated from the .proto files; the names are etcd's, which documents them"
+)]
+pub mod etcdserverpb {
+    tonic::include_proto!("etcdserverpb");
+}

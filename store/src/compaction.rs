@@ -1,5 +1,7 @@
 //! When to forget the past.
 
+use std::collections::VecDeque;
+
 use crate::Store;
 
 /// How much of the past is kept. The leader asks [`due`](Self::due) now and then, and proposes the compaction.
@@ -14,28 +16,75 @@ pub struct CompactionPolicy {
     pub history_bytes: u64,
     /// Revisions that stay even then, for watches that are a moment behind.
     pub keep_at_least: i64,
+    /// What was superseded for longer than this goes, in milliseconds.
+    pub age_ms: u64,
 }
 
 impl Default for CompactionPolicy {
     fn default() -> Self {
-        Self { keep_revisions: 10_000, slack_revisions: 1_000, history_bytes: 4 << 20, keep_at_least: 16 }
+        Self {
+            keep_revisions: 10_000,
+            slack_revisions: 1_000,
+            history_bytes: 4 << 20,
+            keep_at_least: 16,
+            age_ms: 60 * 60 * 1_000,
+        }
     }
 }
 
 impl CompactionPolicy {
     /// The revision to compact at now, if any. Asked again after that compaction it comes to an end: each answer lies above the
-    /// one before.
-    pub fn due(&self, store: &Store) -> Option<i64> {
-        self.decide(store.revision(), store.compact_revision(), store.history_bytes())
+    /// one before. `ages` must have been told the store's revision now and then.
+    pub fn due(&self, store: &Store, ages: &Ages, now_ms: u64) -> Option<i64> {
+        let aged = now_ms.checked_sub(self.age_ms).and_then(|then| ages.newest_before(then));
+        self.decide(store.revision(), store.compact_revision(), store.history_bytes(), aged)
     }
 
-    /// The same from the bare figures.
-    pub fn decide(&self, revision: i64, compact_revision: i64, history_bytes: u64) -> Option<i64> {
+    /// The same from the bare figures; `aged` was the newest revision when what is newer was still to come.
+    pub fn decide(
+        &self,
+        revision: i64,
+        compact_revision: i64,
+        history_bytes: u64,
+        aged: Option<i64>,
+    ) -> Option<i64> {
         let kept = revision - compact_revision;
         let by_count = (kept > self.keep_revisions + self.slack_revisions).then(|| revision - self.keep_revisions);
         let by_size = (history_bytes > self.history_bytes)
             .then(|| (compact_revision + (kept + 1) / 2).min(revision - self.keep_at_least));
-        by_count.max(by_size).filter(|&target| target > compact_revision)
+        // Without history there is nothing to gain.
+        let by_age = aged.filter(|_| history_bytes > 0);
+        by_count.max(by_size).max(by_age).filter(|&target| target > compact_revision)
+    }
+}
+
+/// How old revisions are, as far as one leader has seen them come: a sample now and then.
+#[derive(Debug, Clone, Default)]
+pub struct Ages {
+    /// Milliseconds of the leader's monotonic clock and the newest revision at that time; both grow.
+    samples: VecDeque<(u64, i64)>,
+}
+
+/// A day at one sample in five minutes.
+const SAMPLES: usize = 288;
+/// Milliseconds between two samples.
+const SAMPLE_EVERY_MS: u64 = 5 * 60 * 1_000;
+
+impl Ages {
+    /// Takes a sample, unless the last one is recent.
+    pub fn note(&mut self, now_ms: u64, revision: i64) {
+        if self.samples.back().is_some_and(|&(at, _)| now_ms < at.saturating_add(SAMPLE_EVERY_MS)) {
+            return;
+        }
+        if self.samples.len() == SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((now_ms, revision));
+    }
+
+    /// The newest revision that was there at that time for sure.
+    pub fn newest_before(&self, at_ms: u64) -> Option<i64> {
+        self.samples.iter().rev().find(|&&(at, _)| at <= at_ms).map(|&(_, revision)| revision)
     }
 }
 
@@ -46,11 +95,11 @@ mod tests {
     #[test]
     fn the_last_revisions_stay() {
         let policy = CompactionPolicy::default();
-        assert_eq!(policy.decide(1, 0, 0), None);
-        assert_eq!(policy.decide(11_000, 0, 0), None);
-        assert_eq!(policy.decide(11_001, 0, 0), Some(1_001));
-        assert_eq!(policy.decide(11_001, 1_001, 0), None);
-        assert_eq!(policy.decide(12_002, 1_001, 0), Some(2_002));
+        assert_eq!(policy.decide(1, 0, 0, None), None);
+        assert_eq!(policy.decide(11_000, 0, 0, None), None);
+        assert_eq!(policy.decide(11_001, 0, 0, None), Some(1_001));
+        assert_eq!(policy.decide(11_001, 1_001, 0, None), None);
+        assert_eq!(policy.decide(12_002, 1_001, 0, None), Some(2_002));
     }
 
     #[test]
@@ -58,13 +107,35 @@ mod tests {
         let policy = CompactionPolicy::default();
         let mut compact_revision = 0;
         let mut steps = 0;
-        while let Some(target) = policy.decide(1_000, compact_revision, u64::MAX) {
+        while let Some(target) = policy.decide(1_000, compact_revision, u64::MAX, None) {
             assert!(target > compact_revision && target <= 984);
             compact_revision = target;
             steps += 1;
         }
         assert_eq!(compact_revision, 984);
         assert!(steps < 10, "{steps}");
-        assert_eq!(policy.decide(10, 0, u64::MAX), None);
+        assert_eq!(policy.decide(10, 0, u64::MAX, None), None);
+    }
+
+    #[test]
+    fn what_is_old_goes_where_there_is_history() {
+        const MINUTE: u64 = 60_000;
+        let policy = CompactionPolicy::default();
+        let mut ages = Ages::default();
+        for minute in 0..=180 {
+            ages.note(minute * MINUTE, 100 + minute as i64);
+        }
+        assert_eq!(ages.newest_before(62 * MINUTE), Some(160), "a sample every five minutes");
+        assert!(ages.samples.len() < 40);
+        assert_eq!(policy.decide(280, 0, 1, ages.newest_before(120 * MINUTE)), Some(220));
+        assert_eq!(policy.decide(280, 220, 1, Some(220)), None);
+        assert_eq!(policy.decide(280, 0, 0, Some(220)), None, "nothing is superseded");
+        // More than the bound on revisions still goes first.
+        assert_eq!(policy.decide(11_001, 0, 1, Some(500)), Some(1_001));
+        assert_eq!(Ages::default().newest_before(u64::MAX), None);
+        for sample in 0..1_000 {
+            ages.note((200 + sample * 5) * MINUTE, 300 + sample as i64);
+        }
+        assert_eq!(ages.samples.len(), SAMPLES);
     }
 }

@@ -48,11 +48,16 @@ impl Lease {
 pub(crate) struct Leases {
     leases: BTreeMap<i64, Lease>,
     attached: u64,
+    changes: u64,
 }
 
 impl Leases {
     pub(crate) fn len(&self) -> usize {
         self.leases.len()
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -73,6 +78,7 @@ impl Leases {
             return false;
         }
         self.leases.insert(id, Lease { id, ttl, granted_at_ms, keys: BTreeSet::new() });
+        self.changes += 1;
         true
     }
 
@@ -80,6 +86,7 @@ impl Leases {
     pub(crate) fn remove(&mut self, id: i64) -> Option<Lease> {
         let lease = self.leases.remove(&id)?;
         self.attached -= lease.keys.len() as u64;
+        self.changes += 1;
         Some(lease)
     }
 

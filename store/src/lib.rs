@@ -7,7 +7,8 @@
 //! # What holds
 //! - A store starts at revision 1. A command that changes anything makes exactly one new revision, whatever it changes; within it
 //!   changes have an order, and no key changes twice.
-//! - What [is refused](Refused) changes nothing but the remembered answers. A command either runs as a whole or is refused.
+//! - What [is refused](Refused) changes nothing but the remembered answers and, where room is missing, the
+//!   [alarm](Store::is_full). A command either runs as a whole or is refused.
 //! - Ranges at, and watches from, every revision since the [compaction revision](Store::compact_revision) can be answered.
 //! - A key is attached to a lease exactly when its newest version names it.
 //! - A command with a request id that is still remembered changes nothing and has the answer of the first time; one that was
@@ -17,14 +18,16 @@
 //! - Stricter on transactions that change a key twice: a nested deletion after a put by an earlier sibling is refused too.
 //! - A comparison must name what it compares; etcd takes an absent target for the version 0.
 //! - The first compaction must be at revision 1 or later.
-//! - Keys below `/disco/` have a [reserve](Limits::reserve_bytes) beyond the quota.
+//! - Keys below `/disco/` have a [reserve](Limits::reserve_bytes) beyond the quota, and the alarm does not concern them.
 
 mod answers;
 mod change_log;
 mod compaction;
+mod hash;
 mod history;
 mod key_range;
 mod keyspace;
+mod lease_clock;
 mod leases;
 mod limits;
 mod read;
@@ -38,13 +41,15 @@ mod validate;
 mod watch;
 mod write;
 
-pub use compaction::CompactionPolicy;
+pub use compaction::{Ages, CompactionPolicy};
+pub use hash::KvHash;
 pub use key_range::{KeyRange, matches, prefix_end};
+pub use lease_clock::LeaseClock;
 pub use leases::Lease;
 pub use limits::{Limits, SYSTEM_PREFIX};
 pub use read::ReadError;
 pub use refused::Refused;
 pub use snapshot::SnapshotError;
 pub use store::{Applied, Store};
-pub use validate::validate;
+pub use validate::{LEASE_TTL_MAX, validate};
 pub use watch::{Compacted, History, RevisionEvents};

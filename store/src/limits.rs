@@ -16,12 +16,13 @@ pub struct Limits {
     pub value_bytes: usize,
     /// Most comparisons, and most operations on any path, of a transaction; nested ones count.
     pub txn_operations: usize,
-    /// How deep transactions may be nested; 1 is a transaction without nested ones.
+    /// How deep transactions may be nested; 1 is a transaction without nested ones. Bounded because decoders recurse.
     pub txn_depth: usize,
     /// Largest command as encoded, in bytes. As etcd's `max-request-bytes`.
     pub command_bytes: usize,
     /// What all keys with their kept history and all leases may take, in bytes as
-    /// [`Store::size_bytes`](crate::Store::size_bytes) counts them. Beyond it only deletes and compaction are accepted.
+    /// [`Store::size_bytes`](crate::Store::size_bytes) counts them. A command that would go beyond it is refused and raises
+    /// the [alarm](crate::Store::is_full).
     pub quota_bytes: u64,
     /// What keys below [`SYSTEM_PREFIX`] may take on top, so that a full store does not stop the cluster from caring for
     /// itself.
@@ -37,12 +38,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            key_bytes: 4 << 10,
-            value_bytes: 1 << 20,
+            // As in etcd, the command alone bounds them.
+            key_bytes: 3 << 19,
+            value_bytes: 3 << 19,
             txn_operations: 128,
-            txn_depth: 8,
+            txn_depth: 32,
             command_bytes: 3 << 19,
-            quota_bytes: 128 << 20,
+            quota_bytes: 256 << 20,
             reserve_bytes: 16 << 20,
             remembered_answers: 8_192,
             remembered_bytes: 2 << 20,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use disco_proto::v1::{
     Command, CommandError, CommandResponse, CompactResponse, Event, LeaseGrantRequest, LeaseResponse,
-    LeaseRevokeRequest, RangeRequest, RangeResponse, Refusal, command::Operation, command_response::Result as Answer,
+    LeaseRevokeRequest, RangeRequest, RangeResponse, Refusal, SetAlarmResponse, command::Operation,
+    command_response::Result as Answer,
 };
 
 use crate::{
@@ -29,6 +30,8 @@ pub struct Store {
     pub(crate) log: ChangeLog,
     pub(crate) leases: Leases,
     pub(crate) answers: Answers,
+    /// The alarm.
+    pub(crate) full: bool,
 }
 
 /// What became of a command.
@@ -53,6 +56,7 @@ impl Store {
             log: ChangeLog::default(),
             leases: Leases::default(),
             answers: Answers::default(),
+            full: false,
         }
     }
 
@@ -64,7 +68,10 @@ impl Store {
         }
         let (result, events) = match self.execute(term, command) {
             Ok(done) => done,
-            Err(refused) => (Answer::Error(CommandError::from(refused)), Vec::new()),
+            Err(refused) => {
+                self.full |= refused.refusal == Refusal::NoSpace;
+                (Answer::Error(CommandError::from(refused)), Vec::new())
+            }
         };
         let response = CommandResponse { revision: self.revision, result: Some(result) };
         if let Ok(id) = RequestId::try_from(&*command.request_id) {
@@ -112,6 +119,10 @@ impl Store {
             Some(Operation::Compact(compact)) => {
                 self.compact(compact.revision)?;
                 Ok((Answer::Compact(CompactResponse { revision: self.revision }), Vec::new()))
+            }
+            Some(Operation::SetAlarm(alarm)) => {
+                let was_raised = std::mem::replace(&mut self.full, alarm.no_space);
+                Ok((Answer::SetAlarm(SetAlarmResponse { revision: self.revision, was_raised }), Vec::new()))
             }
             // Refused by `validate` already.
             None => Err(Refused::invalid("the command has no operation")),
@@ -171,6 +182,12 @@ impl Store {
         self.compact_revision
     }
 
+    /// Whether the alarm of a full store is raised: since a command did not fit into [`Limits::quota_bytes`], and until
+    /// somebody clears it, nothing is accepted that adds, but for the cluster's own records.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// What the store enforces.
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -179,6 +196,12 @@ impl Store {
     /// All leases by id.
     pub fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.leases.iter()
+    }
+
+    /// Grows whenever a lease comes or goes, so that whoever counts their time need not look at all of them again and again.
+    /// Counted from where this store was made or read: not part of the state.
+    pub fn lease_changes(&self) -> u64 {
+        self.leases.changes()
     }
 
     /// The lease of that id, with its keys.
@@ -215,6 +238,7 @@ impl fmt::Debug for Store {
             .field("leases", &self.leases.len())
             .field("answers", &self.answers.len())
             .field("size_bytes", &self.size_bytes())
+            .field("full", &self.full)
             .finish_non_exhaustive()
     }
 }

@@ -4,13 +4,15 @@
 //! path is known, and everything on it checked, before the first write: a transaction is never rolled back.
 
 use disco_proto::v1::{
-    Compare, PutRequest, Refusal, RequestOp, TxnRequest,
+    Compare, PutRequest, Refusal, RequestOp, ResponseOp, TxnRequest, TxnResponse,
     compare::{self, Target},
     request_op::Request,
+    response_op::Response,
 };
 
 use crate::{
     KeyRange, Refused, Store, history::Version, keyspace::Keyspace, limits::SYSTEM_PREFIX, read, refused::shown,
+    validate,
 };
 
 /// The way that a transaction goes.
@@ -98,6 +100,25 @@ impl Cost {
 }
 
 impl Store {
+    /// Answers a transaction that only reads from the state as it is: it needs no place in the log.
+    ///
+    /// # Errors
+    /// As when the transaction were applied; and when it has anything but ranges.
+    pub fn range_txn(&self, txn: &TxnRequest) -> Result<TxnResponse, Refused> {
+        validate::txn(txn, &self.limits)?;
+        let path = Path::of(txn, &self.keys);
+        self.check_txn(txn, &path, &mut Cost::none())?;
+        let responses = branch(txn, path.succeeded).iter().map(|operation| match &operation.request {
+            Some(Request::Range(range)) => {
+                let response = Response::Range(read::range(&self.keys, range, self.revision));
+                Ok(ResponseOp { response: Some(response) })
+            }
+            _ => Err(Refused::invalid("the transaction does more than read")),
+        });
+        let responses = responses.collect::<Result<_, _>>()?;
+        Ok(TxnResponse { revision: self.revision, succeeded: path.succeeded, responses })
+    }
+
     /// Whether the put may run, adding to what the command costs.
     pub(crate) fn check_put(&self, put: &PutRequest, cost: &mut Cost) -> Result<(), Refused> {
         if (put.ignore_value || put.ignore_lease) && self.keys.alive(&put.key).is_none() {
@@ -133,11 +154,19 @@ impl Store {
 
     /// Whether there is room. What adds nothing may always run: it is the way out of a full store.
     pub(crate) fn check_room(&self, cost: &Cost) -> Result<(), Refused> {
+        if !cost.puts {
+            return Ok(());
+        }
+        if self.full && !cost.system {
+            let message = "the store was full: delete keys, compact, and clear the alarm (`etcdctl alarm disarm`)";
+            return Err(Refused::new(Refusal::NoSpace, message));
+        }
         let reserve = if cost.system { self.limits.reserve_bytes } else { 0 };
         let quota = self.limits.quota_bytes.saturating_add(reserve);
-        if cost.puts && self.size_bytes().saturating_add(cost.bytes) > quota {
+        if self.size_bytes().saturating_add(cost.bytes) > quota {
             let message = format!(
-                "the store is full: it has {} of {quota} bytes and the command adds {}; delete keys and compact",
+                "the store is full: it has {} of {quota} bytes and the command adds {}; delete keys, compact, and \
+                 clear the alarm (`etcdctl alarm disarm`)",
                 self.size_bytes(),
                 cost.bytes
             );

@@ -10,8 +10,8 @@ use prost::Message;
 
 use crate::{KeyRange, Limits, Refused, refused::shown};
 
-/// As etcd's `MaxLeaseTTL`, in seconds.
-const LEASE_TTL_MAX: i64 = 9_000_000_000;
+/// The longest life of a lease, in seconds. As etcd's `MaxLeaseTTL`.
+pub const LEASE_TTL_MAX: i64 = 9_000_000_000;
 
 /// Refuses what [`apply`](crate::Store::apply) would refuse in any state, so that it need not go through the log at all.
 ///
@@ -33,7 +33,9 @@ pub fn validate(command: &Command, limits: &Limits) -> Result<(), Refused> {
         Some(Operation::LeaseGrant(grant)) if !(1..=LEASE_TTL_MAX).contains(&grant.ttl) => {
             Err(Refused::invalid(format!("a lease lives for 1 to {LEASE_TTL_MAX} seconds, not {}", grant.ttl)))
         }
-        Some(Operation::LeaseGrant(_) | Operation::LeaseRevoke(_) | Operation::Compact(_)) => Ok(()),
+        Some(
+            Operation::LeaseGrant(_) | Operation::LeaseRevoke(_) | Operation::Compact(_) | Operation::SetAlarm(_),
+        ) => Ok(()),
     }
 }
 
@@ -69,16 +71,16 @@ pub(crate) fn sort_is_known(range: &RangeRequest) -> bool {
         && range_request::SortTarget::try_from(range.sort_target).is_ok()
 }
 
-fn txn(txn: &TxnRequest, limits: &Limits) -> Result<(), Refused> {
+pub(crate) fn txn(txn: &TxnRequest, limits: &Limits) -> Result<(), Refused> {
     // Depth first: all else recurses.
     if depth(txn, limits.txn_depth) > limits.txn_depth {
         let message = format!("transactions are nested at most {} deep", limits.txn_depth);
-        return Err(Refused::new(Refusal::TooLarge, message));
+        return Err(Refused::new(Refusal::TooManyOperations, message));
     }
     let operations = operations(txn);
     if operations > limits.txn_operations {
         let message = format!("a transaction has at most {} operations, not {operations}", limits.txn_operations);
-        return Err(Refused::new(Refusal::TooLarge, message));
+        return Err(Refused::new(Refusal::TooManyOperations, message));
     }
     form(txn, limits)?;
     written(&txn.success)?;

@@ -4,6 +4,9 @@ use disco_proto::v1::{Event, event};
 
 use crate::{KeyRange, Store};
 
+/// Of keys and values in one part of the past: what a slow watcher holds is bounded, however large values are.
+const HISTORY_BYTES: usize = 1 << 20;
+
 /// The start of a watch lies before what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("revision {requested} is before {compact_revision}, the first that is kept")]
@@ -34,7 +37,8 @@ pub struct History {
 
 impl Store {
     /// Events from `from_revision` (0 or less: from now on) on the keys that `key` and `range_end` name, as if a watch had been
-    /// there. Ends after the revision in which `max_events` is reached; a revision is never split.
+    /// there. Ends after the revision in which `max_events`, or a megabyte of keys and values, is reached; a revision is never
+    /// split.
     ///
     /// The pair before an event is absent where it was compacted.
     ///
@@ -57,12 +61,16 @@ impl Store {
         let range = KeyRange::new(key, range_end);
         let mut revisions: Vec<RevisionEvents> = Vec::new();
         let matching = self.log.since(from_revision).filter(|change| range.contains(&change.key));
+        let mut bytes = 0;
         for (told, change) in matching.enumerate() {
             let same_revision = revisions.last().is_some_and(|last| last.revision == change.revision);
-            if !same_revision && told >= max_events && !revisions.is_empty() {
+            let enough = told >= max_events || bytes >= HISTORY_BYTES;
+            if !same_revision && enough && !revisions.is_empty() {
                 return Ok(History { revisions, next: change.revision });
             }
             let event = self.event(&change.key, change.revision);
+            let pairs = event.iter().flat_map(|event| event.kv.iter().chain(&event.prev_kv));
+            bytes += pairs.map(|pair| pair.key.len() + pair.value.len()).sum::<usize>();
             match revisions.last_mut() {
                 Some(last) if same_revision => last.events.extend(event),
                 _ => revisions.push(RevisionEvents { revision: change.revision, events: event.into_iter().collect() }),

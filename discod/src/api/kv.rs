@@ -7,15 +7,15 @@ use disco_store::{Compacted, ReadError};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
 use super::{Answers, write_status};
 use crate::node::Node;
-use crate::raft::RaftError;
+use crate::raft::ReadIndexError;
 
 /// Watch answers that may wait for a slow client before the stream waits for it.
 const UNDER_WAY: usize = 8;
 /// Where Disco's own records are. Only Disco writes there.
 const OWN_PREFIX: &[u8] = b"/disco/";
+const OWN_KEYS: &str = "keys under `/disco/` are Disco's own and can only be read";
 
 pub(super) async fn propose(
     node: &Node,
@@ -25,7 +25,7 @@ pub(super) async fn propose(
     let ProposeRequest { command, hops } = request.into_inner();
     let mut command = command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
     if from_operator {
-        guard_own_keys(&command)?;
+        guard_own_keys(node, &command)?;
         // Terms are the leader's business.
         command.only_in_term = 0;
     }
@@ -37,15 +37,22 @@ pub(super) async fn propose(
 }
 
 /// Refuses commands that would change Disco's own records.
-fn guard_own_keys(command: &disco_proto::v1::Command) -> Result<(), Status> {
+pub(super) fn guard_own_keys(node: &Node, command: &disco_proto::v1::Command) -> Result<(), Status> {
+    let own_lease = |id: i64| {
+        let attached = |store: &disco_store::Store| {
+            store.lease(id).is_some_and(|lease| lease.keys().any(|key| key.starts_with(OWN_PREFIX)))
+        };
+        node.raft().store().read(attached)
+    };
     let touches = match &command.operation {
         Some(command::Operation::Put(put)) => put.key.starts_with(OWN_PREFIX),
         Some(command::Operation::DeleteRange(delete)) => overlaps_own(&delete.key, &delete.range_end),
         Some(command::Operation::Txn(txn)) => txn_touches_own(txn),
+        Some(command::Operation::LeaseRevoke(revoke)) => own_lease(revoke.id),
         _ => false,
     };
     if touches {
-        return Err(Status::permission_denied("keys under `/disco/` are Disco's own and can only be read"));
+        return Err(Status::permission_denied(OWN_KEYS));
     }
     Ok(())
 }
@@ -72,22 +79,17 @@ fn overlaps_own(key: &[u8], range_end: &[u8]) -> bool {
 }
 
 pub(super) async fn range(node: &Node, request: Request<ReadRequest>) -> Result<Response<RangeResponse>, Status> {
-    let (metadata, _, ReadRequest { range, stale }) = request.into_parts();
+    let ReadRequest { range, stale } = request.into_inner();
     let range = range.ok_or_else(|| Status::invalid_argument("there is no range"))?;
     if !stale {
-        match to_leader(node, &metadata).await? {
-            Answer::Here(_) => node.raft().linearizable().await.map_err(read_status)?,
-            Answer::There(mut forward) => {
-                let request = forward.request(ReadRequest { range: Some(range), stale });
-                return forward.client.range(request).await;
-            }
-        }
+        let limit = node.raft().pace().election_timeout() * 6;
+        node.raft().read_barrier(limit).await.map_err(read_status)?;
     }
     let response = node.raft().store().read(|store| store.range(&range)).map_err(read_error)?;
     Ok(Response::new(response))
 }
 
-fn read_status(error: RaftError) -> Status {
+fn read_status(error: ReadIndexError) -> Status {
     Status::unavailable(error.to_string())
 }
 

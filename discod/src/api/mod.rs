@@ -7,9 +7,11 @@ pub(crate) mod ask;
 mod blobs;
 mod configure;
 mod deploy;
+pub(crate) mod etcd;
 mod forward;
 mod join;
 mod kv;
+mod leases;
 mod logs;
 mod members;
 mod report;
@@ -111,6 +113,11 @@ impl Control for ControlService {
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         disco_identity::require_member(&request)?;
         Ok(Response::new(kv::watch(&self.node, request.into_inner())))
+    }
+
+    async fn lease_time(&self, request: Request<LeaseTimeRequest>) -> Result<Response<LeaseTimeResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        leases::time(&self.node, request).await
     }
 
     async fn configure(&self, request: Request<ConfigureRequest>) -> Result<Response<Empty>, Status> {

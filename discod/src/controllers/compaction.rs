@@ -1,10 +1,11 @@
-//! Bounds the store's history.
+//! Bounds the store's history, by count, by size and by age.
 
 use std::time::Duration;
 
 use disco_proto::v1::CompactRequest;
 use disco_proto::v1::command::Operation;
-use disco_store::CompactionPolicy;
+use disco_store::{Ages, CompactionPolicy, Store};
+use tokio::time::Instant;
 
 use crate::node::Node;
 
@@ -12,10 +13,15 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(node: &Node, term: u64) {
     let policy = CompactionPolicy::default();
+    let start = Instant::now();
+    // A new leader knows no ages: what it finds counts as new.
+    let mut ages = Ages::default();
     let mut ticks = tokio::time::interval(INTERVAL);
     loop {
         ticks.tick().await;
-        let Some(revision) = node.raft().store().read(|store| policy.due(store)) else { continue };
+        let now_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        ages.note(now_ms, node.raft().store().read(Store::revision));
+        let Some(revision) = node.raft().store().read(|store| policy.due(store, &ages, now_ms)) else { continue };
         match node.write_in_term(term, Operation::Compact(CompactRequest { revision })).await {
             Ok(_) => tracing::debug!(revision, "compacted the history"),
             Err(error) => tracing::warn!(%error, "the history was not compacted"),

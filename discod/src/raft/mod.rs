@@ -11,6 +11,7 @@ mod log_store;
 mod network;
 mod node;
 mod pace;
+mod read_index;
 mod service;
 mod snapshot;
 mod state_machine;
@@ -20,6 +21,7 @@ mod types;
 
 pub use node::{Member, RaftError, RaftNode, RaftSettings, Role};
 pub use pace::Pace;
+pub use read_index::ReadIndexError;
 pub use service::RaftService;
 pub use state_machine::SharedStore;
 pub use types::NodeInfo;

@@ -20,12 +20,13 @@ use super::database::LogDatabase;
 use super::log_store::LogStore;
 use super::network::Network;
 use super::pace::Pace;
+use super::read_index::ReadIndex;
 use super::snapshot::SnapshotDir;
 use super::state_machine::{SharedStore, StateMachine};
 use super::types::{NodeInfo, Request, TypeConfig};
 use crate::peers::Peers;
 
-type OpenRaft = Raft<TypeConfig, StateMachine>;
+pub(super) type OpenRaft = Raft<TypeConfig, StateMachine>;
 
 /// How to open a node's Raft.
 #[derive(Debug)]
@@ -107,6 +108,7 @@ struct Inner {
     dir: SnapshotDir,
     pace: Pace,
     leadership: watch::Receiver<Leadership>,
+    read_index: ReadIndex,
 }
 
 // === impl RaftNode ===
@@ -124,11 +126,12 @@ impl RaftNode {
         let log = LogStore::open(database.clone())?;
         let (machine, store) = StateMachine::open(database, dir.clone(), limits)?;
         let config = pace.config().validate().map_err(io::Error::other)?;
-        let network = Network { peers, node_id };
+        let network = Network { peers: peers.clone(), node_id };
         let raft =
             Raft::new(node_id, Arc::new(config), network, log.clone(), machine).await.map_err(io::Error::other)?;
         let leadership = watch_leadership(&raft, node_id);
-        Ok(Self { inner: Arc::new(Inner { id: node_id, raft, store, log, dir, pace, leadership }) })
+        let read_index = ReadIndex::start(&raft, node_id, pace, leadership.clone(), peers);
+        Ok(Self { inner: Arc::new(Inner { id: node_id, raft, store, log, dir, pace, leadership, read_index }) })
     }
 
     /// This node's id.
@@ -348,6 +351,10 @@ impl RaftNode {
 
     pub(super) fn raft(&self) -> &OpenRaft {
         &self.inner.raft
+    }
+
+    pub(super) fn read_index(&self) -> &ReadIndex {
+        &self.inner.read_index
     }
 
     pub(super) fn snapshot_dir(&self) -> &SnapshotDir {

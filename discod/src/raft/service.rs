@@ -91,6 +91,13 @@ impl RaftApi for RaftService {
         self.answer(from, &answer)
     }
 
+    async fn read_index(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        let from = request.get_ref().from;
+        let () = self.open(request)?;
+        let index = self.node.read_index().as_leader().await.map_err(unavailable)?;
+        self.answer(from, &index)
+    }
+
     async fn install_snapshot(
         &self,
         request: Request<Streaming<SnapshotPart>>,

@@ -99,6 +99,7 @@ impl Loading {
         let mut store = Store::new(limits);
         store.revision = header.revision;
         store.compact_revision = header.compact_revision;
+        store.full = header.full;
         Ok(Self {
             store,
             stage: Stage::Leases,

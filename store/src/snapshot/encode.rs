@@ -25,6 +25,7 @@ impl Store {
             format_version: FORMAT_VERSION,
             revision: self.revision,
             compact_revision: self.compact_revision,
+            full: self.full,
         }))?;
         for lease in self.leases.iter() {
             let (id, ttl, granted_at_ms) = (lease.id(), lease.ttl(), lease.granted_at_ms());

@@ -35,6 +35,9 @@ pub(super) struct Header {
     pub(super) revision: i64,
     #[prost(int64, tag = "3")]
     pub(super) compact_revision: i64,
+    /// The alarm.
+    #[prost(bool, tag = "4")]
+    pub(super) full: bool,
 }
 
 /// Its keys are those whose newest version names it.

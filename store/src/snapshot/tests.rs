@@ -103,7 +103,7 @@ fn of(kinds: Vec<Kind>) -> Vec<u8> {
 }
 
 fn header(revision: i64, compact_revision: i64) -> Kind {
-    Kind::Header(Header { format_version: 1, revision, compact_revision })
+    Kind::Header(Header { format_version: 1, revision, compact_revision, full: false })
 }
 
 fn key(key: &'static str) -> Kind {

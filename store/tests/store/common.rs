@@ -2,7 +2,7 @@
 
 use disco_proto::v1::{
     Command, CommandResponse, CompactRequest, Compare, DeleteRangeRequest, KeyValue, LeaseGrantRequest,
-    LeaseRevokeRequest, PutRequest, PutResponse, RangeRequest, Refusal, RequestOp, TxnRequest, TxnResponse,
+    LeaseRevokeRequest, PutRequest, PutResponse, RangeRequest, Refusal, RequestOp, SetAlarmRequest, TxnRequest, TxnResponse,
     command::Operation, command_response::Result as Answer, compare, request_op::Request,
 };
 use disco_store::{Applied, Limits, Store};
@@ -83,12 +83,27 @@ impl Bench {
         self.apply(Operation::Compact(CompactRequest { revision }))
     }
 
+    /// Raises or clears the alarm; whether it was raised.
+    pub(crate) fn set_alarm(&mut self, no_space: bool) -> bool {
+        match self.apply(Operation::SetAlarm(SetAlarmRequest { no_space })).response.result {
+            Some(Answer::SetAlarm(response)) => response.was_raised,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn refused(&mut self, operation: Operation) -> Refusal {
-        let before = snapshot(&self.0);
+        let before = self.0.clone();
         let applied = self.apply(operation);
         assert_eq!(applied.events, []);
-        assert!(snapshot(&self.0) == before, "a refusal changes nothing");
-        refusal(&applied.response)
+        let refusal = refusal(&applied.response);
+        if refusal == Refusal::NoSpace {
+            assert!(self.0.is_full(), "the alarm is raised");
+            assert_eq!(self.0.hash_kv(0), before.hash_kv(0), "and all else stays as it was");
+            assert!(self.0.leases().eq(before.leases()));
+        } else {
+            assert!(snapshot(&self.0) == snapshot(&before), "a refusal changes nothing");
+        }
+        refusal
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<KeyValue> {

@@ -7,3 +7,4 @@ mod model;
 mod records;
 mod rules;
 mod snapshots;
+mod space;

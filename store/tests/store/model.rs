@@ -92,6 +92,7 @@ impl Model {
                 }
                 Ok(Answer::LeaseRevoke(LeaseResponse { revision: self.revision(), id: revoke.id, ttl }))
             }
+            Operation::SetAlarm(_) => unreachable!("the model knows no bounds"),
             Operation::Compact(compact) => {
                 if compact.revision <= self.compacted {
                     return Err(Refusal::Compacted);

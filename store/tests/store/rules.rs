@@ -426,26 +426,27 @@ fn a_repeated_command_has_the_first_answer_and_no_effect() {
 fn sizes_are_bounded() {
     let mut bench = Bench::default();
     let put_of = |key: usize, value: usize| Operation::Put(put(&"k".repeat(key), &"v".repeat(value)));
-    bench.put(put(&"k".repeat(4096), &"v".repeat(1 << 20)));
-    assert_eq!(bench.refused(put_of(4097, 1)), Refusal::TooLarge);
-    assert_eq!(bench.refused(put_of(1, (1 << 20) + 1)), Refusal::TooLarge);
+    // A command as a whole has at most 1.5 MiB, whether in the key or in the value.
+    bench.put(put(&"k".repeat(1 << 19), &"v".repeat((1 << 20) - 64)));
+    assert_eq!(bench.refused(put_of((3 << 19) + 1, 1)), Refusal::TooLarge);
+    assert_eq!(bench.refused(put_of(1, 3 << 19)), Refusal::TooLarge);
     assert_eq!(bench.refused(put_of(0, 1)), Refusal::EmptyKey);
     assert_eq!(bench.refused(Operation::DeleteRange(delete("", "z"))), Refusal::EmptyKey);
-    assert_eq!(bench.refused(Operation::DeleteRange(delete("a", &"z".repeat(4097)))), Refusal::TooLarge);
+    assert_eq!(bench.refused(Operation::DeleteRange(delete("a", &"z".repeat(3 << 19)))), Refusal::TooLarge);
 
     let puts = |count: usize| (0..count).map(|n| Request::Put(put(&format!("k{n}"), "v"))).collect::<Vec<_>>();
     bench.txn(txn(vec![], puts(128), puts(128)));
-    assert_eq!(bench.refused(Operation::Txn(txn(vec![], puts(129), vec![]))), Refusal::TooLarge);
+    assert_eq!(bench.refused(Operation::Txn(txn(vec![], puts(129), vec![]))), Refusal::TooManyOperations);
     let mut nested = puts(127);
     nested.push(Request::Txn(txn(vec![], vec![Request::Put(put("x", ""))], vec![])));
-    assert_eq!(bench.refused(Operation::Txn(txn(vec![], nested, vec![]))), Refusal::TooLarge);
+    assert_eq!(bench.refused(Operation::Txn(txn(vec![], nested, vec![]))), Refusal::TooManyOperations);
     let compares = vec![compare("a", Is::Equal, Target::Version(0)); 129];
-    assert_eq!(bench.refused(Operation::Txn(txn(compares, vec![], vec![]))), Refusal::TooLarge);
+    assert_eq!(bench.refused(Operation::Txn(txn(compares, vec![], vec![]))), Refusal::TooManyOperations);
     let big = (0..2).map(|n| Request::Put(put(&format!("k{n}"), &"v".repeat(1 << 20)))).collect();
     assert_eq!(bench.refused(Operation::Txn(txn(vec![], big, vec![]))), Refusal::TooLarge);
 
     let deep = (0..200).fold(txn(vec![], vec![], vec![]), |inner, _| txn(vec![], vec![Request::Txn(inner)], vec![]));
-    assert_eq!(bench.refused(Operation::Txn(deep)), Refusal::TooLarge);
+    assert_eq!(bench.refused(Operation::Txn(deep)), Refusal::TooManyOperations);
 }
 
 #[test]
@@ -463,45 +464,6 @@ fn malformed_commands_are_refused() {
     assert_eq!(bench.refused(Operation::Txn(empty)), Refusal::Invalid);
     let sort = Request::Range(RangeRequest { sort_target: 9, ..range("a", "") });
     assert_eq!(bench.refused(Operation::Txn(txn(vec![], vec![sort], vec![]))), Refusal::Invalid);
-}
-
-#[test]
-fn a_full_store_lets_one_delete_and_compact() {
-    let limits = Limits { quota_bytes: 10_000, reserve_bytes: 1_000, ..Limits::default() };
-    let mut bench = Bench::with(limits);
-    let value = "v".repeat(1_000);
-    let mut stored = 0;
-    let last = loop {
-        let applied = bench.apply(Operation::Put(put(&format!("k{stored}"), &value)));
-        assert!(bench.0.size_bytes() <= 10_000);
-        match applied.response.result {
-            Some(Answer::Put(_)) => stored += 1,
-            _ => break applied.response,
-        }
-    };
-    assert_eq!((refusal(&last), stored), (Refusal::NoSpace, 8));
-    assert_eq!(bench.refused(Operation::Put(put("k0", &value))), Refusal::NoSpace, "history counts");
-    let puts = || vec![Request::Put(put("x", &value))];
-    assert_eq!(bench.refused(Operation::Txn(txn(vec![], puts(), vec![]))), Refusal::NoSpace);
-    // A path without puts is free, the cluster's own records have a reserve.
-    bench.txn(txn(
-        vec![compare("k0", Is::Equal, Target::Version(0))],
-        puts(),
-        vec![Request::DeleteRange(delete("none", ""))],
-    ));
-    bench.put(put("/disco/events/1", "v"));
-    let mixed = vec![Request::Put(put("/disco/x", "")), Request::Put(put("x", &value))];
-    assert_eq!(bench.refused(Operation::Txn(txn(vec![], mixed, vec![]))), Refusal::NoSpace);
-
-    let mut id = 0;
-    while bench.grant(id + 1).response.result.is_some_and(|result| matches!(result, Answer::LeaseGrant(_))) {
-        id += 1;
-    }
-    assert_eq!(bench.refused(Operation::LeaseGrant(LeaseGrantRequest { id: id + 1, ttl: 1 })), Refusal::NoSpace);
-
-    bench.delete("k0", "k3");
-    bench.compact(bench.0.revision());
-    bench.put(put("k0", &value));
 }
 
 #[test]

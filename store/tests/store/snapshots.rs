@@ -34,7 +34,12 @@ proptest! {
 
     #[test]
     fn the_same_commands_make_the_same_bytes(commands in generate::commands()) {
-        prop_assert!(snapshot(&store_of(&commands)) == snapshot(&store_of(&commands)));
+        let (one, other) = (store_of(&commands), store_of(&commands));
+        prop_assert!(snapshot(&one) == snapshot(&other));
+        prop_assert_eq!(one.hash(), other.hash());
+        for revision in one.compact_revision().max(1)..=one.revision() {
+            prop_assert_eq!(one.hash_kv(revision), other.hash_kv(revision));
+        }
     }
 
     #[test]

@@ -1,0 +1,96 @@
+//! etcd's v3 API on the daemon's one port, for other people's clients. What differs from etcd is in `docs/etcd.md`.
+//!
+//! Any node answers. Writes go to the leader with a request id, so that a retry applies once; linearizable reads wait for a read
+//! index and are answered from this node's own store, as serializable ones and watches are. Who may ask is said by the
+//! certificate: operators and nodes may, but nobody writes Disco's own keys this way.
+
+mod auth;
+mod check;
+mod cluster;
+mod convert;
+mod errors;
+mod header;
+mod kv;
+mod leader;
+mod lease;
+mod maintenance;
+mod snapshot;
+mod watch;
+
+use std::sync::Arc;
+
+use disco_proto::etcdserverpb::auth_server::AuthServer;
+use disco_proto::etcdserverpb::cluster_server::ClusterServer;
+use disco_proto::etcdserverpb::kv_server::KvServer;
+use disco_proto::etcdserverpb::lease_server::LeaseServer;
+use disco_proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use disco_proto::etcdserverpb::watch_server::WatchServer;
+use disco_proto::v1::command::Operation;
+use disco_proto::v1::command_response::Result as Answer;
+use tokio::sync::Semaphore;
+use tonic::service::Routes;
+use tonic::{Request, Status};
+
+use crate::node::{self, Node};
+use watch::Places;
+
+/// Largest request as it comes: the largest command and etcd's allowance of 512 KiB.
+const MAX_REQUEST_BYTES: usize = (3 << 19) + (512 << 10);
+
+/// etcd's services of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct EtcdService {
+    node: Node,
+    places: Places,
+    /// Snapshots are sent one at a time: each holds a copy of the keys.
+    snapshots: Arc<Semaphore>,
+}
+
+// === impl EtcdService ===
+
+impl EtcdService {
+    /// Serves the node.
+    #[must_use]
+    pub fn new(node: Node) -> Self {
+        Self { node, places: Places::default(), snapshots: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Adds all its services.
+    #[must_use]
+    pub fn add_to(self, routes: Routes) -> Routes {
+        let kv = KvServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST_BYTES);
+        routes
+            .add_service(kv)
+            .add_service(WatchServer::new(self.clone()))
+            .add_service(LeaseServer::new(self.clone()))
+            .add_service(MaintenanceServer::new(self.clone()))
+            .add_service(ClusterServer::new(self.clone()))
+            .add_service(AuthServer::new(self))
+    }
+
+    /// The first line of every handler: who may ask, and whether the request wants a leader that is not there.
+    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        disco_identity::require_member(request)?;
+        leader::check(&self.node, request.metadata())
+    }
+
+    /// Returns when this node's store reflects everything that was acknowledged before.
+    async fn barrier(&self) -> Result<(), Status> {
+        let limit = self.node.raft().pace().request_timeout();
+        self.node.raft().read_barrier(limit).await.map_err(errors::of_read_index)
+    }
+
+    /// Brings a write into the log, if it is one that may be made from outside. The answer is never a refusal.
+    async fn write(&self, operation: Operation) -> Result<(i64, Answer), Status> {
+        let command = node::command(operation, 0);
+        super::kv::guard_own_keys(&self.node, &command).map_err(|denied| errors::denied(denied.message()))?;
+        let limits = self.node.raft().store().read(|store| *store.limits());
+        disco_store::validate(&command, &limits).map_err(|refused| errors::of_refusal(refused.refusal, &refused.message))?;
+        let response = self.node.submit_raw(command, 0).await.map_err(errors::of_write)?;
+        match response.result {
+            Some(Answer::Error(error)) => Err(errors::of_refusal(error.refusal(), &error.message)),
+            Some(answer) => Ok((response.revision, answer)),
+            None => Err(errors::unexpected()),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Watches, told from this node's own store.
+//!
+//! Each stream has one task and any number of watchers. A watcher is a position in the store's history: what was not told yet is read when
+//! the client has taken what came before, so a slow client costs no memory, however far it falls behind. When the history
+//! that it still needs is compacted, its watcher is cancelled with etcd's reason; when it takes nothing at all, its stream ends.
+
+mod client;
+mod fragments;
+mod places;
+mod watcher;
+
+use disco_proto::etcdserverpb::watch_server::Watch;
+use disco_proto::etcdserverpb::{WatchRequest, WatchResponse};
+use futures_util::StreamExt;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{EtcdService, leader};
+use crate::api::Answers;
+
+pub(super) use places::Places;
+
+#[tonic::async_trait]
+impl Watch for EtcdService {
+    type WatchStream = Answers<WatchResponse>;
+
+    async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+        self.admit(&request)?;
+        let remote = disco_identity::remote_address(&request);
+        let (metadata, _, requests) = request.into_parts();
+        let answers = client::start(self.clone(), remote, requests.boxed()).await;
+        Ok(Response::new(leader::with_leader(&self.node, &metadata, answers)))
+    }
+}

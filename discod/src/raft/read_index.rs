@@ -1,0 +1,228 @@
+//! Linearizable reads on every node, by read index.
+//!
+//! A read must see everything that was acknowledged before it was asked. So the leader notes how far the log is committed,
+//! makes sure of a quorum that it still leads, and tells that index; whoever asked waits until it has applied so much, and
+//! answers from its own store. Only the index crosses the network, whatever the read is. No clock is trusted: with a leader's
+//! lease a clock that is stepped or paused could make two nodes answer at once.
+//!
+//! Reads that come while a question is under way wait, and share the next one: one round to the leader, and one of
+//! heartbeats, serves them all.
+
+use std::future::Future;
+use std::time::Duration;
+
+use disco_proto::v1::RaftMessage;
+use disco_proto::v1::raft_client::RaftClient;
+use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::error::{LinearizableReadError, RaftError as OpenraftError};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::codec;
+use super::node::{Leadership, OpenRaft, RaftNode};
+use super::pace::Pace;
+use crate::peers::{Lane, Peers};
+
+/// Reads that may wait for the next question; further ones wait for a place.
+const WAITING: usize = 1024;
+/// Pause before a read is tried again, as long as there is no leader.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+/// Why a read cannot be answered linearizably now.
+#[derive(Clone, Debug, Error)]
+pub enum ReadIndexError {
+    /// An election goes on, or this node is cut off.
+    #[error("no leader is known")]
+    NoLeader,
+    /// The leader has no quorum, or could not be asked.
+    #[error("the read was not confirmed: {0}")]
+    Unconfirmed(String),
+    /// Raft has ended on this node: its disk failed, or it shuts down.
+    #[error("Raft has stopped on this node: {0}")]
+    Stopped(String),
+}
+
+type Answer = Result<u64, ReadIndexError>;
+
+/// The two ways to a read index. They never cross: what comes from another node is answered as the leader or not at all, so two
+/// nodes that take each other for the leader do not wait for each other.
+pub(super) struct ReadIndex {
+    here: Questions,
+    there: Questions,
+}
+
+/// Those who wait together get the answer to one question, asked after the last of them came.
+struct Questions(mpsc::Sender<oneshot::Sender<Answer>>);
+
+/// How this node asks.
+#[derive(Clone)]
+struct Asker {
+    raft: OpenRaft,
+    id: u64,
+    limit: Duration,
+    leadership: watch::Receiver<Leadership>,
+    peers: Peers,
+}
+
+// === impl ReadIndex ===
+
+impl ReadIndex {
+    pub(super) fn start(
+        raft: &OpenRaft,
+        id: u64,
+        pace: Pace,
+        leadership: watch::Receiver<Leadership>,
+        peers: Peers,
+    ) -> Self {
+        let asker = Asker { raft: raft.clone(), id, limit: pace.request_timeout(), leadership, peers };
+        let other = asker.clone();
+        Self {
+            here: Questions::start(move || {
+                let asker = asker.clone();
+                async move { asker.confirm().await }
+            }),
+            there: Questions::start(move || {
+                let asker = other.clone();
+                async move { asker.ask_leader().await }
+            }),
+        }
+    }
+
+    /// The index, if this node leads.
+    pub(super) async fn as_leader(&self) -> Answer {
+        self.here.ask().await
+    }
+}
+
+// === impl Questions ===
+
+impl Questions {
+    fn start<F, Fut>(question: F) -> Self
+    where
+        F: Fn() -> Fut + Send + 'static,
+        Fut: Future<Output = Answer> + Send,
+    {
+        let (sender, mut waiting) = mpsc::channel(WAITING);
+        tokio::spawn(async move {
+            let mut together: Vec<oneshot::Sender<Answer>> = Vec::new();
+            while waiting.recv_many(&mut together, WAITING).await > 0 {
+                let answer = question().await;
+                for one in together.drain(..) {
+                    // Whoever has gone away needs no answer.
+                    let _ = one.send(answer.clone());
+                }
+                // A burst shall not hold its memory to the end.
+                together.shrink_to(64);
+            }
+        });
+        Self(sender)
+    }
+
+    async fn ask(&self) -> Answer {
+        let stopped = || ReadIndexError::Stopped("it shuts down".to_owned());
+        let (sender, answer) = oneshot::channel();
+        self.0.send(sender).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+// === impl Asker ===
+
+impl Asker {
+    /// As the leader: how far the log was committed, once a quorum has confirmed that this node still leads.
+    async fn confirm(&self) -> Answer {
+        match timeout(self.limit, self.raft.get_read_linearizer(ReadPolicy::ReadIndex)).await {
+            Ok(Ok(linearizer)) => Ok(linearizer.read_log_id().index()),
+            Ok(Err(OpenraftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
+                Err(ReadIndexError::NoLeader)
+            }
+            Ok(Err(OpenraftError::APIError(LinearizableReadError::QuorumNotEnough(error)))) => {
+                Err(ReadIndexError::Unconfirmed(error.to_string()))
+            }
+            Ok(Err(OpenraftError::Fatal(fatal))) => Err(ReadIndexError::Stopped(fatal.to_string())),
+            Err(_) => Err(ReadIndexError::Unconfirmed(format!("no quorum answered within {:?}", self.limit))),
+        }
+    }
+
+    /// As a follower: the same from whoever leads, for as long as that one does.
+    async fn ask_leader(&self) -> Answer {
+        let Some(leader) = self.leadership.borrow().leader.filter(|leader| *leader != self.id) else {
+            return Err(ReadIndexError::NoLeader);
+        };
+        let address = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.membership_config.membership().get_node(&leader).map(|info| info.address.clone())
+        };
+        let Some(address) = address else { return Err(ReadIndexError::NoLeader) };
+        let payload = codec::encode(&()).map_err(|error| ReadIndexError::Unconfirmed(error.to_string()))?;
+        let message = RaftMessage { from: self.id, to: leader, payload: payload.into() };
+        let mut client = RaftClient::new(self.peers.channel(leader, &address, Lane::Control));
+        let mut leadership = self.leadership.clone();
+        let answer = tokio::select! {
+            answer = timeout(self.limit, client.read_index(message)) => answer,
+            // Nobody waits for a leader that is none any more.
+            _ = leadership.wait_for(|now| now.leader != Some(leader)) => return Err(ReadIndexError::NoLeader),
+        };
+        match answer {
+            Ok(Ok(answer)) => codec::decode(&answer.into_inner().payload)
+                .map_err(|error| ReadIndexError::Unconfirmed(format!("node {leader}: {error}"))),
+            Ok(Err(status)) => {
+                Err(ReadIndexError::Unconfirmed(format!("node {leader}: {}", crate::grpc::describe(&status))))
+            }
+            Err(_) => Err(ReadIndexError::Unconfirmed(format!("node {leader} did not answer within {:?}", self.limit))),
+        }
+    }
+}
+
+// === impl RaftNode ===
+
+impl RaftNode {
+    /// Returns when a read of [`RaftNode::store`] on this node, whether it leads or not, reflects everything that was acknowledged
+    /// anywhere before the call. An election that goes on is waited for, within the limit.
+    ///
+    /// # Errors
+    /// What the last try said, when there was no success in time.
+    pub async fn read_barrier(&self, limit: Duration) -> Result<(), ReadIndexError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let questions = if self.leads().is_some() { &self.read_index().here } else { &self.read_index().there };
+            let last = match timeout_at(deadline, questions.ask()).await {
+                Ok(Ok(index)) => return self.wait_applied(index, deadline).await,
+                Ok(Err(error @ ReadIndexError::Stopped(_))) => return Err(error),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(ReadIndexError::Unconfirmed(format!("no answer within {limit:?}"))),
+            };
+            if Instant::now() + RETRY_PAUSE >= deadline {
+                return Err(last);
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// Index of the last entry that this node has applied.
+    #[must_use]
+    pub fn applied_index(&self) -> u64 {
+        self.raft().metrics().borrow_watched().last_applied.as_ref().map_or(0, |log_id| log_id.index)
+    }
+
+    async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<(), ReadIndexError> {
+        if self.applied_index() >= index {
+            return Ok(());
+        }
+        let mut metrics = self.raft().metrics();
+        let wait = async {
+            while self.applied_index() < index {
+                if metrics.changed().await.is_err() {
+                    return Err(ReadIndexError::Stopped("it has ended".to_owned()));
+                }
+            }
+            Ok(())
+        };
+        timeout_at(deadline, wait)
+            .await
+            .unwrap_or_else(|_| Err(ReadIndexError::Unconfirmed(format!("entry {index} is not applied here yet"))))
+    }
+}
