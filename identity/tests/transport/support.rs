@@ -157,6 +157,10 @@ impl Raft for Mirror {
         Ok(Response::new(RaftMessage::default()))
     }
 
+    async fn read_index(&self, _request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        Err(Status::unimplemented("nobody here asks"))
+    }
+
     async fn install_snapshot(
         &self,
         request: Request<Streaming<SnapshotPart>>,
