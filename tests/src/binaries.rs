@@ -26,12 +26,10 @@ impl Binaries {
             if let Some(folder) = std::env::var_os("DISCO_TEST_BINARIES") {
                 return Self::beneath(Path::new(&folder));
             }
-            // `target/debug/deps/name-hash`.
-            let own = std::env::current_exe().expect("a running program has a file");
-            let folder = own.parent().and_then(Path::parent).expect("tests are two folders deep").to_owned();
+            let folder = built_in();
             let found = Self::beneath(&folder);
             if found.stale() {
-                build(&folder);
+                build(&folder, &["-p", "disco", "-p", "discod"]);
             }
             assert!(found.disco.is_file() && found.discod.is_file(), "cargo built no binaries in {}", folder.display());
             found.stripped(&folder.join("disco-tests")).unwrap_or(found)
@@ -98,10 +96,18 @@ fn newest(folder: &Path, than: SystemTime) -> bool {
     })
 }
 
-fn build(folder: &Path) {
+/// The folder that programs are built into: tests are beneath it, `target/debug/deps/name-hash`, other programs in it.
+pub(crate) fn built_in() -> PathBuf {
+    let own = std::env::current_exe().expect("a running program has a file");
+    let folder = own.parent().expect("a file is in a folder");
+    if folder.ends_with("deps") { folder.parent().expect("`deps` is in a folder") } else { folder }.to_owned()
+}
+
+/// Has cargo build something into this folder.
+pub(crate) fn build(folder: &Path, what: &[&str]) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace()).args(["build", "--quiet", "-p", "disco", "-p", "discod"]);
+    command.current_dir(workspace()).args(["build", "--quiet"]).args(what);
     match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => {}
         Some(profile) => {
@@ -110,5 +116,5 @@ fn build(folder: &Path) {
     }
     command.arg("--target-dir").arg(folder.parent().expect("the profile's folder is in the target folder"));
     let done = command.status().expect("cargo can be started");
-    assert!(done.success(), "`disco` and `discod` cannot be built");
+    assert!(done.success(), "cargo cannot build {what:?}");
 }

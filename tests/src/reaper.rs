@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use crate::processes;
+use crate::{binaries, processes};
 
 static REAPER: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
-    // `target/debug/deps/name-hash`; the reaper is `target/debug/disco-test-reaper`.
-    let own = std::env::current_exe().expect("a running program has a file");
-    let path = own.parent().and_then(Path::parent).expect("tests are two folders deep").join("disco-test-reaper");
+    let folder = binaries::built_in();
+    let path = folder.join("disco-test-reaper");
+    if !path.exists() {
+        // Cargo builds it along with this crate's tests, not for others that use the crate.
+        binaries::build(&folder, &["-p", "disco-tests", "--bin", "disco-test-reaper"]);
+    }
     #[expect(clippy::zombie_processes, reason = "it is there to outlive this process")]
     let child = Command::new(&path)
         .env_clear()

@@ -1,0 +1,144 @@
+//! Disco beside etcd: the same client with the same work against three nodes of each, on this machine, one after the other.
+//!
+//! ```text
+//! cargo run --release -p disco-benches -- --help
+//! cargo run --release -p disco-benches -- --seconds 5 --rounds 3 --json figures.json --plots docs/benchmarks
+//! DISCO_TEST_BINARIES=DIR cargo run --release -p disco-benches      # other binaries than the release build's
+//! ```
+//!
+//! Both keep their data beneath one folder of one disk with fsync on, both talk mutual TLS with certificates of the same
+//! kind, to clients and among themselves. Rounds alternate, and what is told of two is the ratio of the medians, with the
+//! range over the rounds. etcd runs with its defaults, `discod` with `--raft-pace fast`.
+
+mod measures;
+mod peers;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+
+use crate::measures::Sample;
+use crate::peers::{Cluster, System};
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// Durable puts and linearizable gets.
+    Load,
+    /// One key watched by many.
+    Watch,
+    /// The leader's process killed.
+    Failover,
+    /// Memory and disk.
+    Memory,
+}
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures Disco beside etcd on this machine")]
+struct Args {
+    /// What to measure; everything when not given. May be given several times.
+    #[arg(long, value_enum)]
+    only: Vec<Measure>,
+
+    /// Which systems; both when not given.
+    #[arg(long, value_enum)]
+    system: Vec<System>,
+
+    /// Rounds of everything; each begins with new clusters.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+
+    /// Seconds for each number of clients and each kind of request.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+
+    /// Numbers of clients.
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
+    clients: Vec<usize>,
+
+    /// Watchers of the one key.
+    #[arg(long, default_value_t = 1000)]
+    watchers: usize,
+
+    /// Kills of the leader in each round.
+    #[arg(long, default_value_t = 20)]
+    kills: u32,
+
+    /// Keys for the measure of memory.
+    #[arg(long, default_value_t = 100_000)]
+    keys: usize,
+
+    /// Seconds of doing nothing before memory and processor time count as those of an idle node.
+    #[arg(long, default_value_t = 60)]
+    idle: u64,
+
+    /// Writes all figures here.
+    #[arg(long)]
+    json: Option<PathBuf>,
+
+    /// Writes plots into this folder.
+    #[arg(long)]
+    plots: Option<PathBuf>,
+}
+
+impl Args {
+    fn wants(&self, measure: Measure) -> bool {
+        self.only.is_empty() || self.only.contains(&measure)
+    }
+
+    fn systems(&self) -> Vec<System> {
+        if self.system.is_empty() { System::value_variants().to_vec() } else { self.system.clone() }
+    }
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let systems = args.systems();
+    for system in &systems {
+        system.check()?;
+    }
+    let mut samples = Vec::new();
+    for round in 0..args.rounds {
+        // Whoever is first in one round is last in the next.
+        let mut order = systems.clone();
+        order.rotate_left(round as usize % systems.len());
+        for system in order {
+            eprintln!("round {} of {}: {system}", round + 1, args.rounds);
+            measure(&args, system, round, &mut samples).with_context(|| format!("measuring {system}"))?;
+        }
+    }
+    println!("{}", report::table(&samples));
+    if let Some(path) = &args.json {
+        report::write_json(path, &samples)?;
+    }
+    if let Some(folder) = &args.plots {
+        report::plot(folder, &samples)?;
+    }
+    Ok(())
+}
+
+fn measure(args: &Args, system: System, round: u32, samples: &mut Vec<Sample>) -> Result<()> {
+    let mut take = |found: Vec<measures::Figure>| {
+        samples.extend(found.into_iter().map(|figure| Sample { system, round, figure }));
+    };
+    if args.wants(Measure::Memory) {
+        let cluster = Cluster::start(system)?;
+        take(measures::memory(&cluster, args.keys, Duration::from_secs(args.idle))?);
+    }
+    if args.wants(Measure::Load) {
+        let cluster = Cluster::start(system)?;
+        take(measures::load(&cluster, &args.clients, Duration::from_secs(args.seconds))?);
+    }
+    if args.wants(Measure::Watch) {
+        let cluster = Cluster::start(system)?;
+        take(measures::watch(&cluster, args.watchers)?);
+    }
+    if args.wants(Measure::Failover) {
+        let mut cluster = Cluster::start(system)?;
+        take(measures::failover(&mut cluster, args.kills)?);
+    }
+    Ok(())
+}

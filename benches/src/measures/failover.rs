@@ -1,0 +1,55 @@
+//! The leader's process is killed; how long until another node has taken a write?
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use disco_proto::etcdserverpb::PutRequest;
+use disco_tests::block;
+
+use super::{Figure, milliseconds};
+use crate::peers::{Cluster, NODES};
+
+/// A put that has no answer by then is tried again at the next node.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(5);
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Median and longest of so many kills.
+pub(crate) fn failover(cluster: &mut Cluster, kills: u32) -> Result<Vec<Figure>> {
+    let mut times = Vec::new();
+    for kill in 0..kills {
+        let leader = cluster.wait_until_whole()?;
+        let mut others: Vec<_> =
+            cluster.clients(NODES).into_iter().enumerate().filter(|(node, _)| *node != leader).collect();
+        // The connections are there, as those of a program that goes on working.
+        for (_, kv) in &mut others {
+            block(kv.put(put(kill)))?;
+        }
+        let start = Instant::now();
+        cluster.peer().kill(leader)?;
+        'written: loop {
+            for (_, kv) in &mut others {
+                if let Ok(Ok(_)) = block(async { tokio::time::timeout(PATIENCE, kv.put(put(kill))).await }) {
+                    break 'written;
+                }
+                if start.elapsed() > LIMIT {
+                    bail!("no write was taken for {LIMIT:?} after the leader was killed");
+                }
+                std::thread::sleep(PAUSE);
+            }
+        }
+        times.push(start.elapsed());
+        cluster.peer().start(leader)?;
+    }
+    times.sort();
+    let at = |part: f64| times[((times.len() - 1) as f64 * part).round() as usize];
+    Ok(vec![
+        Figure::new("leader killed to the next write, median", "ms", milliseconds(at(0.5))),
+        Figure::new("leader killed to the next write, longest", "ms", milliseconds(at(1.0))),
+    ])
+}
+
+fn put(kill: u32) -> PutRequest {
+    PutRequest { key: Bytes::from_static(b"failover"), value: kill.to_string().into(), ..PutRequest::default() }
+}

@@ -1,0 +1,147 @@
+//! Clusters of three nodes, of either system, behind one face.
+
+mod disco;
+mod etcd;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use disco_proto::etcdserverpb::StatusRequest;
+use disco_proto::etcdserverpb::kv_client::KvClient;
+use disco_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use disco_tests::{Api, block};
+use serde::Serialize;
+use tonic::transport::Channel;
+
+/// Nodes of each cluster.
+pub(crate) const NODES: usize = 3;
+/// No cluster takes longer to be whole.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// Whose cluster it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum System {
+    /// `discod`.
+    Disco,
+    /// `etcd` on the path.
+    Etcd,
+}
+
+/// What the two differ in.
+pub(crate) trait Peer {
+    /// `IP:PORT` for clients, one for each node.
+    fn endpoints(&self) -> Vec<String>;
+    /// Connections of its operator.
+    fn api(&self) -> &Api;
+    /// Each node's process.
+    fn pids(&self) -> Vec<u32>;
+    /// Where each node keeps its data.
+    fn folders(&self) -> Vec<PathBuf>;
+    /// `kill -9` of a node, returning when it is gone.
+    fn kill(&mut self, node: usize) -> Result<()>;
+    /// Starts a node that was killed, with what it had.
+    fn start(&mut self, node: usize) -> Result<()>;
+}
+
+/// A whole cluster; it ends when it is dropped.
+pub(crate) struct Cluster {
+    peer: Box<dyn Peer>,
+}
+
+// === impl System ===
+
+impl System {
+    /// Whether its program is here.
+    pub(crate) fn check(self) -> Result<()> {
+        match self {
+            Self::Disco => Ok(()),
+            Self::Etcd => etcd::version().map(|version| eprintln!("{version}")),
+        }
+    }
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disco => "disco",
+            Self::Etcd => "etcd",
+        })
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Three new nodes that have elected a leader and take writes.
+    pub(crate) fn start(system: System) -> Result<Self> {
+        let peer: Box<dyn Peer> = match system {
+            System::Disco => Box::new(disco::Discod::start()),
+            System::Etcd => Box::new(etcd::Etcd::start()?),
+        };
+        let cluster = Self { peer };
+        cluster.wait_until_whole()?;
+        Ok(cluster)
+    }
+
+    /// The cluster's own.
+    pub(crate) fn peer(&mut self) -> &mut dyn Peer {
+        self.peer.as_mut()
+    }
+
+    /// Each node's process.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.peer.pids()
+    }
+
+    /// Where each node keeps its data.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        self.peer.folders()
+    }
+
+    /// One new connection to a node.
+    pub(crate) fn channel(&self, node: usize) -> Channel {
+        let endpoints = self.peer.endpoints();
+        self.peer.api().channel(&endpoints[node % endpoints.len()])
+    }
+
+    /// Key-value clients on so many connections of their own, one node after the other.
+    pub(crate) fn clients(&self, count: usize) -> Vec<KvClient<Channel>> {
+        (0..count).map(|node| KvClient::new(self.channel(node))).collect()
+    }
+
+    /// The node that leads, when all say the same.
+    pub(crate) fn leader(&self) -> Result<usize> {
+        let mut leads = None;
+        for node in 0..NODES {
+            let status = block(async {
+                let mut maintenance = MaintenanceClient::new(self.channel(node));
+                tokio::time::timeout(Duration::from_secs(2), maintenance.status(StatusRequest {})).await
+            })??
+            .into_inner();
+            let own = status.header.map_or(0, |header| header.member_id);
+            if status.leader == 0 {
+                bail!("node {node} knows no leader");
+            }
+            if status.leader == own && leads.replace(node).is_some() {
+                bail!("two say that they lead");
+            }
+        }
+        leads.ok_or_else(|| anyhow::anyhow!("nobody says that it leads"))
+    }
+
+    /// Waits until every node answers and knows the leader, who then is told.
+    pub(crate) fn wait_until_whole(&self) -> Result<usize> {
+        let end = Instant::now() + WHOLE;
+        loop {
+            match self.leader() {
+                Ok(leader) => return Ok(leader),
+                Err(error) if Instant::now() > end => return Err(error.context("the cluster does not become whole")),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+}
