@@ -41,13 +41,7 @@ impl CompactionPolicy {
     }
 
     /// The same from the bare figures; `aged` was the newest revision when what is newer was still to come.
-    pub fn decide(
-        &self,
-        revision: i64,
-        compact_revision: i64,
-        history_bytes: u64,
-        aged: Option<i64>,
-    ) -> Option<i64> {
+    pub fn decide(&self, revision: i64, compact_revision: i64, history_bytes: u64, aged: Option<i64>) -> Option<i64> {
         let kept = revision - compact_revision;
         let by_count = (kept > self.keep_revisions + self.slack_revisions).then(|| revision - self.keep_revisions);
         let by_size = (history_bytes > self.history_bytes)

@@ -33,9 +33,9 @@ pub fn validate(command: &Command, limits: &Limits) -> Result<(), Refused> {
         Some(Operation::LeaseGrant(grant)) if !(1..=LEASE_TTL_MAX).contains(&grant.ttl) => {
             Err(Refused::invalid(format!("a lease lives for 1 to {LEASE_TTL_MAX} seconds, not {}", grant.ttl)))
         }
-        Some(
-            Operation::LeaseGrant(_) | Operation::LeaseRevoke(_) | Operation::Compact(_) | Operation::SetAlarm(_),
-        ) => Ok(()),
+        Some(Operation::LeaseGrant(_) | Operation::LeaseRevoke(_) | Operation::Compact(_) | Operation::SetAlarm(_)) => {
+            Ok(())
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`Project`]: a project folder with two scripts. `disco` is run in it as a user would, and the cluster that comes of it
 //!   is ended when it is dropped, with every process that carries its mark, whether the test passed or not.
 //! - [`RawCluster`]: `discod` processes without machines and SSH, for what is beneath.
+//! - [`Etcdctl`]: the cluster as etcd's own client sees it.
 //! - [`Api`]: the cluster by gRPC, as an operator, or as anyone else.
 //!
 //! Invariants: no test depends on another's files, addresses or environment; nothing waits by sleeping ([`wait_for`] looks
@@ -12,6 +13,7 @@
 mod addresses;
 mod api;
 mod binaries;
+mod etcd;
 mod machine;
 mod output;
 mod processes;
@@ -27,6 +29,7 @@ mod wait;
 pub use addresses::free_ip;
 pub use api::{Api, block, causes};
 pub use binaries::Binaries;
+pub use etcd::Etcdctl;
 pub use machine::Machine;
 pub use output::{Output, Running};
 pub use processes::{Process, is_alive};

@@ -2,8 +2,8 @@
 
 use disco_proto::v1::{
     Command, CommandResponse, CompactRequest, Compare, DeleteRangeRequest, KeyValue, LeaseGrantRequest,
-    LeaseRevokeRequest, PutRequest, PutResponse, RangeRequest, Refusal, RequestOp, SetAlarmRequest, TxnRequest, TxnResponse,
-    command::Operation, command_response::Result as Answer, compare, request_op::Request,
+    LeaseRevokeRequest, PutRequest, PutResponse, RangeRequest, Refusal, RequestOp, SetAlarmRequest, TxnRequest,
+    TxnResponse, command::Operation, command_response::Result as Answer, compare, request_op::Request,
 };
 use disco_store::{Applied, Limits, Store};
 

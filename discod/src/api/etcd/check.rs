@@ -109,7 +109,10 @@ mod tests {
     fn each_fault_has_its_own_words() {
         let words = |request: Request| txn(&of(vec![request])).unwrap_err().message().to_owned();
         assert_eq!(words(Request::RequestPut(PutRequest::default())), "etcdserver: key is not provided");
-        assert_eq!(words(Request::RequestDeleteRange(DeleteRangeRequest::default())), "etcdserver: key is not provided");
+        assert_eq!(
+            words(Request::RequestDeleteRange(DeleteRangeRequest::default())),
+            "etcdserver: key is not provided"
+        );
         let put = PutRequest { key: "a".into(), value: "v".into(), ignore_value: true, ..PutRequest::default() };
         assert_eq!(words(Request::RequestPut(put)), "etcdserver: value is provided");
         let put = PutRequest { key: "a".into(), lease: 1, ignore_lease: true, ..PutRequest::default() };

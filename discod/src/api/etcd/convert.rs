@@ -119,7 +119,11 @@ pub(super) fn txn_response(response: v1::TxnResponse) -> etcd::TxnResponse {
             Response::Txn(response) => EtcdResponse::ResponseTxn(txn_response(response)),
         }),
     });
-    etcd::TxnResponse { header: inner(response.revision), succeeded: response.succeeded, responses: responses.collect() }
+    etcd::TxnResponse {
+        header: inner(response.revision),
+        succeeded: response.succeeded,
+        responses: responses.collect(),
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +154,9 @@ mod tests {
             assert_eq!((found.result, &*found.key, &*found.range_end), (3, &b"a"[..], &b"b"[..]));
         }
         assert_eq!(compare(etcd_compare(9, TargetUnion::Version(5))).target, None);
-        assert_eq!(compare(etcd::Compare { target: 0, target_union: None, ..Default::default() }).target, Some(Target::Version(0)));
+        assert_eq!(
+            compare(etcd::Compare { target: 0, target_union: None, ..Default::default() }).target,
+            Some(Target::Version(0))
+        );
     }
 }

@@ -57,12 +57,9 @@ impl Lease for EtcdService {
         let id = if id == 0 { rand::random_range(1..=i64::MAX) } else { id };
         let grant = v1::LeaseGrantRequest { id, ttl: ttl.max(self.least_ttl()) };
         match self.write(Operation::LeaseGrant(grant)).await? {
-            (revision, Answer::LeaseGrant(v1::LeaseResponse { id, ttl, .. })) => Ok(Response::new(LeaseGrantResponse {
-                header: self.header(revision),
-                id,
-                ttl,
-                error: String::new(),
-            })),
+            (revision, Answer::LeaseGrant(v1::LeaseResponse { id, ttl, .. })) => {
+                Ok(Response::new(LeaseGrantResponse { header: self.header(revision), id, ttl, error: String::new() }))
+            }
             _ => Err(errors::unexpected()),
         }
     }
@@ -105,13 +102,15 @@ impl Lease for EtcdService {
         let time = self.time(id, false).await?;
         if !time.found {
             let header = self.header_now();
-            let answer = LeaseTimeToLiveResponse { header, id, ttl: NO_LEASE_TTL, ..LeaseTimeToLiveResponse::default() };
+            let answer =
+                LeaseTimeToLiveResponse { header, id, ttl: NO_LEASE_TTL, ..LeaseTimeToLiveResponse::default() };
             return Ok(Response::new(answer));
         }
         // The leader knows of the lease; the keys are this node's to tell, once it has got as far.
         self.barrier().await?;
         let attached = |store: &Store| {
-            let keys = store.lease(id).filter(|_| keys).map(|lease| lease.keys().map(<[u8]>::to_vec).collect::<Vec<_>>());
+            let keys =
+                store.lease(id).filter(|_| keys).map(|lease| lease.keys().map(<[u8]>::to_vec).collect::<Vec<_>>());
             (store.revision(), keys.unwrap_or_default())
         };
         let (revision, keys) = self.node.raft().store().read(attached);
@@ -124,12 +123,17 @@ impl Lease for EtcdService {
         }))
     }
 
-    async fn lease_leases(&self, request: Request<LeaseLeasesRequest>) -> Result<Response<LeaseLeasesResponse>, Status> {
+    async fn lease_leases(
+        &self,
+        request: Request<LeaseLeasesRequest>,
+    ) -> Result<Response<LeaseLeasesResponse>, Status> {
         self.admit(&request)?;
         self.barrier().await?;
-        let (revision, leases) = self.node.raft().store().read(|store| {
-            (store.revision(), store.leases().map(|lease| LeaseStatus { id: lease.id() }).collect())
-        });
+        let (revision, leases) = self
+            .node
+            .raft()
+            .store()
+            .read(|store| (store.revision(), store.leases().map(|lease| LeaseStatus { id: lease.id() }).collect()));
         Ok(Response::new(LeaseLeasesResponse { header: self.header(revision), leases }))
     }
 }

@@ -41,13 +41,7 @@ impl Maintenance for EtcdService {
         let raft = self.node.raft();
         let leadership = raft.leadership().borrow().clone();
         let (size, history, quota, full, revision) = raft.store().read(|store| {
-            (
-                store.size_bytes(),
-                store.history_bytes(),
-                store.limits().quota_bytes,
-                store.is_full(),
-                store.revision(),
-            )
+            (store.size_bytes(), store.history_bytes(), store.limits().quota_bytes, store.is_full(), store.revision())
         });
         let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let mut problems = Vec::new();

@@ -85,7 +85,8 @@ impl EtcdService {
         let command = node::command(operation, 0);
         super::kv::guard_own_keys(&self.node, &command).map_err(|denied| errors::denied(denied.message()))?;
         let limits = self.node.raft().store().read(|store| *store.limits());
-        disco_store::validate(&command, &limits).map_err(|refused| errors::of_refusal(refused.refusal, &refused.message))?;
+        disco_store::validate(&command, &limits)
+            .map_err(|refused| errors::of_refusal(refused.refusal, &refused.message))?;
         let response = self.node.submit_raw(command, 0).await.map_err(errors::of_write)?;
         match response.result {
             Some(Answer::Error(error)) => Err(errors::of_refusal(error.refusal(), &error.message)),

@@ -61,12 +61,8 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn send(&self, blob: Bytes) -> io::Result<()> {
-        let part = SnapshotResponse {
-            header: None,
-            remaining_bytes: self.remaining,
-            blob,
-            version: API_VERSION.to_owned(),
-        };
+        let part =
+            SnapshotResponse { header: None, remaining_bytes: self.remaining, blob, version: API_VERSION.to_owned() };
         let sent = self.runtime.block_on(tokio::time::timeout(SLOW, self.sender.send(Ok(part))));
         match sent {
             Ok(Ok(())) => Ok(()),

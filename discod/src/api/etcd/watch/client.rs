@@ -61,15 +61,8 @@ pub(super) async fn start(
     let (answers, receiver) = mpsc::channel(UNDER_WAY + 1);
     // One place is kept for the last word, which a client that is cut off must get.
     let last_word = answers.clone().reserve_owned().await;
-    let client = Client {
-        service,
-        remote,
-        answers,
-        watchers: BTreeMap::new(),
-        next_id: 0,
-        turn: NO_ID,
-        progress_wanted: false,
-    };
+    let client =
+        Client { service, remote, answers, watchers: BTreeMap::new(), next_id: 0, turn: NO_ID, progress_wanted: false };
     tokio::spawn(async move {
         let end = client.run(requests).await;
         if let (Ok(last_word), End::Slow) = (last_word, end) {
@@ -168,8 +161,7 @@ impl Client {
         let id = if create.watch_id == 0 { self.free_id() } else { create.watch_id };
         let revision = self.service.node.raft().store().read(Store::revision);
         self.watchers.insert(id, Watcher::new(create, revision, place));
-        let answer =
-            WatchResponse { header: self.service.header(revision), created: true, ..self.answer(id) };
+        let answer = WatchResponse { header: self.service.header(revision), created: true, ..self.answer(id) };
         self.send(answer).await
     }
 

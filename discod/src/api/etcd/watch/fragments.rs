@@ -65,6 +65,9 @@ mod tests {
         assert_eq!(fragments(answer(&[10, 10])), [answer(&[10, 10])]);
         assert_eq!(fragments(answer(&[3 << 20])), [answer(&[3 << 20])]);
         let parts = fragments(answer(&[3 << 20, 10]));
-        assert_eq!(parts.iter().map(|part| (part.events.len(), part.fragment)).collect::<Vec<_>>(), [(1, true), (1, false)]);
+        assert_eq!(
+            parts.iter().map(|part| (part.events.len(), part.fragment)).collect::<Vec<_>>(),
+            [(1, true), (1, false)]
+        );
     }
 }

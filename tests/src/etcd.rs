@@ -1,0 +1,88 @@
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{Output, Project, Running};
+
+/// No command of `etcdctl` takes longer, but for those that are waited for otherwise.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// `etcdctl`, with the settings that `disco env` prints and nothing else.
+pub struct Etcdctl {
+    program: PathBuf,
+    settings: Vec<(String, String)>,
+}
+
+impl Etcdctl {
+    /// For a project whose cluster runs. `None`, which the test's output says, where there is no `etcdctl`.
+    ///
+    /// # Panics
+    /// When `disco env` prints anything but settings.
+    #[must_use]
+    pub fn of(project: &Project) -> Option<Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&path).map(|folder| folder.join("etcdctl")).find(|file| file.is_file());
+        let Some(program) = program else {
+            println!("left out: there is no `etcdctl` (Debian: etcd-client)");
+            return None;
+        };
+        let settings = project.disco(&["env", "-o", "json"]).ok().json();
+        let settings = settings.as_object().expect("settings are an object").iter();
+        let settings = settings.map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()));
+        Some(Self { program, settings: settings.collect() })
+    }
+
+    /// The nodes that it asks, `https://IP:PORT` each.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<String> {
+        let all = self.settings.iter().find(|(name, _)| name == "ETCDCTL_ENDPOINTS");
+        all.map(|(_, value)| value.split(',').map(str::to_owned).collect()).unwrap_or_default()
+    }
+
+    /// The same asking one node alone.
+    #[must_use]
+    pub fn at(&self, endpoint: &str) -> Self {
+        let mut settings = self.settings.clone();
+        for (name, value) in &mut settings {
+            if name == "ETCDCTL_ENDPOINTS" {
+                endpoint.clone_into(value);
+            }
+        }
+        Self { program: self.program.clone(), settings }
+    }
+
+    /// Starts it.
+    #[track_caller]
+    #[must_use]
+    pub fn start(&self, args: &[&str]) -> Running {
+        self.start_with(args, None)
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.start(args).wait(LONGEST)
+    }
+
+    /// Runs it with this on its standard input.
+    #[track_caller]
+    pub fn run_with(&self, args: &[&str], input: &str) -> Output {
+        self.start_with(args, Some(input)).wait(LONGEST)
+    }
+
+    #[track_caller]
+    fn start_with(&self, args: &[&str], input: Option<&str>) -> Running {
+        let mut command = Command::new(&self.program);
+        command.args(args).env_clear().envs(self.settings.clone());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let start = Instant::now();
+        let mut child = command.spawn().expect("etcdctl can be started");
+        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+            stdin.write_all(input.as_bytes()).expect("etcdctl reads");
+        }
+        Running::new(format!("etcdctl {}", args.join(" ")), child, start)
+    }
+}
