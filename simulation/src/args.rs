@@ -1,0 +1,61 @@
+//! The command line.
+
+use std::ops::RangeInclusive;
+
+use clap::Parser;
+
+use crate::bug::Bug;
+
+/// Simulates clusters of Disco with faults, and checks what must hold.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// Run this one seed, in this process
+    #[arg(long, conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+
+    /// Run this many seeds, each in a process of its own
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub seeds: u64,
+
+    /// The first of them
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub from: u64,
+
+    /// How many run at a time [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+
+    /// How many nodes a cluster may have, at least and at most
+    #[arg(long, value_name = "LEAST..MOST", default_value = "3..50", value_parser = nodes)]
+    pub nodes: RangeInclusive<usize>,
+
+    /// Put a known bug back, to see that it is found
+    #[arg(long, value_enum)]
+    pub bug: Option<Bug>,
+
+    /// Stop at the first seed that fails
+    #[arg(long)]
+    pub stop: bool,
+
+    /// Print what happens, on standard error
+    #[arg(long, requires = "seed")]
+    pub trace: bool,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `5` or `3..50`, both ends included.
+fn nodes(text: &str) -> Result<RangeInclusive<usize>, String> {
+    let number = |text: &str| text.parse::<usize>().map_err(|error| format!("`{text}`: {error}"));
+    let range = match text.split_once("..") {
+        Some((least, most)) => number(least)?..=number(most)?,
+        None => number(text)?..=number(text)?,
+    };
+    if *range.start() < 1 || range.is_empty() || *range.end() > 50 {
+        return Err("from 1 to 50 nodes, the smaller number first".to_owned());
+    }
+    Ok(range)
+}

@@ -1,0 +1,89 @@
+//! What must hold at every moment, one per file.
+//!
+//! An invariant sees all events in their order and says at once when one of them cannot be; some can only be judged at the
+//! end. Names and meanings follow Ongaro's dissertation (Consensus: Bridging Theory and Practice, 2014, section 3.6) where it
+//! has them.
+
+mod acknowledged;
+mod applied_once;
+mod convergence;
+mod leader_completeness;
+mod linearizable;
+mod log_matching;
+mod one_leader;
+mod revisions;
+mod same_order;
+mod term_fence;
+mod voters;
+
+use std::collections::BTreeSet;
+
+use crate::events::{Event, Print};
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Name of the invariant.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// Watches a run.
+pub trait Invariant: Send {
+    /// Sees the next event.
+    fn observe(&mut self, event: &Event) -> Result<(), Violation>;
+
+    /// The run is over, and the cluster has come to rest.
+    fn finish(&mut self) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+/// All of them.
+pub fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(one_leader::OneLeader::default()),
+        Box::new(log_matching::LogMatching::default()),
+        Box::new(same_order::SameOrder::default()),
+        Box::new(leader_completeness::LeaderCompleteness::default()),
+        Box::new(acknowledged::Acknowledged::default()),
+        Box::new(revisions::Revisions::default()),
+        Box::new(applied_once::AppliedOnce::default()),
+        Box::new(term_fence::TermFence::default()),
+        Box::new(linearizable::Linearizable::default()),
+    ]
+}
+
+/// A node when the faults are over.
+pub struct NodeState {
+    /// Its id.
+    pub id: u64,
+    /// Whether it leads, and whom it takes for the leader.
+    pub leads: bool,
+    /// See above.
+    pub leader: Option<u64>,
+    /// Index of the last entry of its log, and of the last that it has applied.
+    pub last: Option<u64>,
+    /// See above.
+    pub applied: Option<u64>,
+    /// Sets of voters, more than one in the middle of a change.
+    pub voters: Vec<BTreeSet<u64>>,
+    /// Everybody that it knows of.
+    pub members: BTreeSet<u64>,
+    /// Of its store's snapshot.
+    pub store: Print,
+    /// What the planner said there, if it looked.
+    pub verdict: Option<Result<(), String>>,
+}
+
+/// What must hold of the cluster some time after the faults.
+pub fn check_rest(nodes: &[NodeState]) -> Result<(), Violation> {
+    convergence::check_rest(nodes)?;
+    voters::check_rest(nodes)
+}
+
+/// `Err` with the violation unless the condition holds.
+fn check(holds: bool, invariant: &'static str, seen: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation { invariant, seen: seen() }) }
+}

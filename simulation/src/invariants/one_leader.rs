@@ -1,0 +1,47 @@
+//! At most one leader: nobody leads twice by two elections in one term.
+//!
+//! openraft (as the daemon sets it up) lets several nodes lead in one term, one after the other: a leadership is named by
+//! its term and its node, and of two in one term that of the higher id comes later and ends the other. So the leader of a
+//! name is one node, and the election safety that is left to check is that it was elected once: a node that has led comes
+//! back knowing it, and a node that voted for a leadership and was counted comes back with that vote or a newer one. Without
+//! that, two quorums without a common honest member could each elect somebody.
+
+use std::collections::BTreeMap;
+
+use super::{Invariant, Violation, check};
+use crate::events::Event;
+use crate::types::Leader;
+
+#[derive(Default)]
+pub(super) struct OneLeader {
+    /// The newest leadership of each node.
+    led: BTreeMap<u64, Leader>,
+    /// Whom each leadership belongs to.
+    leaders: BTreeMap<(u64, u64), u64>,
+}
+
+impl Invariant for OneLeader {
+    fn observe(&mut self, event: &Event) -> Result<(), Violation> {
+        match event {
+            Event::Leads { node, leader } => {
+                let owner = *self.leaders.entry((leader.term, leader.node)).or_insert(*node);
+                check(owner == *node, "one-leader", || format!("nodes {owner} and {node} both lead as {leader:?}"))?;
+                let newest = self.led.entry(*node).or_insert(*leader);
+                check(*newest <= *leader, "one-leader", || {
+                    format!("node {node} leads as {leader:?} after it led as {newest:?}")
+                })?;
+                *newest = *leader;
+                Ok(())
+            }
+            Event::Started { node, vote, .. } => {
+                let Some(led) = self.led.get(node) else { return Ok(()) };
+                check(vote.is_some_and(|vote| vote >= *led), "one-leader", || {
+                    format!(
+                        "node {node} led as {led:?} and came back with the vote {vote:?}: it could be elected again"
+                    )
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}

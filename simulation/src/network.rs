@@ -1,0 +1,123 @@
+//! openraft's messages to other nodes. As in the daemon, none relies on a default of the trait.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use openraft::OptionalSend;
+use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+
+use crate::shared::{NodeInfo, Request as ByteString};
+use crate::types::{Snapshot, SnapshotBytes, TypeConfig, Vote};
+use crate::wire::{Answer, Ask, Line, RaftAnswer, RaftAsk};
+
+type Rpc = RPCError<TypeConfig>;
+
+/// Makes connections.
+pub struct Network;
+
+/// The way to one peer.
+pub struct Connection {
+    to: u64,
+    line: Line,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Connection;
+
+    async fn new_client(&mut self, target: u64, node: &NodeInfo) -> Connection {
+        Connection { to: target, line: Line::new(&node.address) }
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    async fn ask(&mut self, ask: RaftAsk, limit: Duration) -> Result<RaftAnswer, Rpc> {
+        match self.line.ask(&Ask::Raft { to: self.to, ask }, limit).await {
+            Ok(Answer::Raft(answer)) => Ok(answer),
+            Ok(Answer::Unavailable(why)) => Err(RPCError::Unreachable(Unreachable::new(&io::Error::other(why)))),
+            Ok(_) => Err(unexpected()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(RPCError::Network(NetworkError::new(&error)))
+            }
+            Err(error) => Err(RPCError::Unreachable(Unreachable::new(&error))),
+        }
+    }
+}
+
+fn unexpected() -> Rpc {
+    RPCError::Network(NetworkError::new(&io::Error::other("an answer to another question")))
+}
+
+impl RaftNetworkV2<TypeConfig> for Connection {
+    type SnapshotData = SnapshotBytes;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
+        match self.ask(RaftAsk::Append(rpc), option.soft_ttl()).await? {
+            RaftAnswer::Append(answer) => Ok(answer),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {
+        match self.ask(RaftAsk::Vote(rpc), option.soft_ttl()).await? {
+            RaftAnswer::Vote(answer) => Ok(answer),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Rpc> {
+        match self.ask(RaftAsk::PreVote(rpc), option.soft_ttl()).await? {
+            RaftAnswer::Vote(answer) => Ok(answer),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Rpc> {
+        match self.ask(RaftAsk::Transfer(request), option.soft_ttl()).await? {
+            RaftAnswer::Transfer(answer) => Ok(answer),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let ask = RaftAsk::Snapshot {
+            vote,
+            meta: snapshot.meta,
+            bytes: ByteString(Bytes::copy_from_slice(&snapshot.snapshot)),
+        };
+        let call = self.ask(ask, option.soft_ttl());
+        match select(std::pin::pin!(call), std::pin::pin!(cancel)).await {
+            Either::Left((Ok(RaftAnswer::Snapshot(answer)), _)) => Ok(answer),
+            Either::Left((Ok(_), _)) => Err(StreamingError::from(unexpected())),
+            Either::Left((Err(error), _)) => Err(StreamingError::from(error)),
+            Either::Right((closed, _)) => Err(StreamingError::Closed(closed)),
+        }
+    }
+}

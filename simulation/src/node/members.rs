@@ -1,0 +1,152 @@
+//! The members controller: who is a member is who reports, who votes is what the planner says.
+
+use std::time::Duration;
+
+use disco_planner::voters::{self, Change};
+use disco_planner::{Member, Policy};
+use openraft::Instant as _;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::Instant;
+
+use super::{Process, records};
+use crate::shared::NodeInfo;
+use crate::wire::{Ask, Line};
+
+/// Entries that a learner may lack and still count as up to date, as in the daemon.
+const LAG: u64 = 100;
+
+pub(super) async fn run(process: Process) {
+    let pace = process.host.pace;
+    let mut ticks = tokio::time::interval(pace.report());
+    process.host.state.lock().verdict = None;
+    let mut leads_since: Option<(u64, Instant)> = None;
+    let mut asked = 0;
+    loop {
+        ticks.tick().await;
+        let leadership = process.leadership();
+        let Some(term) = leadership.own_term else {
+            leads_since = None;
+            report(&process, leadership.leader, &mut asked).await;
+            continue;
+        };
+        let since = match leads_since {
+            Some((of, since)) if of == term => since,
+            _ => {
+                process.reports.lock().clear();
+                leads_since = Some((term, Instant::now()));
+                Instant::now()
+            }
+        };
+        // What fails is tried again at the next tick, by whoever leads then.
+        let _ = process.write_in_term(term, records::note("tick", process.id, term)).await;
+        while let Ok(true) = reconcile(&process, term, since).await {}
+        transfer(&process).await;
+    }
+}
+
+/// Tells the leader that this node is there; who does not know the leader asks one after the other.
+async fn report(process: &Process, leader: Option<u64>, asked: &mut usize) {
+    let everybody = &process.host.everybody;
+    let address = match leader.and_then(|leader| process.address_of(leader)) {
+        Some(address) => address,
+        None => {
+            *asked += 1;
+            match everybody.get(*asked % everybody.len().max(1)) {
+                Some(name) if *name != process.host.name => super::process::address(name),
+                _ => return,
+            }
+        }
+    };
+    let ask = Ask::Report { node: process.id, address: super::process::address(&process.host.name) };
+    // A report that is lost is followed by the next.
+    let _ = Line::new(&address).ask(&ask, process.host.pace.report()).await;
+}
+
+/// One look and at most one change.
+async fn reconcile(process: &Process, term: u64, since: Instant) -> Result<bool, String> {
+    if process.leadership().own_term != Some(term) {
+        return Ok(false);
+    }
+    let policy = policy(process);
+    let members = planned(process, since);
+    let reports = process.reports.lock().clone();
+    let newcomer = reports
+        .iter()
+        .find(|(id, (at, _))| at.elapsed() < policy.suspect_after && members.iter().all(|member| member.id != **id));
+    if let Some((id, (_, address))) = newcomer {
+        let info = NodeInfo { address: address.clone(), name: format!("node-{id}") };
+        process.add_learner(*id, info).await?;
+        process.write_in_term(term, records::note(&format!("joined-{id}"), process.id, term)).await?;
+        return Ok(true);
+    }
+    let change = voters::next_change(&members, &policy);
+    process.host.state.lock().verdict = Some(match &change {
+        None => Ok(()),
+        Some(change) => Err(format!("the planner wants {change:?} of {members:?}")),
+    });
+    let Some(change) = change else { return Ok(false) };
+    match &change {
+        Change::Promote(ids) => process.promote(ids).await?,
+        Change::Demote(ids) => process.demote(ids).await?,
+        Change::Replace { old, new } => process.replace(*old, *new).await?,
+    }
+    process.write_in_term(term, records::note("voters", process.id, term)).await?;
+    Ok(true)
+}
+
+/// Hands leadership on, if the run wants it.
+async fn transfer(process: &Process) {
+    if !std::mem::take(&mut process.host.state.lock().transfer) {
+        return;
+    }
+    let target = {
+        let metrics = process.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters: Vec<u64> = metrics.membership_config.membership().voter_ids().collect();
+        let others = metrics.replication.iter().flatten().filter(|(id, _)| **id != process.id && voters.contains(id));
+        others.max_by_key(|(_, matched)| matched.map(|id| id.index)).map(|(id, _)| *id)
+    };
+    if let Some(target) = target {
+        // Ended with Raft, or taken by nobody: an election follows.
+        let _ = process.raft.trigger().transfer_leader(target).await;
+    }
+}
+
+/// The limits of decisions at this pace.
+fn policy(process: &Process) -> Policy {
+    let pace = process.host.pace;
+    Policy { suspect_after: pace.suspect_after(), dead_after: pace.dead_after(), ..Policy::default() }
+}
+
+/// The members as the planner sees them, on the leader.
+fn planned(process: &Process, listening_since: Instant) -> Vec<Member> {
+    let metrics = process.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let membership = metrics.membership_config.membership();
+    let voters: Vec<u64> = membership.voter_ids().collect();
+    let last = metrics.last_log_index.unwrap_or(0);
+    let reports = process.reports.lock();
+    let acknowledged = |id: u64| -> Option<Duration> {
+        metrics.heartbeat.iter().flatten().find(|(of, _)| **of == id)?.1.as_ref().map(|at| at.elapsed())
+    };
+    let matched = |id: u64| -> Option<u64> {
+        metrics.replication.iter().flatten().find(|(of, _)| **of == id)?.1.as_ref().map(|id| id.index)
+    };
+    let members = membership.nodes().map(|(id, _)| {
+        let own = *id == process.id;
+        let reported = reports.get(id).map(|(at, _)| at.elapsed());
+        Member {
+            id: *id,
+            voter: voters.contains(id),
+            leader: own,
+            silent_for: [reported, acknowledged(*id)]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or_else(|| listening_since.elapsed()),
+            up_to_date: own || matched(*id).is_some_and(|matched| matched + LAG >= last),
+            draining: false,
+        }
+    });
+    members.collect()
+}

@@ -1,0 +1,10 @@
+//! A node's process: what `discod` does, in small.
+
+mod members;
+mod process;
+mod raft_ops;
+pub mod records;
+mod serve;
+mod writes;
+
+pub use process::{Host, HostState, Process, address, start};

@@ -1,0 +1,188 @@
+//! A process from its start to its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use openraft::Raft as OpenRaft;
+use openraft::ServerState;
+use openraft::async_runtime::AsyncRuntime;
+use openraft::async_runtime::watch::WatchReceiver;
+use parking_lot::Mutex;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use turmoil::net::TcpListener;
+
+use super::{members, serve};
+use crate::bug::Bug;
+use crate::events::{Event, Observer};
+use crate::network::Network;
+use crate::shared::{NodeInfo, Pace};
+use crate::storage::{Disk, Log, SharedStore, StateMachine};
+use crate::types::{Raft, Runtime, leader_of, place};
+use crate::wire::PORT;
+
+/// A machine: it stays when its process ends.
+#[derive(Clone)]
+pub struct Host {
+    /// Its name on the network.
+    pub name: String,
+    /// The same for all machines: where a node looks for others.
+    pub everybody: Arc<Vec<String>>,
+    /// All that stays.
+    pub state: Arc<Mutex<HostState>>,
+    /// Who is told.
+    pub observer: Observer,
+    /// openraft's settings.
+    pub config: Arc<openraft::Config>,
+    /// Intervals.
+    pub pace: Pace,
+    /// The mistake to make.
+    pub bug: Option<Bug>,
+    /// What its randomness follows from.
+    pub seed: u64,
+}
+
+/// What changes of a machine.
+pub struct HostState {
+    /// The id of the node on it: another one once its disk was lost.
+    pub id: u64,
+    /// Whether the cluster starts here, once.
+    pub founder: bool,
+    /// Its disk.
+    pub disk: Disk,
+    /// How often a process was started here.
+    pub lives: u64,
+    /// The process that runs.
+    pub process: Option<Process>,
+    /// What the planner said when this node last led and looked: that all is well, or what it wants.
+    pub verdict: Option<Result<(), String>>,
+    /// Leadership shall be handed on, when the process next looks.
+    pub transfer: bool,
+}
+
+/// A process that runs.
+#[derive(Clone)]
+pub struct Process {
+    /// The node's id.
+    pub id: u64,
+    /// The how-many-th process of its machine it is.
+    pub life: u64,
+    /// Its machine.
+    pub host: Host,
+    /// openraft.
+    pub raft: Raft,
+    /// What it has applied.
+    pub store: SharedStore,
+    /// On the leader: when each node last reported, and from where.
+    pub reports: Arc<Mutex<BTreeMap<u64, (tokio::time::Instant, String)>>>,
+    /// For request ids.
+    pub rng: Arc<Mutex<SmallRng>>,
+}
+
+/// Who leads, as a node sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The term in which this node leads.
+    pub own_term: Option<u64>,
+    /// Who leads.
+    pub leader: Option<u64>,
+}
+
+/// The process of a machine, to be run by the simulation.
+pub async fn start(host: Host) -> turmoil::Result {
+    let (life, seed) = {
+        let mut state = host.state.lock();
+        state.lives += 1;
+        (state.lives, host.seed.wrapping_mul(31).wrapping_add(state.lives))
+    };
+    Runtime::scope(seed, run(host, life, seed)).await
+}
+
+async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
+    let (id, disk, founder) = {
+        let state = host.state.lock();
+        (state.id, state.disk.clone(), state.founder)
+    };
+    let log = Log { node: id, disk: disk.clone(), observer: host.observer.clone(), bug: host.bug };
+    tell_start(id, &disk, &host.observer);
+    Runtime::spawn(disk.clone().run());
+    let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+    let machine = StateMachine::open(id, disk, host.observer.clone(), host.bug)?;
+    let store = machine.store();
+    let raft = OpenRaft::new(id, host.config.clone(), Network, log, machine).await?;
+    let rng = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed)));
+    let process = Process { id, life, host: host.clone(), raft, store, reports: Arc::default(), rng };
+    host.state.lock().process = Some(process.clone());
+
+    if founder && !process.raft.is_initialized().await? {
+        let info = NodeInfo { address: address(&host.name), name: host.name.clone() };
+        process.raft.initialize(BTreeMap::from([(id, info)])).await?;
+    }
+    Runtime::spawn(members::run(process.clone()));
+    Runtime::spawn(serve::listen(process.clone(), listener));
+    follow(&process).await;
+    // The daemon ends with Raft, and is started again by whoever supervises it.
+    Ok(())
+}
+
+/// Tells what is on the disk; a crash may have taken some of what was told before.
+fn tell_start(node: u64, disk: &Disk, observer: &Observer) {
+    let vote = disk.durable_vote();
+    observer.tell(Event::Started {
+        node,
+        vote: vote.as_ref().map(leader_of),
+        committed_vote: vote.is_some_and(|vote| vote.committed),
+    });
+    let mut before = disk.purged();
+    if let Some(purged) = &before {
+        observer.tell(Event::Purged { node, upto: place(purged) });
+    }
+    for entry in disk.entries() {
+        observer.tell(Event::appended(node, &entry, before.as_ref()));
+        before = Some(entry.log_id);
+    }
+}
+
+/// Tells of leaderships, until Raft ends.
+async fn follow(process: &Process) {
+    let mut metrics = process.raft.metrics();
+    let mut last = None;
+    loop {
+        let (running, leads) = {
+            let metrics = metrics.borrow_watched();
+            let leads = (metrics.state == ServerState::Leader).then(|| leader_of(&metrics.vote));
+            (metrics.running_state.is_ok(), leads)
+        };
+        if let Some(leader) = leads.filter(|_| leads != last) {
+            process.host.observer.tell(Event::Leads { node: process.id, leader });
+        }
+        last = leads;
+        if !running || metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Where the process of a machine listens.
+pub fn address(name: &str) -> String {
+    format!("{name}:{PORT}")
+}
+
+// === impl Process ===
+
+impl Process {
+    /// Who leads.
+    pub fn leadership(&self) -> Leadership {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(self.id);
+        Leadership { own_term: leads.then_some(metrics.current_term), leader: metrics.current_leader }
+    }
+
+    /// Where a node listens, as the membership says.
+    pub fn address_of(&self, node: u64) -> Option<String> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_node(&node).map(|info| info.address.clone())
+    }
+}

@@ -1,0 +1,57 @@
+//! Changes of the membership, and transfer, as the daemon asks openraft for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use openraft::ChangeMembers;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
+
+use super::Process;
+use crate::shared::NodeInfo;
+
+impl Process {
+    /// Adds a member that does not vote.
+    pub(super) async fn add_learner(&self, id: u64, info: NodeInfo) -> Result<(), String> {
+        self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, info)])), false).await
+    }
+
+    /// Makes learners voters.
+    pub(super) async fn promote(&self, ids: &[u64]) -> Result<(), String> {
+        self.change(ChangeMembers::AddVoterIds(ids.iter().copied().collect()), false).await
+    }
+
+    /// Makes voters learners.
+    pub(super) async fn demote(&self, ids: &[u64]) -> Result<(), String> {
+        self.change(ChangeMembers::RemoveVoters(ids.iter().copied().collect()), true).await
+    }
+
+    /// Puts a voter in the place of another.
+    pub(super) async fn replace(&self, old: u64, new: u64) -> Result<(), String> {
+        let voters: BTreeSet<u64> = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let voters = metrics.membership_config.membership().voter_ids();
+            voters.filter(|id| *id != old).chain([new]).collect()
+        };
+        self.change(ChangeMembers::ReplaceAllVoters(voters), true).await
+    }
+
+    async fn change(&self, change: ChangeMembers<u64, NodeInfo>, retain: bool) -> Result<(), String> {
+        let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
+        let work = async {
+            let mut metrics = self.raft.metrics();
+            loop {
+                drop(metrics.borrow_and_update());
+                match self.raft.change_membership(change.clone(), retain).await {
+                    Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(
+                        ChangeMembershipError::InProgress(_),
+                    ))) if waits && metrics.changed().await.is_ok() => {}
+                    Err(RaftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {}
+                    other => return other.map(|_| ()).map_err(|error| error.to_string()),
+                }
+            }
+        };
+        let limit = self.host.pace.request_timeout() * 2;
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err("no quorum answered".to_owned()))
+    }
+}

@@ -1,0 +1,65 @@
+//! Answering what other hosts ask.
+
+use openraft::Snapshot as OpenraftSnapshot;
+use openraft::async_runtime::AsyncRuntime;
+use turmoil::net::{TcpListener, TcpStream};
+
+use super::Process;
+use crate::shared::Request as ByteString;
+use crate::types::Runtime;
+use crate::wire::{self, Answer, Ask, RaftAnswer, RaftAsk};
+
+/// Takes connections for as long as the process lives.
+pub(super) async fn listen(process: Process, listener: TcpListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        Runtime::spawn(converse(process.clone(), stream));
+    }
+}
+
+/// One question after the other, until the other side has gone.
+async fn converse(process: Process, mut stream: TcpStream) {
+    while let Ok(ask) = wire::receive::<Ask>(&mut stream).await {
+        let answer = process.answer(ask).await.unwrap_or_else(Answer::Unavailable);
+        if wire::send(&mut stream, &answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Process {
+    async fn answer(&self, ask: Ask) -> Result<Answer, String> {
+        match ask {
+            Ask::Raft { to, .. } if to != self.id => Err(format!("this is node {}, the message is for {to}", self.id)),
+            Ask::Raft { ask, .. } => self.answer_raft(ask).await.map(Answer::Raft),
+            Ask::Propose { command, hops } => {
+                self.propose(command.0, hops).await.map(|answer| Answer::Proposed(ByteString(answer)))
+            }
+            Ask::Read { key, stale, hops } => self.read(key.0, stale, hops).await,
+            Ask::Report { node, address } => {
+                self.reports.lock().insert(node, (tokio::time::Instant::now(), address));
+                Ok(Answer::Heard)
+            }
+        }
+    }
+
+    async fn answer_raft(&self, ask: RaftAsk) -> Result<RaftAnswer, String> {
+        let raft = &self.raft;
+        match ask {
+            RaftAsk::Append(rpc) => {
+                raft.append_entries(rpc).await.map(RaftAnswer::Append).map_err(|error| error.to_string())
+            }
+            RaftAsk::Vote(rpc) => raft.vote(rpc).await.map(RaftAnswer::Vote).map_err(|error| error.to_string()),
+            RaftAsk::PreVote(rpc) => raft.pre_vote(rpc).await.map(RaftAnswer::Vote).map_err(|error| error.to_string()),
+            RaftAsk::Transfer(rpc) => {
+                raft.handle_transfer_leader(rpc).await.map(RaftAnswer::Transfer).map_err(|error| error.to_string())
+            }
+            RaftAsk::Snapshot { vote, meta, bytes } => {
+                let snapshot = OpenraftSnapshot { meta, snapshot: bytes.0.to_vec().into() };
+                raft.install_full_snapshot(vote, snapshot)
+                    .await
+                    .map(RaftAnswer::Snapshot)
+                    .map_err(|error| error.to_string())
+            }
+        }
+    }
+}

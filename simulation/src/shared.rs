@@ -1,0 +1,38 @@
+//! What the simulation takes from the daemon as it is: the same files, so that no number and no form can differ.
+
+#[path = "../../discod/src/raft/codec.rs"]
+mod codec_file;
+#[path = "../../discod/src/raft/pace.rs"]
+mod pace_file;
+#[path = "../../discod/src/raft/types.rs"]
+#[expect(dead_code, reason = "the daemon's types of storage; the simulation has its own runtime, so its own")]
+mod types_file;
+
+/// The daemon's types name its snapshots, which are files; those of the simulation are in memory.
+mod snapshot {
+    pub(super) struct SnapshotFile;
+}
+
+use std::io;
+
+use openraft::Config;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use pace_file::Pace;
+pub use types_file::{NodeInfo, Request, Response};
+
+/// The daemon's form of openraft's values on the wire.
+pub fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    codec_file::encode(value)
+}
+
+/// Reads it.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    codec_file::decode(bytes)
+}
+
+/// openraft's settings in the daemon at that pace.
+pub fn config(pace: Pace) -> Config {
+    pace.config()
+}

@@ -1,0 +1,73 @@
+//! The types that openraft is set up with: the daemon's, with a runtime whose randomness is a function of the seed.
+
+use openraft::rt::deterministic_rng::DeterministicRng;
+use openraft_rt_tokio::TokioRuntime;
+
+use crate::shared::{NodeInfo, Request, Response};
+use crate::storage::StateMachine;
+
+/// Spawning and waiting with task-local seeded randomness.
+pub type Runtime = DeterministicRng<TokioRuntime>;
+
+openraft::declare_raft_types!(
+    /// The types that openraft works with here.
+    pub TypeConfig:
+        D = Request,
+        R = Response,
+        NodeId = u64,
+        Node = NodeInfo,
+        AsyncRuntime = Runtime,
+);
+
+pub type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
+pub type Vote = openraft::alias::VoteOf<TypeConfig>;
+pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
+pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+/// A snapshot's bytes, in memory.
+pub type SnapshotBytes = std::sync::Arc<[u8]>;
+pub type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotBytes>;
+pub type Raft = openraft::Raft<TypeConfig, StateMachine>;
+
+/// Who leads: the term, and the node, as openraft orders them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leader {
+    /// Raft's term.
+    pub term: u64,
+    /// The node. Of two leaders of one term the one with the higher id came later.
+    pub node: u64,
+}
+
+/// An entry's place: index and the leader that made it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Index in the log.
+    pub index: u64,
+    /// Who made it.
+    pub leader: Leader,
+}
+
+/// The place of a log id.
+pub fn place(id: &LogId) -> Place {
+    let leader = id.committed_leader_id();
+    Place { index: id.index, leader: Leader { term: leader.term, node: leader.node_id } }
+}
+
+/// The leader that a vote is for.
+pub fn leader_of(vote: &Vote) -> Leader {
+    Leader { term: vote.leader_id.term, node: vote.leader_id.node_id }
+}
+
+// === impl Leader, Place ===
+
+impl std::fmt::Debug for Leader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "t{}n{}", self.term, self.node)
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{:?}", self.index, self.leader)
+    }
+}

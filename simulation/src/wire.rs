@@ -1,0 +1,127 @@
+//! Messages between hosts over simulated TCP: a length, and a value in the daemon's form.
+//!
+//! Simulated TCP does not send again what was lost, so a lost message is a connection without an answer. Whoever asks waits
+//! for a bounded time and then gives the connection up.
+
+use std::io;
+use std::time::Duration;
+
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use turmoil::net::TcpStream;
+
+use crate::shared::{self, Request as ByteString};
+use crate::types::{SnapshotMeta, TypeConfig, Vote};
+
+/// Where every node listens.
+pub const PORT: u16 = 7000;
+/// No message of a simulation is longer.
+const MAX_BYTES: u32 = 64 * 1024 * 1024;
+
+/// What is asked of a node. Byte strings are in the daemon's form.
+#[derive(Serialize, Deserialize)]
+pub enum Ask {
+    /// Raft's own, only for the node that is meant: an address may belong to another by now.
+    Raft { to: u64, ask: RaftAsk },
+    /// Bring a command into the log. `hops` says how often it was forwarded.
+    Propose { command: ByteString, hops: u32 },
+    /// The value of a key, the newest or what the node has.
+    Read { key: ByteString, stale: bool, hops: u32 },
+    /// A sign of life of a node, for the leader.
+    Report { node: u64, address: String },
+}
+
+/// Messages of Raft.
+#[derive(Serialize, Deserialize)]
+pub enum RaftAsk {
+    Append(AppendEntriesRequest<TypeConfig>),
+    Vote(VoteRequest<TypeConfig>),
+    PreVote(VoteRequest<TypeConfig>),
+    Transfer(TransferLeaderRequest<TypeConfig>),
+    Snapshot { vote: Vote, meta: SnapshotMeta, bytes: ByteString },
+}
+
+/// Raft's answers.
+#[derive(Serialize, Deserialize)]
+pub enum RaftAnswer {
+    Append(AppendEntriesResponse<TypeConfig>),
+    Vote(VoteResponse<TypeConfig>),
+    Transfer(TransferLeaderResponse<TypeConfig>),
+    Snapshot(SnapshotResponse<TypeConfig>),
+}
+
+/// What a node answers.
+#[derive(Serialize, Deserialize)]
+pub enum Answer {
+    Raft(RaftAnswer),
+    /// The store's answer to a command, encoded.
+    Proposed(ByteString),
+    Read {
+        value: Option<ByteString>,
+        revision: i64,
+        node: u64,
+        life: u64,
+    },
+    Heard,
+    /// Not done here, or not known whether it was done.
+    Unavailable(String),
+}
+
+/// A connection that is made when it is needed.
+pub struct Line {
+    address: String,
+    stream: Option<TcpStream>,
+}
+
+// === impl Line ===
+
+impl Line {
+    /// To `HOST:PORT`.
+    pub fn new(address: &str) -> Self {
+        Self { address: address.to_owned(), stream: None }
+    }
+
+    /// Asks and waits for the answer, for at most the limit.
+    pub async fn ask(&mut self, ask: &Ask, limit: Duration) -> io::Result<Answer> {
+        let answer = tokio::time::timeout(limit, self.try_ask(ask)).await;
+        let answer = answer.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")));
+        if answer.is_err() {
+            // A late answer must not be taken for that of the next question.
+            self.stream = None;
+        }
+        answer
+    }
+
+    async fn try_ask(&mut self, ask: &Ask) -> io::Result<Answer> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => none.insert(TcpStream::connect(self.address.as_str()).await?),
+        };
+        send(stream, ask).await?;
+        receive(stream).await
+    }
+}
+
+/// Writes one message.
+pub async fn send<T: Serialize>(stream: &mut TcpStream, message: &T) -> io::Result<()> {
+    let bytes = shared::encode(message)?;
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    let mut framed = length.to_be_bytes().to_vec();
+    framed.extend(bytes);
+    stream.write_all(&framed).await
+}
+
+/// Reads one.
+pub async fn receive<T: serde::de::DeserializeOwned>(stream: &mut TcpStream) -> io::Result<T> {
+    let length = stream.read_u32().await?;
+    if length > MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that is too long"));
+    }
+    let mut bytes = vec![0; length as usize];
+    stream.read_exact(&mut bytes).await?;
+    shared::decode(&bytes)
+}

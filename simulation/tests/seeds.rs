@@ -1,0 +1,78 @@
+//! The simulation itself: a short run of seeds, that a seed is one run and no other, and that bugs are found.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn simulate(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_disco-simulation")).args(args).output().expect("the simulation starts")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn report(args: &[&str]) -> Value {
+    let output = simulate(args);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
+}
+
+#[test]
+fn a_short_run_of_seeds_finds_nothing() {
+    let output = simulate(&["--seeds", "20", "--nodes", "3..9"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("20 seeds passed, 0 failed"), "{}", text(&output));
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let args = ["--seed", "4711", "--nodes", "3..5", "--json"];
+    let (first, second) = (report(&args), report(&args));
+    assert_eq!(first["trace"], second["trace"], "{first}\n{second}");
+    let other = report(&["--seed", "4712", "--nodes", "3..5", "--json"]);
+    assert_ne!(first["trace"], other["trace"]);
+    assert!(first["counts"]["operations answered"].as_u64() > Some(50), "hardly anything happened: {first}");
+}
+
+/// The bug is found within so many seeds, by one of these invariants, and the command that repeats it does.
+fn finds(bug: &str, seeds: &str, invariants: &[&str]) {
+    let output = simulate(&["--seeds", seeds, "--nodes", "3..5", "--bug", bug, "--stop"]);
+    let found = text(&output);
+    assert!(!output.status.success(), "not found in {seeds} seeds: {found}");
+    let seed = found.split("seed ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a failed seed is named");
+    let command = format!("cargo run -p disco-simulation -- --seed {seed} --nodes 3..5 --bug {bug} --trace");
+    assert!(found.contains(&command), "{found}");
+    let again = report(&["--seed", seed, "--nodes", "3..5", "--bug", bug, "--json"]);
+    let named = again["violation"][0].as_str().unwrap_or_else(|| panic!("seed {seed} did not fail again: {again}"));
+    assert!(invariants.contains(&named), "{named}: {found}");
+    assert!(found.contains(&format!("{named} does not hold")), "{found}");
+}
+
+#[test]
+fn a_vote_that_is_not_durable_is_found() {
+    finds("vote-not-durable", "60", &["one-leader", "log-matching", "same-order", "leader-completeness"]);
+}
+
+#[test]
+fn entries_that_are_not_durable_are_found() {
+    finds(
+        "append-not-durable",
+        "60",
+        &["leader-completeness", "same-order", "acknowledged-is-present", "log-matching"],
+    );
+}
+
+#[test]
+fn commands_that_apply_twice_are_found() {
+    finds("apply-without-dedup", "30", &["request-applies-once"]);
+}
+
+#[test]
+fn reads_of_a_deposed_leader_are_found() {
+    finds("read-without-quorum", "60", &["linearizable", "revisions-never-go-back"]);
+}
+
+#[test]
+fn what_a_deposed_leader_forwards_is_found() {
+    finds("forward-in-term", "200", &["term-fence"]);
+}
