@@ -60,12 +60,24 @@ declare abstract class Provider {
 declare class AwsProvider extends Provider {
   static init(options: {
     name: string;
-    /** As in `us-west-2`. */
-    region: string;
-    /** Of the credentials file; the usual environment variables otherwise. */
+    /** As in `us-west-2`; AWS_REGION or the profile's otherwise. */
+    region?: string;
+    /** Of the operator's credentials; the usual environment variables otherwise. Nodes have a role of their own. */
     profile?: string;
-    /** Instead of Amazon's own, for tests. */
+    /** Instead of Amazon's own API. */
     endpoint?: string;
+    /** Instead of the default one. */
+    vpc?: string;
+    /** Instead of the default ones of all zones. */
+    subnets?: string[];
+    /** Who reaches SSH and the control port from outside, as in `203.0.113.0/24`, instead of the operator's own address. */
+    ssh_from?: string | string[];
+    /** One that exists, instead of a role that Disco makes. */
+    instance_profile?: string;
+    /** Who logs in on machines whose image has no cloud-init; `root` otherwise. */
+    ssh_user?: string;
+    /** The cluster never has more machines than this. */
+    max_nodes?: number;
   }): Promise<AwsProvider>;
 }
 
@@ -93,6 +105,16 @@ interface InstanceOptions {
   image?: string;
   /** As in `t4g.micro`. */
   instance_type?: string;
+  /** Its name for people. */
+  name?: string;
+  /** As in `us-west-2a`; the cluster spreads its machines otherwise. */
+  zone?: string;
+  /** The disk: GiB, or more about it. */
+  volume?: number | { size?: number; type?: string; iops?: number; encrypted?: boolean };
+  /** At the price of the moment, and taken away when others pay more. */
+  spot?: boolean;
+  /** For cloud-init, besides Disco's own. */
+  user_data?: string;
   [option: string]: unknown;
 }
 

@@ -1,7 +1,7 @@
 //! The command line of `discod`.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -30,6 +30,9 @@ pub struct DaemonArgs {
     /// Address and port under which other nodes reach this one, where it is not the one of `--listen`
     #[arg(long, env = "DISCOD_ADVERTISE", value_name = "ADDR")]
     pub advertise: Option<SocketAddr>,
+    /// IP address under which operators reach this node from outside, where it is not the one of `--advertise`
+    #[arg(long, env = "DISCOD_PUBLIC_ADDRESS", value_name = "IP")]
+    pub public_address: Option<IpAddr>,
     /// Name of the node; the cluster chooses one otherwise
     #[arg(long, env = "DISCOD_NAME")]
     pub name: Option<String>,

@@ -36,6 +36,7 @@ pub async fn join(home: &Home, token_file: &Path, args: &DaemonArgs) -> Result<N
         labels: args.labels.iter().cloned().collect(),
         join_id: home.join_id()?.into_bytes().to_vec().into(),
         extra_addresses: extra_addresses(args),
+        public_address: args.public_address.map(|address| address.to_string()).unwrap_or_default(),
     };
     let identity = Identity::new(token.credentials()?)?;
     let ask = || async { ask_members(&token, &identity, &request).await };
@@ -107,12 +108,12 @@ async fn ask_members(
     Err(last)
 }
 
-/// Where the node listens, when it advertises something else: operators may come that way.
-fn extra_addresses(args: &DaemonArgs) -> Vec<String> {
-    match args.advertise {
-        Some(advertise) if advertise.ip() != args.listen.ip() && !args.listen.ip().is_unspecified() => {
-            vec![args.listen.ip().to_string()]
-        }
-        _ => Vec::new(),
-    }
+/// The public address, and where the node listens when it advertises something else: operators may come that way.
+pub fn extra_addresses(args: &DaemonArgs) -> Vec<String> {
+    let advertised = args.advertise.unwrap_or(args.listen).ip();
+    let listen = Some(args.listen.ip()).filter(|ip| !ip.is_unspecified());
+    let others = args.public_address.into_iter().chain(listen).filter(|ip| *ip != advertised);
+    let mut addresses: Vec<String> = others.map(|ip| ip.to_string()).collect();
+    addresses.dedup();
+    addresses
 }

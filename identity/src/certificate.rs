@@ -1,5 +1,7 @@
 //! Reading certificates: PEM to DER, and the few fields that are looked at.
 
+use std::net::IpAddr;
+
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::certificate::X509Certificate;
@@ -74,6 +76,21 @@ pub(crate) fn only_uri<'a>(certificate: &'a X509Certificate<'_>) -> Result<&'a s
         (Some(uri), 0) => Ok(uri),
         (first, rest) => Err(CertificateError::Uris { found: usize::from(first.is_some()) + rest }),
     }
+}
+
+/// The IP addresses that a certificate names; none where it cannot be read.
+pub(crate) fn addresses(der: &[u8]) -> Vec<IpAddr> {
+    let Ok(certificate) = parse(der) else { return Vec::new() };
+    let Ok(names) = certificate.subject_alternative_name() else { return Vec::new() };
+    let names = names.iter().flat_map(|extension| &extension.value.general_names);
+    let addresses = names.filter_map(|name| match name {
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from)).ok()
+        }
+        _ => None,
+    });
+    addresses.collect()
 }
 
 /// Lower-case hexadecimal, without leading zeros: the number, not its encoding.

@@ -1,6 +1,7 @@
 //! One party's end of every connection.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -104,6 +105,13 @@ impl Identity {
         let present = self.current.0.load();
         let signer = present.certified.cert.get(1)?;
         certificate::parse(signer).ok().map(|signer| certificate::serial(&signer))
+    }
+
+    /// The IP addresses that the present certificate names.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let present = self.current.0.load();
+        present.certified.cert.first().map(|leaf| certificate::addresses(leaf)).unwrap_or_default()
     }
 
     /// Who it is, by the present certificate.

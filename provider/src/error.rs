@@ -83,6 +83,10 @@ pub enum ProviderError {
         /// What is wrong.
         reason: String,
     },
+    /// A cloud's.
+    #[cfg(feature = "aws")]
+    #[error(transparent)]
+    Cloud(#[from] crate::aws::CloudError),
     /// Something about a file failed.
     #[error("cannot {action} `{}`", path.display())]
     Io {
@@ -97,6 +101,59 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
+    /// Something is still in use by machines that are ending: asking again in a moment will help.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        #[cfg(feature = "aws")]
+        if let Self::Cloud(error) = self {
+            return matches!(error, crate::aws::CloudError::Busy { .. });
+        }
+        false
+    }
+
+    /// The credentials do not allow it, or there are none that work.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        #[cfg(feature = "aws")]
+        if let Self::Cloud(error) = self {
+            use crate::aws::CloudError as E;
+            return matches!(error, E::Denied { .. } | E::Credentials { .. });
+        }
+        false
+    }
+
+    /// What the script, or what it names, must be changed for.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        #[cfg(feature = "aws")]
+        if let Self::Cloud(error) = self {
+            use crate::aws::CloudError as E;
+            return matches!(
+                error,
+                E::NoRegion
+                    | E::NoImage
+                    | E::Architecture { .. }
+                    | E::UserData { .. }
+                    | E::Key { .. }
+                    | E::NoSubnet { .. }
+            );
+        }
+        matches!(
+            self,
+            Self::NotBuiltIn { .. } | Self::UnknownKind { .. } | Self::Options { .. } | Self::NotSupported { .. }
+        )
+    }
+
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        #[cfg(feature = "aws")]
+        if let Self::Cloud(error) = self {
+            return error.hint();
+        }
+        None
+    }
+
     /// Names what was tried and on which file.
     pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();

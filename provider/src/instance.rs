@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::ssh::HostKeyPolicy;
 
 /// A machine as its provider sees it. It is stored in the cluster's state, so fields are only ever added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +29,34 @@ pub struct Instance {
     /// Its SSH host key in OpenSSH's public form (`ssh-ed25519 AAAA…`), where the provider knows it beforehand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
+    /// The host key that it was given at its start, in the same form; an image may have ignored it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_host_key: Option<String>,
     /// The process that is this machine, where a process is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     /// The availability zone, where there are zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+}
+
+impl Instance {
+    /// Which host key is accepted from it. `known_hosts` keeps those that are only known by having been seen.
+    #[must_use]
+    pub fn host_key_policy(&self, known_hosts: PathBuf) -> HostKeyPolicy {
+        match (&self.host_key, &self.given_host_key) {
+            (Some(key), _) => HostKeyPolicy::Pinned(key.clone()),
+            (None, Some(key)) => HostKeyPolicy::Given { key: key.clone(), machine: self.id.clone(), file: known_hosts },
+            (None, None) => HostKeyPolicy::KnownHosts { file: known_hosts, pin_first: true },
+        }
+    }
+
+    /// Where operators reach what listens on it, from outside first.
+    #[must_use]
+    pub fn control_addresses(&self) -> Vec<SocketAddr> {
+        let public = self.public_address.map(|public| SocketAddr::new(public, self.control_address.port()));
+        public.into_iter().chain([self.control_address]).collect()
+    }
 }
 
 /// What a machine is doing.

@@ -8,6 +8,8 @@
 //! - A provider remembers nothing that it cannot read again from where its machines live (a folder, a cloud account),
 //!   so that it may be made anew in another process at any time.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod capabilities;
 mod detach;
 mod error;
@@ -27,6 +29,6 @@ pub mod supervise;
 pub use capabilities::{Capabilities, Pace};
 pub use error::ProviderError;
 pub use instance::{Instance, InstanceState, SshTarget};
-pub use provider::Provider;
+pub use provider::{Finding, Provider};
 pub use spec::{ProviderContext, from_spec};
-pub use start_request::StartRequest;
+pub use start_request::{ProgressSink, StartRequest};

@@ -1,5 +1,6 @@
 //! The trait that every source of machines implements.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::IpAddr;
 
@@ -36,4 +37,49 @@ pub trait Provider: Send + Sync + Debug {
 
     /// Gives a machine the cluster's public address. `None` where the provider has no such thing.
     async fn attach_address(&self, id: &str) -> Result<Option<IpAddr>, ProviderError>;
+
+    /// Moves the cluster's public address to a machine, where the cluster has got one by [`Self::attach_address`].
+    async fn move_address(&self, _id: &str) -> Result<Option<IpAddr>, ProviderError> {
+        Ok(None)
+    }
+
+    /// Makes the operator's public key known, where the provider keeps keys. One that it knows by the same name and that
+    /// is another key is an error.
+    async fn import_key(&self, _public: &str) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    /// What a node's service has in its environment so that the same provider works there. Never a secret.
+    fn node_environment(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// What was made for the cluster besides machines, in words.
+    async fn rest(&self) -> Result<Vec<String>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    /// Removes what was made for the cluster besides machines, once those are ended. What is gone is no error;
+    /// [`ProviderError::is_busy`] tells that machines still hold some of it, and asking again will help.
+    async fn remove_rest(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    /// Looks whether all is there that the provider needs, for `disco doctor`. Makes nothing.
+    async fn examine(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+/// One thing that a provider needs, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about, in a word.
+    pub name: &'static str,
+    /// What was found.
+    pub detail: String,
+    /// Whether it is as it should be.
+    pub good: bool,
+    /// What to do otherwise.
+    pub hint: Option<String>,
 }

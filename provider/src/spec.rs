@@ -17,7 +17,8 @@ const KINDS: &str = "`local`, `hosts`, `aws`";
 pub struct ProviderContext {
     /// The cluster whose machines these are.
     pub cluster_name: String,
-    /// The project folder, where there is one (not on a node). Relative folders in options start here.
+    /// The project folder, where there is one (not on a node). Relative folders in options start here. With it the
+    /// provider works for the operator, with their credentials, and sees machines from outside; without for a node.
     pub project_dir: Option<PathBuf>,
     /// Where the local provider's machines live, when that is known from elsewhere (on a node: `DISCO_LOCAL_DIR`); it
     /// comes before the option `dir`. Without both it is `.disco/local` in the project folder.
@@ -38,6 +39,9 @@ pub fn from_spec(
     match kind {
         "local" => Ok(Arc::new(LocalProvider::from_options(options, context)?)),
         "hosts" => Ok(Arc::new(HostsProvider::from_options(options)?)),
+        #[cfg(feature = "aws")]
+        "aws" => Ok(Arc::new(crate::aws::AwsProvider::from_options(options, context)?)),
+        #[cfg(not(feature = "aws"))]
         "aws" => Err(ProviderError::NotBuiltIn { kind: "AWS" }),
         other => Err(ProviderError::UnknownKind { kind: other.to_owned(), known: KINDS }),
     }

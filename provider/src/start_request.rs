@@ -1,6 +1,10 @@
 //! The wish for a machine.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::install::Architecture;
 
 /// The wish for a machine.
 #[derive(Debug, Clone, Default)]
@@ -17,4 +21,34 @@ pub struct StartRequest {
     /// What the cluster has recorded of its machines so far: instance id to token. Only a provider that cannot mark its
     /// machines with a token (given hosts) reads it.
     pub known: BTreeMap<String, String>,
+    /// What the programs to be installed are built for: a machine that cannot run them is refused before it is started.
+    pub architecture: Option<Architecture>,
+    /// Is told what is waited for.
+    pub progress: ProgressSink,
+}
+
+/// Is told how far something is, in a few words. Called often; it must not block.
+#[derive(Clone, Default)]
+pub struct ProgressSink(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&str) + Send + Sync;
+
+impl ProgressSink {
+    /// One that is told.
+    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    /// Tells it.
+    pub fn tell(&self, words: &str) {
+        if let Some(tell) = &self.0 {
+            tell(words);
+        }
+    }
+}
+
+impl fmt::Debug for ProgressSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "ProgressSink(…)" } else { "ProgressSink" })
+    }
 }

@@ -12,6 +12,7 @@
 
 mod addresses;
 mod api;
+mod aws;
 mod binaries;
 mod etcd;
 mod machine;
@@ -28,6 +29,7 @@ mod wait;
 
 pub use addresses::free_ip;
 pub use api::{Api, block, causes};
+pub use aws::{Call, Cloud, Inventory};
 pub use binaries::Binaries;
 pub use etcd::Etcdctl;
 pub use machine::Machine;

@@ -21,6 +21,8 @@ pub struct Project {
     /// Holds `project/`, `home/` and `tmp/`: a command finds nothing of the user who runs the tests.
     root: TempDir,
     name: String,
+    /// Of every command, besides what each has.
+    environment: Vec<(String, String)>,
 }
 
 /// What a project begins with.
@@ -74,7 +76,7 @@ impl ProjectBuilder {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
         crate::reaper::watch_over(root.path());
-        let project = Project { root, name: self.name };
+        let project = Project { root, name: self.name, environment: Vec::new() };
         project.write("client.js", &self.client);
         if let Some(source) = self.cluster {
             project.write("cluster.js", &source);
@@ -130,6 +132,11 @@ impl Project {
         self.write("cluster.js", &cluster_script(&self.name, hooks));
     }
 
+    /// Gives every command from now on these variables.
+    pub fn set_environment(&mut self, variables: Vec<(String, String)>) {
+        self.environment = variables;
+    }
+
     // --- commands
 
     /// The command `disco` in this project's folder and environment.
@@ -140,6 +147,7 @@ impl Project {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.outside("home")).env("TMPDIR", self.outside("tmp"));
         command.env("DISCO_TEST_DIR", self.root.path()).env("RUST_BACKTRACE", "1");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -72,7 +72,7 @@ impl Client {
                 .hint("make it with `disco bootstrap`")
         })?;
         let mut addresses = context.settings.addresses.clone();
-        addresses.extend(Addresses::load(&state)?.nodes.iter().map(|node| node.address));
+        addresses.extend(Addresses::load(&state)?.all());
         Ok(Self::new(identity, state, addresses))
     }
 
@@ -128,21 +128,27 @@ impl Client {
             .nodes
             .iter()
             .filter_map(|node| {
-                Some(KnownNode { id: node.id, name: node.name.clone(), address: node.address.parse().ok()? })
+                Some(KnownNode {
+                    id: node.id,
+                    name: node.name.clone(),
+                    address: node.address.parse().ok()?,
+                    public: node.public_address.parse().ok(),
+                })
             })
             .collect();
         if nodes.is_empty() {
             return Ok(());
         }
+        let addresses = Addresses { nodes };
         {
             let mut peers = self.peers();
-            for node in &nodes {
-                if !peers.addresses.contains(&node.address) {
-                    peers.addresses.push(node.address);
+            for address in addresses.all() {
+                if !peers.addresses.contains(&address) {
+                    peers.addresses.push(address);
                 }
             }
         }
-        Addresses { nodes }.save(&self.0.state)
+        addresses.save(&self.0.state)
     }
 
     /// The lock is held for a few instructions only, never over an await.

@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context) -> Outcome<ExitStatus> {
     Client::open(context)?;
     let state = context.project()?.state();
     let endpoints: Vec<String> =
-        Addresses::load(&state)?.nodes.iter().map(|node| format!("https://{}", node.address)).collect();
+        Addresses::load(&state)?.nodes.iter().map(|node| format!("https://{}", node.outer())).collect();
     if endpoints.is_empty() {
         return Err(
             Failure::new(ExitStatus::NotFound, "no node's address is known").hint("`disco bootstrap` finds them")

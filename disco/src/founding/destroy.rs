@@ -22,6 +22,9 @@ use crate::{
 /// A machine that the cluster was just starting may appear while the others end: it is looked for until there are none.
 const ROUNDS: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(50);
+/// What was made for machines can be removed once they have ended, which takes a cloud a minute or two.
+const REST_WITHIN: Duration = Duration::from_secs(300);
+const BETWEEN_REST: Duration = Duration::from_secs(2);
 
 /// The provider that the cluster was made with, without running any script.
 pub(crate) fn recorded_provider(project: &Project, record: &ClusterRecord) -> Outcome<Arc<dyn Provider>> {
@@ -34,7 +37,9 @@ pub(crate) async fn remains(context: &Context) -> Outcome<Vec<String>> {
     let project = context.project()?;
     let Some(record) = record_to_end(context, &project)? else { return Ok(Vec::new()) };
     let provider = recorded_provider(&project, &record)?;
-    Ok(alive(provider.as_ref()).await?.iter().map(|one| format!("machine {} ({})", one.id, one.name)).collect())
+    let machines = alive(provider.as_ref()).await?;
+    let rest = provider.rest().await.map_err(|error| provider_failure(&error))?;
+    Ok(machines.iter().map(|one| format!("machine {} ({})", one.id, one.name)).chain(rest).collect())
 }
 
 /// Ends every machine of the cluster, whether or not it answers, and removes the project's state.
@@ -44,7 +49,7 @@ pub(crate) async fn destroy(context: &Context) -> Outcome<()> {
     if let Some(record) = record_to_end(context, &project)? {
         let provider = recorded_provider(&project, &record)?;
         if provider.capabilities().can_terminate {
-            end_machines(context, provider.as_ref()).await?;
+            end_all(context, provider.as_ref()).await?;
         } else {
             given_back(context, &project, &record, provider.as_ref()).await?;
         }
@@ -75,6 +80,35 @@ fn record_to_end(context: &Context, project: &Project) -> Outcome<Option<Cluster
             let why = failure.map_or_else(|| "the cluster's record is lost".to_owned(), |failure| failure.to_string());
             context.printer.warn(&format!("{why}: only machines on this computer can be found"));
             Ok(Some(ClusterRecord::of_local_machines()))
+        }
+    }
+}
+
+/// The machines, then what was made for them. A leader that still lives may start another one in between, so this goes on
+/// until nothing is left.
+async fn end_all(context: &Context, provider: &dyn Provider) -> Outcome<()> {
+    let deadline = tokio::time::Instant::now() + REST_WITHIN;
+    loop {
+        end_machines(context, provider).await?;
+        let rest = provider.rest().await.map_err(|error| provider_failure(&error))?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let task = context.printer.task(provider.name());
+        task.state(&format!("removing {}", rest.join(", ")));
+        match provider.remove_rest().await {
+            Ok(()) => task.done(&format!("removed {}", rest.join(", "))),
+            Err(error) if error.is_busy() && tokio::time::Instant::now() < deadline => {
+                task.done("waiting for the end of machines");
+                tokio::time::sleep(BETWEEN_REST).await;
+            }
+            Err(error) => {
+                task.failed("not all was removed");
+                let left = provider.rest().await.unwrap_or(rest);
+                return Err(provider_failure(&error)
+                    .cause(format!("left: {}", left.join(", ")))
+                    .hint("run `disco destroy` again"));
+            }
         }
     }
 }

@@ -156,7 +156,7 @@ impl Founder {
         let state = self.state();
         let Some(identity) = load_identity(&state)? else { return Ok(None) };
         let mut addresses = self.context.settings.addresses.clone();
-        addresses.extend(Addresses::load(&state)?.nodes.iter().map(|node| node.address));
+        addresses.extend(Addresses::load(&state)?.all());
         Ok(Some(Client::new(identity, state, addresses)))
     }
 
@@ -209,7 +209,10 @@ impl Founder {
         let task = self.context.printer.task("address");
         task.state("attaching");
         let address = self.provider.attach_address(first).await.map_err(|error| provider_failure(&error))?;
-        task.done("attached");
+        match address {
+            Some(address) => task.done(&format!("{address} attached to {first}")),
+            None => task.done("nothing to attach"),
+        }
         Ok(address.map(|address| address.to_string()))
     }
 
@@ -279,7 +282,8 @@ pub(super) fn provider_of(project: &Project, cluster: &str, kind: &str, options:
 pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure {
     use disco_provider::ProviderError as E;
     let status = match error {
-        E::NotBuiltIn { .. } | E::UnknownKind { .. } | E::Options { .. } | E::NotSupported { .. } => ExitStatus::Usage,
+        _ if error.is_usage() => ExitStatus::Usage,
+        _ if error.is_denied() => ExitStatus::Denied,
         E::NoSuchInstance { .. } => ExitStatus::NotFound,
         _ => ExitStatus::Failed,
     };
@@ -287,6 +291,10 @@ pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure
         return Failure::new(status, format!("the provider of {kind} machines is not built in")).because(error);
     }
     let failure = Failure::new(status, error.to_string());
+    let failure = match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    };
     match std::error::Error::source(error) {
         Some(source) => failure.because(source),
         None => failure,

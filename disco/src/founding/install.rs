@@ -192,12 +192,21 @@ impl Founder {
         task.state("connecting");
         let policy = host_key_policy(&self.project, machine);
         // Only a machine that was just made may not be ready yet; of others a refusal is an answer.
-        let options = match self.provider.kind() {
-            "local" | "hosts" => ConnectOptions::default(),
-            _ => ConnectOptions::booting(BOOTED_WITHIN),
+        let options = if self.provider.capabilities().boots {
+            ConnectOptions::booting(BOOTED_WITHIN)
+        } else {
+            ConnectOptions::default()
         };
         let session = Session::connect(&machine.ssh, &work.key, &policy, options).await;
         let session = session.map_err(|error| ssh_failure(&error))?;
+        if machine.given_host_key.is_some() && session.host_key().first_use {
+            self.context.printer.warn(&format!(
+                "`{}` did not take the host key that it was given at its start: the one that it shows is trusted from now \
+                 on ({})",
+                machine.name,
+                session.host_key().fingerprint
+            ));
+        }
         let remote = Remote::probe(session).await.map_err(|error| install_failure(&machine.name, &error))?;
         if !self.provider.capabilities().can_terminate {
             // A machine that was given knows the operator's key, but not yet the cluster's.
@@ -211,12 +220,13 @@ impl Founder {
         NodeSettings {
             listen: machine.control_address,
             advertise: machine.control_address,
+            public_address: machine.public_address,
             name: machine.name.clone(),
             instance: Some(machine.id.clone()),
             pace: self.provider.capabilities().pace,
             join_token,
             labels: Default::default(),
-            env: Default::default(),
+            env: self.provider.node_environment(),
         }
     }
 
@@ -258,16 +268,17 @@ impl Founder {
 
     /// Where to ask: the first machine, and whatever is known from before. Kept, so that a run after a crash knows it.
     fn addresses(&self, first: &Instance) -> Outcome<Vec<std::net::SocketAddr>> {
-        let mut address = first.control_address;
-        if let Some(public) = first.public_address {
-            address.set_ip(public);
-        }
         let mut known = Addresses::load(&self.state())?;
         if known.nodes.is_empty() {
-            known.nodes.push(KnownNode { id: 1, name: first.name.clone(), address });
+            known.nodes.push(KnownNode {
+                id: 1,
+                name: first.name.clone(),
+                address: first.control_address,
+                public: first.public_address,
+            });
             known.save(&self.state())?;
         }
-        Ok(std::iter::once(address).chain(known.nodes.iter().map(|node| node.address)).collect())
+        Ok(first.control_addresses().into_iter().chain(known.all()).collect())
     }
 
     /// Waits until the first node answers; when it does not, its log says why.
@@ -347,7 +358,7 @@ fn alive(machine: &Instance) -> bool {
 }
 
 /// Reads and checks both programs; they are large, so not on a thread that others wait for.
-async fn find_binaries(project: &Path) -> Outcome<Binaries> {
+pub(super) async fn find_binaries(project: &Path) -> Outcome<Binaries> {
     let project = project.to_owned();
     let found = tokio::task::spawn_blocking(move || Binaries::find(Some(&project))).await;
     let found = found.map_err(|error| Failure::failed("cannot read the binaries").because(&error))?;

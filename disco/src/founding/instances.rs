@@ -1,10 +1,10 @@
 //! The machines that the client itself starts: the first ones of a cluster.
 
-use disco_provider::{Instance, InstanceState, StartRequest};
+use disco_provider::{Instance, InstanceState, ProgressSink, StartRequest};
 use disco_runtime_js::cluster::InstanceInfo;
 use serde_json::Value;
 
-use super::{Founder, founder::provider_failure};
+use super::{Founder, founder::provider_failure, install::find_binaries};
 use crate::{
     error::{Failure, Outcome},
     project::{ClusterRecord, InstanceRecord},
@@ -34,12 +34,19 @@ impl Founder {
             let asked = InstanceRecord { token: token.clone(), options: options.clone(), id: None, control: None };
             self.update(|record| record.instances.push(asked))?;
         }
+        // A machine of another kind would be started for nothing.
+        let architecture = match self.provider.capabilities().boots {
+            true => Some(find_binaries(self.project.root()).await?.discod.architecture()),
+            false => None,
+        };
         let request = StartRequest {
             token: token.clone(),
             name: name.clone(),
             options,
             authorized_keys: self.authorized_keys()?,
             known: known_instances(&record),
+            architecture,
+            progress: ProgressSink::new(task.teller()),
         };
         match self.provider.start(request).await {
             Ok(instance) => {
@@ -55,7 +62,13 @@ impl Founder {
             Err(error) => {
                 task.failed("not started");
                 let failure = provider_failure(&error);
-                Err(Failure::new(failure.status(), format!("cannot start the machine `{name}`")).because(&error))
+                let hint = failure.next_step().map(str::to_owned);
+                let failure =
+                    Failure::new(failure.status(), format!("cannot start the machine `{name}`")).because(&error);
+                Err(match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                })
             }
         }
     }

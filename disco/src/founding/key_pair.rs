@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use disco_provider::ssh::{KeyPair, SshError};
 use disco_runtime_js::cluster::KeyPairPaths;
 
-use super::Founder;
+use super::{Founder, founder::provider_failure};
 use crate::{
     error::{Failure, Outcome},
     project::{ClusterRecord, Project, StateDir},
@@ -19,12 +19,15 @@ const CLUSTER_PUBLIC_KEY: &str = "cluster_key.pub";
 
 impl Founder {
     /// The operator's key pair, by paths in the project. Checked now, so that a bad one is named where the script names it.
-    pub(crate) fn set_key_pair(&self, paths: &KeyPairPaths) -> Outcome<()> {
+    pub(crate) async fn set_key_pair(&self, paths: &KeyPairPaths) -> Outcome<()> {
         let root = self.project.root();
         let (private, public) = (root.join(&paths.private), root.join(&paths.public));
-        load(private, Some(public))?;
-        self.only_said(&format!("use the key pair `{}`", paths.private));
+        let pair = load(private, Some(public))?;
         self.remember_keys(paths);
+        if !self.only_said(&format!("use the key pair `{}`", paths.private)) {
+            let imported = self.provider.import_key(&pair.public_openssh()).await;
+            imported.map_err(|error| provider_failure(&error))?;
+        }
         Ok(())
     }
 

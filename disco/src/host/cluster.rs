@@ -180,7 +180,7 @@ impl ClusterHandle for Handle {
     }
 
     async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError> {
-        self.told(self.founder.set_key_pair(&paths))
+        self.told(self.founder.set_key_pair(&paths).await)
     }
 
     async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError> {

@@ -1,5 +1,5 @@
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,12 +11,16 @@ use super::{Printer, line};
 ///
 /// On a terminal the line moves and is left behind when done; elsewhere each change of state is appended. A task that is
 /// dropped unfinished takes its moving line away.
-pub(crate) struct Task {
+pub(crate) struct Task(Shown);
+
+/// What is shown of it. Clones show the same.
+#[derive(Clone)]
+struct Shown {
     printer: Printer,
     subject: String,
     started: Instant,
     bar: Option<ProgressBar>,
-    said: Mutex<String>,
+    said: Arc<Mutex<String>>,
 }
 
 const SPINNER: Duration = Duration::from_millis(100);
@@ -30,20 +34,23 @@ impl Task {
             bar.enable_steady_tick(SPINNER);
             bar
         });
-        Self { printer, subject: subject.to_owned(), started: Instant::now(), bar, said: Mutex::default() }
+        Self(Shown { printer, subject: subject.to_owned(), started: Instant::now(), bar, said: Arc::default() })
     }
 
     /// The state that begins now.
     pub(crate) fn state(&self, state: &str) {
-        match &self.bar {
-            Some(bar) => bar.set_message(state.to_owned()),
-            None => self.append(state),
-        }
+        self.0.state(state);
+    }
+
+    /// The same, for those who know nothing of tasks.
+    pub(crate) fn teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let shown = self.0.clone();
+        move |state| shown.state(state)
     }
 
     /// `done` of `total` bytes of `what` are sent.
     pub(crate) fn bytes(&self, what: &str, done: u64, total: u64) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.0.bar {
             bar.set_position(done);
             if bar.length() != Some(total) {
                 bar.set_length(total);
@@ -58,18 +65,27 @@ impl Task {
                 bar.set_style(template("{spinner:.cyan} {prefix:<20} {msg} {elapsed:.dim}"));
             }
         } else if done == 0 {
-            self.append(&format!("{what} ({})", HumanBytes(total)));
+            self.0.append(&format!("{what} ({})", HumanBytes(total)));
         }
     }
 
     pub(crate) fn done(self, state: &str) {
-        let mark = self.printer.style().good("✔");
-        self.finish(&mark, state);
+        let mark = self.0.printer.style().good("✔");
+        self.0.finish(&mark, state);
     }
 
     pub(crate) fn failed(self, error: &str) {
-        let mark = self.printer.style().bad("✘");
-        self.finish(&mark, error);
+        let mark = self.0.printer.style().bad("✘");
+        self.0.finish(&mark, error);
+    }
+}
+
+impl Shown {
+    fn state(&self, state: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(state.to_owned()),
+            None => self.append(state),
+        }
     }
 
     fn finish(&self, mark: &str, state: &str) {
@@ -95,7 +111,7 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar
+        if let Some(bar) = &self.0.bar
             && !bar.is_finished()
         {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,27 @@ pub(crate) struct KnownNode {
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
+    /// From outside, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) public: Option<IpAddr>,
+}
+
+impl KnownNode {
+    /// Where it is reached from outside.
+    pub(crate) fn outer(&self) -> SocketAddr {
+        self.public.map_or(self.address, |public| SocketAddr::new(public, self.address.port()))
+    }
 }
 
 impl Addresses {
+    /// All, in the order in which they are tried: those from outside first, the nodes' own after them, as one may work in
+    /// their network.
+    pub(crate) fn all(&self) -> Vec<SocketAddr> {
+        let outer = self.nodes.iter().map(KnownNode::outer);
+        let inner = self.nodes.iter().filter(|node| node.public.is_some()).map(|node| node.address);
+        outer.chain(inner).collect()
+    }
+
     pub(crate) fn load(state: &StateDir) -> Outcome<Self> {
         Ok(state.read_json(FILE)?.unwrap_or_default())
     }

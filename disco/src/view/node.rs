@@ -26,6 +26,9 @@ pub(crate) struct NodeView {
     labels: BTreeMap<String, String>,
     draining: bool,
     script: Option<String>,
+    /// The address from outside, where that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_address: Option<String>,
 }
 
 impl From<NodeStatus> for NodeView {
@@ -46,6 +49,7 @@ impl From<NodeStatus> for NodeView {
             labels: node.labels.into_iter().collect(),
             draining: node.draining,
             script: some(node.script),
+            public_address: some(node.public_address),
         }
     }
 }

@@ -67,12 +67,7 @@ fn providers_refuse_what_they_do_not_know() {
         );
         Folder::with_client(&source).run(&["do"]).expect(2)
     };
-    provider("AwsProvider.init({ name: 'x', region: 'us-west-2' })").says(&[
-        "AWS",
-        "not built in",
-        "LocalProvider",
-        "client.js:2:",
-    ]);
+    provider("AwsProvider.init({ name: 'x', regoin: 'us-west-2' })").says(&["regoin", "`region`", "client.js:2:"]);
     provider("LocalProvider.init({ name: 'x', size: 3 })").says(&["size"]);
     provider("HostsProvider.init({ name: 'x', hosts: ['me@host:port'] })").says(&["me@host:port"]);
     provider("HostsProvider.init({ name: 'x', hosts: [] })").says(&["hosts"]);

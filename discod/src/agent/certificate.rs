@@ -32,7 +32,17 @@ fn is_due(node: &Node) -> bool {
         !signing.value.retiring.is_empty()
             && node.identity().signer_serial().is_some_and(|own| own != signing.value.serial)
     });
-    ends_soon || replaced
+    ends_soon || replaced || lacks_an_address(node)
+}
+
+/// The node is reached under an address that its certificate does not name, since it was given another one.
+fn lacks_an_address(node: &Node) -> bool {
+    let Some(record) = node.raft().store().read(|store| records::node(store, node.id())) else { return false };
+    if record.extra_addresses.is_empty() {
+        return false;
+    }
+    let named = node.identity().addresses();
+    record.extra_addresses.iter().filter_map(|text| text.parse().ok()).any(|address| !named.contains(&address))
 }
 
 /// Takes a new certificate into use, on disk first.

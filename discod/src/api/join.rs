@@ -55,7 +55,9 @@ fn check(message: &JoinRequest) -> Result<(), Status> {
     if message.join_id.len() != 16 {
         return Err(Status::invalid_argument("the join id has not 16 bytes"));
     }
-    if let Some(wrong) = message.extra_addresses.iter().find(|text| text.parse::<IpAddr>().is_err()) {
+    let public = Some(&message.public_address).filter(|text| !text.is_empty());
+    let mut addresses = message.extra_addresses.iter().chain(public);
+    if let Some(wrong) = addresses.find(|text| text.parse::<IpAddr>().is_err()) {
         return Err(Status::invalid_argument(format!("`{wrong}` is not an IP address")));
     }
     if !message.name.is_empty() {
@@ -115,6 +117,7 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
             instance: message.instance.clone(),
             labels: message.labels.clone().into_iter().collect(),
             extra_addresses: message.extra_addresses.clone(),
+            public_address: message.public_address.clone(),
             version: message.version.clone(),
             joined_at: crate::clock::rfc3339(),
             leaving: false,

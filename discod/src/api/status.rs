@@ -157,6 +157,7 @@ fn node_status(
         labels: record.labels.into_iter().collect(),
         draining: record.leaving || report.is_some_and(|report| report.draining),
         script: report.map_or_else(String::new, |report| report.script.clone()),
+        public_address: record.public_address,
     }
 }
 

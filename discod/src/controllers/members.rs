@@ -69,6 +69,10 @@ async fn keep_records(node: &Node, term: u64, members: &[Member]) -> Result<bool
             name: member.info.name.clone(),
             address: member.info.address.clone(),
             instance: report.instance,
+            extra_addresses: founders(node, member.id, crate::join::extra_addresses),
+            public_address: founders(node, member.id, |args| {
+                args.public_address.map(|address| address.to_string()).unwrap_or_default()
+            }),
             version: report.version,
             joined_at: crate::clock::rfc3339(),
             ..NodeRecord::default()
@@ -79,6 +83,11 @@ async fn keep_records(node: &Node, term: u64, members: &[Member]) -> Result<bool
         return Ok(true);
     }
     Ok(false)
+}
+
+/// What the founder was started with; of others the record comes from their join.
+fn founders<T: Default>(node: &Node, id: u64, read: impl Fn(&crate::args::DaemonArgs) -> T) -> T {
+    if id == node.id() { read(node.args()) } else { T::default() }
 }
 
 /// A node that was admitted and reports becomes a learner.

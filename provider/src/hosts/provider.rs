@@ -75,6 +75,7 @@ impl HostsProvider {
             control_address,
             public_address: None,
             host_key: None,
+            given_host_key: None,
             pid: None,
             zone: None,
         }
@@ -122,6 +123,7 @@ impl Provider for HostsProvider {
             can_stop: false,
             can_terminate: false,
             can_attach_address: false,
+            boots: false,
             pace: Pace::Default,
         }
     }

@@ -14,6 +14,11 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// What this very program is built for.
+    pub fn own() -> Self {
+        if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 }
+    }
+
     /// From what `uname -m` says.
     pub(super) fn from_uname(machine: &str) -> Option<Self> {
         match machine {

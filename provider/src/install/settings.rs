@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{InstallError, Layout};
 use crate::Pace;
@@ -14,6 +14,8 @@ pub struct NodeSettings {
     pub listen: SocketAddr,
     /// How others reach it.
     pub advertise: SocketAddr,
+    /// How operators reach it, where that is another address.
+    pub public_address: Option<IpAddr>,
     /// The node's name.
     pub name: String,
     /// The id of its machine, see [`crate::Instance::id`].
@@ -34,6 +36,7 @@ impl fmt::Debug for NodeSettings {
         f.debug_struct("NodeSettings")
             .field("listen", &self.listen)
             .field("advertise", &self.advertise)
+            .field("public_address", &self.public_address)
             .field("name", &self.name)
             .field("instance", &self.instance)
             .field("pace", &self.pace)
@@ -59,6 +62,9 @@ impl NodeSettings {
             "--raft-pace".to_owned(),
             self.pace.to_string(),
         ];
+        if let Some(public) = &self.public_address {
+            args.extend(["--public-address".to_owned(), public.to_string()]);
+        }
         if let Some(instance) = &self.instance {
             args.extend(["--instance".to_owned(), instance.clone()]);
         }

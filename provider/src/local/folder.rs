@@ -95,6 +95,7 @@ impl MachineFolder {
             control_address: record.control_address(),
             public_address: None,
             host_key: Some(record.host_key),
+            given_host_key: None,
             pid: process.map(|process| process.pid),
             zone: None,
             id: record.id,

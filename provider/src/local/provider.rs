@@ -70,6 +70,7 @@ impl Provider for LocalProvider {
             can_stop: true,
             can_terminate: true,
             can_attach_address: false,
+            boots: false,
             pace: Pace::Fast,
         }
     }

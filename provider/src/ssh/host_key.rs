@@ -20,6 +20,17 @@ pub enum HostKeyPolicy {
         /// with any other key is refused in any case.
         pin_first: bool,
     },
+    /// One that the machine was given at its start, so that it is known before the first connection. A machine may ignore it
+    /// and make one of its own: then the key seen first is stored, which [`HostKeySeen::first_use`] tells. From then on only
+    /// what was seen first is accepted, for this machine and not for its address, which another one may get later.
+    Given {
+        /// The key in OpenSSH's public form.
+        key: String,
+        /// Stands for the machine in the file.
+        machine: String,
+        /// As for [`Self::KnownHosts`].
+        file: PathBuf,
+    },
 }
 
 /// The key that the server showed and that was accepted.
@@ -58,6 +69,20 @@ impl HostKeyPolicy {
                     "The expected key comes from the machine's provider, so this cannot be overruled.".to_owned(),
                 ),
             },
+            Self::Given { key: given, machine, file } => {
+                let name = SshTarget { user: String::new(), host: machine.clone(), port: 22 };
+                let known = known_hosts::read(file, &name)?;
+                let is_given = PublicKey::from_openssh(given).is_ok_and(|given| given.key_data() == key.key_data());
+                if let Some((line, first)) = known.first() {
+                    if known.iter().any(|(_, known)| known.key_data() == key.key_data()) {
+                        return Ok(seen(false));
+                    }
+                    let advice = format!("If it is right, remove line {line} of `{}` and try again.", file.display());
+                    return changed(crate::ssh::host_key::fingerprint(first), advice);
+                }
+                known_hosts::add(file, &name, key)?;
+                Ok(seen(!is_given))
+            }
             Self::KnownHosts { file, pin_first } => {
                 let known = known_hosts::read(file, target)?;
                 // Any other key counts as changed, also one of another kind: a stranger could simply offer such a one.
@@ -138,6 +163,25 @@ mod tests {
         let policy = HostKeyPolicy::KnownHosts { file: dir.path().to_path_buf(), pin_first: true };
         let error = policy.check(&target(22), &key(Algorithm::Ed25519)).unwrap_err();
         assert!(matches!(error, SshError::KnownHosts { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_given_key_is_known_before_and_binding() {
+        let dir = tempfile::tempdir().unwrap();
+        let (given, other) = (key(Algorithm::Ed25519), key(Algorithm::Ed25519));
+        let policy = |machine: &str| HostKeyPolicy::Given {
+            key: given.to_openssh().unwrap(),
+            machine: machine.to_owned(),
+            file: dir.path().join("known_hosts"),
+        };
+        assert!(!policy("i-1").check(&target(22), &given).unwrap().first_use);
+        let error = policy("i-1").check(&target(22), &other).unwrap_err();
+        assert!(matches!(error, SshError::HostKeyChanged { .. }), "{error}");
+        // A machine that made its own key; the address is the one that the first machine had.
+        assert!(policy("i-2").check(&target(22), &other).unwrap().first_use);
+        assert!(!policy("i-2").check(&target(22), &other).unwrap().first_use);
+        let error = policy("i-2").check(&target(22), &given).unwrap_err();
+        assert!(matches!(error, SshError::HostKeyChanged { .. }), "{error}");
     }
 
     #[test]

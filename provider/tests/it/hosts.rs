@@ -161,7 +161,7 @@ fn wrong_specs_are_errors_that_help() {
         from_spec(kind, &options, &context()).map(|_| ()).unwrap_err().to_string()
     };
     for (kind, options, part) in [
-        ("aws", serde_json::json!({ "region": "us-west-2" }), "has no AWS provider"),
+        ("aws", serde_json::json!({ "regoin": "us-west-2" }), "unknown field `regoin`"),
         ("gcp", serde_json::json!({}), "`local`, `hosts`, `aws`"),
         ("local", serde_json::json!({ "nmae": "x" }), "expected `name` or `dir`"),
         ("local", serde_json::json!({}), "DISCO_LOCAL_DIR"),

@@ -43,6 +43,7 @@ impl Project {
 
 pub(crate) fn settings(machine: &Instance) -> NodeSettings {
     NodeSettings {
+        public_address: None,
         listen: machine.control_address,
         advertise: machine.control_address,
         name: "web 1".to_owned(),

@@ -20,6 +20,9 @@ pub struct NodeRecord {
     pub labels: BTreeMap<String, String>,
     /// IP addresses besides the one of `address` that its certificate names.
     pub extra_addresses: Vec<String>,
+    /// The one of them under which operators reach it, empty for none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub public_address: String,
     /// Version when it joined.
     pub version: String,
     /// RFC 3339.

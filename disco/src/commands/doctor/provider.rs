@@ -1,4 +1,4 @@
-use disco_provider::InstanceState;
+use disco_provider::{Finding, InstanceState};
 
 use super::Check;
 use crate::{
@@ -11,7 +11,8 @@ pub(super) async fn check(project: &Project, record: &ClusterRecord) -> Vec<Chec
         Ok(provider) => provider,
         Err(failure) => return vec![Check::failure("provider", &failure)],
     };
-    vec![match provider.list().await {
+    let mut checks: Vec<Check> = provider.examine().await.into_iter().map(check_of).collect();
+    checks.push(match provider.list().await {
         Ok(instances) => {
             let running = instances.iter().filter(|instance| instance.state == InstanceState::Running).count();
             let detail = format!("{} machines of the {} provider, {running} running", instances.len(), provider.kind());
@@ -22,5 +23,15 @@ pub(super) async fn check(project: &Project, record: &ClusterRecord) -> Vec<Chec
             }
         }
         Err(error) => Check::failure("provider", &provider_failure(&error)),
-    }]
+    });
+    checks
+}
+
+fn check_of(finding: Finding) -> Check {
+    let check =
+        if finding.good { Check::good(finding.name, finding.detail) } else { Check::bad(finding.name, finding.detail) };
+    match finding.hint {
+        Some(hint) => check.next(hint),
+        None => check,
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use disco_proto::v1::Progress;
 use disco_provider::install::{Binaries, InstallProgress, NodeSettings, Remote, Step};
-use disco_provider::{Instance, Pace};
+use disco_provider::{Instance, Pace, ProgressSink, Provider, StartRequest};
 use parking_lot::Mutex;
 
 use super::source;
@@ -38,7 +38,8 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &tokio
     let provider = source::provider(node)?;
     let own_key = source::ssh_key(node)?;
     let turn = if provider.capabilities().can_terminate { None } else { Some(starts.lock().await) };
-    let instance = provider.start(source::request(node, &record, &own_key)).await.context("starting the machine")?;
+    let request = StartRequest { progress: waits(node, &record.name), ..source::request(node, &record, &own_key) };
+    let instance = provider.start(request).await.context("starting the machine")?;
     let record = InstanceRecord {
         id: instance.id.clone(),
         address: instance.control_address.to_string(),
@@ -50,7 +51,7 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &tokio
     node.progress(step("installing", instance.ssh.to_string()));
     let session = source::connect(node, &instance, BOOT).await.context("reaching the machine over SSH")?;
     let remote = Remote::probe(session).await?;
-    let settings = settings(node, term, &record, &instance).await?;
+    let settings = settings(node, term, &record, &instance, provider.as_ref()).await?;
     let own = std::env::current_exe().context("finding this program's own file")?;
     let client = own.with_file_name("disco");
     let binaries = tokio::task::spawn_blocking(move || Binaries::from_paths(&client, &own)).await??;
@@ -66,7 +67,31 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &tokio
     }
 }
 
-async fn settings(node: &Node, term: u64, record: &InstanceRecord, instance: &Instance) -> Result<NodeSettings> {
+/// Tells what the provider waits for as the cluster's progress.
+fn waits(node: &Node, name: &str) -> ProgressSink {
+    let (node, subject) = (node.clone(), name.to_owned());
+    let said = Mutex::new(String::new());
+    ProgressSink::new(move |words| {
+        let mut said = said.lock();
+        if *said != words {
+            words.clone_into(&mut said);
+            node.progress(Progress {
+                subject: subject.clone(),
+                state: "starting".to_owned(),
+                detail: words.to_owned(),
+                ..Progress::default()
+            });
+        }
+    })
+}
+
+async fn settings(
+    node: &Node,
+    term: u64,
+    record: &InstanceRecord,
+    instance: &Instance,
+    provider: &dyn Provider,
+) -> Result<NodeSettings> {
     let (token, _) =
         issue_token(node, term, TOKEN_LIFE, 1).await.map_err(|status| anyhow::anyhow!("{}", status.message()))?;
     let pace = match node.raft().pace() {
@@ -77,12 +102,13 @@ async fn settings(node: &Node, term: u64, record: &InstanceRecord, instance: &In
     Ok(NodeSettings {
         listen: instance.control_address,
         advertise: instance.control_address,
+        public_address: instance.public_address,
         name: record.name.clone(),
         instance: Some(instance.id.clone()),
         pace,
         join_token: Some(token),
         labels: Default::default(),
-        env: Default::default(),
+        env: provider.node_environment(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! machine's record, with the token that makes its start happen at most once, is there before the provider is asked. So
 //! the next leader finds every machine that this one has begun with, and goes on.
 
+mod addresses;
 mod bring_up;
 mod source;
 
@@ -28,6 +29,10 @@ const PAUSE: Duration = Duration::from_secs(2);
 const REPLACE_AFTER: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(node: &Node, term: u64) {
+    tokio::join!(look_after(node, term), addresses::run(node, term));
+}
+
+async fn look_after(node: &Node, term: u64) {
     let mut work = Work { at_work: BTreeSet::new(), tasks: JoinSet::new(), blocked: None, starts: Arc::default() };
     let mut ticks = tokio::time::interval(node.raft().pace().report());
     let mut revisions = node.raft().store().revisions();

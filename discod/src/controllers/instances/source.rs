@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use disco_provider::install::Remote;
-use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session};
+use disco_provider::install::{Architecture, Remote};
+use disco_provider::ssh::{ConnectOptions, KeyPair, Session};
 use disco_provider::{Instance, Provider, ProviderContext, StartRequest};
 
 use crate::node::Node;
@@ -34,6 +34,11 @@ pub(super) fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
         machine_executable: std::env::current_exe().context("finding this program's own file")?,
     };
     disco_provider::from_spec(&spec.kind, &spec.options, &context).context("the provider")
+}
+
+/// Whether machines have addresses from outside that are to be followed.
+pub(super) fn has_addresses(node: &Node) -> bool {
+    spec(node).is_some() && provider(node).is_ok_and(|provider| provider.capabilities().can_attach_address)
 }
 
 /// How many machines the provider can still start.
@@ -84,6 +89,9 @@ pub(super) fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -
         options: options.unwrap_or_default(),
         authorized_keys: std::iter::once(own_key.public_openssh()).chain(operator).collect(),
         known,
+        // What is installed is this very program.
+        architecture: Some(Architecture::own()),
+        ..StartRequest::default()
     }
 }
 
@@ -96,10 +104,7 @@ pub(super) fn ssh_key(node: &Node) -> Result<KeyPair> {
 /// A connection to the machine. Its host key is the one that the provider knows, or the one that was seen first.
 pub(super) async fn connect(node: &Node, instance: &Instance, limit: Duration) -> Result<Session> {
     let key = ssh_key(node)?;
-    let policy = match &instance.host_key {
-        Some(known) => HostKeyPolicy::Pinned(known.clone()),
-        None => HostKeyPolicy::KnownHosts { file: node.home().path().join("known_hosts"), pin_first: true },
-    };
+    let policy = instance.host_key_policy(node.home().path().join("known_hosts"));
     Ok(Session::connect(&instance.ssh, &key, &policy, ConnectOptions::booting(limit)).await?)
 }
 

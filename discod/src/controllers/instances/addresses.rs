@@ -1,0 +1,110 @@
+//! Addresses from outside: the cluster's own goes to the leader's machine, and each node's record says where operators reach it.
+//!
+//! Only where the provider has such addresses. They change when a machine was stopped and started, and when the cluster's
+//! address moves; a node whose certificate lacks one of its record asks for another certificate by itself.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::source;
+use crate::node::Node;
+use crate::records::{self, NodeRecord, Severity};
+
+/// A leadership that lasts for so long moves the cluster's address: an election that is repeated shall not.
+const SETTLED: Duration = Duration::from_secs(5);
+/// How often the provider is asked for the machines' addresses.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Until this node leads no more.
+pub(super) async fn run(node: &Node, term: u64) {
+    tokio::time::sleep(SETTLED).await;
+    let mut moved = false;
+    loop {
+        if source::has_addresses(node) {
+            if !moved {
+                match move_address(node, term).await {
+                    Ok(()) => moved = true,
+                    Err(error) => tracing::warn!(error = format!("{error:#}"), "the cluster's address was not moved"),
+                }
+            }
+            if let Err(error) = follow(node, term).await {
+                tracing::warn!(error = format!("{error:#}"), "the machines' addresses are not known");
+            }
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// The cluster's address leads to this machine from now on, where the cluster has one.
+async fn move_address(node: &Node, term: u64) -> Result<()> {
+    let own = node.args().instance.clone().context("this node does not know its machine")?;
+    let before = public_address(node, node.id());
+    let Some(address) = source::provider(node)?.move_address(&own).await? else { return Ok(()) };
+    if before != address.to_string() {
+        let text = format!("{address} leads to {} now", node.name());
+        records::emit_in_term(node, term, "address.moved", Severity::Info, Some(node.id()), text).await;
+    }
+    Ok(())
+}
+
+fn public_address(node: &Node, id: u64) -> String {
+    node.raft().store().read(|store| records::node(store, id)).map(|record| record.public_address).unwrap_or_default()
+}
+
+/// Writes down where machines are reached that were reached elsewhere before.
+async fn follow(node: &Node, term: u64) -> Result<()> {
+    let machines = source::provider(node)?.list().await?;
+    let known: BTreeMap<String, Option<IpAddr>> =
+        machines.into_iter().map(|machine| (machine.id, machine.public_address)).collect();
+    for record in node.raft().store().read(records::nodes) {
+        let Some(public) = known.get(&record.instance) else { continue };
+        if let Some(moved) = moved(&record, *public) {
+            let key = records::keys::node(record.id);
+            node.write_in_term(term, records::Txn::new().put(&key, &moved).operation()).await?;
+            tracing::info!(node = record.id, from = record.public_address, to = moved.public_address, "public address");
+        }
+    }
+    Ok(())
+}
+
+/// The record with the new address; `None` when it is the one that it has.
+fn moved(record: &NodeRecord, public: Option<IpAddr>) -> Option<NodeRecord> {
+    let public = public.map(|address| address.to_string()).unwrap_or_default();
+    if public == record.public_address {
+        return None;
+    }
+    let mut extra_addresses = record.extra_addresses.clone();
+    extra_addresses.retain(|address| *address != record.public_address);
+    extra_addresses.extend(Some(public.clone()).filter(|address| !address.is_empty()));
+    Some(NodeRecord { public_address: public, extra_addresses, ..record.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> NodeRecord {
+        NodeRecord {
+            public_address: "198.51.100.1".into(),
+            extra_addresses: vec!["10.0.0.9".into(), "198.51.100.1".into()],
+            ..NodeRecord::default()
+        }
+    }
+
+    #[test]
+    fn another_address_takes_the_place_of_the_one_before() {
+        assert_eq!(moved(&record(), Some(IpAddr::from([198, 51, 100, 1]))), None);
+        let now = moved(&record(), Some(IpAddr::from([198, 51, 100, 2]))).unwrap();
+        assert_eq!(now.public_address, "198.51.100.2");
+        assert_eq!(now.extra_addresses, ["10.0.0.9", "198.51.100.2"]);
+    }
+
+    #[test]
+    fn a_machine_may_lose_its_address() {
+        let now = moved(&record(), None).unwrap();
+        assert_eq!((now.public_address.as_str(), now.extra_addresses), ("", vec!["10.0.0.9".to_owned()]));
+    }
+}

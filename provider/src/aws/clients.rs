@@ -1,0 +1,89 @@
+//! Connections to the services.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::Builder as HttpBuilder;
+use aws_smithy_http_client::tls::Provider as TlsProvider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use super::error::CloudError;
+use super::imds;
+use super::options::AwsOptions;
+
+/// For the connection, and for one answer.
+const CONNECT: Duration = Duration::from_secs(5);
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// Throttling and failures of the service: about a minute in all, with jitter.
+const ATTEMPTS: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// The clients of one region.
+#[derive(Debug)]
+pub(super) struct Clients {
+    pub(super) ec2: aws_sdk_ec2::Client,
+    pub(super) iam: aws_sdk_iam::Client,
+    pub(super) sts: aws_sdk_sts::Client,
+    pub(super) region: String,
+    /// Where the API is, if not at Amazon.
+    pub(super) endpoint: Option<String>,
+    pub(super) http: SharedHttpClient,
+}
+
+impl Clients {
+    /// Makes them; nothing is asked yet. A node takes the credentials of its instance role and no others.
+    pub(super) async fn new(options: &AwsOptions, on_node: bool) -> Result<Self, CloudError> {
+        let http = HttpBuilder::new().tls_provider(TlsProvider::Rustls(CryptoMode::Ring)).build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http.clone())
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_initial_backoff(FIRST_PAUSE)
+                    .with_max_backoff(LONGEST_PAUSE),
+            )
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
+            );
+        if let Some(region) = &options.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(endpoint) = &options.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let provider = ProviderConfig::default().with_http_client(http.clone());
+        if on_node {
+            loader = loader.credentials_provider(imds::credentials(&http));
+        } else if let Some(profile) = &options.profile {
+            let chain = DefaultCredentialsChain::builder().configure(provider).profile_name(profile).build().await;
+            loader = loader.profile_name(profile).credentials_provider(chain);
+        }
+        let config: SdkConfig = loader.load().await;
+        let region = config.region().map(ToString::to_string).ok_or(CloudError::NoRegion)?;
+        let endpoint = options.endpoint.clone().or_else(|| endpoint_of_environment(|name| std::env::var(name).ok()));
+        Ok(Self {
+            ec2: aws_sdk_ec2::Client::new(&config),
+            iam: aws_sdk_iam::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+            region,
+            endpoint: endpoint.or_else(|| config.endpoint_url().map(str::to_owned)),
+            http,
+        })
+    }
+}
+
+/// Where EC2 is, as the environment says.
+fn endpoint_of_environment(read: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let known: HashMap<&str, String> = ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"]
+        .into_iter()
+        .filter_map(|name| Some((name, read(name).filter(|value| !value.is_empty())?)))
+        .collect();
+    known.get("AWS_ENDPOINT_URL_EC2").or_else(|| known.get("AWS_ENDPOINT_URL")).cloned()
+}

@@ -1,0 +1,57 @@
+//! The metadata service of a machine: where a node has its credentials from.
+
+use std::sync::Arc;
+
+use aws_config::imds::Client;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+/// How long a session of the service is to last, in the request and in the answer.
+const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+const TOKEN_PATH: &str = "/latest/api/token";
+
+/// A client of the service, on the HTTP client that is there.
+pub(super) fn client(http: &SharedHttpClient) -> Client {
+    let http = SharedHttpClient::new(Complete { inner: http.clone() });
+    Client::builder().configure(&ProviderConfig::default().with_http_client(http)).build()
+}
+
+/// The credentials of the machine's instance role.
+pub(super) fn credentials(http: &SharedHttpClient) -> ImdsCredentialsProvider {
+    ImdsCredentialsProvider::builder().imds_client(client(http)).build()
+}
+
+/// Adds to the answer with the session's token how long that lasts, where it is missing: as long as was asked for. Amazon
+/// always says it; others that speak the same API (moto) do not, and the SDK then takes the token for broken.
+#[derive(Debug)]
+struct Complete<T> {
+    inner: T,
+}
+
+impl HttpClient for Complete<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Complete { inner: Arc::new(self.inner.http_connector(settings, components)) })
+    }
+}
+
+impl HttpConnector for Complete<Arc<SharedHttpConnector>> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let wished =
+            if request.uri().ends_with(TOKEN_PATH) { request.headers().get(TTL).map(str::to_owned) } else { None };
+        let answer = self.inner.call(request);
+        HttpConnectorFuture::new(async move {
+            let mut answer = answer.await?;
+            if let Some(wished) = wished
+                && !answer.headers().contains_key(TTL)
+            {
+                answer.headers_mut().insert(TTL, wished);
+            }
+            Ok(answer)
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! Machines: finding them, waiting for them, ending them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance, InstanceStateName};
+use backon::{ExponentialBuilder, Retryable};
+
+use super::clients::Clients;
+use super::error::CloudError;
+use super::names::{HOST_KEY, NAME, Names, TOKEN, filter, tag_value};
+use crate::start_request::ProgressSink;
+use crate::{Instance, InstanceState, SshTarget};
+
+/// Where `discod` listens on every machine.
+const CONTROL_PORT: u16 = 5080;
+/// Where a machine answers SSH.
+const SSH_PORT: u16 = 22;
+/// Time for a machine to run once it was asked for.
+pub(super) const RUN_LIMIT: Duration = Duration::from_secs(300);
+/// States of machines that are there, or can be again.
+const PRESENT: [InstanceStateName; 4] =
+    [InstanceStateName::Pending, InstanceStateName::Running, InstanceStateName::Stopping, InstanceStateName::Stopped];
+
+/// How machines are seen: by the operator from outside, by a node from within.
+#[derive(Debug, Clone)]
+pub(super) struct Viewer {
+    pub(super) on_node: bool,
+    pub(super) user: String,
+}
+
+/// The cluster's machines that are there, ordered by age.
+pub(super) async fn present(clients: &Clients, names: &Names) -> Result<Vec<Ec2Instance>, CloudError> {
+    let states = PRESENT.iter().map(|state| state.as_str().to_owned());
+    describe(clients, vec![names.filter(), filter("instance-state-name", states)]).await
+}
+
+/// Those of the cluster with this name for people, also such that have ended not long ago.
+pub(super) async fn named(clients: &Clients, names: &Names, name: &str) -> Result<Vec<Ec2Instance>, CloudError> {
+    describe(clients, vec![names.filter(), filter(&format!("tag:{NAME}"), [name.to_owned()])]).await
+}
+
+async fn describe(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Ec2Instance>, CloudError> {
+    let request = clients.ec2.describe_instances().set_filters(Some(filters));
+    let pages = request.into_paginator().send().collect::<Result<Vec<_>, _>>().await;
+    let pages = pages.map_err(CloudError::of("DescribeInstances"))?;
+    let reservations = pages.into_iter().flat_map(|page| page.reservations.unwrap_or_default());
+    let mut found: Vec<Ec2Instance> =
+        reservations.flat_map(|reservation| reservation.instances.unwrap_or_default()).collect();
+    found.sort_by_key(|one| (one.launch_time().map_or(0, |time| time.secs()), one.instance_id.clone()));
+    Ok(found)
+}
+
+pub(super) fn is_present(found: &Ec2Instance) -> bool {
+    found.state().and_then(|state| state.name()).is_some_and(|state| PRESENT.contains(state))
+}
+
+pub(super) fn token(found: &Ec2Instance) -> Option<&str> {
+    tag_value(found.tags(), TOKEN)
+}
+
+/// A machine in Disco's terms; `None` as long as it has no address.
+pub(super) fn instance(found: &Ec2Instance, viewer: &Viewer) -> Option<Instance> {
+    let private: IpAddr = found.private_ip_address()?.parse().ok()?;
+    let public: Option<IpAddr> = found.public_ip_address().and_then(|text| text.parse().ok());
+    let host = if viewer.on_node { private } else { public.unwrap_or(private) };
+    let id = found.instance_id()?.to_owned();
+    let tag = |key| tag_value(found.tags(), key).map(str::to_owned);
+    Some(Instance {
+        name: tag(NAME).unwrap_or_else(|| id.clone()),
+        token: tag(TOKEN).unwrap_or_default(),
+        state: state(found),
+        ssh: SshTarget { user: viewer.user.clone(), host: host.to_string(), port: SSH_PORT },
+        control_address: SocketAddr::new(private, CONTROL_PORT),
+        public_address: public,
+        host_key: None,
+        given_host_key: tag(HOST_KEY),
+        pid: None,
+        zone: found.placement().and_then(|placement| placement.availability_zone()).map(str::to_owned),
+        id,
+    })
+}
+
+fn state(found: &Ec2Instance) -> InstanceState {
+    match found.state().and_then(|state| state.name()) {
+        Some(InstanceStateName::Pending) => InstanceState::Pending,
+        Some(InstanceStateName::Running) => InstanceState::Running,
+        Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => InstanceState::Stopped,
+        _ => InstanceState::Terminated,
+    }
+}
+
+/// Waits until a machine runs, and starts it where it was stopped.
+pub(super) async fn running(
+    clients: &Clients,
+    id: &str,
+    viewer: &Viewer,
+    progress: &ProgressSink,
+) -> Result<Instance, CloudError> {
+    let look = || async {
+        let found = find(clients, id).await?;
+        let name = found.state().and_then(|state| state.name()).cloned();
+        progress.tell(&format!("machine {id} is {}", name.as_ref().map_or("asked for", |name| name.as_str())));
+        match name {
+            Some(InstanceStateName::Running) => {
+                if let Some(instance) = instance(&found, viewer) {
+                    return Ok(instance);
+                }
+            }
+            Some(InstanceStateName::Stopped) => {
+                let started = clients.ec2.start_instances().instance_ids(id).send().await;
+                started.map_err(CloudError::of("StartInstances"))?;
+            }
+            Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => {
+                let reason = found.state_reason().and_then(|reason| reason.message());
+                let reason = reason.unwrap_or("the service does not say why").to_owned();
+                return Err(CloudError::Ended { id: id.to_owned(), reason });
+            }
+            _ => {}
+        }
+        Err(CloudError::Late { what: format!("machine {id} did not run"), limit: RUN_LIMIT })
+    };
+    // The limit ends it; a pause is never longer than a few seconds, as a machine is there after ten.
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(3))
+        .with_factor(1.5)
+        .with_jitter()
+        .with_total_delay(Some(RUN_LIMIT))
+        .without_max_times();
+    look.retry(pauses).when(|error| matches!(error, CloudError::Late { .. })).await
+}
+
+async fn find(clients: &Clients, id: &str) -> Result<Ec2Instance, CloudError> {
+    // By a filter: for a moment after the start the id may not be known everywhere.
+    let found = describe(clients, vec![filter("instance-id", [id.to_owned()])]).await?;
+    let late = || CloudError::Late { what: format!("machine {id} was not listed"), limit: RUN_LIMIT };
+    found.into_iter().next().ok_or_else(late)
+}
+
+/// Stops a machine. What is stopping already is no error.
+pub(super) async fn stop(clients: &Clients, id: &str) -> Result<(), CloudError> {
+    clients.ec2.stop_instances().instance_ids(id).send().await.map_err(CloudError::of("StopInstances"))?;
+    Ok(())
+}
+
+/// Ends a machine. What is gone already is no error.
+pub(super) async fn terminate(clients: &Clients, id: &str) -> Result<(), CloudError> {
+    let ended = clients.ec2.terminate_instances().instance_ids(id).send().await;
+    match ended.map_err(CloudError::of("TerminateInstances")) {
+        Err(error) if error.code() != "InvalidInstanceID.NotFound" => Err(error),
+        _ => Ok(()),
+    }
+}

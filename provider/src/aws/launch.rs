@@ -1,0 +1,292 @@
+//! Starting a machine, once at most.
+//!
+//! A machine is found by its token before one is asked for. The request carries a client token that is the same whoever
+//! makes it, so of two that come at once one is refused and finds the other's machine. As zones are tried in turn, two may
+//! still get one each; then the older machine stays, and whoever made the younger one ends it.
+
+use std::time::Duration;
+
+use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
+use aws_sdk_ec2::types::{
+    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification, Instance as Ec2Instance,
+    InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceMetadataEndpointState,
+    InstanceMetadataOptionsRequest, InstanceType, MarketType, ResourceType, SpotInstanceType, SpotMarketOptions,
+    VolumeType,
+};
+use backon::{ExponentialBuilder, Retryable};
+
+use super::clients::Clients;
+use super::error::CloudError;
+use super::image::Image;
+use super::instances::{self, is_present};
+use super::names::{HOST_KEY, NAME, Names, TOKEN};
+use super::network::Place;
+use super::options::{StartOptions, Volume};
+use super::user_data;
+use crate::ssh::KeyPair;
+use crate::start_request::ProgressSink;
+
+/// Time for what was just made to be known everywhere: profiles, and machines that someone else started.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+/// Time for a request that is throttled, or fails at the service.
+const RETRY_LIMIT: Duration = Duration::from_secs(90);
+
+/// A machine to be started.
+#[derive(Debug)]
+pub(super) struct Launch<'a> {
+    pub(super) names: &'a Names,
+    /// Its name for people.
+    pub(super) name: &'a str,
+    pub(super) token: &'a str,
+    pub(super) options: &'a StartOptions,
+    pub(super) image: Image,
+    pub(super) key_name: Option<String>,
+    pub(super) authorized_keys: &'a [String],
+    pub(super) security_group: String,
+    pub(super) profile: Option<String>,
+    /// In the order in which they are tried.
+    pub(super) places: Vec<Place>,
+    pub(super) progress: &'a ProgressSink,
+}
+
+/// The machine with this token, where it is there. One of the same name and another token is someone else's.
+pub(super) fn existing<'a>(
+    found: &'a [Ec2Instance],
+    name: &str,
+    token: &str,
+) -> Result<Option<&'a Ec2Instance>, CloudError> {
+    let mut present = found.iter().filter(|one| is_present(one));
+    match present.next() {
+        None => Ok(None),
+        Some(one) if instances::token(one) == Some(token) => Ok(Some(one)),
+        Some(_) => Err(CloudError::Foreign {
+            what: "the machine",
+            name: name.to_owned(),
+            why: "it was started for another cluster of this name, or by another operator at this moment",
+        }),
+    }
+}
+
+impl Launch<'_> {
+    /// Starts it, in the first zone that has such machines. Returns its id.
+    pub(super) async fn run(&self, clients: &Clients, ended: &[Ec2Instance]) -> Result<String, CloudError> {
+        let host_key = KeyPair::generate(self.name).map_err(|error| CloudError::Key { reason: error.to_string() })?;
+        // A machine of this name that has ended keeps its client token for a while.
+        let after = ended.iter().rev().find(|one| !is_present(one)).and_then(|one| one.instance_id());
+        let own = self.options.user_data.as_deref();
+        let data = user_data::encode(&host_key, self.authorized_keys, own)?;
+        let mut last = None;
+        for place in &self.places {
+            self.progress.tell(&format!("asking for a machine in {}", place.zone));
+            let client_token = self.names.client_token(self.name, &place.zone, after);
+            let request = self.request(clients, place, &host_key, &data)?.client_token(client_token);
+            match ask(request, self.progress).await {
+                Ok(id) => return self.settle(clients, id).await,
+                // The same token with another host key: someone has asked for this very machine before.
+                Err(error) if error.code() == "IdempotentParameterMismatch" => {
+                    return self.others(clients, error).await;
+                }
+                Err(error) if error.is_capacity() => {
+                    self.progress.tell(&format!("{} has none now", place.zone));
+                    last = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let tried = self.places.iter().map(|place| place.zone.clone()).collect();
+        let instance_type = self.options.instance_type.clone().unwrap_or_default();
+        let reason = last.map(|error| error.to_string()).unwrap_or_default();
+        Err(CloudError::Capacity { instance_type, tried, reason })
+    }
+
+    /// Of several machines with the same token the oldest is the one.
+    async fn settle(&self, clients: &Clients, own: String) -> Result<String, CloudError> {
+        let found = instances::named(clients, self.names, self.name).await?;
+        let mut same = found.iter().filter(|one| is_present(one));
+        match same.next().and_then(|one| Some((one.instance_id()?, instances::token(one)))) {
+            Some((oldest, token)) if oldest != own && found.iter().any(|one| one.instance_id() == Some(&own)) => {
+                instances::terminate(clients, &own).await?;
+                if token == Some(self.token) {
+                    return Ok(oldest.to_owned());
+                }
+                existing(&found, self.name, self.token).map(|_| own)
+            }
+            _ => Ok(own),
+        }
+    }
+
+    /// The machine that someone else has asked for by the same client token.
+    async fn others(&self, clients: &Clients, refused: CloudError) -> Result<String, CloudError> {
+        let look = || async {
+            let found = instances::named(clients, self.names, self.name).await?;
+            let id = existing(&found, self.name, self.token)?.and_then(|one| one.instance_id()).map(str::to_owned);
+            let late =
+                || CloudError::Late { what: format!("machine `{}` was not listed", self.name), limit: SETTLE_LIMIT };
+            id.ok_or_else(late)
+        };
+        let found = look.retry(pauses(SETTLE_LIMIT)).when(|error| matches!(error, CloudError::Late { .. })).await;
+        found.map_err(|error| if matches!(error, CloudError::Late { .. }) { refused } else { error })
+    }
+
+    fn request(
+        &self,
+        clients: &Clients,
+        place: &Place,
+        host_key: &KeyPair,
+        data: &str,
+    ) -> Result<RunInstancesFluentBuilder, CloudError> {
+        let (image, instance_type) = self.options.image_and_type()?;
+        let marks = [
+            (NAME, self.name.to_owned()),
+            (TOKEN, self.token.to_owned()),
+            (HOST_KEY, without_comment(&host_key.public_openssh())),
+        ];
+        // Version 2 alone: a request that someone talks a service into making has no way to get a session.
+        let metadata = InstanceMetadataOptionsRequest::builder()
+            .http_endpoint(InstanceMetadataEndpointState::Enabled)
+            .http_tokens(HttpTokensState::Required)
+            .http_put_response_hop_limit(1)
+            .build();
+        let mut request = clients
+            .ec2
+            .run_instances()
+            .image_id(image)
+            .instance_type(InstanceType::from(instance_type))
+            .min_count(1)
+            .max_count(1)
+            .subnet_id(&place.subnet)
+            .security_group_ids(&self.security_group)
+            .metadata_options(metadata)
+            .user_data(data)
+            .set_key_name(self.key_name.clone())
+            .tag_specifications(self.names.specification(ResourceType::Instance, "node", &marks))
+            .tag_specifications(self.names.specification(ResourceType::Volume, "node", &marks[..1]));
+        if let Some(profile) = &self.profile {
+            request = request.iam_instance_profile(IamInstanceProfileSpecification::builder().name(profile).build());
+        }
+        if let Some(disk) = self.disk() {
+            request = request.block_device_mappings(disk);
+        }
+        if self.options.spot {
+            request = request.instance_market_options(spot());
+        }
+        Ok(request)
+    }
+
+    fn disk(&self) -> Option<BlockDeviceMapping> {
+        let wished = self.options.volume.as_ref().map(Volume::options)?;
+        let disk = EbsBlockDevice::builder()
+            .set_volume_size(wished.size)
+            .set_volume_type(wished.kind.as_deref().map(VolumeType::from))
+            .set_iops(wished.iops)
+            .set_encrypted(wished.encrypted)
+            .delete_on_termination(true)
+            .build();
+        let device = self.image.root_device.as_deref().unwrap_or("/dev/sda1");
+        Some(BlockDeviceMapping::builder().device_name(device).ebs(disk).build())
+    }
+}
+
+/// One that is interrupted ends: the cluster makes another, maybe elsewhere.
+fn spot() -> InstanceMarketOptionsRequest {
+    let options = SpotMarketOptions::builder()
+        .spot_instance_type(SpotInstanceType::OneTime)
+        .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
+        .build();
+    InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).spot_options(options).build()
+}
+
+/// Sends the request until it is answered, within the limit.
+async fn ask(request: RunInstancesFluentBuilder, progress: &ProgressSink) -> Result<String, CloudError> {
+    const CALL: &str = "RunInstances";
+    // Its failures are told apart here: the SDK would ask a zone without room again and again.
+    let once = aws_sdk_ec2::config::Builder::new().retry_config(aws_config::retry::RetryConfig::disabled());
+    let send = || async {
+        let sent = request.clone().customize().config_override(once.clone()).send().await;
+        let started = sent.map_err(CloudError::of(CALL))?;
+        let id = started.instances().first().and_then(|one| one.instance_id()).map(str::to_owned);
+        id.ok_or_else(|| CloudError::Refused {
+            call: CALL,
+            code: "NoAnswer".into(),
+            reason: "no machine is named".into(),
+        })
+    };
+    send.retry(pauses(RETRY_LIMIT))
+        .when(|error| error.may_pass() || is_young_profile(error))
+        .notify(|error, _| progress.tell(&format!("trying again: {error}")))
+        .await
+}
+
+/// A profile that was just made is not known to EC2 for some seconds.
+fn is_young_profile(error: &CloudError) -> bool {
+    match error {
+        CloudError::Refused { code, reason, .. } => {
+            code == "InvalidParameterValue" && reason.to_lowercase().contains("iam instance profile")
+        }
+        _ => false,
+    }
+}
+
+fn pauses(limit: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(250))
+        .with_max_delay(Duration::from_secs(10))
+        .with_jitter()
+        .with_total_delay(Some(limit))
+        .without_max_times()
+}
+
+/// The kind and the key: the values of tags are short.
+fn without_comment(public: &str) -> String {
+    public.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::{InstanceState, InstanceStateName};
+
+    use super::super::names::tag;
+    use super::*;
+
+    fn machine(id: &str, state: InstanceStateName, token: &str) -> Ec2Instance {
+        let state = InstanceState::builder().name(state).build();
+        Ec2Instance::builder().instance_id(id).state(state).tags(tag(TOKEN, token)).build()
+    }
+
+    #[test]
+    fn a_machine_that_is_there_is_found_by_its_token() {
+        let found =
+            [machine("i-1", InstanceStateName::Terminated, "t"), machine("i-2", InstanceStateName::Stopped, "t")];
+        let one = existing(&found, "web-1", "t").unwrap().unwrap();
+        assert_eq!(one.instance_id(), Some("i-2"));
+        assert!(existing(&found[..1], "web-1", "t").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_machine_of_the_same_name_and_another_token_is_someone_elses() {
+        let found = [machine("i-1", InstanceStateName::Running, "other")];
+        assert!(matches!(existing(&found, "web-1", "t"), Err(CloudError::Foreign { .. })));
+    }
+
+    #[test]
+    fn a_host_key_fits_into_a_tag() {
+        let key = without_comment(&KeyPair::generate("some comment").unwrap().public_openssh());
+        assert!(key.starts_with("ssh-ed25519 AAAA") && key.len() < 256, "{key}");
+        assert!(key.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c)), "{key}");
+    }
+
+    #[test]
+    fn a_profile_that_was_just_made_is_waited_for() {
+        let refused = |code: &str, reason: &str| CloudError::Refused {
+            call: "RunInstances",
+            code: code.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let young = refused(
+            "InvalidParameterValue",
+            "Value (x) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+        );
+        assert!(is_young_profile(&young));
+        assert!(!is_young_profile(&refused("InvalidParameterValue", "another one")));
+    }
+}

@@ -1,0 +1,152 @@
+//! What `AwsProvider.init` takes, and what `start_instance` takes with it.
+
+use serde::Deserialize;
+
+use super::error::CloudError;
+
+/// What `AwsProvider.init` takes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AwsOptions {
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    /// Before `AWS_REGION` and the profile's.
+    #[serde(default)]
+    pub(super) region: Option<String>,
+    /// Of the operator's credentials; a node never reads it.
+    #[serde(default)]
+    pub(super) profile: Option<String>,
+    /// Instead of Amazon's own, for all services.
+    #[serde(default)]
+    pub(super) endpoint: Option<String>,
+    /// Instead of the default one.
+    #[serde(default)]
+    pub(super) vpc: Option<String>,
+    /// Instead of the default ones of all zones.
+    #[serde(default)]
+    pub(super) subnets: Vec<String>,
+    /// Who may reach SSH and the control port from outside, instead of the operator's address: `203.0.113.0/24`.
+    #[serde(default)]
+    pub(super) ssh_from: Option<OneOrMany>,
+    /// One that exists, instead of a role that Disco makes.
+    #[serde(default)]
+    pub(super) instance_profile: Option<String>,
+    /// Who logs in on machines, for images without cloud-init.
+    #[serde(default)]
+    pub(super) ssh_user: Option<String>,
+    /// The cluster never has more machines than this.
+    #[serde(default)]
+    pub(super) max_nodes: Option<u32>,
+}
+
+/// A text, or a list of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    pub(super) fn to_vec(&self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one.clone()],
+            Self::Many(many) => many.clone(),
+        }
+    }
+}
+
+/// What `start_instance` takes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StartOptions {
+    /// As in `ami-0e8c824f386e1de06`.
+    #[serde(default)]
+    pub(super) image: Option<String>,
+    /// As in `t4g.micro`.
+    #[serde(default)]
+    pub(super) instance_type: Option<String>,
+    /// Of the first machine alone: the cluster names its own.
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    /// Of the first machine alone: the cluster spreads its own.
+    #[serde(default)]
+    pub(super) zone: Option<String>,
+    #[serde(default)]
+    pub(super) volume: Option<Volume>,
+    #[serde(default)]
+    pub(super) spot: bool,
+    /// Besides Disco's own, in any form that cloud-init knows.
+    #[serde(default)]
+    pub(super) user_data: Option<String>,
+}
+
+/// The disk: its size in GiB, or more.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Volume {
+    Size(i32),
+    Options(VolumeOptions),
+}
+
+/// More about the disk.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VolumeOptions {
+    /// GiB.
+    #[serde(default)]
+    pub(super) size: Option<i32>,
+    /// As in `gp3`.
+    #[serde(default, rename = "type")]
+    pub(super) kind: Option<String>,
+    #[serde(default)]
+    pub(super) iops: Option<i32>,
+    #[serde(default)]
+    pub(super) encrypted: Option<bool>,
+}
+
+impl Volume {
+    pub(super) fn options(&self) -> VolumeOptions {
+        match self {
+            Self::Size(size) => VolumeOptions { size: Some(*size), ..VolumeOptions::default() },
+            Self::Options(options) => options.clone(),
+        }
+    }
+}
+
+impl StartOptions {
+    /// Both must be given: there is no machine that suits everyone.
+    pub(super) fn image_and_type(&self) -> Result<(&str, &str), CloudError> {
+        match (self.image.as_deref(), self.instance_type.as_deref()) {
+            (Some(image), Some(instance_type)) => Ok((image, instance_type)),
+            _ => Err(CloudError::NoImage),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_volume_is_a_size_or_more() {
+        let parse = |value| serde_json::from_value::<StartOptions>(json!({ "volume": value })).unwrap();
+        assert_eq!(parse(json!(20)).volume.unwrap().options().size, Some(20));
+        let more = parse(json!({ "size": 30, "type": "gp3", "encrypted": true })).volume.unwrap().options();
+        assert_eq!((more.size, more.kind.as_deref(), more.encrypted), (Some(30), Some("gp3"), Some(true)));
+    }
+
+    #[test]
+    fn other_keys_are_refused() {
+        assert!(serde_json::from_value::<AwsOptions>(json!({ "regoin": "us-west-2" })).is_err());
+        assert!(serde_json::from_value::<StartOptions>(json!({ "imgae": "ami-1" })).is_err());
+    }
+
+    #[test]
+    fn an_image_and_a_type_must_be_given() {
+        let options: StartOptions = serde_json::from_value(json!({ "image": "ami-1" })).unwrap();
+        assert!(options.image_and_type().is_err());
+    }
+}

@@ -1,0 +1,257 @@
+//! [`AwsProvider`].
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::clients::Clients;
+use super::error::CloudError;
+use super::instances::Viewer;
+use super::launch::Launch;
+use super::names::Names;
+use super::options::{AwsOptions, StartOptions};
+use super::{
+    address, doctor, environment, image, instances, key_pairs, launch, network, removal, role, security_group,
+};
+use crate::provider::Finding;
+use crate::spec::parse_options;
+use crate::{Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest};
+
+/// Who logs in where cloud-init has let root in.
+const USER: &str = "root";
+
+/// Machines of Amazon EC2. Cheap until it is asked for something: only then is a client made.
+#[derive(Debug)]
+pub struct AwsProvider(Arc<Account>);
+
+/// One cluster's part of an account.
+#[derive(Debug)]
+struct Account {
+    name: String,
+    options: AwsOptions,
+    names: Names,
+    viewer: Viewer,
+    clients: OnceCell<Clients>,
+}
+
+impl AwsProvider {
+    /// Makes it from the options of `AwsProvider.init`.
+    ///
+    /// # Errors
+    /// Unknown options, or such of the wrong form.
+    pub fn from_options(options: &serde_json::Value, context: &ProviderContext) -> Result<Self, ProviderError> {
+        let options: AwsOptions = parse_options("AwsProvider.init", options)?;
+        Ok(Self(Arc::new(Account {
+            name: options.name.clone().unwrap_or_else(|| "aws".to_owned()),
+            names: Names { cluster: context.cluster_name.clone() },
+            viewer: Viewer {
+                on_node: context.project_dir.is_none(),
+                user: options.ssh_user.clone().unwrap_or_else(|| USER.to_owned()),
+            },
+            options,
+            clients: OnceCell::new(),
+        })))
+    }
+
+    /// Runs what asks the services as a task of its own, which ends with whoever waits for it. The SDK needs much of a
+    /// thread's stack, and its callers are deep in theirs.
+    async fn run<T, F>(&self, work: impl FnOnce(Arc<Account>) -> F) -> Result<T, ProviderError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, CloudError>> + Send + 'static,
+    {
+        let task = AbortOnDropHandle::new(tokio::spawn(work(Arc::clone(&self.0))));
+        match task.await {
+            Ok(result) => Ok(result?),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and the caller with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
+
+impl Account {
+    async fn clients(&self) -> Result<&Clients, CloudError> {
+        self.clients.get_or_try_init(|| Clients::new(&self.options, self.viewer.on_node)).await
+    }
+
+    async fn started(&self, request: &StartRequest, options: &StartOptions) -> Result<Instance, CloudError> {
+        let clients = self.clients().await?;
+        // The options are those of the first machine; the cluster names and places its own.
+        let own_name = options.name.as_deref().filter(|_| !self.viewer.on_node);
+        let zone = options.zone.as_deref().filter(|_| !self.viewer.on_node);
+        let name = own_name.unwrap_or(&request.name);
+        let found = instances::named(clients, &self.names, name).await?;
+        let id = match launch::existing(&found, name, &request.token)? {
+            Some(one) => one.instance_id().unwrap_or_default().to_owned(),
+            None => {
+                let (image, instance_type) = options.image_and_type()?;
+                let present = self.present(clients).await?;
+                self.check_limits(present.len())?;
+                request.progress.tell("looking at the image");
+                let image = image::check(clients, image, instance_type, request.architecture).await?;
+                let places = network::places(clients, &self.options).await?;
+                let launch = Launch {
+                    names: &self.names,
+                    name,
+                    token: &request.token,
+                    options,
+                    image,
+                    key_name: self.key_name(clients, request).await?,
+                    authorized_keys: &request.authorized_keys,
+                    security_group: self.security_group(clients, &places[0].vpc).await?,
+                    profile: Some(self.profile(clients).await?),
+                    places: network::order(&places, &present, zone, name)?,
+                    progress: &request.progress,
+                };
+                launch.run(clients, &found).await?
+            }
+        };
+        instances::running(clients, &id, &self.viewer, &request.progress).await
+    }
+
+    async fn present(&self, clients: &Clients) -> Result<Vec<Instance>, CloudError> {
+        let found = instances::present(clients, &self.names).await?;
+        Ok(found.iter().filter_map(|one| instances::instance(one, &self.viewer)).collect())
+    }
+
+    fn check_limits(&self, present: usize) -> Result<(), CloudError> {
+        match self.options.max_nodes {
+            Some(most) if present >= most as usize => Err(CloudError::Limit(format!(
+                "the cluster has {present} machines, and `max_nodes` of `AwsProvider.init` allows {most}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The key pair that a machine without cloud-init gets: of whoever will log in on it. The operator makes both.
+    async fn key_name(&self, clients: &Clients, request: &StartRequest) -> Result<Option<String>, CloudError> {
+        if self.viewer.on_node {
+            return Ok(Some(self.names.cluster_key()));
+        }
+        let mut own = None;
+        for (name, key) in
+            [self.names.operator_key(), self.names.cluster_key()].into_iter().zip(&request.authorized_keys)
+        {
+            let there = key_pairs::ensure(clients, &self.names, &name, key).await?;
+            own = own.or(Some(name).filter(|_| there));
+        }
+        Ok(own)
+    }
+
+    async fn security_group(&self, clients: &Clients, vpc: &str) -> Result<String, CloudError> {
+        if !self.viewer.on_node {
+            return security_group::ensure(clients, &self.names, &self.options, vpc).await;
+        }
+        let found = security_group::find(clients, &self.names, Some(vpc)).await?;
+        found.and_then(|group| group.group_id).ok_or_else(|| CloudError::Refused {
+            call: "DescribeSecurityGroups",
+            code: "InvalidGroup.NotFound".to_owned(),
+            reason: format!(
+                "the cluster's security group `{}` is gone; `disco bootstrap` makes it",
+                self.names.security_group()
+            ),
+        })
+    }
+
+    async fn profile(&self, clients: &Clients) -> Result<String, CloudError> {
+        match &self.options.instance_profile {
+            Some(given) => Ok(given.clone()),
+            None if self.viewer.on_node => Ok(self.names.role(&clients.region)),
+            None => role::ensure(clients, &self.names).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for AwsProvider {
+    fn kind(&self) -> &'static str {
+        "aws"
+    }
+
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            can_start: true,
+            can_stop: true,
+            can_terminate: true,
+            can_attach_address: true,
+            boots: true,
+            pace: Pace::Default,
+        }
+    }
+
+    async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError> {
+        let options: StartOptions = parse_options("start_instance", &request.options)?;
+        self.run(async move |account| account.started(&request, &options).await).await
+    }
+
+    async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
+        self.run(async |account| account.present(account.clients().await?).await).await
+    }
+
+    async fn stop(&self, id: &str) -> Result<(), ProviderError> {
+        let id = id.to_owned();
+        self.run(async move |account| instances::stop(account.clients().await?, &id).await).await
+    }
+
+    async fn terminate(&self, id: &str) -> Result<(), ProviderError> {
+        let id = id.to_owned();
+        self.run(async move |account| instances::terminate(account.clients().await?, &id).await).await
+    }
+
+    async fn attach_address(&self, id: &str) -> Result<Option<IpAddr>, ProviderError> {
+        let id = id.to_owned();
+        let attached =
+            self.run(async move |account| address::attach(account.clients().await?, &account.names, &id).await);
+        attached.await.map(Some)
+    }
+
+    async fn move_address(&self, id: &str) -> Result<Option<IpAddr>, ProviderError> {
+        let id = id.to_owned();
+        self.run(async move |account| address::follow(account.clients().await?, &account.names, &id).await).await
+    }
+
+    async fn import_key(&self, public: &str) -> Result<(), ProviderError> {
+        let public = public.to_owned();
+        self.run(async move |account| {
+            let name = account.names.operator_key();
+            key_pairs::ensure(account.clients().await?, &account.names, &name, &public).await.map(|_| ())
+        })
+        .await
+    }
+
+    fn node_environment(&self) -> BTreeMap<String, String> {
+        environment::for_nodes(|name| std::env::var(name).ok())
+    }
+
+    async fn rest(&self) -> Result<Vec<String>, ProviderError> {
+        self.run(async |account| removal::list(account.clients().await?, &account.names).await).await
+    }
+
+    async fn remove_rest(&self) -> Result<(), ProviderError> {
+        self.run(async |account| removal::remove(account.clients().await?, &account.names).await).await
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        let examined = self
+            .run(async |account| Ok(doctor::examine(account.clients().await?, &account.names, &account.options).await));
+        examined.await.unwrap_or_else(|error| {
+            vec![Finding {
+                name: "region",
+                detail: error.to_string(),
+                good: false,
+                hint: error.hint().map(str::to_owned),
+            }]
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! The role by which nodes have credentials of their own, and its instance profile.
+
+use aws_sdk_iam::types::{Role, Tag};
+use serde_json::Value;
+
+use super::clients::Clients;
+use super::error::CloudError;
+use super::names::{CLUSTER, Names};
+use super::policy::{POLICY, policy, trust};
+
+/// Sees to it that the role, its policy and its profile are there. Returns the profile's name.
+pub(super) async fn ensure(clients: &Clients, names: &Names) -> Result<String, CloudError> {
+    let name = names.role(&clients.region);
+    let role = match find(clients, &name).await? {
+        Some(role) => role,
+        None => make(clients, names, &name).await?,
+    };
+    let owner = role.tags().iter().find(|tag| tag.key() == CLUSTER).map(Tag::value);
+    if owner != Some(names.cluster.as_str()) {
+        return Err(CloudError::Foreign { what: "the role", name, why: "it has not the tag of this cluster" });
+    }
+    ensure_policy(clients, names, &role).await?;
+    ensure_profile(clients, names, &name).await?;
+    Ok(name)
+}
+
+async fn find(clients: &Clients, name: &str) -> Result<Option<Role>, CloudError> {
+    match clients.iam.get_role().role_name(name).send().await.map_err(CloudError::of("GetRole")) {
+        Ok(found) => Ok(found.role),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn make(clients: &Clients, names: &Names, name: &str) -> Result<Role, CloudError> {
+    const CALL: &str = "CreateRole";
+    let made = clients
+        .iam
+        .create_role()
+        .role_name(name)
+        .assume_role_policy_document(trust().to_string())
+        .description(format!("Nodes of the Disco cluster {}", names.cluster))
+        .set_tags(Some(tags(names, "role")))
+        .send()
+        .await
+        .map_err(CloudError::of(CALL));
+    let found = match made {
+        Ok(made) => made.role,
+        // Someone else was faster.
+        Err(error) if is_there(&error) => find(clients, name).await?,
+        Err(error) => return Err(error),
+    };
+    found.ok_or_else(|| CloudError::Refused {
+        call: CALL,
+        code: "NoAnswer".into(),
+        reason: "the role is not told".into(),
+    })
+}
+
+async fn ensure_policy(clients: &Clients, names: &Names, role: &Role) -> Result<(), CloudError> {
+    let wished = policy(&names.cluster, role.arn());
+    let request = clients.iam.get_role_policy().role_name(role.role_name()).policy_name(POLICY);
+    let found = match request.send().await.map_err(CloudError::of("GetRolePolicy")) {
+        Ok(found) => decode(found.policy_document()),
+        Err(error) if is_missing(&error) => None,
+        Err(error) => return Err(error),
+    };
+    if found.as_ref() == Some(&wished) {
+        return Ok(());
+    }
+    let request = clients.iam.put_role_policy().role_name(role.role_name()).policy_name(POLICY);
+    request.policy_document(wished.to_string()).send().await.map_err(CloudError::of("PutRolePolicy"))?;
+    Ok(())
+}
+
+async fn ensure_profile(clients: &Clients, names: &Names, name: &str) -> Result<(), CloudError> {
+    let request = clients.iam.get_instance_profile().instance_profile_name(name);
+    let found = match request.send().await.map_err(CloudError::of("GetInstanceProfile")) {
+        Ok(found) => found.instance_profile,
+        Err(error) if is_missing(&error) => None,
+        Err(error) => return Err(error),
+    };
+    if found.as_ref().is_some_and(|profile| profile.roles().iter().any(|role| role.role_name() == name)) {
+        return Ok(());
+    }
+    if found.is_none() {
+        let request = clients.iam.create_instance_profile().instance_profile_name(name);
+        let made = request.set_tags(Some(tags(names, "instance-profile"))).send().await;
+        match made.map_err(CloudError::of("CreateInstanceProfile")) {
+            Err(error) if !is_there(&error) => return Err(error),
+            _ => {}
+        }
+    }
+    let request = clients.iam.add_role_to_instance_profile().instance_profile_name(name).role_name(name);
+    match request.send().await.map_err(CloudError::of("AddRoleToInstanceProfile")) {
+        // A profile has one role: someone else was faster.
+        Err(error) if error.code() != "LimitExceeded" => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes profile, policy and role. What is not there is no error. A role of another cluster is left alone.
+pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), CloudError> {
+    let name = names.role(&clients.region);
+    if !exists(clients, names).await? {
+        return Ok(());
+    }
+    let detached = clients.iam.remove_role_from_instance_profile().instance_profile_name(&name).role_name(&name);
+    gone(detached.send().await.map_err(CloudError::of("RemoveRoleFromInstanceProfile")))?;
+    let profile = clients.iam.delete_instance_profile().instance_profile_name(&name);
+    gone(profile.send().await.map_err(CloudError::of("DeleteInstanceProfile")))?;
+    let document = clients.iam.delete_role_policy().role_name(&name).policy_name(POLICY);
+    gone(document.send().await.map_err(CloudError::of("DeleteRolePolicy")))?;
+    gone(clients.iam.delete_role().role_name(&name).send().await.map_err(CloudError::of("DeleteRole")))
+}
+
+/// Whether the role, or its profile alone, is there and this cluster's.
+pub(super) async fn exists(clients: &Clients, names: &Names) -> Result<bool, CloudError> {
+    let name = names.role(&clients.region);
+    let own = |tags: &[Tag]| tags.iter().any(|tag| tag.key() == CLUSTER && tag.value() == names.cluster);
+    if find(clients, &name).await?.is_some_and(|role| own(role.tags())) {
+        return Ok(true);
+    }
+    let request = clients.iam.get_instance_profile().instance_profile_name(&name);
+    match request.send().await.map_err(CloudError::of("GetInstanceProfile")) {
+        Ok(found) => Ok(found.instance_profile.is_some_and(|profile| own(profile.tags()))),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn gone<T>(result: Result<T, CloudError>) -> Result<(), CloudError> {
+    match result {
+        Err(error) if !is_missing(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn is_missing(error: &CloudError) -> bool {
+    matches!(error.code(), "NoSuchEntity" | "NoSuchEntityException")
+}
+
+fn is_there(error: &CloudError) -> bool {
+    matches!(error.code(), "EntityAlreadyExists" | "EntityAlreadyExistsException")
+}
+
+fn tags(names: &Names, role: &str) -> Vec<Tag> {
+    let tags = names.tags(role).into_iter();
+    // Both are given, so it cannot fail.
+    tags.filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect()
+}
+
+/// A policy comes percent-encoded (RFC 3986).
+fn decode(document: &str) -> Option<Value> {
+    let bytes = document.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let coded = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
+        match coded.and_then(|digits| hex::decode(digits).ok()) {
+            Some(byte) => {
+                plain.extend(byte);
+                at += 3;
+            }
+            None => {
+                plain.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    serde_json::from_slice(&plain).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_policy_is_read_in_both_forms() {
+        assert_eq!(decode("%7B%22a%22%3A%20%5B1%5D%7D"), Some(json!({ "a": [1] })));
+        assert_eq!(decode(r#"{"a": "50%"}"#), Some(json!({ "a": "50%" })));
+        assert_eq!(decode("%7B"), None);
+    }
+}

@@ -1,0 +1,254 @@
+//! The security group: who reaches a machine's ports.
+//!
+//! | port | from |
+//! |---|---|
+//! | 22 | the operator's address, or `ssh_from`; the group itself, as the leader installs the machines that it starts |
+//! | 5080 | the group itself; the operator's address, or `ssh_from` |
+//!
+//! Nothing else comes in. What was opened for an operator's address is closed when that has changed.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup, UserIdGroupPair};
+
+use super::clients::Clients;
+use super::error::CloudError;
+use super::names::{CLUSTER, Names, filter, tag_value};
+use super::options::AwsOptions;
+
+const SSH: i32 = 22;
+const CONTROL: i32 = 5080;
+/// Of the rules between nodes.
+const NODES: &str = "disco nodes";
+
+/// Something that comes in, on one port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rule {
+    pub(super) port: i32,
+    pub(super) from: Source,
+}
+
+/// Where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// The members of the group.
+    Group,
+    /// A block of addresses, `203.0.113.7/32`, opened by whom.
+    Block { block: String, by: String },
+}
+
+/// The group of the cluster's machines, with its rules as they should be.
+pub(super) async fn ensure(
+    clients: &Clients,
+    names: &Names,
+    options: &AwsOptions,
+    vpc: &str,
+) -> Result<String, CloudError> {
+    let blocks = match &options.ssh_from {
+        Some(given) => given.to_vec(),
+        None => vec![block(super::address::of_operator(clients).await?)],
+    };
+    let wished = wished_rules(&blocks, &operator());
+    let group = match find(clients, names, Some(vpc)).await? {
+        Some(group) => group,
+        None => make(clients, names, vpc).await?,
+    };
+    let id = group.group_id().unwrap_or_default().to_owned();
+    let present = rules(group.ip_permissions(), &id);
+    let missing: Vec<&Rule> = wished.iter().filter(|rule| !present.contains(rule)).collect();
+    for rule in missing {
+        allow(clients, &id, rule).await?;
+    }
+    for rule in outdated(&present, &wished, options.ssh_from.is_some()) {
+        let request = clients.ec2.revoke_security_group_ingress().group_id(&id).ip_permissions(permission(rule, &id));
+        request.send().await.map_err(CloudError::of("RevokeSecurityGroupIngress"))?;
+    }
+    Ok(id)
+}
+
+/// The group, where it is there. On a node the VPC is not known before.
+pub(super) async fn find(
+    clients: &Clients,
+    names: &Names,
+    vpc: Option<&str>,
+) -> Result<Option<SecurityGroup>, CloudError> {
+    let mut request = clients.ec2.describe_security_groups().filters(filter("group-name", [names.security_group()]));
+    if let Some(vpc) = vpc {
+        request = request.filters(filter("vpc-id", [vpc.to_owned()]));
+    }
+    let found = request.send().await.map_err(CloudError::of("DescribeSecurityGroups"))?;
+    let Some(group) = found.security_groups().first() else { return Ok(None) };
+    if tag_value(group.tags(), CLUSTER) != Some(&names.cluster) {
+        let why = "it has not the tag of this cluster";
+        return Err(CloudError::Foreign { what: "the security group", name: names.security_group(), why });
+    }
+    Ok(Some(group.clone()))
+}
+
+async fn make(clients: &Clients, names: &Names, vpc: &str) -> Result<SecurityGroup, CloudError> {
+    let made = clients
+        .ec2
+        .create_security_group()
+        .group_name(names.security_group())
+        .description(format!("Nodes of the Disco cluster {}", names.cluster))
+        .vpc_id(vpc)
+        .tag_specifications(names.specification(ResourceType::SecurityGroup, "security-group", &[]))
+        .send()
+        .await
+        .map_err(CloudError::of("CreateSecurityGroup"));
+    match made {
+        Ok(made) => Ok(SecurityGroup::builder().set_group_id(made.group_id).build()),
+        // Someone else was faster.
+        Err(error) if error.code() == "InvalidGroup.Duplicate" => find(clients, names, Some(vpc)).await?.ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+async fn allow(clients: &Clients, id: &str, rule: &Rule) -> Result<(), CloudError> {
+    let request = clients.ec2.authorize_security_group_ingress().group_id(id).ip_permissions(permission(rule, id));
+    match request.send().await.map_err(CloudError::of("AuthorizeSecurityGroupIngress")) {
+        Err(error) if error.code() != "InvalidPermission.Duplicate" => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the group. What is not there is no error.
+pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), CloudError> {
+    let Some(group) = find(clients, names, None).await? else { return Ok(()) };
+    let id = group.group_id().unwrap_or_default();
+    let removed = clients.ec2.delete_security_group().group_id(id).send().await;
+    match removed.map_err(CloudError::of("DeleteSecurityGroup")) {
+        Err(error) if error.code() == "InvalidGroup.NotFound" => Ok(()),
+        // Until its last machine has ended.
+        Err(error) if matches!(error.code(), "DependencyViolation" | "InvalidGroup.InUse") => {
+            Err(CloudError::Busy { what: "the security group", name: names.security_group() })
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+/// What should come in.
+pub(super) fn wished_rules(blocks: &[String], by: &str) -> BTreeSet<Rule> {
+    let mut rules = BTreeSet::new();
+    for port in [SSH, CONTROL] {
+        rules.insert(Rule { port, from: Source::Group });
+        for block in blocks {
+            rules.insert(Rule { port, from: Source::Block { block: block.clone(), by: by.to_owned() } });
+        }
+    }
+    rules
+}
+
+/// What was opened for this operator's address of another day; with `ssh_from` all other blocks.
+fn outdated<'a>(present: &'a BTreeSet<Rule>, wished: &BTreeSet<Rule>, all: bool) -> Vec<&'a Rule> {
+    let own: BTreeSet<&str> = wished.iter().filter_map(|rule| rule.by()).collect();
+    present
+        .iter()
+        .filter(|rule| rule.by().is_some_and(|by| all || own.contains(by)) && !wished.contains(rule))
+        .collect()
+}
+
+impl Rule {
+    fn by(&self) -> Option<&str> {
+        match &self.from {
+            Source::Block { by, .. } => Some(by),
+            Source::Group => None,
+        }
+    }
+}
+
+/// The rules that are there, on one port each.
+fn rules(permissions: &[IpPermission], group: &str) -> BTreeSet<Rule> {
+    let mut rules = BTreeSet::new();
+    for permission in permissions {
+        let port = permission.from_port().unwrap_or(-1);
+        let v4 = permission.ip_ranges().iter().map(|range| (range.cidr_ip(), range.description()));
+        let v6 = permission.ipv6_ranges().iter().map(|range| (range.cidr_ipv6(), range.description()));
+        for (block, by) in v4.chain(v6) {
+            let (block, by) = (block.unwrap_or_default().to_owned(), by.unwrap_or_default().to_owned());
+            rules.insert(Rule { port, from: Source::Block { block, by } });
+        }
+        if permission.user_id_group_pairs().iter().any(|pair| pair.group_id() == Some(group)) {
+            rules.insert(Rule { port, from: Source::Group });
+        }
+    }
+    rules
+}
+
+fn permission(rule: &Rule, group: &str) -> IpPermission {
+    let built = IpPermission::builder().ip_protocol("tcp").from_port(rule.port).to_port(rule.port);
+    match &rule.from {
+        Source::Group => {
+            let pair = UserIdGroupPair::builder().group_id(group).description(NODES).build();
+            built.user_id_group_pairs(pair).build()
+        }
+        Source::Block { block, by } if block.contains(':') => {
+            built.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(block).description(by).build()).build()
+        }
+        Source::Block { block, by } => {
+            built.ip_ranges(IpRange::builder().cidr_ip(block).description(by).build()).build()
+        }
+    }
+}
+
+/// One address as a block.
+fn block(address: IpAddr) -> String {
+    format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
+}
+
+/// `disco operator USER@HOST`, as far as it can stand in a rule's description.
+fn operator() -> String {
+    let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = read("USER").or_else(|| read("LOGNAME")).unwrap_or_else(|| "operator".to_owned());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let text = format!("{user}@{host}");
+    let good = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    format!("disco operator {}", text.chars().filter(good).take(60).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(block: &str) -> BTreeSet<Rule> {
+        wished_rules(&[block.to_owned()], "disco operator me@here")
+    }
+
+    #[test]
+    fn two_ports_come_in_from_the_operator_and_among_nodes_and_nothing_else() {
+        let rules = own("203.0.113.7/32");
+        assert_eq!(rules.len(), 4);
+        for rule in &rules {
+            assert!([22, 5080].contains(&rule.port), "{rule:?}");
+            let from_anywhere = matches!(&rule.from, Source::Block { block, .. } if block != "203.0.113.7/32");
+            assert!(!from_anywhere, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn rules_are_read_back_as_they_were_written() {
+        for block in ["203.0.113.7/32", "2001:db8::7/128"] {
+            let wished = own(block);
+            let written: Vec<IpPermission> = wished.iter().map(|rule| permission(rule, "sg-1")).collect();
+            assert_eq!(rules(&written, "sg-1"), wished);
+            // Another group's members are not ours.
+            assert!(!rules(&written, "sg-2").contains(&Rule { port: CONTROL, from: Source::Group }));
+        }
+    }
+
+    #[test]
+    fn an_operators_old_address_is_closed_and_others_stay() {
+        let mut present = own("198.51.100.1/32");
+        present.extend(wished_rules(&["192.0.2.1/32".to_owned()], "disco operator other@there"));
+        let now = own("203.0.113.7/32");
+        let closed = outdated(&present, &now, false);
+        assert_eq!(closed.len(), 2);
+        assert!(
+            closed.iter().all(|rule| matches!(&rule.from, Source::Block { block, .. } if block == "198.51.100.1/32"))
+        );
+        // `ssh_from` says all.
+        assert_eq!(outdated(&present, &now, true).len(), 4);
+        assert!(outdated(&now, &now, true).is_empty());
+    }
+}

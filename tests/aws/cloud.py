@@ -1,0 +1,513 @@
+"""An EC2 with machines: moto's server, in which each instance has an address of the loopback network and a machine of the
+local provider behind it, which reads its user data as cloud-init does.
+
+    python3 cloud.py --dir DIR --disco PROGRAM --network 127.9.8 --port 0
+
+`--dir` gets a folder for each machine; `--network` names the first three bytes of private addresses, and the next two numbers
+of the third byte are those of public addresses and of Elastic IPs. A public address leads to the private one of the machine
+that has it, as a gateway does. When all is up, `ready PORT` is printed.
+
+What tests ask of it, under `/test/`: `GET calls` lists the calls so far; `POST faults` adds a failure, see `Faults`; `DELETE faults`
+removes all; `GET state` says whether a call is being held; `GET inventory` lists all that is there; `POST machines` says how
+the next ones behave; `POST notices` makes announcements of the metadata service.
+"""
+
+import argparse
+import asyncio
+import base64
+import email
+import hashlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+
+IMAGE = "ami-0e8c824f386e1de06"
+TYPE = "t4g.micro"
+ARCHITECTURE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+PORTS = (22, 5080)
+
+arguments = argparse.ArgumentParser(description=__doc__)
+arguments.add_argument("--dir", type=Path, required=True)
+arguments.add_argument("--disco", required=True)
+arguments.add_argument("--network", required=True)
+arguments.add_argument("--port", type=int, default=0)
+arguments = arguments.parse_args()
+arguments.dir.mkdir(parents=True, exist_ok=True)
+directory = arguments.dir.resolve()
+
+# The image that the test's scripts name, and a plain one of the other architecture. Read by moto when it is imported.
+other = "x86_64" if ARCHITECTURE == "arm64" else "arm64"
+images = [
+    {
+        "ami_id": ami,
+        "name": name,
+        "description": name,
+        "owner_id": "099720109477",
+        "public": True,
+        "architecture": architecture,
+        "virtualization_type": "hvm",
+        "hypervisor": "xen",
+        "root_device_name": "/dev/sda1",
+        "root_device_type": "ebs",
+        "state": "available",
+        "image_location": f"amazon/{name}",
+        "image_type": "machine",
+        "sriov": "simple",
+    }
+    for ami, name, architecture in ((IMAGE, "ubuntu", ARCHITECTURE), ("ami-0000000000000other", "other", other))
+]
+(directory / "images.json").write_text(json.dumps(images))
+os.environ["MOTO_AMIS_PATH"] = str(directory / "images.json")
+os.environ["MOTO_ENABLE_KEYPAIR_VALIDATION"] = "true"
+os.environ["MOTO_ENABLE_AMI_VALIDATION"] = "true"
+
+import yaml  # noqa: E402
+from moto.ec2.exceptions import EC2ClientError  # noqa: E402
+from moto.ec2.models import elastic_ip_addresses, elastic_network_interfaces  # noqa: E402
+from moto.ec2.models.instance_types import INSTANCE_TYPES  # noqa: E402
+from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState  # noqa: E402
+from moto.ec2.models.subnets import Subnet  # noqa: E402
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app  # noqa: E402
+from werkzeug.serving import make_server  # noqa: E402
+from werkzeug.wrappers import Request, Response  # noqa: E402
+
+INSTANCE_TYPES[TYPE]["ProcessorInfo"]["SupportedArchitectures"] = [ARCHITECTURE]
+
+
+class Addresses:
+    """Gives out addresses of the loopback network, none twice."""
+
+    def __init__(self, network, third):
+        a, b, c = (int(part) for part in network.split("."))
+        self.prefix = f"{a}.{b}.{c + third}"
+        self.lock = threading.Lock()
+        self.last = 0
+
+    def next(self, *_, **__):
+        with self.lock:
+            self.last += 1
+            return f"{self.prefix}.{self.last}"
+
+
+private = Addresses(arguments.network, 0)
+elastic_network_interfaces.random_public_ip = Addresses(arguments.network, 1).next
+elastic_ip_addresses.random_ip = Addresses(arguments.network, 2).next
+
+
+def available_ip(subnet, instance):
+    address = private.next()
+    subnet._subnet_ips[address] = instance
+    return address
+
+
+Subnet.get_available_subnet_ip = available_ip
+
+
+class Gateway:
+    """Carries connections from public addresses to the machines that have them at that moment."""
+
+    def __init__(self):
+        self.routes = {}
+        self.known = set()
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+
+    def route(self, public, target):
+        self.routes[public] = target
+        if public not in self.known:
+            self.known.add(public)
+            for port in PORTS:
+                asyncio.run_coroutine_threadsafe(self.listen(public, port), self.loop).result()
+
+    def drop(self, target):
+        for public in [public for public, known in self.routes.items() if known == target]:
+            del self.routes[public]
+
+    async def listen(self, public, port):
+        async def carry(reader, writer):
+            target = self.routes.get(public)
+            try:
+                if target is None:
+                    return
+                there = await asyncio.open_connection(target, port)
+                await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+            except OSError:
+                pass
+            finally:
+                writer.close()
+
+        async def pump(reader, writer):
+            try:
+                while data := await reader.read(1 << 16):
+                    writer.write(data)
+                    await writer.drain()
+            except OSError:
+                pass
+            finally:
+                writer.close()
+
+        await asyncio.start_server(carry, public, port)
+
+
+gateway = Gateway()
+
+
+def cloud_config(user_data):
+    """What cloud-init would read, of a whole or of the first part."""
+    text = base64.b64decode(user_data).decode() if user_data else ""
+    if text.startswith("Content-Type: multipart/"):
+        parts = [part for part in email.message_from_string(text).walk() if part.get_content_type() == "text/cloud-config"]
+        text = parts[0].get_payload(decode=True).decode()
+    return yaml.safe_load(text) if text.startswith("#cloud-config") else {}
+
+
+class Machine:
+    """A machine of the local provider, as an instance of EC2."""
+
+    ignores_user_data = False
+    never_answers = False
+
+    def __init__(self, instance):
+        self.instance = instance
+        self.folder = directory / instance.id
+        self.address = instance.private_ip_address
+
+    def make(self):
+        config = {} if Machine.ignores_user_data else cloud_config(str(self.instance.user_data or ""))
+        (self.folder / "home/.ssh").mkdir(parents=True, mode=0o700)
+        keys = config.get("ssh_authorized_keys", [])
+        if not keys and self.instance.key_name:
+            pair = self.instance.ec2_backend.key_pairs[self.instance.key_name]
+            material = pair.material_public
+            keys = [material.decode() if isinstance(material, bytes) else str(material)]
+        self.write("home/.ssh/authorized_keys", "".join(f"{key}\n" for key in keys))
+        host = config.get("ssh_keys", {})
+        if host:
+            self.write("host_key", host["ed25519_private"])
+            public = host["ed25519_public"]
+        else:
+            path = self.folder / "host_key"
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+            public = path.with_suffix(".pub").read_text().strip()
+        record = {
+            "id": self.instance.id,
+            "number": 1,
+            "name": self.instance.id,
+            "token": "",
+            "address": self.address,
+            "ssh_port": PORTS[0],
+            "control_port": PORTS[1],
+            "user": "root",
+            "host_key": public,
+        }
+        self.write("machine.json", json.dumps(record))
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o600)
+
+    def start(self):
+        if not self.folder.exists():
+            self.make()
+        if not Machine.never_answers:
+            command = [arguments.disco, "machine", "--dir", str(directory), "--id", self.instance.id, "--detach"]
+            environment = {"PATH": os.environ["PATH"]}
+            log = open(self.folder / "machine.log", "ab")
+            subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+        self.open_gateway()
+
+    def open_gateway(self):
+        if self.instance.public_ip_address:
+            gateway.route(self.instance.public_ip_address, self.address)
+
+    def stop(self, remove):
+        gateway.drop(self.address)
+        try:
+            os.kill(json.loads((self.folder / "process.json").read_text())["pid"], signal.SIGKILL)
+        except (OSError, ValueError, KeyError):
+            pass
+        if remove and self.folder.exists():
+            # Not removed: its logs are what a failed test shows.
+            self.folder.rename(self.folder.with_name(f".ended-{self.instance.id}"))
+
+
+class ParameterMismatch(EC2ClientError):
+    code = 400
+
+    def __init__(self):
+        super().__init__("IdempotentParameterMismatch", "Request with the same client token has other parameters.")
+
+
+class Capacity(EC2ClientError):
+    pass
+
+
+tokens = {}
+tokens_lock = threading.Lock()
+moto_run, moto_start, moto_stop, moto_end = (
+    InstanceBackend.run_instances,
+    Instance.start,
+    Instance.stop,
+    Instance.terminate,
+)
+boot_seconds = 0.2
+
+
+def run_instances(backend, image_id, count, user_data, security_group_names, **kwargs):
+    with tokens_lock:
+        token = kwargs.get("client_token")
+        told = json.dumps([image_id, count, str(user_data), security_group_names, kwargs], default=str, sort_keys=True)
+        digest = hashlib.sha256(told.encode()).hexdigest()
+        if token and token in tokens:
+            known, reservation = tokens[token]
+            if known != digest:
+                raise ParameterMismatch()
+            return reservation
+        reservation = moto_run(backend, image_id, count, user_data, security_group_names, **kwargs)
+        tokens[token] = (digest, reservation)
+    for instance in reservation.instances:
+        instance._state = InstanceState("pending", 0)
+        instance.machine = Machine(instance)
+        threading.Thread(target=boot, args=(instance,), daemon=True).start()
+    return reservation
+
+
+def boot(instance):
+    time.sleep(boot_seconds)
+    if instance._state.name != "pending":
+        return
+    instance.machine.start()
+    with tokens_lock:
+        if instance._state.name == "pending":
+            instance._state = InstanceState("running", 16)
+
+
+def start(instance):
+    before = moto_start(instance)
+    if machine := getattr(instance, "machine", None):
+        instance._state = InstanceState("pending", 0)
+        threading.Thread(target=boot, args=(instance,), daemon=True).start()
+        del machine
+    return before
+
+
+def stop(instance):
+    before = moto_stop(instance)
+    instance.machine.stop(remove=False)
+    return before
+
+
+def terminate(instance):
+    with tokens_lock:
+        already = instance._state.name == "terminated"
+        before = moto_end(instance) if not already else instance._state
+    if not already:
+        instance.machine.stop(remove=True)
+    return before
+
+
+InstanceBackend.run_instances = run_instances
+Instance.start, Instance.stop, Instance.terminate = start, stop, terminate
+
+moto_associate = elastic_ip_addresses.ElasticAddressBackend.associate_address
+
+
+def associate(backend, *args, **kwargs):
+    address = moto_associate(backend, *args, **kwargs)
+    if address.eni and address.eni.instance:
+        gateway.route(address.public_ip, address.eni.instance.machine.address)
+    return address
+
+
+elastic_ip_addresses.ElasticAddressBackend.associate_address = associate
+
+ERROR = """<?xml version="1.0" encoding="UTF-8"?>
+<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>test</RequestID></Response>"""
+IAM_ERROR = """<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>{code}</Code>
+<Message>{message}</Message></Error><RequestId>test</RequestId></ErrorResponse>"""
+
+
+class Faults:
+    """Failures that tests ask for. Each is an object with
+    `action`: the call, `*` for each; `has`: a text that the call's body contains; `times`: how often, always if absent;
+    `skip`: how many calls pass before it; and either `code`, `status`, `message`: the answer instead of the service's own;
+    or `hold`: true: the call is done, and its answer kept back until faults are removed."""
+
+    def __init__(self):
+        self.rules = []
+        self.calls = []
+        self.held = None
+        self.lock = threading.Lock()
+        self.go_on = threading.Condition()
+
+    def of(self, action, body):
+        with self.lock:
+            for rule in self.rules:
+                if rule["action"] not in ("*", action) or rule.get("has", "") not in body:
+                    continue
+                if rule.get("skip", 0) > 0:
+                    rule["skip"] -= 1
+                    continue
+                if "times" in rule:
+                    if rule["times"] <= 0:
+                        continue
+                    rule["times"] -= 1
+                return dict(rule)
+        return None
+
+    def remove(self):
+        with self.lock:
+            self.rules = []
+            self.held = None
+        with self.go_on:
+            self.go_on.notify_all()
+
+    def hold(self, action):
+        with self.lock:
+            self.held = action
+        with self.go_on:
+            self.go_on.wait(timeout=60)
+
+
+faults = Faults()
+moto = DomainDispatcherApplication(create_backend_app)
+
+
+def application(environ, start_response):
+    request = Request(environ)
+    if request.path.startswith("/test/"):
+        return test(request)(environ, start_response)
+    if request.path.startswith("/latest/"):
+        return metadata(request, environ, start_response)
+    body = request.get_data(as_text=True)
+    environ["wsgi.input"] = __import__("io").BytesIO(body.encode())
+    action = urllib.parse.parse_qs(body).get("Action", ["?"])[0]
+    # Credentials of nodes come from the metadata service, which gives its own.
+    caller = "node" if "test-key/" in request.headers.get("Authorization", "") else "operator"
+    faults.calls.append({"action": action, "caller": caller, "time": time.time()})
+    rule = faults.of(action, urllib.parse.unquote(body))
+    if rule and "code" in rule:
+        text = (IAM_ERROR if "/iam/" in request.headers.get("Authorization", "") else ERROR).format(
+            code=rule["code"], message=rule.get("message", "injected by a test")
+        )
+        return Response(text, status=rule.get("status", 400), content_type="text/xml")(environ, start_response)
+    if not rule:
+        return moto(environ, start_response)
+    kept = {}
+
+    def keep(status, headers, *_):
+        kept.update(status=status, headers=headers)
+
+    answer = b"".join(moto(environ, keep))
+    faults.hold(action)
+    start_response(kept["status"], kept["headers"])
+    return [answer]
+
+
+notices = {}
+
+
+def metadata(request, environ, start_response):
+    """Credentials are moto's; notices are those that a test has made, for whoever asks."""
+    path = request.path.removeprefix("/latest/meta-data/")
+    if path in ("spot/instance-action", "events/maintenance/scheduled", "events/recommendations/rebalance"):
+        if path in notices:
+            return Response(json.dumps(notices[path]), content_type="application/json")(environ, start_response)
+        return Response("not found", status=404)(environ, start_response)
+    return moto(environ, start_response)
+
+
+def test(request):
+    path = request.path.removeprefix("/test/")
+    if path == "faults" and request.method == "POST":
+        faults.rules.append(request.get_json(force=True))
+    elif path == "faults" and request.method == "DELETE":
+        faults.remove()
+    elif path == "calls" and request.method == "DELETE":
+        faults.calls = []
+    elif path == "calls":
+        return answer(faults.calls)
+    elif path == "state":
+        return answer({"held": faults.held})
+    elif path == "machines" and request.method == "POST":
+        settings = request.get_json(force=True)
+        Machine.ignores_user_data = settings.get("ignores_user_data", False)
+        Machine.never_answers = settings.get("never_answers", False)
+        globals()["boot_seconds"] = settings.get("boot_seconds", 0.2)
+    elif path == "inventory":
+        return answer(inventory())
+    elif path == "notices" and request.method == "POST":
+        notices.update(request.get_json(force=True))
+    else:
+        return Response("no such thing", status=404)
+    return answer({})
+
+
+def inventory():
+    """All that is there, of every cluster."""
+    from moto.ec2.models import ec2_backends
+    from moto.iam.models import iam_backends
+
+    found = {"instances": [], "security_groups": [], "key_pairs": [], "addresses": [], "roles": [], "profiles": []}
+    tags = lambda thing: {tag["key"]: tag["value"] for tag in thing.get_tags()}
+    for regions in list(ec2_backends.values()):
+        for backend in list(regions.values()):
+            for instance in backend.all_instances():
+                found["instances"].append({
+                    "id": instance.id,
+                    "state": instance.state,
+                    "type": instance.instance_type,
+                    "zone": instance.availability_zone,
+                    "private": instance.private_ip_address if instance.nics else None,
+                    "public": instance.public_ip_address if instance.nics else None,
+                    "key_name": instance.key_name,
+                    "http_tokens": instance.metadata_options.http_tokens,
+                    "client_token": instance.client_token,
+                    "profile": profile_of(backend, instance),
+                    "tags": tags(instance),
+                })
+            for groups in list(backend.groups.values()):
+                for group in list(groups.values()):
+                    if group.name != "default":
+                        rules = [rule_of(rule, group) for rule in group.ingress_rules]
+                        found["security_groups"].append({"name": group.name, "rules": rules, "tags": tags(group)})
+            for pair in list(backend.key_pairs.values()):
+                found["key_pairs"].append({"name": pair.key_name, "tags": tags(pair)})
+            for address in list(backend.addresses):
+                found["addresses"].append({"ip": address.public_ip, "instance": address.instance_id, "tags": tags(address)})
+    for partitions in list(iam_backends.values()):
+        for backend in list(partitions.values()):
+            for role in list(backend.roles.values()):
+                found["roles"].append({"name": role.name, "policies": dict(role.policies)})
+            found["profiles"] += [{"name": profile.name} for profile in list(backend.instance_profiles.values())]
+    return found
+
+
+def profile_of(backend, instance):
+    association = backend.iam_instance_profile_associations.get(instance.id)
+    return association.iam_instance_profile.name if association else None
+
+
+def rule_of(rule, group):
+    blocks = [block.get("CidrIp") or block.get("CidrIpv6") for block in [rule.ip_range] if block]
+    own = [source for source in [rule.source_group] if source and source.get("GroupId") == group.id]
+    return {"from": int(rule.from_port), "to": int(rule.to_port), "protocol": rule.ip_protocol, "blocks": blocks,
+            "group": bool(own)}
+
+
+def answer(value):
+    return Response(json.dumps(value), content_type="application/json")
+
+
+server = make_server("127.0.0.1", arguments.port, application, threaded=True, request_handler=MotoRequestHandler)
+print(f"ready {server.port}", flush=True)
+sys.stdout.flush()
+server.serve_forever()

@@ -1,0 +1,170 @@
+//! The seed's two scripts, character for character, against an EC2 with machines.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use disco_tests::{Cloud, Inventory, Output, Project, SOON, Status, wait_for};
+use serde_json::Value;
+
+const CLIENT: &str = include_str!("../../runtime-js/tests/scripts/seed/client.js");
+const CLUSTER: &str = include_str!("../../runtime-js/tests/scripts/seed/cluster.js");
+/// Of the scripts.
+const NAME: &str = "heavyobjects";
+/// A member that is silent for so long is replaced.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The scripts' project in an account with nothing in it; `None` where there cannot be one.
+fn account() -> Option<(Project, Cloud)> {
+    let mut project = Project::builder(NAME).client(CLIENT).cluster(CLUSTER).build();
+    let cloud = Cloud::start(&mut project)?;
+    let key = project.path("id_ed25519");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("left out: there is no `ssh-keygen`");
+        return None;
+    }
+    Some((project, cloud))
+}
+
+fn bootstrap(project: &Project) -> Output {
+    // Debug builds are sent to three machines one after the other.
+    project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(90))
+}
+
+#[test]
+fn from_an_empty_account_to_three_nodes_and_back_to_nothing() {
+    let Some((project, cloud)) = account() else { return };
+    let output = bootstrap(&project).ok();
+    assert!(output.stdout.contains("Complete cluster"), "{output}");
+    println!("bootstrap took {:?}", output.took);
+    let status = project.wait_until_healthy(SOON, 3);
+    the_leader_started_the_others(&cloud, &status);
+    what_was_made_is_closed_and_marked(&cloud.inventory());
+    for ((caller, action), count) in cloud.count() {
+        println!("{caller:<9} {action:<32} {count}");
+    }
+    project.put("color", "blue");
+    again_changes_nothing(&project, &cloud, &status);
+    grows_and_shrinks(&project, &cloud);
+    a_killed_machine_is_replaced(&project, &cloud);
+    assert_eq!(project.get("color").as_deref(), Some("blue"));
+    nothing_is_left(&project, &cloud);
+}
+
+fn the_leader_started_the_others(cloud: &Cloud, status: &Status) {
+    let calls = cloud.calls();
+    let runs =
+        |caller: &str| calls.iter().filter(|call| call.action == "RunInstances" && call.caller == caller).count();
+    assert_eq!((runs("operator"), runs("node")), (1, 2), "{:#?}", cloud.count());
+    let inventory = cloud.inventory();
+    let present = inventory.present();
+    assert_eq!(present.len(), 3, "{present:#?}");
+    let mut zones: Vec<&str> = present.iter().map(|one| one.zone.as_str()).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    assert_eq!(zones.len(), 3, "spread over zones: {present:#?}");
+    for node in &status.nodes {
+        let machine = present.iter().find(|one| Some(&one.id) == node.instance.as_ref());
+        let machine = machine.unwrap_or_else(|| panic!("no machine of {node:#?} among {present:#?}"));
+        // Nodes talk over private addresses, and listen on nothing else.
+        let address: SocketAddr = node.address.parse().expect("an address is IP:PORT");
+        assert_eq!(Some(address.ip()), machine.private, "{node:#?}");
+        assert_eq!(machine.tags["Name"], node.name);
+    }
+    // The first machine has the cluster's address.
+    let address = &inventory.addresses[0];
+    assert_eq!(inventory.addresses.len(), 1);
+    let holder = present.iter().find(|one| address["instance"] == one.id.as_str()).expect("it is attached");
+    assert_eq!(holder.public.map(|ip| ip.to_string()).as_deref(), address["ip"].as_str());
+}
+
+fn what_was_made_is_closed_and_marked(inventory: &Inventory) {
+    for machine in inventory.present() {
+        assert_eq!(machine.http_tokens, "required", "{machine:#?}");
+        assert_eq!(machine.profile.as_deref(), Some("disco-heavyobjects-us-west-2"), "{machine:#?}");
+        assert_eq!(machine.tags["disco:cluster"], NAME);
+        assert_eq!(machine.tags["disco:role"], "node");
+        assert!(machine.tags["disco:created-by"].starts_with("disco/"), "{machine:#?}");
+        assert!(machine.tags["disco:host-key"].starts_with("ssh-ed25519 "), "{machine:#?}");
+    }
+    let things = [&inventory.security_groups, &inventory.key_pairs, &inventory.addresses].into_iter().flatten();
+    for thing in things {
+        assert_eq!(thing["tags"]["disco:cluster"], NAME, "{thing:#}");
+        assert!(thing["tags"]["disco:role"].is_string() && thing["tags"]["disco:created-by"].is_string(), "{thing:#}");
+    }
+    let [group] = &inventory.security_groups[..] else { panic!("{:#?}", inventory.security_groups) };
+    let mut rules: Vec<String> = group["rules"].as_array().expect("a list").iter().map(rule).collect();
+    rules.sort();
+    let wished =
+        ["tcp 22 from 127.0.0.1/32", "tcp 22 from the group", "tcp 5080 from 127.0.0.1/32", "tcp 5080 from the group"];
+    assert_eq!(rules, wished);
+    let [role] = &inventory.roles[..] else { panic!("{:#?}", inventory.roles) };
+    let policy = role["policies"]["disco"].as_str().expect("a policy");
+    assert!(policy.contains("aws:ResourceTag/disco:cluster") && policy.contains(NAME), "{policy}");
+}
+
+fn rule(rule: &Value) -> String {
+    assert_eq!(rule["from"], rule["to"], "{rule}");
+    let from = match &rule["blocks"][0] {
+        Value::String(block) => block.clone(),
+        _ if rule["group"] == true => "the group".to_owned(),
+        _ => panic!("{rule}"),
+    };
+    format!("{} {} from {from}", rule["protocol"].as_str().expect("a word"), rule["from"])
+}
+
+fn again_changes_nothing(project: &Project, cloud: &Cloud, before: &Status) {
+    cloud.forget_calls();
+    let output = bootstrap(project).ok();
+    assert!(output.stderr.contains("Cluster is ready") || output.stdout.contains("Cluster is ready"), "{output}");
+    let calls: Vec<_> = cloud.calls().into_iter().filter(|call| call.caller == "operator").collect();
+    assert!(calls.is_empty(), "{calls:?}");
+    assert_eq!(project.status().pids(), before.pids());
+}
+
+fn grows_and_shrinks(project: &Project, cloud: &Cloud) {
+    project.start(&["scale", "nodes=4"]).wait(Duration::from_secs(180)).ok();
+    assert_eq!(project.status().nodes.len(), 4);
+    assert_eq!(cloud.inventory().present().len(), 4);
+    project.start(&["scale", "nodes=3"]).wait(Duration::from_secs(120)).ok();
+    project.wait_until_healthy(SOON, 3);
+    wait_for(SOON, "the end of the machine that is too much", || {
+        let present = cloud.inventory().present().len();
+        if present == 3 { Ok(()) } else { Err(format!("{present} machines")) }
+    });
+}
+
+/// With no client anywhere.
+fn a_killed_machine_is_replaced(project: &Project, cloud: &Cloud) {
+    let before = project.status();
+    let victim = before.others()[0].clone();
+    let machine = cloud.machines().into_iter().find(|one| Some(&one.id) == victim.instance.as_ref());
+    project.kill(machine.expect("it runs").pid);
+    let killed = Instant::now();
+    project.wait_for_status(GRACE + Duration::from_secs(60), "the machine's replacement", |now| {
+        // True at every moment: the dead one is never shown as healthy, and there are never more than wished beside it.
+        let dead = now.nodes.iter().find(|node| node.id == victim.id);
+        assert!(killed.elapsed() < Duration::from_secs(20) || dead.is_none_or(|dead| !dead.healthy), "{now:#?}");
+        assert!(now.nodes.len() <= 4, "{now:#?}");
+        now.healthy && now.nodes.len() == 3 && dead.is_none()
+    });
+    let took = killed.elapsed();
+    println!("replaced {took:?} after its machine was killed");
+    assert!(took > GRACE, "replaced within its time of grace: {took:?}");
+    project.wait_until_healthy(SOON, 3);
+    let inventory = cloud.inventory();
+    assert_eq!(inventory.present().len(), 3, "{:#?}", inventory.present());
+    assert!(!inventory.present().iter().any(|one| Some(&one.id) == victim.instance.as_ref()), "{inventory:#?}");
+}
+
+fn nothing_is_left(project: &Project, cloud: &Cloud) {
+    let listed = project.disco(&["destroy", "--dry-run"]).ok();
+    for what in ["machine i-", "Elastic IP", "security group disco-heavyobjects", "key pair", "role"] {
+        assert!(listed.stderr.contains(what), "{what}: {listed}");
+    }
+    project.disco(&["destroy", "-y"]).ok();
+    let inventory = cloud.inventory();
+    assert!(inventory.is_empty(), "{inventory:#?}");
+    assert!(!project.path(".disco/cluster.json").exists());
+}
