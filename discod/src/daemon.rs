@@ -71,11 +71,12 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     controllers::spawn(&node, &tasks);
     tasks.spawn(memory::run());
 
-    let why = wait_for_end(&node).await?;
-    if let Some(fatal) = why {
-        bail!("Raft has stopped: {fatal}");
+    match wait_for_end(&node).await? {
+        End::Wanted => drain(&node).await,
+        // Who keeps the service up starts it again, as it does after a failure.
+        End::Restart => bail!("starts again, as it was told to"),
+        End::Raft(fatal) => bail!("Raft has stopped: {fatal}"),
     }
-    drain(&node).await;
     // Whoever waits for an answer gets it, within reason.
     let _ = stop.send(());
     if tokio::time::timeout(GRACE, server).await.is_err() {
@@ -114,15 +115,26 @@ fn server(node: &Node) -> tonic::transport::server::Router {
         .add_routes(EtcdService::new(node.clone()).add_to(Routes::new(raft).add_service(control)))
 }
 
-/// Returns when the process shall stop; with the reason when Raft has ended by itself.
-async fn wait_for_end(node: &Node) -> Result<Option<String>> {
+/// Why the process stops.
+enum End {
+    /// By a signal.
+    Wanted,
+    /// To be started again.
+    Restart,
+    /// Raft has ended by itself.
+    Raft(String),
+}
+
+/// Returns when the process shall stop.
+async fn wait_for_end(node: &Node) -> Result<End> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
     tokio::select! {
         biased;
-        fatal = node.raft().stopped() => Ok(Some(fatal)),
-        _ = terminate.recv() => Ok(None),
-        _ = interrupt.recv() => Ok(None),
+        fatal = node.raft().stopped() => Ok(End::Raft(fatal)),
+        _ = terminate.recv() => Ok(End::Wanted),
+        _ = interrupt.recv() => Ok(End::Wanted),
+        () = node.restart_wanted() => Ok(End::Restart),
     }
 }
 

@@ -16,6 +16,7 @@ mod node;
 mod peers;
 mod raft;
 mod records;
+mod room;
 mod script;
 mod vitals;
 

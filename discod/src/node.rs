@@ -57,6 +57,7 @@ struct Inner {
     removals: tokio::sync::Mutex<()>,
     controllers: Notify,
     draining: watch::Sender<bool>,
+    restart: Notify,
 }
 
 /// What a node is made of.
@@ -91,6 +92,9 @@ pub enum WriteError {
         /// What the last try said.
         last: String,
     },
+    /// Disks are full. Nothing was changed.
+    #[error("{0}")]
+    NoRoom(String),
     /// Raft has stopped on this node.
     #[error("{0}")]
     Stopped(String),
@@ -136,6 +140,7 @@ impl Node {
             removals: tokio::sync::Mutex::default(),
             controllers: Notify::new(),
             draining: watch::Sender::new(false),
+            restart: Notify::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -300,6 +305,16 @@ impl Node {
         self.inner.draining.send_replace(true);
     }
 
+    /// Has the process end, so that it is started again.
+    pub fn restart(&self) {
+        self.inner.restart.notify_one();
+    }
+
+    /// Returns when the process shall end and be started again.
+    pub async fn restart_wanted(&self) {
+        self.inner.restart.notified().await;
+    }
+
     /// The way to the leader. Waits for an election that goes on, within the limit.
     ///
     /// # Errors
@@ -390,6 +405,12 @@ impl Node {
             other => Attempt::Final(other),
         };
         match self.route(self.raft().pace().election_timeout() * 4).await.map_err(retry)? {
+            Route::Here(_)
+                if crate::room::needs_room(command)
+                    && let Some(why) = crate::room::refusal(self) =>
+            {
+                Err(Attempt::Final(WriteError::NoRoom(why)))
+            }
             Route::Here(_) => match self.raft().propose(command).await {
                 Ok(response) => Ok(response),
                 Err(RaftError::Stopped(why)) => Err(Attempt::Final(WriteError::Stopped(why))),
@@ -415,6 +436,9 @@ impl Node {
                             message: status.message().to_owned(),
                         };
                         Err(Attempt::Final(WriteError::Refused(refusal)))
+                    }
+                    Ok(Err(status)) if status.code() == tonic::Code::ResourceExhausted => {
+                        Err(Attempt::Final(WriteError::NoRoom(status.message().to_owned())))
                     }
                     Ok(Err(status)) => Err(Attempt::Retry(grpc::describe(&status))),
                     Err(_) => Err(Attempt::Retry("the leader did not answer".to_owned())),

@@ -28,6 +28,7 @@ pub struct Peers {
     identity: Identity,
     options: ChannelOptions,
     channels: Arc<Mutex<Channels>>,
+    moved: Arc<Mutex<HashMap<u64, String>>>,
 }
 
 // === impl Peers ===
@@ -36,7 +37,22 @@ impl Peers {
     /// No channels yet.
     #[must_use]
     pub fn new(identity: Identity, options: ChannelOptions) -> Self {
-        Self { identity, options, channels: Arc::default() }
+        Self { identity, options, channels: Arc::default(), moved: Arc::default() }
+    }
+
+    /// From now on a node is where the membership says that it is, whatever who asks for its channel was told before.
+    pub fn set_address(&self, node: u64, address: &str) {
+        let mut moved = self.moved.lock();
+        if moved.get(&node).is_none_or(|known| known != address) {
+            moved.insert(node, address.to_owned());
+        }
+    }
+
+    /// The channel to a node where it is now; `told` is where it was when nothing newer is known.
+    #[must_use]
+    pub fn current(&self, node: u64, told: &str, lane: Lane) -> Channel {
+        let address = self.moved.lock().get(&node).cloned();
+        self.channel(node, address.as_deref().unwrap_or(told), lane)
     }
 
     /// The channel to a node; a changed address replaces the channel.
@@ -62,5 +78,6 @@ impl Peers {
     /// Lets go of the channels to nodes that are no members any more.
     pub fn retain(&self, keep: impl Fn(u64) -> bool) {
         self.channels.lock().retain(|(node, _), _| keep(*node));
+        self.moved.lock().retain(|node, _| keep(*node));
     }
 }

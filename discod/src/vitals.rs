@@ -78,6 +78,6 @@ impl Vitals {
 
 /// Whether two reports differ only in figures that change all the time.
 fn same(a: &ReportRequest, b: &ReportRequest) -> bool {
-    let steady = |report: &ReportRequest| ReportRequest { rss_kb: 0, term: 0, ..report.clone() };
+    let steady = |report: &ReportRequest| ReportRequest { rss_kb: 0, term: 0, disk_free: 0, ..report.clone() };
     steady(a) == steady(b)
 }

@@ -6,8 +6,10 @@
 //! - [`voters`]: who votes.
 //! - [`repair`]: which machines to start, go on with and give up.
 //! - [`scale`]: which nodes go when the cluster shrinks, and whether it may.
+//! - [`dead`]: which members do not come back.
 //! - [`quorum`]: whether the living voters can decide anything.
 
+pub mod dead;
 pub mod quorum;
 pub mod repair;
 pub mod scale;

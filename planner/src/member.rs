@@ -28,6 +28,8 @@ pub struct Policy {
     pub suspect_after: Duration,
     /// A member that was silent for longer is dead.
     pub dead_after: Duration,
+    /// A member that was silent for longer does not come back: it is removed.
+    pub remove_after: Duration,
     /// Most members.
     pub max_members: usize,
     /// Machines that are started and installed at the same time.
@@ -60,6 +62,8 @@ impl Default for Policy {
             max_voters: 5,
             suspect_after: Duration::from_secs(4),
             dead_after: Duration::from_secs(20),
+            // Longer than a weekend's power cut; the record of a machine is all that it costs.
+            remove_after: Duration::from_secs(72 * 60 * 60),
             max_members: 50,
             starts_at_once: 8,
             give_up_after: Duration::from_secs(600),

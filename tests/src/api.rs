@@ -86,9 +86,13 @@ impl Api {
 
     /// Asks one node, once.
     pub fn propose(&self, address: &str, command: Command) -> Result<CommandResponse, Status> {
+        block(self.propose_async(address, command))
+    }
+
+    async fn propose_async(&self, address: &str, command: Command) -> Result<CommandResponse, Status> {
         let mut control = self.control(address);
         let request = ProposeRequest { command: Some(command), hops: 0 };
-        let answer = block(timed(control.propose(request)))?.into_inner();
+        let answer = timed(control.propose(request)).await?.into_inner();
         answer.response.ok_or_else(|| Status::internal("no response in the answer"))
     }
 

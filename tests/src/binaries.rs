@@ -28,8 +28,8 @@ impl Binaries {
             }
             let folder = built_in();
             let found = Self::beneath(&folder);
-            if found.stale() {
-                build(&folder, &["-p", "disco", "-p", "discod"]);
+            if found.stale() || !folder.join("disco-test-reaper").is_file() {
+                build(&folder);
             }
             assert!(found.disco.is_file() && found.discod.is_file(), "cargo built no binaries in {}", folder.display());
             found.stripped(&folder.join("disco-tests")).unwrap_or(found)
@@ -103,11 +103,21 @@ pub(crate) fn built_in() -> PathBuf {
     if folder.ends_with("deps") { folder.parent().expect("`deps` is in a folder") } else { folder }.to_owned()
 }
 
-/// Has cargo build something into this folder.
-pub(crate) fn build(folder: &Path, what: &[&str]) {
+/// Has cargo build the programs into this folder.
+fn build(folder: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace()).args(["build", "--quiet"]).args(what);
+    command.current_dir(workspace()).args([
+        "build",
+        "--quiet",
+        "-p",
+        "disco",
+        "-p",
+        "discod",
+        "-p",
+        "disco-tests",
+        "--bins",
+    ]);
     match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => {}
         Some(profile) => {
@@ -116,5 +126,5 @@ pub(crate) fn build(folder: &Path, what: &[&str]) {
     }
     command.arg("--target-dir").arg(folder.parent().expect("the profile's folder is in the target folder"));
     let done = command.status().expect("cargo can be started");
-    assert!(done.success(), "cargo cannot build {what:?}");
+    assert!(done.success(), "`disco` and `discod` cannot be built");
 }

@@ -1,6 +1,7 @@
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -38,23 +39,38 @@ pub struct RawNode {
     mark: PathBuf,
     token: Option<PathBuf>,
     child: Option<Child>,
+    /// Program and arguments by which `discod` is started, such as `nsenter`; they must become it.
+    pub through: Vec<OsString>,
+    /// What is added to its environment.
+    pub env: Vec<(String, OsString)>,
 }
 
 impl RawCluster {
     /// A cluster of one.
     #[must_use]
     pub fn found() -> Self {
+        let mut cluster = Self::empty();
+        let first = cluster.node();
+        cluster.begin(first);
+        cluster
+    }
+
+    /// No node yet.
+    #[must_use]
+    pub fn empty() -> Self {
         let root = tempfile::Builder::new().prefix("disco-raw-").tempdir().unwrap();
         crate::reaper::watch_over(root.path());
         let authority = Authority::new_root(&ClusterId::random(), "raw").unwrap();
         let signer = authority.new_intermediate().unwrap();
-        let mut cluster = Self { root, authority, signer, nodes: Vec::new() };
-        let mut first = cluster.node();
-        cluster.install(&first, 1).expect_success();
+        Self { root, authority, signer, nodes: Vec::new() }
+    }
+
+    /// Makes this node the first.
+    pub fn begin(&mut self, mut first: RawNode) {
+        self.install(&first, 1).expect_success();
         first.start();
-        cluster.nodes.push(first);
-        cluster.wait_for_members(1);
-        cluster
+        self.nodes.push(first);
+        self.wait_for_members(1);
     }
 
     /// A cluster of so many voters (1, 3, 5).
@@ -102,7 +118,13 @@ impl RawCluster {
     /// A node that is nobody yet and does not run.
     #[must_use]
     pub fn node(&self) -> RawNode {
-        let address = SocketAddr::new(free_ip(), 5080);
+        self.node_at(free_ip())
+    }
+
+    /// The same at an address of the caller's choice.
+    #[must_use]
+    pub fn node_at(&self, ip: IpAddr) -> RawNode {
+        let address = SocketAddr::new(ip, 5080);
         let folder = self.root.path().join(address.ip().to_string());
         fs::create_dir(&folder).unwrap();
         RawNode {
@@ -112,6 +134,8 @@ impl RawCluster {
             mark: self.root.path().canonicalize().unwrap(),
             token: None,
             child: None,
+            through: Vec::new(),
+            env: Vec::new(),
         }
     }
 
@@ -142,8 +166,11 @@ impl RawCluster {
     #[must_use]
     pub fn token(&self, ttl_seconds: u32, uses: u32) -> String {
         let api = self.operator();
-        let mut control = api.control(&self.nodes[0].address.to_string());
+        let mut turn = 0;
         wait_for(SOON, "a join token", || {
+            // Some may not run.
+            let mut control = api.control(&self.nodes[turn % self.nodes.len()].address.to_string());
+            turn += 1;
             block(control.create_join_token(CreateJoinTokenRequest { ttl_seconds, uses }))
                 .map(|answer| answer.into_inner().token)
         })
@@ -151,8 +178,13 @@ impl RawCluster {
 
     /// Adds a node and waits until it is a member.
     pub fn join(&mut self) {
+        let node = self.node();
+        self.join_as(node);
+    }
+
+    /// The same with a node that was made before.
+    pub fn join_as(&mut self, mut node: RawNode) {
         let token = self.token(60, 1);
-        let mut node = self.node();
         node.set_token(&token);
         node.start();
         self.nodes.push(node);
@@ -214,8 +246,11 @@ impl RawNode {
     /// `discod` with a clean environment.
     #[must_use]
     pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(&Binaries::get().discod);
-        command.args(args).env_clear().envs(env.iter().copied()).current_dir(&self.mark);
+        let discod = Binaries::get().discod.clone().into_os_string();
+        let mut words = self.through.iter().chain([&discod]);
+        let mut command = Command::new(words.next().expect("there is at least the daemon"));
+        command.args(words).args(args).env_clear().envs(env.iter().copied()).current_dir(&self.mark);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("DISCO_TEST_DIR", &self.mark);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -245,6 +280,23 @@ impl RawNode {
         let mut command = self.daemon();
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
+    }
+
+    /// Moves it to another address, from its next start on.
+    pub fn set_ip(&mut self, ip: IpAddr) {
+        self.address.set_ip(ip);
+    }
+
+    /// Whether it was started and has neither ended nor been ended.
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Waits until the daemon ends by itself.
+    #[track_caller]
+    pub fn wait_for_end(&mut self, limit: Duration) {
+        let mut child = self.child.take().expect("the node runs");
+        wait_for(limit, "the daemon's end", || child.try_wait().unwrap().ok_or_else(|| tail(&self.log()).to_owned()));
     }
 
     /// Runs the daemon until it ends by itself.

@@ -12,12 +12,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use crate::{binaries, processes};
 
 static REAPER: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
-    let folder = binaries::built_in();
-    let path = folder.join("disco-test-reaper");
-    if !path.exists() {
-        // Cargo builds it along with this crate's tests, not for others that use the crate.
-        binaries::build(&folder, &["-p", "disco-tests", "--bin", "disco-test-reaper"]);
-    }
+    let path = binaries::built_in().join("disco-test-reaper");
     #[expect(clippy::zombie_processes, reason = "it is there to outlive this process")]
     let child = Command::new(&path)
         .env_clear()
@@ -44,6 +39,7 @@ pub fn be_reaper() {
     for folder in folders {
         // Most are gone, with the tests that made them.
         processes::end_all(&folder);
+        crate::tmpfs::unmount_beneath(&folder);
         let _ = std::fs::remove_dir_all(&folder);
     }
 }

@@ -5,6 +5,7 @@ mod data;
 mod global;
 mod look;
 mod node;
+mod operate;
 mod scale;
 mod start;
 mod values;
@@ -18,6 +19,7 @@ pub(crate) use self::{
     global::GlobalArgs,
     look::{EventsArgs, LogsArgs},
     node::{NodeCommand, NodeRmArgs, NodeSshArgs},
+    operate::{BackupCommand, BackupRestoreArgs, BackupSaveArgs, RecoverArgs},
     scale::ScaleArgs,
     start::{BootstrapArgs, CompletionArgs, DestroyArgs, InitArgs, Shell},
     values::{Format, Variable, parse_duration},
@@ -96,6 +98,12 @@ pub(crate) enum Command {
     /// Read and write the cluster's keys.
     #[command(subcommand)]
     Kv(KvCommand),
+    /// Save all that the cluster holds in a file, or begin a new cluster with it.
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Go on with the survivors where a majority of the voters is lost for good.
+    Recover(RecoverArgs),
+
     /// Print `export` lines that let other clients reach this cluster.
     #[command(after_help = "Examples:\n  eval \"$(disco env)\"")]
     Env,

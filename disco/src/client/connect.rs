@@ -62,6 +62,11 @@ impl Client {
         }
     }
 
+    /// The same for what is not asked a second time.
+    pub(crate) async fn connection(&self) -> crate::error::Outcome<(SocketAddr, Control)> {
+        self.control().await.map_err(|status| super::from_status(&status))
+    }
+
     /// The next request looks for a node anew.
     pub(crate) fn drop_connection(&self) {
         let current = self.peers().current.take();
@@ -82,7 +87,7 @@ impl Client {
         }
     }
 
-    async fn ask(&self, address: SocketAddr) -> Result<(SocketAddr, Control, StatusResponse), Status> {
+    pub(super) async fn ask(&self, address: SocketAddr) -> Result<(SocketAddr, Control, StatusResponse), Status> {
         let mut control = self.dial(address, Expect::AnyNode);
         let asked = control.status(StatusRequest { stale: true });
         match tokio::time::timeout(ANSWER_WITHIN, asked).await {

@@ -10,6 +10,7 @@ mod error;
 mod keys;
 mod nodes;
 mod progress;
+mod survey;
 
 use std::{
     net::SocketAddr,
@@ -21,7 +22,7 @@ use disco_identity::{Credentials, Identity};
 use disco_proto::v1::{StatusRequest, StatusResponse, control_client::ControlClient};
 use tonic::transport::Channel;
 
-pub(crate) use self::{blobs::entries, call::passing, error::from_status, keys::prefix_end};
+pub(crate) use self::{blobs::entries, call::passing, error::from_status, keys::prefix_end, survey::OwnView};
 use crate::{
     app::Context,
     error::{Failure, Outcome},

@@ -1,5 +1,6 @@
 //! One thin file per command: what is done is elsewhere, here it is put together.
 
+mod backup;
 mod bootstrap;
 mod completion;
 mod deploy;
@@ -14,13 +15,14 @@ mod logs;
 mod man;
 mod node;
 mod nodes;
+mod recover;
 mod scale;
 mod script;
 mod status;
 
 use crate::{
     app::Context,
-    cli::{Command, KvCommand, NodeCommand, ScriptCommand},
+    cli::{BackupCommand, Command, KvCommand, NodeCommand, ScriptCommand},
     error::Outcome,
     exit::ExitStatus,
 };
@@ -47,6 +49,9 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Kv(KvCommand::Del(args)) => kv::del(&args, &context).await,
         Command::Kv(KvCommand::Ls(args)) => kv::ls(&args, &context).await,
         Command::Kv(KvCommand::Watch(args)) => kv::watch(&args, &context).await,
+        Command::Backup(BackupCommand::Save(args)) => backup::save(&args, &context).await,
+        Command::Backup(BackupCommand::Restore(args)) => backup::restore(&args, &context).await,
+        Command::Recover(args) => recover::run(&args, &context).await,
         Command::Env => env::run(&context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man => man::run(&context),
@@ -66,7 +71,12 @@ pub(crate) enum Nature {
 
 pub(crate) fn nature(command: &Command) -> Nature {
     match command {
-        Command::Bootstrap(_) | Command::Destroy(_) | Command::Do(_) | Command::Init(_) => Nature::Repeats,
+        Command::Bootstrap(_)
+        | Command::Destroy(_)
+        | Command::Do(_)
+        | Command::Init(_)
+        | Command::Recover(_)
+        | Command::Backup(_) => Nature::Repeats,
         Command::Scale(_) | Command::Deploy(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => {
             Nature::GoesOn
         }

@@ -1,5 +1,6 @@
 //! What commands print: the stable JSON documents, and the same for people.
 
+mod backup;
 mod event;
 mod kv;
 mod node;
@@ -7,6 +8,7 @@ mod status;
 mod units;
 
 pub(crate) use self::{
+    backup::BackupView,
     event::EventItem,
     kv::{ChangeItem, KeyView, KeysView},
     node::{NodeView, NodesView},

@@ -25,6 +25,8 @@ pub(super) async fn run(node: Node) {
     // Where the last report was taken, as long as this node does not know better.
     let mut told: Option<(u64, String)> = None;
     let mut silent_since: Option<Instant> = None;
+    // Reports in a row that were not taken: each begins with another member than the last.
+    let mut failures = 0;
     let mut reports_as_learner = 0;
     loop {
         tokio::select! {
@@ -41,14 +43,22 @@ pub(super) async fn run(node: Node) {
             super::certificate::renew_own(&node);
             continue;
         }
-        match tokio::time::timeout(interval.max(Duration::from_secs(2)), report(&node, &mut told)).await {
+        let report = report(&node, &mut told, failures);
+        match tokio::time::timeout(interval.max(Duration::from_secs(2)), report).await {
             Ok(Ok(())) => {
+                failures = 0;
                 if let Some(since) = silent_since.take() {
                     tracing::info!(after = ?since.elapsed(), "the leader hears this node again");
                 }
             }
-            Ok(Err(reason)) => note_silence(&mut silent_since, &reason),
-            Err(_) => note_silence(&mut silent_since, "no answer"),
+            Ok(Err(reason)) => {
+                failures += 1;
+                note_silence(&mut silent_since, &reason);
+            }
+            Err(_) => {
+                failures += 1;
+                note_silence(&mut silent_since, "no answer");
+            }
         }
     }
 }
@@ -61,9 +71,12 @@ fn note_silence(since: &mut Option<Instant>, reason: &str) {
 }
 
 /// Reports once, following one hint about who leads.
-async fn report(node: &Node, told: &mut Option<(u64, String)>) -> Result<(), String> {
+async fn report(node: &Node, told: &mut Option<(u64, String)>, failures: usize) -> Result<(), String> {
     let mut last = "no member is known".to_owned();
-    for (id, address) in candidates(node, told.as_ref()) {
+    let mut candidates = candidates(node, told.as_ref());
+    let count = candidates.len().max(1);
+    candidates.rotate_left(failures % count);
+    for (id, address) in candidates {
         match send(node, id, &address).await {
             Ok(answer) if answer.taken => {
                 *told = Some((answer.leader, answer.leader_address));
@@ -87,11 +100,14 @@ async fn report(node: &Node, told: &mut Option<(u64, String)>) -> Result<(), Str
 
 /// Whom to ask, the likeliest first.
 fn candidates(node: &Node, told: Option<&(u64, String)>) -> Vec<(Option<u64>, String)> {
-    let members = node.raft().members();
+    let mut members = node.raft().members();
     let leader = node.raft().leadership().borrow().leader;
     if members.iter().any(|member| member.id == node.id()) {
-        let leader = members.into_iter().find(|member| Some(member.id) == leader && member.id != node.id());
-        return leader.map(|leader| (Some(leader.id), leader.info.address)).into_iter().collect();
+        // The leader; but a node that has come back at another address may know a former one, and the leader cannot reach it
+        // before it has reported. So then any other.
+        members.retain(|member| member.id != node.id());
+        members.sort_by_key(|member| Some(member.id) != leader);
+        return members.into_iter().map(|member| (Some(member.id), member.info.address)).collect();
     }
     let told = told.map(|(id, address)| (Some(*id), address.clone()));
     told.into_iter().chain(node.known_members().iter().map(|address| (None, address.clone()))).collect()
@@ -117,6 +133,7 @@ async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportRespo
 #[must_use]
 pub fn own_report(node: &Node) -> ReportRequest {
     let health = node.scripts().health();
+    let room = node.raft().room();
     ReportRequest {
         node_id: node.id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -133,6 +150,8 @@ pub fn own_report(node: &Node) -> ReportRequest {
         term: node.raft().leadership().borrow().term,
         certificate_signer: node.identity().signer_serial().unwrap_or_default(),
         signing_request: String::new(),
+        disk_free: room.free,
+        disk_low: room.low || room.exhausted,
     }
 }
 

@@ -4,6 +4,7 @@
 //! request says how often it was forwarded; it is refused the third time, when two nodes take each other for the leader.
 
 pub(crate) mod ask;
+mod backup;
 mod blobs;
 mod configure;
 mod deploy;
@@ -14,6 +15,7 @@ mod kv;
 mod leases;
 mod logs;
 mod members;
+mod recover;
 mod report;
 mod run;
 mod scale;
@@ -66,6 +68,7 @@ pub(crate) fn write_status(error: WriteError) -> Status {
                 _ => Status::invalid_argument(message),
             }
         }
+        WriteError::NoRoom(_) => Status::resource_exhausted(error.to_string()),
         WriteError::Unavailable { .. } | WriteError::Stopped(_) => Status::unavailable(error.to_string()),
     }
 }
@@ -82,6 +85,7 @@ impl Control for ControlService {
     type RemoveNodeStream = Answers<Progress>;
     type DeployStream = Answers<DeployOutput>;
     type LogsStream = Answers<LogLine>;
+    type BackupStream = Answers<BackupPart>;
 
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
         join::join(&self.node, request).await
@@ -195,6 +199,21 @@ impl Control for ControlService {
     ) -> Result<Response<SigningKeyRequestResponse>, Status> {
         disco_identity::require_member(&request)?;
         signing::request(&self.node, request).await
+    }
+
+    async fn backup(&self, request: Request<Empty>) -> Result<Response<Self::BackupStream>, Status> {
+        disco_identity::require_member(&request)?;
+        backup::backup(&self.node, request).await
+    }
+
+    async fn restore(&self, request: Request<Streaming<BackupPart>>) -> Result<Response<Empty>, Status> {
+        disco_identity::require_operator(&request)?;
+        backup::restore(&self.node, request.into_inner()).await
+    }
+
+    async fn recover(&self, request: Request<RecoverRequest>) -> Result<Response<Empty>, Status> {
+        disco_identity::require_operator(&request)?;
+        recover::recover(&self.node, request.into_inner()).await
     }
 
     async fn install_signing_key(&self, request: Request<InstallSigningKeyRequest>) -> Result<Response<Empty>, Status> {

@@ -105,12 +105,16 @@ fn own_view(node: &Node) -> StatusResponse {
 }
 
 fn base(node: &Node) -> StatusResponse {
+    let (log_term, log_index) = node.raft().last_log_id();
     let (script, revision) = node.raft().store().read(|store| (records::current_script(store), store.revision()));
     StatusResponse {
         cluster: node.cluster_name().to_owned(),
         cluster_id: node.cluster_id().to_string(),
         script: script.unwrap_or_default(),
         revision,
+        log_term,
+        log_index,
+        answered_by: node.id(),
         ..StatusResponse::default()
     }
 }
@@ -177,6 +181,10 @@ fn judge(
     }
     match health {
         Some(health) if !health.healthy => (false, health.reason.clone()),
+        _ if report.is_some_and(|report| report.disk_low) => {
+            let free = report.map_or(0, |report| report.disk_free >> 20);
+            (false, format!("its disk is full: {free} MiB are free"))
+        }
         _ if report.is_some_and(|report| report.draining) => (false, "it is stopping".to_owned()),
         _ => (true, String::new()),
     }

@@ -9,16 +9,30 @@ use tokio::time::Instant;
 
 use crate::node::Node;
 
-const INTERVAL: Duration = Duration::from_secs(5);
+/// Between two looks, however fast the store changes.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks where nothing changes.
+const INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(node: &Node, term: u64) {
     let policy = CompactionPolicy::default();
     let start = Instant::now();
     // A new leader knows no ages: what it finds counts as new.
     let mut ages = Ages::default();
+    let mut revisions = node.raft().store().revisions();
     let mut ticks = tokio::time::interval(INTERVAL);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            changed = revisions.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                tokio::time::sleep(PAUSE).await;
+                revisions.mark_unchanged();
+            }
+            // What is there grows old also where nothing changes.
+            _ = ticks.tick() => {}
+        }
         let now_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         ages.note(now_ms, node.raft().store().read(Store::revision));
         let Some(revision) = node.raft().store().read(|store| policy.due(store, &ages, now_ms)) else { continue };

@@ -44,12 +44,34 @@ pub(super) async fn run(node: &Node, term: u64) {
 /// One look and at most one change. True when something was changed.
 async fn reconcile(node: &Node, term: u64) -> Result<bool> {
     let members = node.raft().members();
-    Ok(keep_records(node, term, &members).await?
+    Ok(leave_full_disk(node, &members).await?
+        || keep_records(node, term, &members).await?
         || admit(node, term, &members).await?
         || follow_addresses(node, term, &members).await?
         || hand_out_secrets(node, &members).await?
         || retire_signing_keys(node, &members).await?
-        || change_voters(node, &members).await?)
+        || change_voters(node, &members).await?
+        || remove_dead(node, term).await?)
+}
+
+/// A leader whose disk fills up hands over to a voter that has more room, before it has to refuse writes.
+async fn leave_full_disk(node: &Node, members: &[Member]) -> Result<bool> {
+    let own = node.raft().room();
+    if own.free >= own.needed * 2 {
+        return Ok(false);
+    }
+    let last = node.raft().last_index();
+    let voters = members.iter().filter(|member| member.role == Role::Voter && member.id != node.id());
+    let up_to_date = voters.filter(|member| member.matched.is_some_and(|matched| matched + LAG >= last));
+    let roomy = up_to_date.filter_map(|member| {
+        let vital = node.vitals().get(member.id)?;
+        let fresh = vital.at.elapsed() <= node.raft().pace().suspect_after();
+        (fresh && !vital.report.disk_low && vital.report.disk_free >= own.needed * 4).then_some(vital.report)
+    });
+    let Some(best) = roomy.max_by_key(|report| report.disk_free) else { return Ok(false) };
+    node.raft().transfer_leadership(Some(best.node_id)).await.context("leaving a disk that fills up")?;
+    tracing::warn!(to = best.node_id, free_mib = own.free >> 20, "handed over leadership, as this disk fills up");
+    Ok(true)
 }
 
 /// Every member has a record; the founder's is made here.
@@ -116,9 +138,15 @@ async fn admit(node: &Node, term: u64, members: &[Member]) -> Result<bool> {
 /// A node that came back under another address proved by its certificate who it is.
 async fn follow_addresses(node: &Node, term: u64, members: &[Member]) -> Result<bool> {
     for member in members {
-        let Some(vital) = node.vitals().get(member.id) else { continue };
-        let address = &vital.report.address;
-        if vital.at.elapsed() > node.raft().pace().suspect_after() || *address == member.info.address {
+        let address = if member.id == node.id() {
+            node.address().to_string()
+        } else {
+            match node.vitals().get(member.id) {
+                Some(vital) if vital.at.elapsed() <= node.raft().pace().suspect_after() => vital.report.address,
+                _ => continue,
+            }
+        };
+        if address == member.info.address {
             continue;
         }
         let info = NodeInfo { address: address.clone(), name: member.info.name.clone() };
@@ -226,6 +254,14 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
             demoted(node, old).await;
         }
     }
+    Ok(true)
+}
+
+/// A member that was silent for days is removed.
+async fn remove_dead(node: &Node, term: u64) -> Result<bool> {
+    let Some(id) = disco_planner::dead::to_remove(&planned(node), &policy(node)) else { return Ok(false) };
+    tell(node, "node.expired", id, "was silent for so long that it does not come back").await;
+    super::removal::remove(node, term, id, false).await.with_context(|| format!("removing node {id}"))?;
     Ok(true)
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::node::Node;
-use crate::raft::Role;
+use crate::raft::{Recovery, Role};
 use crate::records::{self, NodeRecord, Severity};
 
 /// Whether a node may be removed.
@@ -68,12 +68,26 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
     Ok(())
 }
 
-/// Goes on with the removals that an earlier leader had begun.
+/// Goes on with the removals that an earlier leader had begun, and with those of nodes that the operator has given up.
 pub(super) async fn resume(node: &Node, term: u64) {
+    if let Err(error) = remove_lost(node, term).await {
+        tracing::warn!(error = format!("{error:#}"), "lost nodes are not removed yet");
+    }
     let leaving = node.raft().store().read(records::nodes).into_iter().filter(|record| record.leaving);
     for record in leaving {
         if let Err(error) = remove(node, term, record.id, false).await {
             tracing::warn!(node = record.id, error = format!("{error:#}"), "not removed yet");
         }
     }
+}
+
+/// What is left of nodes that were given up when this one went on alone: records, and machines.
+async fn remove_lost(node: &Node, term: u64) -> Result<()> {
+    let folder = node.home().path();
+    let Some(recovery) = Recovery::done(folder)? else { return Ok(()) };
+    for id in recovery.lost.into_iter().filter(|id| *id != node.id()) {
+        remove(node, term, id, false).await?;
+    }
+    Recovery::forget(folder)?;
+    Ok(())
 }

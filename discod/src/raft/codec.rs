@@ -1,10 +1,14 @@
 //! The serde form of openraft's values on disk and on the wire: MessagePack with field names, so that fields can be
-//! added in later versions.
+//! added in later versions. What lies on disk carries a checksum besides, so that a damaged value is an error and never
+//! another value.
 
 use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Bytes of the checksum (CRC-32, as in Ethernet; least significant byte first) before each value on disk.
+pub(super) const CHECKSUM_BYTES: usize = 4;
 
 /// Encodes a value.
 pub(super) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
@@ -14,4 +18,44 @@ pub(super) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
 /// Decodes a value; bytes that are not one are an error of kind `InvalidData`.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     rmp_serde::from_slice(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The bytes with their checksum, as they lie on disk.
+pub(super) fn seal(bytes: &[u8]) -> Vec<u8> {
+    let mut sealed = vec![0; CHECKSUM_BYTES + bytes.len()];
+    seal_into(&mut sealed, bytes);
+    sealed
+}
+
+/// The same into a place that is longer than the bytes by [`CHECKSUM_BYTES`].
+pub(super) fn seal_into(place: &mut [u8], bytes: &[u8]) {
+    let (checksum, rest) = place.split_at_mut(CHECKSUM_BYTES);
+    checksum.copy_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+    rest.copy_from_slice(bytes);
+}
+
+/// The bytes that were sealed. `what` names them in the error of kind `InvalidData` when they are damaged.
+pub(super) fn unseal<'a>(sealed: &'a [u8], what: &str) -> io::Result<&'a [u8]> {
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: its checksum is wrong"));
+    let (checksum, bytes) = sealed.split_at_checked(CHECKSUM_BYTES).ok_or_else(damaged)?;
+    if crc32fast::hash(bytes).to_le_bytes() == checksum { Ok(bytes) } else { Err(damaged()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sealed_comes_back_and_every_flipped_bit_is_seen() {
+        let sealed = seal(b"an entry");
+        assert_eq!(unseal(&sealed, "it").unwrap(), b"an entry");
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(unseal(&flipped, "it").unwrap_err().to_string().contains("it is damaged"), "bit {bit}");
+        }
+        for length in 0..sealed.len() {
+            assert!(unseal(&sealed[..length], "it").is_err(), "cut to {length}");
+        }
+    }
 }

@@ -1,27 +1,30 @@
 //! The node's database file: log entries, vote, committed index, name of the newest snapshot.
 //!
-//! One thread owns all writes. It takes every job that waits, performs them in order in one transaction, makes them
-//! durable with a single fsync and only then answers each of them: so the cost of an fsync is shared by all that came in
-//! while the previous one ran. The committed index is a hint that may lag (openraft asks for no more), so it never causes
-//! an fsync of its own but goes along with the next job that does.
+//! Every value carries a checksum, and when the file is opened its structure is checked as a whole: damage is an error that
+//! names the file, and never an entry that says something else. That it is the right file, and no older than it was, is known
+//! from [`log_mark`](super::log_mark). Who writes it is [`log_writer`](super::log_writer).
 
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
 
-const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
-const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+use super::codec;
+use super::log_file::LogFile;
+use super::log_mark::{self, Mark, MarkFile};
+use super::log_writer::{Job, LogWriter};
+use super::space::Space;
+
+pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
 /// Page cache of the database, in bytes: the log is read back only by followers that lag.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Jobs that may wait for the writer before those who ask have to.
 const QUEUE: usize = 1024;
-/// Jobs that are made durable together.
-const BATCH: usize = 256;
 
 /// Keys of the `meta` table. Append-only: a released name keeps its meaning.
 pub(super) mod meta {
@@ -29,6 +32,10 @@ pub(super) mod meta {
     pub(in crate::raft) const COMMITTED: &str = "committed";
     pub(in crate::raft) const PURGED: &str = "purged";
     pub(in crate::raft) const SNAPSHOT: &str = "snapshot";
+    /// The log's id, and with it the promise that every value is sealed.
+    pub(in crate::raft) const ID: &str = "id";
+    /// Number of durable commits.
+    pub(in crate::raft) const COMMITS: &str = "commits";
 }
 
 /// Called when the job is durable, or failed.
@@ -46,11 +53,6 @@ pub(super) enum Change {
     Set(&'static str, Vec<u8>),
 }
 
-struct Job {
-    change: Change,
-    done: Option<Done>,
-}
-
 /// Handle of the database: reads go to the file, changes to the writer thread.
 #[derive(Clone)]
 pub(super) struct LogDatabase {
@@ -61,28 +63,16 @@ pub(super) struct LogDatabase {
 // === impl LogDatabase ===
 
 impl LogDatabase {
-    /// Opens or creates the file and starts its writer.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let named = |error: redb::Error| io::Error::other(format!("{}: {error}", path.display()));
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = builder.create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => {
-                io::Error::new(io::ErrorKind::AddrInUse, format!("{}: another process has it open", path.display()))
-            }
-            other => named(other.into()),
-        })?;
-        let write = database.begin_write().map_err(|error| named(error.into()))?;
-        write.open_table(LOG).map_err(|error| named(error.into()))?;
-        write.open_table(META).map_err(|error| named(error.into()))?;
-        write.commit().map_err(|error| named(error.into()))?;
+    /// Opens or creates the file, makes sure that it is what it should be, and starts its writer.
+    pub(super) fn open(path: &Path, space: Space) -> io::Result<Self> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let mark_path = path.with_file_name(log_mark::FILE);
+        log_mark::refuse_if_lost(path, &mark_path)?;
+        let database = open_checked(path, space).map_err(named)?;
+        let mark = identify(&database, &mark_path).map_err(named)?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = database.clone();
-        std::thread::Builder::new()
-            .name("raft-log".into())
-            .stack_size(256 * 1024)
-            .spawn(move || run_writer(&writer, queue))?;
+        LogWriter::new(database.clone(), MarkFile::open(mark_path, mark)?, mark.commits).start(queue)?;
         Ok(Self { database, jobs })
     }
 
@@ -107,7 +97,7 @@ impl LogDatabase {
         let read = self.database.begin_read().map_err(io::Error::other)?;
         let table = read.open_table(META).map_err(io::Error::other)?;
         let value = table.get(key).map_err(io::Error::other)?;
-        Ok(value.map(|value| value.value().to_vec()))
+        value.map(|value| Ok(codec::unseal(value.value(), key)?.to_vec())).transpose()
     }
 
     /// The entry with the highest index.
@@ -115,66 +105,107 @@ impl LogDatabase {
         let read = self.database.begin_read().map_err(io::Error::other)?;
         let table = read.open_table(LOG).map_err(io::Error::other)?;
         let last = table.last().map_err(io::Error::other)?;
-        Ok(last.map(|(index, value)| (index.value(), value.value().to_vec())))
+        last.map(|(index, value)| entry(index.value(), value.value())).transpose()
     }
 
-    /// Entries in the range, ascending.
+    /// Entries in the range, ascending and without a gap.
     pub(super) fn range(&self, start: Bound<u64>, end: Bound<u64>) -> io::Result<Vec<(u64, Vec<u8>)>> {
         let read = self.database.begin_read().map_err(io::Error::other)?;
         let table = read.open_table(LOG).map_err(io::Error::other)?;
-        let mut entries = Vec::new();
+        let mut entries: Vec<(u64, Vec<u8>)> = Vec::new();
         for item in table.range((start, end)).map_err(io::Error::other)? {
             let (index, value) = item.map_err(io::Error::other)?;
-            entries.push((index.value(), value.value().to_vec()));
+            let index = index.value();
+            if let Some((last, _)) = entries.last()
+                && last + 1 != index
+            {
+                let what = format!("the log is damaged: entry {index} follows entry {last}");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            entries.push(entry(index, value.value())?);
         }
         Ok(entries)
     }
 }
 
-/// Takes jobs until all handles are gone.
-fn run_writer(database: &Database, mut queue: mpsc::Receiver<Job>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        // Only hints: they wait for something that needs an fsync anyway.
-        let durable = batch.iter().any(|job| !matches!(job.change, Change::Set(meta::COMMITTED, _)));
-        let result = perform(database, &batch, durable);
-        if let Err(error) = &result {
-            tracing::error!(%error, "writing the log failed");
-        }
-        for job in batch.drain(..) {
-            if let Some(done) = job.done {
-                done(result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
-            }
-        }
-    }
+fn entry(index: u64, sealed: &[u8]) -> io::Result<(u64, Vec<u8>)> {
+    Ok((index, codec::unseal(sealed, &format!("entry {index} of the log"))?.to_vec()))
 }
 
-/// Performs the jobs in order in one transaction.
-fn perform(database: &Database, batch: &[Job], durable: bool) -> io::Result<()> {
-    let mut write = database.begin_write().map_err(io::Error::other)?;
-    write.set_durability(if durable { Durability::Immediate } else { Durability::None }).map_err(io::Error::other)?;
+/// Opens the database and checks its structure and all pages' checksums.
+fn open_checked(path: &Path, space: Space) -> io::Result<Database> {
+    let file = LogFile::open(path, space)?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let opened = builder.create_with_backend(file);
+    let mut database = opened.map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => {
+            io::Error::new(io::ErrorKind::AddrInUse, "another process has it open")
+        }
+        other => io::Error::other(other),
+    })?;
+    // redb checks after a crash by itself, but not after an orderly end.
+    if !database.check_integrity().map_err(io::Error::other)? {
+        tracing::warn!(log = %path.display(), "the log's database was repaired");
+    }
+    Ok(database)
+}
+
+/// Makes sure that this is the log that it should be, and gives an id to one that has none: a new one, or one of a version that
+/// knew neither ids nor checksums.
+fn identify(database: &Database, mark_path: &Path) -> io::Result<Mark> {
+    let write = database.begin_write().map_err(io::Error::other)?;
+    let mark;
     {
         let mut log = write.open_table(LOG).map_err(io::Error::other)?;
         let mut meta = write.open_table(META).map_err(io::Error::other)?;
-        for job in batch {
-            match &job.change {
-                Change::Append(entries) => {
-                    for (index, bytes) in entries {
-                        log.insert(index, bytes.as_ref()).map_err(io::Error::other)?;
-                    }
-                }
-                Change::TruncateFrom(index) => {
-                    log.retain_in(*index.., |_, _| false).map_err(io::Error::other)?;
-                }
-                Change::Purge { upto, last } => {
-                    log.retain_in(..=*upto, |_, _| false).map_err(io::Error::other)?;
-                    meta.insert(meta::PURGED, last.as_slice()).map_err(io::Error::other)?;
-                }
-                Change::Set(key, value) => {
-                    meta.insert(*key, value.as_slice()).map_err(io::Error::other)?;
-                }
-            }
+        let own = own_mark(&meta)?;
+        let pristine = log.is_empty().map_err(io::Error::other)? && meta.is_empty().map_err(io::Error::other)?;
+        mark = Mark::check(mark_path, own, pristine)?;
+        if own.is_none() {
+            seal_old(&mut log, &mut meta)?;
+            meta.insert(meta::ID, codec::seal(&mark.id).as_slice()).map_err(io::Error::other)?;
+            let commits = codec::seal(&mark.commits.to_le_bytes());
+            meta.insert(meta::COMMITS, commits.as_slice()).map_err(io::Error::other)?;
         }
     }
-    write.commit().map_err(io::Error::other)
+    write.commit().map_err(io::Error::other)?;
+    Ok(mark)
 }
+
+/// Gives their checksums to the values of a version that knew none. They are few: old entries go with each snapshot.
+fn seal_old(log: &mut Table<'_, u64, &[u8]>, meta: &mut Table<'_, &str, &[u8]>) -> io::Result<()> {
+    let mut entries = Vec::new();
+    for item in log.iter().map_err(io::Error::other)? {
+        let (index, value) = item.map_err(io::Error::other)?;
+        entries.push((index.value(), codec::seal(value.value())));
+    }
+    for (index, sealed) in entries {
+        log.insert(index, sealed.as_slice()).map_err(io::Error::other)?;
+    }
+    for key in [meta::VOTE, meta::COMMITTED, meta::PURGED, meta::SNAPSHOT] {
+        let sealed = meta.get(key).map_err(io::Error::other)?.map(|value| codec::seal(value.value()));
+        if let Some(sealed) = sealed {
+            meta.insert(key, sealed.as_slice()).map_err(io::Error::other)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the database says of itself.
+fn own_mark(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> io::Result<Option<Mark>> {
+    let value = |key| -> io::Result<Option<Vec<u8>>> {
+        let value = meta.get(key).map_err(io::Error::other)?;
+        value.map(|value| Ok(codec::unseal(value.value(), key)?.to_vec())).transpose()
+    };
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the log's id is damaged");
+    let Some(id) = value(meta::ID)? else { return Ok(None) };
+    let commits = value(meta::COMMITS)?.ok_or_else(damaged)?;
+    let id = id.try_into().map_err(|_| damaged())?;
+    let commits = u64::from_le_bytes(commits.try_into().map_err(|_| damaged())?);
+    Ok(Some(Mark { id, commits }))
+}
+
+#[cfg(test)]
+#[path = "database_test.rs"]
+mod tests;

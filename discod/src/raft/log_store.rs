@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -30,6 +31,7 @@ const MESSAGE_BYTES: usize = 1024 * 1024;
 pub(super) struct LogStore {
     database: LogDatabase,
     tail: Arc<Mutex<Tail>>,
+    appended: Arc<AtomicU64>,
 }
 
 /// The newest entries, without a gap up to the last one, and what the log's ends are.
@@ -51,11 +53,21 @@ impl LogStore {
         let purged = database.get(meta::PURGED)?.map(|bytes| codec::decode::<LogId>(&bytes)).transpose()?;
         let last = database.last()?;
         let last = match last {
-            Some((_, bytes)) => Some(codec::decode::<Entry>(&bytes)?.log_id()),
+            Some((index, bytes)) => Some(decode_entry(index, &bytes)?.log_id()),
             None => purged,
         };
         let tail = Tail { durable: last.map(|id| id.index), last, purged, ..Tail::default() };
-        Ok(Self { database, tail: Arc::new(Mutex::new(tail)) })
+        Ok(Self { database, tail: Arc::new(Mutex::new(tail)), appended: Arc::default() })
+    }
+
+    /// Bytes appended since the process has started.
+    pub(super) fn appended_bytes(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed)
+    }
+
+    /// Id of the last entry.
+    pub(super) fn last(&self) -> Option<LogId> {
+        self.tail.lock().last
     }
 
     /// Whether nothing was ever written: only such a node may initialise a cluster or join one.
@@ -130,12 +142,12 @@ impl RaftLogReader<TypeConfig> for LogStore {
         let disk_end = cached.first().map_or(end, |(index, _)| Bound::Excluded(*index));
         let disk_is_empty = matches!(disk_end, Bound::Excluded(after) if after <= first);
         if !disk_is_empty {
-            for (_, bytes) in self.database.range(Bound::Included(first), disk_end)? {
-                entries.push(codec::decode(&bytes)?);
+            for (index, bytes) in self.database.range(Bound::Included(first), disk_end)? {
+                entries.push(decode_entry(index, &bytes)?);
             }
         }
-        for (_, bytes) in cached {
-            entries.push(codec::decode(&bytes)?);
+        for (index, bytes) in cached {
+            entries.push(decode_entry(index, &bytes)?);
         }
         Ok(entries)
     }
@@ -198,6 +210,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         for entry in entries {
             let bytes: Arc<[u8]> = codec::encode(&entry)?.into();
             last = Some(entry.log_id());
+            self.appended.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             encoded.push((entry.log_id().index, bytes));
         }
         let Some(last) = last else {
@@ -251,7 +264,18 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 }
 
-fn payload_bytes(entry: &Entry) -> usize {
+/// The entry, which must be the one of this place in the log.
+pub(super) fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<Entry> {
+    let entry: Entry = codec::decode(bytes)?;
+    if entry.log_id().index != index {
+        let what = format!("the log is damaged: entry {index} says that it is {}", entry.log_id());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(entry)
+}
+
+/// Bytes of the entry's command.
+pub(super) fn payload_bytes(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(request) => request.0.len(),
         EntryPayload::Blank | EntryPayload::Membership(_) => 0,

@@ -7,13 +7,22 @@
 
 mod codec;
 mod database;
+mod follow;
+mod log_bound;
+mod log_file;
+mod log_mark;
 mod log_store;
+mod log_writer;
 mod network;
 mod node;
+mod offline;
 mod pace;
 mod read_index;
+mod recover;
+mod restore;
 mod service;
 mod snapshot;
+mod space;
 mod state_machine;
 #[cfg(test)]
 mod suite_test;
@@ -22,6 +31,8 @@ mod types;
 pub use node::{Member, RaftError, RaftNode, RaftSettings, Role};
 pub use pace::Pace;
 pub use read_index::ReadIndexError;
+pub use recover::Recovery;
+pub use restore::{check as check_backup, place as restore_place};
 pub use service::RaftService;
 pub use state_machine::SharedStore;
 pub use types::NodeInfo;

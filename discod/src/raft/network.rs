@@ -33,6 +33,10 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// One part of a snapshot, and how many may be under way.
 const PART_BYTES: usize = 64 * 1024;
 const PARTS_UNDER_WAY: usize = 4;
+/// Entries may take so many times as long as a heartbeat, as there is an fsync in between, and their bytes besides at the rate
+/// of the slowest link that a cluster works on (2 Mbit/s).
+const ROUND_TRIPS: u32 = 4;
+const SLOWEST_BYTES_PER_MS: u64 = 256;
 
 type Rpc = RPCError<TypeConfig>;
 
@@ -46,7 +50,10 @@ pub(super) struct Network {
 pub(super) struct Connection {
     from: u64,
     to: u64,
-    channel: Channel,
+    /// Where it was when the connection was made: openraft keeps one for as long as the node is a member.
+    address: String,
+    lane: Lane,
+    peers: Peers,
 }
 
 /// What the first part of a snapshot says.
@@ -60,7 +67,8 @@ pub(super) struct SnapshotHead {
 
 impl Network {
     fn connect(&self, target: u64, node: &NodeInfo, lane: Lane) -> Connection {
-        Connection { from: self.node_id, to: target, channel: self.peers.channel(target, &node.address, lane) }
+        let (address, peers) = (node.address.clone(), self.peers.clone());
+        Connection { from: self.node_id, to: target, address, lane, peers }
     }
 }
 
@@ -80,7 +88,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
 impl Connection {
     fn client(&self) -> RaftClient<Channel> {
-        RaftClient::new(self.channel.clone())
+        RaftClient::new(self.peers.current(self.to, &self.address, self.lane))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
@@ -98,7 +106,16 @@ impl Connection {
         F: FnOnce(RaftClient<Channel>, RaftMessage) -> Fut,
         Fut: Future<Output = Result<tonic::Response<RaftMessage>, Status>>,
     {
-        let limit = option.soft_ttl();
+        self.ask_within(option.soft_ttl(), kind, request, send).await
+    }
+
+    async fn ask_within<Q, A, F, Fut>(&self, limit: Duration, kind: RPCTypes, request: &Q, send: F) -> Result<A, Rpc>
+    where
+        Q: Serialize,
+        A: DeserializeOwned,
+        F: FnOnce(RaftClient<Channel>, RaftMessage) -> Fut,
+        Fut: Future<Output = Result<tonic::Response<RaftMessage>, Status>>,
+    {
         let message = self.message(request)?;
         let answer = tokio::time::timeout(limit, send(self.client(), message)).await;
         let answer = answer.map_err(|_| self.timeout(kind, limit))?.map_err(|status| self.failed(&status))?;
@@ -112,10 +129,12 @@ impl Connection {
     fn failed(&self, status: &Status) -> Rpc {
         let error = AnyError::error(format!("node {}: {}", self.to, crate::grpc::describe(status)));
         match status.code() {
-            // Nobody is there, or not the one who is meant: back off.
-            Code::Unavailable | Code::Unauthenticated | Code::PermissionDenied | Code::FailedPrecondition => {
-                RPCError::Unreachable(Unreachable::new(&error))
-            }
+            // Nobody is there, or not the one who is meant, or it has no room: back off.
+            Code::Unavailable
+            | Code::Unauthenticated
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::ResourceExhausted => RPCError::Unreachable(Unreachable::new(&error)),
             _ => RPCError::Network(NetworkError::new(&error)),
         }
     }
@@ -129,7 +148,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
-        self.ask(RPCTypes::AppendEntries, &option, &rpc, |mut client, message| async move {
+        self.ask_within(append_limit(&rpc, &option), RPCTypes::AppendEntries, &rpc, |mut client, message| async move {
             client.append_entries(message).await
         })
         .await
@@ -201,6 +220,17 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         codec::decode(&answer.into_inner().payload)
             .map_err(|error| StreamingError::from(RPCError::Network(NetworkError::new(&error))))
     }
+}
+
+/// How long entries may be under way. openraft's own limit is that of a heartbeat, which is right for one; but a megabyte may
+/// take longer on a slow link, and then it would be sent again and again and never arrive. Heartbeats have a worker of their
+/// own, so nobody waits for this to find out that a node is gone.
+fn append_limit(rpc: &AppendEntriesRequest<TypeConfig>, option: &RPCOption) -> Duration {
+    if rpc.entries.is_empty() {
+        return option.soft_ttl();
+    }
+    let bytes: usize = rpc.entries.iter().map(super::log_store::payload_bytes).sum();
+    option.soft_ttl() * ROUND_TRIPS + Duration::from_millis(bytes as u64 / SLOWEST_BYTES_PER_MS)
 }
 
 async fn send_within(

@@ -11,17 +11,23 @@ use disco_proto::v1::{Command, CommandResponse};
 use disco_store::Limits;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError as OpenraftError};
-use openraft::{ChangeMembers, Instant, Raft, ReadPolicy, ServerState};
+use openraft::{ChangeMembers, Instant, Raft, ReadPolicy};
 use prost::Message;
 use thiserror::Error;
 use tokio::sync::watch;
 
 use super::database::LogDatabase;
+use super::follow;
+use super::log_bound;
 use super::log_store::LogStore;
 use super::network::Network;
+use super::offline::Offline;
 use super::pace::Pace;
 use super::read_index::ReadIndex;
+use super::recover::Recovery;
+use super::restore;
 use super::snapshot::SnapshotDir;
+use super::space::{Room, Space};
 use super::state_machine::{SharedStore, StateMachine};
 use super::types::{NodeInfo, Request, TypeConfig};
 use crate::peers::Peers;
@@ -106,6 +112,7 @@ struct Inner {
     store: SharedStore,
     log: LogStore,
     dir: SnapshotDir,
+    space: Space,
     pace: Pace,
     leadership: watch::Receiver<Leadership>,
     read_index: ReadIndex,
@@ -121,17 +128,33 @@ impl RaftNode {
     pub async fn open(settings: RaftSettings, peers: Peers) -> io::Result<Self> {
         let RaftSettings { node_id, data_dir, pace, limits } = settings;
         fs_err::create_dir_all(&data_dir)?;
-        let database = LogDatabase::open(&data_dir.join("raft.redb"))?;
-        let dir = SnapshotDir::open(data_dir.join("snapshots"))?;
+        let space = Space::new(data_dir.clone());
+        let database = LogDatabase::open(&data_dir.join("raft.redb"), space.clone())?;
+        let dir = SnapshotDir::open(data_dir.join("snapshots"), space.clone())?;
+        if let Some(recovery) = Recovery::requested(&data_dir)? {
+            let node = Offline::open(&data_dir, &database, dir.clone(), limits)?;
+            recovery.run(&data_dir, node_id, node).await?;
+        }
+        if restore::is_requested(&data_dir)? {
+            let node = Offline::open(&data_dir, &database, dir.clone(), limits)?;
+            restore::run(&data_dir, limits, node).await?;
+        }
         let log = LogStore::open(database.clone())?;
+        if log.is_pristine()? && !dir.is_empty()? {
+            let what = format!("{}: there are snapshots, but the log that they belong to is gone", data_dir.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         let (machine, store) = StateMachine::open(database, dir.clone(), limits)?;
         let config = pace.config().validate().map_err(io::Error::other)?;
         let network = Network { peers: peers.clone(), node_id };
         let raft =
             Raft::new(node_id, Arc::new(config), network, log.clone(), machine).await.map_err(io::Error::other)?;
-        let leadership = watch_leadership(&raft, node_id);
+        let leadership = follow::leadership(&raft, node_id);
+        follow::addresses(&raft, peers.clone());
+        log_bound::spawn(&raft, log.clone());
         let read_index = ReadIndex::start(&raft, node_id, pace, leadership.clone(), peers);
-        Ok(Self { inner: Arc::new(Inner { id: node_id, raft, store, log, dir, pace, leadership, read_index }) })
+        let inner = Inner { id: node_id, raft, store, log, dir, space, pace, leadership, read_index };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// This node's id.
@@ -233,6 +256,12 @@ impl RaftNode {
         members.collect()
     }
 
+    /// Term and index of the last entry in this node's log: who has the highest lacks nothing that another of them has.
+    #[must_use]
+    pub fn last_log_id(&self) -> (u64, u64) {
+        self.inner.log.last().map_or((0, 0), |id| (id.committed_leader_id().term, id.index))
+    }
+
     /// Index of the last entry in this node's log.
     #[must_use]
     pub fn last_index(&self) -> u64 {
@@ -330,8 +359,16 @@ impl RaftNode {
         }
     }
 
+    /// How much room this node's disk has.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        self.inner.space.room()
+    }
+
     /// Stops taking part. The log stays as it is.
     pub async fn shutdown(&self) {
+        // What waits for room on the disk would wait for ever.
+        self.inner.space.close();
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!(%error, "Raft did not end in order");
         }
@@ -412,36 +449,4 @@ impl RaftNode {
         let leader = id.filter(|id| *id != self.inner.id).zip(node.map(|node| node.address.clone()));
         RaftError::NotLeader { leader }
     }
-}
-
-/// Follows what openraft tells of itself and passes on changes of leadership alone.
-fn watch_leadership(raft: &OpenRaft, id: u64) -> watch::Receiver<Leadership> {
-    // Not the channel of all metrics, which is written to at every tick.
-    let mut metrics = raft.server_metrics();
-    let (sender, receiver) = watch::channel(Leadership::default());
-    tokio::spawn(async move {
-        loop {
-            let now = {
-                let metrics = metrics.borrow_watched();
-                let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(id);
-                Leadership {
-                    term: metrics.vote.leader_id.term,
-                    leader: metrics.current_leader,
-                    // The vote that is told is the durable one: before that, its term is of an earlier time.
-                    is_self: leads && metrics.vote.committed && metrics.vote.leader_id.node_id == id,
-                }
-            };
-            sender.send_if_modified(|last| {
-                let changed = *last != now;
-                *last = now;
-                changed
-            });
-            tokio::select! {
-                biased;
-                () = sender.closed() => return,
-                changed = metrics.changed() => if changed.is_err() { return },
-            }
-        }
-    });
-    receiver
 }

@@ -125,7 +125,11 @@ impl RaftApi for RaftService {
 
 /// Writes what comes to the file.
 async fn receive(parts: &mut Streaming<SnapshotPart>, path: &std::path::Path) -> Result<(), Status> {
-    let failed = |error: io::Error| Status::internal(format!("{}: {error}", path.display()));
+    let failed = |error: io::Error| {
+        let text = format!("{}: {error}", path.display());
+        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        if full { Status::resource_exhausted(text) } else { Status::internal(text) }
+    };
     let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
     while let Some(part) = parts.message().await? {
         match part.part {

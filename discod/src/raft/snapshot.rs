@@ -10,10 +10,15 @@ use disco_store::{Limits, Store};
 use fs_err as fs;
 
 use super::codec;
+use super::space::Space;
 use super::types::SnapshotMeta;
 
-/// First bytes of every snapshot file; the digit is the format's version.
-const MAGIC: &[u8; 12] = b"discosnap-1\n";
+/// First bytes of every snapshot file; the digit is the format's version. In the second one the head carries a checksum, as
+/// the store's own part always did.
+const MAGIC: &[u8; 12] = b"discosnap-2\n";
+const MAGIC_1: &[u8; 12] = b"discosnap-1\n";
+/// What is left free on the disk when a snapshot is written.
+const SPARE: u64 = 4 << 20;
 /// No membership is larger; a longer head is a damaged file.
 const MAX_HEAD_BYTES: u32 = 4 * 1024 * 1024;
 const PARTIAL_SUFFIX: &str = ".tmp";
@@ -29,13 +34,14 @@ pub struct SnapshotFile {
 #[derive(Clone, Debug)]
 pub(super) struct SnapshotDir {
     path: PathBuf,
+    space: Space,
 }
 
 // === impl SnapshotDir ===
 
 impl SnapshotDir {
     /// Opens or creates the folder and clears what an interrupted write left.
-    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+    pub(super) fn open(path: PathBuf, space: Space) -> io::Result<Self> {
         fs::create_dir_all(&path)?;
         for entry in fs::read_dir(&path)? {
             let path = entry?.path();
@@ -43,22 +49,34 @@ impl SnapshotDir {
                 fs::remove_file(&path)?;
             }
         }
-        Ok(Self { path })
+        Ok(Self { path, space })
     }
 
-    /// Writes a snapshot and returns its durable file.
+    /// Whether there is no snapshot.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        Ok(!fs::read_dir(&self.path)?.flatten().any(|entry| is_whole(&entry.path())))
+    }
+
+    /// Writes a snapshot and returns its durable file. Waits while there is no room for it.
     pub(super) fn write(&self, meta: &SnapshotMeta, store: &[u8]) -> io::Result<SnapshotFile> {
+        let head = codec::seal(&codec::encode(meta)?);
+        let head_len = u32::try_from(head.len()).map_err(io::Error::other)?;
         let partial = self.partial();
-        {
+        let write = || {
             let mut file = BufWriter::new(fs::File::create(&partial)?);
-            let head = codec::encode(meta)?;
-            let head_len = u32::try_from(head.len()).map_err(io::Error::other)?;
             file.write_all(MAGIC)?;
             file.write_all(&head_len.to_be_bytes())?;
             file.write_all(&head)?;
             file.write_all(store)?;
-            file.flush()?;
-        }
+            file.flush()
+        };
+        self.space.insist("a snapshot is written", || {
+            self.space.require(store.len() as u64 + SPARE)?;
+            write().inspect_err(|_| {
+                // It takes room that it has no use for; another try makes it anew.
+                let _ = fs::remove_file(&partial);
+            })
+        })?;
         self.keep(&partial, meta)
     }
 
@@ -90,8 +108,7 @@ impl SnapshotDir {
         let Ok(entries) = fs::read_dir(&self.path) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
-            let whole = path.extension().is_some_and(|extension| extension == "snapshot");
-            if whole
+            if is_whole(&path)
                 && path != kept.path
                 && let Err(error) = fs::remove_file(&path)
             {
@@ -126,10 +143,14 @@ impl SnapshotFile {
     }
 }
 
+fn is_whole(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "snapshot")
+}
+
 fn read_head(file: &mut impl Read) -> io::Result<SnapshotMeta> {
     let mut magic = [0; MAGIC.len()];
     file.read_exact(&mut magic)?;
-    if &magic != MAGIC {
+    if &magic != MAGIC && &magic != MAGIC_1 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a snapshot of a version that this program reads"));
     }
     let mut head_len = [0; 4];
@@ -140,5 +161,5 @@ fn read_head(file: &mut impl Read) -> io::Result<SnapshotMeta> {
     }
     let mut head = vec![0; head_len as usize];
     file.read_exact(&mut head)?;
-    codec::decode(&head)
+    codec::decode(if &magic == MAGIC { codec::unseal(&head, "the head")? } else { &head })
 }

@@ -65,6 +65,13 @@ impl SharedStore {
         self.revision.subscribe()
     }
 
+    /// The store itself, where nobody else uses it any more.
+    pub(super) fn take(&self) -> Store {
+        let mut store = self.store.write();
+        let limits = *store.limits();
+        std::mem::replace(&mut store, Store::new(limits))
+    }
+
     fn apply(&self, term: u64, command: &Command) -> CommandResponse {
         let applied = self.store.write().apply(term, command);
         if !applied.events.is_empty() {
@@ -101,6 +108,11 @@ impl StateMachine {
         };
         let machine = Self { shared: shared.clone(), limits, applied, membership, database, dir, current };
         Ok((machine, shared))
+    }
+
+    /// Up to where it has applied, and the membership there.
+    pub(super) fn state(&self) -> (Option<LogId>, StoredMembership) {
+        (self.applied, self.membership.clone())
     }
 
     fn apply_command(&self, term: u64, bytes: &[u8]) -> Response {

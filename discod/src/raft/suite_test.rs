@@ -9,6 +9,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use super::database::LogDatabase;
 use super::log_store::LogStore;
 use super::snapshot::SnapshotDir;
+use super::space::Space;
 use super::state_machine::StateMachine;
 use super::types::TypeConfig;
 
@@ -22,9 +23,10 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Bui
 
 fn open() -> io::Result<(tempfile::TempDir, LogStore, StateMachine)> {
     let dir = tempfile::tempdir()?;
-    let database = LogDatabase::open(&dir.path().join("raft.redb"))?;
+    let space = Space::new(dir.path().to_owned());
+    let database = LogDatabase::open(&dir.path().join("raft.redb"), space.clone())?;
     let log = LogStore::open(database.clone())?;
-    let snapshots = SnapshotDir::open(dir.path().join("snapshots"))?;
+    let snapshots = SnapshotDir::open(dir.path().join("snapshots"), space)?;
     let (machine, _) = StateMachine::open(database, snapshots, Limits::default())?;
     Ok((dir, log, machine))
 }

@@ -50,7 +50,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(acknowledged::Acknowledged::default()),
         Box::new(revisions::Revisions::default()),
         Box::new(applied_once::AppliedOnce::default()),
-        Box::new(term_fence::TermFence::default()),
+        Box::new(term_fence::TermFence),
         Box::new(linearizable::Linearizable::default()),
     ]
 }

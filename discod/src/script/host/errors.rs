@@ -15,6 +15,7 @@ pub(super) fn write(error: WriteError) -> HostError {
             let code = if refusal.refusal() == Refusal::Unspecified { "REFUSED" } else { code };
             HostError::new(refusal.message).with_code(code)
         }
+        WriteError::NoRoom(why) => HostError::new(why).with_code("NO_SPACE"),
         WriteError::Unavailable { .. } | WriteError::Stopped(_) => {
             HostError::new(error.to_string()).with_code("UNAVAILABLE")
         }

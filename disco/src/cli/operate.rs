@@ -1,0 +1,46 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  disco recover --dry-run\n  disco recover\n\nFor a cluster of which a majority of the \
+                        voters is gone for good. Bring back what can be brought back first."
+)]
+pub(crate) struct RecoverArgs {
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Write all keys, scripts and deployments into a file.
+    #[command(after_help = "Examples:\n  disco backup save monday.backup")]
+    Save(BackupSaveArgs),
+    /// Begin a new cluster of one node with what a file holds.
+    #[command(
+        after_help = "Examples:\n  disco backup restore monday.backup && disco scale nodes=3\n\nKeys come back with their \
+                            revisions. Nodes, machines and certificates stay those of the new cluster; what it held else is \
+                            replaced."
+    )]
+    Restore(BackupRestoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupSaveArgs {
+    /// Where to write it; an existing file is replaced once the backup is complete.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupRestoreArgs {
+    /// What `disco backup save` has written.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Check the file and say what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}

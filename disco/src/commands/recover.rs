@@ -1,0 +1,142 @@
+//! `disco recover`: where a majority of the voters is gone for good, the cluster goes on from the survivor that has most.
+
+use std::time::Duration;
+
+use disco_proto::v1::{NodeStatus, RecoverRequest};
+
+use crate::{
+    app::Context,
+    cli::RecoverArgs,
+    client::{Client, OwnView, from_status},
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    question::confirm,
+};
+
+/// Time for the survivor to start again and lead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is going to be done.
+#[derive(Debug)]
+struct Plan<'a> {
+    from: &'a OwnView,
+    survivors: Vec<&'a NodeStatus>,
+    lost: Vec<&'a NodeStatus>,
+}
+
+pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    let views = client.own_views().await?;
+    let plan = plan(&views)?;
+    let printer = &context.printer;
+    printer.always(&format!(
+        "{} of {} voters answer: no quorum, so nothing can be decided",
+        plan.survivors.iter().filter(|node| votes(node)).count(),
+        plan.from.status.nodes.iter().filter(|node| votes(node)).count()
+    ));
+    printer.always(&format!(
+        "goes on from {}, whose log has most: entry {} of term {}, revision {}",
+        plan.from.name(),
+        plan.from.status.log_index,
+        plan.from.status.log_term,
+        plan.from.status.revision
+    ));
+    for node in &plan.lost {
+        printer.always(&format!("gives up {} at {}", named(node), node.address));
+    }
+    printer.warn(
+        "what was written shortly before the others were lost, and reached none of those that answer, is lost; a node that is \
+         given up must never be started again with its old data",
+    );
+    if args.dry_run {
+        return Ok(ExitStatus::Done);
+    }
+    if !confirm(context, &format!("Go on from {} alone?", plan.from.name())).await? {
+        return Err(Failure::new(ExitStatus::Cancelled, "nothing was changed"));
+    }
+    let lost = plan.lost.iter().map(|node| node.id).collect();
+    let mut control = plan.from.control.clone();
+    control.recover(RecoverRequest { lost }).await.map_err(|status| from_status(&status))?;
+    client.drop_connection();
+    let task = printer.task(&plan.from.name());
+    task.state("starting again");
+    let status = client.with_patience(PATIENCE).settled().await?;
+    task.done("leads");
+    printer.note(&format!(
+        "the cluster decides again, at revision {}; {} more come back by themselves, `disco scale` adds others",
+        status.revision,
+        plan.survivors.len().saturating_sub(1)
+    ));
+    Ok(ExitStatus::Done)
+}
+
+fn votes(node: &NodeStatus) -> bool {
+    node.role != "learner"
+}
+
+fn named(node: &NodeStatus) -> String {
+    format!("node {} `{}`", node.id, node.name)
+}
+
+/// Whether it is possible, and from where.
+fn plan(views: &[OwnView]) -> Outcome<Plan<'_>> {
+    let answered = |id: u64| views.iter().any(|view| view.status.answered_by == id);
+    let newest = |voters: bool| {
+        let views = views.iter().filter(|view| !voters || view.own().is_some_and(votes));
+        views.max_by_key(|view| (view.status.log_term, view.status.log_index))
+    };
+    let Some(from) = newest(true) else {
+        return Err(Failure::new(
+            ExitStatus::Guarded,
+            "no node that votes answers, and only those hold the signing key",
+        )
+        .hint("bring one of them back, or make a new cluster from a backup"));
+    };
+    let (survivors, lost): (Vec<_>, Vec<_>) = from.status.nodes.iter().partition(|node| answered(node.id));
+    let count = |nodes: &[&NodeStatus]| nodes.iter().filter(|node| votes(node)).count();
+    if count(&survivors) > count(&lost) {
+        return Err(Failure::new(ExitStatus::Guarded, "a quorum answers: the cluster can decide by itself")
+            .hint("`disco status` shows how it is; `disco node rm NODE --force` removes a dead node"));
+    }
+    Ok(Plan { from, survivors, lost })
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_proto::v1::StatusResponse;
+
+    use super::*;
+
+    fn view(id: u64, log: (u64, u64), roles: &[&str]) -> OwnView {
+        let nodes = roles.iter().zip(1..).map(|(role, id)| NodeStatus {
+            id,
+            role: (*role).to_owned(),
+            ..NodeStatus::default()
+        });
+        let nodes = nodes.collect();
+        let (log_term, log_index) = log;
+        let status = StatusResponse { answered_by: id, log_term, log_index, nodes, ..StatusResponse::default() };
+        OwnView::new(status)
+    }
+
+    #[tokio::test]
+    async fn it_goes_on_from_the_voter_that_has_most_and_gives_up_the_silent() {
+        let five = ["voter"; 5];
+        let views = [view(2, (3, 70), &five), view(4, (4, 60), &five)];
+        let plan = plan(&views).unwrap();
+        assert_eq!(plan.from.status.answered_by, 4);
+        assert_eq!(plan.lost.iter().map(|node| node.id).collect::<Vec<_>>(), [1, 3, 5]);
+        let learner = ["voter", "voter", "voter", "learner"];
+        let views = [view(4, (9, 9), &learner), view(1, (1, 1), &learner)];
+        assert_eq!(super::plan(&views).unwrap().from.status.answered_by, 1);
+    }
+
+    #[tokio::test]
+    async fn it_is_refused_while_there_is_a_quorum_or_nobody_who_votes() {
+        let three = ["leader", "voter", "voter"];
+        let views = [view(1, (1, 5), &three), view(3, (1, 5), &three)];
+        assert_eq!(plan(&views).unwrap_err().status(), ExitStatus::Guarded);
+        let views = [view(2, (1, 5), &["voter", "learner"])];
+        assert_eq!(plan(&views).unwrap_err().status(), ExitStatus::Guarded);
+    }
+}

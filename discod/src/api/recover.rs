@@ -1,0 +1,62 @@
+//! A lost quorum: the operator gives nodes up, and this one goes on alone.
+
+use std::time::Duration;
+
+use disco_proto::v1::{Empty, RecoverRequest, StatusRequest};
+use futures_util::future::join_all;
+use tonic::{Request, Response, Status};
+
+use super::internal;
+use crate::node::Node;
+use crate::raft::{Member, Recovery, Role};
+
+/// Time for another voter to answer. One that needs longer is not a voter that a cluster could go on with.
+const ANSWER: Duration = Duration::from_secs(3);
+/// Time for the answer to reach the operator before the process ends.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+pub(super) async fn recover(node: &Node, message: RecoverRequest) -> Result<Response<Empty>, Status> {
+    let members = node.raft().members();
+    let voters: Vec<&Member> = members.iter().filter(|member| member.role == Role::Voter).collect();
+    if !members.iter().any(|member| member.id == node.id()) {
+        return Err(Status::failed_precondition("this node is no member, so it has nothing to go on from"));
+    }
+    let others = voters.iter().filter(|voter| voter.id != node.id());
+    let answers = join_all(others.map(|voter| async { Some((voter.id, log_of(node, voter.id).await?)) })).await;
+    let answers: Vec<(u64, (u64, u64))> = answers.into_iter().flatten().collect();
+    let alive: Vec<u64> = answers.iter().map(|(id, _)| *id).collect();
+    let own = usize::from(voters.iter().any(|voter| voter.id == node.id()));
+    if (alive.len() + own) * 2 > voters.len() {
+        return Err(Status::failed_precondition(format!(
+            "{} of {} voters answer, which is a quorum: the cluster can decide by itself\nhint: `disco status` shows how it is; \
+             `disco node rm` removes a dead node",
+            alive.len() + own,
+            voters.len()
+        )));
+    }
+    if let Some(id) = message.lost.iter().find(|id| alive.contains(id) || **id == node.id()) {
+        return Err(Status::failed_precondition(format!("node {id} answers, so it is not lost")));
+    }
+    if let Some((id, _)) = answers.iter().find(|(_, log)| *log > node.raft().last_log_id()) {
+        return Err(Status::failed_precondition(format!(
+            "node {id} has more of the log than this node: go on from that one"
+        )));
+    }
+    tracing::warn!(lost = ?message.lost, "the operator gives up nodes; this one starts again to go on alone");
+    Recovery { lost: message.lost }.request(node.home().path()).map_err(internal)?;
+    let node = node.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(FAREWELL).await;
+        node.restart();
+    });
+    Ok(Response::new(Empty {}))
+}
+
+/// Term and index of the last entry of a voter that answers.
+async fn log_of(node: &Node, id: u64) -> Option<(u64, u64)> {
+    let mut client = node.member_client(id)?;
+    let mut request = Request::new(StatusRequest { stale: true });
+    request.set_timeout(ANSWER);
+    let status = tokio::time::timeout(ANSWER, client.status(request)).await.ok()?.ok()?.into_inner();
+    Some((status.log_term, status.log_index))
+}

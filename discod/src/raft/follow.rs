@@ -1,0 +1,62 @@
+//! What openraft's metrics say, told on to those whom a part of it concerns.
+//!
+//! Never from the channel of all metrics, which is written to at every tick, fifty times a second: whoever waits there is woken
+//! as often.
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::watch;
+
+use super::node::{Leadership, OpenRaft};
+use crate::peers::Peers;
+
+/// Tells the connections where the members are, whenever the membership says something else.
+pub(super) fn addresses(raft: &OpenRaft, peers: Peers) {
+    let mut metrics = raft.server_metrics();
+    tokio::spawn(async move {
+        let mut seen = None;
+        loop {
+            let membership = metrics.borrow_watched().membership_config.clone();
+            if seen.as_ref() != Some(membership.log_id()) {
+                for (id, node) in membership.nodes() {
+                    peers.set_address(*id, &node.address);
+                }
+                seen = Some(*membership.log_id());
+            }
+            if metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Follows openraft's metrics and tells changes of leadership alone.
+pub(super) fn leadership(raft: &OpenRaft, id: u64) -> watch::Receiver<Leadership> {
+    let mut metrics = raft.server_metrics();
+    let (sender, receiver) = watch::channel(Leadership::default());
+    tokio::spawn(async move {
+        loop {
+            let now = {
+                let metrics = metrics.borrow_watched();
+                let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(id);
+                Leadership {
+                    term: metrics.vote.leader_id.term,
+                    leader: metrics.current_leader,
+                    // The vote that is told is the durable one: before that, its term is of an earlier time.
+                    is_self: leads && metrics.vote.committed && metrics.vote.leader_id.node_id == id,
+                }
+            };
+            sender.send_if_modified(|last| {
+                let changed = *last != now;
+                *last = now;
+                changed
+            });
+            tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                changed = metrics.changed() => if changed.is_err() { return },
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,136 @@
+//! A bound on the log's bytes.
+//!
+//! openraft counts entries, which may have any size up to that of a command. Here their bytes are counted: when enough have
+//! gathered a snapshot is made, and then what it covers goes, except for a part that spares followers that lag a little from
+//! being sent a whole snapshot. The log so holds [`LOG_BYTES`] and [`KEPT_BYTES`], and what comes in while a snapshot is made.
+
+use openraft::async_runtime::watch::WatchReceiver;
+
+use super::log_store::LogStore;
+use super::node::OpenRaft;
+
+/// Bytes in the log at which a snapshot is made, however few entries they are.
+const LOG_BYTES: u64 = 8 << 20;
+/// What of those that a snapshot covers is kept for followers that lag a little.
+const KEPT_BYTES: u64 = 4 << 20;
+/// Entries that are kept all the same.
+const KEPT_AT_LEAST: u64 = 16;
+
+/// Keeps the log within its bounds until Raft stops.
+pub(super) fn spawn(raft: &OpenRaft, log: LogStore) {
+    // Of data alone: that of all metrics is written to at every tick.
+    let (raft, mut metrics) = (raft.clone(), raft.data_metrics());
+    tokio::spawn(async move {
+        let mut bound = Bound::default();
+        while metrics.changed().await.is_ok() {
+            let now = {
+                let metrics = metrics.borrow_watched();
+                Log {
+                    appended: log.appended_bytes(),
+                    last: metrics.last_log.map_or(0, |id| id.index),
+                    snapshot: metrics.snapshot.map_or(0, |id| id.index),
+                }
+            };
+            let done = match bound.next(now) {
+                Some(Step::Snapshot) => raft.trigger().snapshot().await,
+                Some(Step::Purge(upto)) => raft.trigger().purge_log(upto).await,
+                None => Ok(()),
+            };
+            if done.is_err() {
+                // Raft has stopped, as others will say.
+                return;
+            }
+        }
+    });
+}
+
+/// What the decision is made from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Log {
+    /// Bytes appended since the process has started.
+    appended: u64,
+    /// Index of the last entry.
+    last: u64,
+    /// Index of the last entry in the newest snapshot.
+    snapshot: u64,
+}
+
+/// What to do now.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Snapshot,
+    /// Up to this index.
+    Purge(u64),
+}
+
+#[derive(Debug, Default)]
+struct Bound {
+    /// When a snapshot was last asked for here, or the process has started.
+    asked: Option<Log>,
+    /// Entries to keep, once there is a snapshot newer than the one at that time.
+    keep: Option<u64>,
+}
+
+// === impl Bound ===
+
+impl Bound {
+    fn next(&mut self, now: Log) -> Option<Step> {
+        let asked = *self.asked.get_or_insert(now);
+        if let Some(keep) = self.keep
+            && now.snapshot > asked.snapshot
+        {
+            self.keep = None;
+            return Some(Step::Purge(now.snapshot.saturating_sub(keep)));
+        }
+        // Also when one was asked for and has not come: openraft makes none as long as nothing was committed.
+        let bytes = now.appended.saturating_sub(asked.appended);
+        if bytes < LOG_BYTES {
+            return None;
+        }
+        let each = bytes / now.last.saturating_sub(asked.last).max(1);
+        self.keep = Some((KEPT_BYTES / each.max(1)).max(KEPT_AT_LEAST));
+        self.asked = Some(now);
+        Some(Step::Snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_entries_make_snapshots_sooner_and_keep_fewer() {
+        let mut bound = Bound::default();
+        let mut now = Log { appended: 0, last: 100, snapshot: 90 };
+        assert_eq!(bound.next(now), None);
+        now = Log { appended: LOG_BYTES - 1, last: 107, snapshot: 90 };
+        assert_eq!(bound.next(now), None);
+        now = Log { appended: LOG_BYTES, last: 108, snapshot: 90 };
+        assert_eq!(bound.next(now), Some(Step::Snapshot));
+        // Not again before it is there.
+        assert_eq!(bound.next(now), None);
+        now.snapshot = 108;
+        assert_eq!(bound.next(now), Some(Step::Purge(108 - KEPT_AT_LEAST)));
+        assert_eq!(bound.next(now), None);
+    }
+
+    #[test]
+    fn small_entries_are_kept_by_their_bytes() {
+        let mut bound = Bound::default();
+        bound.next(Log::default());
+        let mut now = Log { appended: LOG_BYTES, last: LOG_BYTES / 1024, snapshot: 0 };
+        assert_eq!(bound.next(now), Some(Step::Snapshot));
+        now.snapshot = now.last;
+        assert_eq!(bound.next(now), Some(Step::Purge(now.last - KEPT_BYTES / 1024)));
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_come_is_asked_for_again() {
+        let mut bound = Bound::default();
+        bound.next(Log::default());
+        for round in 1..4 {
+            let now = Log { appended: LOG_BYTES * round, last: 8 * round, snapshot: 0 };
+            assert_eq!(bound.next(now), Some(Step::Snapshot), "round {round}");
+        }
+    }
+}

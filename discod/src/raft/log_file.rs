@@ -1,0 +1,115 @@
+//! The log's database file, with its blocks reserved before they are written.
+//!
+//! redb writes into a file that it has made longer before. On a full disk such a write would fail in the middle of a commit,
+//! after which the database cannot be used any more. So the blocks are allocated when the file grows, where waiting for room
+//! harms nothing, and some more beyond its end: votes and the cluster's own records find room even when others have filled the
+//! disk.
+
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::path::Path;
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+use rustix::fs::FallocateFlags;
+
+use super::space::Space;
+
+/// Bytes that the file holds allocated, however short it is.
+const RESERVE: u64 = 8 << 20;
+
+/// A file on a disk that may be full.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    inner: FileBackend,
+    file: File,
+    space: Space,
+}
+
+// === impl LogFile ===
+
+impl LogFile {
+    /// Opens or creates the file.
+    pub(super) fn open(path: &Path, space: Space) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let inner = FileBackend::new(file.try_clone()?).map_err(io::Error::other)?;
+        let opened = Self { inner, file, space };
+        opened.reserve(opened.file.metadata()?.len())?;
+        Ok(opened)
+    }
+
+    /// Allocates the blocks of a file of this length, and the reserve.
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        self.space.insist("the log grows", || allocate(&self.file, len.max(RESERVE)))
+    }
+}
+
+/// Allocates blocks up to the length, which stays as it is.
+fn allocate(file: &File, len: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, len) {
+        // A file system that cannot: then a write is what finds out that there is no room.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl StorageBackend for LogFile {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        if len > self.len()? {
+            self.reserve(len)?;
+            return self.inner.set_len(len);
+        }
+        self.inner.set_len(len)?;
+        // Cutting a file off gives back what was allocated beyond its end. Without it the log has to wait sooner, no more.
+        if let Err(error) = allocate(&self.file, len.max(RESERVE)) {
+            tracing::debug!(%error, "the log's reserve is not allocated");
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        // Not repeated when it fails: what it has lost is lost.
+        self.inner.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.space.insist("the log is written", || self.inner.write(offset, data))
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.query_lock_range(start, end)
+    }
+}

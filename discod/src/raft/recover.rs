@@ -1,0 +1,84 @@
+//! A cluster that has lost its quorum for good goes on from one survivor.
+//!
+//! Without a quorum nothing can be committed, the change of the membership least of all. So it is made here, in the survivor's
+//! own files and before Raft opens them: everything in its log counts as committed, and the membership is this node alone.
+//!
+//! Other survivors hold nothing that this one lacks, since it was chosen as the one that is most up to date; they are taken in
+//! again as learners when they report, and go on from the log that they have. So nothing else may be changed here: what is not
+//! in the log would never reach them. What is left of the lost nodes is removed by the leader that this node becomes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use openraft::Membership;
+use serde::{Deserialize, Serialize};
+
+use super::offline::Offline;
+use super::types::StoredMembership;
+
+/// The file, in the data folder, that asks for it at the next start, and its name once it is done.
+const WANTED: &str = "recover.json";
+const DONE: &str = "recovered.json";
+
+/// What the operator has decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Nodes that are given up.
+    pub lost: Vec<u64>,
+}
+
+// === impl Recovery ===
+
+impl Recovery {
+    /// Asks for it at the node's next start.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn request(&self, data_dir: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        disco_identity::write_public(&data_dir.join(WANTED), &text).map_err(io::Error::other)
+    }
+
+    /// What was done, as long as something is left of the lost nodes.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn done(data_dir: &Path) -> io::Result<Option<Self>> {
+        read(&data_dir.join(DONE))
+    }
+
+    /// Nothing is left of them.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn forget(data_dir: &Path) -> io::Result<()> {
+        fs_err::remove_file(data_dir.join(DONE))
+    }
+
+    /// What was asked for.
+    pub(super) fn requested(data_dir: &Path) -> io::Result<Option<Self>> {
+        read(&data_dir.join(WANTED))
+    }
+
+    /// Does what was asked for. Interrupted, it is done again at the next start.
+    pub(super) async fn run(self, data_dir: &Path, node_id: u64, mut node: Offline) -> io::Result<()> {
+        let info = node.membership.membership().get_node(&node_id).cloned().unwrap_or_default();
+        let voters = vec![BTreeSet::from([node_id])];
+        let alone = Membership::new(voters, BTreeMap::from([(node_id, info)])).map_err(io::Error::other)?;
+        node.membership = StoredMembership::new(Some(node.last), alone);
+        let last = node.last;
+        node.keep().await?;
+        fs_err::rename(data_dir.join(WANTED), data_dir.join(DONE))?;
+        tracing::warn!(node = node_id, lost = ?self.lost, log = %last, "goes on alone, as it was told to");
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<Recovery>> {
+    match fs_err::read(path) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,124 @@
+//! A backup becomes the state of a new cluster's first node.
+//!
+//! All keys come back with their revisions. What belongs to the machines that the backup was made on does not: nodes, machines,
+//! tokens, certificates and where machines come from stay as the new cluster has them. Done before Raft opens the files, as one
+//! log entry could not hold it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use disco_proto::v1::{Command, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, command::Operation};
+use disco_store::typed::keys;
+use disco_store::{Limits, SYSTEM_PREFIX, Store, prefix_end};
+
+use super::offline::Offline;
+
+/// The file, in the data folder, that asks for it at the next start: a store's snapshot.
+const FILE: &str = "restore.snapshot";
+
+/// Records of Disco's own that are content, and come back.
+const CONTENT: [&str; 7] = [
+    keys::SCRIPT,
+    keys::SCRIPTS,
+    keys::DEPLOYMENTS,
+    "/disco/blobs/",
+    keys::EVENTS,
+    keys::NEXT_EVENT,
+    keys::EVENT_CURSOR,
+];
+
+/// Where a backup is put for the node's next start.
+#[must_use]
+pub fn place(data_dir: &Path) -> PathBuf {
+    data_dir.join(FILE)
+}
+
+/// Makes sure that a file is a store's snapshot that can be restored, and gives its revision.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(path: &Path, limits: Limits) -> io::Result<i64> {
+    Ok(read(path, limits)?.revision())
+}
+
+fn read(path: &Path, limits: Limits) -> io::Result<Store> {
+    let file = io::BufReader::new(fs_err::File::open(path)?);
+    Store::decode_snapshot(limits, file).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+}
+
+/// Whether it was asked for.
+pub(super) fn is_requested(data_dir: &Path) -> io::Result<bool> {
+    place(data_dir).try_exists()
+}
+
+/// Does what was asked for. Interrupted, it is done again at the next start.
+pub(super) async fn run(data_dir: &Path, limits: Limits, mut node: Offline) -> io::Result<()> {
+    let mut restored = read(&place(data_dir), limits)?;
+    merge(&mut restored, &node.store, node.last.committed_leader_id().term)?;
+    let revision = restored.revision();
+    node.store = restored;
+    node.keep().await?;
+    fs_err::remove_file(place(data_dir))?;
+    tracing::info!(revision, "restored a backup");
+    Ok(())
+}
+
+/// Gives the restored store the present one's records about machines.
+fn merge(restored: &mut Store, present: &Store, term: u64) -> io::Result<()> {
+    for kv in machines(restored)? {
+        let delete = DeleteRangeRequest { key: kv.key, ..DeleteRangeRequest::default() };
+        restored.apply(term, &command(Operation::DeleteRange(delete)));
+    }
+    for kv in machines(present)? {
+        let put = PutRequest { key: kv.key, value: kv.value, ..PutRequest::default() };
+        restored.apply(term, &command(Operation::Put(put)));
+    }
+    Ok(())
+}
+
+fn command(operation: Operation) -> Command {
+    Command { operation: Some(operation), ..Command::default() }
+}
+
+/// Disco's own records that belong to machines.
+fn machines(store: &Store) -> io::Result<Vec<KeyValue>> {
+    let (key, range_end) = (SYSTEM_PREFIX.into(), prefix_end(SYSTEM_PREFIX).into());
+    let request = RangeRequest { key, range_end, ..RangeRequest::default() };
+    let answer = store.range(&request).map_err(|error| io::Error::other(error.to_string()))?;
+    let is_content = |kv: &KeyValue| CONTENT.iter().any(|content| kv.key.starts_with(content.as_bytes()));
+    Ok(answer.kvs.into_iter().filter(|kv| !is_content(kv)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(store: &mut Store, key: &str, value: &str) {
+        let put = PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..PutRequest::default() };
+        store.apply(1, &command(Operation::Put(put)));
+    }
+
+    fn value(store: &Store, key: &str) -> Option<(i64, String)> {
+        let request = RangeRequest { key: key.to_owned().into(), ..RangeRequest::default() };
+        let kv = store.range(&request).unwrap().kvs.pop()?;
+        Some((kv.mod_revision, String::from_utf8_lossy(&kv.value).into_owned()))
+    }
+
+    #[test]
+    fn keys_and_scripts_come_back_and_machines_stay() {
+        let (mut old, mut new) = (Store::new(Limits::default()), Store::new(Limits::default()));
+        for (key, text) in
+            [("a", "1"), ("a", "2"), ("/disco/nodes/1", "old"), ("/disco/nodes/9", "old"), (keys::SCRIPT, "s")]
+        {
+            put(&mut old, key, text);
+        }
+        put(&mut new, "/disco/nodes/1", "new");
+        put(&mut new, "a", "not wanted");
+        let before = value(&old, "a");
+        merge(&mut old, &new, 1).unwrap();
+        assert_eq!(value(&old, "a"), before);
+        assert_eq!(value(&old, "/disco/nodes/1").map(|found| found.1).as_deref(), Some("new"));
+        assert_eq!(value(&old, "/disco/nodes/9"), None);
+        assert_eq!(value(&old, keys::SCRIPT).map(|found| found.1).as_deref(), Some("s"));
+    }
+}

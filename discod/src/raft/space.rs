@@ -1,0 +1,188 @@
+//! Room on the disk of the data folder.
+//!
+//! A full disk ends nothing. When little is free (see [`Room::needed`]) the node takes no more writes from clients and says why;
+//! what the cluster writes for itself goes on into the rest. Where even that is used up, whoever writes waits here until there is room again: Raft is
+//! told of no error, since for Raft an error of the disk is the end of the node.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Free bytes below which no writes are taken: a snapshot of a small store and hours of the cluster's own records. On a disk of
+/// less than 128 MiB an eighth of it.
+const LOW: u64 = 16 << 20;
+const LOW_PART: u64 = 8;
+/// How old a figure may be.
+const FRESH: Duration = Duration::from_millis(200);
+/// Between two looks of somebody who waits for room.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The disk of one folder. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Space {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    last: Mutex<Option<(Instant, Room)>>,
+    waiting: AtomicUsize,
+    closed: AtomicBool,
+}
+
+/// How much room there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that this process may still use.
+    pub free: u64,
+    /// How many of them are needed for taking writes of clients.
+    pub needed: u64,
+    /// Too little for that; once it is, until half as much again is free.
+    pub low: bool,
+    /// Something that has to be written waits for room.
+    pub exhausted: bool,
+}
+
+// === impl Space ===
+
+impl Space {
+    /// The disk that the folder is on.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        let (last, waiting, closed) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(false));
+        Self { inner: Arc::new(Inner { folder, last, waiting, closed }) }
+    }
+
+    /// How much room there is now, or was a moment ago.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        let mut last = self.inner.last.lock();
+        let exhausted = self.inner.waiting.load(Ordering::Relaxed) > 0;
+        let low = match *last {
+            Some((at, room)) if at.elapsed() < FRESH => return Room { exhausted, ..room },
+            Some((_, room)) => room.low,
+            None => false,
+        };
+        // A disk that does not tell is not taken for a full one.
+        let (free, all) = self.measure().unwrap_or((u64::MAX, u64::MAX));
+        let needed = LOW.min(all / LOW_PART);
+        let room = Room { free, needed, low: free < if low { needed / 2 * 3 } else { needed }, exhausted };
+        if room.low != low {
+            match room.low {
+                true => tracing::warn!(free_mib = free >> 20, "no room on the disk: no writes are taken"),
+                false => tracing::info!(free_mib = free >> 20, "there is room on the disk again"),
+            }
+        }
+        *last = Some((Instant::now(), room));
+        room
+    }
+
+    /// Bytes that are free for this process, and that there are.
+    fn measure(&self) -> io::Result<(u64, u64)> {
+        let disk = rustix::fs::statvfs(&self.inner.folder)?;
+        Ok((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
+    }
+
+    /// Does what needs room, again and again while there is none.
+    ///
+    /// # Errors
+    /// Any other error of `work`, and that there was no room when the node was told to stop.
+    pub(super) fn insist<T>(&self, what: &str, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let mut waits: Option<Waits<'_>> = None;
+        loop {
+            match work() {
+                Err(error) if is_full(&error) && !self.inner.closed.load(Ordering::Relaxed) => {
+                    if waits.is_none() {
+                        tracing::error!(%error, "waiting for room on the disk: {what}");
+                        waits = Some(Waits::new(self));
+                    }
+                    std::thread::sleep(LOOK);
+                }
+                done => {
+                    if let Some(waits) = waits {
+                        tracing::info!(after = ?waits.since.elapsed(), "no longer waiting for room on the disk: {what}");
+                    }
+                    return done;
+                }
+            }
+        }
+    }
+
+    /// That there is no room, as long as fewer bytes are free.
+    pub(super) fn require(&self, bytes: u64) -> io::Result<()> {
+        match self.measure() {
+            Ok((free, _)) if free < bytes => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            _ => Ok(()),
+        }
+    }
+
+    /// From now on nobody waits for room: the node stops.
+    pub(super) fn close(&self) {
+        self.inner.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether the disk has no room, for this user or at all.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Counted as long as it is there.
+struct Waits<'a> {
+    space: &'a Space,
+    since: Instant,
+}
+
+impl<'a> Waits<'a> {
+    fn new(space: &'a Space) -> Self {
+        space.inner.waiting.fetch_add(1, Ordering::Relaxed);
+        Self { space, since: Instant::now() }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.space.inner.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> io::Error {
+        io::Error::from(io::ErrorKind::StorageFull)
+    }
+
+    #[test]
+    fn what_needs_room_is_done_again_until_there_is_some() {
+        let space = Space::new("/".into());
+        let mut tries = 0;
+        let done = space.insist("a test", || {
+            tries += 1;
+            assert_eq!(space.room().exhausted, tries > 1);
+            if tries < 3 { Err(full()) } else { Ok(7) }
+        });
+        assert_eq!((done.unwrap(), tries, space.room().exhausted), (7, 3, false));
+        // Another error is another matter.
+        let denied = space.insist::<()>("a test", || Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn nobody_waits_any_more_when_the_node_stops() {
+        let space = Space::new("/".into());
+        space.close();
+        assert_eq!(space.insist::<()>("a test", || Err(full())).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_tell_counts_as_roomy() {
+        assert!(!Space::new("/nowhere/at/all".into()).room().low);
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether a write is taken while disks are full.
+//!
+//! The leader refuses before anything enters the log, with the node and the way out in the error. It takes no writes either
+//! while so many other voters have no room that an entry could not become durable on a majority. Reads go on, and so does what
+//! makes room or what the cluster writes for itself, for which every node keeps a reserve (see `raft/space.rs`).
+
+use disco_proto::v1::command::Operation;
+use disco_proto::v1::request_op::Request as Op;
+use disco_proto::v1::{Command, ReportRequest, TxnRequest};
+use disco_store::SYSTEM_PREFIX;
+
+use crate::node::Node;
+use crate::raft::Role;
+
+/// Whether the command may make the store of clients' keys larger.
+#[must_use]
+pub fn needs_room(command: &Command) -> bool {
+    match &command.operation {
+        Some(Operation::Put(put)) => is_clients(&put.key),
+        Some(Operation::Txn(txn)) => txn_needs_room(txn),
+        Some(Operation::LeaseGrant(_)) => true,
+        _ => false,
+    }
+}
+
+fn txn_needs_room(txn: &TxnRequest) -> bool {
+    txn.success.iter().chain(&txn.failure).any(|op| match &op.request {
+        Some(Op::Put(put)) => is_clients(&put.key),
+        Some(Op::Txn(txn)) => txn_needs_room(txn),
+        Some(Op::Range(_) | Op::DeleteRange(_)) | None => false,
+    })
+}
+
+fn is_clients(key: &[u8]) -> bool {
+    !key.starts_with(SYSTEM_PREFIX)
+}
+
+/// Why this leader takes no writes now, if so.
+#[must_use]
+pub fn refusal(node: &Node) -> Option<String> {
+    let room = node.raft().room();
+    if room.low || room.exhausted {
+        return Some(sentence(node.name(), room.free, room.needed));
+    }
+    let fresh = node.raft().pace().suspect_after();
+    let members = node.raft().members();
+    let voters = members.iter().filter(|member| member.role == Role::Voter);
+    let reports = voters.clone().filter_map(|member| node.vitals().get(member.id));
+    let full: Vec<ReportRequest> = reports
+        .filter(|vital| vital.report.node_id != node.id() && vital.report.disk_low && vital.at.elapsed() <= fresh)
+        .map(|vital| vital.report)
+        .collect();
+    let first = full.first()?;
+    // Those that remain must be a majority.
+    if (voters.clone().count() - full.len()) * 2 > voters.count() {
+        return None;
+    }
+    Some(sentence(&crate::records::node_name(node, first.node_id), first.disk_free, room.needed))
+}
+
+fn sentence(name: &str, free: u64, needed: u64) -> String {
+    format!(
+        "no writes are taken, as the disk of {name} is full: {} MiB are free, {} MiB are needed\nhint: make room there; reads \
+         and deletes still work, and writes will again by themselves",
+        free >> 20,
+        needed >> 20
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_proto::v1::{DeleteRangeRequest, LeaseGrantRequest, PutRequest, RequestOp};
+
+    use super::*;
+
+    fn put(key: &str) -> PutRequest {
+        PutRequest { key: key.to_owned().into(), ..PutRequest::default() }
+    }
+
+    fn command(operation: Operation) -> Command {
+        Command { operation: Some(operation), ..Command::default() }
+    }
+
+    #[test]
+    fn what_makes_room_or_keeps_the_cluster_alive_is_taken() {
+        let txn = |op| TxnRequest { failure: vec![RequestOp { request: Some(op) }], ..TxnRequest::default() };
+        let delete = DeleteRangeRequest { key: "a".into(), ..DeleteRangeRequest::default() };
+        for (operation, needs) in [
+            (Operation::Put(put("a")), true),
+            (Operation::Put(put("/disco/nodes/1")), false),
+            (Operation::DeleteRange(delete.clone()), false),
+            (Operation::LeaseGrant(LeaseGrantRequest { id: 1, ttl: 1 }), true),
+            (Operation::Txn(txn(Op::Put(put("a")))), true),
+            (Operation::Txn(txn(Op::Txn(txn(Op::Put(put("a")))))), true),
+            (Operation::Txn(txn(Op::Put(put("/disco/events/1")))), false),
+            (Operation::Txn(txn(Op::DeleteRange(delete))), false),
+        ] {
+            assert_eq!(needs_room(&command(operation.clone())), needs, "{operation:?}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+use std::fs;
+use std::time::{Duration, Instant};
+
+use disco_proto::v1::{MoveLeaderRequest, RemoveNodeRequest};
+use rustix::process::Signal;
+use tokio_stream::StreamExt;
+
+use super::clock::Clock;
+use super::network::Network;
+use crate::project::tail;
+use crate::{Api, RawCluster, RawNode, Tmpfs, block, free_ip};
+
+/// Of a node's own disk.
+const DISK: u64 = 128 << 20;
+/// Time for a cluster to be whole again, on a machine that has other work.
+const WHOLE: Duration = Duration::from_secs(90);
+
+/// A cluster and what can be done to it.
+pub(super) struct Cluster {
+    pub(super) raw: RawCluster,
+    pub(super) api: Api,
+    pub(super) network: Option<Network>,
+    pub(super) clocks: Vec<Clock>,
+    disks: Vec<Option<Tmpfs>>,
+    pub(super) kills: u64,
+}
+
+impl Cluster {
+    /// A healthy cluster; with a network for each node, and a disk of its own, where this process is isolated.
+    #[must_use]
+    pub(super) fn with_nodes(count: usize, isolated: bool) -> Self {
+        let raw = RawCluster::empty();
+        let api = raw.operator();
+        let network = isolated.then(Network::new);
+        let mut cluster = Self { raw, api, network, clocks: Vec::new(), disks: Vec::new(), kills: 0 };
+        let mark = cluster.raw.folder().canonicalize().unwrap();
+        for index in 0..count {
+            let ip = match &mut cluster.network {
+                Some(network) => {
+                    network.add(&mark);
+                    network.ip(index)
+                }
+                None => free_ip(),
+            };
+            let mut node = cluster.raw.node_at(ip);
+            if let Some(network) = &cluster.network {
+                node.through = network.through(index);
+            }
+            let (clock, environment) = Clock::new(mark.join(format!("clock-{index}")));
+            node.env = environment;
+            cluster.clocks.push(clock);
+            let disk = if isolated { Tmpfs::mount("disco-faults", &node.data, DISK) } else { None };
+            cluster.disks.push(disk);
+            if index == 0 { cluster.raw.begin(node) } else { cluster.raw.join_as(node) }
+        }
+        cluster
+    }
+
+    /// Waits until all nodes are healthy members that vote (but one, of an even number).
+    ///
+    /// # Errors
+    /// What was seen last.
+    pub(super) fn settle(&mut self) -> Result<(), String> {
+        let start = Instant::now();
+        let count = self.raw.nodes.len();
+        let mut last = "nobody was asked".to_owned();
+        while start.elapsed() < WHOLE {
+            self.crashed()?;
+            for address in self.raw.addresses() {
+                match self.api.status(&address) {
+                    Ok(status)
+                        if status.leader != 0
+                            && status.nodes.len() == count
+                            && status.nodes.iter().all(|node| node.healthy && node.role != "learner")
+                            && self
+                                .raw
+                                .addresses()
+                                .iter()
+                                .all(|own| status.nodes.iter().any(|node| node.address == *own)) =>
+                    {
+                        return Ok(());
+                    }
+                    Ok(status) => last = format!("{status:#?}"),
+                    Err(status) => last = format!("{address}: {status}"),
+                }
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(format!("the cluster is not whole {WHOLE:?} after the faults: {last}\n{}", self.raw.logs()))
+    }
+
+    /// Whether a node has ended by itself.
+    pub(super) fn crashed(&mut self) -> Result<(), String> {
+        for node in &mut self.raw.nodes {
+            if !node.runs() {
+                return Err(format!("the node at {} has ended by itself:\n{}", node.address, tail(&node.log())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Index of the leader, as one of the nodes knows it.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let leader = self.raw.addresses().iter().find_map(|address| {
+            let status = self.api.status(address).ok()?;
+            status.nodes.iter().find(|node| node.id == status.leader).map(|node| node.address.clone())
+        })?;
+        self.raw.addresses().iter().position(|address| *address == leader)
+    }
+
+    /// `kill -9`.
+    pub(super) fn kill(&mut self, node: usize) {
+        self.raw.nodes[node].kill();
+        self.kills += 1;
+    }
+
+    pub(super) fn start(&mut self, node: usize) {
+        self.raw.nodes[node].start();
+    }
+
+    pub(super) fn signal(&self, node: usize, signal: Signal) {
+        self.raw.nodes[node].signal(signal);
+    }
+
+    /// The node's disk, where it has one of its own.
+    pub(super) fn disk(&self, node: usize) -> Option<&Tmpfs> {
+        self.disks[node].as_ref()
+    }
+
+    /// A killed node gets another address.
+    pub(super) fn relocate(&mut self, node: usize) {
+        let ip = match &mut self.network {
+            Some(network) => network.relocate(node),
+            None => free_ip(),
+        };
+        self.raw.nodes[node].set_ip(ip);
+    }
+
+    /// Hands leadership to whoever is up to date.
+    pub(super) fn move_leader(&self) {
+        let mut control = self.api.control(&self.raw.addresses()[0]);
+        // It may be refused or time out in the middle of other faults.
+        let moved = block(tokio_timeout(control.move_leader(MoveLeaderRequest { to: 0 })));
+        drop(moved);
+    }
+
+    /// A killed node's place is taken by a new one with an empty disk.
+    ///
+    /// # Errors
+    /// Which step was not done.
+    pub(super) fn replace(&mut self, node: usize) -> Result<(), String> {
+        let id = node_id(&self.raw.nodes[node])?;
+        let others: Vec<String> =
+            self.raw.addresses().into_iter().enumerate().filter(|(index, _)| *index != node).map(|(_, a)| a).collect();
+        let start = Instant::now();
+        let mut turn = 0;
+        while let Err(error) = self.remove(&others[turn % others.len()], id) {
+            if start.elapsed() > WHOLE {
+                return Err(format!("node {id} was not removed: {error}"));
+            }
+            turn += 1;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let raw = &mut self.raw.nodes[node];
+        for entry in fs::read_dir(&raw.data).map_err(|error| error.to_string())?.flatten() {
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        let token = self.raw.token(120, 1);
+        self.raw.nodes[node].set_token(&token);
+        self.raw.nodes[node].start();
+        Ok(())
+    }
+
+    fn remove(&self, address: &str, id: u64) -> Result<(), String> {
+        let mut control = self.api.control(address);
+        let request = RemoveNodeRequest { node_id: id, detach: false, force: true };
+        block(tokio_timeout(async {
+            let mut steps = match control.remove_node(request).await {
+                Ok(steps) => steps.into_inner(),
+                Err(status) if status.code() == tonic::Code::NotFound => return Ok(Ok(())),
+                Err(status) => return Err(status),
+            };
+            let mut last = Err("no step".to_owned());
+            while let Some(step) = steps.next().await {
+                let step = step?;
+                last = if step.error.is_empty() { Ok(()) } else { Err(step.error) };
+            }
+            Ok(last)
+        }))
+        .map_err(|status| status.to_string())?
+    }
+}
+
+/// The node's id, from its data folder.
+fn node_id(node: &RawNode) -> Result<u64, String> {
+    let path = node.data.join("node.json");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    value["node_id"].as_u64().ok_or_else(|| "no id in node.json".to_owned())
+}
+
+async fn tokio_timeout<T>(work: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, tonic::Status> {
+    let limit = Duration::from_secs(15);
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer")))
+}

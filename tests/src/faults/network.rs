@@ -1,0 +1,180 @@
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Set for the process that has a network and mounts of its own.
+const INSIDE: &str = "DISCO_FAULTS_INSIDE";
+
+/// Where packets are dropped: a table in each node's own namespace.
+const TABLE: &str = "faults";
+
+/// Replaces this process by itself with a network and mounts of its own, so that all that it makes of both goes with it.
+/// Returns where that is not allowed (`false`), or has been done (`true`).
+#[must_use]
+pub(super) fn isolate() -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let probe = Command::new("unshare").args(["--net", "--mount", "true"]).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        return false;
+    }
+    let own = std::env::current_exe().expect("a running program has a file");
+    let mut again = Command::new("unshare");
+    again.args(["--net", "--mount", "--propagation", "private", "--"]).arg(own);
+    let error = again.args(std::env::args_os().skip(1)).env(INSIDE, "1").exec();
+    panic!("`unshare` cannot be started: {error}");
+}
+
+/// A bridge in this process's own namespace, and behind it one namespace for each node.
+pub(super) struct Network {
+    namespaces: Vec<Namespace>,
+    addresses: u8,
+}
+
+/// The network of one node. It lasts as long as the process that holds it.
+struct Namespace {
+    holder: Child,
+    ip: IpAddr,
+}
+
+fn run(program: &str, words: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(words).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("`{program} {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+fn must(program: &str, line: &str) {
+    let words: Vec<_> = line.split_whitespace().collect();
+    run(program, &words).unwrap_or_else(|error| panic!("{error}"));
+}
+
+impl Network {
+    /// The bridge alone.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub(super) fn new() -> Self {
+        must("ip", "link set lo up");
+        must("ip", "link add hub type bridge");
+        must("ip", "addr add 10.77.0.1/24 dev hub");
+        must("ip", "link set hub up");
+        Self { namespaces: Vec::new(), addresses: 10 }
+    }
+
+    /// Which faults cannot be made here, and why.
+    #[must_use]
+    pub(super) fn missing() -> Vec<(super::fault::Kind, String)> {
+        use super::fault::Kind;
+        let mut missing = Vec::new();
+        if let Err(error) = run("nft", &["list", "tables"]) {
+            missing.extend([Kind::CutOneWay, Kind::CutTwoWay, Kind::Loss].map(|kind| (kind, error.clone())));
+        }
+        if let Err(error) = run("tc", &["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]) {
+            missing.push((Kind::Delay, format!("the kernel has no netem: {error}")));
+        } else {
+            must("tc", "qdisc del dev lo root");
+        }
+        missing
+    }
+
+    /// A network for one more node; `mark` tells the harness whose the process is that holds it.
+    pub(super) fn add(&mut self, mark: &Path) -> usize {
+        let mut holder = Command::new("unshare");
+        holder.args(["--net", "--", "sleep", "infinity"]).env_clear().env("DISCO_TEST_DIR", mark);
+        holder.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+        let holder = holder.spawn().expect("`unshare` can be started");
+        let (pid, index) = (holder.id(), self.namespaces.len());
+        let own = std::fs::read_link("/proc/self/ns/net").ok();
+        crate::wait_for(crate::SOON, "a network namespace", || {
+            let theirs = std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+            if theirs.is_some() && theirs != own { Ok(()) } else { Err(format!("{theirs:?}")) }
+        });
+        must("ip", &format!("link add node{index} type veth peer name eth0 netns {pid}"));
+        must("ip", &format!("link set node{index} master hub up"));
+        let ip = self.next_address();
+        self.namespaces.push(Namespace { holder, ip });
+        self.inside(index, &format!("ip addr add {ip}/24 dev eth0"));
+        self.inside(index, "ip link set eth0 up");
+        self.inside(index, "ip link set lo up");
+        self.inside(index, &format!("nft add table ip {TABLE}"));
+        self.inside(index, &format!("nft add chain ip {TABLE} in {{ type filter hook input priority 0; }}"));
+        index
+    }
+
+    fn next_address(&mut self) -> IpAddr {
+        self.addresses = self.addresses.checked_add(1).unwrap_or(10);
+        Ipv4Addr::new(10, 77, 0, self.addresses).into()
+    }
+
+    /// Where a node is.
+    #[must_use]
+    pub(super) fn ip(&self, node: usize) -> IpAddr {
+        self.namespaces[node].ip
+    }
+
+    /// What a node's processes are started through.
+    #[must_use]
+    pub(super) fn through(&self, node: usize) -> Vec<OsString> {
+        let pid = self.namespaces[node].holder.id();
+        ["nsenter".to_owned(), format!("--net=/proc/{pid}/ns/net"), "--".to_owned()].map(OsString::from).to_vec()
+    }
+
+    fn inside(&self, node: usize, line: &str) {
+        let through = self.through(node);
+        let words: Vec<_> =
+            through[1..].iter().filter_map(|word| word.to_str()).chain(line.split_whitespace()).collect();
+        run("nsenter", &words).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// From now on the one does not hear the other.
+    pub(super) fn cut(&self, from: usize, to: usize) {
+        self.inside(to, &format!("nft add rule ip {TABLE} in ip saddr {} drop", self.ip(from)));
+    }
+
+    /// From now on so many of a hundred packets to and from a node are lost, those of clients too.
+    pub(super) fn lose(&self, node: usize, percent: u64) {
+        self.inside(node, &format!("nft add rule ip {TABLE} in numgen random mod 100 < {percent} drop"));
+    }
+
+    /// From now on a node's packets are late.
+    pub(super) fn delay(&self, node: usize, millis: u64) {
+        self.inside(node, &format!("tc qdisc replace dev eth0 root netem delay {millis}ms {}ms", millis / 4));
+    }
+
+    /// All hear all again, at once.
+    pub(super) fn heal(&self) {
+        for node in 0..self.namespaces.len() {
+            self.inside(node, &format!("nft flush chain ip {TABLE} in"));
+        }
+    }
+
+    /// No packet of the node is late any more.
+    pub(super) fn hurry(&self, node: usize) {
+        self.inside(node, "tc qdisc del dev eth0 root");
+    }
+
+    /// Gives a node another address.
+    pub(super) fn relocate(&mut self, node: usize) -> IpAddr {
+        let (old, new) = (self.ip(node), self.next_address());
+        self.inside(node, &format!("ip addr del {old}/24 dev eth0"));
+        self.inside(node, &format!("ip addr add {new}/24 dev eth0"));
+        self.namespaces[node].ip = new;
+        new
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for namespace in &mut self.namespaces {
+            // Fails only when it has ended.
+            let _ = namespace.holder.kill();
+            let _ = namespace.holder.wait();
+        }
+    }
+}

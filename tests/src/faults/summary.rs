@@ -1,0 +1,59 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// What a run did and found.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// Repeats the schedule.
+    pub seed: u64,
+    /// Number of nodes.
+    pub nodes: usize,
+    /// How long the faults went on, in seconds.
+    pub seconds: f64,
+    /// Processes ended by `kill -9`.
+    pub kills: u64,
+    /// How often each fault was made.
+    pub faults: BTreeMap<String, u64>,
+    /// Faults that cannot be made here, and why.
+    pub skipped: BTreeMap<String, String>,
+    /// Operations with a known outcome.
+    pub known: usize,
+    /// Operations whose outcome was never known.
+    pub unknown: usize,
+    /// Keys whose histories were checked.
+    pub keys: usize,
+    /// Revisions that were compared between nodes.
+    pub revisions: usize,
+    /// The longest time without any answer, in milliseconds.
+    pub longest_silence_ms: u64,
+    /// Damaged logs that a node refused, after which it joined anew; and those that it could mend.
+    pub logs_refused: u64,
+    /// See `logs_refused`.
+    pub logs_mended: u64,
+    /// What was wrong; empty is what it should be.
+    pub violations: Vec<String>,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        writeln!(f, "seed {}, {} nodes, {:.0} s of faults, {} kills", self.seed, self.nodes, self.seconds, self.kills)?;
+        writeln!(f, "faults: {}", faults.join(", "))?;
+        for (kind, why) in &self.skipped {
+            writeln!(f, "skipped: {kind}: {why}")?;
+        }
+        writeln!(
+            f,
+            "{} operations with a known outcome, {} without; {} histories checked, {} revisions compared",
+            self.known, self.unknown, self.keys, self.revisions
+        )?;
+        writeln!(f, "longest time without an answer: {} ms", self.longest_silence_ms)?;
+        writeln!(f, "damaged logs: {} refused, {} mended", self.logs_refused, self.logs_mended)?;
+        for violation in &self.violations {
+            writeln!(f, "VIOLATION: {violation}")?;
+        }
+        write!(f, "{}", if self.violations.is_empty() { "no violation" } else { "FAILED" })
+    }
+}

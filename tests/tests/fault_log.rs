@@ -1,0 +1,201 @@
+//! Logs that are lost, replaced or damaged, disks that are wiped, and nodes that come back elsewhere.
+
+use std::fs;
+use std::time::Duration;
+
+use disco_proto::v1::RemoveNodeRequest;
+use disco_tests::{Api, RawCluster, RawNode, SOON, block, free_ip, wait_for};
+use tokio_stream::StreamExt;
+
+/// Writes so many keys, at the first node that takes them.
+fn write(api: &Api, addresses: &[String], prefix: &str, count: usize) -> Vec<(String, i64)> {
+    (0..count)
+        .map(|number| {
+            let key = format!("{prefix}/{number:04}");
+            let revision = api.put(addresses, &key, &key, SOON).unwrap_or_else(|error| panic!("{key}: {error}"));
+            (key, revision)
+        })
+        .collect()
+}
+
+/// Every node has every key as it was acknowledged.
+fn all_there(api: &Api, addresses: &[String], written: &[(String, i64)]) {
+    let newest = written.iter().map(|(_, revision)| *revision).max().unwrap();
+    for address in addresses {
+        api.wait_for_revision(SOON, address, newest);
+        for (key, revision) in written {
+            let found = api.get(address, key, true).unwrap();
+            assert_eq!(found.map(|kv| kv.mod_revision), Some(*revision), "{key} at {address}");
+        }
+    }
+}
+
+#[test]
+fn a_node_whose_log_is_gone_does_not_come_back_as_if_nothing_had_been() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let written = write(&api, &cluster.addresses(), "lost", 20);
+    let node = &mut cluster.nodes[1];
+    node.kill();
+    let (log, aside) = (node.data.join("raft.redb"), node.data.join("aside"));
+    fs::rename(&log, &aside).unwrap();
+    let refused = node.run(SOON);
+    refused.expect(1).says(&["raft.redb` is gone", "hint: put the right file back", "disco node rm"]);
+    // Nor with an empty one.
+    fs::write(&log, "").unwrap();
+    node.run(SOON).expect(1).says(&["not the log that the node had", "hint:"]);
+    // With snapshots and no log, even if nothing else is known.
+    fs::remove_file(&log).unwrap();
+    fs::rename(node.data.join("log.mark"), node.data.join("mark")).unwrap();
+    fs::write(node.data.join("snapshots/00000000000000000001-00000000000000000001.snapshot"), "x").unwrap();
+    node.run(SOON).expect(1).says(&["snapshots", "gone"]);
+    fs::remove_file(node.data.join("snapshots/00000000000000000001-00000000000000000001.snapshot")).unwrap();
+    fs::remove_file(&log).unwrap();
+    // With its own again it is as it was.
+    fs::rename(node.data.join("mark"), node.data.join("log.mark")).unwrap();
+    fs::rename(&aside, &log).unwrap();
+    node.start();
+    cluster.wait_for_members(3);
+    all_there(&api, &cluster.addresses(), &written);
+}
+
+#[test]
+fn a_damaged_log_is_refused_and_the_others_go_on() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let mut written = write(&api, &cluster.addresses(), "damaged", 50);
+    let node = &mut cluster.nodes[2];
+    node.kill();
+    let log = node.data.join("raft.redb");
+    let whole = fs::read(&log).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut refusals = 0;
+    // The newest pages are anywhere in the file: a dozen places, and the head of the file.
+    for offset in (0..12).map(|part| used * part / 12).chain([9, 64, 128, 192]) {
+        let mut flipped = whole.clone();
+        flipped[offset] ^= 0xff;
+        fs::write(&log, &flipped).unwrap();
+        node.start();
+        let ended = wait_for(SOON, "its end, or that it serves", || match node.runs() {
+            false => Ok(true),
+            true if api.status(&node.address.to_string()).is_ok_and(|status| status.leader != 0) => Ok(false),
+            true => Err("neither"),
+        });
+        refusals += usize::from(ended);
+        node.kill();
+        if !ended {
+            // It was harmless: then it has all that it had.
+            continue;
+        }
+        // Whatever it says, it names the file.
+        assert!(node.log().contains("raft.redb") || node.log().contains("panicked"), "offset {offset}: {}", node.log());
+    }
+    assert!(refusals > 0, "no damage was seen");
+    fs::write(&log, &whole).unwrap();
+    let living = [cluster.nodes[0].address.to_string(), cluster.nodes[1].address.to_string()];
+    written.extend(write(&api, &living, "damaged-after", 20));
+    // A file that another run has gone on with is older than its mark says; the damaged starts above may have advanced it.
+    let node = &mut cluster.nodes[2];
+    node.start();
+    let back = wait_for(SOON, "its end, or its return", || match node.runs() {
+        false => Ok(false),
+        true if api.status(&node.address.to_string()).is_ok_and(|status| status.healthy) => Ok(true),
+        true => Err("neither"),
+    });
+    if back {
+        all_there(&api, &cluster.addresses(), &written);
+    } else {
+        assert!(cluster.nodes[2].log().contains("has lost what it held"), "{}", cluster.nodes[2].log());
+        all_there(&api, &living, &written);
+    }
+}
+
+#[test]
+fn a_wiped_disk_comes_back_as_a_new_node() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let written = write(&api, &cluster.addresses(), "wiped", 20);
+    let mut node = cluster.nodes.remove(1);
+    node.kill();
+    fs::remove_dir_all(&node.data).unwrap();
+    // The token that it has was used up: it does not get in by that.
+    let refused = node.run(SOON);
+    refused.expect(1).says(&["join"]);
+    let token = cluster.token(60, 1);
+    node.set_token(&token);
+    node.start();
+    cluster.nodes.push(node);
+    let first = cluster.nodes[0].address.to_string();
+    let status = wait_for(SOON, "the new node", || match api.status(&first) {
+        Ok(status) if status.nodes.iter().any(|node| node.id == 4 && node.healthy) => Ok(status),
+        other => Err(format!("{other:#?}")),
+    });
+    assert!(status.nodes.iter().any(|node| node.id == 2), "what was node 2 is another node now: {status:#?}");
+    // The old one goes, by hand.
+    let mut control = api.control(&first);
+    block(async {
+        let request = RemoveNodeRequest { node_id: 2, detach: false, force: true };
+        let mut steps = control.remove_node(request).await.unwrap().into_inner();
+        while let Some(step) = steps.next().await {
+            assert_eq!(step.unwrap().error, "");
+        }
+    });
+    let status = cluster.wait_for_members(3);
+    assert_eq!(status.nodes.iter().map(|node| node.id).collect::<Vec<_>>(), [1, 3, 4]);
+    all_there(&api, &cluster.addresses(), &written);
+}
+
+/// Until everybody knows where everybody is, and a write arrives everywhere.
+fn settled(cluster: &RawCluster, api: &Api, key: &str) {
+    wait_for(SOON, "the new addresses to be known", || {
+        // Healthy may also be what was heard of a node before it was moved.
+        let status = cluster.wait_for_members(cluster.nodes.len());
+        let known = |node: &RawNode| status.nodes.iter().any(|known| known.address == node.address.to_string());
+        if cluster.nodes.iter().all(known) { Ok(()) } else { Err(format!("{status:#?}")) }
+    });
+    let written = write(api, &cluster.addresses(), key, 3);
+    all_there(api, &cluster.addresses(), &written);
+}
+
+#[test]
+fn a_follower_and_a_leader_may_come_back_at_other_addresses() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let written = write(&api, &cluster.addresses(), "moved", 10);
+    let leader = usize::try_from(cluster.wait_for_members(3).leader).unwrap() - 1;
+    for (round, index) in [(leader + 1) % 3, leader].into_iter().enumerate() {
+        cluster.nodes[index].kill();
+        cluster.nodes[index].set_ip(free_ip());
+        cluster.nodes[index].start();
+        settled(&cluster, &api, &format!("moved-{round}"));
+    }
+    all_there(&api, &cluster.addresses(), &written);
+}
+
+#[test]
+fn two_of_three_may_come_back_at_other_addresses_at_once() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let written = write(&api, &cluster.addresses(), "both", 10);
+    for node in &mut cluster.nodes[1..] {
+        node.kill();
+        node.set_ip(free_ip());
+    }
+    for node in &mut cluster.nodes[1..] {
+        node.start();
+    }
+    settled(&cluster, &api, "both-after");
+    all_there(&api, &cluster.addresses(), &written);
+}
+
+#[test]
+fn a_node_alone_may_come_back_at_another_address() {
+    let mut cluster = RawCluster::found();
+    let api = cluster.operator();
+    let written = write(&api, &cluster.addresses(), "alone", 5);
+    cluster.nodes[0].stop(Duration::from_secs(10));
+    cluster.nodes[0].set_ip(free_ip());
+    cluster.nodes[0].start();
+    settled(&cluster, &api, "alone-after");
+    all_there(&api, &cluster.addresses(), &written);
+}

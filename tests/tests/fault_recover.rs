@@ -1,0 +1,107 @@
+//! A quorum that is lost for good.
+
+use disco_proto::v1::RecoverRequest;
+use disco_tests::{Api, RawCluster, SOON, block, wait_for};
+use tonic::Code;
+
+fn recover(api: &Api, address: &str, lost: &[u64]) -> Result<(), tonic::Status> {
+    let mut control = api.control(address);
+    block(control.recover(RecoverRequest { lost: lost.to_vec() })).map(|_| ())
+}
+
+#[test]
+fn from_one_of_three_the_cluster_goes_on_and_grows_again() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let addresses = cluster.addresses();
+    let mut revisions = Vec::new();
+    for number in 0..30 {
+        let key = format!("kept/{number}");
+        revisions.push((key.clone(), api.put(&addresses, &key, &key, SOON).unwrap()));
+    }
+    // While there is a quorum it is refused, whoever is asked.
+    for address in &addresses {
+        let refused = recover(&api, address, &[2, 3]).unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+        assert!(refused.message().contains("quorum"), "{refused}");
+    }
+    let newest = revisions.last().unwrap().1;
+    api.wait_for_revision(SOON, &addresses[2], newest);
+    let gone: Vec<_> = cluster.nodes.drain(..2).collect();
+    for mut node in gone {
+        node.kill();
+    }
+    // Somebody who answers is not lost.
+    let refused = recover(&api, &addresses[2], &[1, 3]).unwrap_err();
+    assert!(refused.message().contains("not lost"), "{refused}");
+    recover(&api, &addresses[2], &[1, 2]).unwrap();
+    let node = &mut cluster.nodes[0];
+    node.wait_for_end(SOON);
+    assert!(node.log().contains("starts again, as it was told to"), "{}", node.log());
+    node.start();
+    wait_for(SOON, "the survivor to lead alone", || match api.status(&addresses[2]) {
+        Ok(status) if status.leader == 3 && status.healthy && status.nodes.len() == 1 => Ok(()),
+        other => Err(format!("{other:#?}")),
+    });
+    for (key, revision) in &revisions {
+        let found = api.get(&addresses[2], key, false).unwrap();
+        assert_eq!(found.map(|kv| kv.mod_revision), Some(*revision), "{key}");
+    }
+    // What is left of the others goes, and their ids are not used again.
+    wait_for(SOON, "the others' records to go", || {
+        let nodes = api.list(&addresses[2], "/disco/nodes/", false).unwrap();
+        if nodes.len() == 1 { Ok(()) } else { Err(format!("{nodes:?}")) }
+    });
+    cluster.join();
+    cluster.join();
+    let status = cluster.wait_for_members(3);
+    assert_eq!(status.nodes.iter().map(|node| node.id).collect::<Vec<_>>(), [3, 4, 5]);
+    let last = api.put(&cluster.addresses(), "after", "1", SOON).unwrap();
+    for address in cluster.addresses() {
+        api.wait_for_revision(SOON, &address, last);
+        assert_eq!(api.list(&address, "kept/", true).unwrap().len(), 30, "at {address}");
+    }
+}
+
+#[test]
+fn of_two_survivors_of_five_the_other_comes_back_by_itself() {
+    let mut cluster = RawCluster::with_nodes(5);
+    let api = cluster.operator();
+    let addresses = cluster.addresses();
+    let revision = api.put(&addresses, "kept", "1", SOON).unwrap();
+    for address in &addresses {
+        api.wait_for_revision(SOON, address, revision);
+    }
+    let gone: Vec<_> = cluster.nodes.drain(..3).collect();
+    for mut node in gone {
+        node.kill();
+    }
+    // The one that lacks something refuses; where both have the same, either will do.
+    let mut asked = cluster.addresses();
+    let from = match recover(&api, &asked[0], &[1, 2, 3]) {
+        Ok(()) => 0,
+        Err(refused) => {
+            assert!(refused.message().contains("has more of the log"), "{refused}");
+            recover(&api, &asked[1], &[1, 2, 3]).unwrap();
+            1
+        }
+    };
+    let pid = cluster.nodes[1 - from].pid();
+    cluster.nodes[from].wait_for_end(SOON);
+    cluster.nodes[from].start();
+    let status = wait_for(SOON, "both to be members again", || match api.status(&asked[from]) {
+        Ok(status) if status.nodes.len() == 2 && status.healthy => Ok(status),
+        other => Err(format!("{other:#?}")),
+    });
+    assert!(status.nodes.iter().any(|node| node.pid == pid), "the other was not started again: {status:#?}");
+    let last = api.put(&asked, "after", "1", SOON).unwrap();
+    let states: Vec<_> = asked
+        .drain(..)
+        .map(|address| {
+            api.wait_for_revision(SOON, &address, last);
+            assert_eq!(api.get(&address, "kept", true).unwrap().unwrap().mod_revision, revision);
+            api.list(&address, "k", true).unwrap()
+        })
+        .collect();
+    assert_eq!(states[0], states[1]);
+}
