@@ -416,6 +416,11 @@ impl Node {
                 Err(RaftError::Stopped(why)) => Err(Attempt::Final(WriteError::Stopped(why))),
                 Err(error) => Err(Attempt::Retry(error.to_string())),
             },
+            // Not forwarded: openraft lets several nodes lead in one term, one after the other, so the term alone would not
+            // tell the next leader that the one who proposed this was deposed.
+            Route::There { id, .. } if command.only_in_term != 0 => Err(Attempt::Final(WriteError::Unavailable {
+                last: format!("this node does not lead in term {} any more, node {id} does", command.only_in_term),
+            })),
             Route::There { id, .. } if hops >= 2 => Err(Attempt::Final(WriteError::Unavailable {
                 last: format!("forwarded twice, now node {id} is said to lead"),
             })),

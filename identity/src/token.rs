@@ -233,4 +233,6 @@ fn damaged(problem: impl Into<String>) -> TokenError {
 }
 
 #[cfg(test)]
+mod bytes_test;
+#[cfg(test)]
 mod tests;

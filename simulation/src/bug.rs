@@ -13,6 +13,9 @@ pub enum Bug {
     ApplyWithoutDedup,
     /// A leader answers reads without making sure that it still leads.
     ReadWithoutQuorum,
+    /// A leader that was killed leads on without an election. Entries that followers have and its own disk lost get
+    /// successors of the same index and leadership, so nobody notices. `discod` did this once: it is openraft's default.
+    LeaderRestore,
     /// What a deposed leader wrote for its term is forwarded to the next leader, which may have the same term: openraft lets
     /// several nodes lead in one term, one after the other. `discod` did this once.
     ForwardInTerm,

@@ -35,7 +35,7 @@ impl Cluster {
     /// Switches all machines on. The cluster starts at the first.
     pub fn start(mut sim: Sim<'static>, scenario: &Scenario, seed: u64, observer: &Observer, bug: Option<Bug>) -> Self {
         let names: Arc<Vec<String>> = Arc::new((0..scenario.hosts).map(|number| format!("host-{number}")).collect());
-        let config = Arc::new(scenario.config());
+        let config = Arc::new(scenario.config(bug));
         let mut hosts = Vec::new();
         for (number, name) in names.iter().enumerate() {
             let own_seed = seed.wrapping_mul(1000).wrapping_add(number as u64);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use crate::bug::Bug;
 use crate::shared::Pace;
 
 /// The shape of a run.
@@ -69,12 +70,18 @@ impl Scenario {
     }
 
     /// openraft's settings: the daemon's, but for snapshots.
-    pub fn config(&self) -> openraft::Config {
+    pub fn config(&self, bug: Option<Bug>) -> openraft::Config {
+        let daemons = crate::shared::config(self.pace);
         openraft::Config {
+            enable_leader_restore: if bug == Some(Bug::LeaderRestore) {
+                Some(true)
+            } else {
+                daemons.enable_leader_restore
+            },
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.snapshot_every),
             replication_lag_threshold: self.snapshot_every + self.keep_logs,
             max_in_snapshot_log_to_keep: self.keep_logs,
-            ..crate::shared::config(self.pace)
+            ..daemons
         }
     }
 

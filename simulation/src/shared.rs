@@ -36,3 +36,6 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
 pub fn config(pace: Pace) -> Config {
     pace.config()
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,11 @@ fn reads_of_a_deposed_leader_are_found() {
 }
 
 #[test]
+fn a_leader_that_leads_on_after_its_death_is_found() {
+    finds("leader-restore", "60", &["log-matching", "same-order", "leader-completeness", "acknowledged-is-present"]);
+}
+
+#[test]
 fn what_a_deposed_leader_forwards_is_found() {
     finds("forward-in-term", "200", &["term-fence"]);
 }

@@ -102,6 +102,9 @@ impl Pace {
             state_machine_channel_size: Some(256),
             log_stage_capacity: Some(16),
             enable_pre_vote: Some(true),
+            // Entries go to followers while the leader still writes them. One that is killed in between and goes on leading
+            // without an election gives their places to other entries, and followers cannot tell them apart.
+            enable_leader_restore: Some(false),
             backoff: "100ms 200ms 400ms ...2s".to_owned(),
             ..Config::default()
         }

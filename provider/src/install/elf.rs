@@ -95,8 +95,8 @@ fn interpreter(file: &mut File, header: &[u8]) -> io::Result<Result<Option<Strin
     for index in 0..u64::from(number16(header, PROGRAM_HEADER_COUNT)) {
         let mut entry = [0; 56];
         let Some(offset) = start.checked_add(index * size) else { return broken() };
-        file.seek(SeekFrom::Start(offset))?;
-        if file.read_exact(&mut entry).is_err() {
+        // A place that no file has is refused by the system.
+        if file.seek(SeekFrom::Start(offset)).is_err() || file.read_exact(&mut entry).is_err() {
             return broken();
         }
         if number32(&entry, 0) != INTERPRETER {
@@ -107,7 +107,9 @@ fn interpreter(file: &mut File, header: &[u8]) -> io::Result<Result<Option<Strin
             return broken();
         }
         let mut path = Vec::new();
-        file.seek(SeekFrom::Start(offset))?;
+        if file.seek(SeekFrom::Start(offset)).is_err() {
+            return broken();
+        }
         file.take(length).read_to_end(&mut path)?;
         return Ok(Ok(Some(String::from_utf8_lossy(&path).trim_end_matches('\0').to_owned())));
     }
@@ -170,5 +172,53 @@ mod tests {
         let mut wide = own();
         wide[4] = 1;
         assert!(parse(&wide).unwrap_err().contains("64-bit"));
+    }
+
+    /// The start of a program of this machine, with one program header, for the path of its loader.
+    fn small() -> Vec<u8> {
+        let mut program = own()[..HEADER].to_vec();
+        program[PROGRAM_HEADERS..PROGRAM_HEADERS + 8].copy_from_slice(&64_u64.to_le_bytes());
+        program[PROGRAM_HEADER_SIZE..PROGRAM_HEADER_SIZE + 2].copy_from_slice(&56_u16.to_le_bytes());
+        program[PROGRAM_HEADER_COUNT..PROGRAM_HEADER_COUNT + 2].copy_from_slice(&1_u16.to_le_bytes());
+        let mut entry = [0; 56];
+        entry[..4].copy_from_slice(&INTERPRETER.to_le_bytes());
+        entry[8..16].copy_from_slice(&120_u64.to_le_bytes());
+        entry[32..40].copy_from_slice(&8_u64.to_le_bytes());
+        program.extend(entry);
+        program.extend(b"/lib/ld\0");
+        program
+    }
+
+    proptest::proptest! {
+        /// Whatever a file holds, that it is no program is said of the file and is no failure to read.
+        #[test]
+        fn any_file_is_a_program_or_none(content in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            proptest::prop_assert!(parse(&content).is_err());
+        }
+
+        #[test]
+        fn a_damaged_program_is_read_or_refused(
+            changes in proptest::collection::vec((0..120_usize, proptest::num::u8::ANY), 1..10),
+        ) {
+            assert_eq!(parse(&small()).unwrap().interpreter.as_deref(), Some("/lib/ld"));
+            let mut program = small();
+            for (at, byte) in changes {
+                program[at] = byte;
+            }
+            if let Ok(elf) = parse(&program) {
+                proptest::prop_assert!(elf.interpreter.is_none_or(|path| path.len() as u64 <= 3 * LONGEST_PATH));
+            }
+        }
+    }
+
+    /// An offset that is no place in any file.
+    #[test]
+    fn an_offset_past_all_files_is_broken() {
+        let mut program = small();
+        program[PROGRAM_HEADERS..PROGRAM_HEADERS + 8].copy_from_slice(&u64::MAX.to_le_bytes()[..8]);
+        assert!(parse(&program).unwrap_err().contains("broken"));
+        let mut program = small();
+        program[64 + 8..64 + 16].copy_from_slice(&(u64::MAX - 1).to_le_bytes());
+        assert!(parse(&program).unwrap_err().contains("broken"));
     }
 }

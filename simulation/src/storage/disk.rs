@@ -181,26 +181,26 @@ impl Disk {
                 continue;
             }
             tokio::time::sleep(time).await;
-            let mut told = Vec::new();
-            let failed = {
+            let (told, failed) = {
                 let mut state = self.state.lock();
                 let state = &mut *state;
-                if state.failing {
-                    // What of it got there is not known before the next start.
-                    told.extend(state.waiting.iter_mut().take(count).map(|(_, done)| done.take()));
+                let told: Vec<Option<Done>> = if state.failing {
+                    // How much of it got there shows at the next start.
+                    state.waiting.iter_mut().map(|(_, done)| done.take()).collect()
                 } else {
-                    for (change, done) in state.waiting.drain(..count) {
+                    let synced = state.waiting.drain(..count).map(|(change, done)| {
                         state.durable.apply(&change);
-                        told.push(done);
-                    }
-                }
-                state.failing
+                        done
+                    });
+                    synced.collect()
+                };
+                (told, state.failing)
             };
             for done in told.into_iter().flatten() {
                 done(if failed { Err(io::Error::other("the disk does not write")) } else { Ok(()) });
             }
             if failed {
-                return;
+                self.work.notified().await;
             }
         }
     }
