@@ -1,6 +1,7 @@
 //! What the simulation takes from the daemon as it is: the same files, so that no number and no form can differ.
 
 #[path = "../../discod/src/raft/codec.rs"]
+#[cfg_attr(not(test), expect(dead_code, reason = "the checksums of the daemon's log, which is a file"))]
 mod codec_file;
 #[path = "../../discod/src/raft/pace.rs"]
 mod pace_file;

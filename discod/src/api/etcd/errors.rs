@@ -101,6 +101,8 @@ pub(super) fn of_write(error: WriteError) -> Status {
     tracing::debug!(%error, "a write was not answered");
     match error {
         WriteError::Refused(refused) => of_refusal(refused.refusal(), &refused.message),
+        // etcd knows one kind of no space.
+        WriteError::NoRoom(_) => no_space(),
         WriteError::Unavailable { .. } => timed_out(),
         WriteError::Stopped(_) => stopped(),
     }
