@@ -1,5 +1,7 @@
 //! Compiles the `.proto` files with protox, so that nobody needs `protoc`.
 
+use prost::Message;
+
 const FILES: [&str; 9] = [
     "disco/v1/store.proto",
     "disco/v1/raft.proto",
@@ -12,9 +14,20 @@ const FILES: [&str; 9] = [
     "etcd/etcdserverpb/auth.proto",
 ];
 
+/// Those that the JSON gateway describes at run time.
+const ETCD: &str = "etcd/";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = protox::compile(FILES, ["proto"])?;
+    let mut etcd = files.clone();
+    etcd.file.retain(|file| file.name().starts_with(ETCD));
+    for file in &mut etcd.file {
+        // Comments.
+        file.source_code_info = None;
+    }
+    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("etcd.bin"), etcd.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".disco.v1")
         .bytes(".etcdserverpb")

@@ -61,7 +61,9 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let incoming = disco_identity::incoming(listener, node.identity(), ListenLimits::default());
-    let server = server(&node).serve_with_incoming_shutdown(incoming, async {
+    let etcd = EtcdService::new(node.clone());
+    let incoming = etcd.without_http1(incoming);
+    let server = server(&node, etcd).serve_with_incoming_shutdown(incoming, async {
         // A sender that is gone stops it just as well.
         let _ = stopped.await;
     });
@@ -99,7 +101,7 @@ async fn become_somebody(home: &Home, args: &DaemonArgs) -> Result<NodeFile> {
     }
 }
 
-fn server(node: &Node) -> tonic::transport::server::Router {
+fn server(node: &Node, etcd: EtcdService) -> tonic::transport::server::Router {
     let raft = RaftServer::new(RaftService::new(node.raft().clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -112,7 +114,7 @@ fn server(node: &Node) -> tonic::transport::server::Router {
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .add_routes(EtcdService::new(node.clone()).add_to(Routes::new(raft).add_service(control)))
+        .add_routes(etcd.add_to(Routes::new(raft).add_service(control)))
 }
 
 /// Why the process stops.

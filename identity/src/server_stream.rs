@@ -16,6 +16,7 @@ use crate::certificate;
 use crate::clock::unix_now;
 use crate::refusals::Refusals;
 use crate::role::PeerIdentity;
+use crate::tls::HTTP1;
 
 /// What a handler knows about the connection that a request came by; see [`peer`](crate::peer).
 #[derive(Debug, Clone)]
@@ -61,6 +62,12 @@ impl ServerStream {
     #[must_use]
     pub fn info(&self) -> &ConnectInfo {
         &self.info
+    }
+
+    /// Whether the other end chose HTTP/1.1; else it speaks HTTP/2.
+    #[must_use]
+    pub fn speaks_http1(&self) -> bool {
+        self.stream.get_ref().1.alpn_protocol() == Some(HTTP1)
     }
 
     fn still_trusted(&mut self) -> io::Result<()> {

@@ -18,7 +18,9 @@ use crate::role::PeerIdentity;
 use crate::verifier::ClusterVerifier;
 
 /// HTTP/2, the only protocol that gRPC speaks.
-const ALPN: &[u8] = b"h2";
+const HTTP2: &[u8] = b"h2";
+/// For other people's clients of the JSON gateway.
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
 /// What went wrong in taking up an identity.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +190,7 @@ fn server_config(verifier: Arc<ClusterVerifier>, current: Arc<Current>) -> Resul
         .map_err(IdentityError::Tls)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(current);
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
@@ -201,7 +203,7 @@ fn client_config(verifier: Arc<ClusterVerifier>, current: Arc<Current>) -> Resul
         .dangerous() // The verifier is webpki's with further conditions.
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(current);
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)
 }

@@ -24,3 +24,6 @@ pub mod v1 {
 pub mod etcdserverpb {
     tonic::include_proto!("etcdserverpb");
 }
+
+/// Descriptors of [`etcdserverpb`], an encoded `google.protobuf.FileDescriptorSet` without comments.
+pub const ETCD_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/etcd.bin"));

@@ -81,7 +81,7 @@ impl Watching {
     }
 
     fn next(&mut self) -> WatchResponse {
-        let answer = block(tokio::time::timeout(SOON, self.answers.message()));
+        let answer = block(async { tokio::time::timeout(SOON, self.answers.message()).await });
         answer.expect("an answer in time").unwrap().expect("the stream goes on")
     }
 }
@@ -467,7 +467,8 @@ fn a_client_that_wants_a_leader_hears_that_there_is_none() {
         // The machine, so that nothing starts the daemon again.
         project.kill(project.machine(node.instance.as_deref()).pid);
     }
-    let lost = block(tokio::time::timeout(SOON, answers.message())).expect("the stream ends").unwrap_err();
+    let lost =
+        block(async { tokio::time::timeout(SOON, answers.message()).await }).expect("the stream ends").unwrap_err();
     assert_eq!((lost.code(), lost.message()), (Code::Unavailable, "etcdserver: no leader"));
     let mut request = Request::new(range_request("kept", ""));
     request.metadata_mut().insert("hasleader", "true".parse().unwrap());
@@ -475,9 +476,10 @@ fn a_client_that_wants_a_leader_hears_that_there_is_none() {
     assert_eq!((refused.code(), refused.message()), (Code::Unavailable, "etcdserver: no leader"));
     // Without a quorum nothing is acknowledged and nothing linearizable told, but what is there can be read.
     let limit = Duration::from_secs(60);
-    let refused = block(tokio::time::timeout(limit, kv(&api, &left.address).range(range_request("kept", "")))).unwrap();
+    let mut client = kv(&api, &left.address);
+    let refused = block(async { tokio::time::timeout(limit, client.range(range_request("kept", ""))).await }).unwrap();
     assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
-    let refused = block(tokio::time::timeout(limit, kv(&api, &left.address).put(put_request("kept", "y")))).unwrap();
+    let refused = block(async { tokio::time::timeout(limit, client.put(put_request("kept", "y"))).await }).unwrap();
     assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
     let stale = RangeRequest { serializable: true, ..range_request("kept", "") };
     assert_eq!(range(&api, &left.address, stale).kvs[0].value, "x");

@@ -64,9 +64,11 @@ pub(super) fn is_read_only(txn: &TxnRequest) -> bool {
     ranges(txn).all(|range| range.is_some())
 }
 
-/// Whether such a transaction may be answered from what this node has applied.
+/// Whether such a transaction may be answered from what this node has applied. One that only compares is not asked how it wants
+/// it, and so is linearizable (in etcd it is not).
 pub(super) fn is_serializable(txn: &TxnRequest) -> bool {
-    ranges(txn).all(|range| range.is_some_and(|range| range.serializable))
+    let any = !(txn.success.is_empty() && txn.failure.is_empty());
+    any && ranges(txn).all(|range| range.is_some_and(|range| range.serializable))
 }
 
 fn ranges(txn: &TxnRequest) -> impl Iterator<Item = Option<&RangeRequest>> {
@@ -132,6 +134,7 @@ mod tests {
         };
         assert!(is_read_only(&of(vec![range(true), range(false)])) && !is_read_only(&of(vec![range(true), a_put()])));
         assert!(is_serializable(&of(vec![range(true)])) && !is_serializable(&of(vec![range(true), range(false)])));
+        assert!(is_read_only(&of(vec![])) && !is_serializable(&of(vec![])));
         assert!(!is_read_only(&of(vec![Request::RequestTxn(of(vec![range(true)]))])), "etcd does not look into them");
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod cluster;
 mod convert;
 mod errors;
+mod gateway;
 mod header;
 mod kv;
 mod leader;
@@ -17,8 +18,10 @@ mod maintenance;
 mod snapshot;
 mod watch;
 
+use std::io;
 use std::sync::Arc;
 
+use disco_identity::ServerStream;
 use disco_proto::etcdserverpb::auth_server::AuthServer;
 use disco_proto::etcdserverpb::cluster_server::ClusterServer;
 use disco_proto::etcdserverpb::kv_server::KvServer;
@@ -27,6 +30,7 @@ use disco_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use disco_proto::etcdserverpb::watch_server::WatchServer;
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response::Result as Answer;
+use futures_util::Stream;
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Status};
@@ -55,9 +59,23 @@ impl EtcdService {
         Self { node, places: Places::default(), snapshots: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Adds all its services.
+    /// Adds all its services, by gRPC and by the JSON gateway.
     #[must_use]
-    pub fn add_to(self, routes: Routes) -> Routes {
+    pub fn add_to(self, mut routes: Routes) -> Routes {
+        let router = std::mem::take(routes.axum_router_mut());
+        *routes.axum_router_mut() = gateway::add_to(&self, router);
+        self.services(routes)
+    }
+
+    /// Answers connections of HTTP/1.1, which can ask for the JSON gateway alone, and hands on the others.
+    pub fn without_http1<S: Stream<Item = io::Result<ServerStream>>>(
+        &self,
+        incoming: S,
+    ) -> impl Stream<Item = io::Result<ServerStream>> + use<S> {
+        gateway::without_http1(self, incoming)
+    }
+
+    fn services(self, routes: Routes) -> Routes {
         let kv = KvServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST_BYTES);
         routes
             .add_service(kv)

@@ -1,0 +1,65 @@
+//! Connections of HTTP/1.1, which carry the gateway and nothing else.
+//!
+//! They are told apart by what TLS agreed on, not by their first bytes: a server that waits for those would keep nodes waiting,
+//! who wait for its own first bytes to know that they were let in.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use disco_identity::ServerStream;
+use futures_util::{Stream, StreamExt};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tonic::Status;
+use tower::ServiceExt;
+
+use super::{add_to, status};
+use crate::api::etcd::EtcdService;
+
+/// For the head of a request. A connection between two requests is closed after it, too.
+const HEAD: Duration = Duration::from_secs(60);
+/// For the head as a whole, and for what is read ahead of a body.
+const BUFFER: usize = 32 * 1024;
+
+/// The connections of HTTP/2; those of HTTP/1.1 are answered here, each by a task of its own.
+pub(in crate::api::etcd) fn without_http1<S: Stream<Item = io::Result<ServerStream>>>(
+    service: &EtcdService,
+    incoming: S,
+) -> impl Stream<Item = io::Result<ServerStream>> + use<S> {
+    let router = add_to(service, Router::new())
+        .fallback(|| async { status::refusal(&Status::not_found("there is no such path; etcd's are below `/v3/`")) });
+    incoming.filter_map(move |stream| {
+        let other = match stream {
+            Ok(stream) if stream.speaks_http1() => {
+                tokio::spawn(serve(stream, router.clone()));
+                None
+            }
+            other => Some(other),
+        };
+        std::future::ready(other)
+    })
+}
+
+async fn serve(stream: ServerStream, router: Router) {
+    let info = stream.info().clone();
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        // As tonic does it: guards look there for who asks.
+        request.extensions_mut().insert(info.clone());
+        let router = router.clone();
+        async move {
+            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}))
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection of HTTP/1.1 ended");
+    }
+}

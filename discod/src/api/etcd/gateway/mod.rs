@@ -1,0 +1,96 @@
+//! etcd's JSON gateway: the same services for clients that speak HTTP/1.1 and JSON, such as Patroni.
+//!
+//! A request is turned into the gRPC request that it stands for and given to the same services, so what may be asked, and what
+//! is answered, is decided in one place. JSON is that of protobuf as etcd's gateway has it: bytes in base64, 64-bit numbers
+//! as text, fields by the names in the `.proto` files (in requests also in camel case), what has its default is left out. The
+//! descriptors that this needs are read when the first such request comes.
+
+mod call;
+mod frames;
+mod http1;
+mod json;
+mod plain;
+mod status;
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::routing::{get, post};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::service::Routes;
+
+use super::EtcdService;
+
+pub(super) use http1::without_http1;
+
+/// Where each method is found; etcd's older name for some of them after it.
+const METHODS: [(&str, &str, &str); 26] = [
+    ("/v3/kv/range", "KV", "Range"),
+    ("/v3/kv/put", "KV", "Put"),
+    ("/v3/kv/deleterange", "KV", "DeleteRange"),
+    ("/v3/kv/txn", "KV", "Txn"),
+    ("/v3/kv/compaction", "KV", "Compact"),
+    ("/v3/watch", "Watch", "Watch"),
+    ("/v3/lease/grant", "Lease", "LeaseGrant"),
+    ("/v3/lease/revoke", "Lease", "LeaseRevoke"),
+    ("/v3/kv/lease/revoke", "Lease", "LeaseRevoke"),
+    ("/v3/lease/keepalive", "Lease", "LeaseKeepAlive"),
+    ("/v3/lease/timetolive", "Lease", "LeaseTimeToLive"),
+    ("/v3/kv/lease/timetolive", "Lease", "LeaseTimeToLive"),
+    ("/v3/lease/leases", "Lease", "LeaseLeases"),
+    ("/v3/kv/lease/leases", "Lease", "LeaseLeases"),
+    ("/v3/cluster/member/list", "Cluster", "MemberList"),
+    ("/v3/maintenance/alarm", "Maintenance", "Alarm"),
+    ("/v3/maintenance/status", "Maintenance", "Status"),
+    ("/v3/maintenance/defragment", "Maintenance", "Defragment"),
+    ("/v3/maintenance/hash", "Maintenance", "Hash"),
+    ("/v3/maintenance/hashkv", "Maintenance", "HashKV"),
+    ("/v3/maintenance/snapshot", "Maintenance", "Snapshot"),
+    ("/v3/maintenance/transfer-leadership", "Maintenance", "MoveLeader"),
+    ("/v3/auth/authenticate", "Auth", "Authenticate"),
+    ("/v3/auth/status", "Auth", "AuthStatus"),
+    ("/v3/auth/enable", "Auth", "AuthEnable"),
+    ("/v3/auth/user/list", "Auth", "UserList"),
+];
+
+static DESCRIPTORS: LazyLock<Option<DescriptorPool>> =
+    LazyLock::new(|| DescriptorPool::decode(disco_proto::ETCD_DESCRIPTORS).ok());
+
+/// What a method takes and gives.
+fn method(service: &str, name: &str) -> Option<MethodDescriptor> {
+    let service = DESCRIPTORS.as_ref()?.get_service_by_name(&format!("etcdserverpb.{service}"))?;
+    service.methods().find(|method| method.name() == name)
+}
+
+/// Adds the gateway's paths. It has services of its own, which it calls.
+pub(super) fn add_to(service: &EtcdService, mut router: Router) -> Router {
+    let services = service.clone().services(Routes::default());
+    for (path, of, name) in METHODS {
+        let services = services.clone();
+        router = router.route(
+            path,
+            post(move |request: Request| {
+                let services = services.clone();
+                async move { call::call(services, method(of, name), request).await }
+            }),
+        );
+    }
+    let health = service.clone();
+    router
+        .route("/version", get(|request: Request| async move { plain::version(&request) }))
+        .route("/health", get(move |request: Request| async move { plain::health(&health, request).await }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_its_method() {
+        for (path, service, name) in METHODS {
+            let method = method(service, name).unwrap_or_else(|| panic!("{path}: there is no {service}.{name}"));
+            assert_eq!(method.parent_service().full_name(), format!("etcdserverpb.{service}"));
+        }
+    }
+}
