@@ -36,6 +36,8 @@ pub struct Policy {
     pub starts_at_once: usize,
     /// A machine that has not become a node by then is given up.
     pub give_up_after: Duration,
+    /// Between the starts of two machines that take dead members' places.
+    pub replace_every: Duration,
 }
 
 // === impl Member ===
@@ -67,6 +69,7 @@ impl Default for Policy {
             max_members: 50,
             starts_at_once: 8,
             give_up_after: Duration::from_secs(600),
+            replace_every: Duration::from_secs(600),
         }
     }
 }

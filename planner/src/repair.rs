@@ -6,6 +6,8 @@
 //!    more.
 //! 2. A dead member counts as missing. Together with the machines under way, those that live are brought to the wished number,
 //!    as many starts at a time as the policy allows.
+//!    Dead members are replaced one at a time, with a pause after each, and not at all while more than a third of the members
+//!    are dead: that is rather a network that is cut, or something that kills every machine, than machines that fail.
 //! 3. A dead member leaves only when its substitute lives: until then its vote is handed on (see [`voters`](crate::voters)), and
 //!    it may still come back.
 //! 4. Too many machines under way go before any member does, the youngest first.
@@ -53,6 +55,8 @@ pub struct View<'a> {
     pub machines: &'a [Machine],
     /// Machines that the provider can still start; 0 where it cannot make any.
     pub available: usize,
+    /// Since a machine was started in the place of a dead member; none where none ever was.
+    pub replaced: Option<Duration>,
 }
 
 /// One thing to do now. All that are named together may be done at once.
@@ -60,6 +64,8 @@ pub struct View<'a> {
 pub enum Step {
     /// Ask for so many machines, each by a new token.
     Start(usize),
+    /// The same for one that takes a dead member's place.
+    Replace,
     /// Go on with the machine: start, install, wait for its node.
     Continue(String),
     /// Terminate the machine and forget it.
@@ -78,6 +84,23 @@ pub enum Blocked {
         missing: usize,
         /// Of these can be started.
         available: usize,
+    },
+    /// More than a third are dead.
+    #[error(
+        "{dead} of {members} members are dead: more than a third are not replaced by themselves; bring them back, or remove \
+         them with `disco node rm`"
+    )]
+    TooManyDead {
+        /// Dead members.
+        dead: usize,
+        /// Of so many.
+        members: usize,
+    },
+    /// One was replaced a short time ago.
+    #[error("a dead member is replaced only {} minutes after the one before", every.as_secs() / 60)]
+    TooSoon {
+        /// The pause.
+        every: Duration,
     },
     /// Removing is not possible now.
     #[error("a node cannot be removed now")]
@@ -106,11 +129,20 @@ pub fn plan(view: View<'_>, policy: &Policy) -> Plan {
     plan.steps.extend(surplus.into_iter().map(Step::Terminate));
     let room = policy.starts_at_once.saturating_sub(under_way.len());
     let missing = view.desired.saturating_sub(living + under_way.len());
+    // What would be missing if nobody were dead; what is more are dead members to be replaced.
+    let growth = view.desired.saturating_sub(view.members.len() + under_way.len()).min(missing);
+    let replacing = under_way.len() > view.desired.saturating_sub(view.members.len());
     plan.steps.extend(under_way.into_iter().map(Step::Continue));
 
-    let starts = missing.min(view.available).min(room);
+    let starts = growth.min(view.available).min(room);
     if starts > 0 {
         plan.steps.push(Step::Start(starts));
+    }
+    if missing > growth && !replacing && view.available > starts && room > starts {
+        match may_replace(view, living, policy) {
+            Ok(()) => plan.steps.push(Step::Replace),
+            Err(blocked) => plan.blocked = Some(blocked),
+        }
     }
     if missing > view.available {
         plan.blocked = Some(Blocked::NoMachines { missing, available: view.available });
@@ -119,6 +151,18 @@ pub fn plan(view: View<'_>, policy: &Policy) -> Plan {
         removal(view, policy, &mut plan);
     }
     plan
+}
+
+/// Whether a machine may be started in the place of a dead member now.
+fn may_replace(view: View<'_>, living: usize, policy: &Policy) -> Result<(), Blocked> {
+    let (members, dead) = (view.members.len(), view.members.len() - living);
+    if dead > (members / 3).max(1) {
+        return Err(Blocked::TooManyDead { dead, members });
+    }
+    match view.replaced {
+        Some(since) if since < policy.replace_every => Err(Blocked::TooSoon { every: policy.replace_every }),
+        _ => Ok(()),
+    }
 }
 
 /// Sorts the machines into those to terminate and, oldest first, those under way.

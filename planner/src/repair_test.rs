@@ -22,7 +22,7 @@ fn joined(node: u64) -> Machine {
 }
 
 fn decide(desired: usize, members: &[Member], machines: &[Machine]) -> Plan {
-    plan(View { desired, members, machines, available: 100 }, &Policy::default())
+    plan(View { desired, members, machines, available: 100, replaced: None }, &Policy::default())
 }
 
 fn steps(desired: usize, members: &[Member], machines: &[Machine]) -> Vec<Step> {
@@ -62,7 +62,7 @@ fn a_dead_node_is_replaced_and_leaves_afterwards() {
     three[1].silent_for = Policy::default().suspect_after * 2;
     assert_eq!(steps(3, &three, &[]), [], "silent is not dead");
     three[1].silent_for = DEAD;
-    assert_eq!(steps(3, &three, &[]), [Step::Start(1)]);
+    assert_eq!(steps(3, &three, &[]), [Step::Replace]);
     assert_eq!(steps(3, &three, &[under_way("a", 1)]), [Step::Continue("a".into())]);
     let mut four = members(4, 3);
     four[1].silent_for = DEAD;
@@ -70,9 +70,37 @@ fn a_dead_node_is_replaced_and_leaves_afterwards() {
 }
 
 #[test]
+fn dead_nodes_are_replaced_one_at_a_time_with_a_pause_and_only_when_they_are_few() {
+    let policy = Policy::default();
+    let decide = |members: &[Member], machines: &[Machine], desired, replaced| {
+        plan(View { desired, members, machines, available: 100, replaced }, &policy)
+    };
+    let mut six = members(6, 5);
+    six[1].silent_for = DEAD;
+    six[2].silent_for = DEAD;
+    assert_eq!(decide(&six, &[], 6, None).steps, [Step::Replace]);
+    assert_eq!(decide(&six, &[under_way("a", 1)], 6, None).steps, [Step::Continue("a".into())]);
+    // Growing goes on beside it.
+    assert_eq!(decide(&six, &[], 8, None).steps, [Step::Start(2), Step::Replace]);
+
+    let soon = decide(&six, &[], 6, Some(policy.replace_every / 2));
+    assert_eq!((soon.steps, soon.blocked), (vec![], Some(Blocked::TooSoon { every: policy.replace_every })));
+    assert_eq!(decide(&six, &[], 6, Some(policy.replace_every)).steps, [Step::Replace]);
+
+    six[3].silent_for = DEAD;
+    let many = decide(&six, &[], 6, None);
+    assert_eq!((many.steps, many.blocked), (vec![], Some(Blocked::TooManyDead { dead: 3, members: 6 })));
+    // One may always be: a third of two is none.
+    let mut two = members(2, 1);
+    two[1].silent_for = DEAD;
+    assert_eq!(decide(&two, &[], 2, None).steps, [Step::Replace]);
+}
+
+#[test]
 fn a_provider_without_machines_is_told() {
     let members = members(2, 1);
-    let plan = plan(View { desired: 5, members: &members, machines: &[], available: 1 }, &Policy::default());
+    let plan =
+        plan(View { desired: 5, members: &members, machines: &[], available: 1, replaced: None }, &Policy::default());
     assert_eq!(plan.steps, [Step::Start(1)]);
     assert_eq!(plan.blocked, Some(Blocked::NoMachines { missing: 3, available: 1 }));
 }
@@ -130,20 +158,30 @@ impl World {
     fn plan(&self) -> Plan {
         let machines: Vec<_> =
             self.machines.iter().map(|(token, stage)| Machine { token: token.clone(), stage: stage.clone() }).collect();
-        let view = View { desired: self.desired, members: &self.members, machines: &machines, available: 100 };
+        let view =
+            View { desired: self.desired, members: &self.members, machines: &machines, available: 100, replaced: None };
         let plan = plan(view, &Policy::default());
         assert_eq!(plan, super::plan(view, &Policy::default()));
         plan
     }
 
+    fn start(&mut self) {
+        self.tokens += 1;
+        self.machines.insert(format!("t{:03}", self.tokens), Stage::UnderWay { since: Duration::ZERO });
+    }
+
+    /// Brings dead members back as long as they are too many to be replaced, as an operator would.
+    fn revive(&mut self) {
+        while matches!(self.plan().blocked, Some(Blocked::TooManyDead { .. })) {
+            let dead = self.members.iter_mut().find(|member| member.silent_for == DEAD);
+            dead.expect("some are dead").silent_for = Duration::ZERO;
+        }
+    }
+
     fn step(&mut self, step: Step) {
         match step {
-            Step::Start(count) => {
-                for _ in 0..count {
-                    self.tokens += 1;
-                    self.machines.insert(format!("t{:03}", self.tokens), Stage::UnderWay { since: Duration::ZERO });
-                }
-            }
+            Step::Start(count) => (0..count).for_each(|_| self.start()),
+            Step::Replace => self.start(),
             Step::Continue(token) => {
                 self.last_id += 1;
                 let new = Member { id: self.last_id, voter: false, leader: false, ..members(1, 1)[0].clone() };
@@ -234,6 +272,7 @@ proptest! {
                     world.machines.insert("stuck".into(), Stage::UnderWay { since: policy.give_up_after * 2 });
                 }
             }
+            world.revive();
             world.settle();
             prop_assert_eq!(world.members.len(), world.desired);
             prop_assert!(world.members.iter().all(|member| member.is_alive(&policy)));

@@ -153,9 +153,15 @@ fn a_killed_machine_is_replaced(project: &Project, cloud: &Cloud) {
     println!("replaced {took:?} after its machine was killed");
     assert!(took > GRACE, "replaced within its time of grace: {took:?}");
     project.wait_until_healthy(SOON, 3);
-    let inventory = cloud.inventory();
-    assert_eq!(inventory.present().len(), 3, "{:#?}", inventory.present());
-    assert!(!inventory.present().iter().any(|one| Some(&one.id) == victim.instance.as_ref()), "{inventory:#?}");
+    wait_for(SOON, "the end of the dead machine", || {
+        let inventory = cloud.inventory();
+        let ids: Vec<_> = inventory.present().into_iter().map(|one| one.id.clone()).collect();
+        if ids.len() == 3 && !ids.iter().any(|id| Some(id) == victim.instance.as_ref()) {
+            Ok(())
+        } else {
+            Err(format!("{ids:?}"))
+        }
+    });
 }
 
 fn nothing_is_left(project: &Project, cloud: &Cloud) {

@@ -1,6 +1,6 @@
 //! The role by which nodes have credentials of their own, and its instance profile.
 
-use aws_sdk_iam::types::{Role, Tag};
+use aws_sdk_iam::types::{InstanceProfile, Role, Tag};
 use serde_json::Value;
 
 use super::clients::Clients;
@@ -74,12 +74,7 @@ async fn ensure_policy(clients: &Clients, names: &Names, role: &Role) -> Result<
 }
 
 async fn ensure_profile(clients: &Clients, names: &Names, name: &str) -> Result<(), CloudError> {
-    let request = clients.iam.get_instance_profile().instance_profile_name(name);
-    let found = match request.send().await.map_err(CloudError::of("GetInstanceProfile")) {
-        Ok(found) => found.instance_profile,
-        Err(error) if is_missing(&error) => None,
-        Err(error) => return Err(error),
-    };
+    let found = find_profile(clients, name).await?;
     if found.as_ref().is_some_and(|profile| profile.roles().iter().any(|role| role.role_name() == name)) {
         return Ok(());
     }
@@ -99,14 +94,26 @@ async fn ensure_profile(clients: &Clients, names: &Names, name: &str) -> Result<
     }
 }
 
+async fn find_profile(clients: &Clients, name: &str) -> Result<Option<InstanceProfile>, CloudError> {
+    let request = clients.iam.get_instance_profile().instance_profile_name(name);
+    match request.send().await.map_err(CloudError::of("GetInstanceProfile")) {
+        Ok(found) => Ok(found.instance_profile),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Removes profile, policy and role. What is not there is no error. A role of another cluster is left alone.
 pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), CloudError> {
     let name = names.role(&clients.region);
     if !exists(clients, names).await? {
         return Ok(());
     }
-    let detached = clients.iam.remove_role_from_instance_profile().instance_profile_name(&name).role_name(&name);
-    gone(detached.send().await.map_err(CloudError::of("RemoveRoleFromInstanceProfile")))?;
+    let profile = find_profile(clients, &name).await?;
+    if profile.is_some_and(|profile| profile.roles().iter().any(|role| role.role_name() == name)) {
+        let detached = clients.iam.remove_role_from_instance_profile().instance_profile_name(&name).role_name(&name);
+        gone(detached.send().await.map_err(CloudError::of("RemoveRoleFromInstanceProfile")))?;
+    }
     let profile = clients.iam.delete_instance_profile().instance_profile_name(&name);
     gone(profile.send().await.map_err(CloudError::of("DeleteInstanceProfile")))?;
     let document = clients.iam.delete_role_policy().role_name(&name).policy_name(POLICY);
@@ -121,12 +128,7 @@ pub(super) async fn exists(clients: &Clients, names: &Names) -> Result<bool, Clo
     if find(clients, &name).await?.is_some_and(|role| own(role.tags())) {
         return Ok(true);
     }
-    let request = clients.iam.get_instance_profile().instance_profile_name(&name);
-    match request.send().await.map_err(CloudError::of("GetInstanceProfile")) {
-        Ok(found) => Ok(found.instance_profile.is_some_and(|profile| own(profile.tags()))),
-        Err(error) if is_missing(&error) => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(find_profile(clients, &name).await?.is_some_and(|profile| own(profile.tags())))
 }
 
 fn gone<T>(result: Result<T, CloudError>) -> Result<(), CloudError> {

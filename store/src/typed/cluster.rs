@@ -82,6 +82,9 @@ pub struct InstanceRecord {
     pub created_ms: i64,
     /// The node that it has become.
     pub node: Option<u64>,
+    /// It takes the place of a node that was dead.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
 }
 
 /// States of an [`InstanceRecord`]. Text, so that a version that does not know a later one can still read the record.

@@ -73,7 +73,9 @@ impl Work {
         let Some(desired) = node.raft().store().read(records::desired_nodes) else { return Ok(()) };
         self.mark_joined(node, term).await?;
         let members = planned(node);
-        let machines: Vec<Machine> = node.raft().store().read(records::instances).iter().map(machine).collect();
+        let records = node.raft().store().read(records::instances);
+        let replaced = records.iter().filter(|record| record.replaces).map(age).min();
+        let machines: Vec<Machine> = records.iter().map(machine).collect();
         let settled = members.len() == desired as usize
             && machines.iter().all(|machine| matches!(machine.stage, Stage::Joined(_)));
         let mut limits = policy(node);
@@ -83,7 +85,7 @@ impl Work {
             return Ok(());
         }
         let available = source::available(node).await?;
-        let view = View { desired: desired as usize, members: &members, machines: &machines, available };
+        let view = View { desired: desired as usize, members: &members, machines: &machines, available, replaced };
         let Plan { steps, blocked } = repair::plan(view, &limits);
         self.tell_blocked(node, term, blocked.map(|blocked| blocked.to_string())).await;
         for step in steps {
@@ -96,9 +98,15 @@ impl Work {
         match step {
             Step::Start(count) => {
                 for _ in 0..count {
-                    let record = new_record(node, term).await?;
+                    let record = new_record(node, term, false).await?;
                     self.spawn(node, term, record.token);
                 }
+            }
+            Step::Replace => {
+                let record = new_record(node, term, true).await?;
+                let text = format!("{} takes the place of a dead node", record.name);
+                records::emit_in_term(node, term, "node.replaced", Severity::Warning, None, text).await;
+                self.spawn(node, term, record.token);
             }
             Step::Continue(token) => self.spawn(node, term, token),
             Step::Terminate(token) => {
@@ -186,16 +194,19 @@ fn machine(record: &InstanceRecord) -> Machine {
     let stage = match (record.node, record.state.as_str()) {
         (_, state::TERMINATING) => Stage::Leaving,
         (Some(node), _) => Stage::Joined(node),
-        (None, _) => {
-            let since = crate::clock::unix_ms().saturating_sub(record.created_ms);
-            Stage::UnderWay { since: Duration::from_millis(u64::try_from(since).unwrap_or(0)) }
-        }
+        (None, _) => Stage::UnderWay { since: age(record) },
     };
     Machine { token: record.token.clone(), stage }
 }
 
-/// Writes down that there shall be one more machine.
-async fn new_record(node: &Node, term: u64) -> Result<InstanceRecord> {
+/// Since the machine was asked for.
+fn age(record: &InstanceRecord) -> Duration {
+    let since = crate::clock::unix_ms().saturating_sub(record.created_ms);
+    Duration::from_millis(u64::try_from(since).unwrap_or(0))
+}
+
+/// Writes down that there shall be one more machine; `replaces`: in the place of a dead node.
+async fn new_record(node: &Node, term: u64, replaces: bool) -> Result<InstanceRecord> {
     loop {
         let next = node.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
         // The first machine is the operator's.
@@ -207,6 +218,7 @@ async fn new_record(node: &Node, term: u64) -> Result<InstanceRecord> {
             state: state::STARTING.to_owned(),
             created_at: crate::clock::rfc3339(),
             created_ms: crate::clock::unix_ms(),
+            replaces,
             ..InstanceRecord::default()
         };
         let key = records::keys::instance(&record.token);
