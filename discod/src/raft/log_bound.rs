@@ -18,16 +18,17 @@ const KEPT_AT_LEAST: u64 = 16;
 
 /// Keeps the log within its bounds until Raft stops.
 pub(super) fn spawn(raft: &OpenRaft, log: LogStore) {
-    // Of data alone: that of all metrics is written to at every tick.
-    let (raft, mut metrics) = (raft.clone(), raft.data_metrics());
+    let (raft, metrics) = (raft.clone(), raft.metrics());
     tokio::spawn(async move {
         let mut bound = Bound::default();
-        while metrics.changed().await.is_ok() {
+        loop {
+            // A log that does not grow needs no bound, and an idle node is not woken.
+            log.grown().await;
             let now = {
                 let metrics = metrics.borrow_watched();
                 Log {
                     appended: log.appended_bytes(),
-                    last: metrics.last_log.map_or(0, |id| id.index),
+                    last: metrics.last_log_index.unwrap_or(0),
                     snapshot: metrics.snapshot.map_or(0, |id| id.index),
                 }
             };

@@ -14,6 +14,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::codec;
 use super::database::{Change, LogDatabase, meta};
@@ -26,12 +27,16 @@ const TAIL_BYTES: usize = 256 * 1024;
 /// Bytes of commands past which a replication message takes no further entry.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
+/// Growth of the log that somebody is told of.
+const STEP_BYTES: u64 = 256 * 1024;
+
 /// The log of one node.
 #[derive(Clone)]
 pub(super) struct LogStore {
     database: LogDatabase,
     tail: Arc<Mutex<Tail>>,
     appended: Arc<AtomicU64>,
+    grown: Arc<Notify>,
 }
 
 /// The newest entries, without a gap up to the last one, and what the log's ends are.
@@ -57,12 +62,17 @@ impl LogStore {
             None => purged,
         };
         let tail = Tail { durable: last.map(|id| id.index), last, purged, ..Tail::default() };
-        Ok(Self { database, tail: Arc::new(Mutex::new(tail)), appended: Arc::default() })
+        Ok(Self { database, tail: Arc::new(Mutex::new(tail)), appended: Arc::default(), grown: Arc::default() })
     }
 
     /// Bytes appended since the process has started.
     pub(super) fn appended_bytes(&self) -> u64 {
         self.appended.load(Ordering::Relaxed)
+    }
+
+    /// Returns when [`STEP_BYTES`] more were appended.
+    pub(super) async fn grown(&self) {
+        self.grown.notified().await;
     }
 
     /// Id of the last entry.
@@ -210,7 +220,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         for entry in entries {
             let bytes: Arc<[u8]> = codec::encode(&entry)?.into();
             last = Some(entry.log_id());
-            self.appended.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            let before = self.appended.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            if before / STEP_BYTES != (before + bytes.len() as u64) / STEP_BYTES {
+                self.grown.notify_one();
+            }
             encoded.push((entry.log_id().index, bytes));
         }
         let Some(last) = last else {

@@ -101,7 +101,7 @@ pub(super) fn of_write(error: WriteError) -> Status {
     tracing::debug!(%error, "a write was not answered");
     match error {
         WriteError::Refused(refused) => of_refusal(refused.refusal(), &refused.message),
-        // etcd knows one kind of no space.
+        // A disk without room, as etcd's alarm of the same name.
         WriteError::NoRoom(_) => no_space(),
         WriteError::Unavailable { .. } => timed_out(),
         WriteError::Stopped(_) => stopped(),
