@@ -1,9 +1,15 @@
 //! Clients that would rather hear that there is no leader than wait: etcd's metadata `hasleader`.
+//!
+//! A node that is cut off goes on taking the last leader it heard of for the leader, so it asks: as long as any stream wants to
+//! know, a question by read index is asked now and then, which a leader without a quorum does not answer either.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -13,7 +19,7 @@ use crate::node::Node;
 
 /// The name of the metadata; its value is `true`.
 const HAS_LEADER: &str = "hasleader";
-/// Elections that may fail before a stream is told, as etcd's `maxNoLeaderCnt`.
+/// Elections that may fail before a stream is told, as etcd's `maxNoLeaderCnt`. Also the pause between two questions.
 const ELECTIONS: u32 = 3;
 
 fn is_wanted(metadata: &MetadataMap) -> bool {
@@ -28,25 +34,62 @@ pub(super) fn check(node: &Node, metadata: &MetadataMap) -> Result<(), Status> {
     Ok(())
 }
 
-/// The stream, which ends with an error when its client wants a leader and there was none for a while.
-pub(super) fn with_leader<T: Send + 'static>(node: &Node, metadata: &MetadataMap, answers: Answers<T>) -> Answers<T> {
-    if !is_wanted(metadata) {
-        return answers;
-    }
-    let lost = Box::pin(lost(node.clone()));
-    Box::pin(WithLeader { answers, lost: Some(lost) })
+/// Whether there is a leader, for all streams of a node that want to know. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct LeaderWatch {
+    /// There is one while somebody asks.
+    asking: Arc<Mutex<Option<watch::Sender<bool>>>>,
 }
 
-async fn lost(node: Node) {
-    let limit = node.raft().pace().election_timeout() * ELECTIONS;
-    let mut leadership = node.raft().leadership();
-    loop {
-        if leadership.wait_for(|now| now.leader.is_none()).await.is_err() {
-            return;
+// === impl LeaderWatch ===
+
+impl LeaderWatch {
+    /// The stream, which ends with an error when its client wants a leader and there is none.
+    pub(super) fn guard<T: Send + 'static>(
+        &self,
+        node: &Node,
+        metadata: &MetadataMap,
+        answers: Answers<T>,
+    ) -> Answers<T> {
+        if !is_wanted(metadata) {
+            return answers;
         }
-        // None that comes in time.
-        if tokio::time::timeout(limit, leadership.wait_for(|now| now.leader.is_some())).await.is_err() {
-            return;
+        let mut there = self.subscribe(node);
+        let lost = Box::pin(async move {
+            // Whoever asks ends only after all streams.
+            let _ = there.wait_for(|there| !there).await;
+        });
+        Box::pin(WithLeader { answers, lost: Some(lost) })
+    }
+
+    fn subscribe(&self, node: &Node) -> watch::Receiver<bool> {
+        let mut asking = self.asking.lock();
+        if let Some(asking) = &*asking {
+            return asking.subscribe();
+        }
+        let (sender, receiver) = watch::channel(true);
+        *asking = Some(sender);
+        tokio::spawn(self.clone().ask(node.clone()));
+        receiver
+    }
+
+    async fn ask(self, node: Node) {
+        let limit = node.raft().pace().election_timeout() * ELECTIONS;
+        loop {
+            let there = node.raft().read_barrier(limit).await.is_ok();
+            {
+                let mut asking = self.asking.lock();
+                match &*asking {
+                    Some(sender) if sender.receiver_count() > 0 => {
+                        sender.send_replace(there);
+                    }
+                    _ => {
+                        *asking = None;
+                        return;
+                    }
+                }
+            }
+            tokio::time::sleep(limit).await;
         }
     }
 }

@@ -14,7 +14,7 @@ use disco_store::{LEASE_TTL_MAX, Store};
 use futures_util::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{EtcdService, errors, leader};
+use super::{EtcdService, errors};
 use crate::api::{Answers, leases};
 
 /// What etcd tells of a lease that is not there.
@@ -90,7 +90,7 @@ impl Lease for EtcdService {
             let service = service.clone();
             async move { service.keep_alive(request?.id).await }
         });
-        Ok(Response::new(leader::with_leader(&self.node, &metadata, answers.boxed())))
+        Ok(Response::new(self.leader.guard(&self.node, &metadata, answers.boxed())))
     }
 
     async fn lease_time_to_live(

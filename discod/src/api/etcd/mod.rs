@@ -46,6 +46,7 @@ const MAX_REQUEST_BYTES: usize = (3 << 19) + (512 << 10);
 pub struct EtcdService {
     node: Node,
     places: Places,
+    leader: leader::LeaderWatch,
     /// Snapshots are sent one at a time: each holds a copy of the keys.
     snapshots: Arc<Semaphore>,
 }
@@ -56,7 +57,12 @@ impl EtcdService {
     /// Serves the node.
     #[must_use]
     pub fn new(node: Node) -> Self {
-        Self { node, places: Places::default(), snapshots: Arc::new(Semaphore::new(1)) }
+        Self {
+            node,
+            places: Places::default(),
+            leader: leader::LeaderWatch::default(),
+            snapshots: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// Adds all its services, by gRPC and by the JSON gateway.

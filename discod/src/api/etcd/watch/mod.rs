@@ -14,7 +14,7 @@ use disco_proto::etcdserverpb::{WatchRequest, WatchResponse};
 use futures_util::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{EtcdService, leader};
+use super::EtcdService;
 use crate::api::Answers;
 
 pub(super) use places::Places;
@@ -28,6 +28,6 @@ impl Watch for EtcdService {
         let remote = disco_identity::remote_address(&request);
         let (metadata, _, requests) = request.into_parts();
         let answers = client::start(self.clone(), remote, requests.boxed()).await;
-        Ok(Response::new(leader::with_leader(&self.node, &metadata, answers)))
+        Ok(Response::new(self.leader.guard(&self.node, &metadata, answers)))
     }
 }
