@@ -17,6 +17,7 @@ pub enum Bug {
     /// successors of the same index and leadership, so nobody notices. `discod` did this once: it is openraft's default.
     LeaderRestore,
     /// What a deposed leader wrote for its term is forwarded to the next leader, which may have the same term: openraft lets
-    /// several nodes lead in one term, one after the other. `discod` did this once.
+    /// several nodes lead in one term, one after the other. `discod` did this once. It takes two elections at once and a write
+    /// between them, so it is rare: not to be expected within a few hundred seeds.
     ForwardInTerm,
 }

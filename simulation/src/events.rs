@@ -30,6 +30,8 @@ pub enum Event {
     Started { node: u64, vote: Option<Leader>, committed_vote: bool },
     /// It has ended, by a fault or by itself.
     Ended { node: u64 },
+    /// A node is about to tell others that this leadership has its vote.
+    Voted { node: u64, leader: Leader },
     /// A node leads.
     Leads { node: u64, leader: Leader },
     /// An entry came to a node's log, after the entry `before`.
@@ -151,6 +153,7 @@ impl Event {
         match self {
             Self::Started { .. } => "starts",
             Self::Ended { .. } => "ends",
+            Self::Voted { .. } => "votes",
             Self::Leads { .. } => "leaderships",
             Self::Appended { .. } => "entries appended",
             Self::Truncated { .. } => "truncations",

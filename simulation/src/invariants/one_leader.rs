@@ -16,6 +16,8 @@ use crate::types::Leader;
 pub(super) struct OneLeader {
     /// The newest leadership of each node.
     led: BTreeMap<u64, Leader>,
+    /// The newest leadership that each node gave its vote to, as far as others may know.
+    voted: BTreeMap<u64, Leader>,
     /// Whom each leadership belongs to.
     leaders: BTreeMap<(u64, u64), u64>,
 }
@@ -33,7 +35,16 @@ impl Invariant for OneLeader {
                 *newest = *leader;
                 Ok(())
             }
+            Event::Voted { node, leader } => {
+                let newest = self.voted.entry(*node).or_insert(*leader);
+                *newest = (*newest).max(*leader);
+                Ok(())
+            }
             Event::Started { node, vote, .. } => {
+                let voted = self.voted.get(node).copied();
+                check(*vote >= voted, "one-leader", || {
+                    format!("node {node} gave its vote to {voted:?} and came back with {vote:?}: it could vote twice")
+                })?;
                 let Some(led) = self.led.get(node) else { return Ok(()) };
                 check(vote.is_some_and(|vote| vote >= *led), "one-leader", || {
                     format!(

@@ -10,7 +10,7 @@ use openraft::{OptionalSend, RaftLogReader};
 use super::disk::{Change, Disk};
 use crate::bug::Bug;
 use crate::events::{Event, Observer};
-use crate::types::{Entry, LogId, TypeConfig, Vote, place};
+use crate::types::{Entry, LogId, TypeConfig, Vote, leader_of, place};
 
 /// The log of one node.
 #[derive(Clone)]
@@ -55,9 +55,11 @@ impl RaftLogStorage<TypeConfig> for Log {
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         if self.bug == Some(Bug::VoteNotDurable) {
             self.disk.submit(Change::Vote(*vote), None);
-            return Ok(());
+        } else {
+            self.disk.write(Change::Vote(*vote)).await?;
         }
-        self.disk.write(Change::Vote(*vote)).await
+        self.observer.tell(Event::Voted { node: self.node, leader: leader_of(vote) });
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
