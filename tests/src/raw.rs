@@ -220,6 +220,16 @@ impl RawCluster {
         self.nodes.iter().map(|node| format!("===== log of {}\n{}", node.address, tail(&node.log()))).collect()
     }
 
+    /// Copies what its nodes have said to where it stays.
+    pub(crate) fn keep(&self) {
+        let kept = std::env::temp_dir().join(format!("disco-faults-{}", std::process::id()));
+        fs::create_dir_all(&kept).unwrap();
+        for node in &self.nodes {
+            fs::write(kept.join(format!("{}.log", node.address)), node.log()).unwrap();
+        }
+        eprintln!("the nodes' logs are in {}", kept.display());
+    }
+
     /// The folder of all that its nodes keep.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -199,3 +199,21 @@ fn a_node_alone_may_come_back_at_another_address() {
     settled(&cluster, &api, "alone-after");
     all_there(&api, &cluster.addresses(), &written);
 }
+
+/// Others may hold entries of its term that it has lost: another term keeps these apart from what it writes next.
+#[test]
+fn a_leader_that_was_killed_never_leads_again_in_the_same_term() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    for round in 0..3 {
+        let before = cluster.wait_for_members(3);
+        let leader = usize::try_from(before.leader).unwrap() - 1;
+        cluster.nodes[leader].kill();
+        cluster.nodes[leader].start();
+        let address = cluster.nodes[leader].address.to_string();
+        let key = format!("round/{round}");
+        api.put(std::slice::from_ref(&address), &key, "x", SOON).unwrap();
+        let after = api.status(&address).unwrap();
+        assert!(after.term > before.term, "round {round}: {before:#?}\n{after:#?}");
+    }
+}

@@ -22,6 +22,8 @@ mod recover;
 mod restore;
 mod service;
 mod snapshot;
+#[cfg(test)]
+mod snapshot_test;
 mod space;
 mod state_machine;
 #[cfg(test)]

@@ -36,7 +36,11 @@ pub(super) struct StateMachine {
     database: LogDatabase,
     dir: SnapshotDir,
     current: Option<(SnapshotMeta, SnapshotFile)>,
+    recording: Recording,
 }
+
+/// Held while a snapshot is recorded and older ones are removed: one may be built while another is installed.
+type Recording = Arc<tokio::sync::Mutex<()>>;
 
 /// Writes one snapshot of the state at the moment when it was made.
 pub(super) struct SnapshotBuilder {
@@ -44,6 +48,7 @@ pub(super) struct SnapshotBuilder {
     encoded: io::Result<Vec<u8>>,
     database: LogDatabase,
     dir: SnapshotDir,
+    recording: Recording,
 }
 
 // === impl SharedStore ===
@@ -106,7 +111,8 @@ impl StateMachine {
             Some((meta, _)) => (meta.last_log_id, meta.last_membership.clone()),
             None => (None, StoredMembership::default()),
         };
-        let machine = Self { shared: shared.clone(), limits, applied, membership, database, dir, current };
+        let recording = Recording::default();
+        let machine = Self { shared: shared.clone(), limits, applied, membership, database, dir, current, recording };
         Ok((machine, shared))
     }
 
@@ -172,6 +178,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             encoded,
             database: self.database.clone(),
             dir: self.dir.clone(),
+            recording: self.recording.clone(),
         }
     }
 
@@ -190,8 +197,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             Ok((file, store))
         })
         .await?;
-        self.database.write(Change::Set(super::database::meta::SNAPSHOT, file.name().into_bytes())).await?;
-        self.dir.remove_others(&file);
+        {
+            let _recording = self.recording.lock().await;
+            self.database.write(Change::Set(super::database::meta::SNAPSHOT, file.name().into_bytes())).await?;
+            self.dir.remove_others(&file);
+        }
         self.shared.replace(store);
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
@@ -224,6 +234,16 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let dir = self.dir.clone();
         let meta = self.meta.clone();
         let file = blocking(move || dir.write(&meta, &encoded)).await?;
+        let _recording = self.recording.lock().await;
+        // A newer one may have been installed while this one was written, or waited for room; and the log cut off up to there.
+        if let Some(name) = self.database.get(meta::SNAPSHOT)? {
+            let recorded = self.dir.named(&String::from_utf8_lossy(&name));
+            let meta = recorded.read_meta()?;
+            if meta.last_log_id > self.meta.last_log_id {
+                self.dir.remove_others(&recorded);
+                return Ok(Snapshot { meta, snapshot: recorded });
+            }
+        }
         self.database.write(Change::Set(meta::SNAPSHOT, file.name().into_bytes())).await?;
         self.dir.remove_others(&file);
         Ok(Snapshot { meta: self.meta.clone(), snapshot: file })

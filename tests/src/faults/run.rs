@@ -46,6 +46,7 @@ pub fn run(options: &Options) -> Summary {
     });
 
     let start = Instant::now();
+    let mut timeline = Vec::new();
     let mut random = StdRng::seed_from_u64(seed);
     let mut said = Instant::now();
     let enough = |kills: u64| match options.kills {
@@ -56,6 +57,7 @@ pub fn run(options: &Options) -> Summary {
         let fault = Fault::draw(&mut random, &kinds, options.nodes);
         let rest = Duration::from_millis(random.random_range(0..600));
         *summary.faults.entry(fault.kind.name()).or_default() += 1;
+        timeline.push(format!("{:9.3} {fault:?}", shared.history.now().as_secs_f64()));
         if let Err(error) = make(&mut cluster, &shared, &fault, &mut summary) {
             summary.violations.push(format!("{fault:?}: {error}"));
         }
@@ -88,6 +90,10 @@ pub fn run(options: &Options) -> Summary {
     let events = shared.history.take();
     conclude(&cluster, &events, &told, &mut summary);
     summary.kills = cluster.kills;
+    if !summary.violations.is_empty() {
+        eprintln!("{}", timeline.join("\n"));
+        cluster.raw.keep();
+    }
     if let Some(path) = &options.json {
         fs::write(path, serde_json::to_string_pretty(&summary).expect("a summary is JSON")).unwrap();
     }
