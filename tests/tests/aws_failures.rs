@@ -134,6 +134,18 @@ fn a_zone_without_room_a_throttled_call_and_a_slow_start_are_overcome() {
 }
 
 #[test]
+fn a_cluster_whose_project_has_lost_its_state_is_found_by_its_tags() {
+    let Some((project, cloud)) = account("", "") else { return };
+    project.disco(&["bootstrap", "-y"]).ok();
+    std::fs::remove_dir_all(project.path(".disco")).expect("it is there");
+    let listed = project.disco(&["destroy", "--dry-run"]).ok();
+    assert!(listed.stderr.contains("machine i-") && listed.stderr.contains("key pair disco-faulty"), "{listed}");
+    check_one_of_each(&cloud.inventory());
+    project.disco(&["destroy", "-y"]).ok();
+    assert!(cloud.inventory().is_empty(), "{:#?}", cloud.inventory());
+}
+
+#[test]
 fn what_cannot_be_overcome_is_told_with_what_to_do() {
     let Some((project, cloud)) = account("", "") else { return };
     let refused = |action: &str, code: &str, status: u16| {

@@ -33,20 +33,21 @@ pub(crate) fn recorded_provider(project: &Project, record: &ClusterRecord) -> Ou
 }
 
 /// What `destroy` would end, in words.
-pub(crate) async fn remains(context: &Context) -> Outcome<Vec<String>> {
+pub(crate) async fn remains(context: &Context, lost: Option<ClusterRecord>) -> Outcome<Vec<String>> {
     let project = context.project()?;
-    let Some(record) = record_to_end(context, &project)? else { return Ok(Vec::new()) };
+    let Some(record) = record_to_end(context, &project, lost)? else { return Ok(Vec::new()) };
     let provider = recorded_provider(&project, &record)?;
     let machines = alive(provider.as_ref()).await?;
     let rest = provider.rest().await.map_err(|error| provider_failure(&error))?;
     Ok(machines.iter().map(|one| format!("machine {} ({})", one.id, one.name)).chain(rest).collect())
 }
 
-/// Ends every machine of the cluster, whether or not it answers, and removes the project's state.
-pub(crate) async fn destroy(context: &Context) -> Outcome<()> {
+/// Ends every machine of the cluster, whether or not it answers, and removes the project's state. `lost` stands for a record
+/// that is not there.
+pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>) -> Outcome<()> {
     let project = context.project()?;
     let state = project.state();
-    if let Some(record) = record_to_end(context, &project)? {
+    if let Some(record) = record_to_end(context, &project, lost)? {
         let provider = recorded_provider(&project, &record)?;
         if provider.capabilities().can_terminate {
             end_all(context, provider.as_ref()).await?;
@@ -66,7 +67,10 @@ pub(crate) async fn destroy(context: &Context) -> Outcome<()> {
 
 /// The record; where it is lost or damaged, one that still finds the machines on this computer, as they would go on without
 /// anyone knowing of them.
-fn record_to_end(context: &Context, project: &Project) -> Outcome<Option<ClusterRecord>> {
+fn record_to_end(context: &Context, project: &Project, lost: Option<ClusterRecord>) -> Outcome<Option<ClusterRecord>> {
+    if lost.is_some() {
+        return Ok(lost);
+    }
     let state = project.state();
     let failure = match ClusterRecord::load(&state) {
         Ok(Some(record)) => return Ok(Some(record)),

@@ -86,6 +86,13 @@ impl Founder {
         })
     }
 
+    /// Stands for a record that is lost, or that somebody else has, where the provider finds the cluster's machines by tags.
+    pub(crate) fn without_state(&self) -> Option<ClusterRecord> {
+        let lost =
+            ClusterRecord { name: self.name.clone(), provider: self.provider_spec.clone(), ..ClusterRecord::lost() };
+        self.provider.capabilities().boots.then_some(lost)
+    }
+
     pub(super) fn state(&self) -> StateDir {
         self.project.state()
     }

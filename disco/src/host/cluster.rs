@@ -243,7 +243,7 @@ impl ClusterHandle for Handle {
             return Ok(());
         }
         self.told(self.founder.locked())?;
-        self.told(destroy(&self.context).await)
+        self.told(destroy(&self.context, None).await)
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {

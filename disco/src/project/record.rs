@@ -45,10 +45,16 @@ impl ClusterRecord {
 
     /// Stands for a record that is lost, to find the machines on this computer.
     pub(crate) fn of_local_machines() -> Self {
+        let provider = serde_json::json!({ "kind": "local", "options": {} });
+        Self { name: "local".to_owned(), provider, ..Self::lost() }
+    }
+
+    /// Of which nothing is known.
+    pub(crate) fn lost() -> Self {
         Self {
             id: String::new(),
-            name: "local".to_owned(),
-            provider: serde_json::json!({ "kind": "local", "options": {} }),
+            name: String::new(),
+            provider: Value::Null,
             private_key: None,
             public_key: None,
             instances: Vec::new(),
