@@ -66,6 +66,13 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     if signing_key_stale {
         warnings.push("a voter that has left knew the signing key; `disco bootstrap` by the operator who holds `.disco/ca.key` replaces it".to_owned());
     }
+    if node.raft().store().read(disco_store::Store::is_full) {
+        warnings.push(
+            "the store is over its quota and takes nothing more: delete keys, compact, and clear the alarm by \
+             `etcdctl alarm disarm` (settings: `disco env`)"
+                .to_owned(),
+        );
+    }
     let base = base(node);
     StatusResponse {
         healthy: !nodes.is_empty() && all_there && nodes.iter().all(|node| node.healthy),
