@@ -230,6 +230,11 @@ async fn hand_over(node: &Node, member: &Member, secrets: VoterSecrets) -> Resul
 }
 
 async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
+    if node.raft().is_joint() {
+        // openraft does not end what another leader began, and until then two majorities decide together.
+        node.raft().finish_change().await.context("ending a change of the voters")?;
+        return Ok(true);
+    }
     let Some(change) = voters::next_change(&planned(node), &policy(node)) else { return Ok(false) };
     match change {
         Change::Promote(ids) => {

@@ -323,6 +323,22 @@ impl RaftNode {
         self.change_retaining(ChangeMembers::ReplaceAllVoters(voters), true).await
     }
 
+    /// Whether a change of the voters was begun and not ended: its leader was lost between the two steps.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_joint_config().len() > 1
+    }
+
+    /// Ends a change of the voters that another leader has begun; who has lost the vote by it stays a learner.
+    ///
+    /// # Errors
+    /// See [`RaftError`].
+    pub async fn finish_change(&self) -> Result<(), RaftError> {
+        self.change_retaining(ChangeMembers::AddVoterIds(BTreeSet::new()), true).await
+    }
+
     /// Removes a learner from the membership.
     ///
     /// # Errors

@@ -79,6 +79,10 @@ async fn reconcile(process: &Process, term: u64, since: Instant) -> Result<bool,
         process.write_in_term(term, records::note(&format!("joined-{id}"), process.id, term)).await?;
         return Ok(true);
     }
+    if process.is_joint() {
+        process.finish_change().await?;
+        return Ok(true);
+    }
     let change = voters::next_change(&members, &policy);
     process.host.state.lock().verdict = Some(match &change {
         None => Ok(()),

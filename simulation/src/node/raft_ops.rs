@@ -36,6 +36,18 @@ impl Process {
         self.change(ChangeMembers::ReplaceAllVoters(voters), true).await
     }
 
+    /// Whether a change of the voters has been begun and not ended.
+    pub(super) fn is_joint(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_joint_config().len() > 1
+    }
+
+    /// Ends a change that another leader has begun.
+    pub(super) async fn finish_change(&self) -> Result<(), String> {
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::new()), true).await
+    }
+
     async fn change(&self, change: ChangeMembers<u64, NodeInfo>, retain: bool) -> Result<(), String> {
         let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
         let work = async {
