@@ -59,7 +59,7 @@ fn entries_that_are_not_durable_are_found() {
     finds(
         "append-not-durable",
         "60",
-        &["leader-completeness", "same-order", "acknowledged-is-present", "log-matching"],
+        &["no-panic", "leader-completeness", "same-order", "acknowledged-is-present", "log-matching"],
     );
 }
 
