@@ -107,21 +107,14 @@ pub(crate) fn built_in() -> PathBuf {
 fn build(folder: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace()).args([
-        "build",
-        "--quiet",
-        "-p",
-        "disco",
-        "-p",
-        "discod",
-        "-p",
-        "disco-tests",
-        "--bins",
-    ]);
+    command.current_dir(workspace()).args(["build", "--quiet", "--bins"]);
     match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => {}
+        // As `cargo test --workspace` builds: with other features of a dependency half of everything would be built again.
+        Some("debug") | None => {
+            command.args(["--workspace", "--tests"]);
+        }
         Some(profile) => {
-            command.args(["--profile", profile]);
+            command.args(["-p", "disco", "-p", "discod", "-p", "disco-tests", "--profile", profile]);
         }
     }
     command.arg("--target-dir").arg(folder.parent().expect("the profile's folder is in the target folder"));
