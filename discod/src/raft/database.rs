@@ -2,7 +2,7 @@
 //!
 //! Every value carries a checksum, and when the file is opened its structure is checked as a whole: damage is an error that
 //! names the file, and never an entry that says something else. That it is the right file, and no older than it was, is known
-//! from [`log_mark`](super::log_mark). Who writes it is [`log_writer`](super::log_writer).
+//! from [`log_mark`]. Who writes it is [`super::log_writer`].
 
 use std::io;
 use std::ops::Bound;
