@@ -2,6 +2,7 @@
 //!
 //! What to change is decided by [`disco_planner`], which knows the rules; here is what it needs to know, and the doing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -233,6 +234,13 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
     if node.raft().is_joint() {
         // openraft does not end what another leader began, and until then two majorities decide together.
         node.raft().finish_change().await.context("ending a change of the voters")?;
+        let voters = |members: &[Member]| {
+            let voters = members.iter().filter(|member| member.role == Role::Voter);
+            voters.map(|member| member.id).collect::<BTreeSet<u64>>()
+        };
+        for id in voters(members).difference(&voters(&node.raft().members())) {
+            demoted(node, *id).await;
+        }
         return Ok(true);
     }
     let Some(change) = voters::next_change(&planned(node), &policy(node)) else { return Ok(false) };

@@ -4,7 +4,6 @@
 use super::{Invariant, Violation, check};
 use crate::events::Event;
 
-#[derive(Default)]
 pub(super) struct TermFence;
 
 impl Invariant for TermFence {
