@@ -64,7 +64,10 @@ fn errors_of_client_js_have_their_place() {
     }
     let aws = good.replace("LocalProvider.init({", "AwsProvider.init({ region: 'us-east-1',");
     project.write("client.js", &aws);
-    refused(&project, &["bootstrap", "-y"], 2, &["AWS", "not built in"]);
+    // No credentials anywhere, and nobody is asked for some.
+    let mut command = project.command(&["bootstrap", "-y"]);
+    let output = project.start_command(command.env("AWS_EC2_METADATA_DISABLED", "true")).wait(SOON);
+    output.expect(3).says(&["credentials", "aws configure", "client.js:"]);
     let endless = good.replace("const provider", "console.log('it begins');\n  while (true) {}\n  const provider");
     project.write("client.js", &endless);
     let mut running = project.start(&["bootstrap", "-y"]);
