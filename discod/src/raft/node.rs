@@ -34,6 +34,9 @@ use crate::peers::Peers;
 
 pub(super) type OpenRaft = Raft<TypeConfig, StateMachine>;
 
+/// Before a change of the membership is tried again. Without it a leader without a quorum would do nothing else.
+const CHANGE_PAUSE: Duration = Duration::from_millis(50);
+
 /// How to open a node's Raft.
 #[derive(Debug)]
 pub struct RaftSettings {
@@ -432,9 +435,13 @@ impl RaftNode {
                 match changed {
                     Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(
                         ChangeMembershipError::InProgress(_),
-                    ))) if waits && metrics.changed().await.is_ok() => {}
+                    ))) if waits && metrics.changed().await.is_ok() => {
+                        tokio::time::sleep(CHANGE_PAUSE).await;
+                    }
                     // Another change came between two steps of this one.
-                    Err(OpenraftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {}
+                    Err(OpenraftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {
+                        tokio::time::sleep(CHANGE_PAUSE).await;
+                    }
                     other => return other.map(|_| ()).map_err(|error| self.write_error(error)),
                 }
             }

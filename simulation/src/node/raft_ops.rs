@@ -1,6 +1,7 @@
 //! Changes of the membership, and transfer, as the daemon asks openraft for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -8,6 +9,9 @@ use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 
 use super::Process;
 use crate::shared::NodeInfo;
+
+/// Before a change of the membership is tried again. Without it a leader without a quorum would do nothing else.
+const CHANGE_PAUSE: Duration = Duration::from_millis(50);
 
 impl Process {
     /// Adds a member that does not vote.
@@ -57,8 +61,12 @@ impl Process {
                 match self.raft.change_membership(change.clone(), retain).await {
                     Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(
                         ChangeMembershipError::InProgress(_),
-                    ))) if waits && metrics.changed().await.is_ok() => {}
-                    Err(RaftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {}
+                    ))) if waits && metrics.changed().await.is_ok() => {
+                        tokio::time::sleep(CHANGE_PAUSE).await;
+                    }
+                    Err(RaftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {
+                        tokio::time::sleep(CHANGE_PAUSE).await;
+                    }
                     other => return other.map(|_| ()).map_err(|error| error.to_string()),
                 }
             }
