@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{Output, Project, Running};
+use crate::{Output, Project, Running, skipped};
 
 /// No command of `etcdctl` takes longer, but for those that are waited for otherwise.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ impl Etcdctl {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let program = std::env::split_paths(&path).map(|folder| folder.join("etcdctl")).find(|file| file.is_file());
         let Some(program) = program else {
-            println!("left out: there is no `etcdctl` (Debian: etcd-client)");
+            skipped("there is no `etcdctl` (Debian: etcd-client)");
             return None;
         };
         let settings = project.disco(&["env", "-o", "json"]).ok().json();

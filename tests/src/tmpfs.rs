@@ -5,22 +5,24 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
+use crate::skipped;
+
 /// A small disk in memory, mounted on a folder.
 pub struct Tmpfs {
     path: PathBuf,
 }
 
 impl Tmpfs {
-    /// Mounts one of so many bytes on the folder, which is made. `None`, and says so by the test's name, where that is not
+    /// Mounts one of so many bytes on the folder, which is made. `None`, and the test is said to be skipped, where that is not
     /// allowed.
     #[must_use]
-    pub fn mount(test: &str, path: &Path, bytes: u64) -> Option<Self> {
+    pub fn mount(path: &Path, bytes: u64) -> Option<Self> {
         fs::create_dir_all(path).unwrap();
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", &format!("size={bytes},mode=0700"), "disco-test"]).arg(path);
         let mounted = command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
         if !mounted {
-            println!("{test}: left out, since only root can mount a small disk");
+            skipped("only root can mount a small disk");
         }
         mounted.then(|| Self { path: path.canonicalize().unwrap() })
     }

@@ -12,15 +12,21 @@ pub const SOON: Duration = Duration::from_secs(30);
 /// # Panics
 /// With what was seen last, when there is nothing at the deadline.
 #[track_caller]
-pub fn wait_for<T, E: Display>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<T, E>) -> T {
+pub fn wait_for<T, E: Display>(limit: Duration, what: &str, look: impl FnMut() -> Result<T, E>) -> T {
+    look_for(limit, look)
+        .unwrap_or_else(|last| panic!("waited {:.1} s for {what}; last seen: {last}", limit.as_secs_f64()))
+}
+
+/// Looks until there is something, and returns it.
+///
+/// # Errors
+/// What was seen last, when there is nothing at the deadline.
+pub fn look_for<T, E>(limit: Duration, mut look: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let start = Instant::now();
     loop {
         match look() {
-            Ok(found) => return found,
-            Err(last) if start.elapsed() >= limit => {
-                panic!("waited {:.1} s for {what}; last seen: {last}", start.elapsed().as_secs_f64())
-            }
-            Err(_) => std::thread::sleep(LOOK),
+            Err(_) if start.elapsed() < limit => std::thread::sleep(LOOK),
+            seen => return seen,
         }
     }
 }

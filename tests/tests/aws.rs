@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use disco_tests::{Cloud, Inventory, Output, Project, SOON, Status, wait_for};
+use disco_tests::{Cloud, Inventory, Output, Project, SOON, Status, skipped, wait_for};
 use serde_json::Value;
 
 const CLIENT: &str = include_str!("../../runtime-js/tests/scripts/seed/client.js");
@@ -21,7 +21,7 @@ fn account() -> Option<(Project, Cloud)> {
     let key = project.path("id_ed25519");
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
     if !made.is_ok_and(|status| status.success()) {
-        println!("left out: there is no `ssh-keygen`");
+        skipped("there is no `ssh-keygen` (Debian: openssh-client)");
         return None;
     }
     Some((project, cloud))

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use disco_tests::{Cloud, Inventory, Project, SOON, wait_for};
+use disco_tests::{Cloud, Inventory, Project, SOON, skipped, wait_for};
 use serde_json::json;
 
 const NAME: &str = "faulty";
@@ -37,7 +37,7 @@ export async function bootstrap(cluster) {{
 
 fn account(more: &str, options: &str) -> Option<(Project, Cloud)> {
     if Command::new("ssh-keygen").arg("-?").output().is_err() {
-        println!("left out: there is no `ssh-keygen`");
+        skipped("there is no `ssh-keygen` (Debian: openssh-client)");
         return None;
     }
     let mut project = project_with(more, options);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use disco_tests::{Api, Binaries, Output, Project, RawCluster, SOON, wait_for};
+use disco_tests::{Api, Binaries, Output, Project, RawCluster, SOON, skipped, wait_for};
 
 /// The error has this exit code and these words, and the project is as empty as before.
 #[track_caller]
@@ -94,7 +94,7 @@ fn missing_and_open_keys_are_refused_before_anything_is_made() {
     let made =
         Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(project.path("id_test")).status();
     if !made.is_ok_and(|status| status.success()) {
-        println!("left out: there is no `ssh-keygen`");
+        skipped("there is no `ssh-keygen` (Debian: openssh-client)");
         return;
     }
     fs::set_permissions(project.path("id_test"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -280,7 +280,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let node = &mut cluster.nodes[0];
     assert_eq!(node.stop(SOON), 0);
     let Some(disk) = SmallDisk::mount(folder.path(), "12m") else {
-        println!("left out: a small file system cannot be mounted here");
+        skipped("a small file system cannot be mounted here");
         return;
     };
     let copied = Command::new("cp").arg("-a").arg(&node.data).arg(folder.path().join("data")).status().unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use disco_identity::Expect;
-use disco_tests::{Api, Project, SOON, Shared, Status, Turn};
+use disco_tests::{Api, Project, SOON, Shared, Status, Turn, skipped};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::{Value, json};
@@ -224,7 +224,7 @@ fn settings(project: &Project) -> Vec<(String, String)> {
 fn curl_speaks_it_in_both_versions_of_http() {
     let (project, status, _api) = whole();
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
-        return println!("left out: there is no `curl`");
+        return skipped("there is no `curl`");
     }
     let settings = settings(&project);
     let file = |name: &str| settings.iter().find(|(key, _)| key == name).unwrap().1.clone();
@@ -299,7 +299,7 @@ fn python() -> Result<PathBuf, String> {
 fn python_etcd3gw_does_all_that_it_can() {
     let python = match python() {
         Ok(python) => python,
-        Err(missing) => return println!("left out: there is no Python client: {missing}"),
+        Err(missing) => return skipped(format!("there is no Python client: {missing}")),
     };
     let (project, ..) = whole();
     project.write("client.py", SCRIPT);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use disco_tests::{Project, SOON};
+use disco_tests::{Project, SOON, skipped};
 
 /// The last release of the client, and the last protobuf that its generated code works with.
 const PACKAGES: [&str; 2] = ["etcd3==0.12.0", "protobuf==3.20.3"];
@@ -115,7 +115,7 @@ fn python() -> Result<PathBuf, String> {
 fn python_etcd3_does_all_that_it_can() {
     let python = match python() {
         Ok(python) => python,
-        Err(missing) => return println!("left out: there is no Python client: {missing}"),
+        Err(missing) => return skipped(format!("there is no Python client: {missing}")),
     };
     let project = Project::new("python");
     project.bootstrap();

@@ -20,11 +20,11 @@ struct Small {
 }
 
 impl Small {
-    fn with_nodes(test: &str, count: usize) -> Option<Self> {
+    fn with_nodes(count: usize) -> Option<Self> {
         let mut small = Self { cluster: RawCluster::empty(), disks: Vec::new() };
         for index in 0..count {
             let node = small.cluster.node();
-            small.disks.push(Tmpfs::mount(test, &node.data, DISK)?);
+            small.disks.push(Tmpfs::mount(&node.data, DISK)?);
             match index {
                 0 => small.cluster.begin(node),
                 _ => small.cluster.join_as(node),
@@ -54,7 +54,7 @@ fn wait_until_written(api: &Api, address: &str, key: &str) {
 
 #[test]
 fn a_node_alone_refuses_writes_on_a_full_disk_and_takes_them_again_when_there_is_room() {
-    let Some(small) = Small::with_nodes("full disk, alone", 1) else { return };
+    let Some(small) = Small::with_nodes(1) else { return };
     let api = small.cluster.operator();
     let address = small.address(0);
     let pid = small.cluster.nodes[0].pid();
@@ -82,7 +82,7 @@ fn a_node_alone_refuses_writes_on_a_full_disk_and_takes_them_again_when_there_is
 
 #[test]
 fn a_leader_whose_disk_is_full_hands_over_and_nothing_stops() {
-    let Some(small) = Small::with_nodes("full disk of the leader", 3) else { return };
+    let Some(small) = Small::with_nodes(3) else { return };
     let api = small.cluster.operator();
     let old = small.leader();
     let addresses = small.cluster.addresses();
@@ -115,7 +115,7 @@ fn a_leader_whose_disk_is_full_hands_over_and_nothing_stops() {
 
 #[test]
 fn while_a_majority_of_disks_is_full_writes_are_refused_and_all_recovers() {
-    let Some(small) = Small::with_nodes("full disks of a majority", 3) else { return };
+    let Some(small) = Small::with_nodes(3) else { return };
     let api = small.cluster.operator();
     let leader = small.leader();
     let addresses = small.cluster.addresses();
@@ -140,7 +140,7 @@ fn while_a_majority_of_disks_is_full_writes_are_refused_and_all_recovers() {
 
 #[test]
 fn started_on_a_full_disk_a_node_waits_for_room() {
-    let Some(mut small) = Small::with_nodes("start on a full disk", 1) else { return };
+    let Some(mut small) = Small::with_nodes(1) else { return };
     let api = small.cluster.operator();
     let address = small.address(0);
     put(&api, &address, "before", "1").unwrap();

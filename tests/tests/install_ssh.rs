@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use disco_tests::{Project, Sshd, free_ip};
+use disco_tests::{Project, Sshd, free_ip, skipped};
 
 /// A project with a key pair and so many servers; `None` where there is no OpenSSH.
 fn project_with_hosts(name: &str, hosts: u32) -> Option<(Project, Vec<Sshd>)> {
     if Sshd::program().is_none() {
-        println!("left out: there is no `sshd`");
+        skipped("there is no `sshd` (Debian: openssh-server)");
         return None;
     }
     let project = Project::builder(name).build();

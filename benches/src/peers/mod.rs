@@ -5,14 +5,14 @@ mod etcd;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use disco_proto::etcdserverpb::StatusRequest;
 use disco_proto::etcdserverpb::kv_client::KvClient;
 use disco_proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use disco_tests::{Api, block};
+use disco_tests::{Api, block, look_for};
 use serde::Serialize;
 use tonic::transport::Channel;
 
@@ -135,13 +135,6 @@ impl Cluster {
 
     /// Waits until every node answers and knows the leader, who then is told.
     pub(crate) fn wait_until_whole(&self) -> Result<usize> {
-        let end = Instant::now() + WHOLE;
-        loop {
-            match self.leader() {
-                Ok(leader) => return Ok(leader),
-                Err(error) if Instant::now() > end => return Err(error.context("the cluster does not become whole")),
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
-            }
-        }
+        look_for(WHOLE, || self.leader()).context("the cluster does not become whole")
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::http::ask;
 use super::python::python;
-use crate::{Binaries, Machine, Project};
+use crate::{Binaries, Machine, Project, skipped};
 
 /// Second bytes of the machines' addresses: apart from those of local machines and of other tests.
 const FIRST_NETWORK: u32 = 200;
@@ -102,7 +102,7 @@ impl Cloud {
     #[must_use]
     pub fn start(project: &mut Project) -> Option<Self> {
         let started = Self::try_start(project);
-        started.inspect_err(|why| println!("left out: {why}")).ok()
+        started.inspect_err(|why| skipped(why)).ok()
     }
 
     fn try_start(project: &mut Project) -> Result<Self, String> {

@@ -28,6 +28,8 @@ const TRY: Duration = Duration::from_millis(700);
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Between two operations of one client: the faults are the point, not the load.
 const PAUSE: Duration = Duration::from_millis(4);
+/// Before the next node is asked, when one did not take a write.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the clients share.
 pub(super) struct Shared {
@@ -181,7 +183,7 @@ impl Client {
                 Ok(Err(status)) if status.code() == Code::ResourceExhausted => {}
                 Ok(Err(_)) | Err(_) => asked = true,
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
         Written::Unknown
     }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use disco_proto::v1::{MoveLeaderRequest, RemoveNodeRequest};
 use rustix::process::Signal;
@@ -8,7 +8,7 @@ use tokio_stream::StreamExt;
 use super::clock::Clock;
 use super::network::Network;
 use crate::project::tail;
-use crate::{Api, RawCluster, RawNode, Tmpfs, block, free_ip};
+use crate::{Api, RawCluster, RawNode, Tmpfs, block, free_ip, look_for};
 
 /// Of a node's own disk.
 const DISK: u64 = 128 << 20;
@@ -49,7 +49,7 @@ impl Cluster {
             let (clock, environment) = Clock::new(mark.join(format!("clock-{index}")));
             node.env = environment;
             cluster.clocks.push(clock);
-            let disk = if isolated { Tmpfs::mount("disco-faults", &node.data, DISK) } else { None };
+            let disk = if isolated { Tmpfs::mount(&node.data, DISK) } else { None };
             cluster.disks.push(disk);
             if index == 0 { cluster.raw.begin(node) } else { cluster.raw.join_as(node) }
         }
@@ -61,32 +61,35 @@ impl Cluster {
     /// # Errors
     /// What was seen last.
     pub(super) fn settle(&mut self) -> Result<(), String> {
-        let start = Instant::now();
-        let count = self.raw.nodes.len();
+        let whole = look_for(WHOLE, || match self.crashed() {
+            Ok(()) => self.whole().map(Ok),
+            // Waiting does not bring it back.
+            Err(crashed) => Ok(Err(crashed)),
+        });
+        whole.unwrap_or_else(|last| {
+            Err(format!("the cluster is not whole {WHOLE:?} after the faults: {last}\n{}", self.raw.logs()))
+        })
+    }
+
+    /// Whether one node says that all are healthy members that vote (but one, of an even number).
+    fn whole(&self) -> Result<(), String> {
+        let addresses = self.raw.addresses();
         let mut last = "nobody was asked".to_owned();
-        while start.elapsed() < WHOLE {
-            self.crashed()?;
-            for address in self.raw.addresses() {
-                match self.api.status(&address) {
-                    Ok(status)
-                        if status.leader != 0
-                            && status.nodes.len() == count
-                            && status.nodes.iter().all(|node| node.healthy && node.role != "learner")
-                            && self
-                                .raw
-                                .addresses()
-                                .iter()
-                                .all(|own| status.nodes.iter().any(|node| node.address == *own)) =>
-                    {
-                        return Ok(());
-                    }
-                    Ok(status) => last = format!("{status:#?}"),
-                    Err(status) => last = format!("{address}: {status}"),
+        for address in &addresses {
+            match self.api.status(address) {
+                Ok(status)
+                    if status.leader != 0
+                        && status.nodes.len() == addresses.len()
+                        && status.nodes.iter().all(|node| node.healthy && node.role != "learner")
+                        && addresses.iter().all(|own| status.nodes.iter().any(|node| node.address == *own)) =>
+                {
+                    return Ok(());
                 }
+                Ok(status) => last = format!("{status:#?}"),
+                Err(status) => last = format!("{address}: {status}"),
             }
-            std::thread::sleep(Duration::from_millis(50));
         }
-        Err(format!("the cluster is not whole {WHOLE:?} after the faults: {last}\n{}", self.raw.logs()))
+        Err(last)
     }
 
     /// Whether a node has ended by itself.
@@ -152,15 +155,9 @@ impl Cluster {
         let id = node_id(&self.raw.nodes[node])?;
         let others: Vec<String> =
             self.raw.addresses().into_iter().enumerate().filter(|(index, _)| *index != node).map(|(_, a)| a).collect();
-        let start = Instant::now();
-        let mut turn = 0;
-        while let Err(error) = self.remove(&others[turn % others.len()], id) {
-            if start.elapsed() > WHOLE {
-                return Err(format!("node {id} was not removed: {error}"));
-            }
-            turn += 1;
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let mut turn = others.iter().cycle();
+        look_for(WHOLE, || self.remove(turn.next().ok_or("there is no other node")?, id))
+            .map_err(|error| format!("node {id} was not removed: {error}"))?;
         let raw = &mut self.raw.nodes[node];
         for entry in fs::read_dir(&raw.data).map_err(|error| error.to_string())?.flatten() {
             let path = entry.path();
