@@ -51,6 +51,8 @@ pub(super) enum Change {
     Purge { upto: u64, last: Vec<u8> },
     /// Sets a value of the `meta` table.
     Set(&'static str, Vec<u8>),
+    /// Up to which encoded id the log is committed: becomes durable with the next change of another kind.
+    Committed(Vec<u8>),
 }
 
 /// Handle of the database: reads go to the file, changes to the writer thread.

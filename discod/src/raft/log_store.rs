@@ -48,6 +48,8 @@ struct Tail {
     durable: Option<u64>,
     last: Option<LogId>,
     purged: Option<LogId>,
+    /// What was said last, which may not be on disk yet.
+    committed: Option<LogId>,
 }
 
 // === impl LogStore ===
@@ -200,13 +202,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
         match committed {
             Some(committed) => {
-                self.database.submit(Change::Set(meta::COMMITTED, codec::encode(&committed)?), None).await
+                self.tail.lock().committed = Some(committed);
+                self.database.submit(Change::Committed(codec::encode(&committed)?), None).await
             }
             None => Ok(()),
         }
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        if let Some(committed) = self.tail.lock().committed {
+            return Ok(Some(committed));
+        }
         self.database.get(meta::COMMITTED)?.map(|bytes| codec::decode(&bytes)).transpose()
     }
 

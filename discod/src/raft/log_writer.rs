@@ -2,13 +2,13 @@
 //!
 //! It takes every job that waits, performs them in order in one transaction, makes them durable with a single fsync and only
 //! then answers each of them: so the cost of an fsync is shared by all that came in while the previous one ran. The committed
-//! index is a hint that may lag (openraft asks for no more), so it never causes an fsync of its own but goes along with the
+//! index is a hint that may lag (openraft asks for no more), so it never causes a transaction of its own but goes along with the
 //! next job that does.
 
 use std::io;
 use std::sync::Arc;
 
-use redb::{Database, Durability};
+use redb::Database;
 use tokio::sync::mpsc;
 
 use super::codec;
@@ -47,10 +47,17 @@ impl LogWriter {
 
     fn run(&mut self, mut queue: mpsc::Receiver<Job>) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut hint = None;
         while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-            // Only hints: they wait for something that needs an fsync anyway.
-            let durable = batch.iter().any(|job| !matches!(job.change, Change::Set(meta::COMMITTED, _)));
-            let result = if durable { self.perform_durably(&batch) } else { self.perform(&batch, None) };
+            // Only the newest counts.
+            if let Some(newest) = batch.extract_if(.., |job| matches!(job.change, Change::Committed(_))).last() {
+                hint = Some(newest);
+            }
+            if batch.is_empty() {
+                continue;
+            }
+            batch.extend(hint.take());
+            let result = self.perform_durably(&batch);
             if let Err(error) = &result {
                 tracing::error!(%error, "writing the log failed");
             }
@@ -64,7 +71,7 @@ impl LogWriter {
 
     fn perform_durably(&mut self, batch: &[Job]) -> io::Result<()> {
         let commits = self.commits + 1;
-        self.perform(batch, Some(commits))?;
+        self.perform(batch, commits)?;
         self.commits = commits;
         // Only for finding out later what was lost; a mark that stays behind claims less than is true.
         if let Err(error) = self.mark.advance(commits) {
@@ -73,11 +80,9 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Performs the jobs in order in one transaction; durably where it is given the number of the commit.
-    fn perform(&self, batch: &[Job], commit: Option<u64>) -> io::Result<()> {
-        let mut write = self.database.begin_write().map_err(io::Error::other)?;
-        let durability = if commit.is_some() { Durability::Immediate } else { Durability::None };
-        write.set_durability(durability).map_err(io::Error::other)?;
+    /// Performs the jobs in order in one transaction, which is the durable commit of this number.
+    fn perform(&self, batch: &[Job], commit: u64) -> io::Result<()> {
+        let write = self.database.begin_write().map_err(io::Error::other)?;
         {
             let mut log = write.open_table(LOG).map_err(io::Error::other)?;
             let mut meta = write.open_table(META).map_err(io::Error::other)?;
@@ -100,12 +105,13 @@ impl LogWriter {
                     Change::Set(key, value) => {
                         meta.insert(*key, codec::seal(value).as_slice()).map_err(io::Error::other)?;
                     }
+                    Change::Committed(id) => {
+                        meta.insert(meta::COMMITTED, codec::seal(id).as_slice()).map_err(io::Error::other)?;
+                    }
                 }
             }
-            if let Some(number) = commit {
-                let number = codec::seal(&number.to_le_bytes());
-                meta.insert(meta::COMMITS, number.as_slice()).map_err(io::Error::other)?;
-            }
+            let number = codec::seal(&commit.to_le_bytes());
+            meta.insert(meta::COMMITS, number.as_slice()).map_err(io::Error::other)?;
         }
         write.commit().map_err(io::Error::other)
     }
