@@ -1,6 +1,6 @@
 //! A command that changed nothing, and why.
 
-use disco_proto::v1::{CommandError, Refusal};
+use disco_proto::v1::{CommandError, CommandResponse, Refusal, command_response};
 
 use crate::ReadError;
 
@@ -17,6 +17,18 @@ pub struct Refused {
 impl Refused {
     pub(crate) fn new(refusal: Refusal, message: impl Into<String>) -> Self {
         Self { refusal, message: message.into() }
+    }
+
+    /// A log entry that is not a command. The same bytes on every node, so the same answer on every node.
+    #[must_use]
+    pub fn unreadable(error: &prost::DecodeError) -> Self {
+        Self::invalid(format!("the command cannot be read: {error}"))
+    }
+
+    /// As the answer to the command, at the revision that it left as it was.
+    #[must_use]
+    pub fn into_response(self, revision: i64) -> CommandResponse {
+        CommandResponse { revision, result: Some(command_response::Result::Error(self.into())) }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {

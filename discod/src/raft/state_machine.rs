@@ -6,8 +6,8 @@
 use std::io;
 use std::sync::Arc;
 
-use disco_proto::v1::{Command, CommandError, CommandResponse, Refusal, command_response};
-use disco_store::{Limits, Store};
+use disco_proto::v1::{Command, CommandResponse};
+use disco_store::{Limits, Refused, Store};
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
@@ -124,14 +124,7 @@ impl StateMachine {
     fn apply_command(&self, term: u64, bytes: &[u8]) -> Response {
         let response = match Command::decode(bytes) {
             Ok(command) => self.shared.apply(term, &command),
-            // The same bytes on every node, so the same answer on every node.
-            Err(error) => CommandResponse {
-                revision: self.shared.read(Store::revision),
-                result: Some(command_response::Result::Error(CommandError {
-                    refusal: Refusal::Invalid.into(),
-                    message: format!("the command cannot be read: {error}"),
-                })),
-            },
+            Err(error) => Refused::unreadable(&error).into_response(self.shared.read(Store::revision)),
         };
         Response(Some(response))
     }

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use disco_proto::v1::{Command, CommandError, CommandResponse, Refusal, command_response};
-use disco_store::{Limits, Store};
+use disco_proto::v1::Command;
+use disco_store::{Limits, Refused, Store};
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
@@ -72,13 +72,7 @@ impl StateMachine {
                 self.observer.tell(Event::applied(self.node, id, bytes, request_id, &command, &applied));
                 applied.response
             }
-            Err(error) => CommandResponse {
-                revision: self.store.read().revision(),
-                result: Some(command_response::Result::Error(CommandError {
-                    refusal: Refusal::Invalid.into(),
-                    message: format!("the command cannot be read: {error}"),
-                })),
-            },
+            Err(error) => Refused::unreadable(&error).into_response(self.store.read().revision()),
         };
         Response(Some(response))
     }
