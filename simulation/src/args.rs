@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -30,6 +31,10 @@ pub struct Args {
     #[arg(long, value_name = "LEAST..MOST", default_value = "3..50", value_parser = nodes)]
     pub nodes: RangeInclusive<usize>,
 
+    /// Seconds of real time that one seed may take: one that takes longer has failed, it does not end
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    pub limit: Duration,
+
     /// Put a known bug back, to see that it is found
     #[arg(long, value_enum)]
     pub bug: Option<Bug>,
@@ -45,6 +50,11 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().map_err(|error| format!("`{text}`: {error}"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| format!("`{text}`: {error}"))
 }
 
 /// `5` or `3..50`, both ends included.

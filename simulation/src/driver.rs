@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<bool> {
 fn child(args: &Args, seed: u64) -> Result<Report> {
     let program = std::env::current_exe().context("finding this program")?;
     let output = Command::new(&program)
-        .args(["--seed", &seed.to_string(), "--json"])
+        .args(["--seed", &seed.to_string(), "--json", "--limit", &args.limit.as_secs_f64().to_string()])
         .args(common(args))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -25,11 +25,13 @@ mod types;
 mod wire;
 
 use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
 
 use anyhow::{Result, bail};
 use clap::Parser;
 
 use crate::args::Args;
+use crate::run::Report;
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
@@ -48,8 +50,14 @@ fn one(args: &Args, seed: u64) -> Result<bool> {
     // On a thread of its own, whose state nobody has touched.
     let (nodes, bug, trace) = (args.nodes.clone(), args.bug, args.trace);
     let thread = std::thread::Builder::new().stack_size(16 * 1024 * 1024);
-    let report = thread.spawn(move || run::run(seed, &nodes, bug, trace))?.join();
-    let Ok(report) = report else { bail!("the simulation itself panicked at seed {seed}") };
+    let (sender, receiver) = mpsc::channel();
+    thread.spawn(move || sender.send(run::run(seed, &nodes, bug, trace)))?;
+    let report = match receiver.recv_timeout(args.limit) {
+        Ok(report) => report,
+        // The thread ends with the process.
+        Err(RecvTimeoutError::Timeout) => Report::without_end(seed, &args.nodes, args.limit),
+        Err(RecvTimeoutError::Disconnected) => bail!("the simulation itself panicked at seed {seed}"),
+    };
     if args.json {
         output::line(&serde_json::to_string(&report)?);
     } else {

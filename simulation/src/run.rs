@@ -39,6 +39,24 @@ pub struct Report {
     pub violation: Option<(String, f64, String)>,
 }
 
+// === impl Report ===
+
+impl Report {
+    /// Of a run that was given up after so much real time: something in it waits for what never happens, or loops.
+    #[must_use]
+    pub fn without_end(seed: u64, nodes: &RangeInclusive<usize>, limit: Duration) -> Self {
+        let seen = format!("after {:.0} s of real time it was still running", limit.as_secs_f64());
+        Self {
+            seed,
+            hosts: Scenario::of(seed, nodes).hosts,
+            seconds: 0.0,
+            trace: String::new(),
+            counts: BTreeMap::new(),
+            violation: Some(("comes-to-an-end".to_owned(), 0.0, seen)),
+        }
+    }
+}
+
 /// Between two looks at whether the cluster rests.
 const LOOK: Duration = Duration::from_millis(50);
 /// The cluster is left alone for this long after its start.

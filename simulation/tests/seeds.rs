@@ -34,6 +34,17 @@ fn the_same_seed_is_the_same_run() {
     assert!(first["counts"]["operations answered"].as_u64() > Some(50), "hardly anything happened: {first}");
 }
 
+#[test]
+fn a_seed_that_does_not_come_to_its_end_has_failed() {
+    let output = simulate(&["--seeds", "2", "--nodes", "3", "--limit", "0"]);
+    assert!(!output.status.success(), "{}", text(&output));
+    let said = text(&output);
+    assert!(
+        said.contains("comes-to-an-end does not hold") && said.contains("0 seeds passed, 2 failed [0, 1]"),
+        "{said}"
+    );
+}
+
 /// The bug is found within so many seeds, by one of these invariants, and the command that repeats it does.
 fn finds(bug: &str, seeds: &str, invariants: &[&str]) {
     let output = simulate(&["--seeds", seeds, "--nodes", "3..5", "--bug", bug, "--stop"]);
