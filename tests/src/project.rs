@@ -95,6 +95,14 @@ impl Project {
         Self::builder(name).build()
     }
 
+    /// The same, with its cluster running.
+    #[must_use]
+    pub fn bootstrapped(name: &str) -> Self {
+        let project = Self::new(name);
+        project.bootstrap();
+        project
+    }
+
     /// To begin with something else.
     #[must_use]
     pub fn builder(name: &str) -> ProjectBuilder {

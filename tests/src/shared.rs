@@ -1,7 +1,7 @@
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::{Project, RawCluster};
+use crate::{Project, RawCluster, SOON, Status};
 
 /// What a failed test shows of the cluster that it used.
 pub trait Report {
@@ -44,6 +44,19 @@ impl<T: Report> Shared<T> {
         // A test that failed in its turn leaves a cluster that may still be whole: the next one sees.
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         Turn { cluster: self.cluster.get_or_init(self.make), _turn: turn }
+    }
+}
+
+impl Shared<Project> {
+    /// This test's turn, once the three nodes are healthy.
+    ///
+    /// # Panics
+    /// When the cluster cannot be made, or does not become healthy.
+    #[must_use]
+    pub fn whole(&'static self) -> (Turn<Project>, Status) {
+        let project = self.take();
+        let status = project.wait_until_healthy(SOON, 3);
+        (project, status)
     }
 }
 

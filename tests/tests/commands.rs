@@ -6,26 +6,16 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
-use disco_tests::{Project, SOON, Shared, Status, Turn};
+use disco_tests::{Project, SOON, Shared};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-static CLUSTER: Shared<Project> = Shared::new(|| {
-    let project = Project::new("commands");
-    project.bootstrap();
-    project
-});
-
-fn whole() -> (Turn<Project>, Status) {
-    let project = CLUSTER.take();
-    let status = project.wait_until_healthy(SOON, 3);
-    (project, status)
-}
+static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("commands"));
 
 #[test]
 fn events_are_followed_across_the_leaders_death() {
-    let (project, status) = whole();
+    let (project, status) = CLUSTER.whole();
     let mut watch = project.start(&["events", "-w", "-o", "jsonl", "-n", "1"]);
     watch.wait_for_stdout(SOON, "\n");
     let before = watch.stdout().lines().count();
@@ -47,7 +37,7 @@ fn events_are_followed_across_the_leaders_death() {
 
 #[test]
 fn the_log_of_each_node_comes_from_itself_and_is_followed() {
-    let (project, status) = whole();
+    let (project, status) = CLUSTER.whole();
     for node in &status.nodes {
         let lines = project.disco(&["logs", "-n", "1000", &node.name, "-o", "jsonl"]).ok().jsonl();
         assert!(lines.iter().all(|line| line["node"] == node.id), "{lines:#?}");
@@ -66,7 +56,7 @@ fn the_log_of_each_node_comes_from_itself_and_is_followed() {
 
 #[test]
 fn a_command_on_a_machine_gives_its_output_and_exit_code() {
-    let (project, status) = whole();
+    let (project, status) = CLUSTER.whole();
     let name = &status.nodes[1].name;
     let output = project.disco(&["node", "ssh", name, "--", "echo out; echo err >&2; exit 7"]).expect(7);
     assert_eq!((output.stdout.as_str(), output.stderr.contains("err")), ("out\n", true), "{output}");
@@ -78,7 +68,7 @@ fn a_command_on_a_machine_gives_its_output_and_exit_code() {
 
 #[test]
 fn a_shell_on_a_machine_has_a_terminal_and_ends_with_its_own_code() {
-    let (project, status) = whole();
+    let (project, status) = CLUSTER.whole();
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -104,7 +94,7 @@ fn a_shell_on_a_machine_has_a_terminal_and_ends_with_its_own_code() {
 
 #[test]
 fn the_environment_that_is_printed_reaches_the_cluster() {
-    let (project, status) = whole();
+    let (project, status) = CLUSTER.whole();
     let output = project.disco(&["env", "-o", "json"]).ok().json();
     let endpoints = output["ETCDCTL_ENDPOINTS"].as_str().unwrap();
     for node in &status.nodes {
@@ -120,7 +110,7 @@ fn the_environment_that_is_printed_reaches_the_cluster() {
 
 #[test]
 fn doctor_finds_a_whole_cluster_well_and_says_what_is_wrong_with_a_broken_project() {
-    let (project, _) = whole();
+    let (project, _) = CLUSTER.whole();
     project.disco(&["doctor"]).ok();
     let key = project.path(".disco/operator.key");
     let open = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);

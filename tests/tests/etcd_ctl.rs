@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use disco_tests::{Etcdctl, Project, SOON, Shared, Turn, wait_for};
+use disco_proto::etcdserverpb::alarm_request::AlarmAction;
+use disco_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use disco_proto::etcdserverpb::{AlarmRequest, AlarmType};
+use disco_tests::{Api, Etcdctl, Project, SOON, Shared, Turn, block, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-static CLUSTER: Shared<Project> = Shared::new(|| {
-    let project = Project::new("etcdctl");
-    project.bootstrap();
-    project
-});
+static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("etcdctl"));
 
 fn whole() -> Option<(Turn<Project>, Etcdctl)> {
-    let project = CLUSTER.take();
-    project.wait_until_healthy(SOON, 3);
+    let (project, _) = CLUSTER.whole();
     let etcd = Etcdctl::of(&project)?;
     assert_eq!(etcd.endpoints().len(), 3);
     Some((project, etcd))
@@ -282,6 +280,26 @@ fn leadership_moves_to_the_member_that_is_named() {
     project.wait_for_status(SOON, "the new leader", |status| status.leader == Some(new.id));
     etcd.run(&["move-leader", "99"]).expect(1).says(&["etcdserver: bad leader transferee"]);
     etcd.run(&["put", "after", "the move"]).ok();
+}
+
+#[test]
+fn the_alarm_of_a_full_store_is_listed_and_disarmed() {
+    let Some((project, etcd)) = whole() else { return };
+    assert_eq!(etcd.run(&["alarm", "list"]).ok().stdout, "");
+    // As a write does for which there is no room.
+    let raise = AlarmRequest { action: AlarmAction::Activate.into(), member_id: 0, alarm: AlarmType::Nospace.into() };
+    let address = project.status().leading().address.clone();
+    block(MaintenanceClient::new(Api::operator(&project).channel(&address)).alarm(raise)).unwrap();
+    for endpoint in etcd.endpoints() {
+        let one = etcd.at(&endpoint);
+        let listed = one.run(&["alarm", "list"]).ok().stdout;
+        assert!(listed.trim_end().ends_with("alarm:NOSPACE"), "{listed}");
+        one.run(&["put", "alarm/a", "1"]).expect(1).says(&["etcdserver: mvcc: database space exceeded"]);
+    }
+    let disarmed = etcd.run(&["alarm", "disarm"]).ok().stdout;
+    assert!(disarmed.trim_end().ends_with("alarm:NOSPACE"), "{disarmed}");
+    assert_eq!(etcd.run(&["alarm", "list"]).ok().stdout, "");
+    assert_eq!(etcd.run(&["put", "alarm/a", "1"]).ok().stdout, "OK\n");
 }
 
 #[test]

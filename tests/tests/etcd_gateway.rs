@@ -13,15 +13,10 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 
-static CLUSTER: Shared<Project> = Shared::new(|| {
-    let project = Project::new("gateway");
-    project.bootstrap();
-    project
-});
+static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("gateway"));
 
 fn whole() -> (Turn<Project>, Status, Api) {
-    let project = CLUSTER.take();
-    let status = project.wait_until_healthy(SOON, 3);
+    let (project, status) = CLUSTER.whole();
     let api = Api::operator(&project);
     (project, status, api)
 }

@@ -7,16 +7,11 @@ use std::time::{Duration, Instant};
 use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, block, wait_for};
 use rustix::process::Signal;
 
-static CLUSTER: Shared<Project> = Shared::new(|| {
-    let project = Project::new("failover");
-    project.bootstrap();
-    project
-});
+static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("failover"));
 
 /// The cluster, whole.
 fn whole() -> (Turn<Project>, Status, Api, Vec<String>) {
-    let project = CLUSTER.take();
-    let status = project.wait_until_healthy(SOON, 3);
+    let (project, status) = CLUSTER.whole();
     let api = Api::operator(&project);
     let addresses = status.nodes.iter().map(|node| node.address.clone()).collect();
     (project, status, api, addresses)

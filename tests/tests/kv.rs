@@ -10,15 +10,10 @@ use disco_tests::{Api, Project, SOON, Shared, Status, Turn, block, wait_for};
 use serde_json::Value;
 use tonic::Code;
 
-static CLUSTER: Shared<Project> = Shared::new(|| {
-    let project = Project::new("keys");
-    project.bootstrap();
-    project
-});
+static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("keys"));
 
 fn whole() -> (Turn<Project>, Status, Api) {
-    let project = CLUSTER.take();
-    let status = project.wait_until_healthy(SOON, 3);
+    let (project, status) = CLUSTER.whole();
     let api = Api::operator(&project);
     (project, status, api)
 }

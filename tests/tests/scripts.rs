@@ -7,11 +7,7 @@ use disco_proto::v1::MoveLeaderRequest;
 use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, block, wait_for};
 use sha2::{Digest, Sha256};
 
-static CLUSTER: Shared<Project> = Shared::new(|| {
-    let project = Project::new("scripts");
-    project.bootstrap();
-    project
-});
+static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("scripts"));
 
 /// The cluster, with the plain script again.
 fn whole() -> (Turn<Project>, Status) {

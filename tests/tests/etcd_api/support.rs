@@ -10,15 +10,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-pub(crate) static CLUSTER: Shared<Project> = Shared::new(|| {
-    let project = Project::new("etcdapi");
-    project.bootstrap();
-    project
-});
+pub(crate) static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("etcdapi"));
 
 pub(crate) fn whole() -> (Turn<Project>, Status, Api) {
-    let project = CLUSTER.take();
-    let status = project.wait_until_healthy(SOON, 3);
+    let (project, status) = CLUSTER.whole();
     let api = Api::operator(&project);
     (project, status, api)
 }
