@@ -8,11 +8,13 @@
 //! - [`scale`]: which nodes go when the cluster shrinks, and whether it may.
 //! - [`dead`]: which members do not come back.
 //! - [`quorum`]: whether the living voters can decide anything.
+//! - [`upgrade`]: which node gets a new binary next, and which goes back.
 
 pub mod dead;
 pub mod quorum;
 pub mod repair;
 pub mod scale;
+pub mod upgrade;
 pub mod voters;
 
 mod member;

@@ -70,6 +70,11 @@ impl Layout {
         format!("{}/restart", self.service)
     }
 
+    /// Exists from before the first change of an upgrade until that was ended as a whole.
+    pub(super) fn upgrade_marker(&self) -> String {
+        format!("{}/upgrade", self.service)
+    }
+
     pub(super) fn join_token(&self) -> String {
         format!("{}/join-token", self.service)
     }

@@ -31,6 +31,7 @@ mod remote;
 mod service;
 mod settings;
 mod state;
+mod upgrade;
 mod upload;
 
 pub use binaries::{Binaries, Binary};
@@ -42,3 +43,4 @@ pub use probe::Probe;
 pub use progress::{InstallProgress, NoProgress, Step};
 pub use remote::Remote;
 pub use settings::NodeSettings;
+pub use upgrade::{Installation, ServiceProcess};

@@ -131,7 +131,7 @@ impl Remote {
         }
         let _ = write!(
             script,
-            "rm -f {} {}; rm -rf {}",
+            "for f in {} {}; do rm -f \"$f\" \"$f.previous\" \"$f.next\"; done; rm -rf {}",
             quote(&self.layout.binary("disco")),
             quote(&self.layout.binary("discod")),
             self.layout.all.iter().map(|path| quote(path)).collect::<Vec<_>>().join(" ")
@@ -143,8 +143,13 @@ impl Remote {
         Ok(())
     }
 
-    fn supervise(&self, action: &str) -> String {
-        format!("{} supervise --dir {} {action}", quote(&self.layout.binary("discod")), quote(&self.layout.service))
+    pub(super) fn supervise(&self, action: &str) -> String {
+        self.supervise_by(&quote(&self.layout.binary("discod")), action)
+    }
+
+    /// The same by another program than the installed one, given as a shell word.
+    pub(super) fn supervise_by(&self, program: &str, action: &str) -> String {
+        format!("{program} supervise --dir {} {action}", quote(&self.layout.service))
     }
 }
 

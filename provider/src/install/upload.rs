@@ -57,20 +57,28 @@ impl Remote {
         if missing.is_empty() {
             return Ok(false);
         }
-        let needed = missing.iter().map(|binary| binary.size()).sum::<u64>() + SLACK;
-        if needed > self.probe.free {
-            let (dir, free) = (self.probe.dir.clone(), self.probe.free);
-            return Err(InstallError::NoSpace { endpoint: self.endpoint(), dir, free, needed });
-        }
+        self.check_room(&missing)?;
         self.check_interpreters(&missing).await?;
         for binary in &missing {
             progress.step(Step::Uploading { name: binary.name() });
-            self.upload(binary, progress).await?;
+            // The client is not what the service runs.
+            self.upload(binary, binary.name(), binary.name() == "discod", progress).await?;
         }
         Ok(missing.iter().any(|binary| binary.name() == "discod"))
     }
 
-    async fn check_interpreters(&self, binaries: &[&Binary]) -> Result<(), InstallError> {
+    /// Refuses binaries that have no room there.
+    pub(super) fn check_room(&self, binaries: &[&Binary]) -> Result<(), InstallError> {
+        let needed = binaries.iter().map(|binary| binary.size()).sum::<u64>() + SLACK;
+        if binaries.is_empty() || needed <= self.probe.free {
+            return Ok(());
+        }
+        let (dir, free) = (self.probe.dir.clone(), self.probe.free);
+        Err(InstallError::NoSpace { endpoint: self.endpoint(), dir, free, needed })
+    }
+
+    /// Refuses binaries whose dynamic loader is not there.
+    pub(super) async fn check_interpreters(&self, binaries: &[&Binary]) -> Result<(), InstallError> {
         let mut found: Vec<&str> = Vec::new();
         for binary in binaries {
             let Some(interpreter) = binary.interpreter().filter(|path| !found.contains(path)) else { continue };
@@ -88,26 +96,31 @@ impl Remote {
         Ok(())
     }
 
-    async fn upload(&self, binary: &Binary, progress: &dyn InstallProgress) -> Result<(), InstallError> {
+    /// Sends one, which appears under this name; `mark`: the service is to be restarted for it.
+    pub(super) async fn upload(
+        &self,
+        binary: &Binary,
+        place: &str,
+        mark: bool,
+        progress: &dyn InstallProgress,
+    ) -> Result<(), InstallError> {
         let unreadable = |source| InstallError::BinaryUnreadable { path: binary.path().to_path_buf(), source };
         let mut file = File::open(binary.path()).await.map_err(unreadable)?;
         // Read in pieces as large as the connection takes them.
         file.set_max_buf_size(1 << 20);
-        // The client is not what the service runs.
-        let mark = if binary.name() == "discod" {
+        let mark = if mark {
             format!("mkdir -p {}; : > {}; ", quote(&self.layout.service), quote(&self.layout.restart_marker()))
         } else {
             String::new()
         };
         // The sum is made while the file arrives, and the size tells whether all of it found room.
         let script = format!(
-            "set -e; umask 022; mkdir -p {bin}; cd {bin}; rm -f .tmp-{name}.*; t=.tmp-{name}.$$; \
+            "set -e; umask 022; mkdir -p {bin}; cd {bin}; rm -f .tmp-{place}.*; t=.tmp-{place}.$$; \
              trap 'rm -f \"$t\"' EXIT; sum=$(tee \"$t\" | sha256sum | cut -d ' ' -f 1); \
              [ \"$sum\" = {sum} ] && [ \"$(wc -c < \"$t\")\" -eq {size} ] || exit {BAD_CHECKSUM}; \
              chmod 755 \"$t\"; \"./$t\" --version > /dev/null || exit {DOES_NOT_START}; \
-             {mark}mv -f \"$t\" {name}",
+             {mark}mv -f \"$t\" {place}",
             bin = quote(&self.layout.bin),
-            name = binary.name(),
             sum = binary.sha256(),
             size = binary.size(),
         );

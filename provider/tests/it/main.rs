@@ -10,3 +10,4 @@ mod machine;
 mod setup;
 mod supervise;
 mod terminal;
+mod upgrade;
