@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
 
 use crate::raft::Pace;
 
@@ -48,6 +50,18 @@ pub struct DaemonArgs {
     /// Label of the node, `KEY=VALUE`; may be given several times
     #[arg(long = "label", env = "DISCOD_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// Between two backups that the node makes by itself while it votes, such as `30m` or `6h`; `0` for none
+    #[arg(long, env = "DISCOD_BACKUP_INTERVAL", value_name = "TIME", default_value = "1h", value_parser = interval)]
+    pub backup_interval: Duration,
+    /// How many of these backups are kept
+    #[arg(
+        long,
+        env = "DISCOD_BACKUP_KEEP",
+        value_name = "COUNT",
+        default_value_t = 24,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub backup_keep: u32,
     /// Log filter, such as `info` or `discod=debug,openraft=info`
     #[arg(long, env = "DISCOD_LOG", default_value = "info,openraft=warn")]
     pub log: String,
@@ -99,5 +113,31 @@ fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is not of the form KEY=VALUE")),
+    }
+}
+
+/// A time with its unit, or a number of seconds.
+fn interval(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(Duration::from_secs(seconds.into()));
+    }
+    let time: Option<SignedDuration> = text.parse().ok();
+    time.and_then(|time| Duration::try_from(time).ok())
+        .ok_or_else(|| "expected a time such as `30m` or `6h`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_carry_a_unit_or_are_seconds() {
+        assert_eq!(interval("6h"), Ok(Duration::from_secs(6 * 3600)));
+        assert_eq!(interval("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(interval("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(interval("0"), Ok(Duration::ZERO));
+        for bad in ["", "-1s", "soon", "5 parsecs"] {
+            assert!(interval(bad).is_err(), "`{bad}` was taken");
+        }
     }
 }

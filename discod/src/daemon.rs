@@ -23,7 +23,7 @@ use crate::node::{MAX_MESSAGE_BYTES, Node, NodeParts};
 use crate::peers::Peers;
 use crate::raft::{NodeInfo, RaftNode, RaftService, RaftSettings};
 use crate::script::Scripts;
-use crate::{agent, controllers, join, memory};
+use crate::{agent, backups, controllers, join, memory};
 
 /// HTTP/2 windows: a control plane's messages are small, and each connection holds this much.
 const WINDOW: u32 = 128 * 1024;
@@ -71,6 +71,7 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     let tasks = TaskTracker::new();
     agent::spawn(&node, &tasks);
     controllers::spawn(&node, &tasks);
+    backups::spawn(&node, &tasks);
     tasks.spawn(memory::run());
 
     match wait_for_end(&node).await? {

@@ -3,6 +3,7 @@
 mod agent;
 mod api;
 mod args;
+mod backups;
 mod clock;
 mod controllers;
 mod daemon;

@@ -3,6 +3,8 @@
 //! The `.proto` files under `proto/proto/` are the source; their comments say what each field means. All keys, values
 //! and payloads are [`bytes::Bytes`], so that a message that was received is shared, not copied.
 
+pub mod backup;
+
 /// Package `disco.v1`.
 #[expect(
     missing_docs,

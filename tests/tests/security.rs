@@ -9,9 +9,9 @@ use disco_identity::{
     Authority, ClusterId, Credentials, Expect, Identity, JoinToken, PrivateKey, Role, Validity, refusal, unix_now,
 };
 use disco_proto::v1::{
-    BackupPart, CreateJoinTokenRequest, DeployRequest, Empty, JoinRequest, LogsRequest, MoveLeaderRequest,
-    ProposeRequest, RaftMessage, ReadRequest, RecoverRequest, RemoveNodeRequest, ReportRequest, RunCommandRequest,
-    ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
+    BackupPart, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, JoinRequest, ListBackupsRequest,
+    LogsRequest, MoveLeaderRequest, ProposeRequest, RaftMessage, ReadRequest, RecoverRequest, RemoveNodeRequest,
+    ReportRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes, wait_for};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
@@ -300,6 +300,8 @@ fn a_join_token_can_join_and_nothing_else() {
                 control.set_voter_secrets(VoterSecrets::default()).await.err(),
                 control.signing_key_request(Empty {}).await.err(),
                 control.backup(Empty {}).await.err(),
+                control.list_backups(ListBackupsRequest::default()).await.err(),
+                control.fetch_backup(FetchBackupRequest::default()).await.err(),
                 control.restore(tokio_stream::iter([BackupPart::default()])).await.err(),
                 control.recover(RecoverRequest { lost: vec![1] }).await.err(),
             ]

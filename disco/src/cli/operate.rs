@@ -16,8 +16,16 @@ pub(crate) struct RecoverArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
     /// Write all keys, scripts and deployments into a file.
-    #[command(after_help = "Examples:\n  disco backup save monday.backup")]
+    #[command(
+        after_help = "Examples:\n  disco backup save monday.backup\n  disco backup save last.backup --from heavyobjects-2\n  \
+                            disco backup save old.backup --from heavyobjects-2/000007-r1234.backup"
+    )]
     Save(BackupSaveArgs),
+    /// List the backups that the voters have made by themselves.
+    #[command(
+        after_help = "Examples:\n  disco backup ls\n  disco backup save last.backup --from \"$(disco backup ls -o name | tail -n 1)\""
+    )]
+    Ls,
     /// Begin a new cluster of one node with what a file holds.
     #[command(
         after_help = "Examples:\n  disco backup restore monday.backup && disco scale nodes=3\n\nKeys come back with their \
@@ -32,6 +40,10 @@ pub(crate) struct BackupSaveArgs {
     /// Where to write it; an existing file is replaced once the backup is complete.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+
+    /// Fetch one that a node has made by itself, as `disco backup ls` names it; without a file's name the node's newest.
+    #[arg(long, value_name = "NODE[/FILE]")]
+    pub(crate) from: Option<String>,
 }
 
 #[derive(Debug, Args)]

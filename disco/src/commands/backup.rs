@@ -1,16 +1,17 @@
-//! `disco backup`: the cluster's store in a file, and back.
-//!
-//! The file begins with a line that says what it is, then the head as a length-delimited message, then the store as a
-//! snapshot. The head names its SHA-256, which is compared when it is written and before it is restored.
+//! `disco backup`: the cluster's store in a file, and back. The file's form is that of [`disco_proto::backup`]; its checksum is
+//! compared when it is written and before it is restored.
 
 use std::{
-    io::{BufReader, Read, Write},
+    io::{BufReader, ErrorKind, Read, Write},
     path::Path,
     time::Duration,
 };
 
-use disco_proto::v1::{BackupHead, BackupPart, Empty, backup_part::Part};
-use prost::Message;
+use disco_proto::{
+    backup,
+    v1::{BackupHead, BackupPart, Empty, FetchBackupRequest, ListBackupsRequest, NodeStatus, backup_part::Part},
+};
+use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -20,21 +21,28 @@ use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
     question::confirm,
-    view::BackupView,
+    view::{BackupView, BackupsView, KeptBackup},
 };
 
-const MAGIC: &[u8] = b"discobackup-1\n";
-/// Longer heads are damage.
-const HEAD_BYTES: usize = 64 << 10;
 /// Bytes in one message.
 const PART: usize = 64 << 10;
+/// Time for a node to list what it has.
+const LISTED_WITHIN: Duration = Duration::from_secs(5);
 /// Time for the node to start again with what it was given.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn save(args: &BackupSaveArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
     let (_, mut control) = client.connection().await?;
-    let mut parts = control.backup(Empty {}).await.map_err(|status| from_status(&status))?.into_inner();
+    let parts = match &args.from {
+        None => control.backup(Empty {}).await,
+        Some(from) => {
+            let (node, name) = from.split_once('/').unwrap_or((from, ""));
+            let node_id = client.node(node).await?.id;
+            control.fetch_backup(FetchBackupRequest { node_id, name: name.to_owned() }).await
+        }
+    };
+    let mut parts = parts.map_err(|status| from_status(&status))?.into_inner();
     let first = parts.message().await.map_err(|status| from_status(&status))?.and_then(|part| part.part);
     let Some(Part::Head(head)) = first else { return Err(Failure::failed("the backup did not begin with its head")) };
     let folder = args.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
@@ -42,9 +50,7 @@ pub(super) async fn save(args: &BackupSaveArgs, context: &Context) -> Outcome<Ex
     let mut file =
         tempfile::NamedTempFile::new_in(folder).map_err(|error| Failure::io("create a file in", folder, &error))?;
     let task = context.printer.task(&args.file.display().to_string());
-    file.write_all(MAGIC)
-        .and_then(|()| file.write_all(&head.encode_length_delimited_to_vec()))
-        .map_err(|error| io(&error))?;
+    file.write_all(&backup::beginning(&head)).map_err(|error| io(&error))?;
     let (mut hash, mut size) = (Sha256::new(), 0);
     while let Some(part) = parts.message().await.map_err(|status| from_status(&status))? {
         let Some(Part::Data(data)) = part.part else { return Err(Failure::failed("the backup has a second head")) };
@@ -61,6 +67,43 @@ pub(super) async fn save(args: &BackupSaveArgs, context: &Context) -> Outcome<Ex
     task.done("saved");
     context.printer.show(&BackupView::from(head))?;
     Ok(ExitStatus::Done)
+}
+
+/// The backups that nodes have made by themselves. Needs no leader: each node tells of its own.
+pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    let nodes = client.status(false).await?.nodes;
+    let listed = join_all(nodes.iter().map(|node| list(&client, node))).await;
+    let mut rows = Vec::new();
+    let (mut answered, mut last) = (false, None);
+    for (node, listed) in nodes.iter().zip(listed) {
+        match listed {
+            Ok(backups) => {
+                answered = true;
+                rows.extend(backups.into_iter().map(|backup| KeptBackup::new(node, backup)));
+            }
+            Err(failure) => {
+                let why = failure.causes().first().map_or_else(|| failure.to_string(), Clone::clone);
+                context.printer.warn(&format!("`{}` does not tell what it has: {why}", node.name));
+                last = Some(failure);
+            }
+        }
+    }
+    if let Some(failure) = last.filter(|_| !answered) {
+        return Err(failure);
+    }
+    context.printer.show(&BackupsView(rows))?;
+    Ok(ExitStatus::Done)
+}
+
+async fn list(client: &Client, node: &NodeStatus) -> Outcome<Vec<disco_proto::v1::BackupFile>> {
+    let request = ListBackupsRequest { node_id: node.id };
+    let (_, mut control) = client.connection().await?;
+    let listed = tokio::time::timeout(LISTED_WITHIN, control.list_backups(request)).await;
+    match listed {
+        Ok(listed) => listed.map(|listed| listed.into_inner().backups).map_err(|status| from_status(&status)),
+        Err(_) => Err(Failure::new(ExitStatus::Unreachable, "it did not answer in time")),
+    }
 }
 
 pub(super) async fn restore(args: &BackupRestoreArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -109,18 +152,17 @@ async fn wait_until_restored(client: &Client, before: u32) -> Outcome<()> {
 
 /// Head and store of a file whose checksum is right.
 fn read(path: &Path) -> Outcome<(BackupHead, Vec<u8>)> {
-    let io = |error: std::io::Error| Failure::io("read", path, &error);
     let damaged = |what: &str| Failure::usage(format!("`{}` is no backup, or is damaged: {what}", path.display()));
+    let io = |error: std::io::Error| match error.kind() {
+        ErrorKind::InvalidData => damaged(&error.to_string()),
+        _ => Failure::io("read", path, &error),
+    };
     let mut file = BufReader::new(std::fs::File::open(path).map_err(io)?);
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(io)?;
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin like one"))?;
-    let mut cursor = &rest[..rest.len().min(HEAD_BYTES)];
-    let before = cursor.len();
-    let head = BackupHead::decode_length_delimited(&mut cursor).map_err(|_| damaged("its head cannot be read"))?;
-    let store = &rest[before - cursor.len()..];
-    if store.len() as u64 != head.size || hex::encode(Sha256::digest(store)) != head.sha256 {
+    let head = backup::read_beginning(&mut file).map_err(io)?;
+    let mut store = Vec::new();
+    file.read_to_end(&mut store).map_err(io)?;
+    if store.len() as u64 != head.size || hex::encode(Sha256::digest(&store)) != head.sha256 {
         return Err(damaged("its checksum is wrong"));
     }
-    Ok((head, store.to_vec()))
+    Ok((head, store))
 }

@@ -51,6 +51,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Kv(KvCommand::Watch(args)) => kv::watch(&args, &context).await,
         Command::Backup(BackupCommand::Save(args)) => backup::save(&args, &context).await,
         Command::Backup(BackupCommand::Restore(args)) => backup::restore(&args, &context).await,
+        Command::Backup(BackupCommand::Ls) => backup::ls(&context).await,
         Command::Recover(args) => recover::run(&args, &context).await,
         Command::Env => env::run(&context),
         Command::Completion(args) => completion::run(&args, &context),

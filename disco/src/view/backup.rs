@@ -1,7 +1,9 @@
-use disco_proto::v1::BackupHead;
+use disco_proto::v1::{BackupFile, BackupHead, NodeStatus};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::printer::{Style, View};
+use super::units::bytes;
+use crate::printer::{Style, Table, View, cell};
 
 /// `disco backup save`.
 #[derive(Debug)]
@@ -35,5 +37,69 @@ impl View for BackupView {
             "revision {} of `{}`, {} bytes, SHA-256 {}\n",
             self.0.revision, self.0.cluster, self.0.size, self.0.sha256
         )
+    }
+}
+
+/// A backup that a node has made by itself. Fields are added, never renamed.
+#[derive(Debug, Serialize)]
+pub(crate) struct KeptBackup {
+    node: u64,
+    node_name: String,
+    file: String,
+    revision: i64,
+    /// Bytes of the file.
+    size: u64,
+    created_at: String,
+    version: String,
+}
+
+impl KeptBackup {
+    pub(crate) fn new(node: &NodeStatus, backup: BackupFile) -> Self {
+        let head = backup.head.unwrap_or_default();
+        Self {
+            node: node.id,
+            node_name: node.name.clone(),
+            file: backup.name,
+            revision: head.revision,
+            size: backup.size,
+            created_at: head.created_at,
+            version: head.version,
+        }
+    }
+
+    /// As `disco backup save --from` takes it.
+    fn place(&self) -> String {
+        format!("{}/{}", self.node_name, self.file)
+    }
+}
+
+/// `disco backup ls`.
+#[derive(Debug)]
+pub(crate) struct BackupsView(pub(crate) Vec<KeptBackup>);
+
+impl View for BackupsView {
+    fn json(&self) -> Value {
+        json!(self.0)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(KeptBackup::place).collect()
+    }
+
+    fn text(&self, style: Style) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new(style, &["BACKUP", "REVISION", "SIZE", "TIME", "VERSION"]);
+        for backup in &self.0 {
+            table.row(vec![
+                cell::plain(backup.place()),
+                cell::plain(backup.revision),
+                cell::plain(bytes(backup.size)),
+                cell::plain(&backup.created_at),
+                cell::plain(&backup.version),
+            ]);
+        }
+        table.text()
     }
 }

@@ -8,7 +8,7 @@ mod status;
 mod units;
 
 pub(crate) use self::{
-    backup::BackupView,
+    backup::{BackupView, BackupsView, KeptBackup},
     event::EventItem,
     kv::{ChangeItem, KeyView, KeysView},
     node::{NodeView, NodesView},

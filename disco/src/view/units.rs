@@ -7,6 +7,14 @@ pub(super) fn memory(kib: u64) -> String {
     if kib == 0 { "-".to_owned() } else { format!("{:.1} MB", kib as f64 * 1024.0 / 1e6) }
 }
 
+/// Decimal kilobytes or megabytes of a number of bytes.
+pub(super) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
 /// Time since something, with the precision that matters.
 pub(super) fn age(millis: u64) -> String {
     let time = Duration::from_millis(millis);
@@ -33,6 +41,7 @@ mod tests {
     #[test]
     fn are_short() {
         assert_eq!(memory(9800), "10.0 MB");
+        assert_eq!((bytes(1234), bytes(12_345_678)), ("1.2 kB".to_owned(), "12.3 MB".to_owned()));
         assert_eq!(age(120), "0.1s ago");
         assert_eq!(age(61_000), "61s ago");
         assert_eq!(age(600_000), "10m ago");

@@ -1,10 +1,13 @@
 //! Backups: the whole store as one file, and a new cluster that begins with it.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use disco_proto::v1::{BackupHead, BackupPart, Empty, backup_part};
+use disco_proto::v1::backup_part::Part;
+use disco_proto::v1::{
+    BackupFile, BackupHead, BackupPart, Empty, FetchBackupRequest, ListBackupsRequest, ListBackupsResponse,
+};
 use disco_store::Limits;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
@@ -12,14 +15,17 @@ use tokio::io::AsyncWriteExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, to_leader, to_node};
 use super::{Answers, internal};
+use crate::backups::{self, Folder};
 use crate::node::Node;
 use crate::raft::{check_backup, restore_place};
 
 /// Bytes in one message, and messages under way.
 const PART: usize = 64 << 10;
 const UNDER_WAY: usize = 4;
+/// Time for another node to list what it has.
+const LISTED: Duration = Duration::from_secs(4);
 /// Time for the answer to reach the operator before the process ends.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -31,30 +37,87 @@ pub(super) async fn backup(node: &Node, request: Request<Empty>) -> Result<Respo
         return Ok(Response::new(forward.client.backup(request).await?.into_inner().boxed()));
     }
     node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let mut bytes = Vec::new();
-    let (encoded, revision) = node.raft().store().read(|store| (store.encode_snapshot(&mut bytes), store.revision()));
-    encoded.map_err(internal)?;
-    let head = BackupHead {
-        cluster: node.cluster_name().to_owned(),
-        cluster_id: node.cluster_id().to_string(),
-        revision,
-        created_at: crate::clock::rfc3339(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        size: bytes.len() as u64,
-        sha256: hex::encode(Sha256::digest(&bytes)),
-    };
+    let (head, store) = backups::take(node).map_err(internal)?;
     let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
     tokio::spawn(async move {
-        let bytes = bytes::Bytes::from(bytes);
-        let head = BackupPart { part: Some(backup_part::Part::Head(head)) };
-        let starts = (0..bytes.len()).step_by(PART);
-        let data = starts.map(|at| bytes.slice(at..bytes.len().min(at + PART)));
-        let parts = data.map(|data| BackupPart { part: Some(backup_part::Part::Data(data)) });
-        for part in std::iter::once(head).chain(parts) {
-            if sender.send(Ok(part)).await.is_err() {
+        let store = bytes::Bytes::from(store);
+        let starts = (0..store.len()).step_by(PART);
+        let data = starts.map(|at| store.slice(at..store.len().min(at + PART)));
+        for part in std::iter::once(Part::Head(head)).chain(data.map(Part::Data)) {
+            if sender.send(Ok(BackupPart { part: Some(part) })).await.is_err() {
                 // Nobody wants it any more.
                 return;
             }
+        }
+    });
+    Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+}
+
+/// The backups that a node has made by itself.
+pub(super) async fn list(
+    node: &Node,
+    request: Request<ListBackupsRequest>,
+) -> Result<Response<ListBackupsResponse>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
+        let mut request = forward.request(message);
+        request.set_timeout(LISTED);
+        return forward.client.list_backups(request).await;
+    }
+    let folder = Folder::within(node.home().path());
+    let listed = tokio::task::spawn_blocking(move || {
+        let listed = folder.list()?.into_iter().filter_map(|kept| match folder.open(&kept) {
+            Ok((head, _)) => Some(BackupFile { name: kept.name, size: kept.size, head: Some(head) }),
+            Err(error) => {
+                tracing::warn!(%error, "a backup cannot be read");
+                None
+            }
+        });
+        io::Result::Ok(listed.collect())
+    });
+    let backups = listed.await.map_err(internal)?.map_err(internal)?;
+    Ok(Response::new(ListBackupsResponse { backups }))
+}
+
+/// One of them.
+pub(super) async fn fetch(
+    node: &Node,
+    request: Request<FetchBackupRequest>,
+) -> Result<Response<Answers<BackupPart>>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
+        let request = forward.request(message);
+        return Ok(Response::new(forward.client.fetch_backup(request).await?.into_inner().boxed()));
+    }
+    let folder = Folder::within(node.home().path());
+    let FetchBackupRequest { name, .. } = message;
+    let nothing = match name.as_str() {
+        "" => format!("{} has made no backup yet", node.name()),
+        name => format!("{} has no backup `{name}`", node.name()),
+    };
+    let opened = tokio::task::spawn_blocking(move || {
+        // By what is there, so that a name leads nowhere else.
+        let found = folder.list()?.into_iter().rfind(|kept| name.is_empty() || kept.name == name);
+        found.map(|kept| folder.open(&kept)).transpose()
+    });
+    let opened = opened.await.map_err(internal)?.map_err(internal)?;
+    let missing = || Status::not_found(format!("{nothing}\nhint: `disco backup ls` shows what there is"));
+    let (head, mut file) = opened.ok_or_else(missing)?;
+    let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
+    tokio::task::spawn_blocking(move || {
+        let mut part = Ok(Part::Head(head));
+        loop {
+            let ends = part.is_err();
+            let sent = sender.blocking_send(part.map(|part| BackupPart { part: Some(part) }));
+            if sent.is_err() || ends {
+                return;
+            }
+            let mut data = Vec::with_capacity(PART);
+            part = match file.by_ref().take(PART as u64).read_to_end(&mut data) {
+                Ok(0) => return,
+                Ok(_) => Ok(Part::Data(data.into())),
+                Err(error) => Err(internal(error)),
+            };
         }
     });
     Ok(Response::new(ReceiverStream::new(receiver).boxed()))
@@ -69,7 +132,7 @@ pub(super) async fn restore(node: &Node, mut parts: Streaming<BackupPart>) -> Re
              back afterwards"
         )));
     }
-    let Some(BackupPart { part: Some(backup_part::Part::Head(head)) }) = parts.message().await? else {
+    let Some(BackupPart { part: Some(Part::Head(head)) }) = parts.message().await? else {
         return Err(Status::invalid_argument("a backup starts with its head"));
     };
     let place = restore_place(node.home().path());
@@ -98,7 +161,7 @@ async fn receive(parts: &mut Streaming<BackupPart>, path: &Path, head: &BackupHe
     let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
     let (mut hash, mut size) = (Sha256::new(), 0);
     while let Some(part) = parts.message().await? {
-        let Some(backup_part::Part::Data(data)) = part.part else {
+        let Some(Part::Data(data)) = part.part else {
             return Err(Status::invalid_argument("a backup has one head"));
         };
         size += data.len() as u64;

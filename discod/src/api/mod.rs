@@ -86,6 +86,7 @@ impl Control for ControlService {
     type DeployStream = Answers<DeployOutput>;
     type LogsStream = Answers<LogLine>;
     type BackupStream = Answers<BackupPart>;
+    type FetchBackupStream = Answers<BackupPart>;
 
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
         join::join(&self.node, request).await
@@ -204,6 +205,22 @@ impl Control for ControlService {
     async fn backup(&self, request: Request<Empty>) -> Result<Response<Self::BackupStream>, Status> {
         disco_identity::require_member(&request)?;
         backup::backup(&self.node, request).await
+    }
+
+    async fn list_backups(
+        &self,
+        request: Request<ListBackupsRequest>,
+    ) -> Result<Response<ListBackupsResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        backup::list(&self.node, request).await
+    }
+
+    async fn fetch_backup(
+        &self,
+        request: Request<FetchBackupRequest>,
+    ) -> Result<Response<Self::FetchBackupStream>, Status> {
+        disco_identity::require_member(&request)?;
+        backup::fetch(&self.node, request).await
     }
 
     async fn restore(&self, request: Request<Streaming<BackupPart>>) -> Result<Response<Empty>, Status> {

@@ -1,0 +1,202 @@
+//! The files.
+
+use std::io::{self, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use disco_proto::backup;
+use disco_proto::v1::BackupHead;
+use fs_err as fs;
+
+const SUFFIX: &str = ".backup";
+const PARTIAL: &str = "new.tmp";
+
+/// The folder of a node's own backups.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// One of them, as its name tells: `NUMBER-rREVISION.backup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Of the file.
+    pub name: String,
+    /// Counted up by one from file to file: no clock tells which is the newest.
+    pub number: u64,
+    /// Of the store.
+    pub revision: i64,
+    /// Bytes of the whole file.
+    pub size: u64,
+}
+
+// === impl Folder ===
+
+impl Folder {
+    /// The one in this data folder. It is made with the first backup.
+    #[must_use]
+    pub fn within(data_dir: &Path) -> Self {
+        Self { path: data_dir.join("backups") }
+    }
+
+    /// All that is whole, oldest first.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn list(&self) -> io::Result<Vec<Kept>> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut kept = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let Some((name, number, revision)) = entry.file_name().to_str().and_then(parse) else { continue };
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_file() => {
+                    kept.push(Kept { name, number, revision, size: metadata.len() });
+                }
+                // Removed at this moment, or no file.
+                _ => {}
+            }
+        }
+        kept.sort_by_key(|kept| kept.number);
+        Ok(kept)
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing is left of it then.
+    pub fn add(&self, head: &BackupHead, store: &[u8]) -> io::Result<Kept> {
+        disco_identity::create_private_dir(&self.path).map_err(io::Error::other)?;
+        let number = self.list()?.last().map_or(1, |last| last.number + 1);
+        let partial = self.path.join(PARTIAL);
+        let written = self.write(&partial, head, store, number);
+        if written.is_err() {
+            // It takes room that it has no use for; the next one is written over it.
+            let _ = fs::remove_file(&partial);
+        }
+        written
+    }
+
+    fn write(&self, partial: &Path, head: &BackupHead, store: &[u8], number: u64) -> io::Result<Kept> {
+        let mut file = fs::File::create(partial)?;
+        let beginning = backup::beginning(head);
+        file.write_all(&beginning)?;
+        file.write_all(store)?;
+        file.sync_all()?;
+        let name = format!("{number:06}-r{}{SUFFIX}", head.revision);
+        fs::rename(partial, self.path.join(&name))?;
+        fs::File::open(&self.path)?.sync_all()?;
+        Ok(Kept { name, number, revision: head.revision, size: (beginning.len() + store.len()) as u64 })
+    }
+
+    /// Removes the oldest until there are no more than so many, with no more than so many bytes; the newest stays.
+    ///
+    /// # Errors
+    /// One cannot be removed.
+    pub fn prune(&self, keep: usize, bytes: u64) -> io::Result<()> {
+        let mut kept = self.list()?;
+        let mut total: u64 = kept.iter().map(|kept| kept.size).sum();
+        while kept.len() > 1 && (kept.len() > keep || total > bytes) {
+            let oldest = kept.remove(0);
+            fs::remove_file(self.path.join(&oldest.name))?;
+            total -= oldest.size;
+        }
+        Ok(())
+    }
+
+    /// Removes all.
+    ///
+    /// # Errors
+    /// They cannot be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens one that was listed: its description, and a reader that stands at the store's snapshot.
+    ///
+    /// # Errors
+    /// It is gone, cannot be read, or is damaged.
+    pub fn open(&self, kept: &Kept) -> io::Result<(BackupHead, BufReader<fs::File>)> {
+        let path = self.path.join(&kept.name);
+        let mut file = BufReader::new(fs::File::open(&path)?);
+        let head = backup::read_beginning(&mut file)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        Ok((head, file))
+    }
+
+    /// Since the newest was written, by the disk's clock; `None` where there is none. A clock that was set back counts as now.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let newest = self.list().ok()?.pop()?;
+        let written = fs::metadata(self.path.join(newest.name)).and_then(|metadata| metadata.modified()).ok()?;
+        Some(written.elapsed().unwrap_or_default())
+    }
+}
+
+fn parse(name: &str) -> Option<(String, u64, i64)> {
+    let (number, revision) = name.strip_suffix(SUFFIX)?.split_once("-r")?;
+    Some((name.to_owned(), number.parse().ok()?, revision.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn head(revision: i64) -> BackupHead {
+        BackupHead { cluster: "web".into(), revision, size: 5, ..BackupHead::default() }
+    }
+
+    fn names(folder: &Folder) -> Vec<String> {
+        folder.list().unwrap().into_iter().map(|kept| kept.name).collect()
+    }
+
+    #[test]
+    fn they_are_kept_by_count_and_by_bytes_and_the_newest_always() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = Folder::within(data.path());
+        assert_eq!((names(&folder), folder.age()), (Vec::new(), None));
+        // After a restore the revision is a lower one: the order is that of making.
+        for revision in [7, 9, 3] {
+            folder.add(&head(revision), b"store").unwrap();
+        }
+        assert_eq!(names(&folder), ["000001-r7.backup", "000002-r9.backup", "000003-r3.backup"]);
+        folder.prune(2, u64::MAX).unwrap();
+        assert_eq!(names(&folder), ["000002-r9.backup", "000003-r3.backup"]);
+        folder.prune(2, 1).unwrap();
+        assert_eq!(names(&folder), ["000003-r3.backup"]);
+        assert!(folder.age().unwrap() < Duration::from_secs(60));
+        let last = folder.add(&head(4), b"store").unwrap();
+        assert_eq!((last.number, last.name.as_str()), (4, "000004-r4.backup"));
+        let (head, mut store) = folder.open(&last).unwrap();
+        let mut bytes = Vec::new();
+        store.read_to_end(&mut bytes).unwrap();
+        assert_eq!((head.revision, bytes.as_slice()), (4, b"store".as_slice()));
+        folder.clear().unwrap();
+        folder.clear().unwrap();
+        assert_eq!(names(&folder), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_no_backup_is_not_listed_and_what_was_broken_off_is_written_over() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = Folder::within(data.path());
+        let first = folder.add(&head(1), b"store").unwrap();
+        for name in ["new.tmp", "notes.txt", "000009.backup", "x-r1.backup"] {
+            std::fs::write(data.path().join("backups").join(name), "something else").unwrap();
+        }
+        assert_eq!(folder.list().unwrap(), [first]);
+        assert_eq!(folder.add(&head(2), b"store").unwrap().number, 2);
+        assert!(!data.path().join("backups/new.tmp").exists());
+        std::fs::write(data.path().join("backups/000003-r3.backup"), "damaged").unwrap();
+        let damaged = folder.list().unwrap().pop().unwrap();
+        assert!(folder.open(&damaged).unwrap_err().to_string().contains("000003-r3.backup"));
+    }
+}
