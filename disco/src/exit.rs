@@ -23,6 +23,8 @@ pub(crate) enum ExitStatus {
     Cancelled,
     /// The time given ran out; what was begun in the cluster goes on there.
     TimedOut,
+    /// It failed, and all is as it was before.
+    RolledBack,
     /// The exit code of a program that was run on a node.
     Program(u8),
 }
@@ -39,6 +41,7 @@ impl ExitStatus {
             Self::NotFound => 6,
             Self::Cancelled => 8,
             Self::TimedOut => 9,
+            Self::RolledBack => 10,
             Self::Program(code) => code,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A command is a thin file under `commands/`: resolved settings and the printer go in, an [`exit::ExitStatus`] comes out.
 //! `cli` holds the command line alone, `project` the folder and its private state, `client` the connection to any node,
-//! `founding` the making of a cluster, `host` what scripts can do here, and `printer` everything that is written.
+//! `founding` the making of a cluster, `upgrade` new binaries for it, `host` what scripts can do here, and `printer` everything that is written.
 
 mod app;
 mod cli;
@@ -17,6 +17,7 @@ mod printer;
 mod project;
 mod question;
 mod remote;
+mod upgrade;
 mod view;
 
 use std::process::ExitCode;

@@ -1,8 +1,10 @@
-//! `disco node ssh`: a shell or a command on a node's machine, with the operator's own key.
+//! The machines of a cluster, with the operator's own key; `disco node ssh`: a shell or a command on one of them.
+
+use std::sync::Arc;
 
 use disco_provider::{
-    Instance, InstanceState,
-    ssh::{ConnectOptions, Session, SshError, Status, quote},
+    Instance, InstanceState, Provider,
+    ssh::{ConnectOptions, KeyPair, Session, SshError, Status, quote},
 };
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::{host_key_policy, operator_key, provider_failure, recorded_provider},
-    project::ClusterRecord,
+    project::{ClusterRecord, Project},
 };
 
 /// 128 and the signal's number is what shells say; signals are named here, so that the number is not always known.
@@ -34,18 +36,40 @@ pub(crate) async fn run(context: &Context, named: &str, command: &[String]) -> O
 }
 
 async fn connect(context: &Context, named: &str) -> Outcome<Session> {
-    let project = context.project()?;
-    let record = ClusterRecord::load(&project.state())?.ok_or_else(|| {
-        Failure::new(ExitStatus::NotFound, "no cluster was made from this project yet")
-            .hint("make it with `disco bootstrap`")
-    })?;
-    let provider = recorded_provider(&project, &record)?;
-    let machines = provider.list().await.map_err(|error| provider_failure(&error))?;
-    let machine = machine_of(context, named, &machines).await?;
-    let key = operator_key(&project, &record)?;
-    let policy = host_key_policy(&project, machine);
-    let connected = Session::connect(&machine.ssh, &key, &policy, ConnectOptions::default()).await;
-    connected.map_err(|error| ssh_failure(&error))
+    let machines = Machines::open(context)?;
+    let listed = machines.list().await?;
+    let machine = machine_of(context, named, &listed).await?;
+    machines.connect(machine).await
+}
+
+/// The machines of the project's cluster, as the operator reaches them.
+pub(crate) struct Machines {
+    project: Project,
+    provider: Arc<dyn Provider>,
+    key: KeyPair,
+}
+
+impl Machines {
+    pub(crate) fn open(context: &Context) -> Outcome<Self> {
+        let project = context.project()?;
+        let record = ClusterRecord::load(&project.state())?.ok_or_else(|| {
+            Failure::new(ExitStatus::NotFound, "no cluster was made from this project yet")
+                .hint("make it with `disco bootstrap`")
+        })?;
+        let (provider, key) = (recorded_provider(&project, &record)?, operator_key(&project, &record)?);
+        Ok(Self { project, provider, key })
+    }
+
+    /// Those that the provider knows.
+    pub(crate) async fn list(&self) -> Outcome<Vec<Instance>> {
+        self.provider.list().await.map_err(|error| provider_failure(&error))
+    }
+
+    pub(crate) async fn connect(&self, machine: &Instance) -> Outcome<Session> {
+        let policy = host_key_policy(&self.project, machine);
+        let connected = Session::connect(&machine.ssh, &self.key, &policy, ConnectOptions::default()).await;
+        connected.map_err(|error| ssh_failure(&error))
+    }
 }
 
 /// By what the cluster says of its nodes; where it does not answer, by the machine's own name or id, as that is when one

@@ -29,6 +29,7 @@ mod sshd;
 mod status;
 mod tmpfs;
 mod wait;
+mod writers;
 
 pub use addresses::free_ip;
 pub use api::{Api, block, causes};
@@ -48,3 +49,4 @@ pub use sshd::Sshd;
 pub use status::{NodeStatus, Status};
 pub use tmpfs::Tmpfs;
 pub use wait::{SOON, look_for, wait_for, within};
+pub use writers::Writers;

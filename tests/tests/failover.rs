@@ -1,10 +1,8 @@
 //! Leaders that die, stop, and hang: what was acknowledged is there, and writes go on soon.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, block, wait_for};
+use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, Writers, block, wait_for};
 use rustix::process::Signal;
 
 static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("failover"));
@@ -59,56 +57,16 @@ fn the_command_line_writes_across_the_leaders_death_too() {
 #[test]
 fn killed_all_at_once_while_many_write_nothing_acknowledged_is_lost() {
     let (project, before, api, addresses) = whole();
-    let acknowledged = Arc::new(Mutex::new(Vec::new()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..8)
-        .map(|writer| {
-            let (api, addresses, acknowledged, stop) =
-                (api.clone(), addresses.clone(), Arc::clone(&acknowledged), Arc::clone(&stop));
-            std::thread::spawn(move || {
-                // Each begins with another node.
-                let mut order = addresses.clone();
-                order.rotate_left(writer % addresses.len());
-                for number in 0.. {
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let key = format!("lost/{writer}/{number:05}");
-                    if let Ok(revision) = api.put(&order, &key, &key, Duration::from_millis(200)) {
-                        acknowledged.lock().unwrap().push((key, revision));
-                    }
-                }
-            })
-        })
-        .collect();
-    wait_for(SOON, "some writes", || {
-        let count = acknowledged.lock().unwrap().len();
-        if count >= 100 { Ok(()) } else { Err(format!("{count} acknowledged")) }
-    });
+    let writers = Writers::start(&api, &addresses, "lost/", 8);
     for node in &before.nodes {
         project.kill(node.pid);
     }
-    stop.store(true, Ordering::Relaxed);
-    for writer in writers {
-        writer.join().unwrap();
-    }
+    writers.stop();
     let after = project.wait_for_status(SOON, "the return of all three", |now| {
         now.healthy && now.nodes.len() == 3 && now.nodes.iter().all(|node| node.pid != before.node(node.id).pid)
     });
     assert!(after.term >= before.term, "{after:#?}");
-    let acknowledged = acknowledged.lock().unwrap();
-    let newest = acknowledged.iter().map(|(_, revision)| *revision).max().unwrap();
-    for address in &addresses {
-        api.wait_for_revision(SOON, address, newest);
-        let found = api.list(address, "lost/", true).unwrap();
-        for (key, revision) in acknowledged.iter() {
-            let kv = found.iter().find(|kv| kv.key == *key);
-            let kv = kv.unwrap_or_else(|| panic!("{key} (acknowledged at {revision}) is not at {address}"));
-            // Only if it was written at this revision and never again, the order is the acknowledged one.
-            assert_eq!((kv.mod_revision, kv.version), (*revision, 1), "{key} at {address}");
-        }
-    }
-    println!("{} acknowledged writes are on all three nodes", acknowledged.len());
+    println!("{} acknowledged writes are on all three nodes", writers.check(&addresses));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(crate) use self::{
     global::GlobalArgs,
     look::{EventsArgs, LogsArgs},
     node::{NodeCommand, NodeRmArgs, NodeSshArgs},
-    operate::{BackupCommand, BackupRestoreArgs, BackupSaveArgs, RecoverArgs},
+    operate::{BackupCommand, BackupRestoreArgs, BackupSaveArgs, RecoverArgs, UpgradeArgs},
     scale::ScaleArgs,
     start::{BootstrapArgs, CompletionArgs, DestroyArgs, InitArgs, Shell},
     values::{Format, Variable, parse_duration},
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Backup(BackupCommand),
     /// Go on with the survivors where a majority of the voters is lost for good.
     Recover(RecoverArgs),
+    /// Put new binaries onto all nodes, one after the other.
+    Upgrade(UpgradeArgs),
 
     /// Print `export` lines that let other clients reach this cluster.
     #[command(after_help = "Examples:\n  eval \"$(disco env)\"")]

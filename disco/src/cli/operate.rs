@@ -1,6 +1,29 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jiff::SignedDuration;
+
+use super::parse_duration;
+
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Put the project's `disco` and `discod` onto all nodes, one after the other.\n\nThe new binaries are sent to \
+                  every node and tried there before the first one is taken down. Then each is restarted with them, the \
+                  leader last, and the next only when it is healthy and has caught up. When one does not come back, all go \
+                  back to what they ran before (exit 10). Run again after an interrupt, it goes on; nodes that are done are \
+                  left alone.",
+    after_help = "Examples:\n  disco upgrade --dry-run\n  disco upgrade\n  disco upgrade --node-timeout 2m -o json"
+)]
+pub(crate) struct UpgradeArgs {
+    /// Say which nodes would be restarted, in order, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Time for one node to come back, healthy and with all of the log, before all go back.
+    // The leader replaces the machine of a node that is silent for a minute.
+    #[arg(long, value_name = "TIME", default_value = "40s", value_parser = parse_duration)]
+    pub(crate) node_timeout: SignedDuration,
+}
 
 #[derive(Debug, Args)]
 #[command(

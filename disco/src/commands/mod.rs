@@ -19,6 +19,7 @@ mod recover;
 mod scale;
 mod script;
 mod status;
+mod upgrade;
 
 use crate::{
     app::Context,
@@ -50,9 +51,10 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Kv(KvCommand::Ls(args)) => kv::ls(&args, &context).await,
         Command::Kv(KvCommand::Watch(args)) => kv::watch(&args, &context).await,
         Command::Backup(BackupCommand::Save(args)) => backup::save(&args, &context).await,
-        Command::Backup(BackupCommand::Restore(args)) => backup::restore(&args, &context).await,
         Command::Backup(BackupCommand::Ls) => backup::ls(&context).await,
+        Command::Backup(BackupCommand::Restore(args)) => backup::restore(&args, &context).await,
         Command::Recover(args) => recover::run(&args, &context).await,
+        Command::Upgrade(args) => upgrade::run(&args, &context).await,
         Command::Env => env::run(&context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man => man::run(&context),
@@ -77,7 +79,8 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Do(_)
         | Command::Init(_)
         | Command::Recover(_)
-        | Command::Backup(_) => Nature::Repeats,
+        | Command::Upgrade(_)
+        | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Repeats,
         Command::Scale(_) | Command::Deploy(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => {
             Nature::GoesOn
         }

@@ -358,7 +358,7 @@ fn alive(machine: &Instance) -> bool {
 }
 
 /// Reads and checks both programs; they are large, so not on a thread that others wait for.
-pub(super) async fn find_binaries(project: &Path) -> Outcome<Binaries> {
+pub(crate) async fn find_binaries(project: &Path) -> Outcome<Binaries> {
     let project = project.to_owned();
     let found = tokio::task::spawn_blocking(move || Binaries::find(Some(&project))).await;
     let found = found.map_err(|error| Failure::failed("cannot read the binaries").because(&error))?;

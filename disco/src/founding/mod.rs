@@ -24,8 +24,10 @@ pub(crate) use self::{
     destroy::{destroy, recorded_provider, remains},
     founder::{Founder, Purpose, make_provider, provider_failure},
     host_key::host_key_policy,
+    install::find_binaries,
     key_pair::operator_key,
     name::valid_cluster_name,
+    progress::{TaskProgress, install_failure},
     script::push_script,
     signing_key::renew_signing_key,
 };

@@ -3,8 +3,8 @@ use disco_provider::install::{InstallError, InstallProgress, Step};
 use crate::{error::Failure, exit::ExitStatus, printer::Task, remote::ssh_failure};
 
 /// An installation as a line of progress.
-pub(super) struct TaskProgress<'a> {
-    pub(super) task: &'a Task,
+pub(crate) struct TaskProgress<'a> {
+    pub(crate) task: &'a Task,
 }
 
 impl InstallProgress for TaskProgress<'_> {
@@ -25,7 +25,7 @@ impl InstallProgress for TaskProgress<'_> {
 }
 
 /// Why a machine could not be installed, with the exit code that fits.
-pub(super) fn install_failure(machine: &str, error: &InstallError) -> Failure {
+pub(crate) fn install_failure(machine: &str, error: &InstallError) -> Failure {
     let status = match error {
         InstallError::Ssh(error) => ssh_failure(error).status(),
         InstallError::BinaryMissing { .. }

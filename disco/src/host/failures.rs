@@ -42,6 +42,7 @@ fn code(status: ExitStatus) -> &'static str {
         ExitStatus::NotFound => "NOT_FOUND",
         ExitStatus::Cancelled => "CANCELLED",
         ExitStatus::TimedOut => "TIMED_OUT",
+        ExitStatus::RolledBack => "ROLLED_BACK",
         ExitStatus::Done | ExitStatus::Failed | ExitStatus::Program(_) => "FAILED",
     }
 }

@@ -6,6 +6,7 @@ mod kv;
 mod node;
 mod status;
 mod units;
+mod upgrade;
 
 pub(crate) use self::{
     backup::{BackupView, BackupsView, KeptBackup},
@@ -13,4 +14,5 @@ pub(crate) use self::{
     kv::{ChangeItem, KeyView, KeysView},
     node::{NodeView, NodesView},
     status::StatusView,
+    upgrade::UpgradeView,
 };

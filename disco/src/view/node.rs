@@ -29,6 +29,8 @@ pub(crate) struct NodeView {
     /// The address from outside, where that is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_address: Option<String>,
+    /// Entries of the log that it lacks, as the leader knows.
+    behind: Option<u64>,
 }
 
 impl From<NodeStatus> for NodeView {
@@ -50,6 +52,7 @@ impl From<NodeStatus> for NodeView {
             draining: node.draining,
             script: some(node.script),
             public_address: some(node.public_address),
+            behind: node.behind,
         }
     }
 }

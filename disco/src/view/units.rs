@@ -34,6 +34,11 @@ pub(super) fn short_hash(hash: &str) -> String {
     }
 }
 
+/// The first 12 digits of a checksum.
+pub(super) fn short_sum(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

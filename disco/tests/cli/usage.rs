@@ -17,7 +17,7 @@ fn version_and_help_are_data() {
 #[test]
 fn every_command_has_help_with_its_flags() {
     let folder = Folder::new();
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 24] = [
         &["init"],
         &["bootstrap"],
         &["destroy"],
@@ -35,6 +35,10 @@ fn every_command_has_help_with_its_flags() {
         &["kv", "put"],
         &["kv", "get"],
         &["kv", "watch"],
+        &["backup", "save"],
+        &["backup", "ls"],
+        &["backup", "restore"],
+        &["upgrade"],
         &["env"],
         &["completion"],
         &["man"],
@@ -43,9 +47,15 @@ fn every_command_has_help_with_its_flags() {
         let help = folder.run(&[command, &["--help"]].concat()).expect(0);
         assert!(help.stdout.contains("--output <FORMAT>") && help.stdout.contains("--timeout"), "{help}");
     }
-    for change in
-        [vec!["bootstrap"], vec!["scale"], vec!["deploy"], vec!["node", "rm"], vec!["kv", "put"], vec!["destroy"]]
-    {
+    for change in [
+        vec!["bootstrap"],
+        vec!["scale"],
+        vec!["deploy"],
+        vec!["node", "rm"],
+        vec!["kv", "put"],
+        vec!["upgrade"],
+        vec!["destroy"],
+    ] {
         let help = folder.run(&[change.as_slice(), &["--help"]].concat()).expect(0);
         assert!(help.stdout.contains("--dry-run"), "{help}");
     }
@@ -68,6 +78,7 @@ fn what_is_not_understood_is_named_and_exits_2() {
         (vec!["deploy", "--set", "x"], vec!["NAME=VALUE"]),
         (vec!["kv", "get"], vec!["<KEY>"]),
         (vec!["kv", "ls", "-n", "0"], vec!["0"]),
+        (vec!["upgrade", "--node-timeout", "never"], vec!["never", "30s"]),
         (vec!["completion", "tcsh"], vec!["tcsh", "bash"]),
     ] {
         let ran = folder.run(&args).expect(2).says(&words);

@@ -169,6 +169,15 @@ fn node_status(
         draining: record.leaving || report.is_some_and(|report| report.draining),
         script: report.map_or_else(String::new, |report| report.script.clone()),
         public_address: record.public_address,
+        behind: (leader == Some(node.id())).then(|| behind(node, member)).flatten(),
+    }
+}
+
+/// How many entries of this leader's log a member is not known to have.
+fn behind(node: &Node, member: &Member) -> Option<u64> {
+    match member.id == node.id() {
+        true => Some(0),
+        false => member.matched.map(|matched| node.raft().last_index().saturating_sub(matched)),
     }
 }
 

@@ -138,7 +138,8 @@ impl Remote {
         Ok(process(&text))
     }
 
-    /// Sends those of the binaries that are not there yet, each checked, beside those in use. Nothing is exchanged.
+    /// Sends those of the binaries that are not there yet, each checked, beside those in use. Nothing is exchanged. What is there
+    /// afterwards.
     ///
     /// # Errors
     /// As [`Self::upload_binaries`].
@@ -147,12 +148,14 @@ impl Remote {
         binaries: &Binaries,
         found: &Installation,
         progress: &dyn InstallProgress,
-    ) -> Result<(), InstallError> {
+    ) -> Result<Installation, InstallError> {
         self.check_architecture(binaries)?;
+        let mut found = found.clone();
         let stale = found.stale(binaries);
         if !stale.is_empty() {
             let script = format!("cd {} && rm -f {}", quote(&self.layout.bin), stale.join(" "));
             self.step("remove what was sent for another upgrade", &script, &[]).await?;
+            found.sums.retain(|name, _| !stale.contains(name));
         }
         let there = |binary: &Binary| found.has(binary, "") || found.has(binary, ".next");
         let missing: Vec<&Binary> = binaries.both().into_iter().filter(|binary| !there(binary)).collect();
@@ -160,9 +163,11 @@ impl Remote {
         self.check_interpreters(&missing).await?;
         for binary in missing {
             progress.step(Step::Uploading { name: binary.name() });
-            self.upload(binary, &format!("{}.next", binary.name()), false, progress).await?;
+            let place = format!("{}.next", binary.name());
+            self.upload(binary, &place, false, progress).await?;
+            found.sums.insert(place, binary.sha256().to_owned());
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Puts the binaries that [`Self::stage`] has sent in the place of those in use, which stay beside them, and restarts the

@@ -1,0 +1,220 @@
+use std::time::Duration;
+
+use disco_planner::upgrade::{Direction, Refusal, Step, next};
+use disco_proto::v1::{MoveLeaderRequest, NodeStatus};
+use disco_provider::install::InstallError;
+use tokio::time::Instant;
+
+use super::{Action, Record, Upgrade, nodes::Nodes};
+use crate::{
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    founding::install_failure,
+};
+
+/// Time for nodes that nobody has touched to be well: right after an election the leader has not heard from all.
+const CALM: Duration = Duration::from_secs(15);
+/// Time for leadership to move.
+const MOVED_WITHIN: Duration = Duration::from_secs(20);
+const BETWEEN: Duration = Duration::from_millis(100);
+/// Steps for each node, at most: its turn, and leadership that moves more often than it should.
+const STEPS: usize = 5;
+
+/// Why it does not go on.
+pub(super) enum Stop {
+    /// A node did not come back.
+    Node {
+        /// Its name.
+        name: String,
+        failure: Failure,
+    },
+    /// Anything else: no node is down for it.
+    Here(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Here(failure)
+    }
+}
+
+/// An upgrade under way.
+pub(super) struct Roll<'a> {
+    upgrade: &'a Upgrade,
+    pub(super) nodes: Nodes<'a>,
+    pub(super) record: Record,
+}
+
+impl<'a> Roll<'a> {
+    pub(super) fn new(upgrade: &'a Upgrade) -> Self {
+        Self { upgrade, nodes: Nodes::new(upgrade), record: Record::new(&upgrade.binaries) }
+    }
+
+    /// Takes step after step until nothing is left to do.
+    pub(super) async fn take_all(&mut self, direction: Direction) -> Result<(), Stop> {
+        let mut steps = 0;
+        loop {
+            let nodes = self.calm(direction == Direction::Forward).await?;
+            if steps > nodes.len() * STEPS {
+                let failure = Failure::failed("the cluster changes faster than nodes can be restarted");
+                return Err(failure
+                    .hint("wait until `disco status` stays the same, then run the command again")
+                    .into());
+            }
+            steps += 1;
+            let of = |id: u64| {
+                let node = nodes.iter().find(|node| node.id == id).cloned();
+                node.ok_or_else(|| Stop::Here(Failure::failed(format!("node {id} is no member any more"))))
+            };
+            match next(&self.nodes.planned(&nodes), direction).map_err(|refusal| refused(&refusal, &nodes))? {
+                Step::Finish => {
+                    self.record.begin(&nodes, &self.nodes);
+                    return Ok(self.finish(&nodes).await?);
+                }
+                Step::HandOver { from, to } => self.hand_over(&of(from)?, &of(to)?).await?,
+                Step::Await(id) => self.bring_back(&of(id)?, direction, false).await?,
+                Step::Replace(id) => self.bring_back(&of(id)?, direction, true).await?,
+            }
+        }
+    }
+
+    /// The nodes, once all that are not under way are well; as they are, where that takes too long. New ones are looked at, and
+    /// if so wished, sent what they lack.
+    pub(super) async fn calm(&mut self, send: bool) -> Outcome<Vec<NodeStatus>> {
+        let deadline = Instant::now() + CALM;
+        loop {
+            let nodes = self.upgrade.client.settled().await?.nodes;
+            self.nodes.look(&nodes).await?;
+            self.record.begin(&nodes, &self.nodes);
+            let planned = self.nodes.planned(&nodes);
+            let calm = planned.iter().all(|node| node.healthy || node.unfinished);
+            if calm || planned.iter().all(|node| node.new) || Instant::now() >= deadline {
+                // Nothing is sent where nothing may be restarted.
+                if send && next(&planned, Direction::Forward).is_ok() {
+                    self.nodes.send(&nodes).await?;
+                }
+                return Ok(nodes);
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+
+    /// Restarts a node with the other binary, or only waits for one that was restarted before.
+    async fn bring_back(&mut self, node: &NodeStatus, direction: Direction, restart: bool) -> Result<(), Stop> {
+        let started = Instant::now();
+        let brought = self.try_to_bring_back(node, direction, restart).await;
+        let (action, result) = match (brought, direction) {
+            (Ok(version), Direction::Forward) => (Action::Replaced, Ok(version)),
+            (Ok(version), Direction::Back) => (Action::RolledBack, Ok(version)),
+            (Err(failure), _) => (Action::Failed, Err(failure)),
+        };
+        let version = result.as_ref().ok().map(String::as_str);
+        self.record.done(node.id, action, started.elapsed(), version);
+        result.map(|_| ()).map_err(|failure| Stop::Node { name: node.name.clone(), failure })
+    }
+
+    /// The version that the node says that it runs.
+    async fn try_to_bring_back(&mut self, node: &NodeStatus, direction: Direction, restart: bool) -> Outcome<String> {
+        let failed = |error: InstallError| install_failure(&node.name, &error);
+        let task = self.upgrade.context.printer.task(&node.name);
+        task.state("connecting");
+        let remote = self.nodes.connect(node).await?;
+        let known = self.nodes.found(node.id).cloned();
+        let mut found = match (direction, known) {
+            (Direction::Forward, Some(known)) => known,
+            // It may have failed anywhere.
+            _ => remote.installation().await.map_err(failed)?,
+        };
+        if direction == Direction::Back && !found.unfinished {
+            // It failed before anything was exchanged.
+            self.nodes.set(node.id, found);
+            task.done("was left as it is");
+            return Ok(node.version.clone());
+        }
+        let wanted = match direction {
+            Direction::Forward => self.upgrade.binaries.discod.sha256().to_owned(),
+            Direction::Back => found.previous().unwrap_or_default().to_owned(),
+        };
+        // Whatever happens from here on, it is one of those that go back.
+        found.unfinished = direction == Direction::Forward;
+        self.nodes.set(node.id, found);
+        let (doing, done) = match direction {
+            Direction::Forward => ("restarting with the new binary", "runs the new binary"),
+            Direction::Back => ("restarting with the binary of before", "runs the binary of before again"),
+        };
+        let upgrade = self.upgrade;
+        let result = async {
+            if restart {
+                task.state(doing);
+                match direction {
+                    Direction::Forward => remote.switch().await.map_err(failed)?,
+                    Direction::Back => remote.switch_back().await.map_err(failed)?,
+                }
+            }
+            upgrade.until_well(node, &remote, &wanted, &task).await
+        };
+        match result.await {
+            Ok(now) => {
+                self.nodes.set(node.id, remote.installation().await.map_err(failed)?);
+                task.done(done);
+                Ok(now.version)
+            }
+            Err(failure) => {
+                task.failed("did not come back");
+                Err(failure)
+            }
+        }
+    }
+
+    async fn hand_over(&self, from: &NodeStatus, to: &NodeStatus) -> Outcome<()> {
+        let task = self.upgrade.context.printer.task(&from.name);
+        task.state(&format!("handing leadership over to {}", to.name));
+        let request = MoveLeaderRequest { to: to.id };
+        let client = self.upgrade.client.with_patience(MOVED_WITHIN);
+        client.call_within(MOVED_WITHIN, |mut control| async move { control.move_leader(request).await }).await?;
+        let deadline = Instant::now() + MOVED_WITHIN;
+        loop {
+            let leader = client.settled().await?.leader;
+            if leader != from.id {
+                task.done("does not lead any more");
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                task.failed("still leads");
+                return Err(Failure::failed(format!("`{}` did not hand leadership over to `{}`", from.name, to.name))
+                    .hint("run the command again: it goes on where it was"));
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+
+    /// Takes away what marks the upgrade as one that goes on.
+    async fn finish(&mut self, nodes: &[NodeStatus]) -> Outcome<()> {
+        for id in self.nodes.with_leftovers() {
+            let Some(node) = nodes.iter().find(|node| node.id == id) else { continue };
+            let remote = self.nodes.connect(node).await?;
+            remote.end_upgrade().await.map_err(|error| install_failure(&node.name, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Why no node is taken down, as the operator's next step.
+pub(super) fn refused(refusal: &Refusal, nodes: &[NodeStatus]) -> Failure {
+    let failure = Failure::new(ExitStatus::Guarded, refusal.to_string());
+    match refusal {
+        Refusal::Sick { nodes: sick } => {
+            let sick = nodes.iter().filter(|node| sick.contains(&node.id));
+            let failure = sick.fold(failure, |failure, node| {
+                let why = match (node.healthy, node.draining) {
+                    (false, _) => node.reason.clone(),
+                    (true, true) => "it is stopping".to_owned(),
+                    (true, false) => super::nodes::lag(node, nodes).unwrap_or_default(),
+                };
+                failure.cause(format!("`{}`: {why}", node.name))
+            });
+            failure.hint("bring it back (`disco bootstrap`) or remove it (`disco node rm NODE --force`), then run the command again")
+        }
+        Refusal::TwoVoters => failure.hint("`disco scale nodes=3` first, or wait until one of them has stopped voting"),
+    }
+}

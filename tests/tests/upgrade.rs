@@ -1,0 +1,214 @@
+//! New binaries for a cluster that is written to all the time.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use disco_tests::{Api, Binaries, Project, SOON, Status, Writers, wait_for};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// Starting and installing a machine, with debug builds.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Makes the project's `discod` lead to this file.
+fn point_to(project: &Project, file: &Path) {
+    fs::remove_file(project.path("discod")).unwrap();
+    symlink(file, project.path("discod")).unwrap();
+}
+
+/// Another build that does the same: what is behind a program's end does not matter to it.
+fn another_build(project: &Project, name: &str) -> PathBuf {
+    let mut program = fs::read(&Binaries::get().discod).unwrap();
+    program.extend_from_slice(name.as_bytes());
+    let path = project.outside(name);
+    fs::write(&path, program).unwrap();
+    point_to(project, &path);
+    path
+}
+
+/// One of this system's own programs, which answers `--version` but is no daemon.
+fn no_daemon(project: &Project, name: &str) {
+    let path = project.outside(name);
+    fs::copy(Path::new("/bin").join(name), &path).unwrap();
+    point_to(project, &path);
+}
+
+fn same(a: &Path, b: &Path) -> bool {
+    fs::read(a).unwrap() == fs::read(b).unwrap()
+}
+
+/// A file in the folder of programs of a node's machine.
+fn installed(project: &Project, status: &Status, id: u64, name: &str) -> PathBuf {
+    project.machine(status.node(id).instance.as_deref()).prefix().join("bin").join(name)
+}
+
+/// Every node runs this program, no upgrade is under way, and all is well.
+#[track_caller]
+fn all_run(project: &Project, program: &Path, nodes: usize) -> Status {
+    let status = project.wait_until_healthy(SOON, nodes);
+    for node in &status.nodes {
+        assert!(same(&installed(project, &status, node.id, "discod"), program), "{} has another binary", node.name);
+        assert!(same(Path::new(&format!("/proc/{}/exe", node.pid)), program), "{} runs another binary", node.name);
+        let service = project.machine(node.instance.as_deref()).prefix().join("service");
+        assert!(!service.join("upgrade").exists() && !service.join("restart").exists(), "{} is marked", node.name);
+        assert!(!installed(project, &status, node.id, "discod.next").exists(), "something is left at {}", node.name);
+    }
+    status
+}
+
+/// A field of every node, in the order of the output.
+fn each<'a>(upgraded: &'a Value, field: &str) -> Vec<&'a str> {
+    upgraded["nodes"].as_array().unwrap().iter().map(|node| node[field].as_str().unwrap()).collect()
+}
+
+#[test]
+fn all_nodes_get_the_new_binary_the_leader_last_and_no_acknowledged_write_is_lost() {
+    let project = Project::new("upgrade");
+    let before = project.bootstrap();
+    let api = Api::operator(&project);
+    let addresses: Vec<String> = before.nodes.iter().map(|node| node.address.clone()).collect();
+    let old = Binaries::get().discod.clone();
+    let nothing = project.disco(&["upgrade", "-o", "json"]).ok().json();
+    assert_eq!((&nothing["changed"], &nothing["rolled_back"]), (&false.into(), &false.into()), "{nothing:#}");
+
+    let new = another_build(&project, "new");
+    let plan = project.disco(&["upgrade", "--dry-run", "-o", "json"]).ok().json();
+    assert_eq!(each(&plan, "role"), ["voter", "voter", "leader"], "{plan:#}");
+    assert_eq!((&plan["dry_run"], &plan["changed"]), (&true.into(), &true.into()), "{plan:#}");
+    assert_eq!(all_run(&project, &old, 3).pids(), before.pids(), "a dry run restarted something");
+
+    let writers = Writers::start(&api, &addresses, "upgraded/", 4);
+    let output = project.disco(&["upgrade", "-o", "json"]).ok();
+    // It goes on being written to after the last node is back.
+    writers.wait_for_more(20);
+    let upgraded = output.json();
+    assert_eq!(each(&upgraded, "action"), ["replaced"; 3], "{upgraded:#}");
+    assert_eq!(each(&upgraded, "role"), ["voter", "voter", "leader"], "{upgraded:#}");
+    assert_eq!(each(&upgraded, "name"), each(&plan, "name"));
+    output.says(&["has received the new binaries", "handing leadership over", "runs the new binary"]);
+    let after = all_run(&project, &new, 3);
+    for node in &after.nodes {
+        assert_ne!(node.pid, before.node(node.id).pid, "{} was not restarted", node.name);
+        assert!(same(&installed(&project, &after, node.id, "discod.previous"), &old), "{}", node.name);
+    }
+    println!("{} writes were acknowledged during the upgrade, none is lost", writers.check(&addresses));
+
+    let again = project.disco(&["upgrade", "-o", "json"]).ok().json();
+    assert_eq!((&again["changed"], each(&again, "action")), (&false.into(), vec!["unchanged"; 3]), "{again:#}");
+    assert_eq!(all_run(&project, &new, 3).pids(), after.pids(), "the second run restarted something");
+
+    // What the leader installs is the new one, and a learner is the first to get the next.
+    project.disco(&["scale", "nodes=4"]).ok();
+    project.wait_until_healthy(LONG, 4);
+    all_run(&project, &new, 4);
+    let newer = another_build(&project, "newer");
+    let upgraded = project.disco(&["upgrade", "-o", "json"]).ok().json();
+    assert_eq!(each(&upgraded, "role"), ["learner", "voter", "voter", "leader"], "{upgraded:#}");
+    all_run(&project, &newer, 4);
+}
+
+#[test]
+fn what_does_not_come_back_is_taken_back_and_what_cannot_run_changes_nothing() {
+    let project = Project::new("broken");
+    let before = project.bootstrap();
+    let old = Binaries::get().discod.clone();
+
+    // Found before anything is restarted: a script, and half a program.
+    fs::write(project.outside("script"), "#!/bin/sh\nexit 1\n".repeat(10)).unwrap();
+    point_to(&project, &project.outside("script"));
+    project.disco(&["upgrade"]).expect(2).says(&["it is a script"]);
+    fs::write(project.outside("half"), &fs::read(&old).unwrap()[..8192]).unwrap();
+    point_to(&project, &project.outside("half"));
+    project.disco(&["upgrade"]).expect(1).says(&["does not start"]);
+    assert_eq!(all_run(&project, &old, 3).pids(), before.pids());
+
+    // One ends again and again, the other ends well and at once.
+    for program in ["sleep", "true"] {
+        let before = project.status();
+        no_daemon(&project, program);
+        let output = project.disco(&["upgrade", "--node-timeout", "8s", "-o", "json"]).expect(10);
+        let taken_back = output.json();
+        assert_eq!(taken_back["rolled_back"], true, "{taken_back:#}");
+        assert_eq!(each(&taken_back, "action"), ["rolled_back", "unchanged", "unchanged"], "{taken_back:#}");
+        output.says(&["did not come back", "runs the binary of before again", "hint:"]);
+        let after = all_run(&project, &old, 3);
+        let restarted = after.nodes.iter().filter(|node| node.pid != before.node(node.id).pid).count();
+        assert_eq!((restarted, after.leader), (1, before.leader), "{after:#?}");
+    }
+}
+
+/// Takes a node's address as soon as its daemon gives it up, and keeps it until told.
+fn squat(address: SocketAddr) -> Arc<AtomicBool> {
+    let leave = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&leave);
+    std::thread::spawn(move || {
+        let mut taken = None;
+        while !told.load(Ordering::Relaxed) {
+            if taken.is_none() {
+                taken = TcpListener::bind(address).ok();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    leave
+}
+
+#[test]
+fn when_a_later_node_does_not_come_back_the_earlier_ones_go_back_too() {
+    let project = Project::new("later");
+    let before = project.bootstrap();
+    let new = another_build(&project, "new");
+    let plan = project.disco(&["upgrade", "--dry-run", "-o", "json"]).ok().json();
+    let second = plan["nodes"][1]["id"].as_u64().unwrap();
+    let leave = squat(before.node(second).address.parse().unwrap());
+    let running = project.start(&["upgrade", "--node-timeout", "10s", "-o", "json"]);
+    wait_for(LONG, "the way back", || {
+        let said = running.stderr();
+        if said.contains("going back") { Ok(()) } else { Err(said) }
+    });
+    leave.store(true, Ordering::Relaxed);
+    let output = running.wait(LONG).expect(10);
+    let taken_back = output.json();
+    assert_eq!(each(&taken_back, "action"), ["rolled_back", "rolled_back", "unchanged"], "{taken_back:#}");
+    output.says(&["already in use", &before.node(second).name]);
+    let after = all_run(&project, &Binaries::get().discod, 3);
+    assert_eq!(after.node(before.leading().id).pid, before.leading().pid, "the leader was restarted");
+
+    // With the reason gone it succeeds; interrupted on the way it goes on, and leaves alone what is done.
+    let mut running = project.start(&["upgrade"]);
+    let first = plan["nodes"][0]["id"].as_u64().unwrap();
+    wait_for(LONG, "the first node to be done", || {
+        let said = running.stderr();
+        assert!(!running.has_ended(), "{said}");
+        if said.contains(&format!("{}: runs the new binary", after.node(first).name)) { Ok(()) } else { Err(said) }
+    });
+    running.signal(Signal::INT);
+    running.wait(SOON).expect(8).says(&["cancelled", "run the command again"]);
+    let between = project.wait_until_healthy(SOON, 3);
+    assert!(same(&installed(&project, &between, first, "discod"), &new));
+    project.disco(&["upgrade"]).ok();
+    let end = all_run(&project, &new, 3);
+    assert_eq!(end.node(first).pid, between.node(first).pid, "what was done was done again");
+}
+
+#[test]
+fn while_a_voter_is_down_no_other_is_taken_down() {
+    let project = Project::new("guarded");
+    let before = project.bootstrap();
+    another_build(&project, "new");
+    let dead = before.others()[0].clone();
+    project.kill(project.machine(dead.instance.as_deref()).pid);
+    let status = project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(dead.id).healthy);
+    project.disco(&["upgrade"]).expect(5).says(&["not all nodes are healthy", &dead.name, "disco bootstrap"]);
+    project.disco(&["upgrade", "--dry-run"]).expect(5).says(&[&dead.name]);
+    let after = project.status();
+    for node in after.nodes.iter().filter(|node| node.id != dead.id) {
+        assert_eq!(node.pid, status.node(node.id).pid, "{} was restarted", node.name);
+        assert!(!installed(&project, &after, node.id, "discod.next").exists(), "{} was sent something", node.name);
+    }
+}
