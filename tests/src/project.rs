@@ -145,6 +145,22 @@ impl Project {
         self.environment = variables;
     }
 
+    /// Makes the project's `discod` lead to another file.
+    pub fn point_discod_to(&self, file: &Path) {
+        fs::remove_file(self.path("discod")).unwrap();
+        symlink(file, self.path("discod")).unwrap();
+    }
+
+    /// Gives the project another build of `discod` that does the same: what is behind a program's end does not matter to it.
+    pub fn another_build(&self, name: &str) -> PathBuf {
+        let mut program = fs::read(&Binaries::get().discod).unwrap();
+        program.extend_from_slice(name.as_bytes());
+        let path = self.outside(name);
+        fs::write(&path, program).unwrap();
+        self.point_discod_to(&path);
+        path
+    }
+
     // --- commands
 
     /// The command `disco` in this project's folder and environment.

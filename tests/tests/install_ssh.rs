@@ -66,6 +66,22 @@ fn three_machines_with_openssh_become_a_cluster_and_a_changed_host_key_is_refuse
     let again = project.disco(&["bootstrap", "-y"]).ok();
     assert_eq!(project.status().pids(), pids, "{again}");
 
+    // Another build gets there in the same way, and is taken back in the same way when it is no daemon.
+    let new = project.another_build("new");
+    project.disco(&["upgrade"]).ok();
+    for server in &servers {
+        let installed = server.prefix().join("bin/discod");
+        assert!(fs::read(installed).unwrap() == fs::read(&new).unwrap(), "{} has another binary", server.host());
+    }
+    let sleep = project.outside("sleep");
+    fs::copy("/bin/sleep", &sleep).unwrap();
+    project.point_discod_to(&sleep);
+    project.disco(&["upgrade", "--node-timeout", "8s"]).expect(10);
+    project.point_discod_to(&new);
+    let nothing = project.disco(&["upgrade", "-o", "json"]).ok().json();
+    assert_eq!(nothing["changed"], false, "{nothing:#}");
+    let pids = project.wait_until_healthy(Duration::from_secs(30), 3).pids();
+
     // Another machine at the same address, as far as one can tell.
     servers[0].down();
     servers[0].new_host_key();

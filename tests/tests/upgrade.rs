@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,27 +14,11 @@ use serde_json::Value;
 /// Starting and installing a machine, with debug builds.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Makes the project's `discod` lead to this file.
-fn point_to(project: &Project, file: &Path) {
-    fs::remove_file(project.path("discod")).unwrap();
-    symlink(file, project.path("discod")).unwrap();
-}
-
-/// Another build that does the same: what is behind a program's end does not matter to it.
-fn another_build(project: &Project, name: &str) -> PathBuf {
-    let mut program = fs::read(&Binaries::get().discod).unwrap();
-    program.extend_from_slice(name.as_bytes());
-    let path = project.outside(name);
-    fs::write(&path, program).unwrap();
-    point_to(project, &path);
-    path
-}
-
 /// One of this system's own programs, which answers `--version` but is no daemon.
 fn no_daemon(project: &Project, name: &str) {
     let path = project.outside(name);
     fs::copy(Path::new("/bin").join(name), &path).unwrap();
-    point_to(project, &path);
+    project.point_discod_to(&path);
 }
 
 fn same(a: &Path, b: &Path) -> bool {
@@ -76,7 +59,7 @@ fn all_nodes_get_the_new_binary_the_leader_last_and_no_acknowledged_write_is_los
     let nothing = project.disco(&["upgrade", "-o", "json"]).ok().json();
     assert_eq!((&nothing["changed"], &nothing["rolled_back"]), (&false.into(), &false.into()), "{nothing:#}");
 
-    let new = another_build(&project, "new");
+    let new = project.another_build("new");
     let plan = project.disco(&["upgrade", "--dry-run", "-o", "json"]).ok().json();
     assert_eq!(each(&plan, "role"), ["voter", "voter", "leader"], "{plan:#}");
     assert_eq!((&plan["dry_run"], &plan["changed"]), (&true.into(), &true.into()), "{plan:#}");
@@ -106,7 +89,7 @@ fn all_nodes_get_the_new_binary_the_leader_last_and_no_acknowledged_write_is_los
     project.disco(&["scale", "nodes=4"]).ok();
     project.wait_until_healthy(LONG, 4);
     all_run(&project, &new, 4);
-    let newer = another_build(&project, "newer");
+    let newer = project.another_build("newer");
     let upgraded = project.disco(&["upgrade", "-o", "json"]).ok().json();
     assert_eq!(each(&upgraded, "role"), ["learner", "voter", "voter", "leader"], "{upgraded:#}");
     all_run(&project, &newer, 4);
@@ -120,10 +103,10 @@ fn what_does_not_come_back_is_taken_back_and_what_cannot_run_changes_nothing() {
 
     // Found before anything is restarted: a script, and half a program.
     fs::write(project.outside("script"), "#!/bin/sh\nexit 1\n".repeat(10)).unwrap();
-    point_to(&project, &project.outside("script"));
+    project.point_discod_to(&project.outside("script"));
     project.disco(&["upgrade"]).expect(2).says(&["it is a script"]);
     fs::write(project.outside("half"), &fs::read(&old).unwrap()[..8192]).unwrap();
-    point_to(&project, &project.outside("half"));
+    project.point_discod_to(&project.outside("half"));
     project.disco(&["upgrade"]).expect(1).says(&["does not start"]);
     assert_eq!(all_run(&project, &old, 3).pids(), before.pids());
 
@@ -162,7 +145,7 @@ fn squat(address: SocketAddr) -> Arc<AtomicBool> {
 fn when_a_later_node_does_not_come_back_the_earlier_ones_go_back_too() {
     let project = Project::new("later");
     let before = project.bootstrap();
-    let new = another_build(&project, "new");
+    let new = project.another_build("new");
     let plan = project.disco(&["upgrade", "--dry-run", "-o", "json"]).ok().json();
     let second = plan["nodes"][1]["id"].as_u64().unwrap();
     let leave = squat(before.node(second).address.parse().unwrap());
@@ -200,7 +183,7 @@ fn when_a_later_node_does_not_come_back_the_earlier_ones_go_back_too() {
 fn while_a_voter_is_down_no_other_is_taken_down() {
     let project = Project::new("guarded");
     let before = project.bootstrap();
-    another_build(&project, "new");
+    project.another_build("new");
     let dead = before.others()[0].clone();
     project.kill(project.machine(dead.instance.as_deref()).pid);
     let status = project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(dead.id).healthy);
