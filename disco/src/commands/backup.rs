@@ -92,6 +92,9 @@ pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
     if let Some(failure) = last.filter(|_| !answered) {
         return Err(failure);
     }
+    if rows.is_empty() {
+        context.printer.note("no node has made a backup yet: voters make one each hour, if something has changed");
+    }
     context.printer.show(&BackupsView(rows))?;
     Ok(ExitStatus::Done)
 }
