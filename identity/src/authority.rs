@@ -13,6 +13,7 @@ use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::ageless;
 use crate::certificate::{self, CertificateError};
 use crate::clock::Validity;
 use crate::cluster_id::ClusterId;
@@ -26,7 +27,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub const ROOT_LIFETIME: Duration = DAY.saturating_mul(3650);
 /// The voters' signing key. It is replaced whenever a voter leaves, so a year is the limit, not the rule.
 pub const INTERMEDIATE_LIFETIME: Duration = DAY.saturating_mul(365);
-/// A node's certificate. Nodes renew at a third of it, so that a cluster without a leader for days loses nobody.
+/// A node's certificate. Nodes renew when a third of it is left, so that a cluster without a leader for days loses nobody.
 pub const NODE_LIFETIME: Duration = DAY.saturating_mul(30);
 /// An operator's certificate.
 pub const OPERATOR_LIFETIME: Duration = DAY.saturating_mul(365);
@@ -57,6 +58,15 @@ pub enum AuthorityError {
     /// The request is for a key of another kind.
     #[error("the signing request is for a key that is not P-256")]
     RequestKey,
+    /// The present certificate is none of this cluster's nodes.
+    #[error("the certificate that the node has is not one of this cluster's nodes: {reason}")]
+    NotOurs {
+        /// Why.
+        reason: String,
+    },
+    /// The request is for another key than the present certificate.
+    #[error("the signing request is for another key than the certificate that the node has")]
+    OtherKey,
     /// A name that could not be read back.
     #[error("`{0}` cannot be a name in a certificate")]
     Name(String),
@@ -77,8 +87,8 @@ enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
-            Self::Root => "authority/root",
-            Self::Signing => "authority/signing",
+            Self::Root => certificate::ROOT,
+            Self::Signing => certificate::SIGNING,
         }
     }
 }
@@ -180,7 +190,7 @@ impl Authority {
     /// When this is not the root.
     pub fn new_intermediate(&self) -> Result<Self, AuthorityError> {
         let key = PrivateKey::generate()?;
-        let pem = self.sign_intermediate(&key.signing_request()?)?;
+        let pem = self.sign_intermediate(&key.signing_request()?, Validity::lasting(INTERMEDIATE_LIFETIME))?;
         Self::from_pem(&pem, &key.to_pem())
     }
 
@@ -188,11 +198,11 @@ impl Authority {
     ///
     /// # Errors
     /// When this is not the root, or the request is not good.
-    pub fn sign_intermediate(&self, request: &str) -> Result<String, AuthorityError> {
+    pub fn sign_intermediate(&self, request: &str, validity: Validity) -> Result<String, AuthorityError> {
         if !self.is_root() {
             return Err(AuthorityError::NotRoot("signing keys"));
         }
-        let validity = Validity::lasting(INTERMEDIATE_LIFETIME).ending_by(self.not_after);
+        let validity = validity.ending_by(self.not_after);
         let params = authority_params(&self.cluster_id, Kind::Signing, "signing key", validity)?;
         Ok(self.sign(&params, request)?.pem())
     }
@@ -217,6 +227,29 @@ impl Authority {
         names.extend(addresses.iter().copied().map(SanType::IpAddress));
         let usages = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(request, &Role::Node(node_id), names, &usages, validity)
+    }
+
+    /// Certifies a node anew by the root itself, when it has a certificate that nobody accepts any more because of its age:
+    /// `chain` (PEM) was made in this cluster, and the request is for the same key. The names are those of before.
+    ///
+    /// Whether the node is still a member is for the caller to know.
+    ///
+    /// # Errors
+    /// When this is not the root, the chain is not one of this cluster's nodes, or the request is for another key.
+    pub fn renew_node(&self, chain: &str, request: &str, validity: Validity) -> Result<String, AuthorityError> {
+        if !self.is_root() {
+            return Err(AuthorityError::NotRoot("nodes whose certificates have expired"));
+        }
+        let not_ours = |reason: String| AuthorityError::NotOurs { reason };
+        let chain = certificate::chain_from_pem(chain).map_err(|error| not_ours(error.to_string()))?;
+        let (leaf, rest) = chain.split_first().ok_or(CertificateError::Empty)?;
+        let peer = ageless::verify(&self.certificate, &self.cluster_id, leaf, rest).map_err(not_ours)?;
+        let Role::Node(id) = peer.role else { return Err(not_ours(format!("{peer} is no node"))) };
+        let asked = CertificateSigningRequestParams::from_pem(request).map_err(|_| AuthorityError::Request)?;
+        if certificate::parse(leaf)?.public_key().subject_public_key.data.as_ref() != asked.public_key.der_bytes() {
+            return Err(AuthorityError::OtherKey);
+        }
+        self.issue_node(request, id, &certificate::addresses(leaf), validity)
     }
 
     /// Certifies an operator. Gives the PEM chain.

@@ -9,6 +9,10 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
+use crate::clock::Validity;
+use crate::cluster_id::ClusterId;
+use crate::role::{Role, printable, split_uri};
+
 /// Longest chain that is read: leaf and signing certificate are two, a root sent along makes three.
 const MAX_CHAIN: usize = 4;
 
@@ -43,6 +47,52 @@ pub enum CertificateError {
         uri: String,
     },
 }
+
+/// What a certificate of a cluster says about itself. No signature is checked by reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateInfo {
+    /// Cluster that it was made for.
+    pub cluster_id: ClusterId,
+    /// Whose it is: a [`Role`] such as `node/3`, or `authority/root`, or `authority/signing` for a signing key.
+    pub subject: String,
+    /// Serial number, lower-case hexadecimal.
+    pub serial: String,
+    /// When it is valid.
+    pub validity: Validity,
+}
+
+impl CertificateInfo {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// When the bytes are none, or it is none of a Disco cluster.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let certificate = parse(der)?;
+        let uri = only_uri(&certificate)?;
+        let (cluster_id, subject) = split_uri(uri)
+            .filter(|(_, name)| AUTHORITIES.contains(name) || name.parse::<Role>().is_ok())
+            .ok_or_else(|| CertificateError::Name { uri: printable(uri) })?;
+        Ok(Self {
+            cluster_id,
+            subject: subject.to_owned(),
+            serial: serial(&certificate),
+            validity: validity(&certificate),
+        })
+    }
+
+    /// Reads a chain, leaf first.
+    ///
+    /// # Errors
+    /// As [`chain_from_pem`] and [`Self::from_der`].
+    pub fn chain_from_pem(pem: &str) -> Result<Vec<Self>, CertificateError> {
+        chain_from_pem(pem)?.iter().map(|certificate| Self::from_der(certificate)).collect()
+    }
+}
+
+/// Names of the root and of signing keys in their certificates.
+pub(crate) const ROOT: &str = "authority/root";
+pub(crate) const SIGNING: &str = "authority/signing";
+const AUTHORITIES: [&str; 2] = [ROOT, SIGNING];
 
 /// The certificates of a PEM text in their order, at least one.
 ///
@@ -96,6 +146,11 @@ pub(crate) fn addresses(der: &[u8]) -> Vec<IpAddr> {
 /// Lower-case hexadecimal, without leading zeros: the number, not its encoding.
 pub(crate) fn serial(certificate: &X509Certificate<'_>) -> String {
     certificate.serial.to_str_radix(16)
+}
+
+pub(crate) fn validity(certificate: &X509Certificate<'_>) -> Validity {
+    let validity = certificate.validity();
+    Validity { not_before: seconds(validity.not_before), not_after: seconds(validity.not_after) }
 }
 
 /// Seconds since 1970, 0 for what lies before.

@@ -34,4 +34,55 @@ impl Validity {
     pub fn ending_by(self, end: u64) -> Self {
         Self { not_after: self.not_after.min(end), ..self }
     }
+
+    /// From the first to the last second.
+    #[must_use]
+    pub fn lifetime(self) -> Duration {
+        Duration::from_secs(self.not_after.saturating_sub(self.not_before))
+    }
+
+    /// What is left of it at `now`, in seconds since 1970; nothing once it is over.
+    #[must_use]
+    pub fn left(self, now: u64) -> Duration {
+        Duration::from_secs(self.not_after.saturating_sub(now))
+    }
+
+    /// Where in this time `now` is, in seconds since 1970.
+    #[must_use]
+    pub fn phase(self, now: u64) -> Phase {
+        if now > self.not_after {
+            Phase::Expired
+        } else if now < self.not_before {
+            Phase::Early
+        } else if self.left(now) <= self.lifetime() / DUE_WITH {
+            Phase::Due
+        } else {
+            Phase::Valid
+        }
+    }
+
+    /// Whether a renewal should have happened long ago: half of the time for it is over.
+    #[must_use]
+    pub fn is_overdue(self, now: u64) -> bool {
+        self.left(now) <= self.lifetime() / (2 * DUE_WITH)
+    }
 }
+
+/// A certificate is renewed when one part in so many of its life is left, so that weeks of absence are survived.
+const DUE_WITH: u32 = 3;
+
+/// Where in a certificate's life a moment lies, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Before its first second: one of the clocks is wrong.
+    Early,
+    /// Nothing is to be done.
+    Valid,
+    /// It is still good, and to be renewed.
+    Due,
+    /// Nobody accepts it any more.
+    Expired,
+}
+
+#[cfg(test)]
+mod tests;

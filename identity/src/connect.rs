@@ -78,7 +78,7 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    fn at(address: &str, step: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn at(address: &str, step: &'static str) -> impl FnOnce(io::Error) -> Self {
         let address = address.to_owned();
         move |source| Self { address, step, source }
     }
@@ -166,12 +166,38 @@ pub fn channel(address: impl fmt::Display, identity: &Identity, expect: Expect, 
 /// it. For anything with a chain of sources: [`ConnectError`], `tonic::Status`, `tonic::transport::Error`.
 #[must_use]
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
+    find(error, explain)
+}
+
+/// Whose certificate had expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// The other end's.
+    Theirs,
+    /// The one that was shown to the other end.
+    Own,
+}
+
+/// Whether an error comes from a certificate that has expired, and whose. For the same errors as [`refusal`].
+#[must_use]
+pub fn expiry(error: &(dyn Error + 'static)) -> Option<Expiry> {
+    use rustls::CertificateError as C;
+    use rustls::Error as E;
+    find(error, |error| match error {
+        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => Some(Expiry::Theirs),
+        E::AlertReceived(AlertDescription::CertificateExpired) => Some(Expiry::Own),
+        _ => None,
+    })
+}
+
+/// The first answer that `look` gives to one of the TLS errors in a chain of sources.
+fn find<T>(error: &(dyn Error + 'static), look: fn(&rustls::Error) -> Option<T>) -> Option<T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        let found = error.downcast_ref::<rustls::Error>().and_then(explain);
+        let found = error.downcast_ref::<rustls::Error>().and_then(look);
         // What an `io::Error` wraps is not its source.
         let inner = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-        let found = found.or_else(|| inner.and_then(|inner| refusal(inner)));
+        let found = found.or_else(|| inner.and_then(|inner| find(inner, look)));
         if found.is_some() {
             return found;
         }

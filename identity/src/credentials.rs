@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::certificate::{self, CertificateError};
 use crate::files::{self, FileError};
 use crate::key::{KeyError, PrivateKey};
+use crate::refusals::Refusals;
 use crate::role::PeerIdentity;
+use crate::verifier::{ClusterVerifier, fault};
 
 /// A chain of P-256 certificates has about 1.6 kB.
 const MAX_CHAIN_FILE: u64 = 64 * 1024;
@@ -34,6 +37,12 @@ pub enum CredentialsError {
     /// Certificate and key come from different makings.
     #[error("the certificate does not belong to the private key")]
     KeyMismatch(#[source] rustls::Error),
+    /// The others would refuse it.
+    #[error("the certificate is of no use: {reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A party's certificate chain with its private key, and the root that all of its cluster are verified by.
@@ -78,6 +87,19 @@ impl Credentials {
         let root = files::read_limited(root, MAX_CHAIN_FILE)?;
         let chain = files::read_limited(chain, MAX_CHAIN_FILE)?;
         Self::new(&root, &chain, &PrivateKey::load(key)?)
+    }
+
+    /// Checks that the others in the cluster accept the certificate, as they would by this machine's clock.
+    ///
+    /// # Errors
+    /// Why they would not.
+    pub fn verify(&self) -> Result<(), CredentialsError> {
+        let refused = |reason: String| CredentialsError::Refused { reason };
+        let verifier = ClusterVerifier::new(&self.root, self.own.cluster_id.clone(), Arc::<Refusals>::default());
+        let verifier = verifier.map_err(|error| refused(error.to_string()))?;
+        let (leaf, rest) = self.certified.cert.split_first().ok_or_else(|| refused("there is none".to_owned()))?;
+        let verified = verifier.verify_client_cert(leaf, rest, UnixTime::now());
+        verified.map(|_| ()).map_err(|error| refused(fault(&error)))
     }
 
     /// Who they say that one is.

@@ -11,6 +11,7 @@
 //!   check), and no connection that outlives the certificate it was made with.
 //! - Private keys are never printed: every type that holds one has a hand-written `Debug`.
 
+mod ageless;
 mod authority;
 mod certificate;
 mod clock;
@@ -28,13 +29,14 @@ mod tls;
 mod token;
 mod verifier;
 
+pub use ageless::look;
 pub use authority::{
     Authority, AuthorityError, INTERMEDIATE_LIFETIME, NODE_LIFETIME, OPERATOR_LIFETIME, ROOT_LIFETIME,
 };
-pub use certificate::{CertificateError, chain_from_pem};
-pub use clock::{CLOCK_SKEW, Validity, unix_now};
+pub use certificate::{CertificateError, CertificateInfo, chain_from_pem};
+pub use clock::{CLOCK_SKEW, Phase, Validity, unix_now};
 pub use cluster_id::{ClusterId, InvalidClusterId};
-pub use connect::{ChannelOptions, ConnectError, Expect, channel, connect, refusal};
+pub use connect::{ChannelOptions, ConnectError, Expect, Expiry, channel, connect, expiry, refusal};
 pub use credentials::{Credentials, CredentialsError};
 pub use files::{FileError, create_private_dir, read_limited, read_private, write_private, write_public};
 pub use guard::{peer, remote_address, require_join, require_member, require_node, require_operator, require_sender};

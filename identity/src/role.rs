@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::certificate::{self, CertificateError};
+use crate::clock::Validity;
 use crate::cluster_id::ClusterId;
 
 /// Longest operator name or token id, in bytes.
@@ -102,6 +103,12 @@ impl PeerIdentity {
         })
     }
 
+    /// When the certificate is valid.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        Validity { not_before: self.not_before, not_after: self.not_after }
+    }
+
     /// The node's id where it is a node.
     #[must_use]
     pub fn node_id(&self) -> Option<u64> {
@@ -125,7 +132,7 @@ pub(crate) fn split_uri(uri: &str) -> Option<(ClusterId, &str)> {
 }
 
 /// For messages: what a stranger wrote into a certificate is cut and escaped.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().take(200).flat_map(char::escape_default).collect()
 }
 

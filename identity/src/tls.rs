@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 
+use crate::ageless::Ageless;
 use crate::certificate;
 use crate::cluster_id::ClusterId;
 use crate::credentials::{Credentials, CredentialsError, provider};
@@ -51,6 +53,7 @@ pub enum IdentityError {
 #[derive(Clone)]
 pub struct Identity {
     current: Arc<Current>,
+    verifier: Arc<ClusterVerifier>,
     refusals: Arc<Refusals>,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
@@ -69,7 +72,8 @@ impl Identity {
         let current = Arc::new(Current(ArcSwap::from_pointee(credentials)));
         Ok(Self {
             server: Arc::new(server_config(Arc::clone(&verifier), Arc::clone(&current))?),
-            client: Arc::new(client_config(verifier, Arc::clone(&current))?),
+            client: Arc::new(client_config(Arc::<ClusterVerifier>::clone(&verifier), Arc::clone(&current))?),
+            verifier,
             current,
             refusals,
         })
@@ -140,6 +144,12 @@ impl Identity {
         Arc::clone(&self.client)
     }
 
+    /// For looking at certificates, and nothing else.
+    pub(crate) fn ageless_config(&self) -> Result<Arc<ClientConfig>, IdentityError> {
+        let verifier = Arc::new(Ageless(Arc::clone(&self.verifier)));
+        client_config(verifier, Arc::clone(&self.current)).map(Arc::new)
+    }
+
     pub(crate) fn refusals(&self) -> Arc<Refusals> {
         Arc::clone(&self.refusals)
     }
@@ -196,7 +206,7 @@ fn server_config(verifier: Arc<ClusterVerifier>, current: Arc<Current>) -> Resul
     Ok(config)
 }
 
-fn client_config(verifier: Arc<ClusterVerifier>, current: Arc<Current>) -> Result<ClientConfig, IdentityError> {
+fn client_config(verifier: Arc<dyn ServerCertVerifier>, current: Arc<Current>) -> Result<ClientConfig, IdentityError> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(IdentityError::Tls)?

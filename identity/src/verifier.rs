@@ -42,6 +42,20 @@ impl From<Refusal> for Error {
     }
 }
 
+/// What is wrong with a certificate, in a clause about it.
+pub(crate) fn fault(error: &Error) -> String {
+    use TlsCertificateError as C;
+    match error {
+        Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => "it has expired".to_owned(),
+        Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+            "it is not valid yet by this machine's clock".to_owned()
+        }
+        Error::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => "it was not signed in this cluster".to_owned(),
+        Error::InvalidCertificate(C::Other(other)) => other.0.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// Both directions' verifier: webpki with the cluster's root alone, and the rules above.
 #[derive(Debug)]
 pub(crate) struct ClusterVerifier {

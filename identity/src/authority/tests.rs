@@ -97,14 +97,17 @@ fn a_signing_key_makes_neither_operators_nor_further_signing_keys() {
     let signer = root().new_intermediate().unwrap();
     let operator = signer.issue_operator(&request(), "eve", Validity::lasting(DAY));
     assert!(matches!(operator, Err(AuthorityError::NotRoot("operators"))));
-    assert!(matches!(signer.sign_intermediate(&request()), Err(AuthorityError::NotRoot("signing keys"))));
+    assert!(matches!(
+        signer.sign_intermediate(&request(), Validity::lasting(DAY)),
+        Err(AuthorityError::NotRoot("signing keys"))
+    ));
 }
 
 #[test]
 fn a_signing_key_made_elsewhere_is_certified_by_the_root() {
     let root = root();
     let key = PrivateKey::generate().unwrap();
-    let certificate = root.sign_intermediate(&key.signing_request().unwrap()).unwrap();
+    let certificate = root.sign_intermediate(&key.signing_request().unwrap(), Validity::lasting(DAY)).unwrap();
     let signer = Authority::from_pem(&certificate, &key.to_pem()).unwrap();
     assert!(!signer.is_root());
     assert_eq!(signer.cluster_id(), root.cluster_id());

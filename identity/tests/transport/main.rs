@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod ageless;
 mod certificates;
 mod listening;
 mod open_connections;
