@@ -70,7 +70,7 @@ pub struct DaemonArgs {
 /// What `discod` does besides being the daemon.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make and install the identity of a cluster's first node
+    /// Make, show, install and renew the identity of a node
     #[command(hide = true, subcommand)]
     Identity(IdentityCommand),
     /// Keep the daemon running where there is no systemd
@@ -89,7 +89,7 @@ pub enum Command {
     },
 }
 
-/// Steps of the installer on the first node.
+/// Steps of the installer on the first node, and of bringing back nodes whose certificates have expired.
 #[derive(Debug, Subcommand)]
 pub enum IdentityCommand {
     /// Print a signing request for this node's key, which is made when there is none
@@ -103,6 +103,18 @@ pub enum IdentityCommand {
     },
     /// Take the signed identity from standard input
     Install {
+        /// The node's data folder
+        #[arg(long, env = "DISCOD_DATA_DIR")]
+        data_dir: PathBuf,
+    },
+    /// Print who this node is, its certificate, and a signing request, as JSON: what `disco cert sign` reads
+    Show {
+        /// The node's data folder
+        #[arg(long, env = "DISCOD_DATA_DIR")]
+        data_dir: PathBuf,
+    },
+    /// Take a new certificate from standard input; a daemon that runs uses it within seconds
+    Renew {
         /// The node's data folder
         #[arg(long, env = "DISCOD_DATA_DIR")]
         data_dir: PathBuf,

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
+use crate::agent::Renewal;
 use crate::args::DaemonArgs;
 use crate::grpc;
 use crate::home::{Home, NodeFile, VoterSecrets};
@@ -51,6 +52,7 @@ struct Inner {
     logs: Logs,
     scripts: Scripts,
     lessor: Lessor,
+    renewal: Renewal,
     secrets: RwLock<Option<VoterSecrets>>,
     signing_serial: RwLock<String>,
     progress: broadcast::Sender<Progress>,
@@ -134,6 +136,7 @@ impl Node {
             logs: parts.logs,
             scripts: parts.scripts,
             lessor: Lessor::default(),
+            renewal: Renewal::default(),
             signing_serial: RwLock::new(serial(secrets.as_ref())?),
             secrets: RwLock::new(secrets),
             progress: broadcast::Sender::new(PROGRESS),
@@ -214,6 +217,11 @@ impl Node {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.inner.identity
+    }
+
+    /// The renewal of this node's certificate.
+    pub fn renewal(&self) -> &Renewal {
+        &self.inner.renewal
     }
 
     /// Signs of life of all nodes; filled on the leader.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use disco_identity::{Authority, ClusterId, Credentials, Identity, PrivateKey, Validity};
+use disco_identity::{Authority, ClusterId, Credentials, Identity, NODE_LIFETIME, PrivateKey, Validity};
 use disco_proto::v1::{CreateJoinTokenRequest, StatusResponse};
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
@@ -143,7 +143,8 @@ impl RawCluster {
     pub fn install(&self, node: &RawNode, id: u64) -> Output {
         let request = node.command(&["identity", "request", "--data-dir"], &[]).arg(&node.data).output().unwrap();
         let request = String::from_utf8(request.stdout).unwrap();
-        let chain = self.signer.issue_node(&request, id, &[node.address.ip()], Validity::lasting(HOUR)).unwrap();
+        let chain =
+            self.signer.issue_node(&request, id, &[node.address.ip()], Validity::lasting(NODE_LIFETIME)).unwrap();
         let identity = json!({
             "cluster_id": self.authority.cluster_id().as_str(),
             "cluster_name": "raw",

@@ -1,18 +1,25 @@
-//! The node's own certificate: renewed well before its end, and when the signing key was replaced; swapped while the node
-//! runs.
+//! The node's own certificate: renewed well before its end, when an operator asks for it, and when the signing key was
+//! replaced; swapped while the node runs.
+//!
+//! A node whose certificate has expired is heard by nobody, and cannot ask. It runs on all the same, and takes up a
+//! certificate that `discod identity renew` puts on its disk, so that the operator who holds the root brings it back.
 
 use anyhow::Result;
-use disco_identity::{Credentials, NODE_LIFETIME};
+use disco_identity::{Credentials, Phase, unix_now};
+use disco_proto::v1::Certificate;
 
+use crate::home::ChainStamp;
 use crate::node::Node;
 use crate::records;
 
-/// A certificate is renewed when this part of its life is left, so that weeks of absence are survived.
-const RENEW_AT: u32 = 3;
+/// Reports for which a node whose request was refused does not ask again by itself.
+const AFTER_REFUSAL: u32 = 10;
 
 /// A request for a new certificate, when it is time for one.
 pub(super) fn signing_request(node: &Node) -> Option<String> {
-    if !is_due(node) {
+    let renewal = node.renewal();
+    let pause = node.raft().pace().report() * AFTER_REFUSAL;
+    if !renewal.is_wanted() && (!is_due(node) || renewal.was_refused_within(pause)) {
         return None;
     }
     match node.home().key().and_then(|key| Ok(key.signing_request()?)) {
@@ -25,13 +32,13 @@ pub(super) fn signing_request(node: &Node) -> Option<String> {
 }
 
 fn is_due(node: &Node) -> bool {
-    let own = node.identity().own();
-    let ends_soon = own.not_after < disco_identity::unix_now() + NODE_LIFETIME.as_secs() / u64::from(RENEW_AT);
+    let ends_soon = node.identity().own().validity().phase(unix_now()) >= Phase::Due;
+    let Some(signer) = node.identity().signer_serial() else {
+        // By the root itself, to bring the node back: from now on by the signing key again.
+        return true;
+    };
     let signing = node.raft().store().read(records::signing);
-    let replaced = signing.is_some_and(|signing| {
-        !signing.value.retiring.is_empty()
-            && node.identity().signer_serial().is_some_and(|own| own != signing.value.serial)
-    });
+    let replaced = signing.is_some_and(|signing| !signing.value.retiring.is_empty() && signer != signing.value.serial);
     ends_soon || replaced || lacks_an_address(node)
 }
 
@@ -48,7 +55,10 @@ fn lacks_an_address(node: &Node) -> bool {
 /// Takes a new certificate into use, on disk first.
 pub(super) fn swap(node: &Node, chain: &str) {
     match try_swap(node, chain) {
-        Ok(()) => tracing::info!("a new certificate is in use"),
+        Ok(()) => {
+            tracing::info!("a new certificate is in use");
+            node.renewal().done();
+        }
         Err(error) => tracing::error!(error = format!("{error:#}"), "the new certificate was not taken"),
     }
 }
@@ -65,7 +75,7 @@ pub(super) fn renew_own(node: &Node) {
     let Some(request) = signing_request(node) else { return };
     match crate::api::renew_certificate(node, node.id(), &request) {
         Ok(chain) => swap(node, &chain),
-        Err(status) => tracing::warn!(reason = status.message(), "no new certificate for this leader yet"),
+        Err(status) => node.renewal().refused(status.message()),
     }
 }
 
@@ -74,4 +84,53 @@ pub(super) fn refuse_retired(node: &Node) {
     if let Some(signing) = node.raft().store().read(records::signing) {
         node.identity().refuse_intermediates(signing.value.retired);
     }
+}
+
+/// The certificate in use, for those who ask.
+#[must_use]
+pub fn own_certificate(node: &Node) -> Certificate {
+    let own = node.identity().own();
+    let signer = node.identity().signer_serial().unwrap_or_default();
+    Certificate { serial: own.serial, signer, not_before: own.not_before, not_after: own.not_after }
+}
+
+/// The certificate on disk as it was when it was last looked at, and what was said about the one in use.
+#[derive(Default)]
+pub(super) struct Watched {
+    stamp: Option<ChainStamp>,
+    expired: bool,
+}
+
+impl Watched {
+    /// Takes up a certificate that was put on disk from outside, and says once when the one in use is of no use any more.
+    pub(super) fn look(&mut self, node: &Node) {
+        let stamp = node.home().chain_stamp();
+        if stamp.is_some() && stamp != self.stamp {
+            self.stamp = stamp;
+            match take_up(node) {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("the certificate that was put on disk is in use"),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the certificate on disk is not used"),
+            }
+        }
+        let expired = node.identity().own().validity().phase(unix_now()) == Phase::Expired;
+        if expired && !self.expired {
+            tracing::error!(
+                "this node's certificate has expired, so no other node talks to it; hint: `disco cert rotate --expired` by \
+                 the operator who holds `.disco/ca.key` gives it a new one"
+            );
+        }
+        self.expired = expired;
+    }
+}
+
+/// True when it was another one than that in use.
+fn take_up(node: &Node) -> Result<bool> {
+    let credentials = node.home().credentials()?;
+    if credentials.own().serial == node.identity().own().serial {
+        return Ok(false);
+    }
+    credentials.verify()?;
+    node.identity().replace(credentials)?;
+    Ok(true)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use disco_proto::v1::{ReportRequest, ReportResponse};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::certificate::Watched;
 use crate::grpc;
 use crate::node::{Node, control_client};
 use crate::peers::Lane;
@@ -28,13 +29,16 @@ pub(super) async fn run(node: Node) {
     // Reports in a row that were not taken: each begins with another member than the last.
     let mut failures = 0;
     let mut reports_as_learner = 0;
+    let mut certificate = Watched::default();
     loop {
         tokio::select! {
             biased;
             // A new leader should hear at once.
             changed = leadership.changed() => if changed.is_err() { return },
+            () = node.renewal().asked() => {}
             _ = ticks.tick() => {}
         }
+        certificate.look(&node);
         forget_secrets_of_a_learner(&node, &mut reports_as_learner);
         super::certificate::refuse_retired(&node);
         if node.raft().leads().is_some() {
@@ -125,6 +129,8 @@ async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportRespo
     let answer = answer.map_err(|status| format!("{address}: {}", grpc::describe(&status)))?.into_inner();
     if !answer.certificate_chain.is_empty() {
         super::certificate::swap(node, &answer.certificate_chain);
+    } else if !answer.certificate_refusal.is_empty() {
+        node.renewal().refused(&answer.certificate_refusal);
     }
     Ok(answer)
 }
@@ -152,6 +158,7 @@ pub fn own_report(node: &Node) -> ReportRequest {
         signing_request: String::new(),
         disk_free: room.free,
         disk_low: room.low || room.exhausted,
+        certificate: Some(super::own_certificate(node)),
     }
 }
 

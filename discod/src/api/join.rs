@@ -11,7 +11,7 @@ use disco_proto::v1::{JoinRequest, JoinResponse};
 use tonic::{Request, Response, Status};
 
 use super::forward::{Answer, to_leader};
-use super::{internal, write_status};
+use super::{certificate, internal, write_status};
 use crate::node::{Node, WriteError};
 use crate::records::{self, JoinRecord, NodeRecord, TokenRecord};
 
@@ -67,9 +67,8 @@ fn check(message: &JoinRequest) -> Result<(), Status> {
 }
 
 async fn admit(node: &Node, term: u64, token_id: &str, message: JoinRequest) -> Result<JoinResponse, Status> {
-    let secrets = node.secrets().ok_or_else(|| Status::unavailable("this leader does not have the signing key yet"))?;
+    let authority = certificate::authority(node)?;
     let record = admitted(node, term, token_id, &message).await?;
-    let authority = secrets.authority().map_err(internal)?;
     let chain = certify(&authority, &record, &message.signing_request)?;
     tracing::info!(node = record.id, name = record.name, address = record.address, "admitted");
     node.wake_controllers();

@@ -6,6 +6,7 @@
 pub(crate) mod ask;
 mod backup;
 mod blobs;
+mod certificate;
 mod configure;
 mod deploy;
 pub(crate) mod etcd;
@@ -200,6 +201,14 @@ impl Control for ControlService {
     ) -> Result<Response<SigningKeyRequestResponse>, Status> {
         disco_identity::require_member(&request)?;
         signing::request(&self.node, request).await
+    }
+
+    async fn rotate_certificate(
+        &self,
+        request: Request<RotateCertificateRequest>,
+    ) -> Result<Response<RotateCertificateResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        certificate::rotate(&self.node, request).await
     }
 
     async fn backup(&self, request: Request<Empty>) -> Result<Response<Self::BackupStream>, Status> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
 use tonic::{Request, Response, Status};
 
+use super::certificate;
 use super::forward::{Answer, to_leader};
 use crate::node::Node;
 use crate::raft::{Member, Role};
@@ -62,8 +63,10 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     if !all_there {
         warnings.push(format!("{} of {} nodes are members", nodes.len(), desired.unwrap_or(0)));
     }
-    let signing_key_stale = node.raft().store().read(records::signing_key_is_stale);
-    if signing_key_stale {
+    let signing_key = certificate::signing_key(node);
+    let known_elsewhere = node.raft().store().read(records::signing_key_is_stale);
+    let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificate::is_due);
+    if known_elsewhere {
         warnings.push("a voter that has left knew the signing key; `disco bootstrap` by the operator who holds `.disco/ca.key` replaces it".to_owned());
     }
     if node.raft().store().read(disco_store::Store::is_full) {
@@ -73,6 +76,7 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
                 .to_owned(),
         );
     }
+    warnings.extend(certificate::warnings(&nodes, signing_key.as_ref()));
     let base = base(node);
     StatusResponse {
         healthy: !nodes.is_empty() && all_there && nodes.iter().all(|node| node.healthy),
@@ -170,15 +174,16 @@ fn node_status(
         script: report.map_or_else(String::new, |report| report.script.clone()),
         public_address: record.public_address,
         behind: (leader == Some(node.id())).then(|| behind(node, member)).flatten(),
+        certificate: report.and_then(|report| report.certificate.clone()),
     }
 }
 
 /// How many entries of this leader's log a member is not known to have.
 fn behind(node: &Node, member: &Member) -> Option<u64> {
-    match member.id == node.id() {
-        true => Some(0),
-        false => member.matched.map(|matched| node.raft().last_index().saturating_sub(matched)),
+    if member.id == node.id() {
+        return Some(0);
     }
+    member.matched.map(|matched| node.raft().last_index().saturating_sub(matched))
 }
 
 /// Whether a node is healthy, and why not.

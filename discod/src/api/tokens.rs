@@ -7,7 +7,7 @@ use disco_proto::v1::{CreateJoinTokenRequest, CreateJoinTokenResponse};
 use tonic::{Request, Response, Status};
 
 use super::forward::{Answer, to_leader};
-use super::{internal, write_status};
+use super::{certificate, internal, write_status};
 use crate::node::Node;
 use crate::records::{self, TokenRecord};
 
@@ -40,8 +40,7 @@ pub(super) async fn create(
 
 /// Makes a token by which the given number of nodes may join within the time. Only on the leader.
 pub(crate) async fn issue(node: &Node, term: u64, ttl: Duration, uses: u32) -> Result<(String, String), Status> {
-    let secrets = node.secrets().ok_or_else(|| Status::unavailable("this leader does not have the signing key yet"))?;
-    let authority = secrets.authority().map_err(internal)?;
+    let authority = certificate::authority(node)?;
     let root = node.home().root().map_err(internal)?;
     let id = uuid::Uuid::new_v4().simple().to_string();
     // The leader first: it need not forward.

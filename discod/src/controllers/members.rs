@@ -168,6 +168,11 @@ async fn follow_addresses(node: &Node, term: u64, members: &[Member]) -> Result<
 async fn hand_out_secrets(node: &Node, members: &[Member]) -> Result<bool> {
     let Some(secrets) = node.secrets() else { return Ok(false) };
     let serial = node.signing_serial();
+    let signing = node.raft().store().read(records::signing);
+    if signing.is_some_and(|signing| signing.value.retired.contains(&serial)) {
+        // This node missed a replacement; others may hold the key that is accepted.
+        return Ok(false);
+    }
     let mut handed = false;
     for member in members.iter().filter(|member| member.role == Role::Voter && member.id != node.id()) {
         let Some(vital) = node.vitals().get(member.id) else { continue };
@@ -196,10 +201,14 @@ async fn retire_signing_keys(node: &Node, members: &[Member]) -> Result<bool> {
         return Ok(false);
     }
     let record = node.raft().store().read(records::signing).map(|record| record.value).unwrap_or_default();
-    if record.serial.is_empty() {
-        // The founder's.
-        records::change_signing(node, |record| record.serial.clone_from(&serial)).await?;
-        return Ok(true);
+    if record.serial != serial {
+        let mut followed = record.clone();
+        followed.follow(&serial);
+        if followed != record {
+            // The founder's, or this leader has another than the one before had.
+            records::change_signing(node, |record| record.follow(&serial)).await?;
+            return Ok(true);
+        }
     }
     let certified = |member: &Member| {
         let signer = if member.id == node.id() {

@@ -1,9 +1,13 @@
-//! `discod identity`: what the installer does on a cluster's first node, where there is nobody yet to join.
+//! `discod identity`: what is done on a machine where there is nobody to ask: the first node's identity when a cluster is
+//! founded, and a new certificate where the old one has expired.
 
 use std::io::{Read, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use disco_identity::{Credentials, Role};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{Home, NodeFile, VoterSecrets};
 use crate::args::IdentityCommand;
@@ -42,7 +46,54 @@ pub fn run(command: &IdentityCommand) -> Result<()> {
             let installation = serde_json::from_str(&text).context("the identity on standard input is not valid")?;
             install(&Home::open(data_dir)?, installation)
         }
+        IdentityCommand::Show { data_dir } => {
+            let text = serde_json::to_vec(&shown(data_dir)?)?;
+            std::io::stdout().write_all(&text).context("writing the identity")
+        }
+        IdentityCommand::Renew { data_dir } => {
+            let mut chain = String::new();
+            std::io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut chain).context("reading the certificate")?;
+            renew(data_dir, &chain)
+        }
     }
+}
+
+/// Who the node in a folder is, for the operator who certifies it anew. Fields are added, never renamed.
+fn shown(data_dir: &Path) -> Result<serde_json::Value> {
+    let (home, node) = somebody(data_dir)?;
+    Ok(json!({
+        "cluster_id": node.cluster_id,
+        "cluster_name": node.cluster_name,
+        "node_id": node.node_id,
+        "name": node.name,
+        "certificate_chain": home.chain()?,
+        "signing_request": home.key()?.signing_request()?,
+        // The operator sees by it a clock that would refuse every certificate.
+        "time": disco_identity::unix_now(),
+    }))
+}
+
+/// Only a certificate that is better than none is taken: for this node's key and name, of its cluster, valid now.
+fn renew(data_dir: &Path, chain: &str) -> Result<()> {
+    let (home, node) = somebody(data_dir)?;
+    let credentials = Credentials::new(&home.root()?, chain, &home.key()?)?;
+    let own = credentials.own();
+    if own.cluster_id != node.cluster_id()? || own.role != Role::Node(node.node_id) {
+        bail!("the certificate is for {} of cluster {}, this is node/{}", own.role, own.cluster_id, node.node_id);
+    }
+    credentials.verify()?;
+    home.set_chain(chain)
+}
+
+/// A folder that is the home of a node, and is left as it is where it is none.
+fn somebody(data_dir: &Path) -> Result<(Home, NodeFile)> {
+    let nobody = || format!("`{}` holds no identity of a node", data_dir.display());
+    if !data_dir.join("node.json").exists() {
+        bail!(nobody());
+    }
+    let home = Home::open(data_dir)?;
+    let node = home.node()?.with_context(nobody)?;
+    Ok((home, node))
 }
 
 fn install(home: &Home, installation: Installation) -> Result<()> {
@@ -64,7 +115,7 @@ fn install(home: &Home, installation: Installation) -> Result<()> {
     };
     secrets.authority().context("the signing key")?;
     let key = home.key()?;
-    disco_identity::Credentials::new(&installation.ca, &installation.certificate_chain, &key)
+    Credentials::new(&installation.ca, &installation.certificate_chain, &key)
         .context("the certificate that was sent")?;
     home.set_voter_secrets(&secrets)?;
     let node = NodeFile {

@@ -17,6 +17,7 @@
 mod commands;
 mod voter_secrets;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -51,6 +52,13 @@ pub struct NodeFile {
     /// `IP:PORT` of members known when the file was written: where a node that is not yet in the membership reports.
     #[serde(default)]
     pub members: Vec<String>,
+}
+
+/// A moment of the certificate chain's file, which is replaced as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainStamp {
+    inode: u64,
+    modified: (i64, i64),
 }
 
 // === impl Home ===
@@ -104,6 +112,14 @@ impl Home {
         Ok(())
     }
 
+    /// The certificate chain, PEM.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn chain(&self) -> Result<String> {
+        Ok(disco_identity::read_limited(&self.file("node.pem"), MAX_RECORD_BYTES)?)
+    }
+
     /// Replaces the certificate chain.
     ///
     /// # Errors
@@ -111,6 +127,13 @@ impl Home {
     pub fn set_chain(&self, chain: &str) -> Result<()> {
         disco_identity::write_public(&self.file("node.pem"), chain.as_bytes())?;
         Ok(())
+    }
+
+    /// By what the certificate chain's file is known to be another one than before; `None` while there is none.
+    #[must_use]
+    pub fn chain_stamp(&self) -> Option<ChainStamp> {
+        let metadata = std::fs::metadata(self.file("node.pem")).ok()?;
+        Some(ChainStamp { inode: metadata.ino(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
     }
 
     /// The node's key, made now where there is none.

@@ -1,4 +1,4 @@
-//! The first node's identity.
+//! Nodes' identities: the first one's, and what is needed to give a node a new certificate.
 
 use std::error::Error as StdError;
 
@@ -26,6 +26,33 @@ impl Remote {
         let answer = sign(&request).map_err(|source| InstallError::Sign { endpoint: self.endpoint(), source })?;
         let install = format!("exec {discod} identity install --data-dir {data}");
         self.step("store the node's identity", &install, answer.as_bytes()).await?;
+        Ok(())
+    }
+
+    /// Who the node on this machine is: the JSON that `discod identity show` prints; `None` where there is no node. It changes
+    /// nothing, and the daemon need not run.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn identity(&self) -> Result<Option<String>, InstallError> {
+        let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
+        let script = format!("[ -e {data}/node.json ] || exit 0; exec {discod} identity show --data-dir {data}");
+        let text = self.step("ask who the node is", &script, &[]).await?.text();
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// Gives the node a certificate (PEM, leaf first) for the key that it has, and has it run. The daemon uses the certificate
+    /// within seconds, without a restart.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says: a certificate that is of no use there is not taken.
+    pub async fn renew_identity(&self, chain: &str) -> Result<(), InstallError> {
+        let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
+        let script = format!("exec {discod} identity renew --data-dir {data}");
+        self.step("store the node's certificate", &script, chain.as_bytes()).await?;
+        if !self.is_service_running().await? {
+            self.start_service().await?;
+        }
         Ok(())
     }
 }

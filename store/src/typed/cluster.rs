@@ -125,3 +125,67 @@ pub struct SigningRecord {
     /// A voter that has left knew the one in use.
     pub stale: bool,
 }
+
+impl SigningRecord {
+    /// The leader holds this key, whatever was noted: nodes get their certificates by it.
+    ///
+    /// A key that was being replaced is in use again when the one who had made its successor was lost with it; then, and when
+    /// the leader's key is refused already, it must be replaced anew. Certificates by the key before are good until all nodes
+    /// have others.
+    pub fn follow(&mut self, held: &str) {
+        if self.serial == held {
+            return;
+        }
+        if self.retired.iter().any(|serial| serial == held) {
+            self.stale = true;
+            return;
+        }
+        let listed = self.retiring.len();
+        self.retiring.retain(|serial| serial != held);
+        self.stale |= self.retiring.len() != listed;
+        let before = std::mem::replace(&mut self.serial, held.to_owned());
+        if !before.is_empty() {
+            self.retiring.push(before);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(serial: &str, retiring: &[&str], retired: &[&str]) -> SigningRecord {
+        let list = |serials: &[&str]| serials.iter().map(|serial| (*serial).to_owned()).collect();
+        SigningRecord { serial: serial.to_owned(), retiring: list(retiring), retired: list(retired), stale: false }
+    }
+
+    #[test]
+    fn the_first_key_and_the_one_in_use_change_nothing_else() {
+        let mut first = SigningRecord::default();
+        first.follow("a");
+        assert_eq!(first, record("a", &[], &[]));
+        first.follow("a");
+        assert_eq!(first, record("a", &[], &[]));
+    }
+
+    #[test]
+    fn another_key_retires_the_one_before() {
+        let mut signing = record("a", &[], &["z"]);
+        signing.follow("b");
+        assert_eq!(signing, record("b", &["a"], &["z"]));
+    }
+
+    #[test]
+    fn a_replacement_that_was_lost_is_to_be_done_again() {
+        let mut signing = record("b", &["a"], &[]);
+        signing.follow("a");
+        assert_eq!(signing, SigningRecord { stale: true, ..record("a", &["b"], &[]) });
+    }
+
+    #[test]
+    fn a_key_that_is_refused_is_never_in_use_again() {
+        let mut signing = record("b", &[], &["a"]);
+        signing.follow("a");
+        assert_eq!(signing, SigningRecord { stale: true, ..record("b", &[], &["a"]) });
+    }
+}

@@ -1,0 +1,117 @@
+//! Between whoever wants a new certificate and the node's reports, which ask for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The renewal of one node's certificate. Several may want it at once, and all have what they want when it was renewed.
+#[derive(Debug, Default)]
+pub struct Renewal {
+    wanted: AtomicBool,
+    asked: Notify,
+    renewed: Notify,
+    refusal: Mutex<Option<(Instant, String)>>,
+}
+
+/// Why there is no new certificate.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotRenewed {
+    /// The leader gives none.
+    Refused(String),
+    /// No leader was reached.
+    NoAnswer,
+}
+
+// === impl Renewal ===
+
+impl Renewal {
+    /// Has the node ask for a new certificate, and returns when it is in use.
+    ///
+    /// # Errors
+    /// It is not within the time.
+    pub async fn now(&self, limit: Duration) -> Result<(), NotRenewed> {
+        let mut renewed = std::pin::pin!(self.renewed.notified());
+        // Listening begins before the wish, so that no answer is missed.
+        renewed.as_mut().enable();
+        *self.refusal.lock() = None;
+        self.wanted.store(true, Ordering::Release);
+        self.asked.notify_one();
+        if tokio::time::timeout(limit, renewed).await.is_ok() {
+            return Ok(());
+        }
+        self.wanted.store(false, Ordering::Release);
+        Err(match self.refusal.lock().as_ref() {
+            Some((_, reason)) => NotRenewed::Refused(reason.clone()),
+            None => NotRenewed::NoAnswer,
+        })
+    }
+
+    /// Returns when somebody has asked.
+    pub(super) async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    /// A new certificate is in use.
+    pub(super) fn done(&self) {
+        self.wanted.store(false, Ordering::Release);
+        *self.refusal.lock() = None;
+        self.renewed.notify_waiters();
+    }
+
+    /// The leader gave none. Logged once for each reason.
+    pub(super) fn refused(&self, reason: &str) {
+        let mut refusal = self.refusal.lock();
+        if refusal.as_ref().is_none_or(|(_, before)| before != reason) {
+            tracing::warn!(reason, "no new certificate for this node yet");
+        }
+        *refusal = Some((Instant::now(), reason.to_owned()));
+    }
+
+    pub(super) fn was_refused_within(&self, time: Duration) -> bool {
+        self.refusal.lock().as_ref().is_some_and(|(at, _)| at.elapsed() < time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn all_who_want_it_have_it_when_it_is_renewed() {
+        let renewal = Renewal::default();
+        let work = async {
+            renewal.asked().await;
+            assert!(renewal.is_wanted());
+            renewal.done();
+        };
+        let (one, two, ()) = tokio::join!(renewal.now(LONG), renewal.now(LONG), work);
+        assert_eq!((one, two), (Ok(()), Ok(())));
+        assert!(!renewal.is_wanted());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_and_given_time() {
+        const SHORT: Duration = Duration::from_millis(20);
+        let renewal = Renewal::default();
+        assert_eq!(renewal.now(SHORT).await, Err(NotRenewed::NoAnswer));
+        renewal.asked().await;
+        let work = async {
+            renewal.asked().await;
+            renewal.refused("no");
+        };
+        let (answer, ()) = tokio::join!(renewal.now(SHORT), work);
+        assert_eq!(answer, Err(NotRenewed::Refused("no".to_owned())));
+        assert!(!renewal.is_wanted() && renewal.was_refused_within(LONG) && !renewal.was_refused_within(SHORT));
+        renewal.done();
+        assert!(!renewal.was_refused_within(LONG));
+    }
+}
