@@ -11,7 +11,8 @@ use disco_identity::{
 use disco_proto::v1::{
     BackupPart, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, JoinRequest, ListBackupsRequest,
     LogsRequest, MoveLeaderRequest, ProposeRequest, RaftMessage, ReadRequest, RecoverRequest, RemoveNodeRequest,
-    ReportRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
+    ReportRequest, RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets,
+    WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes, wait_for};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
@@ -299,6 +300,7 @@ fn a_join_token_can_join_and_nothing_else() {
                 control.report(ReportRequest { node_id: 1, ..ReportRequest::default() }).await.err(),
                 control.set_voter_secrets(VoterSecrets::default()).await.err(),
                 control.signing_key_request(Empty {}).await.err(),
+                control.rotate_certificate(RotateCertificateRequest { node_id: 0 }).await.err(),
                 control.backup(Empty {}).await.err(),
                 control.list_backups(ListBackupsRequest::default()).await.err(),
                 control.fetch_backup(FetchBackupRequest::default()).await.err(),

@@ -1,5 +1,6 @@
 //! The command line as clap structs, and nothing else: no settings are resolved and nothing is done here.
 
+mod cert;
 mod change;
 mod data;
 mod global;
@@ -14,6 +15,7 @@ mod work;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::{
+    cert::{CertCommand, CertRotateArgs, CertSignArgs},
     change::ChangeArgs,
     data::{KvCommand, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},
     global::GlobalArgs,
@@ -105,6 +107,9 @@ pub(crate) enum Command {
     Recover(RecoverArgs),
     /// Put new binaries onto all nodes, one after the other.
     Upgrade(UpgradeArgs),
+    /// The certificates that the cluster's parts know each other by.
+    #[command(subcommand)]
+    Cert(CertCommand),
 
     /// Print `export` lines that let other clients reach this cluster.
     #[command(after_help = "Examples:\n  eval \"$(disco env)\"")]

@@ -1,5 +1,6 @@
 //! From a node's refusal to the operator's failure and exit code.
 
+use disco_identity::Expiry;
 use disco_proto::v1::ScriptFailure;
 use prost::Message;
 use tonic::{Code, Status};
@@ -10,7 +11,11 @@ pub(crate) fn from_status(status: &Status) -> Failure {
     if let Some(refusal) = disco_identity::refusal(status) {
         return Failure::new(ExitStatus::Denied, "the cluster's node and this operator do not accept each other")
             .cause(refusal)
-            .hint("`disco doctor` checks certificates and clocks");
+            .hint(match disco_identity::expiry(status) {
+                Some(Expiry::Theirs) => "`disco cert rotate --expired` gives nodes new certificates over SSH",
+                Some(Expiry::Own) => "`disco cert rotate --operator` signs this operator's certificate anew",
+                None => "`disco doctor` checks certificates and clocks",
+            });
     }
     if let Some(failure) = script_failure(status) {
         return from_wire(ExitStatus::Usage, failure);

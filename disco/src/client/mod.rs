@@ -5,6 +5,7 @@
 
 mod blobs;
 mod call;
+mod certificates;
 mod connect;
 mod error;
 mod keys;
@@ -22,7 +23,14 @@ use disco_identity::{Credentials, Identity};
 use disco_proto::v1::{StatusRequest, StatusResponse, control_client::ControlClient};
 use tonic::transport::Channel;
 
-pub(crate) use self::{blobs::entries, call::passing, error::from_status, keys::prefix_end, survey::OwnView};
+pub(crate) use self::{
+    blobs::entries,
+    call::passing,
+    certificates::{Shows, known_node, rfc3339},
+    error::from_status,
+    keys::prefix_end,
+    survey::OwnView,
+};
 use crate::{
     app::Context,
     error::{Failure, Outcome},
@@ -125,18 +133,7 @@ impl Client {
 
     /// Keeps the nodes' addresses for this and the next commands.
     fn remember(&self, status: &StatusResponse) -> Outcome<()> {
-        let nodes: Vec<KnownNode> = status
-            .nodes
-            .iter()
-            .filter_map(|node| {
-                Some(KnownNode {
-                    id: node.id,
-                    name: node.name.clone(),
-                    address: node.address.parse().ok()?,
-                    public: node.public_address.parse().ok(),
-                })
-            })
-            .collect();
+        let nodes: Vec<KnownNode> = status.nodes.iter().filter_map(known_node).collect();
         if nodes.is_empty() {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bootstrap;
+mod cert;
 mod completion;
 mod deploy;
 mod destroy;
@@ -23,7 +24,7 @@ mod upgrade;
 
 use crate::{
     app::Context,
-    cli::{BackupCommand, Command, KvCommand, NodeCommand, ScriptCommand},
+    cli::{BackupCommand, CertCommand, Command, KvCommand, NodeCommand, ScriptCommand},
     error::Outcome,
     exit::ExitStatus,
 };
@@ -55,6 +56,9 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Backup(BackupCommand::Restore(args)) => backup::restore(&args, &context).await,
         Command::Recover(args) => recover::run(&args, &context).await,
         Command::Upgrade(args) => upgrade::run(&args, &context).await,
+        Command::Cert(CertCommand::Status) => cert::status(&context).await,
+        Command::Cert(CertCommand::Rotate(args)) => cert::rotate(&args, &context).await,
+        Command::Cert(CertCommand::Sign(args)) => cert::sign(&args, &context),
         Command::Env => env::run(&context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man => man::run(&context),
@@ -81,6 +85,8 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Recover(_)
         | Command::Upgrade(_)
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Repeats,
+        | Command::Cert(CertCommand::Rotate(_))
+        | Command::Backup(_) => Nature::Repeats,
         Command::Scale(_) | Command::Deploy(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => {
             Nature::GoesOn
         }

@@ -9,7 +9,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?.with_patience(PATIENCE);
     match client.status(false).await {
-        Ok(status) => {
+        Ok(mut status) => {
+            status.warnings.extend(client.own_warning());
             let exit = if status.stale { ExitStatus::Unreachable } else { ExitStatus::Done };
             context.printer.show(&StatusView::from(status))?;
             Ok(exit)

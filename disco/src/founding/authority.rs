@@ -1,13 +1,14 @@
 //! The cluster's certificates on the operator's side.
 
 use disco_identity::{
-    Authority, Credentials, Identity, NODE_LIFETIME, OPERATOR_LIFETIME, PrivateKey, Validity, read_limited,
-    read_private,
+    Authority, Credentials, Identity, NODE_LIFETIME, OPERATOR_LIFETIME, Phase, PrivateKey, Validity, read_limited,
+    read_private, unix_now,
 };
 
 use crate::{
     client::{CA_CERTIFICATE, OPERATOR_CERTIFICATE, OPERATOR_KEY},
     error::{Failure, Outcome},
+    exit::ExitStatus,
     project::{ClusterRecord, StateDir},
 };
 
@@ -24,6 +25,14 @@ fn failure(what: &str) -> impl Fn(&dyn std::error::Error) -> Failure {
 /// The root with its key; `None` where this operator does not hold it.
 pub(super) fn load_root(state: &StateDir) -> Outcome<Option<Authority>> {
     load(state, CA_CERTIFICATE, CA_KEY, "use the cluster's root")
+}
+
+/// The root with its key, which only the operator who made the cluster holds.
+pub(crate) fn require_root(state: &StateDir) -> Outcome<Authority> {
+    load_root(state)?.ok_or_else(|| {
+        Failure::new(ExitStatus::Denied, format!("this needs the cluster's root, and `{CA_KEY}` is not in `.disco/`"))
+            .hint("run it in the project that the cluster was made from")
+    })
 }
 
 /// The root, made now where there is none. The key is written first: a root certificate without key is never used.
@@ -54,14 +63,20 @@ pub(super) fn forget_intermediate(state: &StateDir) -> Outcome<()> {
     state.remove(INTERMEDIATE_CERTIFICATE)
 }
 
-/// This operator's certificate, issued now where there is none, or where it is about to end.
+/// This operator's certificate, issued now where there is none, or where it is due: renewed in passing while the root is at
+/// hand.
 pub(super) fn ensure_operator(state: &StateDir, root: &Authority) -> Outcome<Identity> {
-    let failed = failure("make the operator's certificate");
     if let Some(identity) = crate::client::load_identity(state)?
-        && !ends_soon(&identity)
+        && identity.own().validity().phase(unix_now()) < Phase::Due
     {
         return Ok(identity);
     }
+    renew_operator(state, root)
+}
+
+/// A new certificate for this operator's key.
+pub(crate) fn renew_operator(state: &StateDir, root: &Authority) -> Outcome<Identity> {
+    let failed = failure("make the operator's certificate");
     let key = PrivateKey::load_or_generate(&state.file(OPERATOR_KEY)).map_err(|error| failed(&error))?;
     let request = key.signing_request().map_err(|error| failed(&error))?;
     let chain = root
@@ -79,11 +94,6 @@ pub(super) fn issue_first_node(
     addresses: &[std::net::IpAddr],
 ) -> Result<String, disco_identity::AuthorityError> {
     intermediate.issue_node(request, 1, addresses, Validity::lasting(NODE_LIFETIME))
-}
-
-/// Within a third of its lifetime: renewed in passing while the root is at hand.
-fn ends_soon(identity: &Identity) -> bool {
-    identity.own().not_after < disco_identity::unix_now() + OPERATOR_LIFETIME.as_secs() / 3
 }
 
 /// `user@host`, as far as it can stand in a certificate.

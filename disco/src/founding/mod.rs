@@ -9,6 +9,7 @@
 //!   answered.
 
 mod authority;
+mod comeback;
 mod destroy;
 mod founder;
 mod host_key;
@@ -21,6 +22,8 @@ mod script;
 mod signing_key;
 
 pub(crate) use self::{
+    authority::{renew_operator, require_root},
+    comeback::{NodeIdentity, bring_back},
     destroy::{destroy, recorded_provider, remains},
     founder::{Founder, Purpose, make_provider, provider_failure},
     host_key::host_key_policy,
@@ -29,5 +32,5 @@ pub(crate) use self::{
     name::valid_cluster_name,
     progress::{TaskProgress, install_failure},
     script::push_script,
-    signing_key::renew_signing_key,
+    signing_key::{renew_signing_key, replace_signing_key},
 };

@@ -1,6 +1,7 @@
 //! What commands print: the stable JSON documents, and the same for people.
 
 mod backup;
+mod certificate;
 mod event;
 mod kv;
 mod node;
@@ -10,6 +11,7 @@ mod upgrade;
 
 pub(crate) use self::{
     backup::{BackupView, BackupsView, KeptBackup},
+    certificate::{CertificateRole, CertificateState, CertificateView, CertificatesView},
     event::EventItem,
     kv::{ChangeItem, KeyView, KeysView},
     node::{NodeView, NodesView},

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may end there")]
 
+mod certificates;
 mod completion;
 mod init;
 mod interrupt;

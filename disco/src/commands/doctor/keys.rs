@@ -1,5 +1,7 @@
 use std::os::unix::fs::MetadataExt;
 
+use disco_identity::Phase;
+
 use super::Check;
 use crate::{
     client::load_identity,
@@ -8,8 +10,6 @@ use crate::{
 
 /// Files that only their owner may read.
 const SECRETS: [&str; 5] = ["ca.key", "operator.key", "intermediate.key", "id_ed25519", "cluster_key"];
-/// A certificate that ends sooner is worth a word.
-const SOON: u64 = 14 * 24 * 3600;
 
 pub(super) fn check(project: &Project, record: Option<&ClusterRecord>) -> Vec<Check> {
     let state = project.state();
@@ -47,12 +47,14 @@ fn certificate(project: &Project) -> Option<Check> {
         Err(failure) => return Some(Check::failure("certificate", &failure)),
     };
     let own = identity.own();
-    let left = own.not_after.saturating_sub(disco_identity::unix_now());
-    let days = left / 86400;
-    Some(match left {
-        0 => Check::bad("certificate", format!("of {} has ended", own.role)).next("`disco bootstrap` renews it"),
-        1..SOON => Check::doubtful("certificate", format!("of {} ends in {days} days", own.role))
-            .next("`disco bootstrap` renews it"),
-        _ => Check::good("certificate", format!("of {}, for {days} days", own.role)),
+    let now = disco_identity::unix_now();
+    let days = own.validity().left(now).as_secs() / 86400;
+    let renew = "`disco cert rotate --operator` renews it";
+    Some(match own.validity().phase(now) {
+        Phase::Expired => Check::bad("certificate", format!("of {} has ended", own.role)).next(renew),
+        Phase::Due => Check::doubtful("certificate", format!("of {} ends in {days} days", own.role)).next(renew),
+        Phase::Early => Check::bad("certificate", format!("of {} is not valid yet by this machine's clock", own.role))
+            .next("set the clock by NTP"),
+        Phase::Valid => Check::good("certificate", format!("of {}, for {days} days", own.role)),
     })
 }
