@@ -36,8 +36,11 @@ interface ClusterScript {
   health?(cluster: Cluster, node: Node): Promise<boolean | { healthy: boolean; reason?: string }>;
   /** The leader, once for each version of the deployment. */
   deploy?(cluster: Cluster, deployment: Deployment): Promise<unknown>;
-  /** The leader, when a node is given up as dead. */
-  node_lost?(cluster: Cluster, node: Node): Promise<void>;
+  /**
+   * The leader, when a node was silent or not healthy for a minute, or its machine will be taken away. `false` leaves it as it is;
+   * otherwise, and without the hook, a new machine takes its place.
+   */
+  node_lost?(cluster: Cluster, node: Node): Promise<boolean | void>;
   /** The leader, for each task to be placed. May compute, and nothing else. */
   place?(service: Service, nodes: Node[]): Node | { node: number; score: number }[];
   /** The leader, for every event, at least once. */
@@ -78,6 +81,8 @@ declare class AwsProvider extends Provider {
     ssh_user?: string;
     /** The cluster never has more machines than this. */
     max_nodes?: number;
+    /** All machines together never cost more than this in an hour, on demand. Refused where a price is not known. */
+    max_hourly_usd?: number;
   }): Promise<AwsProvider>;
 }
 
@@ -145,8 +150,11 @@ declare class Cluster {
   set_key_pair(paths: { private: string; public: string }): Promise<void>;
   /** Starts the first machine. */
   start_instance(options?: InstanceOptions): Promise<Instance>;
-  /** A lasting public address for the first machine: the address, where the provider has such a thing. */
-  attach_ip(): Promise<string | null>;
+  /**
+   * A lasting public address: the address, where the provider has such a thing. It leads to the leader's machine, whoever
+   * leads, or to the one of the node of this name as long as that is a member.
+   */
+  attach_ip(node?: string): Promise<string | null>;
   /** Installs Disco on the machine over SSH, and waits until the node answers. */
   ssh_install(): Promise<void>;
   /** Grows or shrinks the cluster to this number of nodes, and waits for it. */

@@ -19,6 +19,8 @@ pub(crate) enum ExitStatus {
     Guarded,
     /// What was named does not exist.
     NotFound,
+    /// A plan holds changes, and it was asked whether it does.
+    Changes,
     /// The operator cancelled.
     Cancelled,
     /// The time given ran out; what was begun in the cluster goes on there.
@@ -39,6 +41,7 @@ impl ExitStatus {
             Self::Unreachable => 4,
             Self::Guarded => 5,
             Self::NotFound => 6,
+            Self::Changes => 7,
             Self::Cancelled => 8,
             Self::TimedOut => 9,
             Self::RolledBack => 10,

@@ -17,6 +17,7 @@ mod node;
 mod peers;
 mod raft;
 mod records;
+mod retirement;
 mod room;
 mod script;
 mod vitals;

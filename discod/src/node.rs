@@ -24,6 +24,7 @@ use crate::lessor::Lessor;
 use crate::logs::Logs;
 use crate::peers::{Lane, Peers};
 use crate::raft::{RaftError, RaftNode};
+use crate::retirement::Retirement;
 use crate::script::Scripts;
 use crate::vitals::Vitals;
 
@@ -59,6 +60,7 @@ struct Inner {
     removals: tokio::sync::Mutex<()>,
     controllers: Notify,
     draining: watch::Sender<bool>,
+    retirement: Retirement,
     restart: Notify,
 }
 
@@ -143,6 +145,7 @@ impl Node {
             removals: tokio::sync::Mutex::default(),
             controllers: Notify::new(),
             draining: watch::Sender::new(false),
+            retirement: Retirement::default(),
             restart: Notify::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -300,6 +303,12 @@ impl Node {
     #[must_use]
     pub fn signing_serial(&self) -> String {
         self.inner.signing_serial.read().clone()
+    }
+
+    /// That this node's machine will be taken away, where that is announced.
+    #[must_use]
+    pub fn retirement(&self) -> &Retirement {
+        &self.inner.retirement
     }
 
     /// Whether this node is about to stop.

@@ -22,6 +22,8 @@ pub struct Vital {
     pub at: Instant,
     /// When the node was first heard of without a pause since.
     pub since: Instant,
+    /// Since when it has said that it is not healthy, without a pause; none while it is.
+    pub unhealthy_since: Option<Instant>,
     /// What it said.
     pub report: ReportRequest,
 }
@@ -42,7 +44,11 @@ impl Vitals {
         let last = reports.get(&report.node_id);
         let news = last.is_none_or(|last| !same(&last.report, &report));
         let since = last.map_or(now, |last| last.since);
-        reports.insert(report.node_id, Vital { at: now, since, report });
+        let unhealthy_since = match report.healthy {
+            Some(false) => Some(last.and_then(|last| last.unhealthy_since).unwrap_or(now)),
+            _ => None,
+        };
+        reports.insert(report.node_id, Vital { at: now, since, unhealthy_since, report });
         news
     }
 

@@ -5,12 +5,14 @@
 //!
 //! - [`voters`]: who votes.
 //! - [`repair`]: which machines to start, go on with and give up.
+//! - [`forecast`]: what comes of all steps of `repair` together.
 //! - [`scale`]: which nodes go when the cluster shrinks, and whether it may.
 //! - [`dead`]: which members do not come back.
 //! - [`quorum`]: whether the living voters can decide anything.
 //! - [`upgrade`]: which node gets a new binary next, and which goes back.
 
 pub mod dead;
+pub mod forecast;
 pub mod quorum;
 pub mod repair;
 pub mod scale;

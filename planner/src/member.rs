@@ -17,6 +17,12 @@ pub struct Member {
     pub up_to_date: bool,
     /// Is about to stop.
     pub draining: bool,
+    /// Its machine will be taken away.
+    pub retiring: bool,
+    /// Since it says of itself that it is not healthy; nothing while it is.
+    pub unhealthy_for: Duration,
+    /// Its loss is not to be made up for, as the script has decided, or is still deciding.
+    pub spared: bool,
 }
 
 /// Limits of the decisions.
@@ -28,6 +34,8 @@ pub struct Policy {
     pub suspect_after: Duration,
     /// A member that was silent for longer is dead.
     pub dead_after: Duration,
+    /// A member that was not healthy for longer is replaced.
+    pub unhealthy_after: Duration,
     /// A member that was silent for longer does not come back: it is removed.
     pub remove_after: Duration,
     /// Most members.
@@ -49,6 +57,13 @@ impl Member {
         self.leader || self.silent_for <= policy.suspect_after
     }
 
+    /// Needs a substitute: it is dead, or will be, or has not been healthy for too long. Who leads hands over first.
+    #[must_use]
+    pub fn is_lost(&self, policy: &Policy) -> bool {
+        let useless = self.retiring || self.unhealthy_for > policy.unhealthy_after;
+        !self.spared && (self.is_dead(policy) || (useless && !self.leader))
+    }
+
     /// Was silent for so long that somebody else should do its work.
     #[must_use]
     pub fn is_dead(&self, policy: &Policy) -> bool {
@@ -64,6 +79,7 @@ impl Default for Policy {
             max_voters: 5,
             suspect_after: Duration::from_secs(4),
             dead_after: Duration::from_secs(20),
+            unhealthy_after: Duration::from_secs(60),
             // Longer than a weekend's power cut; the record of a machine is all that it costs.
             remove_after: Duration::from_secs(72 * 60 * 60),
             max_members: 50,

@@ -8,6 +8,8 @@
 //!    as many starts at a time as the policy allows.
 //!    Dead members are replaced one at a time, with a pause after each, and not at all while more than a third of the members
 //!    are dead: that is rather a network that is cut, or something that kills every machine, than machines that fail.
+//!    A member whose machine will be taken away, or that has not been healthy for too long, counts as dead here, though it works
+//!    until then; one that the script spares does not.
 //! 3. A dead member leaves only when its substitute lives: until then its vote is handed on (see [`voters`](crate::voters)), and
 //!    it may still come back.
 //! 4. Too many machines under way go before any member does, the youngest first.
@@ -55,6 +57,8 @@ pub struct View<'a> {
     pub machines: &'a [Machine],
     /// Machines that the provider can still start; 0 where it cannot make any.
     pub available: usize,
+    /// Why it is not more, in words; empty where there is nothing to say.
+    pub limit: &'a str,
     /// Since a machine was started in the place of a dead member; none where none ever was.
     pub replaced: Option<Duration>,
 }
@@ -78,12 +82,14 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
     /// The provider has no more.
-    #[error("{missing} more nodes are wished and the provider can start only {available}")]
+    #[error("{missing} more nodes are wished and the provider can start only {available}{}", why(limit))]
     NoMachines {
         /// Missing nodes.
         missing: usize,
         /// Of these can be started.
         available: usize,
+        /// Why, in words, or empty.
+        limit: String,
     },
     /// More than a third are dead.
     #[error(
@@ -107,6 +113,10 @@ pub enum Blocked {
     Removal(#[source] scale::Refusal),
 }
 
+fn why(limit: &str) -> String {
+    if limit.is_empty() { String::new() } else { format!(": {limit}") }
+}
+
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -121,7 +131,7 @@ pub struct Plan {
 pub fn plan(view: View<'_>, policy: &Policy) -> Plan {
     let mut plan = Plan::default();
     let mut under_way = machines(view, policy, &mut plan.steps);
-    let living = view.members.iter().filter(|member| !member.is_dead(policy)).count();
+    let living = view.members.iter().filter(|member| !member.is_lost(policy)).count();
 
     let surplus = (living + under_way.len()).saturating_sub(view.desired).min(under_way.len());
     let surplus = under_way.split_off(under_way.len() - surplus);
@@ -139,13 +149,13 @@ pub fn plan(view: View<'_>, policy: &Policy) -> Plan {
         plan.steps.push(Step::Start(starts));
     }
     if missing > growth && !replacing && view.available > starts && room > starts {
-        match may_replace(view, living, policy) {
+        match may_replace(view.members.len(), view.members.len() - living, view.replaced, policy) {
             Ok(()) => plan.steps.push(Step::Replace),
             Err(blocked) => plan.blocked = Some(blocked),
         }
     }
     if missing > view.available {
-        plan.blocked = Some(Blocked::NoMachines { missing, available: view.available });
+        plan.blocked = Some(Blocked::NoMachines { missing, available: view.available, limit: view.limit.to_owned() });
     }
     if living >= view.desired && view.members.len() > view.desired && !any_surplus {
         removal(view, policy, &mut plan);
@@ -153,20 +163,24 @@ pub fn plan(view: View<'_>, policy: &Policy) -> Plan {
     plan
 }
 
-/// Whether a machine may be started in the place of a dead member now.
-fn may_replace(view: View<'_>, living: usize, policy: &Policy) -> Result<(), Blocked> {
-    let (members, dead) = (view.members.len(), view.members.len() - living);
+/// Whether a machine may be started now in the place of one of so many dead of so many members. `replaced` as in [`View`].
+pub(crate) fn may_replace(
+    members: usize,
+    dead: usize,
+    replaced: Option<Duration>,
+    policy: &Policy,
+) -> Result<(), Blocked> {
     if dead > (members / 3).max(1) {
         return Err(Blocked::TooManyDead { dead, members });
     }
-    match view.replaced {
+    match replaced {
         Some(since) if since < policy.replace_every => Err(Blocked::TooSoon { every: policy.replace_every }),
         _ => Ok(()),
     }
 }
 
 /// Sorts the machines into those to terminate and, oldest first, those under way.
-fn machines(view: View<'_>, policy: &Policy, steps: &mut Vec<Step>) -> Vec<String> {
+pub(crate) fn machines(view: View<'_>, policy: &Policy, steps: &mut Vec<Step>) -> Vec<String> {
     let mut under_way = Vec::new();
     for machine in view.machines {
         match machine.stage {

@@ -22,7 +22,7 @@ fn joined(node: u64) -> Machine {
 }
 
 fn decide(desired: usize, members: &[Member], machines: &[Machine]) -> Plan {
-    plan(View { desired, members, machines, available: 100, replaced: None }, &Policy::default())
+    plan(View { desired, members, machines, available: 100, limit: "", replaced: None }, &Policy::default())
 }
 
 fn steps(desired: usize, members: &[Member], machines: &[Machine]) -> Vec<Step> {
@@ -73,7 +73,7 @@ fn a_dead_node_is_replaced_and_leaves_afterwards() {
 fn dead_nodes_are_replaced_one_at_a_time_with_a_pause_and_only_when_they_are_few() {
     let policy = Policy::default();
     let decide = |members: &[Member], machines: &[Machine], desired, replaced| {
-        plan(View { desired, members, machines, available: 100, replaced }, &policy)
+        plan(View { desired, members, machines, available: 100, limit: "", replaced }, &policy)
     };
     let mut six = members(6, 5);
     six[1].silent_for = DEAD;
@@ -99,10 +99,12 @@ fn dead_nodes_are_replaced_one_at_a_time_with_a_pause_and_only_when_they_are_few
 #[test]
 fn a_provider_without_machines_is_told() {
     let members = members(2, 1);
-    let plan =
-        plan(View { desired: 5, members: &members, machines: &[], available: 1, replaced: None }, &Policy::default());
+    let plan = plan(
+        View { desired: 5, members: &members, machines: &[], available: 1, limit: "", replaced: None },
+        &Policy::default(),
+    );
     assert_eq!(plan.steps, [Step::Start(1)]);
-    assert_eq!(plan.blocked, Some(Blocked::NoMachines { missing: 3, available: 1 }));
+    assert_eq!(plan.blocked, Some(Blocked::NoMachines { missing: 3, available: 1, limit: String::new() }));
 }
 
 #[test]
@@ -158,8 +160,14 @@ impl World {
     fn plan(&self) -> Plan {
         let machines: Vec<_> =
             self.machines.iter().map(|(token, stage)| Machine { token: token.clone(), stage: stage.clone() }).collect();
-        let view =
-            View { desired: self.desired, members: &self.members, machines: &machines, available: 100, replaced: None };
+        let view = View {
+            desired: self.desired,
+            members: &self.members,
+            machines: &machines,
+            available: 100,
+            limit: "",
+            replaced: None,
+        };
         let plan = plan(view, &Policy::default());
         assert_eq!(plan, super::plan(view, &Policy::default()));
         plan
@@ -283,4 +291,42 @@ proptest! {
             ));
         }
     }
+}
+
+#[test]
+fn a_member_whose_machine_will_be_taken_away_is_replaced_while_it_works() {
+    let policy = Policy::default();
+    let mut three = members(3, 3);
+    three[1].retiring = true;
+    assert_eq!(steps(3, &three, &[]), [Step::Replace]);
+    assert_eq!(voters::next_change(&three, &policy), None, "it votes until somebody can take its vote");
+    // The substitute is a member: it gets the vote, and then the other one goes.
+    let mut four = three.clone();
+    four.push(Member { id: 4, voter: false, leader: false, ..three[2].clone() });
+    assert_eq!(voters::next_change(&four, &policy), Some(Change::Replace { old: 2, new: 4 }));
+    assert_eq!(steps(3, &four, &[joined(4)]), [Step::Remove(2)]);
+    // Who leads goes on leading until it has handed over.
+    let mut leading = members(3, 3);
+    leading[0].retiring = true;
+    assert_eq!(steps(3, &leading, &[]), []);
+    // All at once is rather a mistake.
+    let mut all = members(3, 3);
+    all.iter_mut().for_each(|member| member.retiring = true);
+    assert!(matches!(decide(3, &all, &[]).blocked, Some(Blocked::TooManyDead { .. })));
+}
+
+#[test]
+fn a_member_that_is_not_healthy_for_long_is_replaced_unless_the_script_spares_it() {
+    let policy = Policy::default();
+    let mut three = members(3, 3);
+    three[1].unhealthy_for = policy.unhealthy_after;
+    assert_eq!(steps(3, &three, &[]), [], "it has its time of grace");
+    three[1].unhealthy_for *= 2;
+    assert_eq!(steps(3, &three, &[]), [Step::Replace]);
+    three[1].spared = true;
+    assert_eq!(steps(3, &three, &[]), []);
+    three[2].silent_for = DEAD;
+    assert_eq!(steps(3, &three, &[]), [Step::Replace], "of another one it is not said");
+    three[2].spared = true;
+    assert_eq!(steps(3, &three, &[]), []);
 }

@@ -28,7 +28,7 @@ pub enum Refusal {
 
 /// Whether the cluster may have this many nodes, and which go for it, in order.
 ///
-/// Those go first that can best be missed: dead ones, then silent and stopping ones, then learners, then the youngest; the
+/// Those go first that can best be missed: dead ones and those whose machines will be taken away, then silent and stopping ones, then learners, then the youngest; the
 /// leader last.
 ///
 /// # Errors
@@ -58,7 +58,7 @@ fn next_to_go(members: &[Member], policy: &Policy) -> Option<u64> {
     let rank = |member: &&Member| {
         (
             member.leader,
-            !member.is_dead(policy),
+            !member.is_lost(policy),
             member.is_alive(policy),
             !member.draining,
             member.voter,

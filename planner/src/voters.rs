@@ -45,11 +45,14 @@ pub fn next_change(members: &[Member], policy: &Policy) -> Option<Change> {
     }
     let mut candidates: Vec<&Member> = members
         .iter()
-        .filter(|member| !member.voter && member.up_to_date && !member.draining && member.is_alive(policy))
+        .filter(|member| {
+            !member.voter && member.up_to_date && !member.draining && !member.retiring && member.is_alive(policy)
+        })
         .collect();
     candidates.sort_by_key(|member| member.id);
 
-    let leaving = voters.iter().filter(|voter| !voter.leader && (voter.is_dead(policy) || voter.draining));
+    // One whose machine will be taken away votes on until somebody can take its vote.
+    let leaving = voters.iter().filter(|voter| !voter.leader && (voter.is_lost(policy) || voter.draining));
     if let (Some(old), Some(new)) = (leaving.min_by_key(|voter| voter.id), candidates.first()) {
         return Some(Change::Replace { old: old.id, new: new.id });
     }
@@ -69,7 +72,7 @@ pub fn next_change(members: &[Member], policy: &Policy) -> Option<Change> {
 /// Takes votes from those who can best do without.
 fn demotion(mut voters: Vec<&Member>, step: usize, policy: &Policy) -> Option<Change> {
     voters.retain(|voter| !voter.leader);
-    voters.sort_by_key(|voter| (!voter.is_dead(policy), voter.is_alive(policy), !voter.draining, u64::MAX - voter.id));
+    voters.sort_by_key(|voter| (!voter.is_lost(policy), voter.is_alive(policy), !voter.draining, u64::MAX - voter.id));
     let losing: Vec<u64> = voters.iter().take(step).map(|voter| voter.id).collect();
     (losing.len() == step).then_some(Change::Demote(losing))
 }
@@ -93,6 +96,9 @@ pub(crate) mod tests {
             silent_for: Duration::ZERO,
             up_to_date: true,
             draining: false,
+            retiring: false,
+            unhealthy_for: Duration::ZERO,
+            spared: false,
         };
         (1..=count).map(member).collect()
     }
@@ -172,7 +178,17 @@ pub(crate) mod tests {
             let mut all = members(1, 1);
             for (index, (voter, silence, up_to_date, draining)) in rows.into_iter().enumerate() {
                 let silent_for = [Duration::ZERO, policy.suspect_after * 2, DEAD][usize::from(silence)];
-                all.push(Member { id: index as u64 + 2, voter, leader: false, silent_for, up_to_date, draining });
+                all.push(Member {
+                    id: index as u64 + 2,
+                    voter,
+                    leader: false,
+                    silent_for,
+                    up_to_date,
+                    draining,
+                    retiring: false,
+            unhealthy_for: Duration::ZERO,
+            spared: false,
+                });
             }
             let healthy = all.iter().all(|member| member.is_alive(&policy) && member.up_to_date && !member.draining);
             let quorum = quorum::holds(all.iter().filter(|member| member.voter), &policy);

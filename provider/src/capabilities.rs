@@ -16,6 +16,8 @@ pub struct Capabilities {
     pub can_terminate: bool,
     /// A public address that follows the leader can be attached.
     pub can_attach_address: bool,
+    /// Machines have rights of their own at the provider, which only voters shall have.
+    pub has_roles: bool,
     /// A new machine boots for a while, in which it does not answer SSH, or refuses keys that it will take later.
     pub boots: bool,
     /// How fast the cluster's consensus can run on such machines, unless the operator says otherwise.

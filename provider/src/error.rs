@@ -122,6 +122,17 @@ impl ProviderError {
         false
     }
 
+    /// A limit that the script has set refuses it.
+    #[must_use]
+    pub fn is_limit(&self) -> bool {
+        #[cfg(feature = "aws")]
+        if let Self::Cloud(error) = self {
+            use crate::aws::CloudError as E;
+            return matches!(error, E::Limit(_) | E::Budget(_));
+        }
+        false
+    }
+
     /// What the script, or what it names, must be changed for.
     #[must_use]
     pub fn is_usage(&self) -> bool {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Usd;
 use crate::ssh::HostKeyPolicy;
 
 /// A machine as its provider sees it. It is stored in the cluster's state, so fields are only ever added.
@@ -38,6 +39,9 @@ pub struct Instance {
     /// The availability zone, where there are zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// What an hour of it costs, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Usd>,
 }
 
 impl Instance {

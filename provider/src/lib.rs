@@ -8,6 +8,7 @@
 //! - A provider remembers nothing that it cannot read again from where its machines live (a folder, a cloud account),
 //!   so that it may be made anew in another process at any time.
 
+mod announcements;
 #[cfg(feature = "aws")]
 pub mod aws;
 mod capabilities;
@@ -19,6 +20,8 @@ pub mod install;
 mod instance;
 pub mod local;
 pub mod machine;
+pub mod plan;
+mod price;
 mod process;
 mod provider;
 mod spec;
@@ -26,9 +29,11 @@ pub mod ssh;
 mod start_request;
 pub mod supervise;
 
+pub use announcements::Announcements;
 pub use capabilities::{Capabilities, Pace};
 pub use error::ProviderError;
 pub use instance::{Instance, InstanceState, SshTarget};
+pub use price::{Budget, OverBudget, Usd};
 pub use provider::{Finding, Provider};
 pub use spec::{ProviderContext, from_spec};
 pub use start_request::{ProgressSink, StartRequest};

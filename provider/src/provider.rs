@@ -5,8 +5,10 @@ use std::fmt::Debug;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
-use crate::{Capabilities, Instance, ProviderError, StartRequest};
+use crate::plan::{self, Change};
+use crate::{Announcements, Capabilities, Instance, ProviderError, StartRequest, Usd};
 
 /// A source of machines, of one cluster.
 ///
@@ -43,15 +45,68 @@ pub trait Provider: Send + Sync + Debug {
         Ok(None)
     }
 
+    /// Gives a machine the right to start and end machines, or takes it from there, where machines have such rights: voters alone
+    /// do. Giving what is given is no error.
+    async fn empower(&self, _id: &str, _votes: bool) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
     /// Makes the operator's public key known, where the provider keeps keys. One that it knows by the same name and that
     /// is another key is an error.
     async fn import_key(&self, _public: &str) -> Result<(), ProviderError> {
         Ok(())
     }
 
+    /// Lets this operator's computer reach the machines, where something keeps others out.
+    async fn admit_operator(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
     /// What a node's service has in its environment so that the same provider works there. Never a secret.
     fn node_environment(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
+    }
+
+    /// A machine with these options of `start_instance`, in a few words.
+    fn describe(&self, _options: &Value) -> String {
+        String::new()
+    }
+
+    /// What an hour of a machine with these options of `start_instance` costs; none: not known.
+    async fn price(&self, _options: &Value) -> Result<Option<Usd>, ProviderError> {
+        Ok(Some(Usd::ZERO))
+    }
+
+    /// The most that all machines of the cluster may cost in an hour, where the script says so.
+    fn hourly_limit(&self) -> Option<Usd> {
+        None
+    }
+
+    /// What [`Self::start`] would make and change now: the machine, and what comes with it.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`] that can be known beforehand.
+    async fn plan_start(&self, request: &StartRequest) -> Result<Vec<Change>, ProviderError> {
+        if let Some(there) = plan::existing(&self.list().await?, request) {
+            return Ok(Change::of_existing(there).into_iter().collect());
+        }
+        let price = self.price(&request.options).await?;
+        Ok(vec![Change::machine(&request.name, self.describe(&request.options), price)])
+    }
+
+    /// What [`Self::attach_address`] would make and change now. The machine may be one that is only planned.
+    async fn plan_attach_address(&self, _id: &str) -> Result<Vec<Change>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    /// What [`Self::import_key`] would make now.
+    async fn plan_import_key(&self, _public: &str) -> Result<Vec<Change>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    /// Where the machine of this id is told about its own end; asked on that machine. `None` where nobody tells.
+    fn announcements(&self, _id: &str) -> Option<Box<dyn Announcements>> {
+        None
     }
 
     /// What was made for the cluster besides machines, in words.

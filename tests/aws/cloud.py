@@ -9,7 +9,7 @@ that has it, as a gateway does. When all is up, `ready PORT` is printed.
 
 What tests ask of it, under `/test/`: `GET calls` lists the calls so far; `POST faults` adds a failure, see `Faults`; `DELETE faults`
 removes all; `GET state` says whether a call is being held; `GET inventory` lists all that is there; `POST machines` says how
-the next ones behave; `POST notices` makes announcements of the metadata service.
+the next ones behave; `POST notices` says what the metadata service announces to a machine: `machine`, `notices` by path.
 """
 
 import argparse
@@ -416,13 +416,44 @@ notices = {}
 
 
 def metadata(request, environ, start_response):
-    """Credentials are moto's; notices are those that a test has made, for whoever asks."""
+    """Credentials are moto's; who asks is told what a test has announced to it, and who it is."""
     path = request.path.removeprefix("/latest/meta-data/")
+    if path == "instance-id":
+        return Response(asker(environ) or "", content_type="text/plain")(environ, start_response)
+    if path == "instance-life-cycle":
+        known = asker(environ)
+        cycle = next((one.lifecycle for one in all_instances() if one.id == known), None) or "on-demand"
+        return Response(cycle, content_type="text/plain")(environ, start_response)
     if path in ("spot/instance-action", "events/maintenance/scheduled", "events/recommendations/rebalance"):
-        if path in notices:
-            return Response(json.dumps(notices[path]), content_type="application/json")(environ, start_response)
+        own = notices.get(asker(environ), {})
+        if path in own:
+            return Response(json.dumps(own[path]), content_type="application/json")(environ, start_response)
         return Response("not found", status=404)(environ, start_response)
     return moto(environ, start_response)
+
+
+def asker(environ):
+    """The machine whose process is at the other end: all of them have the same service here, at an address that is no machine's."""
+    port = f":{int(environ['REMOTE_PORT']):04X}"
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inodes = {f"socket:[{fields[9]}]" for fields in sockets if fields[1].endswith(port) and fields[9] != "0"}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            if any(os.readlink(link) in inodes for link in (process / "fd").iterdir()):
+                for variable in (process / "environ").read_bytes().split(b"\0"):
+                    if variable.startswith(b"DISCO_MACHINE="):
+                        return variable.removeprefix(b"DISCO_MACHINE=").decode()
+        except OSError:
+            pass
+    return None
+
+
+def all_instances():
+    from moto.ec2.models import ec2_backends
+
+    return [one for regions in list(ec2_backends.values()) for backend in list(regions.values()) for one in backend.all_instances()]
 
 
 def test(request):
@@ -445,7 +476,8 @@ def test(request):
     elif path == "inventory":
         return answer(inventory())
     elif path == "notices" and request.method == "POST":
-        notices.update(request.get_json(force=True))
+        announced = request.get_json(force=True)
+        notices[announced["machine"]] = announced["notices"]
     else:
         return Response("no such thing", status=404)
     return answer({})

@@ -40,6 +40,7 @@ fn from_an_empty_account_to_three_nodes_and_back_to_nothing() {
     println!("bootstrap took {:?}", output.took);
     let status = project.wait_until_healthy(SOON, 3);
     the_leader_started_the_others(&cloud, &status);
+    the_role_is_with_voters_alone(&cloud, 3);
     what_was_made_is_closed_and_marked(&cloud.inventory());
     for ((caller, action), count) in cloud.count() {
         println!("{caller:<9} {action:<32} {count}");
@@ -77,6 +78,16 @@ fn the_leader_started_the_others(cloud: &Cloud, status: &Status) {
     assert_eq!(inventory.addresses.len(), 1);
     let holder = present.iter().find(|one| address["instance"] == one.id.as_str()).expect("it is attached");
     assert_eq!(holder.public.map(|ip| ip.to_string()).as_deref(), address["ip"].as_str());
+}
+
+/// Whoever votes may lead, and whoever leads starts machines; nobody else may.
+#[track_caller]
+fn the_role_is_with_voters_alone(cloud: &Cloud, voters: usize) {
+    wait_for(SOON, "the role with voters alone", || {
+        let inventory = cloud.inventory();
+        let with = inventory.present().iter().filter(|one| one.profile.is_some()).count();
+        if with == voters { Ok(()) } else { Err(format!("{with} of {} have it", inventory.present().len())) }
+    });
 }
 
 fn what_was_made_is_closed_and_marked(inventory: &Inventory) {
@@ -127,6 +138,7 @@ fn grows_and_shrinks(project: &Project, cloud: &Cloud) {
     project.start(&["scale", "nodes=4"]).wait(Duration::from_secs(180)).ok();
     assert_eq!(project.status().nodes.len(), 4);
     assert_eq!(cloud.inventory().present().len(), 4);
+    the_role_is_with_voters_alone(cloud, 3);
     project.start(&["scale", "nodes=3"]).wait(Duration::from_secs(120)).ok();
     project.wait_until_healthy(SOON, 3);
     wait_for(SOON, "the end of the machine that is too much", || {

@@ -10,7 +10,7 @@ use disco_identity::{
 };
 use disco_proto::v1::{
     BackupPart, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, JoinRequest, ListBackupsRequest,
-    LogsRequest, MoveLeaderRequest, ProposeRequest, RaftMessage, ReadRequest, RecoverRequest, RemoveNodeRequest,
+    LogsRequest, MoveLeaderRequest, PlanRequest, ProposeRequest, RaftMessage, ReadRequest, RecoverRequest, RemoveNodeRequest,
     ReportRequest, RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets,
     WatchRequest,
 };
@@ -289,6 +289,7 @@ fn a_join_token_can_join_and_nothing_else() {
                 control.watch(WatchRequest::default()).await.err(),
                 control.create_join_token(CreateJoinTokenRequest { ttl_seconds: 60, uses: 1 }).await.err(),
                 control.scale(ScaleRequest { nodes: 1, dry_run: true, detach: true }).await.err(),
+                control.plan(PlanRequest { nodes: None }).await.err(),
                 control.remove_node(RemoveNodeRequest { node_id: 1, detach: true, force: true }).await.err(),
                 control.move_leader(MoveLeaderRequest { to: 0 }).await.err(),
                 control.deploy(DeployRequest { dry_run: true, ..DeployRequest::default() }).await.err(),

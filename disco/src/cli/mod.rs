@@ -7,6 +7,7 @@ mod global;
 mod look;
 mod node;
 mod operate;
+mod plan;
 mod scale;
 mod start;
 mod values;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     look::{EventsArgs, LogsArgs},
     node::{NodeCommand, NodeRmArgs, NodeSshArgs},
     operate::{BackupCommand, BackupRestoreArgs, BackupSaveArgs, RecoverArgs, UpgradeArgs},
+    plan::PlanArgs,
     scale::ScaleArgs,
     start::{BootstrapArgs, CompletionArgs, DestroyArgs, InitArgs, Shell},
     values::{Format, Variable, parse_duration},
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     /// Show the log of a node.
     Logs(LogsArgs),
 
+    /// Say what `bootstrap`, `scale` or the cluster by itself would make, change and delete, and what it costs.
+    Plan(PlanArgs),
     /// Set the number of nodes.
     Scale(ScaleArgs),
     /// Work on one node.

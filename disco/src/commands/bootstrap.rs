@@ -19,22 +19,18 @@ pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<Exit
     let started = Instant::now();
     let project = context.project()?;
     project.client_script()?;
-    let (purpose, lock) = if args.dry_run {
-        (Purpose::DryRun, None)
-    } else {
-        (Purpose::Bootstrap, Some(Lock::take(&project.state(), "bootstrap")?))
-    };
-    let script = Script::load(context, purpose, lock).await?;
-    let founder = script.founder()?;
-    if !script.has("bootstrap") {
-        return Err(Failure::usage("`client.js` exports no function `bootstrap`")
-            .hint("`disco init` in an empty folder shows one"));
-    }
-    founder.renew_operator()?;
-    let text = script.call("bootstrap", Vec::new()).await?;
     if args.dry_run {
+        context.printer.show(&super::plan::of_script(context).await?)?;
         return Ok(ExitStatus::Done);
     }
+    let lock = Lock::take(&project.state(), "bootstrap")?;
+    let script = Script::load(context, Purpose::Bootstrap, Some(lock)).await?;
+    let founder = script.founder()?;
+    if !script.has(BOOTSTRAP) {
+        return Err(no_bootstrap());
+    }
+    founder.renew_operator()?;
+    let text = script.call(BOOTSTRAP, Vec::new()).await?;
     match founder.complete(script.declined()).await? {
         Some(status) => {
             context.printer.show(&Bootstrapped { text, seconds: started.elapsed().as_secs_f64(), status })?;
@@ -46,6 +42,13 @@ pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<Exit
             Ok(ExitStatus::Done)
         }
     }
+}
+
+/// The function of `client.js`.
+pub(super) const BOOTSTRAP: &str = "bootstrap";
+
+pub(super) fn no_bootstrap() -> Failure {
+    Failure::usage("`client.js` exports no function `bootstrap`").hint("`disco init` in an empty folder shows one")
 }
 
 struct Bootstrapped {

@@ -44,7 +44,7 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
 /// The cluster that `client.js` names, where its machines are found without this project's state: by their tags. A script that
 /// does not load names none.
 async fn named_by_script(context: &Context) -> Option<ClusterRecord> {
-    let script = Script::load(context, Purpose::DryRun, None).await;
+    let script = Script::load(context, Purpose::Plan, None).await;
     let founder = script.and_then(|script| script.founder());
     founder.inspect_err(|failure| tracing::debug!(%failure, "no script to ask")).ok()?.without_state()
 }

@@ -16,6 +16,7 @@ mod logs;
 mod man;
 mod node;
 mod nodes;
+mod plan;
 mod recover;
 mod scale;
 mod script;
@@ -39,6 +40,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Nodes => nodes::run(&context).await,
         Command::Events(args) => events::run(&args, &context).await,
         Command::Logs(args) => logs::run(&args, &context).await,
+        Command::Plan(args) => plan::run(&args, &context).await,
         Command::Scale(args) => scale::run(&args, &context).await,
         Command::Node(NodeCommand::Ssh(args)) => node::ssh(&args, &context).await,
         Command::Node(NodeCommand::Rm(args)) => node::rm(&args, &context).await,

@@ -5,10 +5,14 @@ use crate::{
 };
 
 pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStatus> {
+    if args.change.dry_run {
+        context.printer.show(&super::plan::of_scale(context, args.target.nodes).await?)?;
+        return Ok(ExitStatus::Done);
+    }
     let client = Client::open(context)?;
-    let request = ScaleRequest { nodes: args.target.nodes, dry_run: args.change.dry_run, detach: args.change.detach };
+    let request = ScaleRequest { nodes: args.target.nodes, dry_run: false, detach: args.change.detach };
     client.follow(&context.printer, |mut control| async move { control.scale(request).await }).await?;
-    if !args.change.dry_run && !args.change.detach {
+    if !args.change.detach {
         renew_signing_key(&client, context).await?;
         client.settled().await?;
     }

@@ -12,13 +12,13 @@ use crate::{
     project::{ClusterRecord, StateDir},
 };
 
-const CA_KEY: &str = "ca.key";
+pub(super) const CA_KEY: &str = "ca.key";
 const INTERMEDIATE_CERTIFICATE: &str = "intermediate.pem";
 const INTERMEDIATE_KEY: &str = "intermediate.key";
 /// Longest certificate or key file.
-const LONGEST: u64 = 64 << 10;
+pub(super) const LONGEST: u64 = 64 << 10;
 
-fn failure(what: &str) -> impl Fn(&dyn std::error::Error) -> Failure {
+pub(super) fn failure(what: &str) -> impl Fn(&dyn std::error::Error) -> Failure {
     move |error| Failure::usage(format!("cannot {what}")).because(error).hint("`disco doctor` says more")
 }
 
@@ -97,7 +97,7 @@ pub(super) fn issue_first_node(
 }
 
 /// `user@host`, as far as it can stand in a certificate.
-fn operator_name() -> String {
+pub(super) fn operator_name() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
     let name: String = user.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(32).collect();
     if name.is_empty() { "operator".to_owned() } else { name }

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use disco_proto::v1::ScaleRequest;
-use disco_provider::{Provider, ProviderContext, from_spec};
+use disco_proto::v1::{ConfigureRequest, ScaleRequest};
+use disco_provider::{Provider, ProviderContext, from_spec, plan::Recorder};
 use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
 
-use super::{authority, push_script, renew_signing_key, valid_cluster_name};
+use super::{authority, planning::Planning, push_script, renew_signing_key, valid_cluster_name};
 use crate::{
     app::Context,
     client::{Client, load_identity},
@@ -28,8 +28,8 @@ const HEALTH_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) enum Purpose {
     /// `disco bootstrap`.
     Bootstrap,
-    /// `disco bootstrap --dry-run`: everything is said, nothing is done.
-    DryRun,
+    /// `disco plan`, `disco bootstrap --dry-run`: what would be done is noted, and nothing is done.
+    Plan,
     /// `disco do`.
     Work,
 }
@@ -41,8 +41,10 @@ pub(crate) struct Founder {
     pub(super) name: String,
     /// `{ "kind": …, "options": … }`, as the cluster keeps it.
     pub(super) provider_spec: Value,
+    /// In a plan: one that notes what would be asked of it.
     pub(super) provider: Arc<dyn Provider>,
     purpose: Purpose,
+    pub(super) planning: Option<Planning>,
     /// Calls of `start_instance` in this run: the n-th asks for the same machine in each run.
     started: AtomicUsize,
     lock: Mutex<Option<Lock>>,
@@ -51,6 +53,8 @@ pub(crate) struct Founder {
     /// What the script gave to `set_key_pair`. It goes into the record when that is needed: a script that only looks at the
     /// cluster changes nothing.
     keys: Mutex<Option<KeyPairPaths>>,
+    /// What the script gave to `attach_ip`: the name of a node, or nothing for whoever leads.
+    address_node: Mutex<Option<String>>,
 }
 
 impl Founder {
@@ -72,6 +76,13 @@ impl Founder {
             ))
             .hint("give it its name back, or end the old one with `disco destroy`"));
         }
+        let (provider, planning) = match purpose {
+            Purpose::Plan => {
+                let recorder = Arc::new(Recorder::new(provider));
+                (Arc::clone(&recorder) as Arc<dyn Provider>, Some(Planning::new(recorder)))
+            }
+            Purpose::Bootstrap | Purpose::Work => (provider, None),
+        };
         Ok(Self {
             context: context.clone(),
             name: spec.name.clone(),
@@ -79,10 +90,12 @@ impl Founder {
             provider,
             project,
             purpose,
+            planning,
             started: AtomicUsize::new(0),
             lock: Mutex::new(lock),
             pushed: AtomicBool::new(false),
             keys: Mutex::default(),
+            address_node: Mutex::default(),
         })
     }
 
@@ -93,20 +106,13 @@ impl Founder {
         self.provider.capabilities().boots.then_some(lost)
     }
 
+    /// The cluster's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn state(&self) -> StateDir {
         self.project.state()
-    }
-
-    pub(super) fn dry_run(&self) -> bool {
-        self.purpose == Purpose::DryRun
-    }
-
-    /// In a dry run, says what would be done, and that it must not be.
-    pub(crate) fn only_said(&self, what: &str) -> bool {
-        if self.dry_run() {
-            self.context.printer.note(&format!("would {what}"));
-        }
-        self.dry_run()
     }
 
     pub(super) fn next_start(&self) -> usize {
@@ -150,6 +156,10 @@ impl Founder {
         *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
     }
 
+    pub(super) fn keys_of_script(&self) -> Option<KeyPairPaths> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Reads, changes and writes the record.
     pub(super) fn update<T>(&self, change: impl FnOnce(&mut ClusterRecord) -> T) -> Outcome<T> {
         let mut record = self.record()?;
@@ -170,7 +180,7 @@ impl Founder {
     /// Renews this operator's certificate where it is about to end, or has ended: it could not even ask then.
     pub(crate) fn renew_operator(&self) -> Outcome<()> {
         let state = self.state();
-        if !self.dry_run()
+        if self.planning.is_none()
             && load_identity(&state)?.is_some()
             && let Some(root) = authority::load_root(&state)?
         {
@@ -200,27 +210,69 @@ impl Founder {
         }
     }
 
-    /// Gives the first machine a lasting public address, where the provider has such a thing.
-    pub(crate) async fn attach_ip(&self) -> Outcome<Option<String>> {
+    /// Makes a lasting public address, where the provider has such a thing, for the first machine and whoever leads later, or
+    /// for the node of this name.
+    pub(crate) async fn attach_ip(&self, named: Option<&str>) -> Outcome<Option<String>> {
         if !self.provider.capabilities().can_attach_address {
             let note = format!("the {} provider has no public addresses: nothing to attach", self.provider.kind());
             self.context.printer.note(&note);
             return Ok(None);
         }
-        if self.only_said("attach a public address") {
+        if let Some(planning) = &self.planning {
+            self.plan_address(planning, named).await?;
             return Ok(None);
         }
         let record = self.record()?;
-        let first = record.instances.iter().find_map(|instance| instance.id.as_deref());
-        let first = first.ok_or_else(|| Failure::usage("`attach_ip` comes after `start_instance`"))?;
+        let machine = self.address_holder(&record, named).await?;
         let task = self.context.printer.task("address");
         task.state("attaching");
-        let address = self.provider.attach_address(first).await.map_err(|error| provider_failure(&error))?;
+        let address = self.provider.attach_address(&machine).await.map_err(|error| provider_failure(&error))?;
+        *self.address_node.lock().unwrap_or_else(PoisonError::into_inner) = Some(named.unwrap_or_default().to_owned());
+        if record.founded {
+            self.keep_address_node().await?;
+        }
         match address {
-            Some(address) => task.done(&format!("{address} attached to {first}")),
+            Some(address) => task.done(&format!("{address} attached to {machine}")),
             None => task.done("nothing to attach"),
         }
         Ok(address.map(|address| address.to_string()))
+    }
+
+    /// The machine that the address shall lead to now.
+    pub(super) async fn address_holder(&self, record: &ClusterRecord, named: Option<&str>) -> Outcome<String> {
+        if let Some(named) = named {
+            let machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
+            let found = machines.into_iter().find(|machine| machine.name == named);
+            return found.map(|machine| machine.id).ok_or_else(|| {
+                Failure::new(ExitStatus::NotFound, format!("`attach_ip`: there is no machine `{named}`"))
+                    .hint("name one that was started before: `disco nodes` lists them")
+            });
+        }
+        // Of a cluster that lives it is the leader's; it would be brought there a moment later anyway.
+        if record.founded
+            && let Ok(status) = self.existing()?.with_patience(HEALTH_WITHIN).settled().await
+            && let Some(leader) = status.nodes.into_iter().find(|node| node.id == status.leader)
+            && !leader.instance.is_empty()
+        {
+            return Ok(leader.instance);
+        }
+        let first = record.instances.iter().find_map(|instance| instance.id.clone());
+        first.ok_or_else(|| Failure::usage("`attach_ip` comes after `start_instance`"))
+    }
+
+    /// Tells the cluster to whom its address shall lead, where the script has said so in this run.
+    pub(super) async fn keep_address_node(&self) -> Outcome<()> {
+        let address_node = self.address_node.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if address_node.is_none() {
+            return Ok(());
+        }
+        let request = ConfigureRequest { address_node, ..ConfigureRequest::default() };
+        let client = self.existing()?;
+        let told = client.call(|mut control| {
+            let request = request.clone();
+            async move { control.configure(request).await }
+        });
+        told.await.map(|_| ())
     }
 
     /// Sends `cluster.js`, where there is one, once in this run.
@@ -237,8 +289,8 @@ impl Founder {
         if nodes == 0 {
             return Err(Failure::usage("`scale` needs at least one node; `destroy` ends a cluster"));
         }
-        if self.only_said(&format!("scale to {nodes} nodes")) {
-            return Ok(());
+        if let Some(planning) = &self.planning {
+            return self.plan_scale(planning, nodes).await;
         }
         let client = self.existing()?;
         self.push(&client).await?;
@@ -251,7 +303,7 @@ impl Founder {
     /// The bootstrap function has returned: what is left is the script's version, the addresses, and the mark that the
     /// cluster is whole, unless the operator declined to make it so. `None` where no cluster was made.
     pub(crate) async fn complete(&self, declined: bool) -> Outcome<Option<disco_proto::v1::StatusResponse>> {
-        if self.dry_run() || !ClusterRecord::load(&self.state())?.is_some_and(|record| record.founded) {
+        if !ClusterRecord::load(&self.state())?.is_some_and(|record| record.founded) {
             return Ok(None);
         }
         let client = self.existing()?;
@@ -291,6 +343,7 @@ pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure
     let status = match error {
         _ if error.is_usage() => ExitStatus::Usage,
         _ if error.is_denied() => ExitStatus::Denied,
+        _ if error.is_limit() => ExitStatus::Guarded,
         E::NoSuchInstance { .. } => ExitStatus::NotFound,
         _ => ExitStatus::Failed,
     };

@@ -39,12 +39,12 @@ const BETWEEN: Duration = Duration::from_millis(50);
 impl Founder {
     /// Installs Disco on the machines that were started, and waits until the cluster answers.
     pub(crate) async fn ssh_install(&self) -> Outcome<()> {
-        if self.only_said("install Disco on it over SSH, and wait until it answers") {
-            return Ok(());
+        if let Some(planning) = &self.planning {
+            return self.plan_install(planning).await;
         }
         let record = self.record()?;
         let own: Vec<String> = record.instances.iter().filter_map(|instance| instance.id.clone()).collect();
-        if own.is_empty() {
+        if own.is_empty() && !record.founded {
             return Err(Failure::usage("`ssh_install` comes after `start_instance`"));
         }
         let state = self.state();
@@ -73,6 +73,7 @@ impl Founder {
         } else {
             self.install_first(&work, &first, &client, true).await?;
             self.configure(&client, &record.instances[0].options).await?;
+            self.keep_address_node().await?;
             self.update(|record| record.founded = true)?;
             authority::forget_intermediate(&self.state())?;
             key_pair::forget_cluster_key(&self.state())?;
@@ -256,6 +257,7 @@ impl Founder {
             provider: self.provider_spec.to_string(),
             operator_public_key: self.operator_key()?.public_openssh(),
             instance_options: options.to_string(),
+            address_node: None,
         };
         client
             .call(|mut control| {

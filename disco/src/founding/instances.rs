@@ -14,12 +14,12 @@ impl Founder {
     /// Starts a machine, or finds the one that the same call of an earlier run started.
     pub(crate) async fn start_instance(&self, options: Value) -> Outcome<InstanceInfo> {
         let number = self.next_start();
-        let name = format!("{}-{number}", self.name);
-        if self.only_said(&format!("start the machine `{name}` with {options}")) {
-            return Ok(not_there(name, InstanceState::Pending));
+        if let Some(planning) = &self.planning {
+            return self.plan_instance(planning, number, options).await;
         }
+        let name = format!("{}-{number}", self.name);
         let record = self.record()?;
-        let token = format!("{}-{}-first-{number}", self.name, &record.id[..8]);
+        let token = start_token(&record, number);
         let known = record.instances.iter().find(|instance| instance.token == token).cloned();
         let task = self.context.printer.task(&name);
         task.state("starting");
@@ -74,7 +74,7 @@ impl Founder {
     }
 
     /// Why a machine of a founded cluster is not to be started; `None` when it is there, and may only be down.
-    async fn gone(&self, known: &Option<InstanceRecord>) -> Outcome<Option<&'static str>> {
+    pub(super) async fn gone(&self, known: &Option<InstanceRecord>) -> Outcome<Option<&'static str>> {
         let Some(id) = known.as_ref().and_then(|instance| instance.id.as_deref()) else {
             return Ok(Some("not part of this cluster"));
         };
@@ -87,8 +87,13 @@ impl Founder {
     }
 }
 
+/// Of the script's n-th call of `start_instance`: it makes the same machine in each run.
+pub(super) fn start_token(record: &ClusterRecord, number: usize) -> String {
+    format!("{}-{}-first-{number}", record.name, &record.id[..8])
+}
+
 /// A machine as the script sees it.
-fn instance_info(instance: Instance) -> InstanceInfo {
+pub(super) fn instance_info(instance: Instance) -> InstanceInfo {
     let address = instance.public_address.unwrap_or(instance.control_address.ip());
     InstanceInfo {
         id: instance.id,
@@ -99,11 +104,11 @@ fn instance_info(instance: Instance) -> InstanceInfo {
 }
 
 /// One that is only planned, or is no more.
-fn not_there(name: String, state: InstanceState) -> InstanceInfo {
+pub(super) fn not_there(name: String, state: InstanceState) -> InstanceInfo {
     InstanceInfo { id: String::new(), name, address: None, state: state.as_str().to_owned() }
 }
 
 /// What a provider of given hosts must know: which of them are taken.
-fn known_instances(record: &ClusterRecord) -> std::collections::BTreeMap<String, String> {
+pub(super) fn known_instances(record: &ClusterRecord) -> std::collections::BTreeMap<String, String> {
     record.instances.iter().filter_map(|instance| Some((instance.id.clone()?, instance.token.clone()))).collect()
 }

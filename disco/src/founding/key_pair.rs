@@ -24,11 +24,17 @@ impl Founder {
         let (private, public) = (root.join(&paths.private), root.join(&paths.public));
         let pair = load(private, Some(public))?;
         self.remember_keys(paths);
-        if !self.only_said(&format!("use the key pair `{}`", paths.private)) {
-            let imported = self.provider.import_key(&pair.public_openssh()).await;
-            imported.map_err(|error| provider_failure(&error))?;
+        self.provider.import_key(&pair.public_openssh()).await.map_err(|error| provider_failure(&error))
+    }
+
+    /// The operator's key pair as far as it is there, for a plan.
+    pub(super) fn planned_key(&self, record: Option<&ClusterRecord>) -> Option<KeyPair> {
+        let root = self.project.root();
+        match (self.keys_of_script(), record) {
+            (Some(keys), _) => load(root.join(keys.private), Some(root.join(keys.public))).ok(),
+            (None, Some(record)) => operator_key(&self.project, record).ok(),
+            (None, None) => load(self.state().file(OWN_KEY), None).ok(),
         }
-        Ok(())
     }
 
     /// The operator's key pair; one of the project's own is made where the script named none.
@@ -96,7 +102,7 @@ fn generated(cluster: &str, owner: &str) -> Outcome<KeyPair> {
         .map_err(|error| Failure::failed("cannot make a key pair").because(&error))
 }
 
-fn load(private: PathBuf, public: Option<PathBuf>) -> Outcome<KeyPair> {
+pub(super) fn load(private: PathBuf, public: Option<PathBuf>) -> Outcome<KeyPair> {
     KeyPair::load(&private, public.as_deref()).map_err(|error| {
         let failure = Failure::usage("cannot use the operator's key pair").because(&error);
         match error {

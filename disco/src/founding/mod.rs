@@ -17,6 +17,7 @@ mod install;
 mod instances;
 mod key_pair;
 mod name;
+mod planning;
 mod progress;
 mod script;
 mod signing_key;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     install::find_binaries,
     key_pair::operator_key,
     name::valid_cluster_name,
+    planning::{Planned, foresee},
     progress::{TaskProgress, install_failure},
     script::push_script,
     signing_key::{renew_signing_key, replace_signing_key},

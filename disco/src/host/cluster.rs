@@ -8,6 +8,7 @@ use disco_proto::v1::{
     CopyFileRequest, NodeStatus, RangeRequest, RunCommandRequest,
     range_request::{SortOrder, SortTarget},
 };
+use disco_provider::plan::{Action, Change};
 use disco_runtime_js::{
     HostError, Json,
     cluster::{
@@ -187,8 +188,8 @@ impl ClusterHandle for Handle {
         self.told(self.founder.start_instance(options).await)
     }
 
-    async fn attach_ip(&self) -> Result<Option<String>, HostError> {
-        self.told(self.founder.attach_ip().await)
+    async fn attach_ip(&self, node: Option<String>) -> Result<Option<String>, HostError> {
+        self.told(self.founder.attach_ip(node.as_deref()).await)
     }
 
     async fn ssh_install(&self) -> Result<(), HostError> {
@@ -216,6 +217,10 @@ impl ClusterHandle for Handle {
                 "this version deploys no stacks yet: call `cluster.deploy()` for the hook",
             ));
         }
+        let planned = || Change::free(Action::Create, "deployment", "deploy", "the project's files are sent");
+        if self.founder.only_planned(planned) {
+            return Ok(serde_json::json!({ "id": 0, "result": null }));
+        }
         let client = self.client()?;
         let deployed = deployment::deploy(&client, &self.context, &deployment::Request::default()).await;
         let deployed = self.told(deployed)?;
@@ -239,7 +244,8 @@ impl ClusterHandle for Handle {
     }
 
     async fn destroy(&self) -> Result<(), HostError> {
-        if self.founder.only_said("end the cluster and all its machines") {
+        let planned = || Change::free(Action::Delete, "cluster", self.founder.name(), "with all its machines");
+        if self.founder.only_planned(planned) {
             return Ok(());
         }
         self.told(self.founder.locked())?;
@@ -247,10 +253,19 @@ impl ClusterHandle for Handle {
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
+        let planned =
+            || Change::free(Action::Change, "command", request.command.as_str(), format!("on node {node_id}"));
+        if self.founder.only_planned(planned) {
+            return Ok(CommandOutput { code: 0, stdout: String::new(), stderr: String::new() });
+        }
         self.told(self.run(node_id, request).await)
     }
 
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
+        let details = || format!("is put on node {node_id} as `{}`", request.path_on_node);
+        if self.founder.only_planned(|| Change::free(Action::Change, "file", &request.path_in_project, details())) {
+            return Ok(());
+        }
         self.told(self.copy(node_id, &request).await)
     }
 }

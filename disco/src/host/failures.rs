@@ -43,6 +43,6 @@ fn code(status: ExitStatus) -> &'static str {
         ExitStatus::Cancelled => "CANCELLED",
         ExitStatus::TimedOut => "TIMED_OUT",
         ExitStatus::RolledBack => "ROLLED_BACK",
-        ExitStatus::Done | ExitStatus::Failed | ExitStatus::Program(_) => "FAILED",
+        ExitStatus::Done | ExitStatus::Failed | ExitStatus::Changes | ExitStatus::Program(_) => "FAILED",
     }
 }

@@ -5,6 +5,7 @@ use disco_proto::v1::{
     Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, ResponseOp, TxnRequest, command,
     command_response, compare, request_op, response_op,
 };
+use disco_provider::plan::{Action, Change};
 use disco_runtime_js::{
     HostError,
     kv::{
@@ -38,6 +39,12 @@ impl ClientKeys {
         outcome.map_err(|failure| self.failures.tell(failure))
     }
 
+    /// In a plan, notes what would become of a key, and that it must not.
+    fn only_planned(&self, action: Action, key: &[u8], details: &str) -> Result<bool, HostError> {
+        let founder = self.told(self.host.founder())?;
+        Ok(founder.only_planned(|| Change::free(action, "key", String::from_utf8_lossy(key), details)))
+    }
+
     async fn propose(&self, operation: command::Operation) -> Result<(i64, command_response::Result), HostError> {
         let response = self.told(self.client()?.propose(operation).await)?;
         let result = response.result.ok_or_else(|| Failure::failed("the cluster's answer is empty"));
@@ -53,10 +60,16 @@ impl Kv for ClientKeys {
     }
 
     async fn put(&self, put: KvPut) -> Result<i64, HostError> {
+        if self.only_planned(Action::Change, &put.key, "is written")? {
+            return Ok(0);
+        }
         Ok(self.propose(command::Operation::Put(put_request(put))).await?.0)
     }
 
     async fn delete(&self, select: KvSelect) -> Result<KvDeleted, HostError> {
+        if self.only_planned(Action::Delete, &select.key, if select.prefix { "and all that begin so" } else { "" })? {
+            return Ok(KvDeleted { revision: 0, deleted: 0 });
+        }
         let (revision, result) = self.propose(command::Operation::DeleteRange(delete(select))).await?;
         let deleted = match result {
             command_response::Result::DeleteRange(answer) => answer.deleted,
@@ -66,6 +79,12 @@ impl Kv for ClientKeys {
     }
 
     async fn txn(&self, txn: KvTxn) -> Result<KvTxnResult, HostError> {
+        let writes = |op: &KvOp| !matches!(op, KvOp::Get(_));
+        if txn.success.iter().chain(&txn.failure).any(writes)
+            && self.only_planned(Action::Change, b"(transaction)", "writes keys")?
+        {
+            return Ok(KvTxnResult { succeeded: true, revision: 0, responses: Vec::new() });
+        }
         let request = TxnRequest {
             compare: txn.compare.into_iter().map(comparison).collect(),
             success: txn.success.into_iter().map(step).collect(),

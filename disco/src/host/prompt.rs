@@ -13,6 +13,8 @@ use crate::{app::Context, question};
 pub(super) struct TerminalPrompt {
     pub(super) context: Context,
     pub(super) failures: Failures,
+    /// Nothing is done, so nobody is asked: every answer is the one that goes on.
+    pub(super) planning: bool,
     /// Some yes-or-no question was answered with no.
     pub(super) declined: Arc<AtomicBool>,
 }
@@ -20,7 +22,7 @@ pub(super) struct TerminalPrompt {
 #[async_trait]
 impl Prompt for TerminalPrompt {
     async fn ask(&self, text: &str, default: Option<Json>) -> Result<Json, HostError> {
-        let answer = if self.context.settings.yes {
+        let answer = if self.context.settings.yes || self.planning {
             agreed(default)
         } else {
             let asked = format!("{text} {} ", suffix(default.as_ref()));

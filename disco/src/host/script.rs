@@ -36,8 +36,12 @@ impl Script {
         let declined = Arc::new(AtomicBool::new(false));
         let host = Arc::new(ClientHost::new(context.clone(), purpose, lock, failures.clone()));
         let console = PrinterConsole { printer: context.printer.clone(), verbose: context.settings.verbose > 0 };
-        let prompt =
-            TerminalPrompt { context: context.clone(), failures: failures.clone(), declined: Arc::clone(&declined) };
+        let prompt = TerminalPrompt {
+            context: context.clone(),
+            failures: failures.clone(),
+            planning: purpose == Purpose::Plan,
+            declined: Arc::clone(&declined),
+        };
         let keys = ClientKeys::new(Arc::clone(&host), failures.clone());
         let hosts = Hosts {
             prompt: Some(Arc::new(prompt)),

@@ -5,6 +5,7 @@ mod certificate;
 mod event;
 mod kv;
 mod node;
+mod plan;
 mod status;
 mod units;
 mod upgrade;
@@ -15,6 +16,7 @@ pub(crate) use self::{
     event::EventItem,
     kv::{ChangeItem, KeyView, KeysView},
     node::{NodeView, NodesView},
+    plan::PlanView,
     status::StatusView,
     upgrade::UpgradeView,
 };

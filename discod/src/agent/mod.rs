@@ -1,5 +1,6 @@
 //! What every node does for itself, whoever leads: it reports, watches its health, follows the script version.
 
+mod announcements;
 mod certificate;
 pub mod commands;
 pub mod files;
@@ -20,5 +21,6 @@ use crate::node::Node;
 pub fn spawn(node: &Node, tasks: &TaskTracker) {
     tasks.spawn(report::run(node.clone()));
     tasks.spawn(health::run(node.clone()));
+    tasks.spawn(announcements::run(node.clone()));
     crate::script::spawn(node, tasks);
 }

@@ -159,6 +159,7 @@ pub fn own_report(node: &Node) -> ReportRequest {
         disk_free: room.free,
         disk_low: room.low || room.exhausted,
         certificate: Some(super::own_certificate(node)),
+        retiring: node.retirement().notice().unwrap_or_default(),
     }
 }
 

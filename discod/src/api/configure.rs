@@ -23,6 +23,12 @@ pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<
             .map_err(|error| Status::invalid_argument(format!("the options of machines: {error}")))?;
         txn = txn.put(records::keys::INSTANCE_OPTIONS, &options);
     }
+    if let Some(name) = &request.address_node {
+        if !name.is_empty() {
+            records::check_name(name).map_err(Status::invalid_argument)?;
+        }
+        txn = txn.put(records::keys::ADDRESS_NODE, name);
+    }
     if !txn.is_empty() {
         node.write(txn.operation()).await.map_err(write_status)?;
     }

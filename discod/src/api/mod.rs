@@ -16,6 +16,7 @@ mod kv;
 mod leases;
 mod logs;
 mod members;
+mod plan;
 mod recover;
 mod report;
 mod run;
@@ -142,6 +143,11 @@ impl Control for ControlService {
     async fn scale(&self, request: Request<ScaleRequest>) -> Result<Response<Self::ScaleStream>, Status> {
         disco_identity::require_member(&request)?;
         scale::scale(&self.node, request).await
+    }
+
+    async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        plan::plan(&self.node, request).await
     }
 
     async fn remove_node(

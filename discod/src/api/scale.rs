@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use disco_planner::Member;
 use disco_planner::scale::{self as planner, Refusal};
 use disco_proto::v1::{Progress, ScaleRequest};
 use futures_util::StreamExt;
@@ -33,12 +34,7 @@ pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result
         }
         Answer::Here(term) => term,
     };
-    let members = planned(node);
-    planner::check(&members, message.nodes as usize, &policy(node)).map_err(refuse)?;
-    let growing = message.nodes as usize > members.len();
-    if growing {
-        crate::controllers::instances::check_can_start(node).map_err(Status::failed_precondition)?;
-    }
+    let members = check(node, message.nodes).await?;
     let (sender, receiver) = mpsc::channel(UNDER_WAY);
     let steps = node.listen();
     if message.dry_run {
@@ -61,6 +57,18 @@ pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result
         tokio::spawn(follow(node.clone(), message.nodes, steps, sender));
     }
     Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+}
+
+/// Whether so many nodes may be wished; the members that there are.
+pub(super) async fn check(node: &Node, wished: u32) -> Result<Vec<Member>, Status> {
+    let (members, policy) = (planned(node), policy(node));
+    planner::check(&members, wished as usize, &policy).map_err(refuse)?;
+    if wished as usize > members.len() {
+        let dead: Vec<u64> = members.iter().filter(|member| member.is_lost(&policy)).map(|member| member.id).collect();
+        let checked = crate::controllers::instances::check_can_have(node, wished as usize, &dead).await;
+        checked.map_err(Status::failed_precondition)?;
+    }
+    Ok(members)
 }
 
 fn refuse(refusal: Refusal) -> Status {

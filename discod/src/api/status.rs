@@ -148,6 +148,9 @@ fn node_status(
     };
     let silent = seen.is_none_or(|seen| seen > node.raft().pace().suspect_after());
     let (healthy, reason) = judge(silent, seen, health.as_ref(), report);
+    let retiring = report.map(|report| report.retiring.clone()).unwrap_or_default();
+    // It does its work until its machine goes.
+    let reason = if reason.is_empty() { retiring.clone() } else { reason };
     let record = record.unwrap_or_default();
     let role = if leader == Some(member.id) {
         "leader"
@@ -170,7 +173,7 @@ fn node_status(
         instance: record.instance,
         reason,
         labels: record.labels.into_iter().collect(),
-        draining: record.leaving || report.is_some_and(|report| report.draining),
+        draining: record.leaving || !retiring.is_empty() || report.is_some_and(|report| report.draining),
         script: report.map_or_else(String::new, |report| report.script.clone()),
         public_address: record.public_address,
         behind: (leader == Some(node.id())).then(|| behind(node, member)).flatten(),

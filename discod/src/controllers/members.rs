@@ -28,6 +28,8 @@ pub(super) async fn run(node: &Node, term: u64) {
             _ = ticks.tick() => {}
         }
         store.mark_unchanged();
+        // What the leader says of itself, beside what the others do.
+        node.vitals().record(crate::agent::own_report(node));
         // As long as something changes, look again at once.
         loop {
             match reconcile(node, term).await {
@@ -46,6 +48,7 @@ pub(super) async fn run(node: &Node, term: u64) {
 async fn reconcile(node: &Node, term: u64) -> Result<bool> {
     let members = node.raft().members();
     Ok(leave_full_disk(node, &members).await?
+        || leave_unhealthy(node, &members).await?
         || keep_records(node, term, &members).await?
         || admit(node, term, &members).await?
         || follow_addresses(node, term, &members).await?
@@ -72,6 +75,26 @@ async fn leave_full_disk(node: &Node, members: &[Member]) -> Result<bool> {
     let Some(best) = roomy.max_by_key(|report| report.disk_free) else { return Ok(false) };
     node.raft().transfer_leadership(Some(best.node_id)).await.context("leaving a disk that fills up")?;
     tracing::warn!(to = best.node_id, free_mib = own.free >> 20, "handed over leadership, as this disk fills up");
+    Ok(true)
+}
+
+/// A leader that has not been healthy for too long hands over to a voter that is, which then replaces it.
+async fn leave_unhealthy(node: &Node, members: &[Member]) -> Result<bool> {
+    let limit = policy(node).unhealthy_after;
+    let unhealthy = node.vitals().get(node.id()).and_then(|vital| vital.unhealthy_since);
+    if unhealthy.is_none_or(|since| since.elapsed() <= limit) {
+        return Ok(false);
+    }
+    let last = node.raft().last_index();
+    let healthy = members.iter().filter(|member| member.role == Role::Voter && member.id != node.id()).find(|member| {
+        let fresh = |vital: &Vital| vital.at.elapsed() <= node.raft().pace().suspect_after();
+        let good = |vital: &Vital| fresh(vital) && vital.unhealthy_since.is_none() && vital.report.retiring.is_empty();
+        member.matched.is_some_and(|matched| matched + LAG >= last)
+            && node.vitals().get(member.id).as_ref().is_some_and(good)
+    });
+    let Some(to) = healthy else { return Ok(false) };
+    node.raft().transfer_leadership(Some(to.id)).await.context("leaving, as this node is not healthy")?;
+    tracing::warn!(to = to.id, "handed over leadership, as this node is not healthy");
     Ok(true)
 }
 
@@ -333,6 +356,12 @@ pub(crate) fn planned(node: &Node) -> Vec<Planned> {
         let vital = node.vitals().get(member.id);
         let seen =
             vital.iter().map(|vital: &Vital| vital.at.elapsed()).chain(acknowledged.get(&member.id).copied()).min();
+        let retiring = match &vital {
+            _ if own => node.retirement().notice().is_some(),
+            Some(vital) => !vital.report.retiring.is_empty(),
+            None => false,
+        };
+        let unhealthy_since = vital.as_ref().and_then(|vital| vital.unhealthy_since);
         Planned {
             id: member.id,
             voter: member.role == Role::Voter,
@@ -340,6 +369,9 @@ pub(crate) fn planned(node: &Node) -> Vec<Planned> {
             silent_for: seen.unwrap_or_else(|| node.vitals().listening_for()),
             up_to_date: own || member.matched.is_some_and(|matched| matched + LAG >= last),
             draining: leaving(member.id) || vital.is_some_and(|vital| vital.report.draining),
+            retiring,
+            unhealthy_for: unhealthy_since.map_or(Duration::ZERO, |since| since.elapsed()),
+            spared: false,
         }
     });
     members.collect()

@@ -13,6 +13,8 @@ const INIT: Duration = Duration::from_secs(10);
 pub const HEALTH: Duration = Duration::from_secs(5);
 /// How long the hook may work on one event.
 const EVENT: Duration = Duration::from_secs(30);
+/// How long the hook may think about a node that is lost: nothing is done about it until then.
+const NODE_LOST: Duration = Duration::from_secs(30);
 
 /// A function that `cluster.js` may export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Hook {
     Deploy,
     /// On the leader, for each event.
     Event,
+    /// On the leader, for each node that is lost.
+    NodeLost,
 }
 
 // === impl Hook ===
@@ -41,6 +45,7 @@ impl Hook {
             Self::Health => "health",
             Self::Deploy => "deploy",
             Self::Event => "event",
+            Self::NodeLost => "node_lost",
         }
     }
 
@@ -53,6 +58,7 @@ impl Hook {
             Self::Init => options.timeout(INIT),
             Self::Health => options.timeout(HEALTH),
             Self::Event => options.timeout(EVENT),
+            Self::NodeLost => options.timeout(NODE_LOST),
             // They end with leadership.
             Self::Leader | Self::Deploy => options,
         }
@@ -63,7 +69,7 @@ impl Hook {
         match self {
             // A version is tried before it is accepted: that must change nothing.
             Self::Init | Self::Health => Capabilities::HEALTH,
-            Self::Leader | Self::Deploy | Self::Event => {
+            Self::Leader | Self::Deploy | Self::Event | Self::NodeLost => {
                 Capabilities::HEALTH | Capabilities::CLOUD | Capabilities::KV_WRITE | Capabilities::NODES
             }
         }
@@ -83,7 +89,7 @@ mod tests {
             }
             assert!(options.timeout.is_some(), "{hook:?}");
         }
-        for hook in [Hook::Leader, Hook::Deploy, Hook::Event] {
+        for hook in [Hook::Leader, Hook::Deploy, Hook::Event, Hook::NodeLost] {
             assert!(hook.options().capabilities.contains(Capabilities::NODES), "{hook:?}");
             assert!(!hook.options().capabilities.contains(Capabilities::ASK), "{hook:?}");
         }

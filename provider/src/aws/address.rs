@@ -13,10 +13,14 @@ use aws_smithy_types::byte_stream::ByteStream;
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::Names;
+use super::prices;
+use crate::plan::{Action, Change};
 
 /// Amazon's own service that answers with the address from which it is asked.
 const CHECK: &str = "https://checkip.amazonaws.com/";
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// In plans.
+const KIND: &str = "Elastic IP";
 
 /// The addresses of the cluster: one, except for a moment after two were made at once.
 pub(super) async fn list(clients: &Clients, names: &Names) -> Result<Vec<Address>, CloudError> {
@@ -54,6 +58,21 @@ pub(super) async fn attach(clients: &Clients, names: &Names, machine: &str) -> R
         code: "InvalidAnswer".to_owned(),
         reason: format!("`{text}` is no address"),
     })
+}
+
+/// What [`attach`] would do.
+pub(super) async fn plan(clients: &Clients, names: &Names, machine: &str) -> Result<Vec<Change>, CloudError> {
+    let found = list(clients, names).await?;
+    let Some(own) = found.first() else {
+        let monthly = Some(prices::PUBLIC_ADDRESS.per_month());
+        let change = Change::free(Action::Create, KIND, &names.cluster, "leads to the leader's machine");
+        return Ok(vec![Change { monthly, ..change }]);
+    };
+    if own.instance_id() == Some(machine) {
+        return Ok(Vec::new());
+    }
+    let (ip, holder) = (own.public_ip().unwrap_or_default(), own.instance_id().unwrap_or("no machine"));
+    Ok(vec![Change::free(Action::Change, KIND, ip, format!("leads to {machine}, not to {holder}"))])
 }
 
 /// Moves the cluster's address to a machine, where the cluster has one.

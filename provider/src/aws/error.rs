@@ -114,6 +114,9 @@ pub enum CloudError {
     /// A limit that the script has set.
     #[error("{0}")]
     Limit(String),
+    /// The limit on what machines cost.
+    #[error(transparent)]
+    Budget(#[from] crate::OverBudget),
     /// What a machine is given at its start is too large.
     #[error("`user_data` is too long: with Disco's own it has {size} bytes, and 16384 are possible")]
     UserData {
@@ -250,6 +253,8 @@ impl CloudError {
                 "`aws ec2 create-default-vpc` makes a default network; or give `subnets` to `AwsProvider.init`"
             }
             Self::Foreign { .. } => "if it is what is left of a cluster, `disco destroy` removes it",
+            Self::Limit(_) => "raise `max_nodes` in the script, or have fewer nodes by `disco scale nodes=N`",
+            Self::Budget(_) => "raise `max_hourly_usd` in the script, or take fewer or smaller machines",
             Self::OwnAddress { .. } => "say who may come by `ssh_from: \"203.0.113.7/32\"` of `AwsProvider.init`",
             _ => return None,
         })

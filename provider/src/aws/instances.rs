@@ -3,14 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance, InstanceStateName};
+use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance, InstanceLifecycleType, InstanceStateName};
 use backon::{ExponentialBuilder, Retryable};
 
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::{HOST_KEY, NAME, Names, TOKEN, filter, tag_value};
+use super::prices;
 use crate::start_request::ProgressSink;
-use crate::{Instance, InstanceState, SshTarget};
+use crate::{Instance, InstanceState, SshTarget, Usd};
 
 /// Where `discod` listens on every machine.
 const CONTROL_PORT: u16 = 5080;
@@ -60,7 +61,7 @@ pub(super) fn token(found: &Ec2Instance) -> Option<&str> {
 }
 
 /// A machine in Disco's terms; `None` as long as it has no address.
-pub(super) fn instance(found: &Ec2Instance, viewer: &Viewer) -> Option<Instance> {
+pub(super) fn instance(found: &Ec2Instance, viewer: &Viewer, region: &str) -> Option<Instance> {
     let private: IpAddr = found.private_ip_address()?.parse().ok()?;
     let public: Option<IpAddr> = found.public_ip_address().and_then(|text| text.parse().ok());
     let host = if viewer.on_node { private } else { public.unwrap_or(private) };
@@ -77,8 +78,18 @@ pub(super) fn instance(found: &Ec2Instance, viewer: &Viewer) -> Option<Instance>
         given_host_key: tag(HOST_KEY),
         pid: None,
         zone: found.placement().and_then(|placement| placement.availability_zone()).map(str::to_owned),
+        price: price(found, region),
         id,
     })
+}
+
+/// What an hour of it costs: nothing of one that is stopped is billed but its disk.
+fn price(found: &Ec2Instance, region: &str) -> Option<Usd> {
+    if state(found) == InstanceState::Stopped {
+        return Some(Usd::ZERO);
+    }
+    let spot = found.instance_lifecycle() == Some(&InstanceLifecycleType::Spot);
+    found.instance_type().filter(|_| !spot).and_then(|kind| prices::on_demand(region, kind.as_str()))
 }
 
 fn state(found: &Ec2Instance) -> InstanceState {
@@ -103,7 +114,7 @@ pub(super) async fn running(
         progress.tell(&format!("machine {id} is {}", name.as_ref().map_or("asked for", |name| name.as_str())));
         match name {
             Some(InstanceStateName::Running) => {
-                if let Some(instance) = instance(&found, viewer) {
+                if let Some(instance) = instance(&found, viewer, &clients.region) {
                     return Ok(instance);
                 }
             }

@@ -8,6 +8,7 @@ use russh::keys::{HashAlg, PublicKey};
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::{Names, filter};
+use crate::plan::{Action, Change};
 
 /// What the fingerprint of an Ed25519 key is made of where the service takes it of the key's X.509 form: the bytes before
 /// the key itself (RFC 8410).
@@ -40,6 +41,20 @@ pub(super) async fn ensure(clients: &Clients, names: &Names, name: &str, public:
             None => Err(error),
         },
         Err(error) => Err(error),
+    }
+}
+
+/// What [`ensure`] would do. A key that is not made yet is none.
+pub(super) async fn plan(clients: &Clients, name: &str, public: Option<&str>) -> Result<Option<Change>, CloudError> {
+    let key = public.map(|public| PublicKey::from_openssh(public.trim())).transpose();
+    let key = key.map_err(|error| CloudError::Key { reason: error.to_string() })?;
+    if key.as_ref().is_some_and(|key| key.key_data().ed25519().is_none() && key.key_data().rsa().is_none()) {
+        return Ok(None);
+    }
+    match (find(clients, name).await?, key) {
+        (Some(found), Some(key)) => same(name, &found, &key).map(|_| None),
+        (Some(_), None) => Ok(None),
+        (None, _) => Ok(Some(Change::free(Action::Create, "key pair", name, "the public half"))),
     }
 }
 

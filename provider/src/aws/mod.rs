@@ -15,6 +15,7 @@
 //! - The SDK is named here alone, and its client is made when the first request is.
 
 mod address;
+mod announcements;
 mod clients;
 mod doctor;
 mod environment;
@@ -27,7 +28,9 @@ mod launch;
 mod names;
 mod network;
 mod options;
+mod planning;
 mod policy;
+mod prices;
 mod provider;
 mod removal;
 mod role;

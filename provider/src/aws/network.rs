@@ -115,6 +115,7 @@ mod tests {
             given_host_key: None,
             pid: None,
             zone: Some(zone.to_owned()),
+            price: None,
         }
     }
 

@@ -37,6 +37,9 @@ pub(super) struct AwsOptions {
     /// The cluster never has more machines than this.
     #[serde(default)]
     pub(super) max_nodes: Option<u32>,
+    /// All machines of the cluster together never cost more than this in an hour, on demand.
+    #[serde(default)]
+    pub(super) max_hourly_usd: Option<f64>,
 }
 
 /// A text, or a list of them.
@@ -115,6 +118,12 @@ impl Volume {
 }
 
 impl StartOptions {
+    /// In a few words.
+    pub(super) fn describe(&self) -> String {
+        let words = [self.instance_type.as_deref(), self.image.as_deref(), self.spot.then_some("spot")];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
     /// Both must be given: there is no machine that suits everyone.
     pub(super) fn image_and_type(&self) -> Result<(&str, &str), CloudError> {
         match (self.image.as_deref(), self.instance_type.as_deref()) {
@@ -142,6 +151,14 @@ mod tests {
     fn other_keys_are_refused() {
         assert!(serde_json::from_value::<AwsOptions>(json!({ "regoin": "us-west-2" })).is_err());
         assert!(serde_json::from_value::<StartOptions>(json!({ "imgae": "ami-1" })).is_err());
+    }
+
+    #[test]
+    fn a_machine_is_described_by_what_was_asked_for() {
+        let parse = |value| serde_json::from_value::<StartOptions>(value).unwrap().describe();
+        assert_eq!(parse(json!({ "image": "ami-1", "instance_type": "t4g.micro" })), "t4g.micro, ami-1");
+        assert_eq!(parse(json!({ "instance_type": "t3.nano", "spot": true })), "t3.nano, spot");
+        assert_eq!(parse(json!({})), "");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn trust() -> Value {
 /// - It looks at everything, as looking cannot be restricted by tags.
 /// - It starts machines that carry the cluster's tag from the first moment on, on the cluster's security group and key pair.
 /// - It starts, stops and ends machines that carry the tag, and moves the cluster's address among them.
-/// - It hands its own role on, to machines alone.
+/// - It hands its own role on, to machines alone, and takes it from machines that carry the tag.
 pub(super) fn policy(cluster: &str, role: &str) -> Value {
     let partition = role.split(':').nth(1).unwrap_or("aws");
     let resource = |kind: &str| format!("arn:{partition}:ec2:*:*:{kind}/*");
@@ -38,6 +38,7 @@ pub(super) fn policy(cluster: &str, role: &str) -> Value {
                 "Effect": "Allow",
                 "Action": [
                     "ec2:DescribeAddresses",
+                    "ec2:DescribeIamInstanceProfileAssociations",
                     "ec2:DescribeImages",
                     "ec2:DescribeInstanceTypes",
                     "ec2:DescribeInstances",
@@ -76,7 +77,13 @@ pub(super) fn policy(cluster: &str, role: &str) -> Value {
             {
                 "Sid": "RuleTagged",
                 "Effect": "Allow",
-                "Action": ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances"],
+                "Action": [
+                    "ec2:AssociateIamInstanceProfile",
+                    "ec2:DisassociateIamInstanceProfile",
+                    "ec2:StartInstances",
+                    "ec2:StopInstances",
+                    "ec2:TerminateInstances",
+                ],
                 "Resource": resource("instance"),
                 "Condition": { "StringEquals": { &has: cluster } },
             },

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::announcements::MachineAnnouncements;
 use super::clients::Clients;
 use super::error::CloudError;
 use super::instances::Viewer;
@@ -15,11 +17,15 @@ use super::launch::Launch;
 use super::names::Names;
 use super::options::{AwsOptions, StartOptions};
 use super::{
-    address, doctor, environment, image, instances, key_pairs, launch, network, removal, role, security_group,
+    address, doctor, environment, image, instances, key_pairs, launch, network, planning, prices, removal, role,
+    security_group,
 };
+use crate::plan::Change;
 use crate::provider::Finding;
 use crate::spec::parse_options;
-use crate::{Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest};
+use crate::{
+    Announcements, Budget, Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest, Usd,
+};
 
 /// Who logs in where cloud-init has let root in.
 const USER: &str = "root";
@@ -30,11 +36,11 @@ pub struct AwsProvider(Arc<Account>);
 
 /// One cluster's part of an account.
 #[derive(Debug)]
-struct Account {
+pub(super) struct Account {
     name: String,
-    options: AwsOptions,
-    names: Names,
-    viewer: Viewer,
+    pub(super) options: AwsOptions,
+    pub(super) names: Names,
+    pub(super) viewer: Viewer,
     clients: OnceCell<Clients>,
 }
 
@@ -77,23 +83,20 @@ impl AwsProvider {
 }
 
 impl Account {
-    async fn clients(&self) -> Result<&Clients, CloudError> {
+    pub(super) async fn clients(&self) -> Result<&Clients, CloudError> {
         self.clients.get_or_try_init(|| Clients::new(&self.options, self.viewer.on_node)).await
     }
 
     async fn started(&self, request: &StartRequest, options: &StartOptions) -> Result<Instance, CloudError> {
         let clients = self.clients().await?;
-        // The options are those of the first machine; the cluster names and places its own.
-        let own_name = options.name.as_deref().filter(|_| !self.viewer.on_node);
-        let zone = options.zone.as_deref().filter(|_| !self.viewer.on_node);
-        let name = own_name.unwrap_or(&request.name);
+        let (name, zone) = self.name_and_zone(request, options);
         let found = instances::named(clients, &self.names, name).await?;
         let id = match launch::existing(&found, name, &request.token)? {
             Some(one) => one.instance_id().unwrap_or_default().to_owned(),
             None => {
                 let (image, instance_type) = options.image_and_type()?;
                 let present = self.present(clients).await?;
-                self.check_limits(present.len())?;
+                self.check_limits(clients, &present, options)?;
                 request.progress.tell("looking at the image");
                 let image = image::check(clients, image, instance_type, request.architecture).await?;
                 let places = network::places(clients, &self.options).await?;
@@ -106,7 +109,7 @@ impl Account {
                     key_name: self.key_name(clients, request).await?,
                     authorized_keys: &request.authorized_keys,
                     security_group: self.security_group(clients, &places[0].vpc).await?,
-                    profile: Some(self.profile(clients).await?),
+                    profile: self.profile(clients).await?,
                     places: network::order(&places, &present, zone, name)?,
                     progress: &request.progress,
                 };
@@ -116,18 +119,47 @@ impl Account {
         instances::running(clients, &id, &self.viewer, &request.progress).await
     }
 
-    async fn present(&self, clients: &Clients) -> Result<Vec<Instance>, CloudError> {
-        let found = instances::present(clients, &self.names).await?;
-        Ok(found.iter().filter_map(|one| instances::instance(one, &self.viewer)).collect())
+    /// The options are those of the first machine; the cluster names and places its own.
+    pub(super) fn name_and_zone<'a>(
+        &self,
+        request: &'a StartRequest,
+        options: &'a StartOptions,
+    ) -> (&'a str, Option<&'a str>) {
+        if self.viewer.on_node {
+            return (&request.name, None);
+        }
+        (options.name.as_deref().unwrap_or(&request.name), options.zone.as_deref())
     }
 
-    fn check_limits(&self, present: usize) -> Result<(), CloudError> {
-        match self.options.max_nodes {
-            Some(most) if present >= most as usize => Err(CloudError::Limit(format!(
-                "the cluster has {present} machines, and `max_nodes` of `AwsProvider.init` allows {most}"
-            ))),
-            _ => Ok(()),
+    pub(super) async fn present(&self, clients: &Clients) -> Result<Vec<Instance>, CloudError> {
+        let found = instances::present(clients, &self.names).await?;
+        Ok(found.iter().filter_map(|one| instances::instance(one, &self.viewer, &clients.region)).collect())
+    }
+
+    /// Whether there may be one more machine.
+    pub(super) fn check_limits(
+        &self,
+        clients: &Clients,
+        present: &[Instance],
+        options: &StartOptions,
+    ) -> Result<(), CloudError> {
+        if let Some(most) = self.options.max_nodes
+            && present.len() >= most as usize
+        {
+            return Err(CloudError::Limit(format!(
+                "the cluster has {} machines, and `max_nodes` of `AwsProvider.init` allows {most}",
+                present.len()
+            )));
         }
+        if let Some(limit) = self.hourly_limit() {
+            let present = present.iter().map(|machine| machine.price).collect();
+            Budget { limit, present, each: prices::of(&clients.region, options) }.check(1)?;
+        }
+        Ok(())
+    }
+
+    fn hourly_limit(&self) -> Option<Usd> {
+        self.options.max_hourly_usd.map(Usd::from_dollars)
     }
 
     /// The key pair that a machine without cloud-init gets: of whoever will log in on it. The operator makes both.
@@ -160,11 +192,12 @@ impl Account {
         })
     }
 
-    async fn profile(&self, clients: &Clients) -> Result<String, CloudError> {
+    /// What a new machine may do. The first one votes at once; others are empowered when they do.
+    async fn profile(&self, clients: &Clients) -> Result<Option<String>, CloudError> {
         match &self.options.instance_profile {
-            Some(given) => Ok(given.clone()),
-            None if self.viewer.on_node => Ok(self.names.role(&clients.region)),
-            None => role::ensure(clients, &self.names).await,
+            Some(given) => Ok(Some(given.clone())),
+            None if self.viewer.on_node => Ok(None),
+            None => role::ensure(clients, &self.names).await.map(Some),
         }
     }
 }
@@ -185,6 +218,8 @@ impl Provider for AwsProvider {
             can_stop: true,
             can_terminate: true,
             can_attach_address: true,
+            // One that was given is every machine's.
+            has_roles: self.0.options.instance_profile.is_none(),
             boots: true,
             pace: Pace::Default,
         }
@@ -221,6 +256,14 @@ impl Provider for AwsProvider {
         self.run(async move |account| address::follow(account.clients().await?, &account.names, &id).await).await
     }
 
+    async fn empower(&self, id: &str, votes: bool) -> Result<(), ProviderError> {
+        if !self.capabilities().has_roles {
+            return Ok(());
+        }
+        let id = id.to_owned();
+        self.run(async move |account| role::assign(account.clients().await?, &account.names, &id, votes).await).await
+    }
+
     async fn import_key(&self, public: &str) -> Result<(), ProviderError> {
         let public = public.to_owned();
         self.run(async move |account| {
@@ -230,8 +273,58 @@ impl Provider for AwsProvider {
         .await
     }
 
+    async fn admit_operator(&self) -> Result<(), ProviderError> {
+        self.run(async |account| {
+            let clients = account.clients().await?;
+            security_group::admit(clients, &account.names, &account.options).await
+        })
+        .await
+    }
+
     fn node_environment(&self) -> BTreeMap<String, String> {
         environment::for_nodes(|name| std::env::var(name).ok())
+    }
+
+    fn describe(&self, options: &Value) -> String {
+        // What cannot be understood is said when it is used.
+        parse_options::<StartOptions>("start_instance", options).map(|options| options.describe()).unwrap_or_default()
+    }
+
+    async fn price(&self, options: &Value) -> Result<Option<Usd>, ProviderError> {
+        let options: StartOptions = parse_options("start_instance", options)?;
+        if let Some(region) = &self.0.options.region {
+            return Ok(prices::of(region, &options));
+        }
+        self.run(async move |account| Ok(prices::of(&account.clients().await?.region, &options))).await
+    }
+
+    fn hourly_limit(&self) -> Option<Usd> {
+        self.0.hourly_limit()
+    }
+
+    async fn plan_start(&self, request: &StartRequest) -> Result<Vec<Change>, ProviderError> {
+        let options: StartOptions = parse_options("start_instance", &request.options)?;
+        let request = request.clone();
+        self.run(async move |account| planning::start(&account, &request, &options).await).await
+    }
+
+    async fn plan_attach_address(&self, id: &str) -> Result<Vec<Change>, ProviderError> {
+        let id = id.to_owned();
+        self.run(async move |account| address::plan(account.clients().await?, &account.names, &id).await).await
+    }
+
+    async fn plan_import_key(&self, public: &str) -> Result<Vec<Change>, ProviderError> {
+        let public = public.to_owned();
+        self.run(async move |account| {
+            let name = account.names.operator_key();
+            let planned = key_pairs::plan(account.clients().await?, &name, Some(&public)).await?;
+            Ok(planned.into_iter().collect())
+        })
+        .await
+    }
+
+    fn announcements(&self, id: &str) -> Option<Box<dyn Announcements>> {
+        Some(Box::new(MachineAnnouncements::new(id)))
     }
 
     async fn rest(&self) -> Result<Vec<String>, ProviderError> {

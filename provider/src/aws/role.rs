@@ -1,12 +1,14 @@
 //! The role by which nodes have credentials of their own, and its instance profile.
 
+use aws_sdk_ec2::types::{IamInstanceProfileAssociationState, IamInstanceProfileSpecification};
 use aws_sdk_iam::types::{InstanceProfile, Role, Tag};
 use serde_json::Value;
 
 use super::clients::Clients;
 use super::error::CloudError;
-use super::names::{CLUSTER, Names};
+use super::names::{CLUSTER, Names, filter};
 use super::policy::{POLICY, policy, trust};
+use crate::plan::{Action, Change};
 
 /// Sees to it that the role, its policy and its profile are there. Returns the profile's name.
 pub(super) async fn ensure(clients: &Clients, names: &Names) -> Result<String, CloudError> {
@@ -15,13 +17,64 @@ pub(super) async fn ensure(clients: &Clients, names: &Names) -> Result<String, C
         Some(role) => role,
         None => make(clients, names, &name).await?,
     };
-    let owner = role.tags().iter().find(|tag| tag.key() == CLUSTER).map(Tag::value);
-    if owner != Some(names.cluster.as_str()) {
-        return Err(CloudError::Foreign { what: "the role", name, why: "it has not the tag of this cluster" });
+    if !is_own(&role, names) {
+        return Err(foreign(name));
     }
     ensure_policy(clients, names, &role).await?;
     ensure_profile(clients, names, &name).await?;
     Ok(name)
+}
+
+/// Gives the role to a machine, or takes it from there.
+pub(super) async fn assign(clients: &Clients, names: &Names, machine: &str, votes: bool) -> Result<(), CloudError> {
+    let request = clients.ec2.describe_iam_instance_profile_associations();
+    let asked = request.filters(filter("instance-id", [machine.to_owned()])).send().await;
+    let found = asked.map_err(CloudError::of("DescribeIamInstanceProfileAssociations"))?;
+    let gone = Some(&IamInstanceProfileAssociationState::Disassociated);
+    let mut present = found.iam_instance_profile_associations().iter().filter(|one| one.state() != gone);
+    match (present.next(), votes) {
+        (None, true) => {
+            let profile = IamInstanceProfileSpecification::builder().name(names.role(&clients.region)).build();
+            let request = clients.ec2.associate_iam_instance_profile().instance_id(machine);
+            let given = request.iam_instance_profile(profile).send().await;
+            given.map(|_| ()).map_err(CloudError::of("AssociateIamInstanceProfile"))
+        }
+        (Some(has), false) => {
+            let request = clients.ec2.disassociate_iam_instance_profile();
+            let taken = request.association_id(has.association_id().unwrap_or_default()).send().await;
+            taken.map(|_| ()).map_err(CloudError::of("DisassociateIamInstanceProfile"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What [`ensure`] would do.
+pub(super) async fn plan(clients: &Clients, names: &Names) -> Result<Vec<Change>, CloudError> {
+    let name = names.role(&clients.region);
+    let mut changes = Vec::new();
+    match find(clients, &name).await? {
+        None => {
+            changes.push(Change::free(Action::Create, "role", &name, "what nodes may do, bound to the cluster's tag"))
+        }
+        Some(role) if !is_own(&role, names) => return Err(foreign(name)),
+        Some(role) if !has_policy(clients, names, &role).await? => {
+            changes.push(Change::free(Action::Change, "role", &name, "its policy"));
+        }
+        Some(_) => {}
+    }
+    let profile = find_profile(clients, &name).await?;
+    if !profile.is_some_and(|profile| profile.roles().iter().any(|role| role.role_name() == name)) {
+        changes.push(Change::free(Action::Create, "instance profile", &name, "hands the role to machines"));
+    }
+    Ok(changes)
+}
+
+fn is_own(role: &Role, names: &Names) -> bool {
+    role.tags().iter().any(|tag| tag.key() == CLUSTER && tag.value() == names.cluster)
+}
+
+fn foreign(name: String) -> CloudError {
+    CloudError::Foreign { what: "the role", name, why: "it has not the tag of this cluster" }
 }
 
 async fn find(clients: &Clients, name: &str) -> Result<Option<Role>, CloudError> {
@@ -57,17 +110,21 @@ async fn make(clients: &Clients, names: &Names, name: &str) -> Result<Role, Clou
     })
 }
 
-async fn ensure_policy(clients: &Clients, names: &Names, role: &Role) -> Result<(), CloudError> {
-    let wished = policy(&names.cluster, role.arn());
+/// Whether its policy is the one that it should be.
+async fn has_policy(clients: &Clients, names: &Names, role: &Role) -> Result<bool, CloudError> {
     let request = clients.iam.get_role_policy().role_name(role.role_name()).policy_name(POLICY);
-    let found = match request.send().await.map_err(CloudError::of("GetRolePolicy")) {
-        Ok(found) => decode(found.policy_document()),
-        Err(error) if is_missing(&error) => None,
-        Err(error) => return Err(error),
-    };
-    if found.as_ref() == Some(&wished) {
+    match request.send().await.map_err(CloudError::of("GetRolePolicy")) {
+        Ok(found) => Ok(decode(found.policy_document()) == Some(policy(&names.cluster, role.arn()))),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn ensure_policy(clients: &Clients, names: &Names, role: &Role) -> Result<(), CloudError> {
+    if has_policy(clients, names, role).await? {
         return Ok(());
     }
+    let wished = policy(&names.cluster, role.arn());
     let request = clients.iam.put_role_policy().role_name(role.role_name()).policy_name(POLICY);
     request.policy_document(wished.to_string()).send().await.map_err(CloudError::of("PutRolePolicy"))?;
     Ok(())

@@ -8,6 +8,7 @@
 //! Nothing else comes in. What was opened for an operator's address is closed when that has changed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup, UserIdGroupPair};
@@ -16,6 +17,7 @@ use super::clients::Clients;
 use super::error::CloudError;
 use super::names::{CLUSTER, Names, filter, tag_value};
 use super::options::AwsOptions;
+use crate::plan::{Action, Change};
 
 const SSH: i32 = 22;
 const CONTROL: i32 = 5080;
@@ -45,11 +47,7 @@ pub(super) async fn ensure(
     options: &AwsOptions,
     vpc: &str,
 ) -> Result<String, CloudError> {
-    let blocks = match &options.ssh_from {
-        Some(given) => given.to_vec(),
-        None => vec![block(super::address::of_operator(clients).await?)],
-    };
-    let wished = wished_rules(&blocks, &operator());
+    let wished = wished(clients, options).await?;
     let group = match find(clients, names, Some(vpc)).await? {
         Some(group) => group,
         None => make(clients, names, vpc).await?,
@@ -65,6 +63,47 @@ pub(super) async fn ensure(
         request.send().await.map_err(CloudError::of("RevokeSecurityGroupIngress"))?;
     }
     Ok(id)
+}
+
+/// Opens the group that is there for where this operator comes from now.
+pub(super) async fn admit(clients: &Clients, names: &Names, options: &AwsOptions) -> Result<(), CloudError> {
+    let Some(group) = find(clients, names, None).await? else { return Ok(()) };
+    ensure(clients, names, options, group.vpc_id().unwrap_or_default()).await.map(|_| ())
+}
+
+/// What [`ensure`] would do.
+pub(super) async fn plan(
+    clients: &Clients,
+    names: &Names,
+    options: &AwsOptions,
+    vpc: &str,
+) -> Result<Option<Change>, CloudError> {
+    let wished = wished(clients, options).await?;
+    let group = find(clients, names, Some(vpc)).await?;
+    let present = group.as_ref().map(|group| rules(group.ip_permissions(), group.group_id().unwrap_or_default()));
+    let details = difference(present.as_ref(), &wished, options.ssh_from.is_some());
+    let action = if group.is_some() { Action::Change } else { Action::Create };
+    Ok(details.map(|details| Change::free(action, "security group", names.security_group(), details)))
+}
+
+/// How what comes in would differ from what does, in words; `None`: it would not. `all` as in [`outdated`].
+fn difference(present: Option<&BTreeSet<Rule>>, wished: &BTreeSet<Rule>, all: bool) -> Option<String> {
+    let nothing = BTreeSet::new();
+    let before = present.unwrap_or(&nothing);
+    let opened: Vec<String> = wished.difference(before).map(Rule::to_string).collect();
+    let closed: Vec<String> = outdated(before, wished, all).into_iter().map(Rule::to_string).collect();
+    let parts = [("lets in", opened), ("closes", closed)].into_iter().filter(|(_, rules)| !rules.is_empty());
+    let words: Vec<String> = parts.map(|(verb, rules)| format!("{verb} {}", rules.join(", "))).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// What should come in now.
+async fn wished(clients: &Clients, options: &AwsOptions) -> Result<BTreeSet<Rule>, CloudError> {
+    let blocks = match &options.ssh_from {
+        Some(given) => given.to_vec(),
+        None => vec![block(super::address::of_operator(clients).await?)],
+    };
+    Ok(wished_rules(&blocks, &operator()))
 }
 
 /// The group, where it is there. On a node the VPC is not known before.
@@ -147,6 +186,16 @@ fn outdated<'a>(present: &'a BTreeSet<Rule>, wished: &BTreeSet<Rule>, all: bool)
         .iter()
         .filter(|rule| rule.by().is_some_and(|by| all || own.contains(by)) && !wished.contains(rule))
         .collect()
+}
+
+/// As in `22 from nodes`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.from {
+            Source::Group => write!(f, "{} from nodes", self.port),
+            Source::Block { block, .. } => write!(f, "{} from {block}", self.port),
+        }
+    }
 }
 
 impl Rule {
@@ -250,5 +299,18 @@ mod tests {
         // `ssh_from` says all.
         assert_eq!(outdated(&present, &now, true).len(), 4);
         assert!(outdated(&now, &now, true).is_empty());
+    }
+
+    #[test]
+    fn a_plan_says_what_is_opened_and_closed() {
+        let now = own("203.0.113.7/32");
+        let made = difference(None, &now, false).unwrap();
+        assert_eq!(made, "lets in 22 from nodes, 22 from 203.0.113.7/32, 5080 from nodes, 5080 from 203.0.113.7/32");
+        assert_eq!(difference(Some(&now), &now, false), None);
+        let moved = difference(Some(&own("198.51.100.1/32")), &now, false).unwrap();
+        assert_eq!(
+            moved,
+            "lets in 22 from 203.0.113.7/32, 5080 from 203.0.113.7/32; closes 22 from 198.51.100.1/32, 5080 from 198.51.100.1/32"
+        );
     }
 }

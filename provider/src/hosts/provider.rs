@@ -10,8 +10,9 @@ use tokio::net::TcpStream;
 
 use super::address::parse_host;
 use super::options::HostsOptions;
+use crate::plan::{Action, Change};
 use crate::spec::parse_options;
-use crate::{Capabilities, Instance, InstanceState, Pace, Provider, ProviderError, SshTarget, StartRequest};
+use crate::{Capabilities, Instance, InstanceState, Pace, Provider, ProviderError, SshTarget, StartRequest, Usd};
 
 /// Where `discod` listens on a host; further hosts at the same address count up from here.
 const CONTROL_PORT: u16 = 5080;
@@ -78,6 +79,7 @@ impl HostsProvider {
             given_host_key: None,
             pid: None,
             zone: None,
+            price: Some(Usd::ZERO),
         }
     }
 
@@ -123,6 +125,7 @@ impl Provider for HostsProvider {
             can_stop: false,
             can_terminate: false,
             can_attach_address: false,
+            has_roles: false,
             boots: false,
             pace: Pace::Default,
         }
@@ -132,6 +135,15 @@ impl Provider for HostsProvider {
         let addresses = self.control_addresses().await?;
         let index = self.choose(&request)?;
         Ok(self.instance(index, &request.token, addresses[index]))
+    }
+
+    async fn plan_start(&self, request: &StartRequest) -> Result<Vec<Change>, ProviderError> {
+        let index = self.choose(request)?;
+        let host = self.hosts[index].endpoint();
+        if request.known.get(&host) == Some(&request.token) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Change::free(Action::Change, "host", host, format!("becomes `{}`", request.name))])
     }
 
     /// Every given host, in use or not: a host that was not handed out by this object has an empty token. One whose SSH
@@ -147,6 +159,10 @@ impl Provider for HostsProvider {
             Instance { state, ..self.instance(index, token, address) }
         });
         Ok(futures_util::future::join_all(instances).await)
+    }
+
+    fn describe(&self, _options: &serde_json::Value) -> String {
+        "one of the given hosts".to_owned()
     }
 
     async fn stop(&self, _id: &str) -> Result<(), ProviderError> {

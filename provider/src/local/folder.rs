@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::MachineRecord;
 use crate::process::ProcessName;
-use crate::{Instance, InstanceState, ProviderError, SshTarget, files};
+use crate::{Instance, InstanceState, ProviderError, SshTarget, Usd, files};
 
 /// The folder of one machine.
 #[derive(Debug, Clone)]
@@ -98,6 +98,7 @@ impl MachineFolder {
             given_host_key: None,
             pid: process.map(|process| process.pid),
             zone: None,
+            price: Some(Usd::ZERO),
             id: record.id,
             name: record.name,
             token: record.token,

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use super::options::{LocalOptions, StartOptions};
 use super::store::Store;
+use crate::plan::{self, Change};
 use crate::spec::parse_options;
-use crate::{Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest};
+use crate::{Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest, Usd};
 
 /// Machines on this computer.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ impl Provider for LocalProvider {
             can_stop: true,
             can_terminate: true,
             can_attach_address: false,
+            has_roles: false,
             boots: false,
             pace: Pace::Fast,
         }
@@ -79,6 +81,19 @@ impl Provider for LocalProvider {
         let options: StartOptions = parse_options("start_instance", &request.options)?;
         let name = options.name.unwrap_or_else(|| request.name.clone());
         self.blocking(move |store| store.start(&request, &name)).await
+    }
+
+    fn describe(&self, _options: &serde_json::Value) -> String {
+        "on this computer".to_owned()
+    }
+
+    async fn plan_start(&self, request: &StartRequest) -> Result<Vec<Change>, ProviderError> {
+        let options: StartOptions = parse_options("start_instance", &request.options)?;
+        if let Some(there) = plan::existing(&self.list().await?, request) {
+            return Ok(Change::of_existing(there).into_iter().collect());
+        }
+        let name = options.name.as_deref().unwrap_or(&request.name);
+        Ok(vec![Change::machine(name, self.describe(&request.options), Some(Usd::ZERO))])
     }
 
     async fn list(&self) -> Result<Vec<Instance>, ProviderError> {

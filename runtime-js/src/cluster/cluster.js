@@ -143,8 +143,8 @@
     async start_instance(options = {}) {
       return call(CLOUD, this.#handle, "start_instance", plainObject(options, "start_instance"));
     }
-    async attach_ip() {
-      return call(CLOUD, this.#handle, "attach_ip", null);
+    async attach_ip(node) {
+      return call(CLOUD, this.#handle, "attach_ip", node === undefined || node === null ? null : text(node, "`node`"));
     }
     async ssh_install() {
       await call(CLOUD, this.#handle, "ssh_install", null);

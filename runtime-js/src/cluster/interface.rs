@@ -36,8 +36,8 @@ pub trait ClusterHandle: Send + Sync {
     async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError>;
     /// Starts the first machine; `options` as the script gave them (`image`, `instance_type`, …).
     async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError>;
-    /// A lasting public address for the first machine; the address, where the provider has such a thing.
-    async fn attach_ip(&self) -> Result<Option<String>, HostError>;
+    /// A lasting public address, where the provider has such a thing: it leads to the leader, or to the node of this name.
+    async fn attach_ip(&self, node: Option<String>) -> Result<Option<String>, HostError>;
     /// Installs over SSH and waits until the node answers.
     async fn ssh_install(&self) -> Result<(), HostError>;
     /// Waits until the cluster has `nodes` healthy nodes, or less where it shrinks.

@@ -97,7 +97,7 @@ async fn dispatch(cluster: &dyn ClusterHandle, method: &str, args: &str) -> Resu
         "healthy" => cluster.healthy().await?.into(),
         "set_key_pair" => nothing(cluster.set_key_pair(parse::<KeyPairPaths>(args)?).await?),
         "start_instance" => serde_json::json!(cluster.start_instance(parse(args)?).await?),
-        "attach_ip" => cluster.attach_ip().await?.into(),
+        "attach_ip" => cluster.attach_ip(parse(args)?).await?.into(),
         "ssh_install" => nothing(cluster.ssh_install().await?),
         "scale" => nothing(cluster.scale(parse(args)?).await?),
         "nodes" => serde_json::json!(cluster.nodes().await?),

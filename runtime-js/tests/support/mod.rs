@@ -124,8 +124,8 @@ impl ClusterHandle for FakeCluster {
         let address = Some("10.0.0.1".to_owned());
         Ok(InstanceInfo { id: "i-1".into(), name: "web-1".into(), address, state: "running".into() })
     }
-    async fn attach_ip(&self) -> Result<Option<String>, HostError> {
-        self.note("attach_ip", String::new())?;
+    async fn attach_ip(&self, node: Option<String>) -> Result<Option<String>, HostError> {
+        self.note("attach_ip", node.unwrap_or_default())?;
         Ok(Some("203.0.113.1".into()))
     }
     async fn ssh_install(&self) -> Result<(), HostError> {

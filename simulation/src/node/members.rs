@@ -150,6 +150,9 @@ fn planned(process: &Process, listening_since: Instant) -> Vec<Member> {
                 .unwrap_or_else(|| listening_since.elapsed()),
             up_to_date: own || matched(*id).is_some_and(|matched| matched + LAG >= last),
             draining: false,
+            retiring: false,
+            unhealthy_for: Duration::ZERO,
+            spared: false,
         }
     });
     members.collect()

@@ -8,6 +8,8 @@ pub const PROVIDER: &str = "/disco/config/provider";
 pub const OPERATOR_PUBLIC_KEY: &str = "/disco/config/operator_public_key";
 /// How machines are started: what the provider was last given.
 pub const INSTANCE_OPTIONS: &str = "/disco/config/instance_options";
+/// Name of the node to which the cluster's public address leads; absent or empty: to whoever leads.
+pub const ADDRESS_NODE: &str = "/disco/config/address_node";
 /// The next node id. Ids are never used again: a node whose disk was wiped is a new one.
 pub const NEXT_NODE_ID: &str = "/disco/next_node_id";
 /// Number in the name of the next machine that the cluster starts.

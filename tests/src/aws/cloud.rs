@@ -196,9 +196,9 @@ impl Cloud {
         self.ask("POST", "machines", Some(&settings));
     }
 
-    /// What the metadata service announces: `{ "spot/instance-action": { … } }`.
-    pub fn announce(&self, notices: Value) {
-        self.ask("POST", "notices", Some(&notices));
+    /// What the metadata service of a machine announces from now on: `{ "spot/instance-action": { … } }`.
+    pub fn announce(&self, machine: &str, notices: Value) {
+        self.ask("POST", "notices", Some(&serde_json::json!({ "machine": machine, "notices": notices })));
     }
 
     /// All that is there.

@@ -1,4 +1,4 @@
-//! Addresses from outside: the cluster's own goes to the leader's machine, and each node's record says where operators reach it.
+//! Addresses from outside: the cluster's own goes to the leader's machine, or to that of the node that the script names, and each node's record says where operators reach it.
 //!
 //! Only where the provider has such addresses. They change when a machine was stopped and started, and when the cluster's
 //! address moves; a node whose certificate lacks one of its record asks for another certificate by itself.
@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::time::Instant;
 
 use super::source;
 use crate::node::Node;
@@ -17,35 +18,72 @@ use crate::records::{self, NodeRecord, Severity};
 const SETTLED: Duration = Duration::from_secs(5);
 /// How often the provider is asked for the machines' addresses.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked to whom the cluster's address shall lead, which asks nobody.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Until this node leads no more.
 pub(super) async fn run(node: &Node, term: u64) {
     tokio::time::sleep(SETTLED).await;
-    let mut moved = false;
+    // Where this leader has brought it.
+    let mut placed = None;
+    let mut next = Instant::now();
     loop {
-        if source::has_addresses(node) {
-            if !moved {
-                match move_address(node, term).await {
-                    Ok(()) => moved = true,
-                    Err(error) => tracing::warn!(error = format!("{error:#}"), "the cluster's address was not moved"),
-                }
+        if !source::has_addresses(node) {
+            tokio::time::sleep(INTERVAL).await;
+            continue;
+        }
+        let holder = holder(node);
+        if holder.is_some() && holder != placed {
+            match move_address(node, term, holder.as_ref()).await {
+                Ok(()) => placed = holder,
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the cluster's address was not moved"),
             }
+        }
+        if Instant::now() >= next {
+            next = Instant::now() + INTERVAL;
             if let Err(error) = follow(node, term).await {
                 tracing::warn!(error = format!("{error:#}"), "the machines' addresses are not known");
             }
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
+/// A node with its machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Holder {
+    id: u64,
+    name: String,
+    machine: String,
+}
+
+/// To whom the cluster's address leads: the node that the script names, as long as that is a member, else who leads.
+fn holder(node: &Node) -> Option<Holder> {
+    let (nodes, named) = node.raft().store().read(|store| {
+        (records::nodes(store), records::get::<String>(store, records::keys::ADDRESS_NODE).map(|name| name.value))
+    });
+    let members = node.raft().members();
+    let of =
+        |record: &NodeRecord| Holder { id: record.id, name: record.name.clone(), machine: record.instance.clone() };
+    let there = |record: &&NodeRecord| {
+        !record.instance.is_empty() && !record.leaving && members.iter().any(|member| member.id == record.id)
+    };
+    let named = named.filter(|name| !name.is_empty());
+    let chosen = named.and_then(|name| nodes.iter().filter(there).find(|record| record.name == name).map(of));
+    chosen.or_else(|| {
+        let machine = node.args().instance.clone()?;
+        Some(Holder { id: node.id(), name: node.name().to_owned(), machine })
+    })
+}
+
 /// The cluster's address leads to this machine from now on, where the cluster has one.
-async fn move_address(node: &Node, term: u64) -> Result<()> {
-    let own = node.args().instance.clone().context("this node does not know its machine")?;
-    let before = public_address(node, node.id());
-    let Some(address) = source::provider(node)?.move_address(&own).await? else { return Ok(()) };
+async fn move_address(node: &Node, term: u64, holder: Option<&Holder>) -> Result<()> {
+    let holder = holder.context("this node does not know its machine")?;
+    let before = public_address(node, holder.id);
+    let Some(address) = source::provider(node)?.move_address(&holder.machine).await? else { return Ok(()) };
     if before != address.to_string() {
-        let text = format!("{address} leads to {} now", node.name());
-        records::emit_in_term(node, term, "address.moved", Severity::Info, Some(node.id()), text).await;
+        let text = format!("{address} leads to {} now", holder.name);
+        records::emit_in_term(node, term, "address.moved", Severity::Info, Some(holder.id), text).await;
     }
     Ok(())
 }

@@ -6,6 +6,9 @@
 
 mod addresses;
 mod bring_up;
+pub(crate) mod foresight;
+mod lost;
+mod roles;
 mod source;
 
 use std::collections::BTreeSet;
@@ -14,10 +17,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use disco_planner::repair::{self, Machine, Plan, Stage, Step, View};
+use disco_planner::{Member, Policy};
 use disco_proto::v1::Progress;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-pub use source::{check_can_start, release};
+use lost::Lost;
+pub use source::{announcements, check_can_have, makes_announcements, release};
 
 use super::members::{planned, policy};
 use crate::node::Node;
@@ -27,13 +33,24 @@ use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 const PAUSE: Duration = Duration::from_secs(2);
 /// A member is replaced only after it was silent for this long: its machine may be restarting.
 const REPLACE_AFTER: Duration = Duration::from_secs(60);
+/// Number of the first machine that the cluster starts: the one before is the operator's.
+const FIRST_OWN: u64 = 2;
+/// How often the provider is asked for what its machines cost while nodes are missing.
+const ASKED_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(node: &Node, term: u64) {
-    tokio::join!(look_after(node, term), addresses::run(node, term));
+    tokio::join!(look_after(node, term), addresses::run(node, term), roles::run(node));
 }
 
 async fn look_after(node: &Node, term: u64) {
-    let mut work = Work { at_work: BTreeSet::new(), tasks: JoinSet::new(), blocked: None, starts: Arc::default() };
+    let mut work = Work {
+        at_work: BTreeSet::new(),
+        tasks: JoinSet::new(),
+        blocked: None,
+        available: None,
+        lost: Lost::default(),
+        starts: Arc::default(),
+    };
     let mut ticks = tokio::time::interval(node.raft().pace().report());
     let mut revisions = node.raft().store().revisions();
     loop {
@@ -48,6 +65,7 @@ async fn look_after(node: &Node, term: u64) {
                     work.at_work.remove(&token);
                 }
             }
+            () = work.lost.answered() => {}
             changed = revisions.changed() => if changed.is_err() { return },
             _ = ticks.tick() => {}
         }
@@ -61,6 +79,10 @@ struct Work {
     tasks: JoinSet<String>,
     /// What stood in the way at the last look.
     blocked: Option<String>,
+    /// What the provider could start a moment ago, where there is a limit.
+    available: Option<(Instant, (usize, String))>,
+    /// What the script says of lost nodes.
+    lost: Lost,
     /// Held from asking the provider for a machine until its id is recorded, where machines are given: two tasks must not
     /// take the same one.
     starts: Arc<tokio::sync::Mutex<()>>,
@@ -72,26 +94,44 @@ impl Work {
     async fn reconcile(&mut self, node: &Node, term: u64) -> Result<()> {
         let Some(desired) = node.raft().store().read(records::desired_nodes) else { return Ok(()) };
         self.mark_joined(node, term).await?;
-        let members = planned(node);
+        let mut members = planned(node);
+        let limits = limits(node);
+        self.lost.decide(node, &mut members, &limits);
         let records = node.raft().store().read(records::instances);
-        let replaced = records.iter().filter(|record| record.replaces).map(age).min();
+        let replaced = since_replacement(&records);
         let machines: Vec<Machine> = records.iter().map(machine).collect();
         let settled = members.len() == desired as usize
             && machines.iter().all(|machine| matches!(machine.stage, Stage::Joined(_)));
-        let mut limits = policy(node);
-        limits.dead_after = limits.dead_after.max(REPLACE_AFTER);
-        if settled && members.iter().all(|member| !member.is_dead(&limits)) {
+        if settled && members.iter().all(|member| !member.is_lost(&limits)) {
             self.blocked = None;
             return Ok(());
         }
-        let available = source::available(node).await?;
-        let view = View { desired: desired as usize, members: &members, machines: &machines, available, replaced };
+        let (available, limit) = self.available(node, &members, &limits).await?;
+        let limit = limit.as_str();
+        let view =
+            View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };
         let Plan { steps, blocked } = repair::plan(view, &limits);
         self.tell_blocked(node, term, blocked.map(|blocked| blocked.to_string())).await;
         for step in steps {
+            if matches!(step, Step::Start(_) | Step::Replace) {
+                self.available = None;
+            }
             self.take(node, term, step).await?;
         }
         Ok(())
+    }
+
+    /// How many machines can be started, and why not more. With a limit on the price the provider is asked for its machines,
+    /// which it need not be at every look.
+    async fn available(&mut self, node: &Node, members: &[Member], limits: &Policy) -> Result<(usize, String)> {
+        if let Some((at, known)) = &self.available
+            && at.elapsed() < ASKED_EVERY
+        {
+            return Ok(known.clone());
+        }
+        let known = source::available(node, &dead(members, limits)).await?;
+        self.available = (!known.1.is_empty()).then(|| (Instant::now(), known.clone()));
+        Ok(known)
     }
 
     async fn take(&mut self, node: &Node, term: u64, step: Step) -> Result<()> {
@@ -104,7 +144,7 @@ impl Work {
             }
             Step::Replace => {
                 let record = new_record(node, term, true).await?;
-                let text = format!("{} takes the place of a dead node", record.name);
+                let text = format!("{} takes the place of a lost node", record.name);
                 records::emit_in_term(node, term, "node.replaced", Severity::Warning, None, text).await;
                 self.spawn(node, term, record.token);
             }
@@ -189,6 +229,22 @@ impl Work {
     }
 }
 
+/// The limits of decisions about machines.
+fn limits(node: &Node) -> Policy {
+    let policy = policy(node);
+    Policy { dead_after: policy.dead_after.max(REPLACE_AFTER), ..policy }
+}
+
+/// The members that are dead, or will be.
+fn dead(members: &[Member], limits: &Policy) -> Vec<u64> {
+    members.iter().filter(|member| member.is_lost(limits)).map(|member| member.id).collect()
+}
+
+/// Since a machine was asked for in the place of a dead node.
+fn since_replacement(records: &[InstanceRecord]) -> Option<Duration> {
+    records.iter().filter(|record| record.replaces).map(age).min()
+}
+
 /// A machine's record as the planner sees it.
 fn machine(record: &InstanceRecord) -> Machine {
     let stage = match (record.node, record.state.as_str()) {
@@ -209,8 +265,7 @@ fn age(record: &InstanceRecord) -> Duration {
 async fn new_record(node: &Node, term: u64, replaces: bool) -> Result<InstanceRecord> {
     loop {
         let next = node.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
-        // The first machine is the operator's.
-        let (number, revision) = next.map_or((2, 0), |next| (next.value, next.revision));
+        let (number, revision) = next.map_or((FIRST_OWN, 0), |next| (next.value, next.revision));
         let name = format!("{}-{number}", node.cluster_name());
         let record = InstanceRecord {
             token: name.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use disco_provider::install::{Architecture, Remote};
 use disco_provider::ssh::{ConnectOptions, KeyPair, Session};
-use disco_provider::{Instance, Provider, ProviderContext, StartRequest};
+use disco_provider::{Announcements, Budget, Instance, Provider, ProviderContext, StartRequest};
 
 use crate::node::Node;
 use crate::records::{self, InstanceRecord, NodeRecord, ProviderSpec, Severity};
@@ -36,13 +36,30 @@ pub(super) fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
     disco_provider::from_spec(&spec.kind, &spec.options, &context).context("the provider")
 }
 
+/// Whether machines have rights at the provider, which only voters shall have.
+pub(super) fn has_roles(node: &Node) -> bool {
+    spec(node).is_some() && provider(node).is_ok_and(|provider| provider.capabilities().has_roles)
+}
+
+/// What the provider announces about a machine, on that machine.
+pub fn announcements(node: &Node, machine: &str) -> Option<Box<dyn Announcements>> {
+    spec(node)?;
+    provider(node).ok()?.announcements(machine)
+}
+
+/// Whether the provider in use announces anything.
+pub fn makes_announcements(node: &Node) -> bool {
+    spec(node).is_some_and(|spec| spec.kind == "aws")
+}
+
 /// Whether machines have addresses from outside that are to be followed.
 pub(super) fn has_addresses(node: &Node) -> bool {
     spec(node).is_some() && provider(node).is_ok_and(|provider| provider.capabilities().can_attach_address)
 }
 
-/// How many machines the provider can still start.
-pub(super) async fn available(node: &Node) -> Result<usize> {
+/// How many machines can still be started, and why not more, where there is something to say. `dead` are members whose machines
+/// will be given back for those that take their places.
+pub(super) async fn available(node: &Node, dead: &[u64]) -> Result<(usize, String)> {
     let provider = provider(node)?;
     let capabilities = provider.capabilities();
     if !capabilities.can_start {
@@ -54,27 +71,57 @@ pub(super) async fn available(node: &Node) -> Result<usize> {
             let used = nodes.iter().any(|node| node.instance == instance.id);
             !used && !machines.iter().any(|machine| machine.id == instance.id)
         });
-        return Ok(free.count());
+        return Ok((free.count(), String::new()));
     }
-    Ok(PLENTY)
+    let Some((budget, under_way)) = budget(node, provider.as_ref(), dead).await? else {
+        return Ok((PLENTY, String::new()));
+    };
+    let (room, over) = budget.room();
+    Ok((room.saturating_sub(under_way), over.map(|over| over.to_string()).unwrap_or_default()))
 }
 
-/// Whether further machines can be had at all.
+/// What the cluster's machines cost and may cost, without those of dead members, where there is a limit; and how many were asked
+/// for that are not among them yet.
+async fn budget(node: &Node, provider: &dyn Provider, dead: &[u64]) -> Result<Option<(Budget, usize)>> {
+    let Some(limit) = provider.hourly_limit() else { return Ok(None) };
+    let each = provider.price(&instance_options(node)).await.context("what a machine costs")?;
+    let nodes = node.raft().store().read(records::nodes);
+    let leaves = |id: &str| nodes.iter().any(|node| node.instance == id && dead.contains(&node.id));
+    let machines: Vec<Instance> = provider.list().await?.into_iter().filter(|machine| !leaves(&machine.id)).collect();
+    let records = node.raft().store().read(records::instances);
+    let started = |record: &InstanceRecord| machines.iter().any(|one| one.id == record.id || one.token == record.token);
+    let under_way = records.iter().filter(|record| record.node.is_none() && !started(record)).count();
+    let present = machines.iter().map(|machine| machine.price).collect();
+    Ok(Some((Budget { limit, present, each }, under_way)))
+}
+
+/// Whether so many nodes may be wished.
 ///
 /// # Errors
-/// Why not.
-pub fn check_can_start(node: &Node) -> Result<(), String> {
-    provider(node).map(|_| ()).map_err(|error| format!("{error:#}"))
+/// Why not: no machines can be had, or they would cost more than the script allows.
+pub async fn check_can_have(node: &Node, wished: usize, dead: &[u64]) -> Result<(), String> {
+    let checked = async {
+        let provider = provider(node)?;
+        if let Some((budget, _)) = budget(node, provider.as_ref(), dead).await? {
+            budget.check(wished.saturating_sub(budget.present.len()))?;
+        }
+        anyhow::Ok(())
+    };
+    checked.await.map_err(|error| format!("{error:#}"))
+}
+
+/// How the first machine was started: the others are like it.
+pub(super) fn instance_options(node: &Node) -> serde_json::Value {
+    let read = |store: &disco_store::Store| records::get::<serde_json::Value>(store, records::keys::INSTANCE_OPTIONS);
+    node.raft().store().read(read).map(|options| options.value).unwrap_or_default()
 }
 
 /// The wish for a machine, the same at every try.
 pub(super) fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -> StartRequest {
     let store = node.raft().store();
-    let (operator, options, machines) = store.read(|store| {
+    let (operator, machines) = store.read(|store| {
         let operator = records::get::<String>(store, records::keys::OPERATOR_PUBLIC_KEY).map(|key| key.value);
-        let options =
-            records::get::<serde_json::Value>(store, records::keys::INSTANCE_OPTIONS).map(|options| options.value);
-        (operator, options, records::instances(store))
+        (operator, records::instances(store))
     });
     let nodes = store.read(records::nodes);
     // Machines of the operator's have no record of their own here.
@@ -86,7 +133,7 @@ pub(super) fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -
     StartRequest {
         token: record.token.clone(),
         name: record.name.clone(),
-        options: options.unwrap_or_default(),
+        options: instance_options(node),
         authorized_keys: std::iter::once(own_key.public_openssh()).chain(operator).collect(),
         known,
         // What is installed is this very program.

@@ -114,7 +114,7 @@ impl ClusterHandle for NodeCluster {
         Err(for_client("start_instance"))
     }
 
-    async fn attach_ip(&self) -> Result<Option<String>, HostError> {
+    async fn attach_ip(&self, _: Option<String>) -> Result<Option<String>, HostError> {
         Err(for_client("attach_ip"))
     }
 

@@ -21,6 +21,7 @@ export async function bootstrap(cluster) {
   const instance = await cluster.start_instance({ image: "x", instance_type: "y", tags: { a: "b" } });
   console.info(instance.id, instance.name, instance.address?.length, instance.state === "running");
   const address = await cluster.attach_ip();
+  await cluster.attach_ip("web-2");
   console.debug(address?.length);
   await cluster.ssh_install();
   await cluster.scale(count + 1);

@@ -1,0 +1,48 @@
+use super::bootstrap::{BOOTSTRAP, no_bootstrap};
+use crate::{
+    app::Context,
+    cli::PlanArgs,
+    client::{Client, load_identity},
+    error::Outcome,
+    exit::ExitStatus,
+    founding::{Purpose, foresee},
+    host::Script,
+    view::PlanView,
+};
+
+pub(super) async fn run(args: &PlanArgs, context: &Context) -> Outcome<ExitStatus> {
+    let project = context.project()?;
+    let planned = match args.target {
+        Some(target) => of_scale(context, target.nodes).await?,
+        // Somebody else may hold the script; what the cluster would do is known all the same.
+        None if project.client_script().is_err() && load_identity(&project.state())?.is_some() => {
+            of_cluster(context, None).await?
+        }
+        None => of_script(context).await?,
+    };
+    let changes = planned.has_changes();
+    context.printer.show(&planned)?;
+    Ok(if args.exit_code && changes { ExitStatus::Changes } else { ExitStatus::Done })
+}
+
+/// What `disco bootstrap` would do, and the cluster by itself.
+pub(super) async fn of_script(context: &Context) -> Outcome<PlanView> {
+    let script = Script::load(context, Purpose::Plan, None).await?;
+    let founder = script.founder()?;
+    if !script.has(BOOTSTRAP) {
+        return Err(no_bootstrap());
+    }
+    script.call(BOOTSTRAP, Vec::new()).await?;
+    Ok(PlanView::new(founder.name(), founder.planned().await?))
+}
+
+/// What `disco scale nodes=N` would do.
+pub(super) async fn of_scale(context: &Context, nodes: u32) -> Outcome<PlanView> {
+    of_cluster(context, Some(nodes)).await
+}
+
+async fn of_cluster(context: &Context, nodes: Option<u32>) -> Outcome<PlanView> {
+    let client = Client::open(context)?;
+    let cluster = client.settled().await?.cluster;
+    Ok(PlanView::new(&cluster, foresee(&client, nodes).await?))
+}

@@ -1,0 +1,148 @@
+use disco_provider::{
+    Usd,
+    plan::{Action, Change},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    founding::Planned,
+    printer::{Style, Table, View, cell},
+};
+
+/// `disco plan`. Fields of the JSON are added, never renamed.
+#[derive(Debug)]
+pub(crate) struct PlanView {
+    cluster: String,
+    planned: Planned,
+}
+
+impl PlanView {
+    pub(crate) fn new(cluster: &str, planned: Planned) -> Self {
+        Self { cluster: cluster.to_owned(), planned }
+    }
+
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.planned.changes.is_empty()
+    }
+
+    fn changes(&self) -> &[Change] {
+        self.planned.changes.as_slice()
+    }
+
+    fn summary(&self) -> String {
+        let changes = &self.planned.changes;
+        let count = |action| format!("{} to {action}", changes.count(action));
+        let monthly = changes.monthly();
+        let direction = if monthly < Usd::ZERO { "less" } else { "more" };
+        let amount = if monthly < Usd::ZERO { -monthly } else { monthly };
+        let unknown = match changes.unknown() {
+            0 => String::new(),
+            1 => ", one price is not known".to_owned(),
+            count => format!(", {count} prices are not known"),
+        };
+        format!(
+            "{}, {}, {}; {:.2} USD a month {direction}{unknown}\n",
+            count(Action::Create),
+            count(Action::Change),
+            count(Action::Delete),
+            amount.dollars(),
+        )
+    }
+}
+
+fn change_json(change: &Change) -> Value {
+    json!({
+        "action": change.action.as_str(),
+        "kind": change.kind,
+        "name": change.name,
+        "details": change.details,
+        "monthly_usd": change.monthly.map(Usd::dollars),
+    })
+}
+
+impl View for PlanView {
+    fn json(&self) -> Value {
+        let changes = &self.planned.changes;
+        json!({
+            "cluster": self.cluster,
+            "changes": self.rows(),
+            "monthly_usd": (changes.unknown() == 0).then(|| changes.monthly().dollars()),
+            "unknown_prices": changes.unknown(),
+            "warnings": self.planned.warnings,
+        })
+    }
+
+    fn rows(&self) -> Vec<Value> {
+        self.changes().iter().map(change_json).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.changes().iter().map(|change| change.name.clone()).collect()
+    }
+
+    fn text(&self, style: Style) -> String {
+        let mut text = String::new();
+        if self.has_changes() {
+            let mut table = Table::new(style, &["ACTION", "KIND", "NAME", "DETAILS", "USD/MONTH"]);
+            for change in self.changes() {
+                let action = match change.action {
+                    Action::Create => cell::good(change.action),
+                    Action::Change => cell::warning(change.action),
+                    Action::Delete => cell::bad(change.action),
+                };
+                let price = match change.monthly {
+                    None => "unknown".to_owned(),
+                    Some(Usd::ZERO) => "-".to_owned(),
+                    Some(price) => format!("{:.2}", price.dollars()),
+                };
+                let [kind, name, details] = [&change.kind, &change.name, &change.details].map(cell::plain);
+                table.row(vec![action, kind, name, details, cell::plain(price)]);
+            }
+            text.push_str(&table.text());
+            text.push_str(&format!("\n{}", self.summary()));
+        } else {
+            text.push_str(&format!("{}: nothing to do\n", style.bold(&self.cluster)));
+        }
+        for warning in &self.planned.warnings {
+            text.push_str(&format!("{} {warning}\n", style.warning("warning:")));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_provider::plan::Changes;
+
+    use super::*;
+
+    fn view(changes: Vec<Change>) -> PlanView {
+        let mut all = Changes::default();
+        all.extend(changes);
+        PlanView::new("web", Planned { changes: all, warnings: vec!["slowly".into()] })
+    }
+
+    #[test]
+    fn a_price_that_is_not_known_makes_the_sum_unknown() {
+        let known = Change::machine("web-1", "t4g.micro", Some(Usd::from_micros(8_400)));
+        let json = view(vec![known.clone()]).json();
+        assert_eq!(json["changes"][0]["action"], "create");
+        assert_eq!(json["changes"][0]["monthly_usd"], 6.132);
+        assert_eq!((&json["monthly_usd"], &json["unknown_prices"]), (&json!(6.132), &json!(0)));
+        let both = view(vec![known, Change::machine("web-2", "x9.huge", None)]);
+        let json = both.json();
+        assert_eq!(json["changes"][1]["monthly_usd"], Value::Null);
+        assert_eq!((&json["monthly_usd"], &json["unknown_prices"]), (&Value::Null, &json!(1)));
+        let text = both.text(Style { color: false });
+        assert!(text.contains("unknown") && text.contains("6.13 USD a month more, one price is not known"), "{text}");
+        assert!(text.contains("2 to create, 0 to change, 0 to delete"), "{text}");
+        assert!(text.contains("warning: slowly"), "{text}");
+    }
+
+    #[test]
+    fn no_changes_are_said_in_words() {
+        let view = view(Vec::new());
+        assert!(!view.has_changes() && view.text(Style { color: false }).starts_with("web: nothing to do"));
+        assert_eq!(view.json()["changes"], json!([]));
+    }
+}

@@ -1,0 +1,69 @@
+//! What the provider announces about this node's own machine: that it will be taken away.
+//!
+//! Such a node says so in its reports and in an event, and hands over leadership; the leader takes its vote away, starts a
+//! substitute, and removes it when that lives. Nothing is asked where the provider has no such announcements.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::controllers::instances;
+use crate::node::Node;
+use crate::raft::Role;
+use crate::records::{self, Severity};
+
+/// How often a node looks whether its cluster has a provider that makes announcements.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Asks until the process ends.
+pub(super) async fn run(node: Node) {
+    let Some(machine) = node.args().instance.clone() else { return };
+    loop {
+        let Some(mut announcements) = instances::announcements(&node, &machine) else {
+            sleep(IDLE).await;
+            continue;
+        };
+        loop {
+            match announcements.read().await {
+                Ok(announced) => take(&node, announced).await,
+                Err(error) => tracing::debug!(%error, "what is announced about this machine is not known"),
+            }
+            sleep(announcements.pause()).await;
+            if !instances::makes_announcements(&node) {
+                break;
+            }
+        }
+    }
+}
+
+async fn take(node: &Node, announced: Option<String>) {
+    if node.retirement().set(announced.clone()) {
+        // The leader hears of it by the next report, and looks at itself.
+        node.wake_controllers();
+        match &announced {
+            Some(why) => {
+                let text = format!("the machine of {} will be taken away: {why}", node.name());
+                records::emit(node, "node.retiring", Severity::Warning, Some(node.id()), text).await;
+            }
+            None => {
+                let text = format!("the machine of {} stays", node.name());
+                records::emit(node, "node.stays", Severity::Info, Some(node.id()), text).await;
+            }
+        }
+    }
+    if announced.is_some() && node.raft().leads().is_some() {
+        hand_over(node).await;
+    }
+}
+
+/// Another voter shall lead, where there is one. Tried again at every look while this node leads.
+async fn hand_over(node: &Node) {
+    let others = node.raft().members().into_iter().any(|member| member.role == Role::Voter && member.id != node.id());
+    if !others {
+        return;
+    }
+    match node.raft().transfer_leadership(None).await {
+        Ok(to) => tracing::warn!(to, "handed over leadership, as this machine will be taken away"),
+        Err(error) => tracing::warn!(%error, "leadership was not handed over"),
+    }
+}

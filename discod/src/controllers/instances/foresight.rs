@@ -1,0 +1,117 @@
+//! What would be done about nodes and machines, and what it costs, for `disco plan`. Looks alone.
+
+use anyhow::{Context, Result};
+use disco_planner::forecast::forecast;
+use disco_planner::repair::{Machine, View};
+use disco_proto::v1::{PlanResponse, PlannedChange};
+use disco_provider::plan::{Action, Change, MACHINE};
+use disco_provider::{Instance, Provider, Usd};
+
+use super::super::members::planned;
+use super::source;
+use crate::node::Node;
+use crate::records::{self, InstanceRecord, NodeRecord};
+
+/// All that would be done to have `desired` nodes.
+pub(crate) async fn foresee(node: &Node, desired: u32) -> Result<PlanResponse> {
+    let (members, limits) = (planned(node), super::limits(node));
+    let dead = super::dead(&members, &limits);
+    let (records, nodes) = node.raft().store().read(|store| (records::instances(store), records::nodes(store)));
+    let machines: Vec<Machine> = records.iter().map(super::machine).collect();
+    let provider = source::provider(node)?;
+    let (available, limit) = source::available(node, &dead).await?;
+    let replaced = super::since_replacement(&records);
+    let limit = limit.as_str();
+    let view = View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };
+    let foreseen = forecast(view, &limits);
+    let known = provider.list().await.context("looking for the machines")?;
+    let words = Words { nodes: &nodes, records: &records, known: &known, dead: &dead };
+
+    let options = source::instance_options(node);
+    let price = provider.price(&options).await.context("what a machine costs")?;
+    let like = provider.describe(&options);
+    let mut changes: Vec<Change> = foreseen.going_on.iter().map(|token| words.going_on(token, price)).collect();
+    for (name, number) in names(node).zip(0..foreseen.starts) {
+        let place = number >= foreseen.starts - foreseen.replacements;
+        changes.push(started(name, &like, place, price));
+    }
+    changes.extend(foreseen.terminated.iter().map(|token| words.terminated(token)));
+    changes.extend(foreseen.removed.iter().map(|id| words.removed(*id, provider.as_ref())));
+    let warnings = foreseen.blocked.iter().map(ToString::to_string).collect();
+    Ok(PlanResponse { changes: changes.into_iter().map(told).collect(), warnings })
+}
+
+/// Names that new machines will have.
+fn names(node: &Node) -> impl Iterator<Item = String> {
+    let next = node.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
+    let cluster = node.cluster_name().to_owned();
+    (next.map_or(super::FIRST_OWN, |next| next.value)..).map(move |number| format!("{cluster}-{number}"))
+}
+
+fn started(name: String, like: &str, replaces: bool, price: Option<Usd>) -> Change {
+    let why = if replaces { "takes the place of a lost node" } else { "is installed and joined by the leader" };
+    let details = [like, why].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ");
+    Change::machine(name, details, price)
+}
+
+/// What is known of what goes.
+struct Words<'a> {
+    nodes: &'a [NodeRecord],
+    records: &'a [InstanceRecord],
+    known: &'a [Instance],
+    dead: &'a [u64],
+}
+
+impl Words<'_> {
+    fn record(&self, token: &str) -> Option<&InstanceRecord> {
+        self.records.iter().find(|record| record.token == token)
+    }
+
+    /// What goes is no longer paid for.
+    fn saved(&self, id: &str) -> Option<Usd> {
+        match self.known.iter().find(|machine| machine.id == id) {
+            Some(machine) => machine.price.map(|price| -price.per_month()),
+            // It is gone already.
+            None => Some(Usd::ZERO),
+        }
+    }
+
+    fn going_on(&self, token: &str, price: Option<Usd>) -> Change {
+        let state = self.record(token).map_or("asked for", |record| record.state.as_str());
+        let there = self.record(token).is_some_and(|record| self.known.iter().any(|one| one.id == record.id));
+        let details = format!("under way: {state}");
+        let name = self.record(token).map_or(token, |record| record.name.as_str());
+        // One that is there is paid for already.
+        let (action, price) = if there { (Action::Change, Some(Usd::ZERO)) } else { (Action::Create, price) };
+        Change { action, ..Change::machine(name, details, price) }
+    }
+
+    fn terminated(&self, token: &str) -> Change {
+        let (name, id) = self.record(token).map_or((token, ""), |record| (record.name.as_str(), record.id.as_str()));
+        Change { monthly: self.saved(id), ..Change::free(Action::Delete, MACHINE, name, "came to nothing") }
+    }
+
+    fn removed(&self, id: u64, provider: &dyn Provider) -> Change {
+        let record = self.nodes.iter().find(|node| node.id == id);
+        let name = record.map_or_else(|| format!("node {id}"), |record| record.name.clone());
+        let why = if self.dead.contains(&id) { "is lost" } else { "is one too many" };
+        let machine = record.map_or("", |record| record.instance.as_str());
+        let end = match (machine, provider.capabilities().can_terminate) {
+            ("", _) => String::new(),
+            (machine, true) => format!("; {machine} is ended"),
+            (machine, false) => format!("; {machine} is given back"),
+        };
+        let details = format!("node {id} {why}{end}");
+        Change { monthly: self.saved(machine), ..Change::free(Action::Delete, MACHINE, name, details) }
+    }
+}
+
+fn told(change: Change) -> PlannedChange {
+    PlannedChange {
+        action: change.action.as_str().to_owned(),
+        kind: change.kind,
+        name: change.name,
+        details: change.details,
+        monthly_micro_usd: change.monthly.map(Usd::micros),
+    }
+}

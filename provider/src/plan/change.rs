@@ -1,0 +1,166 @@
+//! What would be made, changed and deleted, as data.
+
+use std::fmt;
+
+use crate::{Instance, InstanceState, StartRequest, Usd};
+
+/// What would be done to something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// It is not there, and would be made.
+    Create,
+    /// It is there, and would be another.
+    Change,
+    /// It would be no more.
+    Delete,
+}
+
+impl Action {
+    /// The word used in JSON and in messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Change => "change",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// From that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Create, Self::Change, Self::Delete].into_iter().find(|action| action.as_str() == word)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that would be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What would be done.
+    pub action: Action,
+    /// What it is: `machine`, `security group`, `node`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// More about it, for people.
+    pub details: String,
+    /// What it adds to the bill of a month, less than nothing for what goes; none: not known.
+    pub monthly: Option<Usd>,
+}
+
+impl Change {
+    /// Something that costs nothing.
+    #[must_use]
+    pub fn free(action: Action, kind: &str, name: impl Into<String>, details: impl Into<String>) -> Self {
+        let (kind, name, details) = (kind.to_owned(), name.into(), details.into());
+        Self { action, kind, name, details, monthly: Some(Usd::ZERO) }
+    }
+
+    /// A new machine, with the price of an hour where that is known.
+    #[must_use]
+    pub fn machine(name: impl Into<String>, details: impl Into<String>, hourly: Option<Usd>) -> Self {
+        let monthly = hourly.map(Usd::per_month);
+        Self { monthly, ..Self::free(Action::Create, MACHINE, name, details) }
+    }
+
+    /// What a start would do to the machine that was started with the same token before; `None`: nothing, as it runs.
+    #[must_use]
+    pub fn of_existing(machine: &Instance) -> Option<Self> {
+        let started = || Self::free(Action::Change, MACHINE, &machine.name, format!("{} is started again", machine.id));
+        (machine.state == InstanceState::Stopped).then(started)
+    }
+}
+
+/// The kind of a machine's change.
+pub const MACHINE: &str = "machine";
+
+/// The machine that a request asks for, where it is there: it carries the token, or it is known to have been given out for it.
+#[must_use]
+pub fn existing<'a>(machines: &'a [Instance], request: &StartRequest) -> Option<&'a Instance> {
+    let there = |one: &&Instance| !matches!(one.state, InstanceState::Terminated | InstanceState::Gone);
+    let own = |one: &&Instance| one.token == request.token || request.known.get(&one.id) == Some(&request.token);
+    machines.iter().filter(there).find(own)
+}
+
+/// All that would be done, each thing once, in the order in which it was first said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes(Vec<Change>);
+
+impl Changes {
+    /// Adds one. The same thing said again is the same change.
+    pub fn add(&mut self, change: Change) {
+        let same = |known: &Change| known.kind == change.kind && known.name == change.name;
+        match self.0.iter_mut().find(|known| same(known)) {
+            // What is deleted and made again stays both.
+            Some(known) if known.action == change.action => *known = change,
+            _ => self.0.push(change),
+        }
+    }
+
+    /// Adds several.
+    pub fn extend(&mut self, changes: impl IntoIterator<Item = Change>) {
+        changes.into_iter().for_each(|change| self.add(change));
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Change] {
+        &self.0
+    }
+
+    /// Whether nothing would be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many would be done so.
+    #[must_use]
+    pub fn count(&self, action: Action) -> usize {
+        self.0.iter().filter(|change| change.action == action).count()
+    }
+
+    /// What all that is known adds to the bill of a month.
+    #[must_use]
+    pub fn monthly(&self) -> Usd {
+        self.0.iter().filter_map(|change| change.monthly).sum()
+    }
+
+    /// How many have a price that is not known.
+    #[must_use]
+    pub fn unknown(&self) -> usize {
+        self.0.iter().filter(|change| change.monthly.is_none()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_thing_is_changed_once() {
+        let mut changes = Changes::default();
+        changes.add(Change::free(Action::Create, "key pair", "disco-web", ""));
+        changes.add(Change::machine("web-1", "t4g.micro", Some(Usd::from_micros(8_400))));
+        changes.add(Change::free(Action::Create, "key pair", "disco-web", "the operator's"));
+        assert_eq!(changes.as_slice().len(), 2);
+        assert_eq!(changes.as_slice()[0].details, "the operator's");
+        changes.add(Change { monthly: None, ..Change::free(Action::Delete, MACHINE, "web-1", "") });
+        assert_eq!((changes.count(Action::Create), changes.count(Action::Delete)), (2, 1));
+        assert_eq!((changes.monthly(), changes.unknown()), (Usd::from_micros(6_132_000), 1));
+    }
+
+    #[test]
+    fn words_of_actions_are_read_back() {
+        for action in [Action::Create, Action::Change, Action::Delete] {
+            assert_eq!(Action::parse(action.as_str()), Some(action));
+        }
+        assert_eq!(Action::parse("destroy"), None);
+    }
+}

@@ -1,0 +1,10 @@
+//! What would be done, found out without doing it.
+//!
+//! Invariant: nothing in here changes anything, here or at a provider. A provider says by its `plan_…` methods what its other
+//! methods would do at this moment; [`Recorder`] puts these in the place of the others.
+
+mod change;
+mod recorder;
+
+pub use change::{Action, Change, Changes, MACHINE, existing};
+pub use recorder::Recorder;

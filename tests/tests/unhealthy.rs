@@ -1,0 +1,68 @@
+//! A node that says of itself that it is not healthy is replaced, unless the script spares it.
+
+use std::time::Duration;
+
+use disco_tests::{Project, SOON, wait_for};
+
+/// A node that is not healthy for so long is lost.
+const GRACE: Duration = Duration::from_secs(60);
+/// For the grace time, the health hook's interval, and a substitute.
+const LIMIT: Duration = Duration::from_secs(180);
+
+const HEALTH: &str = r#"
+export async function health(cluster, node) {
+  return node.name === "unwell-2" ? { healthy: false, reason: "it has a cold" } : true;
+}
+"#;
+const SPARED: &str = r#"
+export async function node_lost(cluster, node) {
+  console.log(`lost ${node}`);
+  return node.name !== "unwell-2";
+}
+"#;
+
+fn events(project: &Project) -> String {
+    project.disco(&["events", "-n", "200"]).ok().stdout
+}
+
+#[test]
+fn a_node_that_is_not_healthy_for_a_minute_is_replaced_unless_the_script_spares_it() {
+    let project = Project::new("unwell");
+    project.bootstrap();
+    project.write_hooks(&format!("{HEALTH}{SPARED}"));
+    project.disco(&["script", "push"]).ok();
+    let before = project.wait_for_status(SOON, "three nodes, one of them not healthy", |now| {
+        let unwell = now.nodes.iter().find(|node| node.name == "unwell-2");
+        now.nodes.len() == 3
+            && unwell.is_some_and(|node| !node.healthy && node.reason.as_deref() == Some("it has a cold"))
+    });
+    let unwell = before.nodes.iter().find(|node| node.name == "unwell-2").expect("it was just there").clone();
+    assert_ne!(unwell.role, "leader", "{before:#?}");
+
+    let asked = std::time::Instant::now();
+    wait_for(LIMIT, "the script's word", || {
+        let told = events(&project);
+        if told.contains("node.left_alone") { Ok(()) } else { Err(told) }
+    });
+    assert!(asked.elapsed() > GRACE / 2, "asked too early");
+    let spared = project.status();
+    assert_eq!(spared.pids().keys().collect::<Vec<_>>(), before.pids().keys().collect::<Vec<_>>());
+    assert!(!events(&project).contains("node.replaced"));
+
+    // Without the hook the cluster decides.
+    project.write_hooks(HEALTH);
+    project.disco(&["script", "push"]).ok();
+    let after = project.wait_for_status(LIMIT, "its replacement", |now| {
+        assert!(now.nodes.len() >= 3, "{now:#?}");
+        now.healthy && now.nodes.len() == 3 && now.nodes.iter().all(|node| node.id != unwell.id)
+    });
+    assert!(after.nodes.iter().any(|node| node.name == "unwell-4"), "{after:#?}");
+    wait_for(SOON, "the end of its machine", || {
+        let ids: Vec<_> = project.machines().into_iter().map(|machine| machine.id).collect();
+        if ids.len() == 3 && !ids.iter().any(|id| Some(id) == unwell.instance.as_ref()) {
+            Ok(())
+        } else {
+            Err(format!("{ids:?}"))
+        }
+    });
+}
