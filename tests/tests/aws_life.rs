@@ -1,5 +1,5 @@
-//! What happens to a cluster on EC2 while it lives: its address follows the leader, machines are announced to be
-//! taken away.
+//! What happens to a cluster on EC2 while it lives: its address follows the leader, its operator loses the laptop, machines are
+//! announced to be taken away.
 
 use std::process::Command;
 use std::time::Duration;
@@ -54,6 +54,7 @@ fn a_cluster_keeps_its_address_its_operator_and_its_size() {
 
     the_address_follows_the_leader(&project, &cloud);
     and_stays_with_a_node_that_is_named(&project, &cloud);
+    a_lost_laptop_is_replaced(&project);
     a_machine_that_will_be_taken_away_is_replaced(&project, &cloud);
     a_leader_that_will_be_taken_away_hands_over(&project, &cloud);
 
@@ -117,6 +118,24 @@ fn and_stays_with_a_node_that_is_named(project: &Project, cloud: &Cloud) {
     // Back to whoever leads.
     project.disco(&["do", "address"]).ok();
     wait_for_holder(project, cloud, "the address at the leader's machine again", leader_machine);
+}
+
+fn a_lost_laptop_is_replaced(project: &Project) {
+    let kept = project.outside("kept");
+    std::fs::create_dir(&kept).expect("a folder can be made");
+    for name in ["ca.pem", "ca.key"] {
+        std::fs::copy(project.path(".disco").join(name), kept.join(name)).expect("it is there");
+    }
+    std::fs::remove_dir_all(project.path(".disco")).expect("it is there");
+    let keys = kept.to_str().expect("a path is text");
+    let connected = project.disco(&["connect", "--keys", keys, "-o", "json"]).ok();
+    assert_eq!(connected.json()["cluster"], NAME);
+    let status = project.status();
+    assert_eq!(status.nodes.len(), 3, "{status:#?}");
+    // The SSH key in the project is found to be the operator's.
+    let said = project.disco(&["node", "ssh", &status.nodes[0].name, "--", "echo there"]).ok();
+    assert_eq!(said.stdout.trim(), "there");
+    project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(60)).ok();
 }
 
 fn announce_interruption(cloud: &Cloud, node: &NodeStatus) {

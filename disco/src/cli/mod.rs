@@ -2,6 +2,7 @@
 
 mod cert;
 mod change;
+mod connect;
 mod data;
 mod global;
 mod look;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::{
     cert::{CertCommand, CertRotateArgs, CertSignArgs},
     change::ChangeArgs,
+    connect::ConnectArgs,
     data::{KvCommand, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},
     global::GlobalArgs,
     look::{EventsArgs, LogsArgs},
@@ -115,6 +117,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Cert(CertCommand),
 
+    /// Take up a cluster from another computer, with what was kept of its keys.
+    Connect(ConnectArgs),
     /// Print `export` lines that let other clients reach this cluster.
     #[command(after_help = "Examples:\n  eval \"$(disco env)\"")]
     Env,

@@ -4,6 +4,7 @@ mod backup;
 mod bootstrap;
 mod cert;
 mod completion;
+mod connect;
 mod deploy;
 mod destroy;
 mod do_function;
@@ -61,6 +62,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Cert(CertCommand::Status) => cert::status(&context).await,
         Command::Cert(CertCommand::Rotate(args)) => cert::rotate(&args, &context).await,
         Command::Cert(CertCommand::Sign(args)) => cert::sign(&args, &context),
+        Command::Connect(args) => connect::run(&args, &context).await,
         Command::Env => env::run(&context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man => man::run(&context),
@@ -84,6 +86,7 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Destroy(_)
         | Command::Do(_)
         | Command::Init(_)
+        | Command::Connect(_)
         | Command::Recover(_)
         | Command::Upgrade(_)
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Repeats,

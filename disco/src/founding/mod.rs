@@ -10,11 +10,13 @@
 
 mod authority;
 mod comeback;
+mod connecting;
 mod destroy;
 mod founder;
 mod host_key;
 mod install;
 mod instances;
+mod kept;
 mod key_pair;
 mod name;
 mod planning;
@@ -25,6 +27,7 @@ mod signing_key;
 pub(crate) use self::{
     authority::{renew_operator, require_root},
     comeback::{NodeIdentity, bring_back},
+    connecting::{Wish, connect},
     destroy::{destroy, recorded_provider, remains},
     founder::{Founder, Purpose, make_provider, provider_failure},
     host_key::host_key_policy,

@@ -1,0 +1,28 @@
+use crate::{
+    app::Context,
+    cli::ConnectArgs,
+    error::Outcome,
+    exit::ExitStatus,
+    founding::{Purpose, Wish, connect},
+    host::Script,
+    view::StatusView,
+};
+
+pub(super) async fn run(args: &ConnectArgs, context: &Context) -> Outcome<ExitStatus> {
+    let project = context.project()?;
+    let founder = match project.client_script() {
+        Ok(_) => Some(Script::load(context, Purpose::Work, None).await?.founder()?),
+        // With an address it can do without.
+        Err(failure) if args.node.is_none() => return Err(failure),
+        Err(_) => None,
+    };
+    let wish = Wish {
+        address: args.node.clone(),
+        keys: args.keys.clone(),
+        ssh_key: args.ssh_key.clone(),
+        dry_run: args.dry_run,
+    };
+    let status = connect(context, founder.as_deref(), &wish).await?;
+    context.printer.show(&StatusView::from(status))?;
+    Ok(ExitStatus::Done)
+}
