@@ -10,9 +10,9 @@ use disco_identity::{
 };
 use disco_proto::v1::{
     BackupPart, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, JoinRequest, ListBackupsRequest,
-    LogsRequest, MoveLeaderRequest, PlanRequest, ProposeRequest, RaftMessage, ReadRequest, RecoverRequest, RemoveNodeRequest,
-    ReportRequest, RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets,
-    WatchRequest,
+    LogsRequest, MoveLeaderRequest, PlanRequest, ProposeRequest, RaftMessage, ReadRequest, RecoverRequest,
+    RemoveNodeRequest, ReportRequest, RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest,
+    VoterSecrets, WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes, wait_for};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};

@@ -90,8 +90,7 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Recover(_)
         | Command::Upgrade(_)
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Repeats,
-        | Command::Cert(CertCommand::Rotate(_))
-        | Command::Backup(_) => Nature::Repeats,
+        Command::Cert(CertCommand::Rotate(_)) | Command::Backup(_) => Nature::Repeats,
         Command::Scale(_) | Command::Deploy(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => {
             Nature::GoesOn
         }
