@@ -1,4 +1,4 @@
-//! What comes of it: all that [`repair`](crate::repair) would do, one step after the other, if every start succeeds and nothing
+//! What comes of it: all that [`repair`] would do, one step after the other, if every start succeeds and nothing
 //! else happens meanwhile. For people, who want to know it beforehand.
 
 use crate::repair::{self, Blocked, Step, View};
