@@ -108,7 +108,8 @@ impl Sum {
     fn describe(&self, took: f64) -> String {
         let counts: Vec<String> = self.counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let hosts: Vec<String> = self.hosts.iter().map(|(hosts, seeds)| format!("{hosts}: {seeds}")).collect();
-        let seeds: Vec<u64> = self.failed.iter().map(|report| report.seed).collect();
+        let mut seeds: Vec<u64> = self.failed.iter().map(|report| report.seed).collect();
+        seeds.sort_unstable();
         format!(
             "{} seeds passed, {} failed {seeds:?}, in {took:.0} s\nsimulated {:.0} s; seeds by number of nodes: {}\n{}",
             self.passed,
