@@ -9,10 +9,10 @@ use disco_identity::{
     Authority, ClusterId, Credentials, Expect, Identity, JoinToken, PrivateKey, Role, Validity, refusal, unix_now,
 };
 use disco_proto::v1::{
-    BackupPart, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, JoinRequest, ListBackupsRequest,
-    LogsRequest, MoveLeaderRequest, PlanRequest, ProposeRequest, RaftMessage, ReadRequest, RecoverRequest,
-    RemoveNodeRequest, ReportRequest, RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest,
-    VoterSecrets, WatchRequest,
+    BackupPart, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, InstallSigningKeyRequest,
+    JoinRequest, ListBackupsRequest, LogsRequest, MoveLeaderRequest, PlanRequest, ProposeRequest, RaftMessage,
+    ReadRequest, RecoverRequest, RemoveNodeRequest, ReportRequest, RotateCertificateRequest, RunCommandRequest,
+    ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes, wait_for};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
@@ -320,6 +320,21 @@ fn a_join_token_can_join_and_nothing_else() {
     // And joining is for tokens.
     let status = block(cluster.operator().control(&cluster.addresses()[0]).join(join_request())).unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");
+}
+
+#[test]
+fn a_signing_key_that_the_root_did_not_certify_is_refused() {
+    let cluster = cluster();
+    let stranger = Authority::new_root(cluster.authority.cluster_id(), "raw").unwrap();
+    let validity = Validity::lasting(Duration::from_secs(3600));
+    for address in cluster.addresses() {
+        let mut control = cluster.operator().control(&address);
+        let request = block(control.signing_key_request(Empty {})).unwrap().into_inner().signing_request;
+        let certificate = stranger.sign_intermediate(&request, validity).unwrap();
+        let status = block(control.install_signing_key(InstallSigningKeyRequest { certificate })).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{address}: {status:?}");
+        assert!(status.message().contains("the cluster's root"), "{status:?}");
+    }
 }
 
 fn join_request() -> JoinRequest {

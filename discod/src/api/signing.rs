@@ -3,7 +3,10 @@
 //! Only the operator's root can certify a new signing key. The key itself is made on the leader and never leaves the
 //! voters; the operator signs the request.
 
-use disco_identity::PrivateKey;
+use std::time::Duration;
+
+use anyhow::Result;
+use disco_identity::{Authority, Credentials, PrivateKey, Validity};
 use disco_proto::v1::{Empty, InstallSigningKeyRequest, SigningKeyRequestResponse, VoterSecrets as Wire};
 use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
@@ -52,6 +55,14 @@ pub(super) async fn request(
     }
 }
 
+/// Makes sure that the others accept what the key certifies.
+fn check(node: &Node, authority: &Authority) -> Result<()> {
+    let key = PrivateKey::generate()?;
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let chain = authority.issue_join(&key.signing_request()?, &id, Validity::lasting(Duration::from_secs(60)))?;
+    Ok(Credentials::new(&node.home().root()?, &chain, &key)?.verify()?)
+}
+
 pub(super) async fn install(
     node: &Node,
     request: Request<InstallSigningKeyRequest>,
@@ -72,6 +83,8 @@ pub(super) async fn install(
                 ssh_private_key: old.ssh_private_key,
             };
             let authority = secrets.authority().map_err(|error| Status::invalid_argument(format!("{error:#}")))?;
+            check(node, &authority)
+                .map_err(|error| Status::invalid_argument(format!("not certified by the cluster's root: {error:#}")))?;
             let (old, new) = (node.signing_serial(), authority.serial().to_owned());
             node.set_secrets(Some(secrets)).map_err(internal)?;
             *PENDING.lock() = None;

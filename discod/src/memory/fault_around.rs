@@ -1,8 +1,8 @@
 //! Makes the kernel map the program's pages one by one.
 //!
 //! On a fault in a file's mapping Linux maps the 64 KiB around it, where they are in the cache (`fault_around_bytes`), since
-//! most programs touch the neighbours soon. An idle daemon does not: of 7 MB that came back so within a second of dropping
-//! them, it used less than a third. The kernel leaves this out for mappings of which a userfaultfd tracks the writes
+//! most programs touch the neighbours soon. An idle daemon does not: within a second of dropping them 6.9 MB came back so, and 2.7 MB
+//! one by one. The kernel leaves this out for mappings of which a userfaultfd tracks the writes
 //! (`uffd_disable_fault_around` in `mm/memory.c`). Tracking without a handler (`UFFD_FEATURE_WP_ASYNC`, Linux 6.7) costs nothing
 //! for pages that nobody writes to, and the mode without faults of the kernel itself needs no rights.
 
