@@ -1,35 +1,31 @@
 //! What all parts of the daemon share: this node, its cluster's state, and the ways to change it.
 
+mod writes;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use disco_identity::{ClusterId, Identity};
-use disco_proto::v1::command::Operation;
-use disco_proto::v1::command_response;
+use disco_proto::v1::Progress;
 use disco_proto::v1::control_client::ControlClient;
-use disco_proto::v1::{Command, CommandError, CommandResponse, Progress, ProposeRequest};
 use parking_lot::RwLock;
-use thiserror::Error;
 use tokio::sync::{Notify, broadcast, watch};
-use tokio::time::Instant;
 use tonic::transport::Channel;
 
 use crate::agent::Renewal;
 use crate::args::DaemonArgs;
-use crate::grpc;
 use crate::home::{Home, NodeFile, VoterSecrets};
 use crate::lessor::Lessor;
 use crate::logs::Logs;
 use crate::peers::{Lane, Peers};
-use crate::raft::{RaftError, RaftNode};
+use crate::raft::RaftNode;
 use crate::retirement::Retirement;
 use crate::script::Scripts;
 use crate::vitals::Vitals;
 
-/// Pause before a write is tried again: long enough for an election to go on, short enough not to be noticed.
-const RETRY_PAUSE: Duration = Duration::from_millis(25);
+pub use self::writes::{Route, WriteError, command};
+
 /// Steps of the controllers' work that a slow listener may be behind before it misses some.
 const PROGRESS: usize = 256;
 /// Largest answer that is taken from another node.
@@ -82,39 +78,6 @@ pub struct NodeParts {
     pub logs: Logs,
     /// The hooks of `cluster.js`.
     pub scripts: Scripts,
-}
-
-/// Why a write did not happen, or why that is not known.
-#[derive(Debug, Error)]
-pub enum WriteError {
-    /// The store refused it; nothing was changed.
-    #[error("{}", .0.message)]
-    Refused(CommandError),
-    /// No leader took it in time. It may still happen.
-    #[error("the cluster has no leader that takes writes ({last})")]
-    Unavailable {
-        /// What the last try said.
-        last: String,
-    },
-    /// Disks are full. Nothing was changed.
-    #[error("{0}")]
-    NoRoom(String),
-    /// Raft has stopped on this node.
-    #[error("{0}")]
-    Stopped(String),
-}
-
-/// Where the leader is.
-pub enum Route {
-    /// It is this node, in the given term.
-    Here(u64),
-    /// It is another.
-    There {
-        /// Its id.
-        id: u64,
-        /// The way to it.
-        channel: Channel,
-    },
 }
 
 // === impl Node ===
@@ -332,32 +295,6 @@ impl Node {
         self.inner.restart.notified().await;
     }
 
-    /// The way to the leader. Waits for an election that goes on, within the limit.
-    ///
-    /// # Errors
-    /// No leader is known in time.
-    pub async fn route(&self, limit: Duration) -> Result<Route, WriteError> {
-        let mut leadership = self.inner.raft.leadership();
-        let id = self.id();
-        let known = leadership.wait_for(|now| now.is_self || now.leader.is_some_and(|leader| leader != id));
-        let now = match tokio::time::timeout(limit, known).await {
-            Ok(Ok(now)) => now.clone(),
-            Ok(Err(_)) => return Err(WriteError::Stopped("it shuts down".to_owned())),
-            Err(_) => return Err(WriteError::Unavailable { last: "no leader is known".to_owned() }),
-        };
-        match now.leader {
-            Some(leader) if leader != id => match self.member_address(leader) {
-                Some(address) => {
-                    Ok(Route::There { id: leader, channel: self.inner.peers.channel(leader, &address, Lane::Control) })
-                }
-                None => {
-                    Err(WriteError::Unavailable { last: format!("the address of the leader {leader} is not known") })
-                }
-            },
-            _ => Ok(Route::Here(now.term)),
-        }
-    }
-
     /// Where a member is reached.
     #[must_use]
     pub fn member_address(&self, id: u64) -> Option<String> {
@@ -371,113 +308,10 @@ impl Node {
         let address = self.member_address(id)?;
         Some(control_client(self.inner.peers.channel(id, &address, Lane::Control)))
     }
-
-    /// Proposes an operation, here or at the leader, until it is known to have happened or to be refused.
-    ///
-    /// A new request id makes sure that retries apply once.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
-    pub async fn write(&self, operation: Operation) -> Result<CommandResponse, WriteError> {
-        self.submit(command(operation, 0), 0).await
-    }
-
-    /// The same, but only as long as this node leads in the given term: what a deposed leader proposes changes nothing.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
-    pub async fn write_in_term(&self, term: u64, operation: Operation) -> Result<CommandResponse, WriteError> {
-        self.submit(command(operation, term), 0).await
-    }
-
-    /// Brings a command into the log. A refusal by the store is an error.
-    async fn submit(&self, command: Command, hops: u32) -> Result<CommandResponse, WriteError> {
-        refused(self.submit_raw(command, hops).await?)
-    }
-
-    /// Brings a command into the log. `hops` says how often it was forwarded already. A refusal by the store is part of
-    /// the answer.
-    ///
-    /// # Errors
-    /// See [`WriteError`], all but `Refused`.
-    pub async fn submit_raw(&self, command: Command, hops: u32) -> Result<CommandResponse, WriteError> {
-        let deadline = Instant::now() + self.raft().pace().request_timeout() * 2;
-        loop {
-            let last = match self.try_submit(&command, hops).await {
-                Ok(response) => return Ok(response),
-                Err(Attempt::Final(error)) => return Err(error),
-                Err(Attempt::Retry(last)) => last,
-            };
-            // Without a request id a second try could apply twice.
-            if Instant::now() >= deadline || command.request_id.is_empty() {
-                return Err(WriteError::Unavailable { last });
-            }
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
-    }
-
-    async fn try_submit(&self, command: &Command, hops: u32) -> Result<CommandResponse, Attempt> {
-        let retry = |error: WriteError| match error {
-            WriteError::Unavailable { last } => Attempt::Retry(last),
-            other => Attempt::Final(other),
-        };
-        match self.route(self.raft().pace().election_timeout() * 4).await.map_err(retry)? {
-            Route::Here(_)
-                if crate::room::needs_room(command)
-                    && let Some(why) = crate::room::refusal(self) =>
-            {
-                Err(Attempt::Final(WriteError::NoRoom(why)))
-            }
-            Route::Here(_) => match self.raft().propose(command).await {
-                Ok(response) => Ok(response),
-                Err(RaftError::Stopped(why)) => Err(Attempt::Final(WriteError::Stopped(why))),
-                Err(error) => Err(Attempt::Retry(error.to_string())),
-            },
-            // Not forwarded: openraft lets several nodes lead in one term, one after the other, so the term alone would not
-            // tell the next leader that the one who proposed this was deposed.
-            Route::There { id, .. } if command.only_in_term != 0 => Err(Attempt::Final(WriteError::Unavailable {
-                last: format!("this node does not lead in term {} any more, node {id} does", command.only_in_term),
-            })),
-            Route::There { id, .. } if hops >= 2 => Err(Attempt::Final(WriteError::Unavailable {
-                last: format!("forwarded twice, now node {id} is said to lead"),
-            })),
-            Route::There { channel, .. } => {
-                let mut request =
-                    tonic::Request::new(ProposeRequest { command: Some(command.clone()), hops: hops + 1 });
-                request.set_timeout(self.raft().pace().request_timeout());
-                let mut leader = control_client(channel);
-                let answer = tokio::time::timeout(self.raft().pace().request_timeout(), leader.propose(request)).await;
-                match answer {
-                    Ok(Ok(answer)) => answer
-                        .into_inner()
-                        .response
-                        .ok_or_else(|| Attempt::Retry("the leader's answer was empty".to_owned())),
-                    Ok(Err(status)) if status.code() == tonic::Code::InvalidArgument => {
-                        let refusal = CommandError {
-                            refusal: disco_proto::v1::Refusal::Invalid.into(),
-                            message: status.message().to_owned(),
-                        };
-                        Err(Attempt::Final(WriteError::Refused(refusal)))
-                    }
-                    Ok(Err(status)) if status.code() == tonic::Code::ResourceExhausted => {
-                        Err(Attempt::Final(WriteError::NoRoom(status.message().to_owned())))
-                    }
-                    Ok(Err(status)) => Err(Attempt::Retry(grpc::describe(&status))),
-                    Err(_) => Err(Attempt::Retry("the leader did not answer".to_owned())),
-                }
-            }
-        }
-    }
 }
 
 fn serial(secrets: Option<&VoterSecrets>) -> Result<String> {
     secrets.map_or(Ok(String::new()), |secrets| Ok(secrets.authority()?.serial().to_owned()))
-}
-
-/// One try of a write.
-enum Attempt {
-    Retry(String),
-    Final(WriteError),
 }
 
 /// A client with this daemon's limits.
@@ -486,23 +320,4 @@ pub fn control_client(channel: Channel) -> ControlClient<Channel> {
     ControlClient::new(channel)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
-}
-
-/// A command with a request id of its own and the time of now.
-#[must_use]
-pub fn command(operation: Operation, only_in_term: u64) -> Command {
-    Command {
-        request_id: bytes::Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes()),
-        only_in_term,
-        proposed_at_ms: crate::clock::unix_ms(),
-        operation: Some(operation),
-    }
-}
-
-/// A refusal by the store as an error.
-fn refused(response: CommandResponse) -> Result<CommandResponse, WriteError> {
-    match response.result {
-        Some(command_response::Result::Error(error)) => Err(WriteError::Refused(error)),
-        _ => Ok(response),
-    }
 }
