@@ -1,23 +1,8 @@
 use std::fs;
 
-use disco_identity::{Authority, ClusterId, Credentials, PrivateKey, Validity, unix_now};
+use disco_identity::{Credentials, unix_now};
 
 use super::support::Folder;
-
-/// A project with a root and an operator's certificate that has ended; no node was ever there.
-fn expired() -> Folder {
-    let folder = Folder::with_client("");
-    fs::create_dir(folder.path(".disco")).unwrap();
-    let root = Authority::new_root(&ClusterId::random(), "x").unwrap();
-    disco_identity::write_private(&folder.path(".disco/ca.key"), root.key_pem().as_bytes()).unwrap();
-    let key = PrivateKey::generate().unwrap();
-    key.store(&folder.path(".disco/operator.key")).unwrap();
-    let ended = Validity { not_before: 1_000_000, not_after: 2_000_000 };
-    let chain = root.issue_operator(&key.signing_request().unwrap(), "me", ended).unwrap();
-    folder.write(".disco/ca.pem", root.certificate_pem());
-    folder.write(".disco/operator.pem", &chain);
-    folder
-}
 
 fn own(folder: &Folder) -> Credentials {
     let file = |name: &str| folder.path(&format!(".disco/{name}"));
@@ -31,7 +16,7 @@ fn without_a_cluster_there_is_nothing_to_show() {
 
 #[test]
 fn an_expired_operators_certificate_is_shown_and_signed_anew_without_a_cluster() {
-    let folder = expired();
+    let folder = Folder::expired("");
     let shown = folder.run(&["cert", "status", "-o", "jsonl"]).expect(1).stdout;
     let operator = shown.lines().find(|line| line.contains("\"role\":\"operator\"")).unwrap_or_default();
     assert!(operator.contains("\"state\":\"expired\"") && operator.contains("1970-01-24T03:33:20Z"), "{shown}");
@@ -49,7 +34,7 @@ fn an_expired_operators_certificate_is_shown_and_signed_anew_without_a_cluster()
 
 #[test]
 fn what_the_root_alone_can_do_is_refused_without_its_key() {
-    let folder = expired();
+    let folder = Folder::expired("");
     fs::remove_file(folder.path(".disco/ca.key")).unwrap();
     folder.write("node.json", "{}");
     for command in
@@ -63,7 +48,7 @@ fn what_the_root_alone_can_do_is_refused_without_its_key() {
 
 #[test]
 fn what_is_no_nodes_identity_is_not_signed() {
-    let folder = expired();
+    let folder = Folder::expired("");
     folder.write("node.json", "{}");
     folder.run(&["cert", "sign", "node.json"]).expect(2).says(&["discod identity show"]);
     folder.run(&["cert", "sign", "nothing.json"]).expect(1).says(&["nothing.json"]);

@@ -121,23 +121,14 @@ export async function bootstrap(cluster) {
 
 #[test]
 fn an_operators_certificate_that_has_ended_is_renewed_by_the_next_bootstrap() {
-    use disco_identity::{Authority, ClusterId, Credentials, PrivateKey, Validity};
-    let folder = Folder::with_client(
+    use disco_identity::Credentials;
+    let folder = Folder::expired(
         "export async function init() {
   return new Cluster({ name: 'x', provider: await LocalProvider.init({ name: 'x' }) });
 }
 export async function bootstrap(cluster) {}
 ",
     );
-    fs::create_dir(folder.path(".disco")).unwrap();
-    let root = Authority::new_root(&ClusterId::random(), "x").unwrap();
-    disco_identity::write_private(&folder.path(".disco/ca.key"), root.key_pem().as_bytes()).unwrap();
-    let key = PrivateKey::generate().unwrap();
-    key.store(&folder.path(".disco/operator.key")).unwrap();
-    let ended = Validity { not_before: 1_000_000, not_after: 2_000_000 };
-    let chain = root.issue_operator(&key.signing_request().unwrap(), "me", ended).unwrap();
-    folder.write(".disco/ca.pem", root.certificate_pem());
-    folder.write(".disco/operator.pem", &chain);
     let own = || {
         Credentials::load(
             &folder.path(".disco/ca.pem"),

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use disco_identity::{Authority, ClusterId, PrivateKey, Validity};
+
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -29,6 +31,21 @@ impl Folder {
     pub(crate) fn with_client(source: &str) -> Self {
         let folder = Self::new();
         folder.write("client.js", source);
+        folder
+    }
+
+    /// With this `client.js`, a root, and an operator's certificate that has ended; no node was ever there.
+    pub(crate) fn expired(source: &str) -> Self {
+        let folder = Self::with_client(source);
+        fs::create_dir(folder.path(".disco")).unwrap();
+        let root = Authority::new_root(&ClusterId::random(), "x").unwrap();
+        disco_identity::write_private(&folder.path(".disco/ca.key"), root.key_pem().as_bytes()).unwrap();
+        let key = PrivateKey::generate().unwrap();
+        key.store(&folder.path(".disco/operator.key")).unwrap();
+        let ended = Validity { not_before: 1_000_000, not_after: 2_000_000 };
+        let chain = root.issue_operator(&key.signing_request().unwrap(), "me", ended).unwrap();
+        folder.write(".disco/ca.pem", root.certificate_pem());
+        folder.write(".disco/operator.pem", &chain);
         folder
     }
 
