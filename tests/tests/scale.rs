@@ -95,8 +95,11 @@ fn what_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_by_one() {
     let three = project.bootstrap();
     project.disco(&["node", "rm", "99", "-y"]).expect(6);
 
-    let dead = three.others()[0].clone();
+    let (dead, living) = (three.others()[0].clone(), three.others()[1].clone());
     project.kill(project.machine(dead.instance.as_deref()).pid);
+    // At once: nobody has missed the dead one yet, and still it does not count as a voter that lives.
+    project.disco(&["node", "rm", &living.name, "-y"]).expect(5).says(&["quorum"]);
+
     let status = project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(dead.id).healthy);
     let alive = status.nodes.iter().find(|node| node.healthy && node.role == "voter").unwrap().clone();
     // Two of three live: without one of them, one of two would be left.
@@ -119,4 +122,17 @@ fn what_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_by_one() {
     let left = project.wait_for_status(LONG, "two others", |now| now.nodes.len() == 2 && now.healthy);
     assert_ne!(left.leader, Some(leader.id));
     no_machine_is_left_over(&project, &left);
+}
+
+#[test]
+fn who_died_a_moment_ago_is_the_one_that_goes_when_there_shall_be_fewer() {
+    let project = Project::new("fewer");
+    let three = project.bootstrap();
+    // The oldest, which would stay if all were alive.
+    let dead = three.others()[0].clone();
+    project.kill(project.machine(dead.instance.as_deref()).pid);
+    project.disco(&["scale", "nodes=2", "-y"]).ok();
+    let two = project.wait_for_status(LONG, "two healthy nodes", |now| now.nodes.len() == 2 && now.healthy);
+    assert!(two.nodes.iter().all(|node| node.id != dead.id), "{two:#?}");
+    no_machine_is_left_over(&project, &two);
 }

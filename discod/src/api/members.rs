@@ -29,7 +29,7 @@ pub(super) async fn remove(
         if !members.iter().any(|member| member.id == message.node_id) {
             return Err(Status::not_found(format!("there is no node {}", message.node_id)));
         }
-        removal::check(node, message.node_id, message.force).map_err(Status::failed_precondition)?;
+        removal::check(node, message.node_id, message.force).await.map_err(Status::failed_precondition)?;
         if message.node_id == node.id() {
             // The work goes on where leadership goes.
             node.raft().transfer_leadership(None).await.map_err(raft_status)?;

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use disco_planner::Member;
 use disco_planner::scale::{self as planner, Refusal};
+use disco_planner::{Member, Policy};
 use disco_proto::v1::{Progress, ScaleRequest};
 use futures_util::StreamExt;
 use tokio::sync::broadcast::error::RecvError;
@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::forward::{Answer, to_leader};
 use super::{Answers, write_status};
+use crate::controllers::confirm::confirmed;
 use crate::controllers::members::{planned, policy};
 use crate::node::Node;
 use crate::records;
@@ -61,8 +62,9 @@ pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result
 
 /// Whether so many nodes may be wished; the members that there are.
 pub(super) async fn check(node: &Node, wished: u32) -> Result<Vec<Member>, Status> {
+    let allowed = |members: &[Member], policy: &Policy| planner::check(members, wished as usize, policy).map(|_| ());
+    confirmed(node, allowed).await.map_err(refuse)?;
     let (members, policy) = (planned(node), policy(node));
-    planner::check(&members, wished as usize, &policy).map_err(refuse)?;
     if wished as usize > members.len() {
         let dead: Vec<u64> = members.iter().filter(|member| member.is_lost(&policy)).map(|member| member.id).collect();
         let checked = crate::controllers::instances::check_can_have(node, wished as usize, &dead).await;

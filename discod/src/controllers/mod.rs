@@ -5,6 +5,7 @@
 //! term, so that a leader that was deposed without noticing changes nothing.
 
 mod compaction;
+pub mod confirm;
 mod hooks;
 pub mod instances;
 mod leases;

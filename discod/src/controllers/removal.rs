@@ -1,25 +1,30 @@
 //! How a node leaves: it stops voting, leaves the membership, its records go, and its machine where the cluster has it.
 
 use anyhow::{Context, Result};
+use disco_planner::{Member, Policy};
 
 use crate::node::Node;
 use crate::raft::{Recovery, Role};
 use crate::records::{self, NodeRecord, Severity};
 
-/// Whether a node may be removed.
+/// Whether a node may be removed. Asks the living for a sign of life, so that nobody counts who died a moment ago.
 ///
 /// # Errors
 /// Why not, in a sentence with the way out.
-pub fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
+pub async fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
     let members = node.raft().members();
     if members.len() == 1 {
         return Err("it is the last node; `disco destroy` ends the cluster".to_owned());
     }
-    let (view, policy) = (super::members::planned(node), super::members::policy(node));
-    if !disco_planner::quorum::survives_without(&view, id, &policy) && !force {
-        return Err(format!("without node {id} the living voters would be no quorum; bring a dead one back first"));
+    if force {
+        return Ok(());
     }
-    Ok(())
+    let survives = |view: &[Member], policy: &Policy| {
+        if disco_planner::quorum::survives_without(view, id, policy) { Ok(()) } else { Err(()) }
+    };
+    super::confirm::confirmed(node, survives)
+        .await
+        .map_err(|()| format!("without node {id} the living voters would be no quorum; bring a dead one back first"))
 }
 
 /// Removes a node. Repeating it does what is missing. `fewer`: the cluster shall then be smaller by one.

@@ -155,6 +155,8 @@ impl Work {
                 }
             }
             Step::Remove(id) => {
+                // Decided by what was heard; one that died since must not be counted on.
+                super::removal::check(node, id, false).await.map_err(anyhow::Error::msg)?;
                 let subject = records::node_name(node, id);
                 let step =
                     |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };

@@ -1,0 +1,33 @@
+//! Decisions that take a vote away, made by signs of life that are newer than the question.
+//!
+//! What a leader has heard is up to [`Policy::suspect_after`] old, and a new leader has heard nothing yet. A voter that died within
+//! that time still seems to live, and who counted on it would leave a membership whose majority is dead.
+
+use std::time::{Duration, Instant};
+
+use disco_planner::{Member, Policy};
+
+use super::members::{planned, policy};
+use crate::node::Node;
+
+/// How often the members are looked at again.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Decides by what is known, and where that allows it, once more by those members alone that have given a sign of life since.
+/// Who lives gives one within a heartbeat, so a yes takes that long, and a no at most the time after which silence counts.
+///
+/// # Errors
+/// Why not, as `decide` says it.
+pub async fn confirmed<E>(node: &Node, decide: impl Fn(&[Member], &Policy) -> Result<(), E>) -> Result<(), E> {
+    let known = policy(node);
+    decide(&planned(node), &known)?;
+    let asked = Instant::now();
+    loop {
+        let silence = asked.elapsed();
+        let answer = decide(&planned(node), &Policy { suspect_after: silence.min(known.suspect_after), ..known });
+        if answer.is_ok() || silence > known.suspect_after {
+            return answer;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
