@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::forward::{Answer, to_leader, to_node};
+use super::forward::{Answer, relay, relayed, to_leader, to_node};
 use super::{Answers, internal};
 use crate::backups::{self, Folder};
 use crate::node::Node;
@@ -34,7 +34,7 @@ pub(super) async fn backup(node: &Node, request: Request<Empty>) -> Result<Respo
     let (metadata, _, message) = request.into_parts();
     if let Answer::There(mut forward) = to_leader(node, &metadata).await? {
         let request = forward.request(message);
-        return Ok(Response::new(forward.client.backup(request).await?.into_inner().boxed()));
+        return relay(forward.client.backup(request).await);
     }
     node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let (head, store) = backups::take(node).map_err(internal)?;
@@ -62,7 +62,7 @@ pub(super) async fn list(
     if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
         let mut request = forward.request(message);
         request.set_timeout(LISTED);
-        return forward.client.list_backups(request).await;
+        return forward.client.list_backups(request).await.map_err(relayed);
     }
     let folder = Folder::within(node.home().path());
     let listed = tokio::task::spawn_blocking(move || {
@@ -87,7 +87,7 @@ pub(super) async fn fetch(
     let (metadata, _, message) = request.into_parts();
     if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
         let request = forward.request(message);
-        return Ok(Response::new(forward.client.fetch_backup(request).await?.into_inner().boxed()));
+        return relay(forward.client.fetch_backup(request).await);
     }
     let folder = Folder::within(node.home().path());
     let FetchBackupRequest { name, .. } = message;

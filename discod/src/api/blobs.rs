@@ -5,7 +5,7 @@ use disco_proto::v1::{BlobPart, Empty, MissingBlobsRequest, MissingBlobsResponse
 use futures_util::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relayed, to_leader};
 use super::write_status;
 use crate::node::Node;
 use crate::script::blobs::{self, FILE_BYTES};
@@ -30,7 +30,7 @@ pub(super) async fn missing(
     match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(MissingBlobsRequest { sha256 });
-            forward.client.missing_blobs(request).await
+            forward.client.missing_blobs(request).await.map_err(relayed)
         }
         Answer::Here(_) => {
             node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;

@@ -1,16 +1,14 @@
 //! Certificates: one for a node at once, and what an operator should know about those in use.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use disco_identity::{Authority, CertificateInfo, Phase, Validity, unix_now};
 use disco_proto::v1::{Certificate, NodeStatus, RotateCertificateRequest, RotateCertificateResponse};
 use tonic::{Request, Response, Status};
 
-use super::forward::to_node;
+use super::forward::{relayed, to_node};
 use super::internal;
 use crate::agent::{self, NotRenewed};
-use crate::grpc;
 use crate::node::Node;
 use crate::records;
 
@@ -27,11 +25,8 @@ pub(super) async fn rotate(
     if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
         let mut request = forward.request(message);
         request.set_timeout(LIMIT + AROUND);
-        return forward.client.rotate_certificate(request).await.map_err(|status| match status.source() {
-            // Connections end when a signing key is retired, which a renewal may be the last step to. Asking again is good.
-            Some(_) => Status::unavailable(grpc::describe(&status)),
-            None => status,
-        });
+        // Connections end when a signing key is retired, which a renewal may be the last step to.
+        return forward.client.rotate_certificate(request).await.map_err(relayed);
     }
     node.renewal().now(LIMIT).await.map_err(|reason| match reason {
         NotRenewed::Refused(reason) => {

@@ -7,7 +7,7 @@ use disco_proto::v1::{DeployOutput, DeployRequest};
 use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relay, to_leader};
 use super::{Answers, write_status};
 use crate::node::Node;
 use crate::script::manifest::Manifest;
@@ -27,7 +27,7 @@ pub(super) async fn deploy(
     let term = match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
-            return Ok(Response::new(forward.client.deploy(request).await?.into_inner().boxed()));
+            return relay(forward.client.deploy(request).await);
         }
         Answer::Here(term) => term,
     };

@@ -1,11 +1,15 @@
 //! Forwarding of requests to the node that they are for.
 
+use std::error::Error;
+
 use disco_proto::v1::control_client::ControlClient;
+use futures_util::{StreamExt, TryStreamExt};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::write_status;
+use super::{Answers, write_status};
+use crate::grpc;
 use crate::node::{Node, Route, control_client};
 
 /// How often a request was forwarded.
@@ -37,6 +41,22 @@ impl Forward {
     }
 }
 
+/// What the caller hears where the way to the other node broke: whether it was done is not known, and asking again may tell.
+/// Only the connection's errors have a source; what the other node has answered goes on as it is.
+pub(super) fn relayed(status: Status) -> Status {
+    match status.source() {
+        Some(_) => Status::unavailable(grpc::describe(&status)),
+        None => status,
+    }
+}
+
+/// The same for an answer in many parts, at each of them.
+pub(super) fn relay<T: Send + 'static>(
+    answer: Result<Response<Streaming<T>>, Status>,
+) -> Result<Response<Answers<T>>, Status> {
+    answer.map(|answer| Response::new(answer.into_inner().map_err(relayed).boxed())).map_err(relayed)
+}
+
 /// Whether this node answers as the leader, or who does.
 pub(super) async fn to_leader(node: &Node, metadata: &MetadataMap) -> Result<Answer, Status> {
     let limit = node.raft().pace().election_timeout() * 6;
@@ -66,4 +86,23 @@ fn next_hop(metadata: &MetadataMap, whereto: &str) -> Result<u32, Status> {
         return Err(Status::unavailable(format!("the request was forwarded {hops} times and {whereto}; try again")));
     }
     Ok(hops + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_is_no_answer_and_an_answer_is_no_broken_connection() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let relayed_error = relayed(Status::from_error(Box::new(broken)));
+        assert_eq!(relayed_error.code(), Code::Unavailable);
+        assert!(relayed_error.message().contains("connection reset"), "{relayed_error}");
+        for answer in [Status::unknown("what"), Status::not_found("there is no node 9"), Status::internal("a bug")] {
+            assert_eq!(relayed(answer.clone()).code(), answer.code());
+            assert_eq!(relayed(answer.clone()).message(), answer.message());
+        }
+    }
 }

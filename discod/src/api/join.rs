@@ -10,7 +10,7 @@ use disco_identity::{Authority, NODE_LIFETIME, Validity};
 use disco_proto::v1::{JoinRequest, JoinResponse};
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relayed, to_leader};
 use super::{certificate, internal, write_status};
 use crate::node::{Node, WriteError};
 use crate::records::{self, JoinRecord, NodeRecord, TokenRecord};
@@ -34,7 +34,7 @@ pub(super) async fn join(node: &Node, request: Request<JoinRequest>) -> Result<R
             let mut request = forward.request(message);
             let token_id = token_id.parse().map_err(|_| Status::invalid_argument("not the name of a token"))?;
             request.metadata_mut().insert(TOKEN, token_id);
-            forward.client.join(request).await
+            forward.client.join(request).await.map_err(relayed)
         }
         Answer::Here(term) => admit(node, term, &token_id, message).await.map(Response::new),
     }

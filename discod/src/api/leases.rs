@@ -3,7 +3,7 @@
 use disco_proto::v1::{LeaseTimeRequest, LeaseTimeResponse};
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relayed, to_leader};
 use crate::node::Node;
 
 /// What a lease has left; with `renew`, after it was given its whole time again.
@@ -16,7 +16,7 @@ pub(super) async fn time(
         Answer::There(mut forward) => {
             let mut request = forward.request(message);
             request.set_timeout(node.raft().pace().request_timeout());
-            return forward.client.lease_time(request).await;
+            return forward.client.lease_time(request).await.map_err(relayed);
         }
         Answer::Here(term) => term,
     };

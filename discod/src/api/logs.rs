@@ -6,7 +6,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Answers;
-use super::forward::to_node;
+use super::forward::{relay, to_node};
 use crate::node::Node;
 
 /// Lines that may wait for a slow client.
@@ -16,7 +16,7 @@ pub(super) async fn logs(node: &Node, request: Request<LogsRequest>) -> Result<R
     let (metadata, _, message) = request.into_parts();
     if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
         let request = forward.request(message);
-        return Ok(Response::new(forward.client.logs(request).await?.into_inner().boxed()));
+        return relay(forward.client.logs(request).await);
     }
     let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
     let logs = node.logs().clone();

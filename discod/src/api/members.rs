@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Answers;
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relay, relayed, to_leader};
 use crate::controllers::removal;
 use crate::node::Node;
 use crate::raft::{RaftError, Role};
@@ -41,7 +41,7 @@ pub(super) async fn remove(
     match answer {
         Answer::There(mut forward) => {
             let request = forward.request(message);
-            Ok(Response::new(forward.client.remove_node(request).await?.into_inner().boxed()))
+            relay(forward.client.remove_node(request).await)
         }
         Answer::Here(term) => {
             let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
@@ -70,7 +70,7 @@ pub(super) async fn move_leader(node: &Node, request: Request<MoveLeaderRequest>
     match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
-            forward.client.move_leader(request).await
+            forward.client.move_leader(request).await.map_err(relayed)
         }
         Answer::Here(_) => {
             let to = (message.to != 0).then_some(message.to);

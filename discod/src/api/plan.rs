@@ -3,7 +3,7 @@
 use disco_proto::v1::{PlanRequest, PlanResponse};
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relayed, to_leader};
 use super::internal;
 use super::scale::check;
 use crate::controllers::instances::foresight::foresee;
@@ -15,7 +15,7 @@ pub(super) async fn plan(node: &Node, request: Request<PlanRequest>) -> Result<R
     let (metadata, _, message) = request.into_parts();
     if let Answer::There(mut forward) = to_leader(node, &metadata).await? {
         let request = forward.request(message);
-        return forward.client.plan(request).await;
+        return forward.client.plan(request).await.map_err(relayed);
     }
     let desired = match message.nodes {
         Some(nodes) => {

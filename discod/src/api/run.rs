@@ -6,7 +6,7 @@ use bytes::Bytes;
 use disco_proto::v1::{CopyFileRequest, Empty, RunCommandRequest, RunCommandResponse};
 use tonic::{Request, Response, Status};
 
-use super::forward::to_node;
+use super::forward::{relayed, to_node};
 use super::internal;
 use crate::agent::commands::{self, CommandError};
 use crate::agent::files::{self, FileError};
@@ -29,7 +29,7 @@ pub(super) async fn command(
     if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
         let mut request = forward.request(message);
         request.set_timeout(limit + AROUND);
-        return forward.client.run_command(request).await;
+        return forward.client.run_command(request).await.map_err(relayed);
     }
     run_here(&message.command, limit).await.map(Response::new)
 }
@@ -61,7 +61,7 @@ pub(super) async fn copy(node: &Node, request: Request<CopyFileRequest>) -> Resu
     if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
         let mut request = forward.request(message);
         request.set_timeout(COPY);
-        return forward.client.copy_file(request).await;
+        return forward.client.copy_file(request).await.map_err(relayed);
     }
     let part = files::Part {
         path: message.path,

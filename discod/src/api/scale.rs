@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relay, to_leader};
 use super::{Answers, write_status};
 use crate::controllers::confirm::confirmed;
 use crate::controllers::members::{planned, policy};
@@ -31,7 +31,7 @@ pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result
     let term = match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
-            return Ok(Response::new(forward.client.scale(request).await?.into_inner().boxed()));
+            return relay(forward.client.scale(request).await);
         }
         Answer::Here(term) => term,
     };

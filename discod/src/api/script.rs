@@ -11,7 +11,7 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relayed, to_leader};
 use super::write_status;
 use crate::node::Node;
 use crate::records::{self, Severity, Txn};
@@ -36,7 +36,7 @@ pub(super) async fn push(
     match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
-            forward.client.push_script(request).await
+            forward.client.push_script(request).await.map_err(relayed)
         }
         Answer::Here(term) => push_here(node, term, message).await.map(Response::new),
     }

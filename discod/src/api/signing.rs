@@ -11,7 +11,7 @@ use disco_proto::v1::{Empty, InstallSigningKeyRequest, SigningKeyRequestResponse
 use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relayed, to_leader};
 use super::{internal, write_status};
 use crate::home::VoterSecrets;
 use crate::node::Node;
@@ -44,7 +44,7 @@ pub(super) async fn request(
     match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
-            forward.client.signing_key_request(request).await
+            forward.client.signing_key_request(request).await.map_err(relayed)
         }
         Answer::Here(_) => {
             let key = PrivateKey::generate().map_err(internal)?;
@@ -71,7 +71,7 @@ pub(super) async fn install(
     match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
-            forward.client.install_signing_key(request).await
+            forward.client.install_signing_key(request).await.map_err(relayed)
         }
         Answer::Here(_) => {
             let key = PENDING.lock().as_ref().map(PrivateKey::to_pem);

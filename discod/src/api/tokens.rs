@@ -6,7 +6,7 @@ use disco_identity::JoinToken;
 use disco_proto::v1::{CreateJoinTokenRequest, CreateJoinTokenResponse};
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relayed, to_leader};
 use super::{certificate, internal, write_status};
 use crate::node::Node;
 use crate::records::{self, TokenRecord};
@@ -24,7 +24,7 @@ pub(super) async fn create(
     match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
-            forward.client.create_join_token(request).await
+            forward.client.create_join_token(request).await.map_err(relayed)
         }
         Answer::Here(term) => {
             let ttl = match message.ttl_seconds {

@@ -35,25 +35,11 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
     let _turn = node.removals().await;
     let is_member = || node.raft().members().iter().any(|member| member.id == id);
     let name = records::node_name(node, id);
-    if fewer {
-        // First, so that no controller brings the node back.
-        let members = u32::try_from(node.raft().members().len())?;
-        let desired = node.raft().store().read(records::desired_nodes);
-        if let Some(desired) = desired.filter(|desired| *desired >= members) {
-            let txn = records::Txn::new().put(records::keys::DESIRED_NODES, &(desired - 1));
-            node.write_in_term(term, txn.operation()).await?;
-        }
-    }
     let record = node.raft().store().read(|store| records::node(store, id));
     if record.is_none() && !is_member() {
         return Ok(());
     }
-    // Marked before anything is done, so that no controller gives it a vote again, and the next leader goes on.
-    if let Some(record) = record.clone().filter(|record| !record.leaving) {
-        let leaving = NodeRecord { leaving: true, ..record };
-        let txn = records::Txn::new().put(&records::keys::node(id), &leaving);
-        node.write_in_term(term, txn.operation()).await?;
-    }
+    begin(node, term, record.as_ref(), fewer).await?;
     if node.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
         node.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;
         super::members::demoted(node, id).await;
@@ -70,6 +56,29 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
         super::instances::release(node, term, &record).await?;
     }
     records::emit_in_term(node, term, "node.removed", Severity::Info, Some(id), format!("{name} was removed")).await;
+    Ok(())
+}
+
+/// Marks the node before anything is done, so that no controller gives it a vote again, and the next leader goes on. The wish for
+/// fewer nodes is part of the same transaction: a controller that sees one without the other brings the node back, or chooses
+/// another one to go. Who is marked already has been counted.
+async fn begin(node: &Node, term: u64, record: Option<&NodeRecord>, fewer: bool) -> Result<()> {
+    if record.is_some_and(|record| record.leaving) {
+        return Ok(());
+    }
+    let members = u32::try_from(node.raft().members().len())?;
+    let desired = node.raft().store().read(records::desired_nodes);
+    let wished = desired.filter(|desired| fewer && *desired >= members).map(|desired| desired - 1);
+    let mut txn = records::Txn::new();
+    if let Some(record) = record {
+        txn = txn.put(&records::keys::node(record.id), &NodeRecord { leaving: true, ..record.clone() });
+    }
+    if let Some(wished) = wished {
+        txn = txn.put(records::keys::DESIRED_NODES, &wished);
+    }
+    if record.is_some() || wished.is_some() {
+        node.write_in_term(term, txn.operation()).await?;
+    }
     Ok(())
 }
 

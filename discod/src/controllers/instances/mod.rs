@@ -155,6 +155,9 @@ impl Work {
                 }
             }
             Step::Remove(id) => {
+                // Who is on its way out is one of those that are too many: it goes before another one is chosen.
+                let nodes = node.raft().store().read(records::nodes);
+                let id = nodes.iter().find(|node| node.leaving).map_or(id, |node| node.id);
                 // Decided by what was heard; one that died since must not be counted on.
                 super::removal::check(node, id, false).await.map_err(anyhow::Error::msg)?;
                 let subject = records::node_name(node, id);
