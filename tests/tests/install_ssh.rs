@@ -1,11 +1,9 @@
 //! The installer against real OpenSSH servers, on machines that somebody else made.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use disco_tests::{Project, Sshd, free_ip, skipped};
+use disco_tests::{Project, Sshd, free_ip, hosts_project, skipped};
 
 /// A project with a key pair and so many servers; `None` where there is no OpenSSH.
 fn project_with_hosts(name: &str, hosts: u32) -> Option<(Project, Vec<Sshd>)> {
@@ -13,40 +11,12 @@ fn project_with_hosts(name: &str, hosts: u32) -> Option<(Project, Vec<Sshd>)> {
         skipped("there is no `sshd` (Debian: openssh-server)");
         return None;
     }
-    let project = Project::builder(name).build();
-    let key = project.path("id_test");
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
-    assert!(made.success());
-    let public = fs::read_to_string(project.path("id_test.pub")).unwrap();
-    let mark: PathBuf = project.outside("").canonicalize().unwrap();
+    let (project, public) = hosts_project(name);
+    let mark = project.mark();
     let servers: Vec<Sshd> = (0..hosts)
-        .map(|n| {
-            Sshd::start(&project.outside(&format!("host-{n}")), free_ip(), public.trim(), &[("DISCO_TEST_DIR", &mark)])
-        })
+        .map(|n| Sshd::start(&project.outside(&format!("host-{n}")), free_ip(), &public, &[("DISCO_TEST_DIR", &mark)]))
         .collect();
-    let list: Vec<String> = servers.iter().map(|server| format!("{:?}", server.host())).collect();
-    let provider = format!("HostsProvider.init({{ name: \"{name}\", hosts: [{}] }})", list.join(", "));
-    project.write(
-        "client.js",
-        &format!(
-            "export async function init() {{
-  const provider = await {provider};
-  const cluster = new Cluster({{ name: \"{name}\", provider }});
-  await cluster.set_key_pair({{ private: 'id_test', public: 'id_test.pub' }});
-  return cluster;
-}}
-export async function bootstrap(cluster) {{
-  await cluster.start_instance({{}});
-  await cluster.ssh_install();
-  await cluster.scale({hosts});
-  return `${{cluster}} is complete`;
-}}
-"
-        ),
-    );
-    let hooks = disco_tests::cluster_script(name, "");
-    let call = hooks.lines().find(|line| line.contains("LocalProvider")).unwrap().to_owned();
-    project.write("cluster.js", &hooks.replace(&call, &format!("  const provider = await {provider};")));
+    project.write_hosts(&servers.iter().map(Sshd::host).collect::<Vec<_>>());
     Some((project, servers))
 }
 

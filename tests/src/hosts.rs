@@ -1,0 +1,52 @@
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{Project, cluster_script};
+
+/// A project for machines that somebody else made, with a key pair that they shall admit.
+#[must_use]
+pub fn hosts_project(name: &str) -> (Project, String) {
+    let project = Project::builder(name).build();
+    let key = project.path("id_test");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+    assert!(made.success(), "ssh-keygen failed");
+    let public = std::fs::read_to_string(project.path("id_test.pub")).unwrap();
+    (project, public.trim().to_owned())
+}
+
+impl Project {
+    /// What all processes of this project carry in `DISCO_TEST_DIR`.
+    #[must_use]
+    pub fn mark(&self) -> PathBuf {
+        self.outside("").canonicalize().unwrap()
+    }
+
+    /// Writes the scripts of a project whose nodes are these hosts, each `user@ip:port`.
+    pub fn write_hosts(&self, hosts: &[String]) {
+        let name = self.name();
+        let list: Vec<String> = hosts.iter().map(|host| format!("{host:?}")).collect();
+        let provider = format!("HostsProvider.init({{ name: \"{name}\", hosts: [{}] }})", list.join(", "));
+        self.write(
+            "client.js",
+            &format!(
+                "export async function init() {{
+  const provider = await {provider};
+  const cluster = new Cluster({{ name: \"{name}\", provider }});
+  await cluster.set_key_pair({{ private: 'id_test', public: 'id_test.pub' }});
+  return cluster;
+}}
+export async function bootstrap(cluster) {{
+  await cluster.start_instance({{}});
+  await cluster.ssh_install();
+  await cluster.scale({count});
+  return `${{cluster}} is complete`;
+}}
+",
+                count = hosts.len()
+            ),
+        );
+        let hooks = cluster_script(name, "");
+        let call = hooks.lines().find(|line| line.contains("LocalProvider")).unwrap().to_owned();
+        self.write("cluster.js", &hooks.replace(&call, &format!("  const provider = await {provider};")));
+    }
+}

@@ -1,0 +1,93 @@
+//! The installer on machines as users have them: systemd keeps the daemon up there.
+
+use std::fs;
+use std::time::Duration;
+
+use disco_tests::{Project, Status, SystemdMachine, free_ip, hosts_project, skipped, wait_for};
+
+/// Starting a machine, and a node on it, with debug builds.
+const LONG: Duration = Duration::from_secs(90);
+const UNIT: &str = "/etc/systemd/system/discod.service";
+
+fn project_with_machines(name: &str, count: u32) -> Option<(Project, Vec<SystemdMachine>)> {
+    if let Some(why) = SystemdMachine::missing() {
+        skipped(why);
+        return None;
+    }
+    let (project, public) = hosts_project(name);
+    let machine =
+        |n| SystemdMachine::start(&project.outside(&format!("{name}-{n}")), free_ip(), &public, &project.mark());
+    let machines: Vec<_> = (0..count).map(machine).collect();
+    project.write_hosts(&machines.iter().map(SystemdMachine::host).collect::<Vec<_>>());
+    Some((project, machines))
+}
+
+/// What systemd says of the daemon, on every node.
+#[track_caller]
+fn shown(project: &Project, status: &Status, property: &str) -> Vec<String> {
+    let ask = |name: &str| {
+        let words = ["node", "ssh", name, "--", "systemctl", "show", "--value", "--property", property, "discod"];
+        project.disco(&words).ok().stdout.trim().to_owned()
+    };
+    status.nodes.iter().map(|node| ask(&node.name)).collect()
+}
+
+#[test]
+fn systemd_keeps_the_daemon_up_and_nothing_of_it_stays() {
+    let Some((project, mut machines)) = project_with_machines("units", 3) else { return };
+    let status = project.bootstrap();
+    assert!(status.healthy, "{status:#?}");
+    project.put("kept", "yes");
+    assert_eq!(shown(&project, &status, "ActiveState"), ["active"; 3]);
+    assert_eq!(shown(&project, &status, "UnitFileState"), ["enabled"; 3]);
+
+    // Again, and nothing is restarted.
+    project.disco(&["bootstrap", "-y"]).ok();
+    let main_pids = shown(&project, &status, "MainPID");
+    assert_eq!(shown(&project, &status, "NRestarts"), ["0"; 3]);
+
+    // A daemon that is killed is started again.
+    let victim = status.leading().clone();
+    project.disco(&["node", "ssh", &victim.name, "--", "systemctl", "kill", "--signal=KILL", "discod"]).ok();
+    wait_for(LONG, "another process of the daemon", || {
+        let now = shown(&project, &status, "MainPID");
+        let other = now.iter().zip(&main_pids).filter(|(now, then)| now != then && *now != "0").count();
+        if other == 1 { Ok(()) } else { Err(format!("{now:?}, before {main_pids:?}")) }
+    });
+    project.wait_until_healthy(LONG, 3);
+
+    // A power cut, and the node comes back with its machine.
+    machines[2].down();
+    project.wait_for_status(LONG, "the node without power not healthy", |now| !now.healthy);
+    machines[2].up();
+    project.wait_until_healthy(LONG, 3);
+    assert_eq!(project.get("kept").as_deref(), Some("yes"));
+
+    another_build_goes_in_and_one_that_is_none_comes_out(&project, &machines);
+    let logs = project.disco(&["logs", "-n", "5", &victim.name]).ok();
+    assert!(!logs.stdout.is_empty(), "{logs}");
+
+    project.disco(&["destroy", "-y"]).ok();
+    for machine in &machines {
+        for path in [UNIT, "/usr/local/bin/discod", "/usr/local/bin/disco", "/var/lib/disco", "/etc/disco"] {
+            assert!(!machine.file(path).exists(), "{path} is left on {}", machine.host());
+        }
+    }
+}
+
+fn another_build_goes_in_and_one_that_is_none_comes_out(project: &Project, machines: &[SystemdMachine]) {
+    let installed = |machine: &SystemdMachine| fs::read(machine.file("/usr/local/bin/discod")).unwrap();
+    let new = project.another_build("new");
+    project.disco(&["upgrade"]).ok();
+    let new_bytes = fs::read(&new).unwrap();
+    assert!(machines.iter().all(|machine| installed(machine) == new_bytes), "another binary is installed");
+    project.wait_until_healthy(LONG, 3);
+
+    let broken = project.outside("broken");
+    fs::copy("/bin/sleep", &broken).unwrap();
+    project.point_discod_to(&broken);
+    project.disco(&["upgrade", "--node-timeout", "8s"]).expect(10);
+    project.point_discod_to(&new);
+    assert!(machines.iter().all(|machine| installed(machine) == new_bytes), "the binary before did not come back");
+    project.wait_until_healthy(LONG, 3);
+}
