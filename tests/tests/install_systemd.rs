@@ -48,7 +48,9 @@ fn systemd_keeps_the_daemon_up_and_nothing_of_it_stays() {
 
     // A daemon that is killed is started again.
     let victim = status.leading().clone();
-    project.disco(&["node", "ssh", &victim.name, "--", "systemctl", "kill", "--signal=KILL", "discod"]).ok();
+    project
+        .disco(&["node", "ssh", &victim.name, "--", "systemctl", "kill", "--kill-who=main", "--signal=KILL", "discod"])
+        .ok();
     wait_for(LONG, "another process of the daemon", || {
         let now = shown(&project, &status, "MainPID");
         let other = now.iter().zip(&main_pids).filter(|(now, then)| now != then && *now != "0").count();
