@@ -1,9 +1,9 @@
-"""An EC2 with machines: moto's server, in which each instance has an address of the loopback network and a machine of the
-local provider behind it, which reads its user data as cloud-init does.
+"""An EC2 with machines: moto's server, in which each instance has an address of the loopback network and a machine behind it, see
+`machines.py`.
 
-    python3 cloud.py --dir DIR --disco PROGRAM --network 127.9.8 --port 0
+    python3 cloud.py --dir DIR --disco PROGRAM --network 127.9.8 --port 0 --machines local
 
-`--dir` gets a folder for each machine; `--network` names the first three bytes of private addresses, and the next two numbers
+`--dir` gets a folder for each machine; `--machines` says of which kind they are, `local` or `openssh`; `--network` names the first three bytes of private addresses, and the next two numbers
 of the third byte are those of public addresses and of Elastic IPs. A public address leads to the private one of the machine
 that has it, as a gateway does. When all is up, `ready PORT` is printed.
 
@@ -14,30 +14,30 @@ the next ones behave; `POST notices` says what the metadata service announces to
 
 import argparse
 import asyncio
-import base64
-import email
+import datetime
 import hashlib
 import json
 import os
 import platform
-import signal
-import subprocess
+import re
 import sys
 import threading
 import time
 import urllib.parse
 from pathlib import Path
 
+from machines import PORTS, Local, Machine, OpenSsh
+
 IMAGE = "ami-0e8c824f386e1de06"
 TYPE = "t4g.micro"
 ARCHITECTURE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
-PORTS = (22, 5080)
 
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("--dir", type=Path, required=True)
 arguments.add_argument("--disco", required=True)
 arguments.add_argument("--network", required=True)
 arguments.add_argument("--port", type=int, default=0)
+arguments.add_argument("--machines", choices=("local", "openssh"), default="local")
 arguments = arguments.parse_args()
 arguments.dir.mkdir(parents=True, exist_ok=True)
 directory = arguments.dir.resolve()
@@ -68,7 +68,6 @@ os.environ["MOTO_AMIS_PATH"] = str(directory / "images.json")
 os.environ["MOTO_ENABLE_KEYPAIR_VALIDATION"] = "true"
 os.environ["MOTO_ENABLE_AMI_VALIDATION"] = "true"
 
-import yaml  # noqa: E402
 from moto.ec2.exceptions import EC2ClientError  # noqa: E402
 from moto.ec2.models import elastic_ip_addresses, elastic_network_interfaces  # noqa: E402
 from moto.ec2.models.instance_types import INSTANCE_TYPES  # noqa: E402
@@ -156,87 +155,9 @@ class Gateway:
         await asyncio.start_server(carry, public, port)
 
 
-gateway = Gateway()
-
-
-def cloud_config(user_data):
-    """What cloud-init would read, of a whole or of the first part."""
-    text = base64.b64decode(user_data).decode() if user_data else ""
-    if text.startswith("Content-Type: multipart/"):
-        parts = [part for part in email.message_from_string(text).walk() if part.get_content_type() == "text/cloud-config"]
-        text = parts[0].get_payload(decode=True).decode()
-    return yaml.safe_load(text) if text.startswith("#cloud-config") else {}
-
-
-class Machine:
-    """A machine of the local provider, as an instance of EC2."""
-
-    ignores_user_data = False
-    never_answers = False
-
-    def __init__(self, instance):
-        self.instance = instance
-        self.folder = directory / instance.id
-        self.address = instance.private_ip_address
-
-    def make(self):
-        config = {} if Machine.ignores_user_data else cloud_config(str(self.instance.user_data or ""))
-        (self.folder / "home/.ssh").mkdir(parents=True, mode=0o700)
-        keys = config.get("ssh_authorized_keys", [])
-        if not keys and self.instance.key_name:
-            pair = self.instance.ec2_backend.key_pairs[self.instance.key_name]
-            material = pair.material_public
-            keys = [material.decode() if isinstance(material, bytes) else str(material)]
-        self.write("home/.ssh/authorized_keys", "".join(f"{key}\n" for key in keys))
-        host = config.get("ssh_keys", {})
-        if host:
-            self.write("host_key", host["ed25519_private"])
-            public = host["ed25519_public"]
-        else:
-            path = self.folder / "host_key"
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
-            public = path.with_suffix(".pub").read_text().strip()
-        record = {
-            "id": self.instance.id,
-            "number": 1,
-            "name": self.instance.id,
-            "token": "",
-            "address": self.address,
-            "ssh_port": PORTS[0],
-            "control_port": PORTS[1],
-            "user": "root",
-            "host_key": public,
-        }
-        self.write("machine.json", json.dumps(record))
-
-    def write(self, name, text):
-        path = self.folder / name
-        path.write_text(text)
-        path.chmod(0o600)
-
-    def start(self):
-        if not self.folder.exists():
-            self.make()
-        if not Machine.never_answers:
-            command = [arguments.disco, "machine", "--dir", str(directory), "--id", self.instance.id, "--detach"]
-            environment = {"PATH": os.environ["PATH"]}
-            log = open(self.folder / "machine.log", "ab")
-            subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
-        self.open_gateway()
-
-    def open_gateway(self):
-        if self.instance.public_ip_address:
-            gateway.route(self.instance.public_ip_address, self.address)
-
-    def stop(self, remove):
-        gateway.drop(self.address)
-        try:
-            os.kill(json.loads((self.folder / "process.json").read_text())["pid"], signal.SIGKILL)
-        except (OSError, ValueError, KeyError):
-            pass
-        if remove and self.folder.exists():
-            # Not removed: its logs are what a failed test shows.
-            self.folder.rename(self.folder.with_name(f".ended-{self.instance.id}"))
+Machine.directory, Machine.disco, Machine.gateway = directory, arguments.disco, Gateway()
+stands_in = OpenSsh.missing() if arguments.machines == "openssh" else None
+Kind = OpenSsh if arguments.machines == "openssh" and not stands_in else Local
 
 
 class ParameterMismatch(EC2ClientError):
@@ -275,7 +196,7 @@ def run_instances(backend, image_id, count, user_data, security_group_names, **k
         tokens[token] = (digest, reservation)
     for instance in reservation.instances:
         instance._state = InstanceState("pending", 0)
-        instance.machine = Machine(instance)
+        instance.machine = Kind(instance)
         threading.Thread(target=boot, args=(instance,), daemon=True).start()
     return reservation
 
@@ -323,7 +244,7 @@ moto_associate = elastic_ip_addresses.ElasticAddressBackend.associate_address
 def associate(backend, *args, **kwargs):
     address = moto_associate(backend, *args, **kwargs)
     if address.eni and address.eni.instance:
-        gateway.route(address.public_ip, address.eni.instance.machine.address)
+        Machine.gateway.route(address.public_ip, address.eni.instance.machine.address)
     return address
 
 
@@ -390,9 +311,10 @@ def application(environ, start_response):
     body = request.get_data(as_text=True)
     environ["wsgi.input"] = __import__("io").BytesIO(body.encode())
     action = urllib.parse.parse_qs(body).get("Action", ["?"])[0]
-    # Credentials of nodes come from the metadata service, which gives its own.
-    caller = "node" if "test-key/" in request.headers.get("Authorization", "") else "operator"
-    faults.calls.append({"action": action, "caller": caller, "time": time.time()})
+    # Credentials of nodes come from the metadata service, which gives each machine its own.
+    machine = re.search(f"Credential={NODE_KEY}(i-[0-9a-f]+)/", request.headers.get("Authorization", ""))
+    caller = {"caller": "node", "machine": machine[1]} if machine else {"caller": "operator", "machine": None}
+    faults.calls.append({"action": action, "time": time.time(), **caller})
     rule = faults.of(action, urllib.parse.unquote(body))
     if rule and "code" in rule:
         text = (IAM_ERROR if "/iam/" in request.headers.get("Authorization", "") else ERROR).format(
@@ -413,11 +335,14 @@ def application(environ, start_response):
 
 
 notices = {}
+NODE_KEY = "NODE"
 
 
 def metadata(request, environ, start_response):
-    """Credentials are moto's; who asks is told what a test has announced to it, and who it is."""
+    """Sessions are moto's; who asks is told who it is, what a test has announced to it, and the credentials of the role that it has."""
     path = request.path.removeprefix("/latest/meta-data/")
+    if path.startswith("iam/security-credentials"):
+        return credentials(asker(environ), path)(environ, start_response)
     if path == "instance-id":
         return Response(asker(environ) or "", content_type="text/plain")(environ, start_response)
     if path == "instance-life-cycle":
@@ -432,6 +357,27 @@ def metadata(request, environ, start_response):
     return moto(environ, start_response)
 
 
+def credentials(machine, path):
+    """None for a machine without an instance profile, as on EC2. They say whose they are."""
+    from moto.ec2.models import ec2_backends
+
+    backends = [backend for regions in list(ec2_backends.values()) for backend in list(regions.values())]
+    if not any(machine in backend.iam_instance_profile_associations for backend in backends):
+        return Response("not found", status=404)
+    if path.rstrip("/") == "iam/security-credentials":
+        return Response("role", content_type="text/plain")
+    expiration = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=6)
+    return answer({
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "LastUpdated": "2030-01-01T00:00:00Z",
+        "AccessKeyId": f"{NODE_KEY}{machine}",
+        "SecretAccessKey": "secret",
+        "Token": "token",
+        "Expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    })
+
+
 def asker(environ):
     """The machine whose process is at the other end: all of them have the same service here, at an address that is no machine's."""
     port = f":{int(environ['REMOTE_PORT']):04X}"
@@ -442,9 +388,10 @@ def asker(environ):
             continue
         try:
             if any(os.readlink(link) in inodes for link in (process / "fd").iterdir()):
-                for variable in (process / "environ").read_bytes().split(b"\0"):
-                    if variable.startswith(b"DISCO_MACHINE="):
-                        return variable.removeprefix(b"DISCO_MACHINE=").decode()
+                for variable in (process / "environ").read_bytes().decode(errors="replace").split("\0"):
+                    name, _, value = variable.partition("=")
+                    if name in ("DISCO_MACHINE", "DISCO_TEST_MACHINE"):
+                        return value
         except OSError:
             pass
     return None
@@ -540,6 +487,6 @@ def answer(value):
 
 
 server = make_server("127.0.0.1", arguments.port, application, threaded=True, request_handler=MotoRequestHandler)
-print(f"ready {server.port}", flush=True)
+print(f"ready {server.port} {stands_in or ''}".rstrip(), flush=True)
 sys.stdout.flush()
 server.serve_forever()

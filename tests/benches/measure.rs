@@ -10,7 +10,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use disco_tests::{Api, Binaries, Project, Status};
+use disco_tests::{Api, Binaries, Project, Status, memory};
 
 /// Runs of what varies; the median is told, with the range.
 const RUNS: usize = 5;
@@ -113,15 +113,6 @@ fn range(times: &mut [Duration]) -> String {
 
 fn row(what: &str, figure: &str) {
     println!("{what:<40} {figure}");
-}
-
-/// Resident memory in kB: all, anonymous, of files.
-fn memory(pid: u32) -> [u64; 3] {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the daemon runs");
-    ["VmRSS:", "RssAnon:", "RssFile:"].map(|name| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
-    })
 }
 
 /// Processor time used so far, in clock ticks: fields 14 and 15 of `stat` (proc(5)).

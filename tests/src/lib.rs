@@ -41,7 +41,7 @@ pub use etcd::Etcdctl;
 pub use hosts::hosts_project;
 pub use machine::Machine;
 pub use output::{Output, Running};
-pub use processes::{Process, is_alive};
+pub use processes::{Process, is_alive, memory};
 pub use project::{Project, ProjectBuilder};
 pub use raw::{RawCluster, RawNode};
 pub use reaper::{be_reaper, watch_over};

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// A machine of the local provider.
+/// A machine of the local provider, or one behind an instance of EC2 (`tests/aws/machines.py`).
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// Its id, as in the status' `instance`.
@@ -60,10 +60,10 @@ impl Machine {
         })
     }
 
-    /// What is installed on it: `bin`, `data`, `service`.
+    /// What is installed on it: `data`, `service`, and `bin` where that has no place of its own.
     #[must_use]
     pub fn prefix(&self) -> PathBuf {
-        self.folder.join("home/disco")
+        prefix(&self.folder)
     }
 
     /// The data folder of its `discod`.
@@ -77,6 +77,12 @@ impl Machine {
     pub fn log(&self) -> String {
         logs_beneath(&self.prefix().join("service"))
     }
+}
+
+/// Where Disco is installed on the machine of this folder.
+pub(crate) fn prefix(folder: &Path) -> PathBuf {
+    let system = folder.join("var-lib");
+    if system.is_dir() { system.join("disco") } else { folder.join("home/disco") }
 }
 
 /// The content of the files named `log…` or `….log` in a folder.

@@ -15,7 +15,7 @@ pub struct Process {
     pub pid: u32,
     /// Its arguments, with blanks between.
     pub command: String,
-    /// The local machine that it runs on; the process that is a machine itself has none.
+    /// The machine that it runs on; the process that is a local machine itself has none.
     pub machine: Option<String>,
 }
 
@@ -73,6 +73,19 @@ pub fn is_alive(pid: u32) -> bool {
         .unwrap_or(false)
 }
 
+/// Resident memory of a process in kB: all, anonymous, of files.
+///
+/// # Panics
+/// When it does not run.
+#[must_use]
+pub fn memory(pid: u32) -> [u64; 3] {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    ["VmRSS:", "RssAnon:", "RssFile:"].map(|name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    })
+}
+
 fn look(pid: u32, folder: &Path) -> Option<Process> {
     if !is_alive(pid) {
         return None;
@@ -93,6 +106,9 @@ fn look(pid: u32, folder: &Path) -> Option<Process> {
     marked.then(|| Process {
         pid,
         command: String::from_utf8_lossy(&arguments).replace('\0', " ").trim().to_owned(),
-        machine: value("DISCO_MACHINE").map(|id| id.to_string_lossy().into_owned()),
+        machine: ["DISCO_MACHINE", "DISCO_TEST_MACHINE"]
+            .iter()
+            .find_map(|name| value(name))
+            .map(|id| id.to_string_lossy().into_owned()),
     })
 }

@@ -1,5 +1,6 @@
-//! The seed's two scripts, character for character, against an EC2 with machines.
+//! The seed's two scripts, character for character, against an EC2 whose machines have Debian's OpenSSH server.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use disco_tests::{Cloud, Inventory, Output, Project, SOON, Status, skipped, wait
 use serde_json::Value;
 
 const CLIENT: &str = include_str!("../../runtime-js/tests/scripts/seed/client.js");
+const DOCS: &str = include_str!("../../docs/aws.md");
 const CLUSTER: &str = include_str!("../../runtime-js/tests/scripts/seed/cluster.js");
 /// Of the scripts.
 const NAME: &str = "heavyobjects";
@@ -17,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(60);
 /// The scripts' project in an account with nothing in it; `None` where there cannot be one.
 fn account() -> Option<(Project, Cloud)> {
     let mut project = Project::builder(NAME).client(CLIENT).cluster(CLUSTER).build();
-    let cloud = Cloud::start(&mut project)?;
+    let cloud = Cloud::start_with_openssh(&mut project)?;
     let key = project.path("id_ed25519");
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
     if !made.is_ok_and(|status| status.success()) {
@@ -37,14 +39,15 @@ fn from_an_empty_account_to_three_nodes_and_back_to_nothing() {
     let Some((project, cloud)) = account() else { return };
     let output = bootstrap(&project).ok();
     assert!(output.stdout.contains("Complete cluster"), "{output}");
-    println!("bootstrap took {:?}", output.took);
+    println!("{output}\nbootstrap took {:?}", output.took);
+    what_was_printed_is_what_the_docs_show(&output);
     let status = project.wait_until_healthy(SOON, 3);
     the_leader_started_the_others(&cloud, &status);
     the_role_is_with_voters_alone(&cloud, 3);
     what_was_made_is_closed_and_marked(&cloud.inventory());
-    for ((caller, action), count) in cloud.count() {
-        println!("{caller:<9} {action:<32} {count}");
-    }
+    what_was_called_is_what_the_docs_say(&cloud);
+    only_the_leader_has_called(&cloud, &status);
+    each_machine_took_what_it_was_given(&cloud);
     project.put("color", "blue");
     again_changes_nothing(&project, &cloud, &status);
     grows_and_shrinks(&project, &cloud);
@@ -78,6 +81,103 @@ fn the_leader_started_the_others(cloud: &Cloud, status: &Status) {
     assert_eq!(inventory.addresses.len(), 1);
     let holder = present.iter().find(|one| address["instance"] == one.id.as_str()).expect("it is attached");
     assert_eq!(holder.public.map(|ip| ip.to_string()).as_deref(), address["ip"].as_str());
+}
+
+/// The recorded session, but for times, addresses, ids, and which machine was a little faster.
+fn what_was_printed_is_what_the_docs_show(output: &Output) {
+    let (_, session) = DOCS.split_once("$ disco bootstrap -y\n").expect("it is there");
+    let (session, _) = session.split_once("$ disco doctor").expect("it ends there");
+    let shown: BTreeSet<String> = session.lines().filter_map(words).collect();
+    let printed: BTreeSet<String> = output.stderr.lines().chain(output.stdout.lines()).filter_map(words).collect();
+    let (gone, new): (Vec<_>, Vec<_>) = (shown.difference(&printed).collect(), printed.difference(&shown).collect());
+    assert!(gone.is_empty() && new.is_empty(), "docs/aws.md shows {gone:#?}, and printed is {new:#?}");
+}
+
+/// A line without what differs each time; none for a percentage and for the time of all.
+fn words(line: &str) -> Option<String> {
+    let line = line.split_once("Z ").filter(|(time, _)| time.starts_with("20")).map_or(line, |(_, rest)| rest);
+    if line.ends_with('%') || line.starts_with("done in") || line.trim().is_empty() {
+        return None;
+    }
+    let word = |word: &str| match word {
+        _ if word.starts_with("i-") => "i-…".to_owned(),
+        _ if word.contains("127.") => "ADDRESS".to_owned(),
+        _ if word.starts_with('(') && word.ends_with("s)") => "(TIME)".to_owned(),
+        _ if word.starts_with("us-west-2") => "ZONE".to_owned(),
+        _ if word.starts_with("heavyobjects-") => word.replace(|c: char| c.is_ascii_digit(), "N"),
+        _ if word.starts_with(|c: char| c.is_ascii_digit()) => "NUMBER".to_owned(),
+        _ => word.to_owned(),
+    };
+    Some(line.split_whitespace().map(word).collect::<Vec<_>>().join(" "))
+}
+
+/// The calls of a bootstrap. How often something is looked at depends on how long it is waited for.
+fn what_was_called_is_what_the_docs_say(cloud: &Cloud) {
+    let (_, section) = DOCS.split_once("## What is called").expect("the section is there");
+    let (by_operator, by_nodes) = section.split_once("By the nodes,").expect("both are told");
+    let (by_nodes, _) = by_nodes.split_once("Afterwards").expect("what comes later is told apart");
+    let mut seen: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
+    for ((caller, action), count) in cloud.count() {
+        println!("{caller:<9} {action:<40} {count}");
+        let caller = if caller == "operator" { "operator" } else { "node" };
+        seen.entry(caller).or_default().insert(action, count);
+    }
+    // `ec2:RunInstances` in a table's cell, its count in the next one; what has no number comes with another call.
+    let table = by_operator.lines().filter(|line| line.starts_with("| `")).flat_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        cells.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect::<Vec<_>>()
+    });
+    let told: BTreeMap<String, usize> =
+        table.filter_map(|(call, count)| Some((action(&call)?, count.parse().ok()?))).collect();
+    let own = &seen["operator"];
+    assert_eq!(
+        told.keys().collect::<Vec<_>>(),
+        own.keys().collect::<Vec<_>>(),
+        "the calls of an operator in docs/aws.md"
+    );
+    for (call, count) in own.iter().filter(|(call, _)| *call != "DescribeInstances") {
+        assert_eq!(told[call], *count, "{call} by the operator in docs/aws.md");
+    }
+    let told: Vec<String> = by_nodes.split('`').skip(1).step_by(2).filter_map(action).collect();
+    for call in seen["node"].keys() {
+        assert!(told.contains(call), "{call} by nodes is not in docs/aws.md");
+    }
+    for call in told.iter().filter(|call| *call != "DisassociateIamInstanceProfile") {
+        assert!(seen["node"].contains_key(call), "{call} by nodes in docs/aws.md was not called");
+    }
+}
+
+/// `ec2:RunInstances` without the service.
+fn action(call: &str) -> Option<String> {
+    let name = call.trim_matches('`').split_once(':')?.1;
+    name.chars().all(char::is_alphanumeric).then(|| name.to_owned())
+}
+
+/// Credentials say whose they are: a node that does not lead has asked for nothing, and so has no client of the SDK.
+fn only_the_leader_has_called(cloud: &Cloud, status: &Status) {
+    let leader = status.leading().instance.clone();
+    let others: Vec<_> =
+        cloud.calls().into_iter().filter(|call| call.caller == "node" && call.machine != leader).collect();
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+/// Its host key, which was known before the first connection; and programs where a system has them.
+fn each_machine_took_what_it_was_given(cloud: &Cloud) {
+    if !cloud.has_openssh() {
+        return;
+    }
+    let inventory = cloud.inventory();
+    for machine in cloud.machines() {
+        let given =
+            &inventory.instances.iter().find(|one| one.id == machine.id).expect("it is there").tags["disco:host-key"];
+        let own = std::fs::read_to_string(machine.folder.join("etc-ssh/ssh_host_ed25519_key.pub")).expect("a host key");
+        assert!(own.starts_with(given.as_str()), "{own} is not {given}");
+        for file in ["usr-local-bin/discod", "usr-local-bin/disco", "var-lib/disco/service/start"] {
+            assert!(machine.folder.join(file).is_file(), "{} has no {file}", machine.folder.display());
+        }
+        let log = std::fs::read_to_string(machine.folder.join("machine.log")).expect("sshd writes one");
+        assert!(log.contains("Accepted publickey for root"), "{log}");
+    }
 }
 
 /// Whoever votes may lead, and whoever leads starts machines; nobody else may.
@@ -154,6 +254,11 @@ fn a_killed_machine_is_replaced(project: &Project, cloud: &Cloud) {
     let machine = cloud.machines().into_iter().find(|one| Some(&one.id) == victim.instance.as_ref());
     project.kill(machine.expect("it runs").pid);
     let killed = Instant::now();
+    wait_for(SOON, "the end of all that ran on it", || {
+        let on_it = |process: &disco_tests::Process| process.machine == victim.instance;
+        let left: Vec<_> = project.processes().into_iter().filter(on_it).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
     project.wait_for_status(GRACE + Duration::from_secs(60), "the machine's replacement", |now| {
         // True at every moment: the dead one is never shown as healthy, and there are never more than wished beside it.
         let dead = now.nodes.iter().find(|node| node.id == victim.id);

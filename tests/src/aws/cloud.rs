@@ -29,6 +29,8 @@ pub struct Cloud {
     child: Child,
     server: SocketAddr,
     folder: PathBuf,
+    /// Why machines are not of the kind that was asked for.
+    stands_in: Option<String>,
 }
 
 /// A call of the API.
@@ -38,6 +40,8 @@ pub struct Call {
     pub action: String,
     /// `operator`, or `node` for one with the credentials of an instance role.
     pub caller: String,
+    /// Of a node: its machine, by whose credentials it was made.
+    pub machine: Option<String>,
 }
 
 /// All that is there.
@@ -98,14 +102,27 @@ impl Inventory {
 }
 
 impl Cloud {
-    /// Starts it and lets the project's commands find it. `None`, saying why, where it cannot be.
+    /// Starts it, with machines of the local provider, and lets the project's commands find it. `None`, saying why, where it
+    /// cannot be.
     #[must_use]
     pub fn start(project: &mut Project) -> Option<Self> {
-        let started = Self::try_start(project);
+        let started = Self::try_start(project, "local");
         started.inspect_err(|why| skipped(why)).ok()
     }
 
-    fn try_start(project: &mut Project) -> Result<Self, String> {
+    /// The same with machines that have Debian's OpenSSH server. Where these cannot be, those of the local provider stand in, and
+    /// that is said.
+    #[must_use]
+    pub fn start_with_openssh(project: &mut Project) -> Option<Self> {
+        let started = Self::try_start(project, "openssh");
+        let cloud = started.inspect_err(|why| skipped(why)).ok()?;
+        if let Some(why) = &cloud.stands_in {
+            skipped(format!("OpenSSH, the local provider's machines stand in: {why}"));
+        }
+        Some(cloud)
+    }
+
+    fn try_start(project: &mut Project, machines: &str) -> Result<Self, String> {
         let python = python()?;
         let network = free_network()?;
         let folder = project.outside("").canonicalize().map_err(|error| error.to_string())?.join("cloud");
@@ -117,7 +134,7 @@ impl Cloud {
             .arg(&folder)
             .arg("--disco")
             .arg(&Binaries::get().disco)
-            .args(["--network", &network])
+            .args(["--network", &network, "--machines", machines])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("DISCO_TEST_DIR", project.outside("").canonicalize().map_err(|error| error.to_string())?)
@@ -128,10 +145,11 @@ impl Cloud {
             .map_err(|error| format!("{}: {error}", python.display()))?;
         let mut line = String::new();
         let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
-        let port = line.trim().strip_prefix("ready ").and_then(|port| port.parse::<u16>().ok());
+        let ready = line.trim().strip_prefix("ready ").unwrap_or_default();
+        let (port, why) = ready.split_once(' ').map_or((ready, None), |(port, why)| (port, Some(why.to_owned())));
         let said = || std::fs::read_to_string(folder.join("cloud.log")).unwrap_or_default();
-        let port = port.unwrap_or_else(|| panic!("the cloud did not start ({read:?}): {line}{}", said()));
-        let cloud = Self { child, server: SocketAddr::from(([127, 0, 0, 1], port)), folder };
+        let port = port.parse().unwrap_or_else(|_| panic!("the cloud did not start ({read:?}): {line}{}", said()));
+        let cloud = Self { child, server: SocketAddr::from(([127, 0, 0, 1], port)), folder, stands_in: why };
         project.set_environment(cloud.environment());
         Ok(cloud)
     }
@@ -213,6 +231,12 @@ impl Cloud {
         Machine::all(&self.folder)
     }
 
+    /// Whether its machines have Debian's OpenSSH server.
+    #[must_use]
+    pub fn has_openssh(&self) -> bool {
+        self.machines().iter().all(|machine| machine.folder.join("etc-ssh").is_dir())
+    }
+
     /// What a failed test should show.
     #[must_use]
     pub fn logs(&self) -> String {
@@ -220,7 +244,7 @@ impl Cloud {
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let own = std::fs::read_to_string(path.join("machine.log")).unwrap_or_default();
-            let log = crate::project::logs(&path.join("home/disco/service"));
+            let log = crate::project::logs(&crate::machine::prefix(&path).join("service"));
             if !own.is_empty() || !log.is_empty() {
                 text += &format!("===== {}\n{own}{log}\n", path.display());
             }
