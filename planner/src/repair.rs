@@ -103,7 +103,7 @@ pub enum Blocked {
         members: usize,
     },
     /// One was replaced a short time ago.
-    #[error("a dead member is replaced only {} minutes after the one before", every.as_secs() / 60)]
+    #[error("a dead member is replaced only {} after the one before", words(*every))]
     TooSoon {
         /// The pause.
         every: Duration,
@@ -111,6 +111,15 @@ pub enum Blocked {
     /// Removing is not possible now.
     #[error("a node cannot be removed now")]
     Removal(#[source] scale::Refusal),
+}
+
+fn words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds >= 60 && seconds.is_multiple_of(60) {
+        format!("{} minutes", seconds / 60)
+    } else {
+        format!("{seconds} s")
+    }
 }
 
 fn why(limit: &str) -> String {
@@ -206,3 +215,7 @@ fn removal(view: View<'_>, policy: &Policy, plan: &mut Plan) {
 #[cfg(test)]
 #[path = "repair_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "repair_limits_test.rs"]
+mod limits;
