@@ -37,7 +37,7 @@ interface ClusterScript {
   /** The leader, once for each version of the deployment. */
   deploy?(cluster: Cluster, deployment: Deployment): Promise<unknown>;
   /**
-   * The leader, when a node was silent or not healthy for a minute, or its machine will be taken away. `false` leaves it as it is;
+   * The leader, when a node was silent or not healthy for its time of grace, or its machine will be taken away. `false` leaves it as it is;
    * otherwise, and without the hook, a new machine takes its place.
    */
   node_lost?(cluster: Cluster, node: Node): Promise<boolean | void>;
@@ -79,7 +79,7 @@ declare class AwsProvider extends Provider {
     instance_profile?: string;
     /** Who logs in on machines whose image has no cloud-init; `root` otherwise. */
     ssh_user?: string;
-    /** The cluster never has more machines than this. */
+    /** The cluster never has more machines than this. Those of lost nodes, and those that are being ended, do not count. */
     max_nodes?: number;
     /** All machines together never cost more than this in an hour, on demand. Refused where a price is not known. */
     max_hourly_usd?: number;
@@ -138,6 +138,11 @@ declare class Cluster {
   constructor(options: {
     name: string;
     provider?: Provider;
+    /**
+     * In `cluster.js`: how lost nodes are replaced. `grace`: milliseconds for which a node may be silent or not healthy, 60000 if not
+     * given and 5000 at least. `every`: milliseconds between two replacements, 600000 if not given.
+     */
+    repair?: { grace?: number; every?: number };
     [option: string]: unknown;
   });
   readonly name: string;

@@ -77,6 +77,11 @@ pub trait Provider: Send + Sync + Debug {
         Ok(Some(Usd::ZERO))
     }
 
+    /// The most machines that the cluster may have, where the script has set a limit.
+    fn most_machines(&self) -> Option<usize> {
+        None
+    }
+
     /// The most that all machines of the cluster may cost in an hour, where the script says so.
     fn hourly_limit(&self) -> Option<Usd> {
         None

@@ -1,6 +1,6 @@
 //! The wish for a machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct StartRequest {
     /// What the cluster has recorded of its machines so far: instance id to token. Only a provider that cannot mark its
     /// machines with a token (given hosts) reads it.
     pub known: BTreeMap<String, String>,
+    /// Ids of machines that do not count against limits: those of lost nodes, and those that are being ended.
+    pub leaving: BTreeSet<String>,
     /// What the programs to be installed are built for: a machine that cannot run them is refused before it is started.
     pub architecture: Option<Architecture>,
     /// Is told what is waited for.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use disco_tests::{Project, SOON, wait_for};
+use disco_tests::{Project, SOON, cluster_script, wait_for};
 
 /// A node that is not healthy for so long is lost.
 const GRACE: Duration = Duration::from_secs(60);
@@ -65,4 +65,40 @@ fn a_node_that_is_not_healthy_for_a_minute_is_replaced_unless_the_script_spares_
             Err(format!("{ids:?}"))
         }
     });
+}
+
+/// Half of `cluster.js`: the leader of the beginning is not well, and that counts soon.
+const LEADER_IS_UNWELL: &str = r#"
+export async function health(cluster, node) {
+  return node.name === "heading-1" ? { healthy: false, reason: "it has a cold" } : true;
+}
+"#;
+
+#[test]
+fn a_leader_that_is_not_healthy_hands_over_and_is_replaced() {
+    let project = Project::new("heading");
+    let before = project.bootstrap();
+    let unwell = before.leading().clone();
+    assert_eq!(unwell.name, "heading-1", "{before:#?}");
+    project.put("color", "blue");
+    let script = cluster_script("heading", LEADER_IS_UNWELL);
+    let grace = script.replace("provider });", "provider, repair: { grace: 6_000 } });");
+    assert_ne!(script, grace, "`init` makes a cluster");
+    project.write("cluster.js", &grace);
+    project.disco(&["script", "push"]).ok();
+
+    let handed_over =
+        project.wait_for_status(LIMIT, "another leader", |now| now.leader.is_some_and(|leader| leader != unwell.id));
+    // By itself, while it lives: its daemon is the same.
+    if let Some(still) = handed_over.nodes.iter().find(|node| node.id == unwell.id) {
+        assert_eq!((still.pid, still.healthy), (unwell.pid, false), "{handed_over:#?}");
+    }
+    assert!(handed_over.leading().healthy, "{handed_over:#?}");
+    let after = project.wait_for_status(LIMIT, "its replacement", |now| {
+        assert!(now.nodes.len() >= 3, "{now:#?}");
+        now.healthy && now.nodes.len() == 3 && now.nodes.iter().all(|node| node.id != unwell.id)
+    });
+    assert!(after.nodes.iter().any(|node| node.name == "heading-4"), "{after:#?}");
+    assert!(events(&project).contains("node.replaced"));
+    assert_eq!(project.get("color").as_deref(), Some("blue"));
 }

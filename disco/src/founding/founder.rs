@@ -67,6 +67,7 @@ impl Founder {
             .as_ref()
             .ok_or_else(|| Failure::usage(format!("the cluster `{}` has no `provider`", spec.name)))?;
         let provider = make_provider(&project, &spec.name, provider_spec)?;
+        spec.repair().map_err(|error| Failure::usage(error.to_string()))?;
         if let Some(record) = ClusterRecord::load(&project.state())?
             && record.name != spec.name
         {

@@ -46,6 +46,7 @@ impl Founder {
             authorized_keys: self.authorized_keys()?,
             known: known_instances(&record),
             architecture,
+            leaving: std::collections::BTreeSet::new(),
             progress: ProgressSink::new(task.teller()),
         };
         match self.provider.start(request).await {

@@ -206,11 +206,15 @@ impl Founder {
             let details = words.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ");
             planning.recorder.add(Change::machine(format!("{}-{number}", self.name), details, price));
         }
-        self.check_budget(nodes as usize, price).await
+        self.check_limits(nodes as usize, price)
     }
 
     /// What the leader would refuse.
-    async fn check_budget(&self, nodes: usize, each: Option<Usd>) -> Outcome<()> {
+    fn check_limits(&self, nodes: usize, each: Option<Usd>) -> Outcome<()> {
+        if let Some(most) = self.provider.most_machines().filter(|most| nodes > *most) {
+            return Err(Failure::new(ExitStatus::Guarded, format!("`max_nodes` allows {most} machines, not {nodes}"))
+                .hint("raise `max_nodes` in the script, or take fewer nodes"));
+        }
         let Some(limit) = self.provider.hourly_limit() else { return Ok(()) };
         let budget = disco_provider::Budget { limit, present: Vec::new(), each };
         budget.check(nodes).map_err(|over| {

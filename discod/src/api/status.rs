@@ -63,6 +63,7 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     if !all_there {
         warnings.push(format!("{} of {} nodes are members", nodes.len(), desired.unwrap_or(0)));
     }
+    warnings.extend(node.blocked());
     let signing_key = certificate::signing_key(node);
     let known_elsewhere = node.raft().store().read(records::signing_key_is_stale);
     let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificate::is_due);

@@ -341,8 +341,14 @@ async fn tell(node: &Node, kind: &str, id: u64, what: &str) {
 
 /// The limits of decisions at this cluster's pace.
 pub(crate) fn policy(node: &Node) -> Policy {
-    let pace = node.raft().pace();
-    Policy { suspect_after: pace.suspect_after(), dead_after: pace.dead_after(), ..Policy::default() }
+    let (pace, repair, usual) = (node.raft().pace(), node.scripts().repair(), Policy::default());
+    Policy {
+        suspect_after: pace.suspect_after(),
+        dead_after: pace.dead_after(),
+        unhealthy_after: repair.grace().unwrap_or(usual.unhealthy_after),
+        replace_every: repair.every().unwrap_or(usual.replace_every),
+        ..usual
+    }
 }
 
 /// The members as the planner sees them.

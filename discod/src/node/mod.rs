@@ -57,6 +57,8 @@ struct Inner {
     controllers: Notify,
     draining: watch::Sender<bool>,
     retirement: Retirement,
+    /// Why the cluster has not the nodes that are wished, as this node sees it while it leads.
+    blocked: parking_lot::Mutex<Option<String>>,
     restart: Notify,
 }
 
@@ -109,6 +111,7 @@ impl Node {
             controllers: Notify::new(),
             draining: watch::Sender::new(false),
             retirement: Retirement::default(),
+            blocked: parking_lot::Mutex::default(),
             restart: Notify::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -272,6 +275,17 @@ impl Node {
     #[must_use]
     pub fn retirement(&self) -> &Retirement {
         &self.inner.retirement
+    }
+
+    /// Why the cluster has not the nodes that are wished; this node knows it while it leads.
+    #[must_use]
+    pub fn blocked(&self) -> Option<String> {
+        self.inner.blocked.lock().clone()
+    }
+
+    /// Keeps what [`Self::blocked`] tells.
+    pub fn set_blocked(&self, reason: Option<String>) {
+        *self.inner.blocked.lock() = reason;
     }
 
     /// Whether this node is about to stop.

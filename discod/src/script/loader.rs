@@ -59,8 +59,10 @@ async fn follow(node: &Node, hash: String, last: Option<Failed>) -> Option<Faile
     match load(node, &hash).await {
         Ok(loaded) => {
             tracing::info!(script = hash, exports = loaded.exports.join(" "), "runs a new script version");
+            // What cannot be understood was refused when the cluster was made.
+            let repair = loaded.cluster.as_ref().and_then(|cluster| cluster.repair().ok()).unwrap_or_default();
             let provider = loaded.cluster.and_then(|cluster| cluster.provider);
-            node.scripts().set_version(Version { hash, exports: loaded.exports, provider });
+            node.scripts().set_version(Version { hash, exports: loaded.exports, provider, repair });
             node.scripts().succeeded(Hook::Init.name());
             None
         }

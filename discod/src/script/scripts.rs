@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use disco_runtime_js::cluster::ProviderSpec;
+use disco_runtime_js::cluster::{ProviderSpec, RepairOptions};
 use disco_runtime_js::{Arg, CallOptions, Json, ScriptEngine, ScriptError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -43,6 +43,8 @@ pub struct Version {
     pub exports: Vec<String>,
     /// What `init` chose.
     pub provider: Option<ProviderSpec>,
+    /// How lost nodes are replaced.
+    pub repair: RepairOptions,
 }
 
 /// The deployment whose hook runs on this node.
@@ -116,6 +118,12 @@ impl Scripts {
         let provider = version.as_ref()?.provider.as_ref()?;
         let kind = serde_json::to_value(provider.kind).ok()?.as_str()?.to_owned();
         Some(records::ProviderSpec { kind, options: provider.options.clone() })
+    }
+
+    /// How lost nodes are replaced, as `init` of `cluster.js` said.
+    #[must_use]
+    pub fn repair(&self) -> RepairOptions {
+        self.inner.version.borrow().as_ref().map(|version| version.repair).unwrap_or_default()
     }
 
     /// Calls an exported function of the version in use.

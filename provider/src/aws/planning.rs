@@ -23,7 +23,8 @@ pub(super) async fn start(
     }
     let (image, instance_type) = options.image_and_type()?;
     let present = account.present(clients).await?;
-    account.check_limits(clients, &present, options)?;
+    let counted: Vec<_> = present.iter().filter(|machine| !request.leaving.contains(&machine.id)).collect();
+    account.check_limits(clients, &counted, options)?;
     image::check(clients, image, instance_type, request.architecture).await?;
     let places = network::places(clients, &account.options).await?;
     let mut changes = Vec::new();

@@ -96,7 +96,9 @@ impl Account {
             None => {
                 let (image, instance_type) = options.image_and_type()?;
                 let present = self.present(clients).await?;
-                self.check_limits(clients, &present, options)?;
+                let counted: Vec<&Instance> =
+                    present.iter().filter(|machine| !request.leaving.contains(&machine.id)).collect();
+                self.check_limits(clients, &counted, options)?;
                 request.progress.tell("looking at the image");
                 let image = image::check(clients, image, instance_type, request.architecture).await?;
                 let places = network::places(clients, &self.options).await?;
@@ -140,11 +142,11 @@ impl Account {
     pub(super) fn check_limits(
         &self,
         clients: &Clients,
-        present: &[Instance],
+        present: &[&Instance],
         options: &StartOptions,
     ) -> Result<(), CloudError> {
-        if let Some(most) = self.options.max_nodes
-            && present.len() >= most as usize
+        if let Some(most) = self.most_machines()
+            && present.len() >= most
         {
             return Err(CloudError::Limit(format!(
                 "the cluster has {} machines, and `max_nodes` of `AwsProvider.init` allows {most}",
@@ -156,6 +158,10 @@ impl Account {
             Budget { limit, present, each: prices::of(&clients.region, options) }.check(1)?;
         }
         Ok(())
+    }
+
+    fn most_machines(&self) -> Option<usize> {
+        self.options.max_nodes.map(|most| most as usize)
     }
 
     fn hourly_limit(&self) -> Option<Usd> {
@@ -296,6 +302,10 @@ impl Provider for AwsProvider {
             return Ok(prices::of(region, &options));
         }
         self.run(async move |account| Ok(prices::of(&account.clients().await?.region, &options))).await
+    }
+
+    fn most_machines(&self) -> Option<usize> {
+        self.0.most_machines()
     }
 
     fn hourly_limit(&self) -> Option<Usd> {

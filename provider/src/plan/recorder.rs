@@ -129,6 +129,10 @@ impl Provider for Recorder {
         self.inner.price(options).await
     }
 
+    fn most_machines(&self) -> Option<usize> {
+        self.inner.most_machines()
+    }
+
     fn hourly_limit(&self) -> Option<Usd> {
         self.inner.hourly_limit()
     }

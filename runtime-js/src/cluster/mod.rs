@@ -9,5 +9,5 @@ pub use health::HealthVerdict;
 pub use interface::{ClusterHandle, ClusterHost};
 pub use types::{
     ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo, ProviderInfo, ProviderKind,
-    ProviderSpec, RunRequest,
+    ProviderSpec, RepairOptions, RunRequest,
 };

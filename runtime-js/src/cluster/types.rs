@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::HostError;
+
 /// Which provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,6 +49,51 @@ pub struct ClusterSpec {
     pub provider: Option<ProviderSpec>,
     /// All other options as the script gave them.
     pub options: Json,
+}
+
+/// How lost nodes are replaced: the option `repair` of `new Cluster(…)`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepairOptions {
+    /// Milliseconds for which a node may be silent or not healthy before it is lost.
+    #[serde(default)]
+    pub grace: Option<u64>,
+    /// Milliseconds between two replacements.
+    #[serde(default)]
+    pub every: Option<u64>,
+}
+
+impl RepairOptions {
+    /// The shortest time of grace: below it a node that is only started again would be lost.
+    const SHORTEST_GRACE: Duration = Duration::from_secs(5);
+
+    /// For how long a node may be silent or not healthy.
+    #[must_use]
+    pub fn grace(&self) -> Option<Duration> {
+        self.grace.map(Duration::from_millis)
+    }
+
+    /// The time between two replacements.
+    #[must_use]
+    pub fn every(&self) -> Option<Duration> {
+        self.every.map(Duration::from_millis)
+    }
+}
+
+impl ClusterSpec {
+    /// The option `repair`.
+    ///
+    /// # Errors
+    /// One that cannot be understood.
+    pub fn repair(&self) -> Result<RepairOptions, HostError> {
+        let given = self.options.get("repair").cloned().unwrap_or(Json::Object(Default::default()));
+        let wrong = |why: String| HostError::invalid(format!("`repair` of `new Cluster`: {why}"));
+        let repair: RepairOptions = serde_json::from_value(given).map_err(|error| wrong(error.to_string()))?;
+        if repair.grace().is_some_and(|grace| grace < RepairOptions::SHORTEST_GRACE) {
+            return Err(wrong(format!("`grace` is at least {} ms", RepairOptions::SHORTEST_GRACE.as_millis())));
+        }
+        Ok(repair)
+    }
 }
 
 /// `{ private, public }` of `set_key_pair`.
@@ -118,4 +165,37 @@ pub struct CopyRequest {
     pub path_on_node: String,
     /// Permission bits; None: those of the file in the project.
     pub mode: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn repair(options: Json) -> Result<RepairOptions, String> {
+        let spec = ClusterSpec { name: "web".to_owned(), provider: None, options };
+        spec.repair().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn how_lost_nodes_are_replaced_may_be_said() {
+        assert_eq!(repair(json!({})), Ok(RepairOptions::default()));
+        let said = repair(json!({ "repair": { "grace": 90_000, "every": 0 } })).unwrap();
+        assert_eq!((said.grace(), said.every()), (Some(Duration::from_secs(90)), Some(Duration::ZERO)));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for wrong in [
+            json!({ "grace": "a minute" }),
+            json!({ "grace": -1 }),
+            json!({ "grace": 100 }),
+            json!({ "graze": 9000 }),
+            json!(60_000),
+        ] {
+            let refused = repair(json!({ "repair": wrong.clone() })).unwrap_err();
+            assert!(refused.contains("`repair` of `new Cluster`"), "{wrong}: {refused}");
+        }
+    }
 }

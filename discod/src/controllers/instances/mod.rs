@@ -11,7 +11,7 @@ mod lost;
 mod roles;
 mod source;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
 /// Machines that have come to nothing are tried again after this.
 const PAUSE: Duration = Duration::from_secs(2);
-/// A member is replaced only after it was silent for this long: its machine may be restarting.
-const REPLACE_AFTER: Duration = Duration::from_secs(60);
+/// Between two tries of ending a machine that could not be ended.
+const END_AGAIN: Duration = Duration::from_secs(10);
 /// Number of the first machine that the cluster starts: the one before is the operator's.
 const FIRST_OWN: u64 = 2;
 /// How often the provider is asked for what its machines cost while nodes are missing.
@@ -46,11 +46,14 @@ async fn look_after(node: &Node, term: u64) {
     let mut work = Work {
         at_work: BTreeSet::new(),
         tasks: JoinSet::new(),
+        not_ended: BTreeMap::new(),
         blocked: None,
         available: None,
         lost: Lost::default(),
         starts: Arc::default(),
     };
+    // What stood in the way when this node led before may not any more.
+    node.set_blocked(None);
     let mut ticks = tokio::time::interval(node.raft().pace().report());
     let mut revisions = node.raft().store().revisions();
     loop {
@@ -77,10 +80,12 @@ struct Work {
     /// Tokens of machines that a task works on.
     at_work: BTreeSet<String>,
     tasks: JoinSet<String>,
+    /// Machines that could not be ended, and when it is tried again.
+    not_ended: BTreeMap<String, Instant>,
     /// What stood in the way at the last look.
     blocked: Option<String>,
-    /// What the provider could start a moment ago, where there is a limit.
-    available: Option<(Instant, (usize, String))>,
+    /// What the provider could start a moment ago, while these members were dead, where there is a limit.
+    available: Option<(Instant, Vec<u64>, (usize, String))>,
     /// What the script says of lost nodes.
     lost: Lost,
     /// Held from asking the provider for a machine until its id is recorded, where machines are given: two tasks must not
@@ -104,6 +109,7 @@ impl Work {
             && machines.iter().all(|machine| matches!(machine.stage, Stage::Joined(_)));
         if settled && members.iter().all(|member| !member.is_lost(&limits)) {
             self.blocked = None;
+            node.set_blocked(None);
             return Ok(());
         }
         let (available, limit) = self.available(node, &members, &limits).await?;
@@ -124,13 +130,15 @@ impl Work {
     /// How many machines can be started, and why not more. With a limit on the price the provider is asked for its machines,
     /// which it need not be at every look.
     async fn available(&mut self, node: &Node, members: &[Member], limits: &Policy) -> Result<(usize, String)> {
-        if let Some((at, known)) = &self.available
+        let dead = dead(members, limits);
+        if let Some((at, of, known)) = &self.available
             && at.elapsed() < ASKED_EVERY
+            && *of == dead
         {
             return Ok(known.clone());
         }
-        let known = source::available(node, &dead(members, limits)).await?;
-        self.available = (!known.1.is_empty()).then(|| (Instant::now(), known.clone()));
+        let known = source::available(node, &dead).await?;
+        self.available = (!known.1.is_empty()).then(|| (Instant::now(), dead, known.clone()));
         Ok(known)
     }
 
@@ -149,11 +157,7 @@ impl Work {
                 self.spawn(node, term, record.token);
             }
             Step::Continue(token) => self.spawn(node, term, token),
-            Step::Terminate(token) => {
-                if !self.at_work.contains(&token) {
-                    source::terminate(node, term, &token).await?;
-                }
-            }
+            Step::Terminate(token) => self.terminate(node, term, token).await,
             Step::Remove(id) => {
                 // Who is on its way out is one of those that are too many: it goes before another one is chosen.
                 let nodes = node.raft().store().read(records::nodes);
@@ -194,6 +198,23 @@ impl Work {
         });
     }
 
+    /// Ends a machine. One that cannot be ended stands in the way of nothing else, and is tried again after a while.
+    async fn terminate(&mut self, node: &Node, term: u64, token: String) {
+        let now = Instant::now();
+        if self.at_work.contains(&token) || self.not_ended.get(&token).is_some_and(|again| now < *again) {
+            return;
+        }
+        match source::terminate(node, term, &token).await {
+            Ok(()) => drop(self.not_ended.remove(&token)),
+            Err(error) => {
+                if self.not_ended.insert(token.clone(), now + END_AGAIN).is_none() {
+                    let text = format!("the machine of {token} was not ended, and is still paid for: {error:#}");
+                    records::emit_in_term(node, term, "machine.not_ended", Severity::Warning, None, text).await;
+                }
+            }
+        }
+    }
+
     /// A machine whose node is a member is on its way no more.
     async fn mark_joined(&self, node: &Node, term: u64) -> Result<()> {
         let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
@@ -230,6 +251,7 @@ impl Work {
             });
             records::emit_in_term(node, term, "scale.blocked", Severity::Warning, None, reason.clone()).await;
         }
+        node.set_blocked(blocked.clone());
         self.blocked = blocked;
     }
 }
@@ -237,7 +259,8 @@ impl Work {
 /// The limits of decisions about machines.
 fn limits(node: &Node) -> Policy {
     let policy = policy(node);
-    Policy { dead_after: policy.dead_after.max(REPLACE_AFTER), ..policy }
+    // One that is silent has the same time of grace: its machine may be restarting.
+    Policy { dead_after: policy.dead_after.max(policy.unhealthy_after), ..policy }
 }
 
 /// The members that are dead, or will be.

@@ -1,6 +1,6 @@
 //! The provider, as the cluster was told of it, and giving machines back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use disco_provider::install::{Architecture, Remote};
 use disco_provider::ssh::{ConnectOptions, KeyPair, Session};
 use disco_provider::{Announcements, Budget, Instance, Provider, ProviderContext, StartRequest};
 
+use super::super::members::planned;
 use crate::node::Node;
+use crate::records::instance_state::TERMINATING;
 use crate::records::{self, InstanceRecord, NodeRecord, ProviderSpec, Severity};
 
 /// Time for the machine of a node that leaves to be cleared of what was installed.
@@ -73,26 +75,82 @@ pub(super) async fn available(node: &Node, dead: &[u64]) -> Result<(usize, Strin
         });
         return Ok((free.count(), String::new()));
     }
-    let Some((budget, under_way)) = budget(node, provider.as_ref(), dead).await? else {
-        return Ok((PLENTY, String::new()));
-    };
-    let (room, over) = budget.room();
-    Ok((room.saturating_sub(under_way), over.map(|over| over.to_string()).unwrap_or_default()))
+    let mut available = (PLENTY, String::new());
+    if provider.most_machines().is_none() && provider.hourly_limit().is_none() {
+        return Ok(available);
+    }
+    let present = Present::of(node, provider.as_ref(), dead).await?;
+    if let Some(most) = provider.most_machines() {
+        available = (most.saturating_sub(present.as_nodes()), most_allowed(most));
+    }
+    if let Some(budget) = budget(node, provider.as_ref(), &present).await? {
+        let (room, over) = budget.room();
+        let paid_for = (room.saturating_sub(present.under_way), over.map(|over| over.to_string()).unwrap_or_default());
+        if paid_for.0 < available.0 {
+            available = paid_for;
+        }
+    }
+    Ok(available)
 }
 
-/// What the cluster's machines cost and may cost, without those of dead members, where there is a limit; and how many were asked
-/// for that are not among them yet.
-async fn budget(node: &Node, provider: &dyn Provider, dead: &[u64]) -> Result<Option<(Budget, usize)>> {
+fn most_allowed(most: usize) -> String {
+    format!("`max_nodes` allows {most} machines")
+}
+
+/// The cluster's machines, as limits count them.
+struct Present {
+    /// Without those of lost members: they are ended for the ones that take their places.
+    machines: Vec<Instance>,
+    /// Of these, such as are no node's any more and could not be ended yet. They are paid for, but no nodes.
+    ending: usize,
+    /// Asked for, and not among them yet.
+    under_way: usize,
+}
+
+impl Present {
+    async fn of(node: &Node, provider: &dyn Provider, dead: &[u64]) -> Result<Self> {
+        let leaving = of_lost_nodes(node, dead);
+        let records = node.raft().store().read(records::instances);
+        let mut machines = provider.list().await?;
+        machines.retain(|machine| !leaving.contains(&machine.id));
+        let ending = machines.iter().filter(|machine| is_ending(&records, &machine.id)).count();
+        let started =
+            |record: &InstanceRecord| machines.iter().any(|one| one.id == record.id || one.token == record.token);
+        let wished = |record: &InstanceRecord| record.node.is_none() && record.state != TERMINATING;
+        let under_way = records.iter().filter(|record| wished(record) && !started(record)).count();
+        Ok(Self { machines, ending, under_way })
+    }
+
+    fn as_nodes(&self) -> usize {
+        self.machines.len() - self.ending + self.under_way
+    }
+}
+
+fn of_lost_nodes(node: &Node, lost: &[u64]) -> BTreeSet<String> {
+    let nodes = node.raft().store().read(records::nodes);
+    nodes.into_iter().filter(|node| lost.contains(&node.id)).map(|node| node.instance).collect()
+}
+
+fn is_ending(records: &[InstanceRecord], machine: &str) -> bool {
+    records.iter().any(|record| record.id == machine && record.state == TERMINATING)
+}
+
+/// Machines that do not count against limits.
+fn leaving(node: &Node) -> BTreeSet<String> {
+    let dead = super::dead(&planned(node), &super::limits(node));
+    let mut leaving = of_lost_nodes(node, &dead);
+    let ending = node.raft().store().read(records::instances).into_iter();
+    leaving.extend(ending.filter(|record| record.state == TERMINATING).map(|record| record.id));
+    leaving.remove("");
+    leaving
+}
+
+/// What the cluster's machines cost and may cost, where there is a limit.
+async fn budget(node: &Node, provider: &dyn Provider, present: &Present) -> Result<Option<Budget>> {
     let Some(limit) = provider.hourly_limit() else { return Ok(None) };
     let each = provider.price(&instance_options(node)).await.context("what a machine costs")?;
-    let nodes = node.raft().store().read(records::nodes);
-    let leaves = |id: &str| nodes.iter().any(|node| node.instance == id && dead.contains(&node.id));
-    let machines: Vec<Instance> = provider.list().await?.into_iter().filter(|machine| !leaves(&machine.id)).collect();
-    let records = node.raft().store().read(records::instances);
-    let started = |record: &InstanceRecord| machines.iter().any(|one| one.id == record.id || one.token == record.token);
-    let under_way = records.iter().filter(|record| record.node.is_none() && !started(record)).count();
-    let present = machines.iter().map(|machine| machine.price).collect();
-    Ok(Some((Budget { limit, present, each }, under_way)))
+    let present = present.machines.iter().map(|machine| machine.price).collect();
+    Ok(Some(Budget { limit, present, each }))
 }
 
 /// Whether so many nodes may be wished.
@@ -102,7 +160,11 @@ async fn budget(node: &Node, provider: &dyn Provider, dead: &[u64]) -> Result<Op
 pub async fn check_can_have(node: &Node, wished: usize, dead: &[u64]) -> Result<(), String> {
     let checked = async {
         let provider = provider(node)?;
-        if let Some((budget, _)) = budget(node, provider.as_ref(), dead).await? {
+        if let Some(most) = provider.most_machines().filter(|most| wished > *most) {
+            anyhow::bail!("{}, not {wished}", most_allowed(most));
+        }
+        let present = Present::of(node, provider.as_ref(), dead).await?;
+        if let Some(budget) = budget(node, provider.as_ref(), &present).await? {
             budget.check(wished.saturating_sub(budget.present.len()))?;
         }
         anyhow::Ok(())
@@ -134,6 +196,7 @@ pub(super) fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -
         token: record.token.clone(),
         name: record.name.clone(),
         options: instance_options(node),
+        leaving: leaving(node),
         authorized_keys: std::iter::once(own_key.public_openssh()).chain(operator).collect(),
         known,
         // What is installed is this very program.
@@ -185,17 +248,24 @@ pub async fn release(node: &Node, term: u64, record: &NodeRecord) -> Result<()> 
     let machines = node.raft().store().read(records::instances);
     if let Some(machine) = machines.into_iter().find(|machine| machine.id == record.instance) {
         // Written down first: whoever leads next goes on.
-        let leaving = InstanceRecord { state: records::instance_state::TERMINATING.to_owned(), ..machine.clone() };
+        let leaving = InstanceRecord { state: TERMINATING.to_owned(), ..machine.clone() };
         let txn = records::Txn::new().put(&records::keys::instance(&machine.token), &leaving);
         node.write_in_term(term, txn.operation()).await?;
         return terminate(node, term, &machine.token).await;
     }
-    let provider = provider(node)?;
-    let instances = provider.list().await.context("looking for the machine")?;
-    match instances.into_iter().find(|instance| instance.id == record.instance) {
-        Some(instance) => give_back(node, term, provider.as_ref(), &instance).await,
-        None => Ok(()),
-    }
+    // The operator's own machine has no record of its own. It gets one for as long as it is to go: whoever leads next goes on.
+    let leaving = InstanceRecord {
+        token: record.instance.clone(),
+        id: record.instance.clone(),
+        name: record.name.clone(),
+        state: TERMINATING.to_owned(),
+        created_at: crate::clock::rfc3339(),
+        created_ms: crate::clock::unix_ms(),
+        ..InstanceRecord::default()
+    };
+    let txn = records::Txn::new().put(&records::keys::instance(&leaving.token), &leaving);
+    node.write_in_term(term, txn.operation()).await?;
+    terminate(node, term, &leaving.token).await
 }
 
 async fn give_back(node: &Node, term: u64, provider: &dyn Provider, instance: &Instance) -> Result<()> {

@@ -61,6 +61,7 @@ impl ClusterHost for NodeHost {
                 format!("`new Cluster` names `{}`, but this node is a member of the cluster `{own}`", spec.name);
             return Err(HostError::invalid(message));
         }
+        spec.repair()?;
         Ok(Arc::new(NodeCluster { node: self.node.clone() }))
     }
 
