@@ -125,8 +125,9 @@ pub trait Provider: Send + Sync + Debug {
         Ok(())
     }
 
-    /// Looks whether all is there that the provider needs, for `disco doctor`. Makes nothing.
-    async fn examine(&self) -> Vec<Finding> {
+    /// Looks whether all is there that the provider needs, for `disco doctor`; also for a machine, where it is known how one would
+    /// be asked for. Makes nothing.
+    async fn examine(&self, _machine: Option<&StartRequest>) -> Vec<Finding> {
         Vec::new()
     }
 }

@@ -317,7 +317,7 @@ def application(environ, start_response):
     faults.calls.append({"action": action, "time": time.time(), **caller})
     rule = faults.of(action, urllib.parse.unquote(body))
     if rule and "code" in rule:
-        text = (IAM_ERROR if "/iam/" in request.headers.get("Authorization", "") else ERROR).format(
+        text = (IAM_ERROR if re.search("/(iam|sts)/", request.headers.get("Authorization", "")) else ERROR).format(
             code=rule["code"], message=rule.get("message", "injected by a test")
         )
         return Response(text, status=rule.get("status", 400), content_type="text/xml")(environ, start_response)

@@ -101,6 +101,56 @@ fn a_plan_names_all_that_would_be_made_with_its_price_and_makes_nothing() {
     project.disco(&["destroy", "-y"]).ok();
 }
 
+#[test]
+fn the_doctor_says_what_an_account_lacks_before_anything_is_made() {
+    let Some((project, cloud)) = account("", "") else { return };
+    let state = |name: &str, output: &Output| {
+        let checks = output.json();
+        let found = checks.as_array().expect("a list").iter().find(|check| check["name"] == name);
+        let found = found.unwrap_or_else(|| panic!("no {name} in {output}"));
+        format!("{} {} {}", found["state"], found["detail"], found["next"])
+    };
+    let well = project.disco(&["doctor", "-o", "json"]).ok();
+    for (name, detail) in [
+        ("credentials", "in account 123456789012"),
+        ("region", "us-west-2"),
+        ("image", "ami-0e8c824f386e1de06 on t4g.micro, for "),
+        ("quota", "0 of 20 machines are used, 0 of 5 Elastic IPs are used"),
+        ("permissions", "key pairs, security groups, addresses, roles, machines"),
+    ] {
+        let told = state(name, &well);
+        assert!(told.starts_with("\"ok\"") && told.contains(detail), "{name}: {told}");
+    }
+    // Nothing was made; what is asked beside looks is asked as a dry run.
+    assert!(cloud.inventory().is_empty() && !project.path(".disco").exists(), "{:#?}", cloud.inventory());
+
+    let refuse = |action: &str, code: &str| {
+        cloud.fault(json!({ "action": action, "code": code, "message": "said by the test" }));
+    };
+    for (action, code, name, hint) in [
+        ("GetCallerIdentity", "ExpiredToken", "credentials", "aws sso login"),
+        ("RunInstances", "UnauthorizedOperation", "permissions", "docs/aws.md"),
+        ("GetRole", "AccessDenied", "permissions", "docs/aws.md"),
+        ("DescribeAccountAttributes", "UnauthorizedOperation", "quota", "docs/aws.md"),
+    ] {
+        refuse(action, code);
+        let ill = project.disco(&["doctor", "-o", "json"]).expect(1);
+        let told = state(name, &ill);
+        assert!(told.starts_with("\"fail\"") && told.contains(action) && told.contains(hint), "{name}: {told}");
+        cloud.heal();
+    }
+    let client = std::fs::read_to_string(project.path("client.js")).expect("it was written");
+    for (image, says, hint) in [
+        ("ami-0000000000000other", "but the `discod` that is to be installed is built for", "another"),
+        ("ami-00000000000000000", "AWS refused `DescribeImages`", "images differ by region"),
+    ] {
+        project.write("client.js", &client.replace("ami-0e8c824f386e1de06", image));
+        let told = state("image", &project.disco(&["doctor", "-o", "json"]).expect(1));
+        assert!(told.starts_with("\"fail\"") && told.contains(says), "{told}");
+        assert!(told.contains(hint) || told.contains("other architecture"), "{told}");
+    }
+}
+
 fn is_look(action: &str) -> bool {
     action.starts_with("Describe") || action.starts_with("Get")
 }

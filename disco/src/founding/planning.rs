@@ -8,7 +8,7 @@ use std::{
 
 use disco_proto::v1::{PlanRequest, PlannedChange};
 use disco_provider::{
-    Instance, StartRequest, Usd,
+    Finding, Instance, StartRequest, Usd,
     plan::{Action, Change, Changes, Recorder},
 };
 use disco_runtime_js::cluster::InstanceInfo;
@@ -254,6 +254,12 @@ impl Founder {
         }
         let warnings = planning.noted(|noted| std::mem::take(&mut noted.warnings));
         Ok(Planned { changes: planning.recorder.changes(), warnings })
+    }
+
+    /// What the provider finds of all that it needs; in a plan also for the machine that the script has asked for.
+    pub(crate) async fn examine(&self) -> Vec<Finding> {
+        let machine = self.planning.as_ref().and_then(|planning| planning.recorder.first_request());
+        self.provider.examine(machine.as_ref()).await
     }
 
     /// The cluster, where there is one and it answers.

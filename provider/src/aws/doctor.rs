@@ -1,14 +1,24 @@
 //! Whether an account can hold a cluster: each requirement with what is missing.
 
+use aws_sdk_ec2::types::{InstanceType, ResourceType};
+
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::Names;
-use super::network;
-use super::options::AwsOptions;
+use super::options::{AwsOptions, StartOptions};
+use super::{image, instances, network};
+use crate::StartRequest;
+use crate::install::Architecture;
 use crate::provider::Finding;
+use crate::spec::parse_options;
 
 /// Looks at credentials, region, network and permissions; makes nothing.
-pub(super) async fn examine(clients: &Clients, names: &Names, options: &AwsOptions) -> Vec<Finding> {
+pub(super) async fn examine(
+    clients: &Clients,
+    names: &Names,
+    options: &AwsOptions,
+    machine: Option<&StartRequest>,
+) -> Vec<Finding> {
     let identity = match clients.sts.get_caller_identity().send().await.map_err(CloudError::of("GetCallerIdentity")) {
         Ok(identity) => identity,
         // Nothing else can be asked.
@@ -16,13 +26,26 @@ pub(super) async fn examine(clients: &Clients, names: &Names, options: &AwsOptio
     };
     let who = format!("{} in account {}", identity.arn().unwrap_or("?"), identity.account().unwrap_or("?"));
     let mut findings = vec![finding("credentials", Ok(who))];
-    let (places, quota, permissions) =
-        futures_util::join!(network::places(clients, options), quota(clients), permissions(clients, names));
+    // What the script asks for; one that cannot be read says so when it is used.
+    let start = machine.and_then(|machine| {
+        Some((parse_options::<StartOptions>("start_instance", &machine.options).ok()?, machine.architecture))
+    });
+    let wished = start.as_ref().map(|(start, _)| start);
+    let (places, quota, permissions, image) = futures_util::join!(
+        network::places(clients, options),
+        quota(clients),
+        permissions(clients, names, wished),
+        async {
+            let (start, architecture) = start.as_ref()?;
+            Some(image(clients, start, *architecture).await)
+        },
+    );
     let zones = places.map(|places| {
         let zones: Vec<&str> = places.iter().map(|place| place.zone.as_str()).collect();
         format!("{}, subnets in {}", clients.region, zones.join(", "))
     });
     findings.push(finding("region", zones));
+    findings.extend(image.map(|image| finding("image", image)));
     findings.push(finding("quota", quota));
     findings.extend(permissions);
     findings
@@ -35,20 +58,49 @@ fn finding(name: &'static str, result: Result<String, CloudError>) -> Finding {
     }
 }
 
-/// What the account's own attributes say: how many machines and addresses there may be.
+/// Whether the programs run on what the script asks for.
+async fn image(
+    clients: &Clients,
+    start: &StartOptions,
+    architecture: Option<Architecture>,
+) -> Result<String, CloudError> {
+    let (image, instance_type) = start.image_and_type()?;
+    image::check(clients, image, instance_type, architecture).await?;
+    let built = architecture.map(|architecture| format!(", for {architecture}")).unwrap_or_default();
+    Ok(format!("{image} on {instance_type}{built}"))
+}
+
+/// What the account's own attributes say: how many machines and addresses there may be, beside those that there are.
 async fn quota(clients: &Clients) -> Result<String, CloudError> {
-    let asked = clients.ec2.describe_account_attributes().send().await;
+    let (asked, addresses, machines) = futures_util::join!(
+        clients.ec2.describe_account_attributes().send(),
+        clients.ec2.describe_addresses().send(),
+        instances::all_present(clients),
+    );
     let found = asked.map_err(CloudError::of("DescribeAccountAttributes"))?;
+    let addresses = addresses.map_err(CloudError::of("DescribeAddresses"))?.addresses().len();
     let value = |name: &str| {
         let attribute = found.account_attributes().iter().find(|one| one.attribute_name() == Some(name));
         let value = attribute.and_then(|one| one.attribute_values().first()).and_then(|one| one.attribute_value());
-        value.unwrap_or("?").to_owned()
+        value.map(str::to_owned)
     };
-    Ok(format!("{} machines, {} Elastic IPs", value("max-instances"), value("vpc-max-elastic-ips")))
+    let machines = within("machines", machines?.len(), value("max-instances"), "InstanceLimitExceeded")?;
+    let addresses = within("Elastic IPs", addresses, value("vpc-max-elastic-ips"), "AddressLimitExceeded")?;
+    Ok(format!("{machines}, {addresses}"))
+}
+
+/// So many of so many, in words. Without a number there is no such limit.
+fn within(what: &str, used: usize, most: Option<String>, code: &str) -> Result<String, CloudError> {
+    let Some(most) = most else { return Ok(format!("{used} {what}")) };
+    let words = format!("{used} of {most} {what} are used");
+    if most.parse().is_ok_and(|most: usize| used >= most) {
+        return Err(CloudError::Refused { call: "DescribeAccountAttributes", code: code.to_owned(), reason: words });
+    }
+    Ok(words)
 }
 
 /// Asks for what a bootstrap would do, without doing it: EC2 says whether it would have been allowed.
-async fn permissions(clients: &Clients, names: &Names) -> Vec<Finding> {
+async fn permissions(clients: &Clients, names: &Names, start: Option<&StartOptions>) -> Vec<Finding> {
     let group = clients.ec2.create_security_group().group_name(names.security_group()).description("Disco");
     let address = clients.ec2.allocate_address();
     let key = clients.ec2.delete_key_pair().key_name(names.operator_key());
@@ -57,17 +109,45 @@ async fn permissions(clients: &Clients, names: &Names) -> Vec<Finding> {
         async { group.dry_run(true).send().await.map(|_| ()).map_err(CloudError::of("CreateSecurityGroup")) },
         async { address.dry_run(true).send().await.map(|_| ()).map_err(CloudError::of("AllocateAddress")) },
         async { key.dry_run(true).send().await.map(|_| ()).map_err(CloudError::of("DeleteKeyPair")) },
+        start_allowed(clients, names, start),
         async { clients.iam.get_role().role_name(role).send().await.map(|_| ()).map_err(CloudError::of("GetRole")) },
     );
     let denied: Vec<CloudError> =
-        [asked.0, asked.1, asked.2, asked.3].into_iter().filter_map(Result::err).filter(is_denied).collect();
+        [asked.0, asked.1, asked.2, asked.3, asked.4].into_iter().filter_map(Result::err).filter(is_denied).collect();
     if denied.is_empty() {
-        return vec![finding("permissions", Ok("key pairs, security groups, addresses, roles".to_owned()))];
+        return vec![finding(
+            "permissions",
+            Ok(format!("key pairs, security groups, addresses, roles{}", start.map_or("", |_| ", machines"))),
+        )];
     }
     denied.into_iter().map(|error| finding("permissions", Err(error))).collect()
+}
+
+/// The start of a machine as the script wishes it, with the tags that it would have.
+async fn start_allowed(clients: &Clients, names: &Names, start: Option<&StartOptions>) -> Result<(), CloudError> {
+    let Some((image, instance_type)) = start.and_then(|start| start.image_and_type().ok()) else { return Ok(()) };
+    let tags = names.specification(ResourceType::Instance, "node", &[]);
+    let request = clients.ec2.run_instances().image_id(image).instance_type(InstanceType::from(instance_type));
+    let asked = request.min_count(1).max_count(1).tag_specifications(tags).dry_run(true).send().await;
+    asked.map(|_| ()).map_err(CloudError::of("RunInstances"))
 }
 
 /// `DryRunOperation` stands for success, and so does that something is there already, or is not.
 fn is_denied(error: &CloudError) -> bool {
     matches!(error, CloudError::Denied { .. } | CloudError::Credentials { .. } | CloudError::Unreachable { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_told_with_how_to_get_more() {
+        let room = within("Elastic IPs", 4, Some("5".to_owned()), "AddressLimitExceeded");
+        assert_eq!(room.unwrap(), "4 of 5 Elastic IPs are used");
+        let full = finding("quota", within("Elastic IPs", 5, Some("5".to_owned()), "AddressLimitExceeded"));
+        assert!(!full.good && full.detail.contains("5 of 5 Elastic IPs are used"), "{full:?}");
+        assert!(full.hint.unwrap().contains("Service Quotas"));
+        assert_eq!(within("machines", 30, None, "").unwrap(), "30 machines");
+    }
 }

@@ -36,6 +36,12 @@ pub(super) async fn present(clients: &Clients, names: &Names) -> Result<Vec<Ec2I
     describe(clients, vec![names.filter(), filter("instance-state-name", states)]).await
 }
 
+/// All machines of the region that are there, of whomever.
+pub(super) async fn all_present(clients: &Clients) -> Result<Vec<Ec2Instance>, CloudError> {
+    let states = PRESENT.iter().map(|state| state.as_str().to_owned());
+    describe(clients, vec![filter("instance-state-name", states)]).await
+}
+
 /// Those of the cluster with this name for people, also such that have ended not long ago.
 pub(super) async fn named(clients: &Clients, names: &Names, name: &str) -> Result<Vec<Ec2Instance>, CloudError> {
     describe(clients, vec![names.filter(), filter(&format!("tag:{NAME}"), [name.to_owned()])]).await

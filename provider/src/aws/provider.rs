@@ -345,9 +345,11 @@ impl Provider for AwsProvider {
         self.run(async |account| removal::remove(account.clients().await?, &account.names).await).await
     }
 
-    async fn examine(&self) -> Vec<Finding> {
-        let examined = self
-            .run(async |account| Ok(doctor::examine(account.clients().await?, &account.names, &account.options).await));
+    async fn examine(&self, machine: Option<&StartRequest>) -> Vec<Finding> {
+        let machine = machine.cloned();
+        let examined = self.run(async move |account| {
+            Ok(doctor::examine(account.clients().await?, &account.names, &account.options, machine.as_ref()).await)
+        });
         examined.await.unwrap_or_else(|error| {
             vec![Finding {
                 name: "region",

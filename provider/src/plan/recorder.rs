@@ -18,18 +18,26 @@ pub struct Recorder {
     changes: Mutex<Changes>,
     /// Machines that would have been started.
     planned: Mutex<Vec<Instance>>,
+    /// The first wish for a machine, whatever became of it.
+    first: Mutex<Option<StartRequest>>,
 }
 
 impl Recorder {
     /// Records what would be asked of `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Provider>) -> Self {
-        Self { inner, changes: Mutex::default(), planned: Mutex::default() }
+        Self { inner, changes: Mutex::default(), planned: Mutex::default(), first: Mutex::default() }
     }
 
     /// Adds something that happens beside the provider.
     pub fn add(&self, change: Change) {
         lock(&self.changes).add(change);
+    }
+
+    /// How the first machine was asked for.
+    #[must_use]
+    pub fn first_request(&self) -> Option<StartRequest> {
+        lock(&self.first).clone()
     }
 
     /// All that was recorded.
@@ -77,6 +85,7 @@ impl Provider for Recorder {
     }
 
     async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError> {
+        lock(&self.first).get_or_insert_with(|| request.clone());
         let changes = self.inner.plan_start(&request).await?;
         lock(&self.changes).extend(changes);
         let machines = self.list().await?;
@@ -148,7 +157,7 @@ impl Provider for Recorder {
         Ok(())
     }
 
-    async fn examine(&self) -> Vec<Finding> {
-        self.inner.examine().await
+    async fn examine(&self, machine: Option<&StartRequest>) -> Vec<Finding> {
+        self.inner.examine(machine).await
     }
 }

@@ -56,6 +56,10 @@ impl Check {
         }
     }
 
+    pub(super) fn is_bad(&self) -> bool {
+        self.state == State::Fail
+    }
+
     pub(super) fn next(mut self, step: impl Into<String>) -> Self {
         self.next = Some(step.into());
         self
@@ -66,7 +70,7 @@ pub(super) struct Report(pub(super) Vec<Check>);
 
 impl Report {
     pub(super) fn failed(&self) -> bool {
-        self.0.iter().any(|check| check.state == State::Fail)
+        self.0.iter().any(Check::is_bad)
     }
 }
 

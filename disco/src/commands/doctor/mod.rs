@@ -29,7 +29,13 @@ pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
             checks.extend(provider::check(&project, record).await);
             checks.extend(cluster::check(context).await);
         }
-        None => checks.push(Check::good("cluster", "none was made yet").next("`disco bootstrap` makes it")),
+        None => {
+            // A script that does not even load was told above.
+            if !checks.iter().any(Check::is_bad) && project.client_script().is_ok() {
+                checks.extend(provider::check_planned(context).await);
+            }
+            checks.push(Check::good("cluster", "none was made yet").next("`disco bootstrap` makes it"));
+        }
     }
     let report = Report(checks);
     let exit = if report.failed() { ExitStatus::Failed } else { ExitStatus::Done };

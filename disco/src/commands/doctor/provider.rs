@@ -2,16 +2,45 @@ use disco_provider::{Finding, InstanceState};
 
 use super::Check;
 use crate::{
-    founding::{provider_failure, recorded_provider},
+    app::Context,
+    commands::bootstrap::BOOTSTRAP,
+    error::Failure,
+    founding::{Purpose, provider_failure, recorded_provider},
+    host::Script,
     project::{ClusterRecord, Project},
 };
+
+/// Before there is a cluster: what `disco bootstrap` would need, as the script's plan says.
+pub(super) async fn check_planned(context: &Context) -> Vec<Check> {
+    let planned = async {
+        let script = Script::load(context, Purpose::Plan, None).await?;
+        let founder = script.founder()?;
+        // What fails is told after what was found, as that may say why.
+        let called = match script.has(BOOTSTRAP) {
+            true => script.call(BOOTSTRAP, Vec::new()).await.map(|_| ()),
+            false => Ok(()),
+        };
+        Ok::<_, Failure>((founder, called))
+    };
+    let (founder, called) = match planned.await {
+        Ok(planned) => planned,
+        Err(failure) => return vec![Check::failure("init", &failure)],
+    };
+    let mut checks: Vec<Check> = founder.examine().await.into_iter().map(check_of).collect();
+    match called {
+        Ok(()) => checks.push(Check::good("plan", "`disco plan` says what `disco bootstrap` would make")),
+        Err(failure) if !checks.iter().any(Check::is_bad) => checks.push(Check::failure("plan", &failure)),
+        Err(_) => {}
+    }
+    checks
+}
 
 pub(super) async fn check(project: &Project, record: &ClusterRecord) -> Vec<Check> {
     let provider = match recorded_provider(project, record) {
         Ok(provider) => provider,
         Err(failure) => return vec![Check::failure("provider", &failure)],
     };
-    let mut checks: Vec<Check> = provider.examine().await.into_iter().map(check_of).collect();
+    let mut checks: Vec<Check> = provider.examine(None).await.into_iter().map(check_of).collect();
     checks.push(match provider.list().await {
         Ok(instances) => {
             let running = instances.iter().filter(|instance| instance.state == InstanceState::Running).count();
