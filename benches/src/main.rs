@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 
-use crate::measures::Sample;
+use crate::measures::{Kind, Sample};
 use crate::peers::{Cluster, System};
 
 /// What can be measured.
@@ -55,6 +55,10 @@ struct Args {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
+    /// What clients ask for under load; everything when not given.
+    #[arg(long, value_enum)]
+    requests: Vec<Kind>,
+
     /// Numbers of clients.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
     clients: Vec<usize>,
@@ -87,6 +91,10 @@ struct Args {
 impl Args {
     fn wants(&self, measure: Measure) -> bool {
         self.only.is_empty() || self.only.contains(&measure)
+    }
+
+    fn requests(&self) -> Vec<Kind> {
+        if self.requests.is_empty() { Kind::value_variants().to_vec() } else { self.requests.clone() }
     }
 
     fn systems(&self) -> Vec<System> {
@@ -130,7 +138,7 @@ fn measure(args: &Args, system: System, round: u32, samples: &mut Vec<Sample>) -
     }
     if args.wants(Measure::Load) {
         let cluster = Cluster::start(system)?;
-        take(measures::load(&cluster, &args.clients, Duration::from_secs(args.seconds))?);
+        take(measures::load(&cluster, &args.requests(), &args.clients, Duration::from_secs(args.seconds))?);
     }
     if args.wants(Measure::Watch) {
         let cluster = Cluster::start(system)?;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use clap::ValueEnum;
 use disco_proto::etcdserverpb::kv_client::KvClient;
 use disco_proto::etcdserverpb::{PutRequest, RangeRequest};
 use disco_tests::block;
@@ -11,6 +12,7 @@ use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 use tonic::transport::Channel;
 
+use super::process::used;
 use super::{Figure, histogram, quantiles};
 use crate::peers::Cluster;
 
@@ -23,48 +25,78 @@ const CONNECTIONS: usize = 16;
 /// Not counted: connections are made, caches filled.
 const WARM: Duration = Duration::from_millis(500);
 
-#[derive(Clone, Copy)]
-enum Kind {
+/// What clients ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Durable puts.
     Put,
+    /// Linearizable gets.
     Get,
 }
 
-/// Puts, then linearizable gets, by each number of clients.
-pub(crate) fn load(cluster: &Cluster, clients: &[usize], time: Duration) -> Result<Vec<Figure>> {
+/// What is measured, by each number of clients.
+pub(crate) fn load(cluster: &Cluster, kinds: &[Kind], clients: &[usize], time: Duration) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (kind, what) in [(Kind::Put, "durable puts"), (Kind::Get, "linearizable gets")] {
+    let pids = cluster.pids();
+    eprintln!("  nodes run as {pids:?}, {} leads", pids[cluster.leader()?]);
+    for &kind in kinds {
+        let what = kind.describe();
         for &count in clients {
-            let times = block(run(cluster.clients(count.min(CONNECTIONS)), count, kind, time))
+            let before = used(&pids)?;
+            let (times, all) = block(run(cluster.clients(count.min(CONNECTIONS)), count, kind, time))
                 .with_context(|| format!("{what} by {count} clients"))?;
+            let after = used(&pids)?;
             let rate = times.len() as f64 / time.as_secs_f64();
             eprintln!("  {what}, {count} clients: {rate:.0} per second");
             figures.push(Figure::new(what, "per second", rate).at(count));
             figures.extend(quantiles(what, &times).map(|figure| figure.at(count)));
+            // Of all nodes together, and for all requests: also those that came too early or too late to be counted.
+            for (name, unit, used) in [
+                ("processor time", "µs each", (after.processor_seconds - before.processor_seconds) * 1e6),
+                ("waits of threads", "each", after.waits - before.waits),
+                ("bytes for disks", "each", after.disk_bytes - before.disk_bytes),
+            ] {
+                figures.push(Figure::new(format!("{what}, {name}"), unit, used / all as f64).at(count));
+            }
         }
     }
     Ok(figures)
 }
 
+// === impl Kind ===
+
+impl Kind {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Put => "durable puts",
+            Self::Get => "linearizable gets",
+        }
+    }
+}
+
+/// The times of those requests that began and ended while it was measured, and how many there were at all.
 async fn run(
     connections: Vec<KvClient<Channel>>,
     clients: usize,
     kind: Kind,
     time: Duration,
-) -> Result<Histogram<u64>> {
+) -> Result<(Histogram<u64>, u64)> {
     let from = Instant::now() + WARM;
     let until = from + time;
     let tasks = (0..clients).map(|client| {
         let mut kv = connections[client % connections.len()].clone();
         tokio::spawn(async move {
             let mut times = histogram();
+            let mut done = 0;
             let mut key = client * 7919;
             loop {
                 let start = Instant::now();
                 if start >= until {
-                    return Ok::<_, tonic::Status>(times);
+                    return Ok::<_, tonic::Status>((times, done));
                 }
                 key += 1;
                 request(&mut kv, kind, key % KEYS).await?;
+                done += 1;
                 let end = Instant::now();
                 if start >= from && end <= until {
                     let micros = u64::try_from((end - start).as_micros()).unwrap_or(u64::MAX);
@@ -73,9 +105,11 @@ async fn run(
             }
         })
     });
-    let mut all = histogram();
-    for times in try_join_all(tasks).await? {
-        all.add(times?)?;
+    let mut all = (histogram(), 0);
+    for client in try_join_all(tasks).await? {
+        let (times, done) = client?;
+        all.0.add(times)?;
+        all.1 += done;
     }
     Ok(all)
 }

@@ -11,6 +11,7 @@ use disco_tests::block;
 use futures_util::future::try_join_all;
 
 use super::Figure;
+use super::process::{disk_bytes, processor_seconds, resident_mb};
 use crate::peers::Cluster;
 
 /// Bytes of each value.
@@ -32,9 +33,9 @@ pub(crate) fn memory(cluster: &Cluster, keys: usize, idle: Duration) -> Result<V
     let used = (mean(&processor_seconds)? - before) / idle.as_secs_f64();
     figures.push(Figure::new("processor time, idle", "% of a core", used * 100.0));
 
-    let written = mean(&written_bytes)?;
+    let written = mean(&disk_bytes)?;
     block(fill(cluster, keys)).context("writing the keys")?;
-    let written = mean(&written_bytes)? - written;
+    let written = mean(&disk_bytes)? - written;
     figures.push(Figure::new("bytes written to disk for each put", "bytes", written / keys as f64));
     figures.push(Figure::new(format!("resident memory with {keys} keys"), "MB", mean(&resident_mb)?));
     let folders = cluster.folders().iter().map(|folder| size(folder)).collect::<io::Result<Vec<_>>>()?;
@@ -59,30 +60,6 @@ async fn fill(cluster: &Cluster, keys: usize) -> Result<()> {
         done?;
     }
     Ok(())
-}
-
-fn resident_mb(pid: u32) -> Result<f64> {
-    Ok(field(&format!("/proc/{pid}/status"), "VmRSS:")? / 1024.0)
-}
-
-/// What the process had the kernel write to disks (proc(5), `io`).
-fn written_bytes(pid: u32) -> Result<f64> {
-    field(&format!("/proc/{pid}/io"), "write_bytes:")
-}
-
-/// Fields 14 and 15 of `stat` (proc(5)), in ticks of USER_HZ, which is 100 for programs (time(7)).
-fn processor_seconds(pid: u32) -> Result<f64> {
-    let path = format!("/proc/{pid}/stat");
-    let stat = fs::read_to_string(&path).context(path)?;
-    let (_, fields) = stat.rsplit_once(')').context("the name is in brackets")?;
-    let ticks: Result<Vec<f64>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>).collect();
-    Ok(ticks?.iter().sum::<f64>() / 100.0)
-}
-
-fn field(path: &str, name: &str) -> Result<f64> {
-    let text = fs::read_to_string(path).with_context(|| path.to_owned())?;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("{name} in {path}"))?;
-    Ok(value.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// Blocks that the files beneath a folder take.

@@ -3,6 +3,7 @@
 mod failover;
 mod load;
 mod memory;
+mod process;
 mod watch;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use crate::peers::System;
 
 pub(crate) use failover::failover;
-pub(crate) use load::load;
+pub(crate) use load::{Kind, load};
 pub(crate) use memory::memory;
 pub(crate) use watch::watch;
 

@@ -1,0 +1,61 @@
+//! What the kernel counts of processes (proc(5)): memory, processor time, waits, bytes for disks.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+/// What a process has used since it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    /// In user space and in the kernel.
+    pub(super) processor_seconds: f64,
+    /// How often a thread of it went to sleep, to wait for something.
+    pub(super) waits: f64,
+    /// What it had the kernel write to disks.
+    pub(super) disk_bytes: f64,
+}
+
+/// The same of all processes together.
+pub(super) fn used(pids: &[u32]) -> Result<Used> {
+    let mut sum = Used::default();
+    for pid in pids {
+        sum.processor_seconds += processor_seconds(*pid)?;
+        sum.waits += waits(*pid)?;
+        sum.disk_bytes += disk_bytes(*pid)?;
+    }
+    Ok(sum)
+}
+
+pub(super) fn resident_mb(pid: u32) -> Result<f64> {
+    Ok(field(&format!("/proc/{pid}/status"), "VmRSS:")? / 1024.0)
+}
+
+pub(super) fn disk_bytes(pid: u32) -> Result<f64> {
+    field(&format!("/proc/{pid}/io"), "write_bytes:")
+}
+
+/// Fields 14 and 15 of `stat`, in ticks of USER_HZ, which is 100 for programs (time(7)).
+pub(super) fn processor_seconds(pid: u32) -> Result<f64> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).context(path)?;
+    let (_, fields) = stat.rsplit_once(')').context("the name is in brackets")?;
+    let ticks: Result<Vec<f64>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>).collect();
+    Ok(ticks?.iter().sum::<f64>() / 100.0)
+}
+
+/// Of the threads that there are now; one that ends meanwhile no longer counts.
+fn waits(pid: u32) -> Result<f64> {
+    let path = format!("/proc/{pid}/task");
+    let mut sum = 0.0;
+    for thread in fs::read_dir(&path).context(path)? {
+        let status = thread?.path().join("status");
+        sum += field(&status.to_string_lossy(), "voluntary_ctxt_switches:").unwrap_or_default();
+    }
+    Ok(sum)
+}
+
+fn field(path: &str, name: &str) -> Result<f64> {
+    let text = fs::read_to_string(path).with_context(|| path.to_owned())?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("{name} in {path}"))?;
+    Ok(value.trim().trim_end_matches(" kB").parse()?)
+}
