@@ -39,6 +39,10 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub bug: Option<Bug>,
 
+    /// Kill all nodes now and then, and have all ask for votes at the same moment when they are back
+    #[arg(long)]
+    pub rivals: bool,
+
     /// Stop at the first seed that fails
     #[arg(long)]
     pub stop: bool,

@@ -18,6 +18,6 @@ pub enum Bug {
     LeaderRestore,
     /// What a deposed leader wrote for its term is forwarded to the next leader, which may have the same term: openraft lets
     /// several nodes lead in one term, one after the other. `discod` did this once. It takes two elections at once and a write
-    /// between them, so it is rare: not to be expected within a few hundred seeds.
+    /// between them, so it is rare but with `--rivals`.
     ForwardInTerm,
 }

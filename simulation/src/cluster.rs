@@ -47,6 +47,7 @@ impl Cluster {
                 process: None,
                 verdict: None,
                 transfer: false,
+                elect: Arc::default(),
             };
             let host = Host {
                 name: name.clone(),
@@ -56,6 +57,7 @@ impl Cluster {
                 config: config.clone(),
                 pace: scenario.pace,
                 bug,
+                rivals: scenario.rivals,
                 seed: own_seed,
             };
             let software = host.clone();

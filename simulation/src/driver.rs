@@ -75,6 +75,9 @@ fn common(args: &Args) -> Vec<String> {
     if let Some(bug) = args.bug.and_then(|bug| bug.to_possible_value()) {
         common.extend(["--bug".to_owned(), bug.get_name().to_owned()]);
     }
+    if args.rivals {
+        common.push("--rivals".to_owned());
+    }
     common
 }
 

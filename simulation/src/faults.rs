@@ -19,6 +19,7 @@ type Cut = BTreeSet<(usize, usize)>;
 pub struct Faults {
     rng: SmallRng,
     gap: Duration,
+    rivals: bool,
     next: Duration,
     usual_latency: Duration,
     /// What ends when.
@@ -31,6 +32,7 @@ enum End {
     Cut(Cut),
     MendDisk(usize),
     MendLinks(usize),
+    Elect,
 }
 
 // === impl Faults ===
@@ -39,7 +41,8 @@ impl Faults {
     /// From the given time on.
     pub fn new(rng: SmallRng, scenario: &Scenario, from: Duration) -> Self {
         let usual_latency = Duration::from_millis(*scenario.latency.end());
-        Self { rng, gap: scenario.fault_gap, next: from, usual_latency, ends: Vec::new(), cuts: Vec::new() }
+        let (gap, rivals) = (scenario.fault_gap, scenario.rivals);
+        Self { rng, gap, rivals, next: from, usual_latency, ends: Vec::new(), cuts: Vec::new() }
     }
 
     /// Ends what is due, and when it is time, begins something.
@@ -80,6 +83,7 @@ impl Faults {
                 End::Restart(host) => cluster.restart(host),
                 End::MendDisk(host) => cluster.hosts[host].state.lock().disk.mend(),
                 End::MendLinks(host) => cluster.slow(host, self.usual_latency, 0.0),
+                End::Elect => cluster.hosts.iter().for_each(|host| host.state.lock().elect.notify_one()),
                 End::Cut(cut) => {
                     if let Some(place) = self.cuts.iter().position(|known| *known == cut) {
                         self.cuts.remove(place);
@@ -92,6 +96,9 @@ impl Faults {
 
     fn begin(&mut self, cluster: &mut Cluster, now: Duration) {
         let host = self.victim(cluster);
+        if self.rivals && self.rng.random_bool(0.5) {
+            return self.race(cluster, now);
+        }
         match self.rng.random_range(0..100) {
             0..25 => {
                 let time = if self.rng.random_bool(0.5) { self.time(0..=300) } else { self.time(300..=15_000) };
@@ -153,6 +160,13 @@ impl Faults {
             cluster.crash(host);
             self.ends.push((until, End::Restart(host)));
         }
+    }
+
+    /// All at once: nobody has heard of a leader, so each may be elected, one after the other in the same term.
+    fn race(&mut self, cluster: &mut Cluster, now: Duration) {
+        let back = now + self.time(0..=200);
+        (0..cluster.hosts.len()).for_each(|host| self.crash(cluster, host, back));
+        self.end_in(back, 20..=150, End::Elect);
     }
 
     /// Two sides, cut in both directions or in one.

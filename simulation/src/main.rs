@@ -48,10 +48,10 @@ fn one(args: &Args, seed: u64) -> Result<bool> {
         bail!("the system's randomness is in use, so a seed would not give the same run twice");
     }
     // On a thread of its own, whose state nobody has touched.
-    let (nodes, bug, trace) = (args.nodes.clone(), args.bug, args.trace);
+    let (nodes, bug, rivals, trace) = (args.nodes.clone(), args.bug, args.rivals, args.trace);
     let thread = std::thread::Builder::new().stack_size(16 * 1024 * 1024);
     let (sender, receiver) = mpsc::channel();
-    thread.spawn(move || sender.send(run::run(seed, &nodes, bug, trace)))?;
+    thread.spawn(move || sender.send(run::run(seed, &nodes, bug, rivals, trace)))?;
     let report = match receiver.recv_timeout(args.limit) {
         Ok(report) => report,
         // The thread ends with the process.

@@ -66,9 +66,9 @@ const QUIET: Duration = Duration::from_secs(3);
 static PANIC: OnceLock<Mutex<Option<String>>> = OnceLock::new();
 
 /// Runs a seed.
-pub fn run(seed: u64, nodes: &RangeInclusive<usize>, bug: Option<Bug>, print: bool) -> Report {
+pub fn run(seed: u64, nodes: &RangeInclusive<usize>, bug: Option<Bug>, rivals: bool, print: bool) -> Report {
     note_panics();
-    let scenario = Scenario::of(seed, nodes);
+    let scenario = Scenario { rivals, ..Scenario::of(seed, nodes) };
     let observer = Observer::new(print);
     let mut builder = turmoil::Builder::new();
     builder

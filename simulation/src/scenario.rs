@@ -31,6 +31,9 @@ pub struct Scenario {
     pub faults_for: Duration,
     /// Mean time between two faults.
     pub fault_gap: Duration,
+    /// All nodes ask for votes at the same moment, now and then. Not drawn from the seed, so that a seed without it is the same run
+    /// as before.
+    pub rivals: bool,
     /// Pause of a client between two operations, at most.
     pub think: Duration,
     /// Resolution of simulated time.
@@ -64,6 +67,7 @@ impl Scenario {
             keep_logs: rng.random_range(5..=60),
             faults_for: Duration::from_secs(rng.random_range(if small { 20..=45 } else { 10..=15 })),
             fault_gap: Duration::from_millis(rng.random_range(300..=4000)),
+            rivals: false,
             think: Duration::from_millis(rng.random_range(20..=300)),
             tick: Duration::from_millis(if small { 5 } else { 10 }),
         }

@@ -47,13 +47,18 @@ fn a_seed_that_does_not_come_to_its_end_has_failed() {
 
 /// The bug is found within so many seeds, by one of these invariants, and the command that repeats it does.
 fn finds(bug: &str, seeds: &str, invariants: &[&str]) {
-    let output = simulate(&["--seeds", seeds, "--nodes", "3..5", "--bug", bug, "--stop"]);
+    finds_with(bug, seeds, &[], invariants);
+}
+
+fn finds_with(bug: &str, seeds: &str, more: &[&str], invariants: &[&str]) {
+    let output = simulate(&[&["--seeds", seeds, "--nodes", "3..5", "--bug", bug, "--stop"], more].concat());
     let found = text(&output);
     assert!(!output.status.success(), "not found in {seeds} seeds: {found}");
     let seed = found.split("seed ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a failed seed is named");
-    let command = format!("cargo run -p disco-simulation -- --seed {seed} --nodes 3..5 --bug {bug} --trace");
+    let added: String = more.iter().map(|arg| format!(" {arg}")).collect();
+    let command = format!("cargo run -p disco-simulation -- --seed {seed} --nodes 3..5 --bug {bug}{added} --trace");
     assert!(found.contains(&command), "{found}");
-    let again = report(&["--seed", seed, "--nodes", "3..5", "--bug", bug, "--json"]);
+    let again = report(&[&["--seed", seed, "--nodes", "3..5", "--bug", bug, "--json"], more].concat());
     let named = again["violation"][0].as_str().unwrap_or_else(|| panic!("seed {seed} did not fail again: {again}"));
     assert!(invariants.contains(&named), "{named}: {found}");
     assert!(found.contains(&format!("{named} does not hold")), "{found}");
@@ -87,4 +92,18 @@ fn reads_of_a_deposed_leader_are_found() {
 #[test]
 fn a_leader_that_leads_on_after_its_death_is_found() {
     finds("leader-restore", "60", &["log-matching", "same-order", "leader-completeness", "acknowledged-is-present"]);
+}
+
+/// What a leader wrote for its term reaches the next leader of the same term.
+#[test]
+fn a_write_for_a_term_that_is_forwarded_is_found() {
+    finds_with("forward-in-term", "60", &["--rivals"], &["term-fence"]);
+}
+
+/// The same elections without the bug.
+#[test]
+fn elections_at_the_same_moment_harm_nothing() {
+    let output = simulate(&["--seeds", "10", "--nodes", "3..5", "--rivals"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("10 seeds passed, 0 failed"), "{}", text(&output));
 }

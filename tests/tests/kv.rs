@@ -292,3 +292,28 @@ fn the_command_line_watches_across_the_leaders_death() {
     let changes: Vec<_> = output.jsonl().iter().map(|change| format!("{} {}", change["type"], change["key"])).collect();
     assert_eq!(changes, ["\"put\" \"live/0\"", "\"put\" \"live/1\"", "\"delete\" \"live/0\""], "{output}");
 }
+
+/// openraft lets several nodes lead in one term, one after the other, so the next leader could take it for its own.
+#[test]
+fn what_is_meant_for_a_leader_s_term_is_not_forwarded() {
+    let (project, status, operator) = whole();
+    let follower = status.others()[0].clone();
+    let node = Api::node(&project.machine(follower.instance.as_deref()).data());
+    let term = operator.status(&follower.address).unwrap().term;
+    let command = |key: &str, only_in_term| Command { only_in_term, ..Api::put_command(key, "x") };
+    let refused = node.propose(&follower.address, command("term/forwarded", term)).unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(refused.message().contains(&format!("does not lead in term {term} any more")), "{refused:?}");
+    // At the leader itself it is good for this term alone, and what has no term goes everywhere.
+    let leader = status.leading().address.clone();
+    let refusal = |answer: disco_proto::v1::CommandResponse| match answer.result {
+        Some(command_response::Result::Error(error)) => Some(error.refusal()),
+        _ => None,
+    };
+    assert_eq!(refusal(node.propose(&leader, command("term/here", term)).unwrap()), None);
+    let stale = node.propose(&leader, command("term/stale", term + 1)).unwrap();
+    assert_eq!(refusal(stale), Some(disco_proto::v1::Refusal::StaleTerm));
+    node.propose(&follower.address, command("term/any", 0)).unwrap();
+    let found = ["forwarded", "here", "stale", "any"].map(|key| project.get(&format!("term/{key}")).is_some());
+    assert_eq!(found, [false, true, false, true]);
+}

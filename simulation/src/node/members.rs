@@ -22,7 +22,7 @@ pub(super) async fn run(process: Process) {
     let mut leads_since: Option<(u64, Instant)> = None;
     let mut asked = 0;
     loop {
-        ticks.tick().await;
+        next_look(&process, &mut ticks, leads_since.map(|(term, _)| term)).await;
         let leadership = process.leadership();
         let Some(term) = leadership.own_term else {
             leads_since = None;
@@ -41,6 +41,27 @@ pub(super) async fn run(process: Process) {
         let _ = process.write_in_term(term, records::note("tick", process.id, term)).await;
         while let Ok(true) = reconcile(&process, term, since).await {}
         transfer(&process).await;
+    }
+}
+
+/// Returns when it is time to look again. Among rivals a new leader looks at once, or it would be deposed before it has looked.
+async fn next_look(process: &Process, ticks: &mut tokio::time::Interval, known: Option<u64>) {
+    if !process.host.rivals {
+        ticks.tick().await;
+        return;
+    }
+    let mut metrics = process.raft.metrics();
+    loop {
+        tokio::select! {
+            biased;
+            _ = ticks.tick() => return,
+            changed = metrics.changed() => {
+                let term = process.leadership().own_term;
+                if changed.is_err() || (term.is_some() && term != known) {
+                    return;
+                }
+            }
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use openraft::ServerState;
 use openraft::async_runtime::AsyncRuntime;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::Notify;
 use turmoil::net::TcpListener;
 
 use super::{members, serve};
@@ -20,6 +21,9 @@ use crate::shared::{NodeInfo, Pace};
 use crate::storage::{Disk, Log, SharedStore, StateMachine};
 use crate::types::{Raft, Runtime, leader_of, place};
 use crate::wire::PORT;
+
+/// Nodes that ask for votes at the same moment do so within this time.
+const RIVALS_APART_MS: u64 = 10;
 
 /// A machine: it stays when its process ends.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub struct Host {
     pub pace: Pace,
     /// The mistake to make.
     pub bug: Option<Bug>,
+    /// Whether elections are asked for from outside, see [`HostState::elect`].
+    pub rivals: bool,
     /// What its randomness follows from.
     pub seed: u64,
 }
@@ -58,6 +64,8 @@ pub struct HostState {
     pub verdict: Option<Result<(), String>>,
     /// Leadership shall be handed on, when the process next looks.
     pub transfer: bool,
+    /// Has the process ask for votes at once.
+    pub elect: Arc<Notify>,
 }
 
 /// A process that runs.
@@ -119,10 +127,26 @@ async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
         process.raft.initialize(BTreeMap::from([(id, info)])).await?;
     }
     Runtime::spawn(members::run(process.clone()));
+    if host.rivals {
+        Runtime::spawn(elections(process.clone()));
+    }
     Runtime::spawn(serve::listen(process.clone(), listener));
     follow(&process).await;
     // The daemon ends with Raft, and is started again by whoever supervises it.
     Ok(())
+}
+
+/// Asks for votes when it is told to, until Raft ends.
+async fn elections(process: Process) {
+    let elect = process.host.state.lock().elect.clone();
+    loop {
+        elect.notified().await;
+        let pause = process.rng.lock().random_range(0..=RIVALS_APART_MS);
+        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+        if process.raft.trigger().elect(false).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Tells what is on the disk; a crash may have taken some of what was told before.
