@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     "disco/v1/store.proto",
     "disco/v1/raft.proto",
     "disco/v1/control.proto",
@@ -12,6 +12,8 @@ const FILES: [&str; 9] = [
     "etcd/etcdserverpb/cluster.proto",
     "etcd/etcdserverpb/maintenance.proto",
     "etcd/etcdserverpb/auth.proto",
+    "etcd/v3lockpb/lock.proto",
+    "etcd/v3electionpb/election.proto",
 ];
 
 /// Those that the JSON gateway describes at run time.
@@ -31,6 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .bytes(".disco.v1")
         .bytes(".etcdserverpb")
+        .bytes(".v3lockpb")
+        .bytes(".v3electionpb")
         // The same messages: see `etcd/mvccpb/kv.proto`.
         .extern_path(".mvccpb", "crate::v1")
         .compile_fds(files)?;

@@ -27,5 +27,27 @@ pub mod etcdserverpb {
     tonic::include_proto!("etcdserverpb");
 }
 
-/// Descriptors of [`etcdserverpb`], an encoded `google.protobuf.FileDescriptorSet` without comments.
+/// Package `v3lockpb` of etcd's v3 API.
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes,
+    reason = "generated from the .proto files; the names are etcd's, which documents them"
+)]
+pub mod v3lockpb {
+    tonic::include_proto!("v3lockpb");
+}
+
+/// Package `v3electionpb` of etcd's v3 API.
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes,
+    reason = "generated from the .proto files; the names are etcd's, which documents them"
+)]
+pub mod v3electionpb {
+    tonic::include_proto!("v3electionpb");
+}
+
+/// Descriptors of [`etcdserverpb`], [`v3lockpb`] and [`v3electionpb`], an encoded `google.protobuf.FileDescriptorSet` without comments.
 pub const ETCD_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/etcd.bin"));

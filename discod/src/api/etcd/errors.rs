@@ -42,6 +42,11 @@ errors! {
     stopped: Unavailable "etcdserver: server stopped";
     timed_out: Unavailable "etcdserver: request timed out";
     bad_transferee: FailedPrecondition "etcdserver: bad leader transferee";
+    // Of etcd's package `concurrency`, whose errors have no code.
+    session_expired: Unknown "mutex: session is expired";
+    election_not_leader: Unknown "election: not leader";
+    election_no_leader: Unknown "election: no leader";
+    missing_leader_key: Unknown "\"leader\" field must be provided";
 }
 
 pub(super) fn compacted() -> Status {

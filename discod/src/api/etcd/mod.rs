@@ -8,14 +8,17 @@ mod auth;
 mod check;
 mod cluster;
 mod convert;
+mod election;
 mod errors;
 mod gateway;
 mod header;
 mod kv;
 mod leader;
 mod lease;
+mod lock;
 mod maintenance;
 mod snapshot;
+mod turns;
 mod watch;
 
 use std::io;
@@ -30,6 +33,8 @@ use disco_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use disco_proto::etcdserverpb::watch_server::WatchServer;
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response::Result as Answer;
+use disco_proto::v3electionpb::election_server::ElectionServer;
+use disco_proto::v3lockpb::lock_server::LockServer;
 use futures_util::Stream;
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
@@ -89,6 +94,8 @@ impl EtcdService {
             .add_service(LeaseServer::new(self.clone()))
             .add_service(MaintenanceServer::new(self.clone()))
             .add_service(ClusterServer::new(self.clone()))
+            .add_service(LockServer::new(self.clone()))
+            .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
             .add_service(AuthServer::new(self))
     }
 

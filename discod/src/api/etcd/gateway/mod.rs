@@ -25,33 +25,40 @@ use super::EtcdService;
 pub(super) use http1::without_http1;
 
 /// Where each method is found; etcd's older name for some of them after it.
-const METHODS: [(&str, &str, &str); 26] = [
-    ("/v3/kv/range", "KV", "Range"),
-    ("/v3/kv/put", "KV", "Put"),
-    ("/v3/kv/deleterange", "KV", "DeleteRange"),
-    ("/v3/kv/txn", "KV", "Txn"),
-    ("/v3/kv/compaction", "KV", "Compact"),
-    ("/v3/watch", "Watch", "Watch"),
-    ("/v3/lease/grant", "Lease", "LeaseGrant"),
-    ("/v3/lease/revoke", "Lease", "LeaseRevoke"),
-    ("/v3/kv/lease/revoke", "Lease", "LeaseRevoke"),
-    ("/v3/lease/keepalive", "Lease", "LeaseKeepAlive"),
-    ("/v3/lease/timetolive", "Lease", "LeaseTimeToLive"),
-    ("/v3/kv/lease/timetolive", "Lease", "LeaseTimeToLive"),
-    ("/v3/lease/leases", "Lease", "LeaseLeases"),
-    ("/v3/kv/lease/leases", "Lease", "LeaseLeases"),
-    ("/v3/cluster/member/list", "Cluster", "MemberList"),
-    ("/v3/maintenance/alarm", "Maintenance", "Alarm"),
-    ("/v3/maintenance/status", "Maintenance", "Status"),
-    ("/v3/maintenance/defragment", "Maintenance", "Defragment"),
-    ("/v3/maintenance/hash", "Maintenance", "Hash"),
-    ("/v3/maintenance/hashkv", "Maintenance", "HashKV"),
-    ("/v3/maintenance/snapshot", "Maintenance", "Snapshot"),
-    ("/v3/maintenance/transfer-leadership", "Maintenance", "MoveLeader"),
-    ("/v3/auth/authenticate", "Auth", "Authenticate"),
-    ("/v3/auth/status", "Auth", "AuthStatus"),
-    ("/v3/auth/enable", "Auth", "AuthEnable"),
-    ("/v3/auth/user/list", "Auth", "UserList"),
+const METHODS: [(&str, &str, &str); 33] = [
+    ("/v3/kv/range", "etcdserverpb.KV", "Range"),
+    ("/v3/kv/put", "etcdserverpb.KV", "Put"),
+    ("/v3/kv/deleterange", "etcdserverpb.KV", "DeleteRange"),
+    ("/v3/kv/txn", "etcdserverpb.KV", "Txn"),
+    ("/v3/kv/compaction", "etcdserverpb.KV", "Compact"),
+    ("/v3/watch", "etcdserverpb.Watch", "Watch"),
+    ("/v3/lease/grant", "etcdserverpb.Lease", "LeaseGrant"),
+    ("/v3/lease/revoke", "etcdserverpb.Lease", "LeaseRevoke"),
+    ("/v3/kv/lease/revoke", "etcdserverpb.Lease", "LeaseRevoke"),
+    ("/v3/lease/keepalive", "etcdserverpb.Lease", "LeaseKeepAlive"),
+    ("/v3/lease/timetolive", "etcdserverpb.Lease", "LeaseTimeToLive"),
+    ("/v3/kv/lease/timetolive", "etcdserverpb.Lease", "LeaseTimeToLive"),
+    ("/v3/lease/leases", "etcdserverpb.Lease", "LeaseLeases"),
+    ("/v3/kv/lease/leases", "etcdserverpb.Lease", "LeaseLeases"),
+    ("/v3/cluster/member/list", "etcdserverpb.Cluster", "MemberList"),
+    ("/v3/maintenance/alarm", "etcdserverpb.Maintenance", "Alarm"),
+    ("/v3/maintenance/status", "etcdserverpb.Maintenance", "Status"),
+    ("/v3/maintenance/defragment", "etcdserverpb.Maintenance", "Defragment"),
+    ("/v3/maintenance/hash", "etcdserverpb.Maintenance", "Hash"),
+    ("/v3/maintenance/hashkv", "etcdserverpb.Maintenance", "HashKV"),
+    ("/v3/maintenance/snapshot", "etcdserverpb.Maintenance", "Snapshot"),
+    ("/v3/maintenance/transfer-leadership", "etcdserverpb.Maintenance", "MoveLeader"),
+    ("/v3/auth/authenticate", "etcdserverpb.Auth", "Authenticate"),
+    ("/v3/auth/status", "etcdserverpb.Auth", "AuthStatus"),
+    ("/v3/auth/enable", "etcdserverpb.Auth", "AuthEnable"),
+    ("/v3/auth/user/list", "etcdserverpb.Auth", "UserList"),
+    ("/v3/lock/lock", "v3lockpb.Lock", "Lock"),
+    ("/v3/lock/unlock", "v3lockpb.Lock", "Unlock"),
+    ("/v3/election/campaign", "v3electionpb.Election", "Campaign"),
+    ("/v3/election/proclaim", "v3electionpb.Election", "Proclaim"),
+    ("/v3/election/leader", "v3electionpb.Election", "Leader"),
+    ("/v3/election/observe", "v3electionpb.Election", "Observe"),
+    ("/v3/election/resign", "v3electionpb.Election", "Resign"),
 ];
 
 static DESCRIPTORS: LazyLock<Option<DescriptorPool>> =
@@ -59,7 +66,7 @@ static DESCRIPTORS: LazyLock<Option<DescriptorPool>> =
 
 /// What a method takes and gives.
 fn method(service: &str, name: &str) -> Option<MethodDescriptor> {
-    let service = DESCRIPTORS.as_ref()?.get_service_by_name(&format!("etcdserverpb.{service}"))?;
+    let service = DESCRIPTORS.as_ref()?.get_service_by_name(service)?;
     service.methods().find(|method| method.name() == name)
 }
 
@@ -90,7 +97,7 @@ mod tests {
     fn every_path_has_its_method() {
         for (path, service, name) in METHODS {
             let method = method(service, name).unwrap_or_else(|| panic!("{path}: there is no {service}.{name}"));
-            assert_eq!(method.parent_service().full_name(), format!("etcdserverpb.{service}"));
+            assert_eq!(method.parent_service().full_name(), service);
         }
     }
 }

@@ -1,0 +1,265 @@
+//! Clients that wait for their turn: it is his whose key under a prefix was made first, for as long as the key is there.
+//!
+//! Keys and order are those of etcd's package `concurrency`, so whoever uses the services for locks and elections and whoever has
+//! that recipe of his own (`etcdctl lock`) wait for each other. Nothing is kept here: a turn is a key with a lease, and goes on
+//! when this node does not.
+
+use bytes::Bytes;
+use disco_proto::v1::command::Operation;
+use disco_proto::v1::command_response::Result as Answer;
+use disco_proto::v1::compare::{self, Target};
+use disco_proto::v1::range_request::{SortOrder, SortTarget};
+use disco_proto::v1::request_op::Request;
+use disco_proto::v1::response_op::Response;
+use disco_proto::v1::{
+    Compare, DeleteRangeRequest, KeyValue, LeaseGrantRequest, LeaseResponse, PutRequest, RangeRequest, RequestOp,
+    TxnRequest, TxnResponse,
+};
+use disco_store::{ReadError, Store};
+use tonic::Status;
+
+use super::{EtcdService, errors};
+
+/// Of a lease that nobody brought, in seconds; as etcd's sessions.
+const SESSION_TTL: i64 = 60;
+
+/// The keys of those who wait for the same.
+pub(super) struct Queue {
+    prefix: Bytes,
+}
+
+/// A place in a queue.
+pub(super) struct Turn {
+    pub(super) key: Bytes,
+    /// At which its key was made.
+    pub(super) revision: i64,
+    pub(super) lease: i64,
+    /// The value that it had already, where it is not new.
+    pub(super) value: Option<Bytes>,
+}
+
+/// Gives a place up when its client goes away before its turn has come.
+struct GiveUp<'a> {
+    service: &'a EtcdService,
+    turn: Option<&'a Turn>,
+}
+
+// === impl Queue ===
+
+impl Queue {
+    pub(super) fn new(name: &[u8]) -> Self {
+        Self { prefix: [name, b"/"].concat().into() }
+    }
+
+    fn key(&self, lease: i64) -> Bytes {
+        [&self.prefix, format!("{lease:x}").as_bytes()].concat().into()
+    }
+
+    pub(super) fn prefix(&self) -> &Bytes {
+        &self.prefix
+    }
+
+    /// The next byte string after all that begin with the prefix.
+    pub(super) fn end(&self) -> Bytes {
+        let mut end = self.prefix.to_vec();
+        // It ends in a slash, so there is a next one.
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        end.into()
+    }
+
+    /// Whose turn it is; at a revision, or now for 0.
+    pub(super) fn first(&self, store: &Store, revision: i64) -> Result<Option<KeyValue>, ReadError> {
+        self.one(store, RangeRequest { revision, ..self.range(SortOrder::Ascend) })
+    }
+
+    /// Who came last before this turn and is still there.
+    fn before(&self, store: &Store, turn: &Turn) -> Result<Option<KeyValue>, ReadError> {
+        let range = self.range(SortOrder::Descend);
+        self.one(store, RangeRequest { max_create_revision: turn.revision - 1, keys_only: true, ..range })
+    }
+
+    fn range(&self, order: SortOrder) -> RangeRequest {
+        RangeRequest {
+            key: self.prefix.clone(),
+            range_end: self.end(),
+            limit: 1,
+            sort_order: order.into(),
+            sort_target: SortTarget::Create.into(),
+            ..RangeRequest::default()
+        }
+    }
+
+    fn one(&self, store: &Store, range: RangeRequest) -> Result<Option<KeyValue>, ReadError> {
+        Ok(store.range(&range)?.kvs.into_iter().next())
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// Whether this very key is there.
+    fn stands(&self, store: &Store) -> bool {
+        is_there(store, &self.key, self.revision)
+    }
+}
+
+/// Whether there is a key that was made at this revision.
+fn is_there(store: &Store, key: &Bytes, created: i64) -> bool {
+    let range = RangeRequest { key: key.clone(), keys_only: true, ..RangeRequest::default() };
+    store.range(&range).is_ok_and(|answer| answer.kvs.first().is_some_and(|kv| kv.create_revision == created))
+}
+
+/// A transaction that does this only if the key was made at this revision; 0: only if there is none.
+pub(super) fn only_if(key: &Bytes, created: i64, then: Request, otherwise: Option<Request>) -> Operation {
+    let operation = |request| RequestOp { request: Some(request) };
+    Operation::Txn(TxnRequest {
+        compare: vec![Compare {
+            result: compare::Result::Equal.into(),
+            key: key.clone(),
+            target: Some(Target::CreateRevision(created)),
+            ..Compare::default()
+        }],
+        success: vec![operation(then)],
+        failure: otherwise.into_iter().map(operation).collect(),
+    })
+}
+
+/// Deletes the key.
+pub(super) fn deletion(key: &Bytes) -> Request {
+    Request::DeleteRange(DeleteRangeRequest { key: key.clone(), ..DeleteRangeRequest::default() })
+}
+
+impl EtcdService {
+    /// Writes a transaction.
+    pub(super) async fn write_txn(&self, operation: Operation) -> Result<TxnResponse, Status> {
+        match self.write(operation).await? {
+            (_, Answer::Txn(answer)) => Ok(answer),
+            _ => Err(errors::unexpected()),
+        }
+    }
+
+    /// Takes a place at the end of the queue, or the one that the lease has already. Without a lease there is a new one.
+    pub(super) async fn queue_up(&self, queue: &Queue, lease: i64, value: Bytes) -> Result<Turn, Status> {
+        let lease = match lease {
+            0 => self.session().await?,
+            lease => lease,
+        };
+        let key = queue.key(lease);
+        let put = Request::Put(PutRequest { key: key.clone(), value, lease, ..PutRequest::default() });
+        let get = Request::Range(RangeRequest { key: key.clone(), ..RangeRequest::default() });
+        let answer = self.write_txn(only_if(&key, 0, put, Some(get))).await?;
+        if answer.succeeded {
+            return Ok(Turn { key, revision: answer.revision, lease, value: None });
+        }
+        let found = answer.responses.into_iter().next().and_then(|one| match one.response {
+            Some(Response::Range(range)) => range.kvs.into_iter().next(),
+            _ => None,
+        });
+        let found = found.ok_or_else(errors::unexpected)?;
+        Ok(Turn { key, revision: found.create_revision, lease, value: Some(found.value) })
+    }
+
+    async fn session(&self) -> Result<i64, Status> {
+        let id = rand::random_range(1..=i64::MAX);
+        match self.write(Operation::LeaseGrant(LeaseGrantRequest { id, ttl: SESSION_TTL })).await? {
+            (_, Answer::LeaseGrant(LeaseResponse { id, .. })) => Ok(id),
+            _ => Err(errors::unexpected()),
+        }
+    }
+
+    /// Returns when the turn has come, with the revision at which that is so. A client that goes away before loses its place.
+    pub(super) async fn wait_for_turn(&self, queue: &Queue, turn: &Turn) -> Result<i64, Status> {
+        let mut give_up = GiveUp { service: self, turn: Some(turn) };
+        // From here on this node knows all that came before.
+        self.barrier().await?;
+        let store = self.node.raft().store();
+        let mut revisions = store.revisions();
+        let mut awaited: Option<KeyValue> = None;
+        loop {
+            revisions.borrow_and_update();
+            if !store.read(|store| turn.stands(store)) {
+                give_up.turn = None;
+                return Err(errors::session_expired());
+            }
+            let still = |store: &Store| awaited.as_ref().is_some_and(|kv| is_there(store, &kv.key, kv.create_revision));
+            if !store.read(still) {
+                awaited = store.read(|store| queue.before(store, turn)).map_err(errors::of_read)?;
+                if awaited.is_none() {
+                    break;
+                }
+            }
+            revisions.changed().await.map_err(|_| errors::stopped())?;
+        }
+        // Nobody who was before comes back; but the own key may have gone meanwhile, with its lease.
+        self.barrier().await?;
+        let (stands, revision) = store.read(|store| (turn.stands(store), store.revision()));
+        give_up.turn = None;
+        if stands { Ok(revision) } else { Err(errors::session_expired()) }
+    }
+}
+
+// === impl GiveUp ===
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        let Some(turn) = self.turn else { return };
+        let (service, key, revision) = (self.service.clone(), turn.key.clone(), turn.revision);
+        tokio::spawn(async move {
+            // When it does not succeed the lease ends it.
+            if let Err(status) = service.write_txn(only_if(&key, revision, deletion(&key), None)).await {
+                tracing::debug!(error = status.message(), "the place of a client that has gone was not given up");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_proto::v1::Command;
+
+    use super::*;
+
+    fn put(store: &mut Store, key: &Bytes) -> i64 {
+        let put = PutRequest { key: key.clone(), value: "v".into(), ..PutRequest::default() };
+        store.apply(1, &Command { operation: Some(Operation::Put(put)), ..Command::default() }).response.revision
+    }
+
+    fn delete(store: &mut Store, key: &Bytes) {
+        let delete = DeleteRangeRequest { key: key.clone(), ..DeleteRangeRequest::default() };
+        store.apply(1, &Command { operation: Some(Operation::DeleteRange(delete)), ..Command::default() });
+    }
+
+    #[test]
+    fn the_order_is_that_in_which_the_keys_were_made() {
+        let (queue, other) = (Queue::new(b"q"), Queue::new(b"q/z"));
+        assert_eq!(queue.key(-1), Bytes::from("q/ffffffffffffffff"));
+        let mut store = Store::default();
+        // By name they are the other way round.
+        let (first, second) = (queue.key(9), queue.key(1));
+        put(&mut store, &first);
+        put(&mut store, &Bytes::from("q0"));
+        let revision = put(&mut store, &second);
+        let turn = Turn { key: second.clone(), revision, lease: 1, value: None };
+        // Another value is not another place.
+        put(&mut store, &first);
+        put(&mut store, &second);
+        let key = |found: Result<Option<KeyValue>, ReadError>| found.unwrap().map(|kv| kv.key);
+        assert_eq!(key(queue.first(&store, 0)), Some(first.clone()));
+        assert_eq!(key(queue.before(&store, &turn)), Some(first.clone()));
+        assert_eq!(key(other.first(&store, 0)), None);
+        let before = store.revision();
+        delete(&mut store, &first);
+        assert_eq!(key(queue.before(&store, &turn)), None);
+        assert_eq!(key(queue.first(&store, 0)), Some(second.clone()));
+        assert_eq!(key(queue.first(&store, before)), Some(first.clone()));
+        // Made anew it is behind.
+        put(&mut store, &first);
+        assert_eq!(key(queue.before(&store, &turn)), None);
+        assert!(turn.stands(&store));
+        delete(&mut store, &second);
+        put(&mut store, &second);
+        assert!(!turn.stands(&store));
+    }
+}
