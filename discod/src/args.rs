@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::raft::Pace;
@@ -18,6 +18,21 @@ pub struct Cli {
     pub command: Option<Command>,
     #[command(flatten)]
     pub daemon: Option<DaemonArgs>,
+}
+
+impl Cli {
+    /// Of this process. Ends it where the command line is wrong.
+    ///
+    /// Variables of the daemon may be set where another command is run, and count for the daemon alone.
+    #[must_use]
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let read = match matches.subcommand_name() {
+            Some(_) => Command::from_arg_matches(&matches).map(|command| Self { command: Some(command), daemon: None }),
+            None => Self::from_arg_matches(&matches),
+        };
+        read.unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// How to run the daemon. Every flag is also an environment variable.

@@ -39,6 +39,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub async fn run(args: DaemonArgs) -> Result<()> {
     let logs = Logs::start(&args.log)?;
     let home = Home::open(&args.data_dir)?;
+    home.check_format()?;
     // First of all: an address that is taken must not cost a place in the cluster.
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
     let file = become_somebody(&home, &args).await?;

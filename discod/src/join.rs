@@ -37,6 +37,7 @@ pub async fn join(home: &Home, token_file: &Path, args: &DaemonArgs) -> Result<N
         join_id: home.join_id()?.into_bytes().to_vec().into(),
         extra_addresses: extra_addresses(args),
         public_address: args.public_address.map(|address| address.to_string()).unwrap_or_default(),
+        format: disco_proto::format::own(),
     };
     let identity = Identity::new(token.credentials()?)?;
     let ask = || async { ask_members(&token, &identity, &request).await };

@@ -25,7 +25,7 @@ mod vitals;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::args::{Cli, Command};
 
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         // Only a second call can fail, and this is the first line that could make one.
         return ExitCode::FAILURE;
     }
-    match run(Cli::parse()) {
+    match run(Cli::read()) {
         Ok(code) => code,
         Err(error) => {
             report(&error);

@@ -14,7 +14,7 @@ use crate::node::Node;
 
 pub use disco_store::typed::{
     EventRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, Severity, SigningRecord,
-    TokenRecord, Txn, Versioned, events, instance_state, keys, succeeded,
+    TokenRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
 };
 
 /// A record, if it is there and can be read.
@@ -104,6 +104,12 @@ pub fn desired_nodes(store: &Store) -> Option<u32> {
 pub fn current_script(store: &Store) -> Option<String> {
     let record = get::<serde_json::Value>(store, keys::SCRIPT)?;
     record.value.get("hash").and_then(|hash| hash.as_str()).map(str::to_owned)
+}
+
+/// The format that the cluster's data is written in.
+#[must_use]
+pub fn format(store: &Store) -> u32 {
+    disco_proto::format::told(get(store, keys::FORMAT).map_or(0, |record| record.value))
 }
 
 /// What is known of the signing key.

@@ -4,6 +4,7 @@
 //! and payloads are [`bytes::Bytes`], so that a message that was received is shared, not copied.
 
 pub mod backup;
+pub mod format;
 
 /// Package `disco.v1`.
 #[expect(

@@ -161,6 +161,24 @@ impl Project {
         path
     }
 
+    /// Gives the project a build whose data is of another format, as its mark says.
+    pub fn build_of_format(&self, format: u32) -> PathBuf {
+        assert!(format < 10, "the mark in the program is overwritten, so it stays as long");
+        let mut program = fs::read(&Binaries::get().discod).unwrap();
+        let (mark, other) = (b"disco-format:1;", format!("disco-format:{format};"));
+        let places: Vec<usize> =
+            program.windows(mark.len()).enumerate().filter(|(_, w)| w == mark).map(|(at, _)| at).collect();
+        assert!(!places.is_empty(), "the program has no mark");
+        for at in places {
+            program[at..at + other.len()].copy_from_slice(other.as_bytes());
+        }
+        let path = self.outside(&format!("format-{format}"));
+        fs::write(&path, program).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        self.point_discod_to(&path);
+        path
+    }
+
     // --- commands
 
     /// The command `disco` in this project's folder and environment.

@@ -19,6 +19,10 @@ pub(crate) struct UpgradeArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
+    /// Begin although somebody else upgrades the cluster, whose command then stops before its next step.
+    #[arg(long)]
+    pub(crate) take_over: bool,
+
     /// Time for one node to come back, healthy and with all of the log, before all go back.
     // The leader replaces the machine of a node that is silent for a minute.
     #[arg(long, value_name = "TIME", default_value = "40s", value_parser = parse_duration)]

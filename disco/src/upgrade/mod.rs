@@ -10,8 +10,11 @@
 //! Invariants:
 //! - What would not run is found before anything is restarted: the binary is checked, and started once, on every machine.
 //! - All that is known of an upgrade that was begun stands on the machines, so whoever runs the command next goes on.
+//! - One operator at a time, as the cluster knows; a program that could not read the cluster's data is refused first of all.
 //! - A node is taken down only while all others are healthy, and nobody but the one that is down can be the reason to go back.
 
+mod claim;
+mod format;
 mod nodes;
 mod record;
 mod roll;
@@ -22,6 +25,7 @@ use std::time::Duration;
 use disco_planner::upgrade::{Direction, Step, next};
 use disco_provider::install::Binaries;
 
+use self::claim::Claim;
 pub(crate) use self::record::{Action, NodeRecord, Record};
 use self::roll::{Roll, Stop};
 use crate::{
@@ -43,6 +47,8 @@ pub(crate) struct Upgrade {
     binaries: Binaries,
     /// Time for one node to come back.
     node_limit: Duration,
+    /// Take the right to upgrade away from whoever has it.
+    take_over: bool,
     /// Of the project: one command at a time changes its cluster from here.
     _lock: Option<Lock>,
 }
@@ -57,13 +63,15 @@ impl Upgrade {
             machines: Machines::open(context)?,
             binaries: find_binaries(project.root()).await?,
             node_limit: args.node_timeout.unsigned_abs(),
+            take_over: args.take_over,
             _lock: lock,
         })
     }
 
     /// What it would do.
     pub(crate) async fn dry_run(&self) -> Outcome<Record> {
-        let mut roll = Roll::new(self);
+        self.check_format().await?;
+        let mut roll = Roll::new(self, None);
         let nodes = roll.calm(false).await?;
         let mut view = roll.nodes.planned(&nodes);
         loop {
@@ -86,7 +94,18 @@ impl Upgrade {
 
     /// Does it. With what was done comes why it failed, if so.
     pub(crate) async fn run(&self) -> Outcome<(Record, Option<Failure>)> {
-        let mut roll = Roll::new(self);
+        self.check_format().await?;
+        let claim =
+            Claim::take(&self.client, self.context.project()?.state(), self.binaries.discod.sha256(), self.take_over)
+                .await?;
+        let result = self.roll(&claim).await;
+        // Whatever became of it, this command does nothing more.
+        claim.release().await;
+        result
+    }
+
+    async fn roll(&self, claim: &Claim) -> Outcome<(Record, Option<Failure>)> {
+        let mut roll = Roll::new(self, Some(claim));
         let failure = match roll.take_all(Direction::Forward).await {
             Ok(()) => None,
             Err(Stop::Here(failure)) if roll.record.changed() => Some(failure),

@@ -5,7 +5,7 @@ use disco_proto::v1::{MoveLeaderRequest, NodeStatus};
 use disco_provider::install::InstallError;
 use tokio::time::Instant;
 
-use super::{Action, Record, Upgrade, nodes::Nodes};
+use super::{Action, Record, Upgrade, claim::Claim, nodes::Nodes};
 use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
@@ -41,13 +41,15 @@ impl From<Failure> for Stop {
 /// An upgrade under way.
 pub(super) struct Roll<'a> {
     upgrade: &'a Upgrade,
+    /// None in a dry run.
+    claim: Option<&'a Claim>,
     pub(super) nodes: Nodes<'a>,
     pub(super) record: Record,
 }
 
 impl<'a> Roll<'a> {
-    pub(super) fn new(upgrade: &'a Upgrade) -> Self {
-        Self { upgrade, nodes: Nodes::new(upgrade), record: Record::new(&upgrade.binaries) }
+    pub(super) fn new(upgrade: &'a Upgrade, claim: Option<&'a Claim>) -> Self {
+        Self { upgrade, claim, nodes: Nodes::new(upgrade), record: Record::new(&upgrade.binaries) }
     }
 
     /// Takes step after step until nothing is left to do.
@@ -66,6 +68,9 @@ impl<'a> Roll<'a> {
                 let node = nodes.iter().find(|node| node.id == id).cloned();
                 node.ok_or_else(|| Stop::Here(Failure::failed(format!("node {id} is no member any more"))))
             };
+            if let Some(claim) = self.claim {
+                claim.check().await?;
+            }
             match next(&self.nodes.planned(&nodes), direction).map_err(|refusal| refused(&refusal, &nodes))? {
                 Step::Finish => {
                     self.record.begin(&nodes, &self.nodes);

@@ -39,6 +39,7 @@ pub(super) async fn run(node: Node) {
             _ = ticks.tick() => {}
         }
         certificate.look(&node);
+        keep_format(&node);
         forget_secrets_of_a_learner(&node, &mut reports_as_learner);
         super::certificate::refuse_retired(&node);
         if node.raft().leads().is_some() {
@@ -160,6 +161,7 @@ pub fn own_report(node: &Node) -> ReportRequest {
         disk_low: room.low || room.exhausted,
         certificate: Some(super::own_certificate(node)),
         retiring: node.retirement().notice().unwrap_or_default(),
+        format: disco_proto::format::own(),
     }
 }
 
@@ -168,6 +170,19 @@ fn resident_kb() -> u64 {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()).and_then(|kb| kb.parse().ok()).unwrap_or(0)
+}
+
+/// Notes the cluster's format in the data folder, where the next program looks first.
+fn keep_format(node: &Node) {
+    let format = node.raft().store().read(crate::records::format);
+    match node.home().note_format(format) {
+        Ok(()) if format <= disco_proto::format::own() => {}
+        Ok(()) => {
+            tracing::error!(format, own = disco_proto::format::own(), "the cluster's data is newer than this program");
+            node.restart();
+        }
+        Err(error) => tracing::error!(error = format!("{error:#}"), "the format of the data was not noted"),
+    }
 }
 
 fn forget_secrets_of_a_learner(node: &Node, reports: &mut u32) {

@@ -67,6 +67,14 @@ fn check(message: &JoinRequest) -> Result<(), Status> {
 }
 
 async fn admit(node: &Node, term: u64, token_id: &str, message: JoinRequest) -> Result<JoinResponse, Status> {
+    let format = node.raft().store().read(records::format);
+    if disco_proto::format::told(message.format) < format {
+        return Err(Status::failed_precondition(format!(
+            "the cluster's data has format {format}, which the new node's `discod` {} cannot read\nhint: install the version that \
+             the cluster runs",
+            message.version
+        )));
+    }
     let authority = certificate::authority(node)?;
     let record = admitted(node, term, token_id, &message).await?;
     let chain = certify(&authority, &record, &message.signing_request)?;

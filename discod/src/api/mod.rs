@@ -25,6 +25,7 @@ mod script;
 mod signing;
 mod status;
 mod tokens;
+mod upgrade;
 
 pub(crate) use report::renew as renew_certificate;
 pub(crate) use tokens::issue as issue_token;
@@ -161,6 +162,14 @@ impl Control for ControlService {
     async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_member(&request)?;
         members::move_leader(&self.node, request).await
+    }
+
+    async fn claim_upgrade(
+        &self,
+        request: Request<ClaimUpgradeRequest>,
+    ) -> Result<Response<ClaimUpgradeResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        upgrade::claim(&self.node, request).await
     }
 
     async fn missing_blobs(

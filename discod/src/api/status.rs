@@ -127,6 +127,7 @@ fn base(node: &Node) -> StatusResponse {
         log_term,
         log_index,
         answered_by: node.id(),
+        format: node.raft().store().read(records::format),
         ..StatusResponse::default()
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use disco_identity::INTERMEDIATE_LIFETIME;
 use disco_planner::voters::{self, Change};
 use disco_planner::{Member as Planned, Policy};
 use disco_proto::v1::VoterSecrets;
@@ -15,6 +16,8 @@ use crate::raft::{Member, NodeInfo, Role};
 use crate::records::{self, NodeRecord, Severity};
 use crate::vitals::Vital;
 
+/// By how much clocks may differ before a retired signing key is forgotten too early.
+const SKEW: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Time for a node to take the voters' secrets.
 const HAND_OVER: Duration = Duration::from_secs(5);
 
@@ -55,6 +58,7 @@ async fn reconcile(node: &Node, term: u64) -> Result<bool> {
         || hand_out_secrets(node, &members).await?
         || retire_signing_keys(node, &members).await?
         || change_voters(node, &members).await?
+        || super::format::raise(node, term, &members).await?
         || remove_dead(node, term).await?)
 }
 
@@ -233,6 +237,15 @@ async fn retire_signing_keys(node: &Node, members: &[Member]) -> Result<bool> {
             return Ok(true);
         }
     }
+    // None was made later than now.
+    let now = disco_identity::unix_now();
+    let latest = now + (INTERMEDIATE_LIFETIME + SKEW).as_secs();
+    let mut kept = record.clone();
+    kept.forget(now, latest);
+    if kept != record {
+        records::change_signing(node, |record| record.forget(now, latest)).await?;
+        return Ok(true);
+    }
     let certified = |member: &Member| {
         let signer = if member.id == node.id() {
             node.identity().signer_serial()
@@ -244,7 +257,7 @@ async fn retire_signing_keys(node: &Node, members: &[Member]) -> Result<bool> {
     if record.retiring.is_empty() || !members.iter().all(certified) {
         return Ok(false);
     }
-    records::change_signing(node, |record| record.retired.append(&mut record.retiring)).await?;
+    records::change_signing(node, disco_store::typed::SigningRecord::retire).await?;
     records::emit(
         node,
         "pki.retired",

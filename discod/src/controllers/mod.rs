@@ -6,6 +6,7 @@
 
 mod compaction;
 pub mod confirm;
+mod format;
 mod hooks;
 pub mod instances;
 mod leases;

@@ -9,6 +9,7 @@
 //! identity/intermediate.pem     on voters only, with its key: what nodes are admitted with
 //! identity/intermediate.key     0600
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
+//! format                        in which the rest is written, where it is not 1
 //! raft.redb, snapshots/         see `raft`
 //! ```
 //!
@@ -20,7 +21,7 @@ mod voter_secrets;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use disco_identity::{ClusterId, Credentials, PrivateKey};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,42 @@ impl Home {
 
     fn file(&self, name: &str) -> PathBuf {
         self.path.join("identity").join(name)
+    }
+
+    /// Makes sure that this program can read what is here.
+    ///
+    /// # Errors
+    /// It cannot, as it was written by a newer one.
+    pub fn check_format(&self) -> Result<()> {
+        let (format, own) = (self.format()?, disco_proto::format::own());
+        if format > own {
+            bail!(
+                "the data in `{}` has format {format}, and this `discod` reads formats up to {own}\nhint: run the version that has \
+                 written it, or a newer one",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Notes the format of the cluster's data. It is never set back.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn note_format(&self, format: u32) -> Result<()> {
+        if self.format()? < format {
+            disco_identity::write_public(&self.path.join("format"), format!("{format}\n").as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn format(&self) -> Result<u32> {
+        let path = self.path.join("format");
+        match disco_identity::read_limited(&path, 64) {
+            Ok(text) => text.trim().parse().with_context(|| format!("`{}` is damaged", path.display())),
+            Err(error) if error.is_not_found() => Ok(1),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Who the node is; `None` as long as it is nobody.

@@ -38,7 +38,13 @@ pub fn place(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// What is wrong with it.
 pub fn check(path: &Path, limits: Limits) -> io::Result<i64> {
-    Ok(read(path, limits)?.revision())
+    let store = read(path, limits)?;
+    let (format, own) = (crate::records::format(&store), disco_proto::format::own());
+    if format > own {
+        let why = format!("the backup has format {format}, and this `discod` reads formats up to {own}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(store.revision())
 }
 
 fn read(path: &Path, limits: Limits) -> io::Result<Store> {

@@ -112,6 +112,22 @@ pub struct HealthRecord {
     pub at: String,
 }
 
+/// Who upgrades the cluster. The record has a lease, which the client renews: it ends with a client that is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UpgradeRecord {
+    /// What the client knows itself by.
+    pub holder: String,
+    /// Who it is, for people.
+    pub by: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Checksum of the new `discod`.
+    pub binary: String,
+    /// The record's lease.
+    pub lease: i64,
+}
+
 /// The signing key in use, and those before it. Serials are those of the keys' certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -122,11 +138,28 @@ pub struct SigningRecord {
     pub retiring: Vec<String>,
     /// Refused everywhere.
     pub retired: Vec<String>,
+    /// Until when, Unix time: by then the certificate of each retired key has ended, and nothing by it is taken anyway.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused_until: BTreeMap<String, u64>,
     /// A voter that has left knew the one in use.
     pub stale: bool,
 }
 
 impl SigningRecord {
+    /// The keys that are not used any more are refused from now on.
+    pub fn retire(&mut self) {
+        self.retired.append(&mut self.retiring);
+    }
+
+    /// Forgets the retired keys whose certificates have ended. Of those of which it is not known when that is, they end by `latest`.
+    pub fn forget(&mut self, now: u64, latest: u64) {
+        for serial in &self.retired {
+            self.refused_until.entry(serial.clone()).or_insert(latest);
+        }
+        self.refused_until.retain(|serial, until| *until > now && self.retired.contains(serial));
+        self.retired.retain(|serial| self.refused_until.contains_key(serial));
+    }
+
     /// The leader holds this key, whatever was noted: nodes get their certificates by it.
     ///
     /// A key that was being replaced is in use again when the one who had made its successor was lost with it; then, and when
@@ -156,7 +189,43 @@ mod tests {
 
     fn record(serial: &str, retiring: &[&str], retired: &[&str]) -> SigningRecord {
         let list = |serials: &[&str]| serials.iter().map(|serial| (*serial).to_owned()).collect();
-        SigningRecord { serial: serial.to_owned(), retiring: list(retiring), retired: list(retired), stale: false }
+        SigningRecord {
+            serial: serial.to_owned(),
+            retiring: list(retiring),
+            retired: list(retired),
+            ..SigningRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_retired_key_is_forgotten_when_its_certificate_has_ended_and_not_before() {
+        let mut signing = record("c", &["b"], &["a"]);
+        signing.retire();
+        assert_eq!(signing.retired, ["a", "b"]);
+        signing.forget(100, 500);
+        assert_eq!(signing.retired, ["a", "b"]);
+        signing.retiring.push("c".to_owned());
+        signing.retire();
+        // Known ones keep their end.
+        signing.forget(499, 900);
+        assert_eq!(signing.retired, ["a", "b", "c"]);
+        signing.forget(500, 950);
+        assert_eq!((signing.retired.as_slice(), signing.refused_until.len()), (&["c".to_owned()][..], 1));
+        signing.forget(900, 1_000);
+        assert_eq!((signing.retired.len(), signing.refused_until.len()), (0, 0));
+        // However often keys are replaced, those of a year are all that stay.
+        for now in 0..10_000_u64 {
+            signing.retiring.push(now.to_string());
+            signing.retire();
+            signing.forget(now, now + 365);
+        }
+        assert_eq!((signing.retired.len(), signing.refused_until.len()), (365, 365));
+    }
+
+    #[test]
+    fn a_record_of_before_is_read() {
+        let old = r#"{"serial":"b","retiring":[],"retired":["a"],"stale":false}"#;
+        assert_eq!(serde_json::from_str::<SigningRecord>(old).unwrap(), record("b", &[], &["a"]));
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub const NEXT_INSTANCE: &str = "/disco/next_instance";
 pub const NEXT_EVENT: &str = "/disco/next_event";
 /// The script version in use ([`CurrentScript`](super::CurrentScript)).
 pub const SCRIPT: &str = "/disco/script";
+/// The format that the cluster's data is written in; absent: 1. See `disco_proto::format`.
+pub const FORMAT: &str = "/disco/format";
+/// Who upgrades the cluster ([`UpgradeRecord`](super::UpgradeRecord)).
+pub const UPGRADE: &str = "/disco/upgrade";
 /// What is known of the signing key.
 pub const SIGNING: &str = "/disco/pki/signing";
 

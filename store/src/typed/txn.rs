@@ -48,6 +48,16 @@ impl Txn {
         self.put_bytes(key, value.into())
     }
 
+    /// Writes a record that goes with a lease.
+    #[must_use]
+    pub fn put_leased<T: Serialize + ?Sized>(self, key: &str, record: &T, lease: i64) -> Self {
+        let mut txn = self.put(key, record);
+        if let Some(RequestOp { request: Some(Request::Put(put)) }) = txn.txn.success.last_mut() {
+            put.lease = lease;
+        }
+        txn
+    }
+
     /// Writes bytes.
     #[must_use]
     pub fn put_bytes(mut self, key: &str, value: Bytes) -> Self {

@@ -1,0 +1,132 @@
+//! Who upgrades the cluster: one operator at a time.
+//!
+//! The claim is a record with a lease. Whoever holds it renews it, and looks before every step whether it still does; a client that
+//! has died loses it by itself, one that is stuck to whoever takes it over.
+
+use disco_proto::v1::command::Operation;
+use disco_proto::v1::{
+    ClaimUpgradeRequest, ClaimUpgradeResponse, LeaseGrantRequest, LeaseRevokeRequest, LeaseTimeRequest,
+};
+use tonic::{Request, Response, Status};
+
+use super::forward::{Answer, to_leader};
+use super::{leases, write_status};
+use crate::node::Node;
+use crate::records::{self, UpgradeRecord, Versioned};
+
+/// Seconds that a claim stands without being renewed. Clients renew it several times in that time; while there is no leader it
+/// does not run.
+const CLAIM_TTL: i64 = 15;
+/// Tries while others ask for it too.
+const CONFLICTS: usize = 16;
+/// Longest text of a claim.
+const MAX_TEXT: usize = 256;
+
+pub(super) async fn claim(
+    node: &Node,
+    request: Request<ClaimUpgradeRequest>,
+) -> Result<Response<ClaimUpgradeResponse>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    if message.holder.is_empty() || [&message.holder, &message.by, &message.binary].iter().any(|t| t.len() > MAX_TEXT) {
+        return Err(Status::invalid_argument(format!("a claim names its holder, by at most {MAX_TEXT} bytes")));
+    }
+    let term = match to_leader(node, &metadata).await? {
+        Answer::There(mut forward) => {
+            let mut request = forward.request(message);
+            request.set_timeout(node.raft().pace().request_timeout() * 2);
+            return forward.client.claim_upgrade(request).await;
+        }
+        Answer::Here(term) => term,
+    };
+    for _ in 0..CONFLICTS {
+        if let Some(answer) = try_claim(node, term, &message).await? {
+            return Ok(Response::new(answer));
+        }
+    }
+    Err(Status::aborted("others ask for the upgrade at the same time; try again"))
+}
+
+/// `None` when somebody else came in between.
+async fn try_claim(
+    node: &Node,
+    term: u64,
+    message: &ClaimUpgradeRequest,
+) -> Result<Option<ClaimUpgradeResponse>, Status> {
+    node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let now = node.raft().store().read(|store| records::get::<UpgradeRecord>(store, records::keys::UPGRADE));
+    let own = now.as_ref().is_some_and(|now| now.value.holder == message.holder);
+    if message.release {
+        if let Some(now) = now.filter(|_| own) {
+            revoke(node, term, now.value.lease).await?;
+        }
+        return Ok(Some(ClaimUpgradeResponse { granted: true, ..ClaimUpgradeResponse::default() }));
+    }
+    match now {
+        Some(now) if !own && !message.take_over => {
+            let remaining_ms = remaining(node, now.value.lease, false).await?;
+            Ok(Some(answer(now.value, false, remaining_ms.unwrap_or(0))))
+        }
+        Some(now) if own && now.value.binary == message.binary => {
+            match remaining(node, now.value.lease, true).await? {
+                Some(remaining_ms) => Ok(Some(answer(now.value, true, remaining_ms))),
+                // It is over, and about to go.
+                None => take(node, term, message, Some(now)).await,
+            }
+        }
+        now => take(node, term, message, now).await,
+    }
+}
+
+/// A claim anew, in the place of what is there.
+async fn take(
+    node: &Node,
+    term: u64,
+    message: &ClaimUpgradeRequest,
+    before: Option<Versioned<UpgradeRecord>>,
+) -> Result<Option<ClaimUpgradeResponse>, Status> {
+    let lease = rand::random_range(1..=i64::MAX);
+    let grant = Operation::LeaseGrant(LeaseGrantRequest { id: lease, ttl: CLAIM_TTL });
+    node.write_in_term(term, grant).await.map_err(write_status)?;
+    let record = UpgradeRecord {
+        holder: message.holder.clone(),
+        by: message.by.clone(),
+        since: crate::clock::rfc3339(),
+        binary: message.binary.clone(),
+        lease,
+    };
+    let key = records::keys::UPGRADE;
+    let txn = records::Txn::new().expect(key, before.as_ref().map_or(0, |before| before.revision));
+    let written = node.write_in_term(term, txn.put_leased(key, &record, lease).operation()).await;
+    if !records::succeeded(&written.map_err(write_status)?) {
+        revoke(node, term, lease).await?;
+        return Ok(None);
+    }
+    if let Some(before) = before {
+        if before.value.holder != record.holder {
+            let what = format!("`{}` took the upgrade over from `{}`", record.by, before.value.by);
+            let kind = "upgrade.taken_over";
+            records::emit_in_term(node, term, kind, records::Severity::Warning, None, what).await;
+        }
+        revoke(node, term, before.value.lease).await?;
+    }
+    Ok(Some(answer(record, true, u64::try_from(CLAIM_TTL).unwrap_or_default() * 1_000)))
+}
+
+fn answer(record: UpgradeRecord, granted: bool, remaining_ms: u64) -> ClaimUpgradeResponse {
+    let UpgradeRecord { by, since, binary, .. } = record;
+    ClaimUpgradeResponse { granted, by, since, binary, remaining_ms }
+}
+
+/// What a lease has left; `None` when it is over.
+async fn remaining(node: &Node, id: i64, renew: bool) -> Result<Option<u64>, Status> {
+    let time = leases::time(node, Request::new(LeaseTimeRequest { id, renew })).await?.into_inner();
+    Ok(time.found.then_some(time.remaining_ms))
+}
+
+/// Ends a lease, and what goes with it. That it has ended already is as well.
+async fn revoke(node: &Node, term: u64, id: i64) -> Result<(), Status> {
+    match node.write_in_term(term, Operation::LeaseRevoke(LeaseRevokeRequest { id })).await {
+        Ok(_) | Err(crate::node::WriteError::Refused(_)) => Ok(()),
+        Err(error) => Err(write_status(error)),
+    }
+}
