@@ -1,9 +1,11 @@
-//! The installer against real OpenSSH servers, on machines that somebody else made.
+//! The installer against real OpenSSH servers, on machines that somebody else made, and the way back to them.
 
 use std::fs;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use disco_tests::{Project, Sshd, free_ip, hosts_project, skipped};
+use disco_identity::{Authority, PrivateKey, Validity, unix_now};
+use disco_tests::{Project, SOON, Sshd, Status, free_ip, hosts_project, skipped, wait_for};
 
 /// A project with a key pair and so many servers; `None` where there is no OpenSSH.
 fn project_with_hosts(name: &str, hosts: u32) -> Option<(Project, Vec<Sshd>)> {
@@ -78,4 +80,65 @@ fn a_key_that_the_machine_does_not_know_and_a_machine_that_is_not_there_are_said
     let output = project.disco(&["bootstrap", "-y"]).says(&["did not answer"]);
     assert!([1, 4].contains(&output.code), "{output}");
     assert!(output.took < Duration::from_secs(60), "{output}");
+}
+
+/// As if the machines had been off: the node's certificate has ended, and its daemon starts with that.
+fn expire(project: &Project, server: &Sshd, status: &Status) -> u32 {
+    let ip: IpAddr = server.host().split_once('@').unwrap().1.split_once(':').unwrap().0.parse().unwrap();
+    let node = status.nodes.iter().find(|node| node.address.starts_with(&format!("{ip}:"))).expect("its node");
+    let file = |name: &str| server.prefix().join("data/identity").join(name);
+    let read = |name: &str| fs::read_to_string(file(name)).unwrap();
+    let signer = Authority::from_pem(&read("intermediate.pem"), &read("intermediate.key")).unwrap();
+    let request = PrivateKey::load(&file("node.key")).unwrap().signing_request().unwrap();
+    // Not before the signing key that certifies it.
+    let over = Validity { not_before: unix_now() - 60, not_after: unix_now() - 1 };
+    fs::write(file("node.pem"), signer.issue_node(&request, node.id, &[ip], over).unwrap()).unwrap();
+    project.kill(node.pid);
+    node.pid
+}
+
+/// The daemons of all nodes, once none of these is among them.
+fn daemons(project: &Project, before: &[u32]) -> Vec<u32> {
+    wait_for(SOON, "the daemons to be started again", || {
+        let all = project.processes();
+        let running = all.iter().filter(|process| process.command.contains("--data-dir"));
+        let mut pids: Vec<u32> = running.map(|process| process.pid).collect();
+        pids.sort_unstable();
+        if pids.len() == 3 && before.iter().all(|pid| !pids.contains(pid)) { Ok(pids) } else { Err(format!("{all:?}")) }
+    })
+}
+
+#[test]
+fn a_cluster_whose_certificates_have_expired_is_brought_back_over_openssh() {
+    let Some((project, mut servers)) = project_with_hosts("expired", 3) else { return };
+    project.bootstrap();
+    let status = project.wait_until_healthy(Duration::from_secs(30), 3);
+    project.put("kept", "value");
+    let keys = |servers: &[Sshd]| {
+        let key = |server: &Sshd| fs::read(server.prefix().join("data/identity/node.key")).unwrap();
+        servers.iter().map(key).collect::<Vec<_>>()
+    };
+    let before = keys(&servers);
+    let killed: Vec<u32> = servers.iter().map(|server| expire(&project, server, &status)).collect();
+    let running = daemons(&project, &killed);
+    project.disco(&["status"]).expect(3).says(&["disco cert rotate --expired"]);
+
+    // A machine that cannot be reached is named, and the others do not wait for it.
+    servers[2].down();
+    let without = project.disco(&["cert", "rotate", "--expired", "--dry-run"]);
+    assert!(without.code != 0 || without.stderr.contains("did not answer"), "{without}");
+    servers[2].up();
+
+    project.disco(&["cert", "rotate", "--expired"]).ok().says(&["has a new certificate"]);
+    let after = project.wait_until_healthy(Duration::from_secs(30), 3);
+    let mut pids: Vec<u32> = after.pids().into_values().collect();
+    pids.sort_unstable();
+    assert_eq!(pids, running, "the daemons took up their certificates without a restart");
+    assert_eq!(project.get("kept").as_deref(), Some("value"));
+    assert_eq!(keys(&servers), before, "a node has another key");
+    project.put("kept", "another");
+    let rows = project.disco(&["cert", "status", "-o", "json"]).ok().json();
+    for row in rows.as_array().unwrap().iter().filter(|row| row["role"] == "node") {
+        assert_eq!(row["state"], "valid", "{rows:#}");
+    }
 }
