@@ -31,7 +31,6 @@ pub mod etcdserverpb {
 /// Package `v3lockpb` of etcd's v3 API.
 #[expect(
     missing_docs,
-    clippy::all,
     clippy::allow_attributes,
     reason = "generated from the .proto files; the names are etcd's, which documents them"
 )]
@@ -42,7 +41,6 @@ pub mod v3lockpb {
 /// Package `v3electionpb` of etcd's v3 API.
 #[expect(
     missing_docs,
-    clippy::all,
     clippy::allow_attributes,
     reason = "generated from the .proto files; the names are etcd's, which documents them"
 )]
