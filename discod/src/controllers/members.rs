@@ -292,7 +292,7 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
     match change {
         Change::Promote(ids) => {
             for id in &ids {
-                give_secrets_before_promotion(node, members, *id).await?;
+                prepare_promotion(node, members, *id).await?;
             }
             node.raft().promote(&ids).await.with_context(|| format!("promoting {ids:?}"))?;
             for id in ids {
@@ -306,7 +306,7 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
             }
         }
         Change::Replace { old, new } => {
-            give_secrets_before_promotion(node, members, new).await?;
+            prepare_promotion(node, members, new).await?;
             node.raft().replace_voter(old, new).await.with_context(|| format!("replacing voter {old} by {new}"))?;
             tell(node, "node.promoted", new, &format!("votes now in place of node {old}")).await;
             demoted(node, old).await;
@@ -323,10 +323,13 @@ async fn remove_dead(node: &Node, term: u64) -> Result<bool> {
     Ok(true)
 }
 
-async fn give_secrets_before_promotion(node: &Node, members: &[Member], id: u64) -> Result<()> {
+/// What a voter needs, since it may lead.
+async fn prepare_promotion(node: &Node, members: &[Member], id: u64) -> Result<()> {
     let Some(member) = members.iter().find(|member| member.id == id) else { bail!("node {id} is no member") };
     let Some(secrets) = node.secrets() else { bail!("this leader does not have the signing key") };
-    hand_over(node, member, secrets.into()).await.with_context(|| format!("handing node {id} the signing key"))
+    hand_over(node, member, secrets.into()).await.with_context(|| format!("handing node {id} the signing key"))?;
+    super::instances::give_before_promotion(node, id).await;
+    Ok(())
 }
 
 /// A node that votes no more forgets the secrets; whether it does cannot be known, so the key counts as stale.

@@ -12,6 +12,8 @@ use crate::records;
 const LOOK: Duration = Duration::from_secs(2);
 /// How often it is looked whether the provider has such rights at all: a new cluster is told of its provider a moment later.
 const IDLE: Duration = Duration::from_secs(5);
+/// How long a promotion waits for its machine's rights.
+const BEFORE_PROMOTION: Duration = Duration::from_secs(10);
 
 /// Until this node leads no more.
 pub(super) async fn run(node: &Node) {
@@ -42,6 +44,20 @@ pub(super) async fn run(node: &Node) {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Gives a machine its rights before its node votes, as it may lead in the next moment: only a leader that has them can give any.
+/// A provider that does not answer keeps no vote back; then [`run`] gives them, on this leader.
+pub(in crate::controllers) async fn give_before_promotion(node: &Node, id: u64) {
+    let record = node.raft().store().read(|store| records::node(store, id));
+    let Some(record) = record.filter(|record| !record.instance.is_empty() && source::has_roles(node)) else { return };
+    let give = async { anyhow::Ok(source::provider(node)?.empower(&record.instance, true).await?) };
+    let error = match tokio::time::timeout(BEFORE_PROMOTION, give).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => "no answer".to_owned(),
+    };
+    tracing::warn!(node = id, machine = record.instance, error, "votes without its rights at the provider, for now");
 }
 
 /// The members' machines, and whether they vote.
