@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn json_is_that_of_etcd_s_gateway() {
-        let put = method("KV", "Put").unwrap().input();
+        let put = method("etcdserverpb.KV", "Put").unwrap().input();
         for json in [
             r#"{"key":"Zm9v","value":"YmFy","lease":"7587","prev_kv":true,"ignoreLease":true,"unknown":1}"#,
             r#"{"key":"Zm9v","value":"YmFy","lease":7587,"prevKv":true,"ignore_lease":true}"#,
@@ -109,7 +109,7 @@ mod tests {
             more: false,
             count: 1,
         };
-        let json = decode(method("KV", "Range").unwrap().output(), answer.encode_to_vec().into()).unwrap();
+        let json = decode(method("etcdserverpb.KV", "Range").unwrap().output(), answer.encode_to_vec().into()).unwrap();
         let expected = r#"{"header":{"cluster_id":"18446744073709551615","revision":"5"},"kvs":[{"key":"Zm9v","mod_revision":"5"}],"count":"1"}"#;
         assert_eq!(std::str::from_utf8(&json).unwrap(), expected);
     }
