@@ -11,7 +11,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use disco_tests::{Cloud, Project, SOON, memory};
+use disco_tests::{Cloud, Project, SOON, idle_time, memory};
 
 /// For a bootstrap, by whatever build.
 const BOOTSTRAP: Duration = Duration::from_secs(180);
@@ -64,14 +64,4 @@ fn script(more: &str) -> String {
 }}
 {more}"
     )
-}
-
-fn idle_time() -> Duration {
-    // `cargo bench` adds a flag of its own.
-    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
-    match (args.next().as_deref(), args.next()) {
-        (Some("--idle"), Some(seconds)) => Duration::from_secs(seconds.parse().expect("a number of seconds")),
-        (None, _) => Duration::from_secs(60),
-        _ => panic!("only `--idle SECONDS` is known"),
-    }
 }

@@ -10,7 +10,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use disco_tests::{Api, Binaries, Project, Status, memory};
+use disco_tests::{Api, Binaries, Project, Status, idle_time, memory};
 
 /// Runs of what varies; the median is told, with the range.
 const RUNS: usize = 5;
@@ -86,16 +86,6 @@ fn failover(project: &Project, api: &Api, status: &Status, victim: u32, run: usi
             row("no write after a kill", &error);
             None
         }
-    }
-}
-
-fn idle_time() -> Duration {
-    // `cargo bench` adds a flag of its own.
-    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
-    match (args.next().as_deref(), args.next()) {
-        (Some("--idle"), Some(seconds)) => Duration::from_secs(seconds.parse().expect("a number of seconds")),
-        (None, _) => Duration::from_secs(60),
-        _ => panic!("only `--idle SECONDS` is known"),
     }
 }
 
