@@ -22,6 +22,9 @@ const UNDER_WAY: usize = 4;
 /// Events that are read at once, so that a stream that is behind holds no lock for long.
 const EVENTS_AT_ONCE: usize = 256;
 
+/// Who leads, if anyone does.
+type Found = Result<Option<KeyValue>, ReadError>;
+
 /// What one client observes, and what it was told last.
 struct Observer {
     service: EtcdService,
@@ -90,8 +93,10 @@ impl Election for EtcdService {
         let (answers, receiver) = mpsc::channel(UNDER_WAY);
         let metadata = request.metadata().clone();
         let queue = Queue::new(&request.into_inner().name);
+        // What happens once the client has an answer is not to be missed.
+        let (revision, first) = self.node.raft().store().read(|store| (store.revision(), queue.first(store, 0)));
         let observer = Observer { service: self.clone(), queue, answers, told: None };
-        tokio::spawn(observer.run());
+        tokio::spawn(observer.run(revision, first));
         let answers = Box::pin(ReceiverStream::new(receiver));
         Ok(Response::new(self.leader.guard(&self.node, &metadata, answers)))
     }
@@ -108,19 +113,20 @@ impl Election for EtcdService {
 // === impl Observer ===
 
 impl Observer {
-    async fn run(mut self) {
-        if let Err(Some(status)) = self.observe().await {
+    /// From `first`, who leads at `revision`.
+    async fn run(mut self, revision: i64, first: Found) {
+        if let Err(Some(status)) = self.observe(revision, first).await {
             // It ends either way.
             let _ = self.answers.send(Err(status)).await;
         }
     }
 
     /// Tells until the client has gone, which is `None`, or there is a reason to end.
-    async fn observe(&mut self) -> Result<(), Option<Status>> {
+    async fn observe(&mut self, revision: i64, first: Found) -> Result<(), Option<Status>> {
         let store = self.service.node.raft().store().clone();
         let mut revisions = store.revisions();
-        let (mut next, first) = store.read(|store| (store.revision() + 1, self.queue.first(store, 0)));
-        self.tell(next - 1, first).await?;
+        let mut next = revision + 1;
+        self.tell(revision, first).await?;
         loop {
             let newest = *revisions.borrow_and_update();
             while next <= newest {
@@ -142,7 +148,7 @@ impl Observer {
         }
     }
 
-    async fn tell(&mut self, revision: i64, first: Result<Option<KeyValue>, ReadError>) -> Result<(), Option<Status>> {
+    async fn tell(&mut self, revision: i64, first: Found) -> Result<(), Option<Status>> {
         let Some(kv) = first.map_err(|error| Some(errors::of_read(error)))? else { return Ok(()) };
         let now = Some((kv.key.clone(), kv.mod_revision));
         if self.told == now {

@@ -103,6 +103,10 @@ impl Maintenance for EtcdService {
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
         disco_identity::require_member(&request)?;
         let revision = request.into_inner().revision;
+        // Nodes are compared at a revision that another one has told; this one may be about to hear of it.
+        if revision > self.node.raft().store().read(Store::revision) {
+            self.barrier().await?;
+        }
         let read = self.node.raft().store().read(|store| (store.revision(), store.hash_kv(revision)));
         let (revision, hash) = (read.0, read.1.map_err(errors::of_read)?);
         Ok(Response::new(HashKvResponse {
