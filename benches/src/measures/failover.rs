@@ -21,7 +21,7 @@ pub(crate) fn failover(cluster: &mut Cluster, kills: u32) -> Result<Vec<Figure>>
     for kill in 0..kills {
         let leader = cluster.wait_until_whole()?;
         let mut others: Vec<_> =
-            cluster.clients(NODES).into_iter().enumerate().filter(|(node, _)| *node != leader).collect();
+            cluster.clients(NODES)?.into_iter().enumerate().filter(|(node, _)| *node != leader).collect();
         // The connections are there, as those of a program that goes on working.
         for (_, kv) in &mut others {
             block(kv.put(put(kill)))?;

@@ -43,7 +43,7 @@ pub(crate) fn load(cluster: &Cluster, kinds: &[Kind], clients: &[usize], time: D
         let what = kind.describe();
         for &count in clients {
             let before = used(&pids)?;
-            let (times, all) = block(run(cluster.clients(count.min(CONNECTIONS)), count, kind, time))
+            let (times, all) = block(run(cluster.clients(count.min(CONNECTIONS))?, count, kind, time))
                 .with_context(|| format!("{what} by {count} clients"))?;
             let after = used(&pids)?;
             let rate = times.len() as f64 / time.as_secs_f64();

@@ -45,7 +45,7 @@ pub(crate) fn memory(cluster: &Cluster, keys: usize, idle: Duration) -> Result<V
 }
 
 async fn fill(cluster: &Cluster, keys: usize) -> Result<()> {
-    let connections = cluster.clients(16);
+    let connections = cluster.clients(16)?;
     let tasks = (0..WRITERS).map(|writer| {
         let mut kv = connections[writer % connections.len()].clone();
         tokio::spawn(async move {

@@ -57,7 +57,7 @@ async fn run(cluster: &Cluster, watchers: usize) -> Result<Vec<Figure>> {
         });
     }
     expect(&mut events, watchers, true).await.context("making the watches")?;
-    let mut kv = cluster.clients(1).remove(0);
+    let mut kv = cluster.clients(1)?.remove(0);
     let mut times = histogram();
     let begin = Instant::now();
     for put in 0..PUTS {

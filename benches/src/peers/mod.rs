@@ -108,9 +108,11 @@ impl Cluster {
         self.peer.api().channel(&endpoints[node % endpoints.len()])
     }
 
-    /// Key-value clients on so many connections of their own, one node after the other.
-    pub(crate) fn clients(&self, count: usize) -> Vec<KvClient<Channel>> {
-        (0..count).map(|node| KvClient::new(self.channel(node))).collect()
+    /// Key-value clients on so many connections of their own, one node after the other, beginning with the leader: who has a
+    /// single client should not depend on who was elected.
+    pub(crate) fn clients(&self, count: usize) -> Result<Vec<KvClient<Channel>>> {
+        let leader = self.leader()?;
+        Ok((0..count).map(|node| KvClient::new(self.channel(leader + node))).collect())
     }
 
     /// The node that leads, when all say the same.
