@@ -29,6 +29,10 @@ fn write_a_fixture() {
     for number in 0..WRITES {
         api.put(&addresses, &format!("kept/{:02}", number % KEYS), &format!("value {number}"), SOON).unwrap();
     }
+    // Enough bytes for a snapshot, but no further keys.
+    for number in 0..10 {
+        api.put(&addresses, "filler", &number.to_string().repeat(1 << 20), SOON).unwrap();
+    }
     wait_for(SOON, "a snapshot", || {
         let snapshots = cluster.nodes[0].data.join("snapshots");
         if snapshots.read_dir().unwrap().flatten().any(|file| file.path().extension().is_some_and(|e| e == "snapshot"))

@@ -251,6 +251,16 @@ fn a_node_speaks_for_itself_alone() {
     denied(block(raft.vote(message(other))).unwrap_err());
     denied(block(raft.pre_vote(message(other))).unwrap_err());
     denied(block(raft.transfer_leader(message(other))).unwrap_err());
+    // The same within a stream of entries, where the refusal is all that is answered.
+    let mut streamed = |message: RaftMessage| {
+        block(async {
+            let messages = tokio_stream::iter([message.clone(), message]);
+            raft.append_stream(messages).await.unwrap().into_inner().message().await.unwrap_err()
+        })
+    };
+    denied(streamed(message(other)));
+    assert_eq!(streamed(message(own)).code(), Code::InvalidArgument);
+    assert_eq!(streamed(RaftMessage { to: 99, ..message(own) }).code(), Code::FailedPrecondition);
     // In its own name the message itself is what is wrong.
     assert_eq!(block(raft.vote(message(own))).unwrap_err().code(), Code::InvalidArgument);
     let wrong_receiver = RaftMessage { from: own, to: 99, payload: Vec::new().into() };

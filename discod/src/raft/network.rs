@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use disco_proto::v1::raft_client::RaftClient;
 use disco_proto::v1::{RaftMessage, SnapshotPart, snapshot_part};
+use futures_util::Stream;
 use futures_util::future::{Either, select};
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, OptionalSend};
 use serde::Serialize;
@@ -23,6 +25,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use super::append_stream::Appender;
 use super::codec;
 use super::snapshot::SnapshotFile;
 use super::types::{NodeInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
@@ -38,7 +41,7 @@ const PARTS_UNDER_WAY: usize = 4;
 const ROUND_TRIPS: u32 = 4;
 const SLOWEST_BYTES_PER_MS: u64 = 256;
 
-type Rpc = RPCError<TypeConfig>;
+pub(super) type Rpc = RPCError<TypeConfig>;
 
 /// Makes the connections of one node to its peers.
 pub(super) struct Network {
@@ -54,6 +57,8 @@ pub(super) struct Connection {
     address: String,
     lane: Lane,
     peers: Peers,
+    /// Until it has said that it takes no streams of entries.
+    pub(super) streams: bool,
 }
 
 /// What the first part of a snapshot says.
@@ -68,7 +73,7 @@ pub(super) struct SnapshotHead {
 impl Network {
     fn connect(&self, target: u64, node: &NodeInfo, lane: Lane) -> Connection {
         let (address, peers) = (node.address.clone(), self.peers.clone());
-        Connection { from: self.node_id, to: target, address, lane, peers }
+        Connection { from: self.node_id, to: target, address, lane, peers, streams: true }
     }
 }
 
@@ -87,13 +92,13 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 // === impl Connection ===
 
 impl Connection {
-    fn client(&self) -> RaftClient<Channel> {
+    pub(super) fn client(&self) -> RaftClient<Channel> {
         RaftClient::new(self.peers.current(self.to, &self.address, self.lane))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    fn message<T: Serialize>(&self, value: &T) -> Result<RaftMessage, Rpc> {
+    pub(super) fn message<T: Serialize>(&self, value: &T) -> Result<RaftMessage, Rpc> {
         let payload = codec::encode(value).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
         Ok(RaftMessage { from: self.from, to: self.to, payload: payload.into() })
     }
@@ -122,11 +127,11 @@ impl Connection {
         codec::decode(&answer.into_inner().payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }
 
-    fn timeout(&self, action: RPCTypes, timeout: Duration) -> Rpc {
+    pub(super) fn timeout(&self, action: RPCTypes, timeout: Duration) -> Rpc {
         RPCError::Timeout(Timeout { action, id: self.from, target: self.to, timeout })
     }
 
-    fn failed(&self, status: &Status) -> Rpc {
+    pub(super) fn failed(&self, status: &Status) -> Rpc {
         let error = AnyError::error(format!("node {}: {}", self.to, crate::grpc::describe(status)));
         match status.code() {
             // Nobody is there, or not the one who is meant, or it has no room: back off.
@@ -152,6 +157,18 @@ impl RaftNetworkV2<TypeConfig> for Connection {
             client.append_entries(message).await
         })
         .await
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Rpc>>, Rpc>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let answers: BoxStream<'s, _> = Box::pin(Appender::new(self, input, option).answers());
+        Box::pin(std::future::ready(Ok(answers)))
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {
@@ -225,7 +242,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
 /// How long entries may be under way. openraft's own limit is that of a heartbeat, which is right for one; but a megabyte may
 /// take longer on a slow link, and then it would be sent again and again and never arrive. Heartbeats have a worker of their
 /// own, so nobody waits for this to find out that a node is gone.
-fn append_limit(rpc: &AppendEntriesRequest<TypeConfig>, option: &RPCOption) -> Duration {
+pub(super) fn append_limit(rpc: &AppendEntriesRequest<TypeConfig>, option: &RPCOption) -> Duration {
     if rpc.entries.is_empty() {
         return option.soft_ttl();
     }

@@ -3,11 +3,14 @@
 //! A message is taken only from the node that the sender's certificate names, and only by the node that is meant.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 
 use disco_proto::v1::raft_server::Raft as RaftApi;
 use disco_proto::v1::{RaftMessage, SnapshotPart, snapshot_part};
+use futures_util::{Stream, StreamExt};
 use openraft::Snapshot as OpenraftSnapshot;
-use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt;
@@ -19,7 +22,11 @@ use super::network::SnapshotHead;
 use super::snapshot::SnapshotFile;
 use super::types::TypeConfig;
 
+/// What goes back through a stream of entries.
+pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<RaftMessage, Status>> + Send>>;
+
 /// The service `disco.v1.Raft` of one node.
+#[derive(Clone)]
 pub struct RaftService {
     node: RaftNode,
 }
@@ -37,6 +44,14 @@ impl RaftService {
     fn open<T: DeserializeOwned>(&self, request: Request<RaftMessage>) -> Result<T, Status> {
         disco_identity::require_sender(&request, request.get_ref().from)?;
         self.payload(request.into_inner())
+    }
+
+    /// Checks that one message of a stream is from who opened it, and decodes.
+    fn open_from<T: DeserializeOwned>(&self, peer: u64, message: RaftMessage) -> Result<T, Status> {
+        if message.from != peer {
+            return Err(Status::permission_denied(format!("node {peer} speaks in the name of node {}", message.from)));
+        }
+        self.payload(message)
     }
 
     fn payload<T: DeserializeOwned>(&self, message: RaftMessage) -> Result<T, Status> {
@@ -63,11 +78,36 @@ fn unavailable(error: impl std::fmt::Display) -> Status {
 
 #[tonic::async_trait]
 impl RaftApi for RaftService {
+    type AppendStreamStream = Answers;
+
     async fn append_entries(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let from = request.get_ref().from;
         let message: AppendEntriesRequest<TypeConfig> = self.open(request)?;
         let answer = self.node.raft().append_entries(message).await.map_err(unavailable)?;
         self.answer(from, &answer)
+    }
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<RaftMessage>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        let peer = disco_identity::require_node(&request)?;
+        let (service, refused) = (self.clone(), Arc::new(OnceLock::new()));
+        let refusal = refused.clone();
+        let messages = request.into_inner().scan(refused, move |refused, message| {
+            let opened = message.and_then(|message| service.open_from(peer, message));
+            // What breaks the stream is the last that is answered.
+            std::future::ready(opened.map_err(|status| refused.set(status)).ok())
+        });
+        let (service, node) = (self.clone(), self.node.clone());
+        let answers = self.node.raft().stream_append(messages).map(move |answer| {
+            let answer = AppendEntriesResponse::<TypeConfig>::from(answer.map_err(unavailable)?);
+            service.answer(peer, &answer).map(Response::into_inner)
+        });
+        let stopped = async move { node.stopped().await };
+        let end = futures_util::stream::once(async move { refusal.get().cloned() })
+            .filter_map(|status| async { status.map(Err) });
+        Ok(Response::new(Box::pin(answers.take_until(stopped).chain(end))))
     }
 
     async fn vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
@@ -107,11 +147,7 @@ impl RaftApi for RaftService {
         let Some(SnapshotPart { part: Some(snapshot_part::Part::Head(head)) }) = parts.message().await? else {
             return Err(Status::invalid_argument("a snapshot starts with its head"));
         };
-        if head.from != peer {
-            return Err(Status::permission_denied(format!("node {peer} speaks in the name of node {}", head.from)));
-        }
-        let from = head.from;
-        let SnapshotHead { vote, meta } = self.payload(head)?;
+        let SnapshotHead { vote, meta } = self.open_from(peer, head)?;
         let path = self.node.snapshot_dir().partial();
         // Whatever goes wrong, nothing stays behind: the file is gone unless it became the recorded one.
         let partial = PartialFile(path.clone());
@@ -119,7 +155,7 @@ impl RaftApi for RaftService {
         let snapshot = OpenraftSnapshot { meta, snapshot: SnapshotFile { path } };
         let answer = self.node.raft().install_full_snapshot(vote, snapshot).await.map_err(unavailable)?;
         drop(partial);
-        self.answer(from, &answer)
+        self.answer(peer, &answer)
     }
 }
 

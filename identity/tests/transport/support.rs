@@ -135,6 +135,15 @@ struct Mirror;
 
 #[tonic::async_trait]
 impl Raft for Mirror {
+    type AppendStreamStream = tokio_stream::Empty<Result<RaftMessage, Status>>;
+
+    async fn append_stream(
+        &self,
+        _request: Request<Streaming<RaftMessage>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        Err(Status::unimplemented("nobody here asks"))
+    }
+
     async fn vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let peer = peer(&request)?;
         let payload = format!("{} {}", peer.role, peer.serial).into();

@@ -1,0 +1,257 @@
+//! The stream of entries beside a follower that does as it is told, over a real connection.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use disco_identity::{Authority, ChannelOptions, ClusterId, Credentials, Identity, ListenLimits, PrivateKey, Validity};
+use disco_proto::v1::raft_server::{Raft, RaftServer};
+use disco_proto::v1::{RaftMessage, SnapshotPart};
+use futures_util::{FutureExt, StreamExt};
+use openraft::error::RPCError;
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use openraft::testing::{blank_ent, log_id};
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::append_stream::WINDOW;
+use super::codec;
+use super::network::{Connection, Network};
+use super::types::{LogId, NodeInfo, TypeConfig};
+use crate::peers::Peers;
+
+const LEADER: u64 = 1;
+const FOLLOWER: u64 = 2;
+const HOUR: Duration = Duration::from_secs(3600);
+/// For what must not happen.
+const A_WHILE: Duration = Duration::from_millis(100);
+
+type Append = AppendEntriesRequest<TypeConfig>;
+type AppendAnswer = AppendEntriesResponse<TypeConfig>;
+type Told = Result<AppendAnswer, Status>;
+
+/// Tells what it gets, and answers what it is told to.
+struct Follower {
+    streams: bool,
+    got: mpsc::UnboundedSender<Append>,
+    told: Mutex<Option<mpsc::Receiver<Told>>>,
+}
+
+fn answer(told: Told) -> Result<RaftMessage, Status> {
+    let payload = codec::encode(&told?).unwrap().into();
+    Ok(RaftMessage { from: FOLLOWER, to: LEADER, payload })
+}
+
+#[tonic::async_trait]
+impl Raft for Follower {
+    type AppendStreamStream = super::service::Answers;
+
+    async fn append_entries(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        self.got.send(codec::decode(&request.into_inner().payload).unwrap()).unwrap();
+        answer(Ok(AppendAnswer::Success)).map(Response::new)
+    }
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<RaftMessage>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        if !self.streams {
+            return Err(Status::unimplemented("not known here"));
+        }
+        let (got, mut messages) = (self.got.clone(), request.into_inner());
+        tokio::spawn(async move {
+            while let Ok(Some(message)) = messages.message().await {
+                got.send(codec::decode(&message.payload).unwrap()).unwrap();
+            }
+        });
+        let told = self.told.lock().take().expect("it is told once");
+        Ok(Response::new(Box::pin(ReceiverStream::new(told).map(answer))))
+    }
+
+    async fn vote(&self, _: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn pre_vote(&self, _: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn transfer_leader(&self, _: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn read_index(&self, _: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn install_snapshot(&self, _: Request<Streaming<SnapshotPart>>) -> Result<Response<RaftMessage>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+}
+
+/// A follower, and the way to it.
+struct Pair {
+    connection: Connection,
+    got: mpsc::UnboundedReceiver<Append>,
+    tell: Option<mpsc::Sender<Told>>,
+}
+
+impl Pair {
+    async fn new(streams: bool) -> Self {
+        let root = Authority::new_root(&ClusterId::random(), "test").unwrap();
+        let signer = root.new_intermediate().unwrap();
+        let identity = |id| {
+            let key = PrivateKey::generate().unwrap();
+            let request = key.signing_request().unwrap();
+            let chain =
+                signer.issue_node(&request, id, &[Ipv4Addr::LOCALHOST.into()], Validity::lasting(HOUR)).unwrap();
+            Identity::new(Credentials::from_pem(root.certificate_pem(), &chain, &key.to_pem()).unwrap()).unwrap()
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let incoming = disco_identity::incoming(listener, &identity(FOLLOWER), ListenLimits::default());
+        let (sender, got) = mpsc::unbounded_channel();
+        let (tell, told) = mpsc::channel(8);
+        let follower = Follower { streams, got: sender, told: Mutex::new(Some(told)) };
+        tokio::spawn(Server::builder().add_service(RaftServer::new(follower)).serve_with_incoming(incoming));
+        let peers = Peers::new(identity(LEADER), ChannelOptions::default());
+        let node = NodeInfo { address, name: "follower".to_owned() };
+        let connection = Network { peers, node_id: LEADER }.new_client(FOLLOWER, &node).await;
+        Self { connection, got, tell: Some(tell) }
+    }
+
+    async fn tell(&self, told: Told) {
+        self.tell.as_ref().unwrap().send(told).await.unwrap();
+    }
+}
+
+fn id(index: u64) -> LogId {
+    log_id::<TypeConfig>(1, LEADER, index)
+}
+
+/// Entries after `prev` up to `last`.
+fn message(prev: u64, last: u64) -> Append {
+    AppendEntriesRequest {
+        vote: openraft::Vote::new_committed(1, LEADER),
+        prev_log_id: Some(id(prev)),
+        entries: (prev + 1..=last).map(|index| blank_ent::<TypeConfig>(1, LEADER, index)).collect(),
+        leader_commit: None,
+    }
+}
+
+fn option() -> RPCOption {
+    RPCOption::new(Duration::from_secs(5))
+}
+
+/// What openraft sends, for as long as the sender lives. As openraft's it must not be asked again once it has ended.
+fn requests() -> (mpsc::UnboundedSender<Append>, impl futures_util::Stream<Item = Append> + Unpin + Send + 'static) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let requests =
+        futures_util::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    (sender, Box::pin(requests))
+}
+
+#[tokio::test]
+async fn a_few_messages_are_under_way_and_no_more() {
+    let mut pair = Pair::new(true).await;
+    let tell = pair.tell.take().unwrap();
+    let (send, input) = requests();
+    let last = WINDOW as u64 + 1;
+    (1..=last).for_each(|index| send.send(message(index - 1, index)).unwrap());
+    drop(send);
+    let mut answers = pair.connection.stream_append(input, option()).await.unwrap();
+    for _ in 0..WINDOW {
+        tokio::select! { got = pair.got.recv() => got.unwrap(), answer = answers.next() => panic!("{answer:?}") };
+    }
+    assert!(
+        tokio::time::timeout(A_WHILE, async {
+            tokio::select! { _ = pair.got.recv() => (), _ = answers.next() => () }
+        })
+        .await
+        .is_err()
+    );
+    for index in 1..=last {
+        tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+        assert_eq!(answers.next().await.unwrap().unwrap(), Ok(Some(id(index))));
+    }
+    assert!(pair.got.recv().await.is_some());
+    drop(tell);
+    assert!(answers.next().await.is_none());
+}
+
+#[tokio::test]
+async fn no_answer_stands_for_a_message_that_is_still_under_way() {
+    let mut pair = Pair::new(true).await;
+    let tell = pair.tell.take().unwrap();
+    let (send, input) = requests();
+    // Entries, what is committed meanwhile, and further entries.
+    [message(0, 2), message(2, 2), message(2, 3)].into_iter().for_each(|message| send.send(message).unwrap());
+    let mut answers = pair.connection.stream_append(input, option()).await.unwrap();
+    for _ in 0..3 {
+        tokio::select! { got = pair.got.recv() => got.unwrap(), answer = answers.next() => panic!("{answer:?}") };
+    }
+    tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+    assert!(tokio::time::timeout(A_WHILE, answers.next()).await.is_err(), "it was sent before the second message");
+    tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+    assert_eq!(answers.next().await.unwrap().unwrap(), Ok(Some(id(2))));
+    assert!(answers.next().now_or_never().is_none());
+    tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+    assert_eq!(answers.next().await.unwrap().unwrap(), Ok(Some(id(3))));
+}
+
+#[tokio::test]
+async fn a_refusal_is_the_last_answer() {
+    let mut pair = Pair::new(true).await;
+    let tell = pair.tell.take().unwrap();
+    let (send, input) = requests();
+    [message(3, 4), message(4, 5)].into_iter().for_each(|message| send.send(message).unwrap());
+    let mut answers = pair.connection.stream_append(input, option()).await.unwrap();
+    tell.send(Ok(AppendAnswer::Conflict)).await.unwrap();
+    tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+    assert!(
+        matches!(answers.next().await.unwrap().unwrap(), Err(openraft::raft::StreamAppendError::Conflict(at)) if at == id(3))
+    );
+    assert!(answers.next().await.is_none());
+}
+
+#[tokio::test]
+async fn what_ends_or_says_nothing_is_an_error() {
+    let mut pair = Pair::new(true).await;
+    let (_send, input) = requests();
+    _send.send(message(0, 1)).unwrap();
+    let mut answers = pair.connection.stream_append(input, option()).await.unwrap();
+    drop(pair.tell.take());
+    assert!(matches!(answers.next().await, Some(Err(RPCError::Network(_)))));
+    assert!(answers.next().await.is_none());
+
+    let mut pair = Pair::new(true).await;
+    let (send, input) = requests();
+    send.send(message(0, 1)).unwrap();
+    let short = RPCOption::new(Duration::from_millis(10));
+    let answer = pair.connection.stream_append(input, short).await.unwrap().next().await;
+    assert!(matches!(answer, Some(Err(RPCError::Timeout(_)))), "{answer:?}");
+
+    let mut pair = Pair::new(true).await;
+    pair.tell(Err(Status::unavailable("it stops"))).await;
+    let (send, input) = requests();
+    send.send(message(0, 1)).unwrap();
+    let answer = pair.connection.stream_append(input, option()).await.unwrap().next().await;
+    assert!(matches!(answer, Some(Err(RPCError::Unreachable(_)))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_follower_that_takes_no_streams_gets_one_message_after_the_other() {
+    let mut pair = Pair::new(false).await;
+    let (send, input) = requests();
+    [message(0, 1), message(1, 3), message(3, 3)].into_iter().for_each(|message| send.send(message).unwrap());
+    drop(send);
+    let answers: Vec<_> = pair.connection.stream_append(input, option()).await.unwrap().collect().await;
+    let answers: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().unwrap()).collect();
+    assert_eq!(answers, [Some(id(1)), Some(id(3)), Some(id(3))]);
+    assert_eq!(pair.got.len(), 3);
+    assert!(!pair.connection.streams, "it was asked for a stream each time");
+}
