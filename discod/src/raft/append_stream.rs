@@ -54,6 +54,16 @@ struct Open {
     waits_since: Instant,
 }
 
+/// What happens to an open request.
+enum Event {
+    /// From the follower; `None` when it has ended the request.
+    Answer(Result<Option<RaftMessage>, Status>),
+    /// From openraft; `None` when nothing more comes.
+    Request(Option<Request>),
+    /// The oldest message was not answered within this time.
+    Late(Duration),
+}
+
 /// A message without its answer.
 struct UnderWay {
     prev: Option<LogId>,
@@ -92,61 +102,54 @@ where
         loop {
             let Some(open) = &mut self.open else {
                 let request = self.requests.next().await?;
-                if request.entries.is_empty() || !self.connection.streams {
-                    return Some(self.append_alone(request).await);
+                match self.begin(request).await {
+                    Some(answer) => return Some(answer),
+                    None => continue,
                 }
-                let message = match self.connection.message(&request) {
-                    Ok(message) => message,
-                    Err(error) => return Some(Err(error)),
-                };
-                let first = UnderWay::new(&request, &self.option);
-                match open(self.connection, message, first).await {
-                    Ok(open) => self.open = Some(open),
-                    Err(status) if status.code() == Code::Unimplemented => {
-                        self.connection.streams = false;
-                        return Some(self.append_alone(request).await);
-                    }
-                    Err(status) => return Some(Err(self.connection.failed(&status))),
-                }
-                continue;
             };
-            let (owes, takes_more, deadline) = (open.owes(), open.takes_more(), open.deadline());
-            tokio::select! {
-                biased;
-                answer = open.answers.message() => match answer {
-                    Ok(Some(message)) => {
-                        let Some(answered) = open.under_way.pop_front() else {
-                            return Some(Err(broken("an answer that nobody has asked for")));
-                        };
-                        open.waits_since = Instant::now();
-                        let answer = answered.read(&message);
-                        let is_held_back = matches!(answer, Ok(Ok(_)))
-                            && open.under_way.front().is_some_and(|next| next.last == answered.last);
-                        if !is_held_back {
-                            return Some(answer);
-                        }
-                    }
-                    Ok(None) if open.under_way.is_empty() => self.open = None,
-                    Ok(None) => return Some(Err(broken("it ended before everything was answered"))),
-                    Err(status) => return Some(Err(self.connection.failed(&status))),
+            match open.next(&mut self.requests).await {
+                Event::Answer(Ok(Some(message))) => match open.answered(&message) {
+                    Some(answer) => return Some(answer),
+                    None => continue,
                 },
-                request = self.requests.next(), if takes_more => match request {
-                    Some(request) => {
-                        let message = match self.connection.message(&request) {
-                            Ok(message) => message,
-                            Err(error) => return Some(Err(error)),
-                        };
-                        if let Err(error) = open.send(message, UnderWay::new(&request, &self.option)) {
-                            return Some(Err(error));
-                        }
+                Event::Answer(Ok(None)) if open.under_way.is_empty() => self.open = None,
+                Event::Answer(Ok(None)) => return Some(Err(broken("it ended before everything was answered"))),
+                Event::Answer(Err(status)) => return Some(Err(self.connection.failed(&status))),
+                Event::Request(Some(request)) => {
+                    let sent = self
+                        .connection
+                        .message(&request)
+                        .and_then(|message| open.send(message, UnderWay::new(&request, &self.option)));
+                    if let Err(error) = sent {
+                        return Some(Err(error));
                     }
-                    None if open.under_way.is_empty() => return None,
-                    None => open.messages = None,
-                },
-                () = tokio::time::sleep_until(deadline), if owes => {
-                    return Some(Err(self.connection.timeout(RPCTypes::AppendEntries, open.limit())));
                 }
+                Event::Request(None) if open.under_way.is_empty() => return None,
+                Event::Request(None) => open.messages = None,
+                Event::Late(limit) => return Some(Err(self.connection.timeout(RPCTypes::AppendEntries, limit))),
             }
+        }
+    }
+
+    /// Opens the request with its first message, or gives the answer where there is none to open.
+    async fn begin(&mut self, request: Request) -> Option<Answer> {
+        if request.entries.is_empty() || !self.connection.streams {
+            return Some(self.append_alone(request).await);
+        }
+        let message = match self.connection.message(&request) {
+            Ok(message) => message,
+            Err(error) => return Some(Err(error)),
+        };
+        match Open::new(self.connection, message, UnderWay::new(&request, &self.option)).await {
+            Ok(open) => {
+                self.open = Some(open);
+                None
+            }
+            Err(status) if status.code() == Code::Unimplemented => {
+                self.connection.streams = false;
+                Some(self.append_alone(request).await)
+            }
+            Err(status) => Some(Err(self.connection.failed(&status))),
         }
     }
 
@@ -158,27 +161,46 @@ where
     }
 }
 
-/// Opens the request with its first message, so that both make one round trip.
-async fn open(connection: &Connection, message: RaftMessage, first: UnderWay) -> Result<Open, Status> {
-    let (messages, receiver) = mpsc::channel(WINDOW);
-    messages.try_send(message).map_err(|_| Status::internal("a new channel has no room"))?;
-    let limit = first.limit;
-    let call = async { connection.client().append_stream(ReceiverStream::new(receiver)).await };
-    let answers = tokio::time::timeout(limit, call).await;
-    let answers = answers.map_err(|_| Status::deadline_exceeded(format!("no answer within {limit:?}")))??.into_inner();
-    let under_way = VecDeque::from([first]);
-    Ok(Open { messages: Some(messages), answers, under_way, waits_since: Instant::now() })
-}
-
 // === impl Open ===
 
 impl Open {
-    fn takes_more(&self) -> bool {
-        self.messages.is_some() && self.under_way.len() < WINDOW
+    /// The first message goes with the request itself, so that both make one round trip.
+    async fn new(connection: &Connection, message: RaftMessage, first: UnderWay) -> Result<Self, Status> {
+        let (messages, receiver) = mpsc::channel(WINDOW);
+        messages.try_send(message).map_err(|_| Status::internal("a new channel has no room"))?;
+        let limit = first.limit;
+        let call = async { connection.client().append_stream(ReceiverStream::new(receiver)).await };
+        let answers = tokio::time::timeout(limit, call).await;
+        let answers = answers.map_err(|_| Status::deadline_exceeded(format!("no answer within {limit:?}")))??;
+        let under_way = VecDeque::from([first]);
+        Ok(Self { messages: Some(messages), answers: answers.into_inner(), under_way, waits_since: Instant::now() })
     }
 
-    fn owes(&self) -> bool {
-        !self.under_way.is_empty()
+    async fn next(&mut self, requests: &mut (impl Stream<Item = Request> + Unpin)) -> Event {
+        let (limit, deadline) = (self.limit(), self.waits_since + self.limit());
+        let (owes, takes_more) = (!self.under_way.is_empty(), self.takes_more());
+        tokio::select! {
+            biased;
+            answer = self.answers.message() => Event::Answer(answer),
+            request = requests.next(), if takes_more => Event::Request(request),
+            () = tokio::time::sleep_until(deadline), if owes => Event::Late(limit),
+        }
+    }
+
+    /// What the answer to the oldest message says, unless it is held back.
+    fn answered(&mut self, message: &RaftMessage) -> Option<Answer> {
+        let Some(oldest) = self.under_way.pop_front() else {
+            return Some(Err(broken("an answer that nobody has asked for")));
+        };
+        self.waits_since = Instant::now();
+        let answer = oldest.read(message);
+        let is_held_back =
+            matches!(answer, Ok(Ok(_))) && self.under_way.front().is_some_and(|next| next.last == oldest.last);
+        (!is_held_back).then_some(answer)
+    }
+
+    fn takes_more(&self) -> bool {
+        self.messages.is_some() && self.under_way.len() < WINDOW
     }
 
     /// How long the oldest answer may take, from the last sign of life on.
@@ -186,12 +208,8 @@ impl Open {
         self.under_way.front().map_or(Duration::ZERO, |first| first.limit)
     }
 
-    fn deadline(&self) -> Instant {
-        self.waits_since + self.limit()
-    }
-
     fn send(&mut self, message: RaftMessage, under_way: UnderWay) -> Result<(), Rpc> {
-        if !self.owes() {
+        if self.under_way.is_empty() {
             self.waits_since = Instant::now();
         }
         // There is room for as many as may be under way; what came of a broken one says the stream of answers.
