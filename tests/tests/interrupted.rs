@@ -90,6 +90,23 @@ fn killed_together_with_the_machine_it_was_making_it_still_ends_well() {
 }
 
 #[test]
+fn killed_while_the_cluster_installs_it_leaves_that_to_the_cluster() {
+    let project = Project::new("half-made");
+    let mut running = project.start(&["bootstrap", "-y"]);
+    // A daemon that is there, and nothing yet that says how it is to be run.
+    wait_for(SOON, "a machine that is being installed", || {
+        assert!(!running.has_ended(), "{}", running.stderr());
+        let home = |id: &str| project.path(&format!(".disco/local/{id}/home/disco"));
+        let is_half_made =
+            |id: &&str| home(id).join("bin/discod").exists() && !home(id).join("service/service.json").exists();
+        ["local-2", "local-3"].into_iter().find(is_half_made).map(|_| ()).ok_or("none")
+    });
+    running.signal(Signal::KILL);
+    running.wait(SOON);
+    whole(&project);
+}
+
+#[test]
 fn of_two_at_once_one_wins_and_the_other_says_so() {
     let project = Project::new("two-at-once");
     let both = [project.start(&["bootstrap", "-y"]), project.start(&["bootstrap", "-y"])];

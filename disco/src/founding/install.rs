@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use disco_proto::v1::{ConfigureRequest, CreateJoinTokenRequest};
 use disco_provider::{
     Instance, InstanceState, StartRequest,
-    install::{Binaries, InstallError, NodeSettings, Remote},
+    install::{Binaries, InstallError, NodeSettings, Remote, ServiceState},
     ssh::{ConnectOptions, KeyPair, Session},
 };
 use futures_util::future::join_all;
@@ -176,12 +176,15 @@ impl Founder {
                 let task = self.context.printer.task(&machine.name);
                 let remote = self.connect(work, &machine, &task).await?;
                 let failed = |error: InstallError| install_failure(&machine.name, &error);
-                if remote.is_service_running().await.map_err(failed)? {
-                    task.done("runs, nothing to do");
-                } else {
-                    task.state("starting its service");
-                    remote.start_service().await.map_err(failed)?;
-                    task.done("runs again");
+                match remote.service_state().await.map_err(failed)? {
+                    ServiceState::Running => task.done("runs, nothing to do"),
+                    ServiceState::Stopped => {
+                        task.state("starting its service");
+                        remote.start_service().await.map_err(failed)?;
+                        task.done("runs again");
+                    }
+                    // It may be doing so at this moment.
+                    ServiceState::Missing => task.done("left to the cluster to install"),
                 }
                 Ok(())
             }

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use super::{InstallError, NodeSettings, Remote};
+use super::{InstallError, NodeSettings, Remote, ServiceState};
 use crate::ssh::quote;
 
 impl Remote {
@@ -50,7 +50,7 @@ impl Remote {
         let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
         let script = format!("exec {discod} identity renew --data-dir {data}");
         self.step("store the node's certificate", &script, chain.as_bytes()).await?;
-        if !self.is_service_running().await? {
+        if self.service_state().await? != ServiceState::Running {
             self.start_service().await?;
         }
         Ok(())

@@ -42,5 +42,6 @@ pub use node::Installed;
 pub use probe::Probe;
 pub use progress::{InstallProgress, NoProgress, Step};
 pub use remote::Remote;
+pub use service::ServiceState;
 pub use settings::NodeSettings;
 pub use upgrade::{Installation, ServiceProcess};

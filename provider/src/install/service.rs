@@ -14,23 +14,33 @@ use crate::supervise::Service;
 /// How long `discod` may take to end, in seconds: as for [`Service::STOP_LIMIT`].
 const STOP_LIMIT_S: u64 = Service::STOP_LIMIT.as_secs();
 
+/// Whether a machine is a node already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceState {
+    /// Nobody has installed one, or somebody is about to.
+    Missing,
+    /// It is there and can be started.
+    Stopped,
+    /// It runs, or at least is being started again and again.
+    Running,
+}
+
 impl Remote {
     /// Writes the service's files as they should be. Returns whether any was another one before.
     pub(super) async fn write_service(&self, settings: &NodeSettings, state: &State) -> Result<bool, InstallError> {
         settings.check()?;
         let missing = |file: &ServiceFile| !state.has(&file.path, &sum(file.content.as_bytes()));
-        let mut files: Vec<_> = self.files(settings).into_iter().filter(missing).collect();
-        let changed = !files.is_empty();
-        if changed {
-            files.insert(0, ServiceFile { path: self.layout.restart_marker(), content: String::new(), mode: "600" });
-        }
+        let service: Vec<_> = self.files(settings).into_iter().filter(missing).collect();
+        let changed = !service.is_empty();
         // A new token is no reason to restart: only a node that has not joined needs one.
         let token = settings.join_token.iter().map(|token| ServiceFile {
             path: self.layout.join_token(),
             content: token.clone(),
             mode: "600",
         });
-        files.extend(token.filter(missing));
+        let marker = ServiceFile { path: self.layout.restart_marker(), content: String::new(), mode: "600" };
+        // The service's own come last: where they are, it can be started.
+        let files: Vec<_> = changed.then_some(marker).into_iter().chain(token.filter(missing)).chain(service).collect();
         if !files.is_empty() {
             self.write(&files).await?;
         }
@@ -96,12 +106,17 @@ impl Remote {
         self.start_service().await
     }
 
-    /// Whether the service runs, or at least is being started again and again.
+    /// Whether there is a service, and whether it runs.
     ///
     /// # Errors
     /// The connection's, and what the machine says.
-    pub async fn is_service_running(&self) -> Result<bool, InstallError> {
-        Ok(self.state().await?.running)
+    pub async fn service_state(&self) -> Result<ServiceState, InstallError> {
+        let state = self.state().await?;
+        Ok(match (state.running, state.installed) {
+            (true, _) => ServiceState::Running,
+            (false, true) => ServiceState::Stopped,
+            (false, false) => ServiceState::Missing,
+        })
     }
 
     /// The last lines that the service wrote.

@@ -14,6 +14,8 @@ pub(super) struct State {
     sums: HashMap<String, String>,
     /// Whether the service runs (or is being tried to).
     pub(super) running: bool,
+    /// Whether the service's files are all there.
+    pub(super) installed: bool,
     /// Whether it runs as it was before a change.
     pub(super) outdated: bool,
 }
@@ -57,7 +59,7 @@ impl Remote {
             quoted.join(" ")
         );
         let text = self.step("look at what is installed", &script, &[]).await?.text();
-        let mut state = State { sums: HashMap::new(), running: false, outdated: false };
+        let mut state = State { sums: HashMap::new(), running: false, installed: false, outdated: false };
         for line in text.lines() {
             match line.split_once(' ') {
                 Some(("status", status)) => {
@@ -74,6 +76,7 @@ impl Remote {
                 None => {}
             }
         }
+        state.installed = self.service_files().iter().all(|path| state.sums.contains_key(path));
         Ok(state)
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use disco_provider::install::{Binaries, InstallError, InstallProgress, NoProgress, NodeSettings, Remote, Step};
+use disco_provider::install::{
+    Binaries, InstallError, InstallProgress, NoProgress, NodeSettings, Remote, ServiceState, Step,
+};
 use disco_provider::{Instance, Pace};
 
 use crate::setup::{LIMIT, Machines, eventually, is_alive, kill, stand_in};
@@ -149,11 +151,11 @@ async fn the_first_node_is_installed_repaired_and_removed() {
 
     // What was lost is put back, and what was stopped is started.
     remote.stop_service().await.unwrap();
-    assert!(!remote.is_service_running().await.unwrap());
+    assert_eq!(remote.service_state().await.unwrap(), ServiceState::Stopped);
     std::fs::remove_file(home.join("disco/bin/disco")).unwrap();
     assert!(install(&other).await.started);
     assert!(home.join("disco/bin/disco").exists());
-    assert!(remote.is_service_running().await.unwrap());
+    assert_eq!(remote.service_state().await.unwrap(), ServiceState::Running);
 
     eventually("the service runs again", || starts(&home).len() == 4).await;
     remote.uninstall().await.unwrap();
@@ -320,7 +322,9 @@ async fn a_refused_identity_ends_the_installation() {
     let fail = |_: &str| Err("the key is locked".into());
     let error = remote.install_first_node(&binaries, &settings, fail, &NoProgress).await.unwrap_err();
     assert!(matches!(error, InstallError::Sign { .. }), "{error}");
-    assert!(!remote.is_service_running().await.unwrap());
+    // The binaries are there, and nothing that could be started.
+    assert!(machines.path(&machine).join("home/disco/bin/discod").exists());
+    assert_eq!(remote.service_state().await.unwrap(), ServiceState::Missing);
 }
 
 #[tokio::test]
