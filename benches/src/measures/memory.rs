@@ -7,8 +7,10 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use disco_proto::etcdserverpb::PutRequest;
+use disco_proto::etcdserverpb::kv_client::KvClient;
 use disco_tests::block;
 use futures_util::future::try_join_all;
+use tonic::transport::Channel;
 
 use super::Figure;
 use super::process::{disk_bytes, processor_seconds, resident_mb};
@@ -34,7 +36,7 @@ pub(crate) fn memory(cluster: &Cluster, keys: usize, idle: Duration) -> Result<V
     figures.push(Figure::new("processor time, idle", "% of a core", used * 100.0));
 
     let written = mean(&disk_bytes)?;
-    block(fill(cluster, keys)).context("writing the keys")?;
+    block(fill(cluster.clients(16)?, keys)).context("writing the keys")?;
     let written = mean(&disk_bytes)? - written;
     figures.push(Figure::new("bytes written to disk for each put", "bytes", written / keys as f64));
     figures.push(Figure::new(format!("resident memory with {keys} keys"), "MB", mean(&resident_mb)?));
@@ -44,8 +46,7 @@ pub(crate) fn memory(cluster: &Cluster, keys: usize, idle: Duration) -> Result<V
     Ok(figures)
 }
 
-async fn fill(cluster: &Cluster, keys: usize) -> Result<()> {
-    let connections = cluster.clients(16)?;
+async fn fill(connections: Vec<KvClient<Channel>>, keys: usize) -> Result<()> {
     let tasks = (0..WRITERS).map(|writer| {
         let mut kv = connections[writer % connections.len()].clone();
         tokio::spawn(async move {

@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use disco_proto::etcdserverpb::kv_client::KvClient;
 use disco_proto::etcdserverpb::watch_client::WatchClient;
 use disco_proto::etcdserverpb::{PutRequest, WatchCreateRequest, WatchRequest, watch_request};
 use disco_tests::block;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 
 use super::{Figure, histogram, quantiles};
 use crate::peers::Cluster;
@@ -23,10 +25,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Time to the last of the watchers, and events a second.
 pub(crate) fn watch(cluster: &Cluster, watchers: usize) -> Result<Vec<Figure>> {
-    block(run(cluster, watchers))
+    block(run(cluster, watchers, cluster.clients(1)?.remove(0)))
 }
 
-async fn run(cluster: &Cluster, watchers: usize) -> Result<Vec<Figure>> {
+async fn run(cluster: &Cluster, watchers: usize, mut kv: KvClient<Channel>) -> Result<Vec<Figure>> {
     let (told, mut events) = mpsc::channel::<bool>(4096);
     for stream in 0..STREAMS {
         let share = watchers / STREAMS + usize::from(stream < watchers % STREAMS);
@@ -57,7 +59,6 @@ async fn run(cluster: &Cluster, watchers: usize) -> Result<Vec<Figure>> {
         });
     }
     expect(&mut events, watchers, true).await.context("making the watches")?;
-    let mut kv = cluster.clients(1)?.remove(0);
     let mut times = histogram();
     let begin = Instant::now();
     for put in 0..PUTS {
