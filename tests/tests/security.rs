@@ -9,10 +9,10 @@ use disco_identity::{
     Authority, ClusterId, Credentials, Expect, Identity, JoinToken, PrivateKey, Role, Validity, refusal, unix_now,
 };
 use disco_proto::v1::{
-    BackupPart, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, InstallSigningKeyRequest,
-    JoinRequest, ListBackupsRequest, LogsRequest, MoveLeaderRequest, PlanRequest, ProposeRequest, RaftMessage,
-    ReadRequest, RecoverRequest, RemoveNodeRequest, ReportRequest, RotateCertificateRequest, RunCommandRequest,
-    ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
+    BackupPart, ClaimUpgradeRequest, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest,
+    InstallSigningKeyRequest, JoinRequest, ListBackupsRequest, LogsRequest, MoveLeaderRequest, PlanRequest,
+    ProposeRequest, RaftMessage, ReadRequest, RecoverRequest, RemoveNodeRequest, ReportRequest,
+    RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes, wait_for};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
@@ -317,6 +317,8 @@ fn a_join_token_can_join_and_nothing_else() {
                 control.fetch_backup(FetchBackupRequest::default()).await.err(),
                 control.restore(tokio_stream::iter([BackupPart::default()])).await.err(),
                 control.recover(RecoverRequest { lost: vec![1] }).await.err(),
+                control.claim_upgrade(ClaimUpgradeRequest::default()).await.err(),
+                join.raft(&address).append_stream(tokio_stream::iter([RaftMessage::default()])).await.err(),
             ]
         });
         for (index, result) in results.into_iter().enumerate() {
