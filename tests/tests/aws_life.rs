@@ -53,6 +53,9 @@ fn a_cluster_keeps_its_address_its_operator_and_its_size() {
     // Any of them may lead at once: who votes was given the role before.
     let with = cloud.inventory().present().iter().filter(|one| one.profile.is_some()).count();
     assert_eq!(with, 3, "voters with the role");
+    // Nor was it taken for a moment from one that was just given it, as it did not vote yet.
+    let taken = cloud.calls().into_iter().filter(|call| call.action == "DisassociateIamInstanceProfile").count();
+    assert_eq!(taken, 0, "roles taken away: {:?}", cloud.count());
     project.put("color", "blue");
 
     the_address_follows_the_leader(&project, &cloud);

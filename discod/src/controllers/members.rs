@@ -291,6 +291,7 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
     let Some(change) = voters::next_change(&planned(node), &policy(node)) else { return Ok(false) };
     match change {
         Change::Promote(ids) => {
+            let _held = super::instances::hold_rights(node).await;
             for id in &ids {
                 prepare_promotion(node, members, *id).await?;
             }
@@ -306,6 +307,7 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
             }
         }
         Change::Replace { old, new } => {
+            let _held = super::instances::hold_rights(node).await;
             prepare_promotion(node, members, new).await?;
             node.raft().replace_voter(old, new).await.with_context(|| format!("replacing voter {old} by {new}"))?;
             tell(node, "node.promoted", new, &format!("votes now in place of node {old}")).await;

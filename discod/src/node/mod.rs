@@ -54,6 +54,7 @@ struct Inner {
     signing_serial: RwLock<String>,
     progress: broadcast::Sender<Progress>,
     removals: tokio::sync::Mutex<()>,
+    rights: tokio::sync::Mutex<()>,
     controllers: Notify,
     draining: watch::Sender<bool>,
     retirement: Retirement,
@@ -108,6 +109,7 @@ impl Node {
             secrets: RwLock::new(secrets),
             progress: broadcast::Sender::new(PROGRESS),
             removals: tokio::sync::Mutex::default(),
+            rights: tokio::sync::Mutex::default(),
             controllers: Notify::new(),
             draining: watch::Sender::new(false),
             retirement: Retirement::default(),
@@ -120,6 +122,11 @@ impl Node {
     /// Held while this leader removes a node: one after the other, and none twice at the same time.
     pub async fn removals(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.inner.removals.lock().await
+    }
+
+    /// Waits for its turn to change what machines may do at the provider.
+    pub async fn rights(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.rights.lock().await
     }
 
     /// This node's id.

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use lost::Lost;
-pub(super) use roles::give_before_promotion;
+pub(super) use roles::{give_before_promotion, hold_rights};
 pub use source::{announcements, check_can_have, makes_announcements, release};
 
 use super::members::{planned, policy};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
+
 use super::source;
 use crate::node::Node;
 use crate::raft::Role;
@@ -24,9 +26,12 @@ pub(super) async fn run(node: &Node) {
             tokio::time::sleep(IDLE).await;
             continue;
         }
-        let wished = wished(node);
-        known.retain(|machine, _| wished.contains_key(machine));
-        for (machine, votes) in wished {
+        let machines = wished(node);
+        known.retain(|machine, _| machines.contains_key(machine));
+        for machine in machines.into_keys() {
+            let _held = node.rights().await;
+            // Whether it votes may have changed while another machine was seen to.
+            let Some(votes) = wished(node).remove(&machine) else { continue };
             if known.get(&machine) == Some(&votes) {
                 continue;
             }
@@ -44,6 +49,12 @@ pub(super) async fn run(node: &Node) {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Keeps [`run`] from taking rights away until the promotion that they are given for is done, as it takes them from machines of
+/// learners. `None` where it waits for the provider for too long; it looks again afterwards.
+pub(in crate::controllers) async fn hold_rights(node: &Node) -> Option<MutexGuard<'_, ()>> {
+    tokio::time::timeout(BEFORE_PROMOTION, node.rights()).await.ok()
 }
 
 /// Gives a machine its rights before its node votes, as it may lead in the next moment: only a leader that has them can give any.
