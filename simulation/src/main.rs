@@ -8,6 +8,7 @@ mod bug;
 mod client;
 mod cluster;
 mod driver;
+mod entries;
 mod entropy;
 mod events;
 mod faults;

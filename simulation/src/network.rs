@@ -5,26 +5,32 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use futures_util::future::{Either, select};
 use openraft::OptionalSend;
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 
-use crate::shared::{NodeInfo, Request as ByteString};
+use crate::shared::{Appender, NodeInfo, Request as ByteString};
 use crate::types::{Snapshot, SnapshotBytes, TypeConfig, Vote};
 use crate::wire::{Answer, Ask, Line, RaftAnswer, RaftAsk};
 
-type Rpc = RPCError<TypeConfig>;
+pub type Rpc = RPCError<TypeConfig>;
 
-/// Makes connections.
-pub struct Network;
+/// Makes the connections of one node.
+pub struct Network {
+    /// Whose.
+    pub node: u64,
+}
 
 /// The way to one peer.
 pub struct Connection {
+    from: u64,
     to: u64,
     line: Line,
 }
@@ -33,7 +39,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Connection;
 
     async fn new_client(&mut self, target: u64, node: &NodeInfo) -> Connection {
-        Connection { to: target, line: Line::new(&node.address) }
+        Connection { from: self.node, to: target, line: Line::new(&node.address) }
     }
 }
 
@@ -41,14 +47,42 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
 impl Connection {
     async fn ask(&mut self, ask: RaftAsk, limit: Duration) -> Result<RaftAnswer, Rpc> {
-        match self.line.ask(&Ask::Raft { to: self.to, ask }, limit).await {
-            Ok(Answer::Raft(answer)) => Ok(answer),
-            Ok(Answer::Unavailable(why)) => Err(RPCError::Unreachable(Unreachable::new(&io::Error::other(why)))),
-            Ok(_) => Err(unexpected()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(RPCError::Network(NetworkError::new(&error)))
-            }
-            Err(error) => Err(RPCError::Unreachable(Unreachable::new(&error))),
+        answered(self.line.ask(&Ask::Raft { to: self.to, ask }, limit).await)
+    }
+
+    /// Whose it is.
+    pub fn from(&self) -> u64 {
+        self.from
+    }
+
+    /// To whom it leads.
+    pub fn to(&self) -> u64 {
+        self.to
+    }
+
+    /// Where that is.
+    pub fn address(&self) -> &str {
+        self.line.address()
+    }
+}
+
+/// What a node has answered to a message of Raft.
+pub fn answered(answer: io::Result<Answer>) -> Result<RaftAnswer, Rpc> {
+    match answer {
+        Ok(Answer::Raft(answer)) => Ok(answer),
+        Ok(Answer::Unavailable(why)) => Err(RPCError::Unreachable(Unreachable::new(&io::Error::other(why)))),
+        Ok(_) => Err(unexpected()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(RPCError::Network(NetworkError::new(&error))),
+        Err(error) => Err(RPCError::Unreachable(Unreachable::new(&error))),
+    }
+}
+
+impl RaftAnswer {
+    /// The answer to entries.
+    pub fn append(self) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
+        match self {
+            Self::Append(answer) => Ok(answer),
+            _ => Err(unexpected()),
         }
     }
 }
@@ -65,10 +99,19 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
-        match self.ask(RaftAsk::Append(rpc), option.soft_ttl()).await? {
-            RaftAnswer::Append(answer) => Ok(answer),
-            _ => Err(unexpected()),
-        }
+        self.ask(RaftAsk::Append(rpc), option.soft_ttl()).await?.append()
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Rpc>>, Rpc>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let answers: BoxStream<'s, _> = Box::pin(Appender::new(self, input, option).answers());
+        Box::pin(std::future::ready(Ok(answers)))
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {

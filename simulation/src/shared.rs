@@ -1,5 +1,7 @@
 //! What the simulation takes from the daemon as it is: the same files, so that no number and no form can differ.
 
+#[path = "../../discod/src/raft/append_stream.rs"]
+mod append_stream_file;
 #[path = "../../discod/src/raft/codec.rs"]
 #[cfg_attr(not(test), expect(dead_code, reason = "the checksums of the daemon's log, which is a file"))]
 mod codec_file;
@@ -20,6 +22,7 @@ use openraft::Config;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use append_stream_file::{Appender, Call, Link, WINDOW, broken};
 pub use pace_file::Pace;
 pub use types_file::{NodeInfo, Request, Response};
 

@@ -6,12 +6,14 @@
 use std::io;
 use std::time::Duration;
 
+use bytes::{BufMut, BytesMut};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
     VoteRequest, VoteResponse,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use turmoil::net::TcpStream;
 
 use crate::shared::{self, Request as ByteString};
@@ -21,12 +23,16 @@ use crate::types::{SnapshotMeta, TypeConfig, Vote};
 pub const PORT: u16 = 7000;
 /// No message of a simulation is longer.
 const MAX_BYTES: u32 = 64 * 1024 * 1024;
+/// Before each message.
+const LENGTH_BYTES: usize = size_of::<u32>();
 
 /// What is asked of a node. Byte strings are in the daemon's form.
 #[derive(Serialize, Deserialize)]
 pub enum Ask {
     /// Raft's own, only for the node that is meant: an address may belong to another by now.
     Raft { to: u64, ask: RaftAsk },
+    /// Raft's entries: messages follow, and nothing else comes over this connection. Each gets an [`Answer`].
+    Entries { to: u64 },
     /// Bring a command into the log. `hops` says how often it was forwarded.
     Propose { command: ByteString, hops: u32 },
     /// The value of a key, the newest or what the node has.
@@ -85,6 +91,11 @@ impl Line {
         Self { address: address.to_owned(), stream: None }
     }
 
+    /// Where it leads.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Asks and waits for the answer, for at most the limit.
     pub async fn ask(&mut self, ask: &Ask, limit: Duration) -> io::Result<Answer> {
         let answer = tokio::time::timeout(limit, self.try_ask(ask)).await;
@@ -107,21 +118,59 @@ impl Line {
 }
 
 /// Writes one message.
-pub async fn send<T: Serialize>(stream: &mut TcpStream, message: &T) -> io::Result<()> {
+pub async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> io::Result<()> {
+    stream.write_all(&frame(message)?).await
+}
+
+/// Reads one. Not to be given up in between: it may have read a part.
+pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+    Frames::new(stream).next().await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// A message as it is sent.
+pub fn frame<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     let bytes = shared::encode(message)?;
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     let mut framed = length.to_be_bytes().to_vec();
     framed.extend(bytes);
-    stream.write_all(&framed).await
+    Ok(framed)
 }
 
-/// Reads one.
-pub async fn receive<T: serde::de::DeserializeOwned>(stream: &mut TcpStream) -> io::Result<T> {
-    let length = stream.read_u32().await?;
-    if length > MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that is too long"));
+/// The messages of a connection.
+pub struct Frames<S> {
+    stream: S,
+    read: BytesMut,
+}
+
+impl<S: AsyncRead + Unpin> Frames<S> {
+    /// From here on.
+    pub fn new(stream: S) -> Self {
+        Self { stream, read: BytesMut::new() }
     }
-    let mut bytes = vec![0; length as usize];
-    stream.read_exact(&mut bytes).await?;
-    shared::decode(&bytes)
+
+    /// The next one; `None` at the end. Nothing is lost when the future is dropped.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        loop {
+            let missing = match self.read.first_chunk::<LENGTH_BYTES>() {
+                None => LENGTH_BYTES - self.read.len(),
+                Some(length) => {
+                    let length = u32::from_be_bytes(*length);
+                    if length > MAX_BYTES {
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that is too long"));
+                    }
+                    let whole = LENGTH_BYTES + length as usize;
+                    if self.read.len() == whole {
+                        let message = self.read.split_to(whole);
+                        return shared::decode(&message[LENGTH_BYTES..]).map(Some);
+                    }
+                    whole - self.read.len()
+                }
+            };
+            // No byte of the message after this one, which somebody else may read.
+            let mut rest = (&mut self.read).limit(missing);
+            if self.stream.read_buf(&mut rest).await? == 0 {
+                return if self.read.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The leader's side of a stream of entries to one follower.
+//! The leader's side of a stream of entries to one follower, whatever carries it.
 //!
 //! A request of its own for each message costs more than what is in it: headers, a queue, two wake-ups. So entries go through one
 //! long request, and a few messages may be under way before the first of them is answered; more wait, and travel together then.
@@ -11,85 +11,128 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use disco_proto::v1::RaftMessage;
 use futures_util::stream::Fuse;
 use futures_util::{Stream, StreamExt};
-use openraft::RPCTypes;
+use openraft::alias::LogIdOf;
+use openraft::entry::RaftEntry;
 use openraft::error::{NetworkError, RPCError};
 use openraft::network::RPCOption;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
-use openraft::{AnyError, RaftNetworkV2};
-use tokio::sync::mpsc;
+use openraft::{AnyError, RaftTypeConfig};
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
-
-use super::codec;
-use super::network::{Connection, Rpc, append_limit};
-use super::types::{LogId, TypeConfig};
 
 /// Messages that may be under way. While the follower writes one it gets the next, and the one that says what is committed by then;
 /// the more there are, the fewer entries share a message and an fsync.
-pub(super) const WINDOW: usize = 3;
+pub const WINDOW: usize = 3;
 
-type Request = AppendEntriesRequest<TypeConfig>;
-type Answer = Result<StreamAppendResult<TypeConfig>, Rpc>;
+type Answer<C> = Result<StreamAppendResult<C>, RPCError<C>>;
+
+/// The way to a follower.
+pub trait Link: Send {
+    /// openraft's types.
+    type Types: RaftTypeConfig;
+    /// A request that takes many messages.
+    type Call: Call<Types = Self::Types>;
+
+    /// Whether the follower is not known to take no such requests.
+    fn takes_streams(&self) -> bool;
+
+    /// How long a message may be under way.
+    fn limit(&self, message: &AppendEntriesRequest<Self::Types>, option: &RPCOption) -> Duration;
+
+    /// The error for a message that was not answered within that time.
+    fn late(&self, limit: Duration) -> RPCError<Self::Types>;
+
+    /// Sends a message as a request of its own, and waits for the answer.
+    fn append(
+        &mut self,
+        message: AppendEntriesRequest<Self::Types>,
+        option: RPCOption,
+    ) -> impl Future<Output = Result<AppendEntriesResponse<Self::Types>, RPCError<Self::Types>>> + Send;
+
+    /// Opens a request together with its first message; `None`, and from then on [`Self::takes_streams`] is false, where the
+    /// follower takes none.
+    fn open(
+        &mut self,
+        first: &AppendEntriesRequest<Self::Types>,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Option<Self::Call>, RPCError<Self::Types>>> + Send;
+}
+
+/// A request that takes many messages. Dropping it gives it up.
+pub trait Call: Send {
+    /// openraft's types.
+    type Types: RaftTypeConfig;
+
+    /// Sends a message without waiting: there is room for [`WINDOW`] of them. What came of a broken request tell the answers.
+    fn send(&mut self, message: &AppendEntriesRequest<Self::Types>) -> Result<(), RPCError<Self::Types>>;
+
+    /// Says that no more messages come.
+    fn finish(&mut self);
+
+    /// The next answer; `None` when the follower has ended the request. Nothing is lost when the future is dropped.
+    #[expect(clippy::type_complexity, reason = "openraft's own types")]
+    fn answer(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<AppendEntriesResponse<Self::Types>>, RPCError<Self::Types>>> + Send;
+}
 
 /// Sends what comes from openraft.
-pub(super) struct Appender<'s, S> {
-    connection: &'s mut Connection,
-    requests: Fuse<S>,
+pub struct Appender<'s, L: Link, S> {
+    link: &'s mut L,
+    messages: Fuse<S>,
     option: RPCOption,
-    open: Option<Open>,
+    open: Option<Open<L::Call>>,
     is_over: bool,
 }
 
 /// The request that entries go through.
-struct Open {
-    /// `None` when nothing more comes.
-    messages: Option<mpsc::Sender<RaftMessage>>,
-    answers: Streaming<RaftMessage>,
-    under_way: VecDeque<UnderWay>,
+struct Open<R: Call> {
+    call: R,
+    is_finished: bool,
+    under_way: VecDeque<UnderWay<R::Types>>,
     /// Since when nothing has happened although an answer is owed.
     waits_since: Instant,
 }
 
 /// What happens to an open request.
-enum Event {
+enum Event<C: RaftTypeConfig> {
     /// From the follower; `None` when it has ended the request.
-    Answer(Result<Option<RaftMessage>, Status>),
+    Answer(Result<Option<AppendEntriesResponse<C>>, RPCError<C>>),
     /// From openraft; `None` when nothing more comes.
-    Request(Option<Request>),
+    Message(Option<AppendEntriesRequest<C>>),
     /// The oldest message was not answered within this time.
     Late(Duration),
 }
 
 /// A message without its answer.
-struct UnderWay {
-    prev: Option<LogId>,
-    last: Option<LogId>,
+struct UnderWay<C: RaftTypeConfig> {
+    prev: Option<LogIdOf<C>>,
+    last: Option<LogIdOf<C>>,
     limit: Duration,
 }
 
 // === impl Appender ===
 
-impl<'s, S> Appender<'s, S>
+impl<'s, L, S> Appender<'s, L, S>
 where
-    S: Stream<Item = Request> + Send + Unpin + 'static,
+    L: Link,
+    S: Stream<Item = AppendEntriesRequest<L::Types>> + Send + Unpin + 'static,
 {
-    pub(super) fn new(connection: &'s mut Connection, requests: S, option: RPCOption) -> Self {
-        Self { connection, requests: requests.fuse(), option, open: None, is_over: false }
+    /// Sends the messages over the link.
+    pub fn new(link: &'s mut L, messages: S, option: RPCOption) -> Self {
+        Self { link, messages: messages.fuse(), option, open: None, is_over: false }
     }
 
     /// The answers, for as long as there are any.
-    pub(super) fn answers(self) -> impl Stream<Item = Answer> + Send + 's {
+    pub fn answers(self) -> impl Stream<Item = Answer<L::Types>> + Send + 's {
         futures_util::stream::unfold(self, |mut appender| async move {
             let answer = appender.next().await?;
             Some((answer, appender))
         })
     }
 
-    async fn next(&mut self) -> Option<Answer> {
+    async fn next(&mut self) -> Option<Answer<L::Types>> {
         if self.is_over {
             return None;
         }
@@ -98,109 +141,98 @@ where
         answer
     }
 
-    async fn advance(&mut self) -> Option<Answer> {
+    async fn advance(&mut self) -> Option<Answer<L::Types>> {
         loop {
             let Some(open) = &mut self.open else {
-                let request = self.requests.next().await?;
-                match self.begin(request).await {
+                let message = self.messages.next().await?;
+                match self.begin(message).await {
                     Some(answer) => return Some(answer),
                     None => continue,
                 }
             };
-            match open.next(&mut self.requests).await {
-                Event::Answer(Ok(Some(message))) => match open.answered(&message) {
+            if open.is_finished && open.under_way.is_empty() {
+                // Not when the follower says so: it may be gone, and somebody waits for the end to send something else.
+                return None;
+            }
+            match open.next(&mut self.messages).await {
+                Event::Answer(Ok(Some(answer))) => match open.answered(answer) {
                     Some(answer) => return Some(answer),
                     None => continue,
                 },
                 Event::Answer(Ok(None)) if open.under_way.is_empty() => self.open = None,
                 Event::Answer(Ok(None)) => return Some(Err(broken("it ended before everything was answered"))),
-                Event::Answer(Err(status)) => return Some(Err(self.connection.failed(&status))),
-                Event::Request(Some(request)) => {
-                    let sent = self
-                        .connection
-                        .message(&request)
-                        .and_then(|message| open.send(message, UnderWay::new(&request, &self.option)));
-                    if let Err(error) = sent {
+                Event::Answer(Err(error)) => return Some(Err(error)),
+                Event::Message(Some(message)) => {
+                    let limit = self.link.limit(&message, &self.option);
+                    if let Err(error) = open.send(&message, limit) {
                         return Some(Err(error));
                     }
                 }
-                Event::Request(None) if open.under_way.is_empty() => return None,
-                Event::Request(None) => open.messages = None,
-                Event::Late(limit) => return Some(Err(self.connection.timeout(RPCTypes::AppendEntries, limit))),
+                Event::Message(None) => {
+                    open.is_finished = true;
+                    open.call.finish();
+                }
+                Event::Late(limit) => return Some(Err(self.link.late(limit))),
             }
         }
     }
 
     /// Opens the request with its first message, or gives the answer where there is none to open.
-    async fn begin(&mut self, request: Request) -> Option<Answer> {
-        if request.entries.is_empty() || !self.connection.streams {
-            return Some(self.append_alone(request).await);
+    async fn begin(&mut self, message: AppendEntriesRequest<L::Types>) -> Option<Answer<L::Types>> {
+        if message.entries.is_empty() || !self.link.takes_streams() {
+            return Some(self.append_alone(message).await);
         }
-        let message = match self.connection.message(&request) {
-            Ok(message) => message,
-            Err(error) => return Some(Err(error)),
-        };
-        match Open::new(self.connection, message, UnderWay::new(&request, &self.option)).await {
-            Ok(open) => {
-                self.open = Some(open);
+        let limit = self.link.limit(&message, &self.option);
+        match self.link.open(&message, limit).await {
+            Ok(Some(call)) => {
+                let under_way = VecDeque::from([UnderWay::new(&message, limit)]);
+                self.open = Some(Open { call, is_finished: false, under_way, waits_since: Instant::now() });
                 None
             }
-            Err(status) if status.code() == Code::Unimplemented => {
-                self.connection.streams = false;
-                Some(self.append_alone(request).await)
-            }
-            Err(status) => Some(Err(self.connection.failed(&status))),
+            Ok(None) => Some(self.append_alone(message).await),
+            Err(error) => Some(Err(error)),
         }
     }
 
     /// The message as a request of its own.
-    async fn append_alone(&mut self, request: Request) -> Answer {
-        let (prev, last) = ends(&request);
-        let answer = self.connection.append_entries(request, self.option.clone()).await?;
+    async fn append_alone(&mut self, message: AppendEntriesRequest<L::Types>) -> Answer<L::Types> {
+        let (prev, last) = ends(&message);
+        let answer = self.link.append(message, self.option.clone()).await?;
         result(answer, prev, last)
     }
 }
 
 // === impl Open ===
 
-impl Open {
-    /// The first message goes with the request itself, so that both make one round trip.
-    async fn new(connection: &Connection, message: RaftMessage, first: UnderWay) -> Result<Self, Status> {
-        let (messages, receiver) = mpsc::channel(WINDOW);
-        messages.try_send(message).map_err(|_| Status::internal("a new channel has no room"))?;
-        let limit = first.limit;
-        let call = async { connection.client().append_stream(ReceiverStream::new(receiver)).await };
-        let answers = tokio::time::timeout(limit, call).await;
-        let answers = answers.map_err(|_| Status::deadline_exceeded(format!("no answer within {limit:?}")))??;
-        let under_way = VecDeque::from([first]);
-        Ok(Self { messages: Some(messages), answers: answers.into_inner(), under_way, waits_since: Instant::now() })
-    }
-
-    async fn next(&mut self, requests: &mut (impl Stream<Item = Request> + Unpin)) -> Event {
+impl<R: Call> Open<R> {
+    async fn next(
+        &mut self,
+        messages: &mut (impl Stream<Item = AppendEntriesRequest<R::Types>> + Unpin),
+    ) -> Event<R::Types> {
         let (limit, deadline) = (self.limit(), self.waits_since + self.limit());
         let (owes, takes_more) = (!self.under_way.is_empty(), self.takes_more());
         tokio::select! {
             biased;
-            answer = self.answers.message() => Event::Answer(answer),
-            request = requests.next(), if takes_more => Event::Request(request),
+            answer = self.call.answer() => Event::Answer(answer),
+            message = messages.next(), if takes_more => Event::Message(message),
             () = tokio::time::sleep_until(deadline), if owes => Event::Late(limit),
         }
     }
 
     /// What the answer to the oldest message says, unless it is held back.
-    fn answered(&mut self, message: &RaftMessage) -> Option<Answer> {
+    fn answered(&mut self, answer: AppendEntriesResponse<R::Types>) -> Option<Answer<R::Types>> {
         let Some(oldest) = self.under_way.pop_front() else {
             return Some(Err(broken("an answer that nobody has asked for")));
         };
         self.waits_since = Instant::now();
-        let answer = oldest.read(message);
-        let is_held_back =
-            matches!(answer, Ok(Ok(_))) && self.under_way.front().is_some_and(|next| next.last == oldest.last);
+        let is_followed = self.under_way.front().is_some_and(|next| next.last == oldest.last);
+        let answer = result(answer, oldest.prev, oldest.last);
+        let is_held_back = matches!(answer, Ok(Ok(_))) && is_followed;
         (!is_held_back).then_some(answer)
     }
 
     fn takes_more(&self) -> bool {
-        self.messages.is_some() && self.under_way.len() < WINDOW
+        !self.is_finished && self.under_way.len() < WINDOW
     }
 
     /// How long the oldest answer may take, from the last sign of life on.
@@ -208,48 +240,45 @@ impl Open {
         self.under_way.front().map_or(Duration::ZERO, |first| first.limit)
     }
 
-    fn send(&mut self, message: RaftMessage, under_way: UnderWay) -> Result<(), Rpc> {
+    fn send(&mut self, message: &AppendEntriesRequest<R::Types>, limit: Duration) -> Result<(), RPCError<R::Types>> {
         if self.under_way.is_empty() {
             self.waits_since = Instant::now();
         }
-        // There is room for as many as may be under way; what came of a broken one says the stream of answers.
-        if let Some(messages) = &self.messages
-            && let Err(mpsc::error::TrySendError::Full(_)) = messages.try_send(message)
-        {
-            return Err(broken("more messages than the window has room for"));
-        }
-        self.under_way.push_back(under_way);
+        self.call.send(message)?;
+        self.under_way.push_back(UnderWay::new(message, limit));
         Ok(())
     }
 }
 
 // === impl UnderWay ===
 
-impl UnderWay {
-    fn new(request: &Request, option: &RPCOption) -> Self {
-        let (prev, last) = ends(request);
-        Self { prev, last, limit: append_limit(request, option) }
-    }
-
-    fn read(&self, message: &RaftMessage) -> Answer {
-        let answer = codec::decode(&message.payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
-        result(answer, self.prev, self.last)
+impl<C: RaftTypeConfig> UnderWay<C> {
+    fn new(message: &AppendEntriesRequest<C>, limit: Duration) -> Self {
+        let (prev, last) = ends(message);
+        Self { prev, last, limit }
     }
 }
 
 /// The entry before those of the message, and the last of them.
-fn ends(request: &Request) -> (Option<LogId>, Option<LogId>) {
-    use openraft::entry::RaftEntry;
-    (request.prev_log_id, request.entries.last().map(RaftEntry::log_id).or(request.prev_log_id))
+#[expect(clippy::type_complexity, reason = "openraft's own types")]
+fn ends<C: RaftTypeConfig>(message: &AppendEntriesRequest<C>) -> (Option<LogIdOf<C>>, Option<LogIdOf<C>>) {
+    let prev = message.prev_log_id.clone();
+    let last = message.entries.last().map(RaftEntry::log_id).or_else(|| prev.clone());
+    (prev, last)
 }
 
-fn result(answer: AppendEntriesResponse<TypeConfig>, prev: Option<LogId>, last: Option<LogId>) -> Answer {
+fn result<C: RaftTypeConfig>(
+    answer: AppendEntriesResponse<C>,
+    prev: Option<LogIdOf<C>>,
+    last: Option<LogIdOf<C>>,
+) -> Answer<C> {
     if answer.is_conflict() && prev.is_none() {
         return Err(broken("a follower refused what follows on nothing"));
     }
     Ok(answer.into_stream_result(prev, last))
 }
 
-fn broken(what: &str) -> Rpc {
+/// A stream that does not do as it should.
+pub fn broken<C: RaftTypeConfig>(what: &str) -> RPCError<C> {
     RPCError::Network(NetworkError::new(&AnyError::error(format!("the stream of entries: {what}"))))
 }

@@ -179,8 +179,9 @@ async fn a_few_messages_are_under_way_and_no_more() {
         assert_eq!(answers.next().await.unwrap().unwrap(), Ok(Some(id(index))));
     }
     assert!(pair.got.recv().await.is_some());
-    drop(tell);
+    // It has ended although the follower has not ended the request.
     assert!(answers.next().await.is_none());
+    drop(tell);
 }
 
 #[tokio::test]

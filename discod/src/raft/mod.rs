@@ -5,6 +5,7 @@
 //! and must be retried with the same request id ([`RaftError::Unknown`]), and what ends the process
 //! ([`RaftError::Stopped`]).
 
+mod append_link;
 mod append_stream;
 #[cfg(test)]
 mod append_stream_test;

@@ -50,6 +50,7 @@ pub(super) struct Network {
 }
 
 /// The way to one peer.
+#[derive(Clone)]
 pub(super) struct Connection {
     from: u64,
     to: u64,

@@ -117,7 +117,7 @@ async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let machine = StateMachine::open(id, disk, host.observer.clone(), host.bug)?;
     let store = machine.store();
-    let raft = OpenRaft::new(id, host.config.clone(), Network, log, machine).await?;
+    let raft = OpenRaft::new(id, host.config.clone(), Network { node: id }, log, machine).await?;
     let rng = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed)));
     let process = Process { id, life, host: host.clone(), raft, store, reports: Arc::default(), rng };
     host.state.lock().process = Some(process.clone());

@@ -5,6 +5,7 @@ use openraft::async_runtime::AsyncRuntime;
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::Process;
+use crate::entries;
 use crate::shared::Request as ByteString;
 use crate::types::Runtime;
 use crate::wire::{self, Answer, Ask, RaftAnswer, RaftAsk};
@@ -19,6 +20,9 @@ pub(super) async fn listen(process: Process, listener: TcpListener) {
 /// One question after the other, until the other side has gone.
 async fn converse(process: Process, mut stream: TcpStream) {
     while let Ok(ask) = wire::receive::<Ask>(&mut stream).await {
+        if let Ask::Entries { to } = ask {
+            return entries::take(&process, to, stream).await;
+        }
         let answer = process.answer(ask).await.unwrap_or_else(Answer::Unavailable);
         if wire::send(&mut stream, &answer).await.is_err() {
             return;
@@ -30,6 +34,7 @@ impl Process {
     async fn answer(&self, ask: Ask) -> Result<Answer, String> {
         match ask {
             Ask::Raft { to, .. } if to != self.id => Err(format!("this is node {}, the message is for {to}", self.id)),
+            Ask::Entries { .. } => Err("entries have a connection of their own".to_owned()),
             Ask::Raft { ask, .. } => self.answer_raft(ask).await.map(Answer::Raft),
             Ask::Propose { command, hops } => {
                 self.propose(command.0, hops).await.map(|answer| Answer::Proposed(ByteString(answer)))

@@ -1,0 +1,101 @@
+//! The stream of entries as a gRPC request.
+
+use std::time::Duration;
+
+use disco_proto::v1::RaftMessage;
+use openraft::RaftNetworkV2;
+use openraft::error::{NetworkError, RPCError};
+use openraft::network::{RPCOption, RPCTypes};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Streaming};
+
+use super::append_stream::{Call, Link, WINDOW, broken};
+use super::codec;
+use super::network::{Connection, Rpc, append_limit};
+use super::types::TypeConfig;
+
+/// A request of [`RaftClient::append_stream`](disco_proto::v1::raft_client::RaftClient::append_stream).
+pub(super) struct StreamCall {
+    /// What it came from, for messages and errors.
+    connection: Connection,
+    /// `None` when nothing more comes.
+    messages: Option<mpsc::Sender<RaftMessage>>,
+    answers: Streaming<RaftMessage>,
+}
+
+// === impl Connection ===
+
+impl Link for Connection {
+    type Types = TypeConfig;
+    type Call = StreamCall;
+
+    fn takes_streams(&self) -> bool {
+        self.streams
+    }
+
+    fn limit(&self, message: &AppendEntriesRequest<TypeConfig>, option: &RPCOption) -> Duration {
+        append_limit(message, option)
+    }
+
+    fn late(&self, limit: Duration) -> Rpc {
+        self.timeout(RPCTypes::AppendEntries, limit)
+    }
+
+    async fn append(
+        &mut self,
+        message: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
+        self.append_entries(message, option).await
+    }
+
+    /// The first message goes with the request itself, so that both make one round trip.
+    async fn open(
+        &mut self,
+        first: &AppendEntriesRequest<TypeConfig>,
+        limit: Duration,
+    ) -> Result<Option<StreamCall>, Rpc> {
+        let (messages, receiver) = mpsc::channel(WINDOW);
+        messages.try_send(self.message(first)?).map_err(|_| broken("a new channel has no room"))?;
+        let mut client = self.client();
+        let call = client.append_stream(ReceiverStream::new(receiver));
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(answers)) => {
+                let (connection, answers) = (self.clone(), answers.into_inner());
+                Ok(Some(StreamCall { connection, messages: Some(messages), answers }))
+            }
+            Ok(Err(status)) if status.code() == Code::Unimplemented => {
+                self.streams = false;
+                Ok(None)
+            }
+            Ok(Err(status)) => Err(self.failed(&status)),
+            Err(_) => Err(self.late(limit)),
+        }
+    }
+}
+
+// === impl StreamCall ===
+
+impl Call for StreamCall {
+    type Types = TypeConfig;
+
+    fn send(&mut self, message: &AppendEntriesRequest<TypeConfig>) -> Result<(), Rpc> {
+        let message = self.connection.message(message)?;
+        match self.messages.as_ref().map(|messages| messages.try_send(message)) {
+            Some(Err(mpsc::error::TrySendError::Full(_))) => Err(broken("more messages than the window has room for")),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) {
+        self.messages = None;
+    }
+
+    async fn answer(&mut self) -> Result<Option<AppendEntriesResponse<TypeConfig>>, Rpc> {
+        let message = self.answers.message().await.map_err(|status| self.connection.failed(&status))?;
+        let answer = message.map(|message| codec::decode(&message.payload)).transpose();
+        answer.map_err(|error| RPCError::Network(NetworkError::new(&error)))
+    }
+}

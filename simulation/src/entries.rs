@@ -1,0 +1,144 @@
+//! The stream of entries to a follower, over a connection of its own: the daemon's, but for what carries it.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use openraft::async_runtime::AsyncRuntime;
+use openraft::error::{NetworkError, RPCError, Timeout, Unreachable};
+use openraft::network::{RPCOption, RPCTypes, RaftNetworkV2};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use turmoil::net::TcpStream;
+use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::network::{Connection, Rpc, answered};
+use crate::node::Process;
+use crate::shared::{Call, Link, WINDOW, broken};
+use crate::types::{Runtime, TypeConfig};
+use crate::wire::{self, Answer, Ask, Frames, RaftAnswer};
+
+/// As in the daemon, entries may take so many times as long as a heartbeat; what its slowest link needs besides is nothing here.
+const ROUND_TRIPS: u32 = 4;
+
+/// A connection for entries alone.
+pub struct EntriesCall {
+    /// `None` when nothing more comes.
+    messages: Option<mpsc::Sender<Vec<u8>>>,
+    answers: Frames<OwnedReadHalf>,
+}
+
+// === impl Connection ===
+
+impl Link for Connection {
+    type Types = TypeConfig;
+    type Call = EntriesCall;
+
+    fn takes_streams(&self) -> bool {
+        true
+    }
+
+    fn limit(&self, message: &AppendEntriesRequest<TypeConfig>, option: &RPCOption) -> Duration {
+        if message.entries.is_empty() { option.soft_ttl() } else { option.soft_ttl() * ROUND_TRIPS }
+    }
+
+    fn late(&self, timeout: Duration) -> Rpc {
+        RPCError::Timeout(Timeout { action: RPCTypes::AppendEntries, id: self.from(), target: self.to(), timeout })
+    }
+
+    async fn append(
+        &mut self,
+        message: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
+        self.append_entries(message, option).await
+    }
+
+    async fn open(
+        &mut self,
+        first: &AppendEntriesRequest<TypeConfig>,
+        limit: Duration,
+    ) -> Result<Option<EntriesCall>, Rpc> {
+        let connected = tokio::time::timeout(limit, TcpStream::connect(self.address())).await;
+        let stream = connected
+            .map_err(|_| self.late(limit))?
+            .map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))?;
+        let (read, write) = stream.into_split();
+        let (messages, frames) = mpsc::channel(WINDOW + 1);
+        Runtime::spawn(write_all(frames, write));
+        let mut call = EntriesCall { messages: Some(messages), answers: Frames::new(read) };
+        call.write(&Ask::Entries { to: self.to() })?;
+        call.send(first)?;
+        Ok(Some(call))
+    }
+}
+
+/// Until nothing more comes, or the other side has gone, which the answers tell.
+async fn write_all(mut frames: mpsc::Receiver<Vec<u8>>, mut write: OwnedWriteHalf) {
+    while let Some(frame) = frames.recv().await {
+        if write.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+    let _ = write.shutdown().await;
+}
+
+// === impl EntriesCall ===
+
+impl EntriesCall {
+    fn write<T: serde::Serialize>(&self, message: &T) -> Result<(), Rpc> {
+        let frame = wire::frame(message).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+        match self.messages.as_ref().map(|messages| messages.try_send(frame)) {
+            Some(Err(mpsc::error::TrySendError::Full(_))) => Err(broken("more messages than there is room for")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Call for EntriesCall {
+    type Types = TypeConfig;
+
+    fn send(&mut self, message: &AppendEntriesRequest<TypeConfig>) -> Result<(), Rpc> {
+        self.write(message)
+    }
+
+    fn finish(&mut self) {
+        self.messages = None;
+    }
+
+    async fn answer(&mut self) -> Result<Option<AppendEntriesResponse<TypeConfig>>, Rpc> {
+        match self.answers.next::<Answer>().await {
+            Ok(None) => Ok(None),
+            Ok(Some(answer)) => answered(Ok(answer)).and_then(RaftAnswer::append).map(Some),
+            Err(error) => answered(Err(error)).and_then(RaftAnswer::append).map(Some),
+        }
+    }
+}
+
+/// The follower's side: takes entries until the leader's side has gone, and answers each message.
+pub async fn take(process: &Process, to: u64, stream: TcpStream) {
+    let (read, mut write) = stream.into_split();
+    if to != process.id {
+        let _ = wire::send(
+            &mut write,
+            &Answer::Unavailable(format!("this is node {}, the entries are for {to}", process.id)),
+        )
+        .await;
+        return;
+    }
+    let messages = futures_util::stream::unfold(Frames::new(read), |mut frames| async move {
+        let message: io::Result<Option<AppendEntriesRequest<TypeConfig>>> = frames.next().await;
+        Some((message.ok().flatten()?, frames))
+    });
+    let mut answers = std::pin::pin!(process.raft.stream_append(messages));
+    while let Some(answer) = answers.next().await {
+        let answer = match answer {
+            Ok(answer) => Answer::Raft(RaftAnswer::Append(answer.into())),
+            Err(error) => Answer::Unavailable(error.to_string()),
+        };
+        if wire::send(&mut write, &answer).await.is_err() {
+            return;
+        }
+    }
+}
