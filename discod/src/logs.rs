@@ -14,6 +14,10 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
+/// What is logged when nothing else is said. A leader tries to reach a node that is gone several times a second, and openraft says so
+/// each time, until nothing else is left of the lines in memory; that it is gone is said once by others.
+pub const FILTER: &str = "info,openraft=warn,openraft::core::heartbeat=error,openraft::replication=error,openraft::engine::handler::replication_handler=error";
+
 /// Lines that are kept in memory, and the longest one.
 const LINES: usize = 500;
 const LINE_BYTES: usize = 1000;

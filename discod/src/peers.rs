@@ -3,7 +3,8 @@
 //! One channel for each peer and lane: heartbeats and requests never queue behind a snapshot or a file. Channels connect
 //! when they are first used, and again by themselves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use disco_identity::{ChannelOptions, Expect, Identity};
@@ -29,6 +30,7 @@ pub struct Peers {
     options: ChannelOptions,
     channels: Arc<Mutex<Channels>>,
     moved: Arc<Mutex<HashMap<u64, String>>>,
+    unreached: Arc<Mutex<HashSet<u64>>>,
 }
 
 // === impl Peers ===
@@ -37,7 +39,7 @@ impl Peers {
     /// No channels yet.
     #[must_use]
     pub fn new(identity: Identity, options: ChannelOptions) -> Self {
-        Self { identity, options, channels: Arc::default(), moved: Arc::default() }
+        Self { identity, options, channels: Arc::default(), moved: Arc::default(), unreached: Arc::default() }
     }
 
     /// From now on a node is where the membership says that it is, whatever who asks for its channel was told before.
@@ -75,9 +77,24 @@ impl Peers {
         disco_identity::channel(address, &self.identity, Expect::AnyNode, &self.options)
     }
 
+    /// Notes that a node has answered; says so where it could not be reached before.
+    pub fn reached(&self, node: u64) {
+        if self.unreached.lock().remove(&node) {
+            tracing::info!(node, "reached again");
+        }
+    }
+
+    /// Notes that a node could not be reached; says so the first time.
+    pub fn not_reached(&self, node: u64, why: &dyn Display) {
+        if self.unreached.lock().insert(node) {
+            tracing::warn!(node, error = %why, "not reached");
+        }
+    }
+
     /// Lets go of the channels to nodes that are no members any more.
     pub fn retain(&self, keep: impl Fn(u64) -> bool) {
         self.channels.lock().retain(|(node, _), _| keep(*node));
         self.moved.lock().retain(|node, _| keep(*node));
+        self.unreached.lock().retain(|node| keep(*node));
     }
 }

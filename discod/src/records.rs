@@ -3,6 +3,7 @@
 //! A record is JSON under `/disco/`, so that every client can read it. Fields are added, never renamed; what a version
 //! does not know it leaves out of account.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 
 use disco_proto::v1::RangeRequest;
@@ -14,7 +15,7 @@ use crate::node::Node;
 
 pub use disco_store::typed::{
     EventRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, Severity, SigningRecord,
-    TokenRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
+    TokenRecord, TroubleRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
 };
 
 /// A record, if it is there and can be read.
@@ -64,14 +65,25 @@ pub fn health(store: &Store, id: u64) -> Option<HealthRecord> {
 /// Ids of the nodes that have a health record.
 #[must_use]
 pub fn nodes_with_health(store: &Store) -> Vec<u64> {
+    ids(store, keys::HEALTH)
+}
+
+/// Ids of the nodes that have a record under the prefix.
+fn ids(store: &Store, prefix: &str) -> Vec<u64> {
     let request = RangeRequest {
-        key: keys::HEALTH.into(),
-        range_end: disco_store::prefix_end(keys::HEALTH.as_bytes()).into(),
+        key: prefix.to_owned().into(),
+        range_end: disco_store::prefix_end(prefix.as_bytes()).into(),
         keys_only: true,
         ..RangeRequest::default()
     };
     let pairs = store.range(&request).map(|response| response.kvs).unwrap_or_default();
-    pairs.iter().filter_map(|kv| keys::number(keys::HEALTH, &kv.key)).collect()
+    pairs.iter().filter_map(|kv| keys::number(prefix, &kv.key)).collect()
+}
+
+/// Ids of the nodes that were told not to be healthy.
+#[must_use]
+pub fn troubled(store: &Store) -> BTreeSet<u64> {
+    ids(store, keys::TROUBLES).into_iter().collect()
 }
 
 /// Id of the last event, 0 while there is none.
@@ -185,7 +197,11 @@ pub async fn emit_with(
     message: String,
     data: Option<serde_json::Value>,
 ) {
-    tracing::info!(kind, node = about, "{message}");
+    match severity {
+        Severity::Info => tracing::info!(kind, node = about, "{message}"),
+        Severity::Warning => tracing::warn!(kind, node = about, "{message}"),
+        Severity::Error => tracing::error!(kind, node = about, "{message}"),
+    }
     for _ in 0..CONFLICTS {
         let event = |id| EventRecord {
             id,

@@ -30,6 +30,7 @@ from machines import PORTS, Local, Machine, OpenSsh
 
 IMAGE = "ami-0e8c824f386e1de06"
 TYPE = "t4g.micro"
+VCPUS = 32.0
 ARCHITECTURE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 
 arguments = argparse.ArgumentParser(description=__doc__)
@@ -311,11 +312,16 @@ def application(environ, start_response):
     body = request.get_data(as_text=True)
     environ["wsgi.input"] = __import__("io").BytesIO(body.encode())
     action = urllib.parse.parse_qs(body).get("Action", ["?"])[0]
+    quotas = request.headers.get("X-Amz-Target", "").startswith("ServiceQuotas")
+    if quotas:
+        action = request.headers["X-Amz-Target"].split(".")[1]
     # Credentials of nodes come from the metadata service, which gives each machine its own.
     machine = re.search(f"Credential={NODE_KEY}(i-[0-9a-f]+)/", request.headers.get("Authorization", ""))
     caller = {"caller": "node", "machine": machine[1]} if machine else {"caller": "operator", "machine": None}
     faults.calls.append({"action": action, "time": time.time(), **caller})
     rule = faults.of(action, urllib.parse.unquote(body))
+    if quotas:
+        return quota(json.loads(body), rule)(environ, start_response)
     if rule and "code" in rule:
         text = (IAM_ERROR if re.search("/(iam|sts)/", request.headers.get("Authorization", "")) else ERROR).format(
             code=rule["code"], message=rule.get("message", "injected by a test")
@@ -332,6 +338,15 @@ def application(environ, start_response):
     faults.hold(action)
     start_response(kept["status"], kept["headers"])
     return [answer]
+
+
+def quota(asked, rule):
+    """moto has no quotas of EC2. All have the same value here, if a test says nothing else."""
+    if rule and "code" in rule:
+        told = {"__type": rule["code"], "message": rule.get("message", "injected by a test")}
+        return Response(json.dumps(told), status=400, content_type="application/x-amz-json-1.1")
+    told = {"Quota": {"ServiceCode": asked["ServiceCode"], "QuotaCode": asked["QuotaCode"], "Value": (rule or {}).get("value", VCPUS)}}
+    return Response(json.dumps(told), content_type="application/x-amz-json-1.1")
 
 
 notices = {}

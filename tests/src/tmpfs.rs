@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-use crate::skipped;
+use crate::{SOON, skipped, wait_for};
 
 /// A small disk in memory, mounted on a folder.
 pub struct Tmpfs {
@@ -37,13 +37,17 @@ impl Tmpfs {
     /// Takes all but so many bytes, as another program would.
     pub fn fill(&self, leave: u64) {
         let ballast = fs::File::options().create(true).append(true).open(self.ballast()).unwrap();
-        let taken = ballast.metadata().unwrap().len();
-        // What is free changes while the node writes.
-        let take = self.free().saturating_sub(leave);
-        match fallocate(&ballast, FallocateFlags::empty(), taken, take.max(1)) {
-            Ok(()) | Err(rustix::io::Errno::NOSPC) => {}
-            Err(error) => panic!("{}: {}", self.path.display(), io::Error::from(error)),
-        }
+        wait_for(SOON, "a filled disk", || {
+            let taken = ballast.metadata().unwrap().len();
+            let take = self.free().saturating_sub(leave);
+            match fallocate(&ballast, FallocateFlags::empty(), taken, take.max(1)) {
+                Ok(()) => Ok(()),
+                Err(rustix::io::Errno::NOSPC) if take == 0 => Ok(()),
+                // The node has written meanwhile, and of what is too much nothing is taken.
+                Err(rustix::io::Errno::NOSPC) => Err(format!("{take} bytes are not free any more")),
+                Err(error) => panic!("{}: {}", self.path.display(), io::Error::from(error)),
+            }
+        });
     }
 
     /// Gives it back.
@@ -74,5 +78,43 @@ pub(crate) fn unmount_beneath(folder: &Path) {
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     for point in points.filter(|point| Path::new(point).starts_with(folder)) {
         unmount(Path::new(point));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn it_is_filled_while_somebody_writes() {
+        const ALL: u64 = 64 << 20;
+        const KEPT: u64 = 1 << 20;
+        let folder = tempfile::tempdir().unwrap();
+        let Some(disk) = Tmpfs::mount(folder.path(), ALL) else { return };
+        let (writes, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut file = fs::File::create(folder.path().join("other")).unwrap();
+                let mut written = 0;
+                while !over.load(Ordering::Relaxed) {
+                    written += file.write(&[0; 4096]).unwrap_or(0) as u64;
+                    if written >= KEPT {
+                        file.set_len(0).unwrap();
+                        file = fs::File::create(folder.path().join("other")).unwrap();
+                        written = 0;
+                    }
+                    writes.store(true, Ordering::Relaxed);
+                }
+            });
+            while !writes.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            disk.fill(0);
+            over.store(true, Ordering::Relaxed);
+        });
+        assert!(disk.free() <= KEPT, "{} bytes are free", disk.free());
     }
 }

@@ -115,7 +115,7 @@ fn the_doctor_says_what_an_account_lacks_before_anything_is_made() {
         ("credentials", "in account 123456789012"),
         ("region", "us-west-2"),
         ("image", "ami-0e8c824f386e1de06 on t4g.micro, for "),
-        ("quota", "0 of 20 machines are used, 0 of 5 Elastic IPs are used"),
+        ("quota", "0 of 20 machines are used, 0 of 32 vCPUs are used, 0 of 5 Elastic IPs are used"),
         ("permissions", "key pairs, security groups, addresses, roles, machines"),
     ] {
         let told = state(name, &well);
@@ -139,6 +139,16 @@ fn the_doctor_says_what_an_account_lacks_before_anything_is_made() {
         assert!(told.starts_with("\"fail\"") && told.contains(action) && told.contains(hint), "{name}: {told}");
         cloud.heal();
     }
+    // A new account may have fewer processors than one machine; who may not ask for that is not kept from anything.
+    cloud.fault(json!({ "action": "GetServiceQuota", "value": 1.0 }));
+    let few = state("quota", &project.disco(&["doctor", "-o", "json"]).expect(1));
+    assert!(few.starts_with("\"fail\"") && few.contains("0 of 1 vCPUs are used, and one machine takes 2"), "{few}");
+    assert!(few.contains("Running On-Demand instances"), "{few}");
+    cloud.heal();
+    refuse("GetServiceQuota", "AccessDeniedException");
+    let unknown = state("quota", &project.disco(&["doctor", "-o", "json"]).ok());
+    assert!(unknown.contains("0 vCPUs of a number that is not known"), "{unknown}");
+    cloud.heal();
     let client = std::fs::read_to_string(project.path("client.js")).expect("it was written");
     for (image, says, hint) in [
         ("ami-0000000000000other", "but the `discod` that is to be installed is built for", "another"),

@@ -41,9 +41,11 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
     let table = project.disco(&["status"]).ok().stdout;
     assert!(table.contains("not healthy"), "{table}");
     project.put("meanwhile", "written");
+    it_is_told_and_not_again_and_again(&project, &victim.name, &before.leading().name);
 
     project.disco(&["bootstrap", "-y"]).ok();
     let after = project.wait_until_healthy(SOON, 3);
+    wait_for_event(&project, "node.healthy", &format!("{} is healthy again", victim.name));
     // The same node on the same machine: its disk was there, so nothing new is made.
     assert_eq!(
         after.nodes.iter().map(|node| node.id).collect::<Vec<_>>(),
@@ -56,6 +58,26 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
         assert_eq!(after.node(node.id).pid, node.pid, "node {} was restarted for nothing", node.id);
     }
     the_leaders_machine_dies(&project, &after);
+}
+
+/// Waits until exactly one such event says so.
+fn wait_for_event(project: &Project, kind: &str, text: &str) {
+    wait_for(SOON, "one event", || {
+        let told = project.disco(&["events", "-n", "200"]).ok().stdout;
+        match told.lines().filter(|line| line.contains(kind) && line.contains(text)).count() {
+            1 => Ok(()),
+            _ => Err(told),
+        }
+    });
+}
+
+/// As an event, and in the leader's log, whose lines are not lost among those of tries to reach it.
+fn it_is_told_and_not_again_and_again(project: &Project, victim: &str, leader: &str) {
+    wait_for_event(project, "node.unhealthy", &format!("{victim} is not healthy: no sign of life for"));
+    let log = project.disco(&["logs", "-n", "500", leader]).ok().stdout;
+    assert!(log.contains(&format!("{victim} is not healthy")), "{log}");
+    let since: Vec<_> = log.lines().skip_while(|line| !line.contains("not reached")).collect();
+    assert!((1..=10).contains(&since.len()), "{} lines since it was not reached:\n{log}", since.len());
 }
 
 /// With it goes its supervisor: nobody starts that leader again.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse};
+use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse, CreateJoinTokenRequest};
 use disco_tests::{Api, Binaries, Project, SOON, Status, block, wait_for};
 use rustix::process::Signal;
 
@@ -164,6 +164,9 @@ fn a_program_that_is_older_than_the_data_is_refused_before_anything_is_sent() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("has format 2") && said.contains("hint:"), "{said}");
 
+    an_older_program_cannot_join(&project, &api, &address);
+    an_older_program_takes_no_newer_backup(&project);
+
     // A newer one of the same format is no way back.
     let mut program = fs::read(&two).unwrap();
     program.extend_from_slice(b"newer");
@@ -172,4 +175,33 @@ fn a_program_that_is_older_than_the_data_is_refused_before_anything_is_sent() {
     project.point_discod_to(&project.outside("newer-2"));
     project.disco(&["upgrade"]).ok();
     project.wait_until_healthy(SOON, 3);
+}
+
+fn an_older_program_cannot_join(project: &Project, api: &Api, address: &str) {
+    let mut control = api.control(address);
+    let request = CreateJoinTokenRequest { ttl_seconds: 60, uses: 1 };
+    let token = block(control.create_join_token(request)).unwrap().into_inner().token;
+    let file = project.outside("join-token");
+    disco_identity::write_private(&file, token.as_bytes()).unwrap();
+    let mut command = std::process::Command::new(&Binaries::get().discod);
+    command.arg("--data-dir").arg(project.outside("joining")).args(["--listen", "127.0.0.1:1", "--join-token-file"]);
+    let output = command.arg(&file).env_clear().output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("the cluster's data has format 2") && said.contains("hint: install the version"), "{said}");
+    let members = project.status().nodes.len();
+    assert_eq!(members, 3, "{said}");
+}
+
+fn an_older_program_takes_no_newer_backup(newer: &Project) {
+    let file = newer.outside("newer.backup");
+    let path = file.to_str().unwrap();
+    newer.disco(&["backup", "save", path]).ok();
+    let older = Project::builder("older-restore").nodes(1).build();
+    older.bootstrap();
+    older.put("kept", "as it was");
+    let refused = older.disco(&["backup", "restore", path, "-y"]);
+    refused.expect(2).says(&["the backup has format 2, and this `discod` reads formats up to 1"]);
+    older.wait_until_healthy(SOON, 1);
+    assert_eq!(older.get("kept").as_deref(), Some("as it was"));
 }

@@ -41,9 +41,9 @@ pub(super) async fn status(node: &Node, request: Request<StatusRequest>) -> Resu
     }
 }
 
-/// What the leader knows. Also used where the daemon itself asks how the cluster is.
-pub(crate) fn leader_view(node: &Node) -> StatusResponse {
-    let leadership = node.raft().leadership().borrow().clone();
+/// What the leader knows of each member.
+pub(crate) fn members(node: &Node) -> Vec<NodeStatus> {
+    let leader = node.raft().leadership().borrow().leader;
     let acknowledged = node.raft().acknowledged();
     let members = node.raft().members();
     let statuses = members.iter().map(|member| {
@@ -54,9 +54,15 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
             let reported = vital.as_ref().map(|vital| vital.at.elapsed());
             reported.into_iter().chain(acknowledged.get(&member.id).copied()).min()
         };
-        node_status(node, member, vital.as_ref(), seen, leadership.leader)
+        node_status(node, member, vital.as_ref(), seen, leader)
     });
-    let nodes: Vec<NodeStatus> = statuses.collect();
+    statuses.collect()
+}
+
+/// What the leader knows. Also used where the daemon itself asks how the cluster is.
+pub(crate) fn leader_view(node: &Node) -> StatusResponse {
+    let leadership = node.raft().leadership().borrow().clone();
+    let nodes = members(node);
     let desired = node.raft().store().read(records::desired_nodes);
     let mut warnings = Vec::new();
     let all_there = desired.is_none_or(|desired| nodes.len() == desired as usize);

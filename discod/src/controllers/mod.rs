@@ -12,6 +12,7 @@ pub mod instances;
 mod leases;
 pub mod members;
 pub mod removal;
+mod troubles;
 
 use tokio_util::task::TaskTracker;
 
@@ -67,5 +68,6 @@ async fn lead(node: &Node, term: u64) {
         leases::run(node, term),
         compaction::run(node, term),
         hooks::run(node, term),
+        troubles::run(node, term),
     );
 }

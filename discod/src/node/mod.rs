@@ -236,12 +236,13 @@ impl Node {
 
     /// Tells whoever listens about a step of the controllers' work.
     pub fn progress(&self, progress: Progress) {
-        tracing::info!(
-            subject = progress.subject,
-            state = progress.state,
-            detail = progress.detail,
-            error = progress.error
-        );
+        let Progress { subject, state, detail, error, .. } = &progress;
+        let detail = if detail.is_empty() { String::new() } else { format!(", {detail}") };
+        if error.is_empty() {
+            tracing::info!("{subject}: {state}{detail}");
+        } else {
+            tracing::warn!(error, "{subject}: {state}{detail}");
+        }
         // Nobody may be listening.
         let _ = self.inner.progress.send(progress);
     }

@@ -71,7 +71,6 @@ pub trait Call: Send {
     fn finish(&mut self);
 
     /// The next answer; `None` when the follower has ended the request. Nothing is lost when the future is dropped.
-    #[expect(clippy::type_complexity, reason = "openraft's own types")]
     fn answer(
         &mut self,
     ) -> impl Future<Output = Result<Option<AppendEntriesResponse<Self::Types>>, RPCError<Self::Types>>> + Send;
@@ -260,7 +259,6 @@ impl<C: RaftTypeConfig> UnderWay<C> {
 }
 
 /// The entry before those of the message, and the last of them.
-#[expect(clippy::type_complexity, reason = "openraft's own types")]
 fn ends<C: RaftTypeConfig>(message: &AppendEntriesRequest<C>) -> (Option<LogIdOf<C>>, Option<LogIdOf<C>>) {
     let prev = message.prev_log_id.clone();
     let last = message.entries.last().map(RaftEntry::log_id).or_else(|| prev.clone());

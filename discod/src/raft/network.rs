@@ -125,6 +125,7 @@ impl Connection {
         let message = self.message(request)?;
         let answer = tokio::time::timeout(limit, send(self.client(), message)).await;
         let answer = answer.map_err(|_| self.timeout(kind, limit))?.map_err(|status| self.failed(&status))?;
+        self.peers.reached(self.to);
         codec::decode(&answer.into_inner().payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }
 
@@ -133,7 +134,11 @@ impl Connection {
     }
 
     pub(super) fn failed(&self, status: &Status) -> Rpc {
-        let error = AnyError::error(format!("node {}: {}", self.to, crate::grpc::describe(status)));
+        let error = crate::grpc::describe(status);
+        if status.code() == Code::Unavailable {
+            self.peers.not_reached(self.to, &error);
+        }
+        let error = AnyError::error(format!("node {}: {error}", self.to));
         match status.code() {
             // Nobody is there, or not the one who is meant, or it has no room: back off.
             Code::Unavailable

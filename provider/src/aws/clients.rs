@@ -31,6 +31,7 @@ pub(super) struct Clients {
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) sts: aws_sdk_sts::Client,
+    pub(super) quotas: aws_sdk_servicequotas::Client,
     pub(super) region: String,
     /// Where the API is, if not at Amazon.
     pub(super) endpoint: Option<String>,
@@ -72,6 +73,7 @@ impl Clients {
             ec2: aws_sdk_ec2::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            quotas: aws_sdk_servicequotas::Client::new(&config),
             region,
             endpoint: endpoint.or_else(|| config.endpoint_url().map(str::to_owned)),
             http,

@@ -6,7 +6,7 @@ use super::clients::Clients;
 use super::error::CloudError;
 use super::names::Names;
 use super::options::{AwsOptions, StartOptions};
-use super::{image, instances, network};
+use super::{image, network, quota};
 use crate::StartRequest;
 use crate::install::Architecture;
 use crate::provider::Finding;
@@ -33,7 +33,7 @@ pub(super) async fn examine(
     let wished = start.as_ref().map(|(start, _)| start);
     let (places, quota, permissions, image) = futures_util::join!(
         network::places(clients, options),
-        quota(clients),
+        quota::look(clients, wished),
         permissions(clients, names, wished),
         async {
             let (start, architecture) = start.as_ref()?;
@@ -51,7 +51,7 @@ pub(super) async fn examine(
     findings
 }
 
-fn finding(name: &'static str, result: Result<String, CloudError>) -> Finding {
+pub(super) fn finding(name: &'static str, result: Result<String, CloudError>) -> Finding {
     match result {
         Ok(detail) => Finding { name, detail, good: true, hint: None },
         Err(error) => Finding { name, detail: error.to_string(), good: false, hint: error.hint().map(str::to_owned) },
@@ -68,35 +68,6 @@ async fn image(
     image::check(clients, image, instance_type, architecture).await?;
     let built = architecture.map(|architecture| format!(", for {architecture}")).unwrap_or_default();
     Ok(format!("{image} on {instance_type}{built}"))
-}
-
-/// What the account's own attributes say: how many machines and addresses there may be, beside those that there are.
-async fn quota(clients: &Clients) -> Result<String, CloudError> {
-    let (asked, addresses, machines) = futures_util::join!(
-        clients.ec2.describe_account_attributes().send(),
-        clients.ec2.describe_addresses().send(),
-        instances::all_present(clients),
-    );
-    let found = asked.map_err(CloudError::of("DescribeAccountAttributes"))?;
-    let addresses = addresses.map_err(CloudError::of("DescribeAddresses"))?.addresses().len();
-    let value = |name: &str| {
-        let attribute = found.account_attributes().iter().find(|one| one.attribute_name() == Some(name));
-        let value = attribute.and_then(|one| one.attribute_values().first()).and_then(|one| one.attribute_value());
-        value.map(str::to_owned)
-    };
-    let machines = within("machines", machines?.len(), value("max-instances"), "InstanceLimitExceeded")?;
-    let addresses = within("Elastic IPs", addresses, value("vpc-max-elastic-ips"), "AddressLimitExceeded")?;
-    Ok(format!("{machines}, {addresses}"))
-}
-
-/// So many of so many, in words. Without a number there is no such limit.
-fn within(what: &str, used: usize, most: Option<String>, code: &str) -> Result<String, CloudError> {
-    let Some(most) = most else { return Ok(format!("{used} {what}")) };
-    let words = format!("{used} of {most} {what} are used");
-    if most.parse().is_ok_and(|most: usize| used >= most) {
-        return Err(CloudError::Refused { call: "DescribeAccountAttributes", code: code.to_owned(), reason: words });
-    }
-    Ok(words)
 }
 
 /// Asks for what a bootstrap would do, without doing it: EC2 says whether it would have been allowed.
@@ -135,19 +106,4 @@ async fn start_allowed(clients: &Clients, names: &Names, start: Option<&StartOpt
 /// `DryRunOperation` stands for success, and so does that something is there already, or is not.
 fn is_denied(error: &CloudError) -> bool {
     matches!(error, CloudError::Denied { .. } | CloudError::Credentials { .. } | CloudError::Unreachable { .. })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quota_that_is_used_up_is_told_with_how_to_get_more() {
-        let room = within("Elastic IPs", 4, Some("5".to_owned()), "AddressLimitExceeded");
-        assert_eq!(room.unwrap(), "4 of 5 Elastic IPs are used");
-        let full = finding("quota", within("Elastic IPs", 5, Some("5".to_owned()), "AddressLimitExceeded"));
-        assert!(!full.good && full.detail.contains("5 of 5 Elastic IPs are used"), "{full:?}");
-        assert!(full.hint.unwrap().contains("Service Quotas"));
-        assert_eq!(within("machines", 30, None, "").unwrap(), "30 machines");
-    }
 }

@@ -32,6 +32,7 @@ mod planning;
 mod policy;
 mod prices;
 mod provider;
+mod quota;
 mod removal;
 mod role;
 mod security_group;

@@ -29,6 +29,8 @@ pub const SIGNING: &str = "/disco/pki/signing";
 pub const NODES: &str = "/disco/nodes/";
 /// Prefix of nodes' health.
 pub const HEALTH: &str = "/disco/health/";
+/// Prefix of what was told of nodes that are not healthy.
+pub const TROUBLES: &str = "/disco/troubles/";
 /// Prefix of machines' records.
 pub const INSTANCES: &str = "/disco/instances/";
 /// Prefix of events, whose keys are in their order.
@@ -57,6 +59,11 @@ pub fn node(id: u64) -> String {
 /// What a node's health hook last said.
 pub fn health(id: u64) -> String {
     format!("{HEALTH}{id}")
+}
+
+/// What was told of a node that is not healthy.
+pub fn trouble(id: u64) -> String {
+    format!("{TROUBLES}{id}")
 }
 
 /// A machine's record, by the token of its start.

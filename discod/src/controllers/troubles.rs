@@ -1,0 +1,111 @@
+//! That a node is not healthy any more, or is again, told as an event: whoever looks in the morning finds when it was, and why.
+//!
+//! What was told is written, so that the next leader does not tell it again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Result;
+use disco_proto::v1::NodeStatus;
+
+use crate::api::members;
+use crate::node::Node;
+use crate::records::{self, Severity, TroubleRecord, Txn};
+
+/// Pause after something could not be told.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Something to tell, or to forget.
+#[derive(Debug, PartialEq)]
+enum News<'a> {
+    /// It is not healthy.
+    Worse(&'a NodeStatus),
+    /// It is again.
+    Better(&'a NodeStatus),
+    /// It is no member any more.
+    Gone(u64),
+}
+
+/// Until this node leads no more.
+pub(super) async fn run(node: &Node, term: u64) {
+    let mut ticks = tokio::time::interval(node.raft().pace().report());
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let settled = node.vitals().listening_for() > node.raft().pace().suspect_after();
+        let nodes = members(node);
+        let told = node.raft().store().read(records::troubled);
+        for news in news(&nodes, &told, settled) {
+            if let Err(error) = tell(node, term, news).await {
+                tracing::debug!(error = format!("{error:#}"), "not told, to be tried again");
+                // Each try leaves lines in the log, and nothing else may be possible for as long as disks are full.
+                tokio::time::sleep(AGAIN).await;
+                break;
+            }
+        }
+    }
+}
+
+/// What is not told yet. A leader that has not listened for long enough to be `settled` makes nothing of silence.
+fn news<'a>(nodes: &'a [NodeStatus], told: &BTreeSet<u64>, settled: bool) -> Vec<News<'a>> {
+    // One that goes is expected to fall silent, and is told of by whatever lets it go.
+    let stays = nodes.iter().filter(|node| !node.draining);
+    let changed = stays.filter_map(|node| match (node.healthy, told.contains(&node.id)) {
+        (true, true) => Some(News::Better(node)),
+        (false, false) if settled || node.last_seen_ms.is_some() => Some(News::Worse(node)),
+        _ => None,
+    });
+    let gone = told.iter().filter(|id| !nodes.iter().any(|node| node.id == **id)).map(|id| News::Gone(*id));
+    changed.chain(gone).collect()
+}
+
+async fn tell(node: &Node, term: u64, news: News<'_>) -> Result<()> {
+    let txn = match news {
+        News::Worse(about) => {
+            let text = format!("{} is not healthy: {}", about.name, about.reason);
+            records::emit_in_term(node, term, "node.unhealthy", Severity::Warning, Some(about.id), text).await;
+            let record = TroubleRecord { since: crate::clock::rfc3339(), reason: about.reason.clone() };
+            Txn::new().put(&records::keys::trouble(about.id), &record)
+        }
+        News::Better(about) => {
+            let text = format!("{} is healthy again", about.name);
+            records::emit_in_term(node, term, "node.healthy", Severity::Info, Some(about.id), text).await;
+            Txn::new().delete(&records::keys::trouble(about.id))
+        }
+        News::Gone(id) => Txn::new().delete(&records::keys::trouble(id)),
+    };
+    node.write_in_term(term, txn.operation()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(id: u64, healthy: bool) -> NodeStatus {
+        NodeStatus { id, healthy, last_seen_ms: Some(1), ..NodeStatus::default() }
+    }
+
+    #[test]
+    fn a_change_is_told_once() {
+        let (well, ill) = (status(1, true), status(2, false));
+        let nodes = [well.clone(), ill.clone()];
+        assert_eq!(news(&nodes, &BTreeSet::new(), true), [News::Worse(&ill)]);
+        assert_eq!(news(&nodes, &BTreeSet::from([2]), true), []);
+        assert_eq!(news(&nodes, &BTreeSet::from([1, 2]), true), [News::Better(&well)]);
+    }
+
+    #[test]
+    fn who_goes_or_has_gone_is_no_trouble() {
+        let going = NodeStatus { draining: true, ..status(1, false) };
+        assert_eq!(news(&[going], &BTreeSet::from([3]), true), [News::Gone(3)]);
+    }
+
+    #[test]
+    fn a_new_leader_gives_everybody_time_to_be_heard() {
+        let unheard = NodeStatus { last_seen_ms: None, ..status(1, false) };
+        let nodes = [unheard];
+        assert_eq!(news(&nodes, &BTreeSet::new(), false), []);
+        assert_eq!(news(&nodes, &BTreeSet::new(), true), [News::Worse(&nodes[0])]);
+    }
+}

@@ -1,0 +1,162 @@
+//! What an account may have at most, beside what it has.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, InstanceStateName, InstanceType};
+
+use super::clients::Clients;
+use super::error::CloudError;
+use super::instances;
+use super::options::StartOptions;
+
+/// Letters that the types of the "standard" families begin with, whose processors are counted together.
+/// <https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html>
+const STANDARD: &str = "acdhimrtz";
+/// Codes of the quotas of virtual processors in these families.
+const ON_DEMAND: &str = "L-1216C47A";
+const SPOT: &str = "L-34B43A08";
+/// Types that are asked about in one request.
+const TYPES: usize = 100;
+
+/// How many machines, virtual processors and addresses there are, and how many there may be.
+pub(super) async fn look(clients: &Clients, start: Option<&StartOptions>) -> Result<String, CloudError> {
+    let (asked, addresses, machines) = futures_util::join!(
+        clients.ec2.describe_account_attributes().send(),
+        clients.ec2.describe_addresses().send(),
+        instances::all_present(clients),
+    );
+    let found = asked.map_err(CloudError::of("DescribeAccountAttributes"))?;
+    let addresses = addresses.map_err(CloudError::of("DescribeAddresses"))?.addresses().len();
+    let value = |name: &str| {
+        let attribute = found.account_attributes().iter().find(|one| one.attribute_name() == Some(name));
+        let value = attribute.and_then(|one| one.attribute_values().first()).and_then(|one| one.attribute_value());
+        value.and_then(|value| value.parse().ok())
+    };
+    let present = machines?;
+    let processors = match start {
+        Some(start) => processors(clients, start, &present).await?,
+        None => None,
+    };
+    let machines = within("machines", present.len(), 1, value("max-instances"), "InstanceLimitExceeded")?;
+    let addresses = within("Elastic IPs", addresses, 1, value("vpc-max-elastic-ips"), "AddressLimitExceeded")?;
+    Ok([Some(machines), processors, Some(addresses)].into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+/// Virtual processors of the kind that the script's machine has; `None` for one of a family that is counted by itself.
+async fn processors(
+    clients: &Clients,
+    start: &StartOptions,
+    present: &[Instance],
+) -> Result<Option<String>, CloudError> {
+    let Ok((_, wished)) = start.image_and_type() else { return Ok(None) };
+    if !is_standard(wished) {
+        return Ok(None);
+    }
+    let counted = present.iter().filter(|one| is_counted(one, start.spot));
+    let used: Vec<&str> = counted.filter_map(|one| one.instance_type().map(InstanceType::as_str)).collect();
+    let sizes = sizes(clients, used.iter().copied().chain([wished])).await?;
+    let size = |name: &str| sizes.get(name).copied().unwrap_or_default();
+    let (kind, code) = if start.spot { ("spot vCPUs", SPOT) } else { ("vCPUs", ON_DEMAND) };
+    let used = used.into_iter().map(size).sum();
+    match most(clients, code).await {
+        Ok(most) => within(kind, used, size(wished), most, "VcpuLimitExceeded").map(Some),
+        // A cluster can be made without the right to ask.
+        Err(error) => Ok(Some(format!("{used} {kind} of a number that is not known ({error})"))),
+    }
+}
+
+/// The account's quota with that code, where it has one.
+async fn most(clients: &Clients, code: &str) -> Result<Option<usize>, CloudError> {
+    let asked = clients.quotas.get_service_quota().service_code("ec2").quota_code(code).send().await;
+    let found = asked.map_err(CloudError::of("GetServiceQuota"))?;
+    // Whole numbers, told as floating ones.
+    let value = found.quota().and_then(|quota| quota.value()).filter(|value| *value >= 0.0);
+    Ok(value.and_then(|value| format!("{value:.0}").parse().ok()))
+}
+
+/// Virtual processors of each type.
+async fn sizes<'a>(
+    clients: &Clients,
+    types: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<String, usize>, CloudError> {
+    let mut names: Vec<&str> = types.collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut sizes = BTreeMap::new();
+    for names in names.chunks(TYPES) {
+        let types = names.iter().map(|name| InstanceType::from(*name)).collect();
+        let asked = clients.ec2.describe_instance_types().set_instance_types(Some(types)).send().await;
+        for found in asked.map_err(CloudError::of("DescribeInstanceTypes"))?.instance_types() {
+            let size = found.v_cpu_info().and_then(|info| info.default_v_cpus()).and_then(|size| size.try_into().ok());
+            if let (Some(name), Some(size)) = (found.instance_type(), size) {
+                sizes.insert(name.as_str().to_owned(), size);
+            }
+        }
+    }
+    Ok(sizes)
+}
+
+fn is_standard(instance_type: &str) -> bool {
+    // `dl1`, `hpc6a`, `inf1`, `mac1`, `trn1` and the like begin with such a letter too, and have more than one.
+    let family = instance_type.split('.').next().unwrap_or_default();
+    let letters: String = family.chars().take_while(char::is_ascii_alphabetic).collect();
+    (letters.len() == 1 || letters == "im" || letters == "is") && letters.starts_with(|first| STANDARD.contains(first))
+}
+
+/// Only machines that run are counted, each kind by itself.
+fn is_counted(one: &Instance, spot: bool) -> bool {
+    let running = [InstanceStateName::Pending, InstanceStateName::Running];
+    let state = one.state().and_then(|state| state.name());
+    state.is_some_and(|state| running.contains(state))
+        && (one.instance_lifecycle() == Some(&InstanceLifecycleType::Spot)) == spot
+        && one.instance_type().is_some_and(|name| is_standard(name.as_str()))
+}
+
+/// So many of so many, in words, where so many more are wished. Without a number there is no such limit.
+fn within(what: &str, used: usize, more: usize, most: Option<usize>, code: &str) -> Result<String, CloudError> {
+    let Some(most) = most else { return Ok(format!("{used} {what}")) };
+    let words = format!("{used} of {most} {what} are used");
+    if used + more > most {
+        let reason = if more > 1 { format!("{words}, and one machine takes {more}") } else { words };
+        return Err(CloudError::Refused { call: "GetServiceQuota", code: code.to_owned(), reason });
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::doctor::finding;
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_told_with_how_to_get_more() {
+        let room = within("Elastic IPs", 4, 1, Some(5), "AddressLimitExceeded");
+        assert_eq!(room.unwrap(), "4 of 5 Elastic IPs are used");
+        let full = finding("quota", within("Elastic IPs", 5, 1, Some(5), "AddressLimitExceeded"));
+        assert!(!full.good && full.detail.contains("5 of 5 Elastic IPs are used"), "{full:?}");
+        assert!(full.hint.unwrap().contains("Service Quotas"));
+        assert_eq!(within("machines", 30, 1, None, "").unwrap(), "30 machines");
+        let narrow = finding("quota", within("vCPUs", 31, 2, Some(32), "VcpuLimitExceeded"));
+        assert!(narrow.detail.contains("31 of 32 vCPUs are used, and one machine takes 2"), "{narrow:?}");
+        assert!(narrow.hint.unwrap().contains("Running On-Demand instances"));
+    }
+
+    #[test]
+    fn families_that_are_counted_together() {
+        for name in ["t4g.micro", "m7i.large", "c8g.xlarge", "im4gn.large", "is4gen.medium", "z1d.large"] {
+            assert!(is_standard(name), "{name}");
+        }
+        for name in [
+            "g5.xlarge",
+            "p4d.24xlarge",
+            "inf1.xlarge",
+            "trn1.2xlarge",
+            "mac2.metal",
+            "dl1.24xlarge",
+            "x2idn.metal",
+            "",
+        ] {
+            assert!(!is_standard(name), "{name}");
+        }
+    }
+}
