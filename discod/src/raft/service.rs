@@ -153,8 +153,9 @@ impl RaftApi for RaftService {
         let partial = PartialFile(path.clone());
         receive(&mut parts, &path).await?;
         let snapshot = OpenraftSnapshot { meta, snapshot: SnapshotFile { path } };
-        let answer = self.node.raft().install_full_snapshot(vote, snapshot).await.map_err(unavailable)?;
-        drop(partial);
+        let raft = self.node.raft().clone();
+        let install = async move { raft.install_full_snapshot(vote, snapshot).await };
+        let answer = with_file(partial, install).await.map_err(unavailable)?.map_err(unavailable)?;
         self.answer(peer, &answer)
     }
 }
@@ -176,6 +177,20 @@ async fn receive(parts: &mut Streaming<SnapshotPart>, path: &std::path::Path) ->
     file.sync_all().await.map_err(failed)
 }
 
+/// Does what needs the file to its end, and only then lets go of it, also when nobody waits for that any more: whoever sent it may give up
+/// at any moment, and for Raft a snapshot that it was given and that has gone is the end of the node.
+async fn with_file<T: Send + 'static>(
+    file: PartialFile,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    tokio::spawn(async move {
+        let done = work.await;
+        drop(file);
+        done
+    })
+    .await
+}
+
 /// Removes a file that was not taken over.
 struct PartialFile(std::path::PathBuf);
 
@@ -183,5 +198,39 @@ impl Drop for PartialFile {
     fn drop(&mut self) {
         // Taken over means renamed, so there is nothing to remove.
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_snapshot_stays_until_it_is_installed_although_its_sender_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("received.tmp");
+        std::fs::write(&path, "a snapshot").unwrap();
+        let (go_on, wait) = tokio::sync::oneshot::channel();
+        let (read, mut was_read) = (path.clone(), tokio::sync::mpsc::channel(1));
+        let work = async move {
+            wait.await.unwrap();
+            was_read.0.send(std::fs::read_to_string(read).is_ok()).await.unwrap();
+        };
+        let mut request = Box::pin(with_file(PartialFile(path.clone()), work));
+        assert!(request.as_mut().now_or_never().is_none());
+        drop(request);
+        go_on.send(()).unwrap();
+        assert_eq!(was_read.1.recv().await, Some(true));
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while path.exists() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! The members controller: who is a member is who reports, who votes is what the planner says.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use disco_planner::voters::{self, Change};
@@ -22,7 +23,9 @@ pub(super) async fn run(process: Process) {
     let mut leads_since: Option<(u64, Instant)> = None;
     let mut asked = 0;
     loop {
-        next_look(&process, &mut ticks, leads_since.map(|(term, _)| term)).await;
+        if next_look(&process, &mut ticks, leads_since.map(|(term, _)| term)).await.is_break() {
+            return;
+        }
         let leadership = process.leadership();
         let Some(term) = leadership.own_term else {
             leads_since = None;
@@ -44,21 +47,25 @@ pub(super) async fn run(process: Process) {
     }
 }
 
-/// Returns when it is time to look again. Among rivals a new leader looks at once, or it would be deposed before it has looked.
-async fn next_look(process: &Process, ticks: &mut tokio::time::Interval, known: Option<u64>) {
+/// Returns when it is time to look again, or never to: Raft has ended, and soon the process has. Among rivals a new leader looks at once,
+/// or it would be deposed before it has looked.
+async fn next_look(process: &Process, ticks: &mut tokio::time::Interval, known: Option<u64>) -> ControlFlow<()> {
     if !process.host.rivals {
         ticks.tick().await;
-        return;
+        return ControlFlow::Continue(());
     }
     let mut metrics = process.raft.metrics();
     loop {
         tokio::select! {
             biased;
-            _ = ticks.tick() => return,
+            _ = ticks.tick() => return ControlFlow::Continue(()),
             changed = metrics.changed() => {
+                if changed.is_err() {
+                    return ControlFlow::Break(());
+                }
                 let term = process.leadership().own_term;
-                if changed.is_err() || (term.is_some() && term != known) {
-                    return;
+                if term.is_some() && term != known {
+                    return ControlFlow::Continue(());
                 }
             }
         }
