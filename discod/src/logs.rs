@@ -14,9 +14,10 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// What is logged when nothing else is said. A leader tries to reach a node that is gone several times a second, and openraft says so
+/// What is logged when nothing else is said. Nodes try to reach one that is gone several times a second, and openraft says so
 /// each time, until nothing else is left of the lines in memory; that it is gone is said once by others.
-pub const FILTER: &str = "info,openraft=warn,openraft::core::heartbeat=error,openraft::replication=error,openraft::engine::handler::replication_handler=error";
+pub const FILTER: &str = "info,openraft=warn,openraft::core::heartbeat=error,openraft::core::raft_core=error,\
+    openraft::replication=error,openraft::engine::handler::replication_handler=error";
 
 /// Lines that are kept in memory, and the longest one.
 const LINES: usize = 500;
@@ -129,5 +130,16 @@ impl Visit for Text {
         } else {
             write!(self.fields, " {}={value}", field.name())
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_by_default_can_be_read() {
+        let filter = EnvFilter::builder().parse(FILTER).unwrap().to_string();
+        assert_eq!(filter.split(',').count(), FILTER.split(',').count(), "{filter}");
     }
 }
