@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
 
 use crate::wait_for;
@@ -162,6 +163,14 @@ impl Running {
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
+    /// Waits for its end, but no longer than that. Whether it has ended.
+    pub fn ended_within(&mut self, limit: Duration) -> bool {
+        let handle = pidfd_open(pid(self.child.id()), PidfdFlags::empty()).expect("it is not reaped yet");
+        let limit = Timespec::try_from(limit).expect("no test waits for centuries");
+        // Readable from its end on.
+        poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit)).expect("a process can be polled") > 0
     }
 
     /// Waits until standard output has this text.
