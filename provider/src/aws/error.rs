@@ -27,6 +27,14 @@ pub enum CloudError {
         /// What it says.
         reason: String,
     },
+    /// The account has no room for it, seen before anything was asked for.
+    #[error("{words}")]
+    Quota {
+        /// The service's word for what would happen, as in `AddressLimitExceeded`.
+        code: &'static str,
+        /// What is used of what.
+        words: String,
+    },
     /// Refused for another reason.
     #[error("AWS refused `{call}`: {reason} ({code})")]
     Refused {
@@ -230,18 +238,8 @@ impl CloudError {
             Self::Denied { .. } => {
                 "the docs list every call that Disco makes, with the policy that allows them: docs/aws.md"
             }
-            Self::Refused { code, .. } => match code.as_str() {
-                "AddressLimitExceeded" => {
-                    "release an Elastic IP that is not used, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)"
-                }
-                "VcpuLimitExceeded" | "InstanceLimitExceeded" | "MaxSpotInstanceCountExceeded" => {
-                    "ask for a higher quota (Service Quotas, Running On-Demand instances), or use smaller machines"
-                }
-                "InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" => {
-                    "images differ by region: take one of the region that the script names"
-                }
-                _ => return None,
-            },
+            Self::Refused { code, .. } => return hint_of(code),
+            Self::Quota { code, .. } => return hint_of(code),
             Self::Unreachable { .. } => {
                 "is there a network? AWS_ENDPOINT_URL and `endpoint` say where the API is, if not at Amazon"
             }
@@ -259,6 +257,25 @@ impl CloudError {
             _ => return None,
         })
     }
+}
+
+/// What the operator can do where the service has this word for the reason.
+fn hint_of(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "AddressLimitExceeded" => {
+            "release an Elastic IP that is not used, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)"
+        }
+        "VcpuLimitExceeded" | "InstanceLimitExceeded" => {
+            "ask for a higher quota (Service Quotas, Running On-Demand instances), or use smaller machines"
+        }
+        "MaxSpotInstanceCountExceeded" => {
+            "ask for a higher quota (Service Quotas, All Standard Spot Instance Requests), or use smaller machines, or none of spot"
+        }
+        "InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" => {
+            "images differ by region: take one of the region that the script names"
+        }
+        _ => return None,
+    })
 }
 
 /// The chain of causes as one line: most of it says what failed inside of the SDK.

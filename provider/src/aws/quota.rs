@@ -56,10 +56,13 @@ async fn processors(
     let used: Vec<&str> = counted.filter_map(|one| one.instance_type().map(InstanceType::as_str)).collect();
     let sizes = sizes(clients, used.iter().copied().chain([wished])).await?;
     let size = |name: &str| sizes.get(name).copied().unwrap_or_default();
-    let (kind, code) = if start.spot { ("spot vCPUs", SPOT) } else { ("vCPUs", ON_DEMAND) };
+    let (kind, quota, code) = match start.spot {
+        true => ("spot vCPUs", SPOT, "MaxSpotInstanceCountExceeded"),
+        false => ("vCPUs", ON_DEMAND, "VcpuLimitExceeded"),
+    };
     let used = used.into_iter().map(size).sum();
-    match most(clients, code).await {
-        Ok(most) => within(kind, used, size(wished), most, "VcpuLimitExceeded").map(Some),
+    match most(clients, quota).await {
+        Ok(most) => within(kind, used, size(wished), most, code).map(Some),
         // A cluster can be made without the right to ask.
         Err(error) => Ok(Some(format!("{used} {kind} of a number that is not known ({error})"))),
     }
@@ -113,12 +116,12 @@ fn is_counted(one: &Instance, spot: bool) -> bool {
 }
 
 /// So many of so many, in words, where so many more are wished. Without a number there is no such limit.
-fn within(what: &str, used: usize, more: usize, most: Option<usize>, code: &str) -> Result<String, CloudError> {
+fn within(what: &str, used: usize, more: usize, most: Option<usize>, code: &'static str) -> Result<String, CloudError> {
     let Some(most) = most else { return Ok(format!("{used} {what}")) };
     let words = format!("{used} of {most} {what} are used");
     if used + more > most {
-        let reason = if more > 1 { format!("{words}, and one machine takes {more}") } else { words };
-        return Err(CloudError::Refused { call: "GetServiceQuota", code: code.to_owned(), reason });
+        let words = if more > 1 { format!("{words}, and one machine takes {more}") } else { words };
+        return Err(CloudError::Quota { code, words });
     }
     Ok(words)
 }
@@ -139,6 +142,8 @@ mod tests {
         let narrow = finding("quota", within("vCPUs", 31, 2, Some(32), "VcpuLimitExceeded"));
         assert!(narrow.detail.contains("31 of 32 vCPUs are used, and one machine takes 2"), "{narrow:?}");
         assert!(narrow.hint.unwrap().contains("Running On-Demand instances"));
+        let spot = finding("quota", within("spot vCPUs", 0, 2, Some(0), "MaxSpotInstanceCountExceeded"));
+        assert!(spot.hint.unwrap().contains("Standard Spot Instance Requests"));
     }
 
     #[test]

@@ -26,15 +26,15 @@ pub(super) async fn run(node: &Node) {
             tokio::time::sleep(IDLE).await;
             continue;
         }
-        let machines = wished(node);
-        known.retain(|machine, _| machines.contains_key(machine));
-        for machine in machines.into_keys() {
-            let _held = node.rights().await;
-            // Whether it votes may have changed while another machine was seen to.
-            let Some(votes) = wished(node).remove(&machine) else { continue };
-            if known.get(&machine) == Some(&votes) {
+        let wished = wished(node);
+        known.retain(|machine, _| wished.contains_key(machine));
+        for (machine, voted) in wished {
+            if known.get(&machine) == Some(&voted) {
                 continue;
             }
+            let _held = node.rights().await;
+            // Whether it votes may have changed while another machine was seen to, or while this one was promoted.
+            let Some(votes) = self::wished(node).remove(&machine) else { continue };
             let given = match source::provider(node) {
                 Ok(provider) => provider.empower(&machine, votes).await.map_err(anyhow::Error::from),
                 Err(error) => Err(error),
