@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use openraft::async_runtime::AsyncRuntime;
 use openraft::error::{NetworkError, RPCError, Timeout, Unreachable};
-use openraft::network::{RPCOption, RPCTypes, RaftNetworkV2};
+use openraft::network::{RPCOption, RPCTypes};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -15,12 +15,9 @@ use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::network::{Connection, Rpc, answered};
 use crate::node::Process;
-use crate::shared::{Call, Link, WINDOW, broken};
+use crate::shared::{Call, Link, ROUND_TRIPS, WINDOW, broken};
 use crate::types::{Runtime, TypeConfig};
 use crate::wire::{self, Answer, Ask, Frames, RaftAnswer};
-
-/// As in the daemon, entries may take so many times as long as a heartbeat; what its slowest link needs besides is nothing here.
-const ROUND_TRIPS: u32 = 4;
 
 /// A connection for entries alone.
 pub struct EntriesCall {
@@ -31,28 +28,20 @@ pub struct EntriesCall {
 
 // === impl Connection ===
 
-impl Link for Connection {
-    type Types = TypeConfig;
+impl Link<TypeConfig> for Connection {
     type Call = EntriesCall;
 
     fn takes_streams(&self) -> bool {
         true
     }
 
+    /// What the daemon grants for the bytes is nothing here.
     fn limit(&self, message: &AppendEntriesRequest<TypeConfig>, option: &RPCOption) -> Duration {
         if message.entries.is_empty() { option.soft_ttl() } else { option.soft_ttl() * ROUND_TRIPS }
     }
 
     fn late(&self, timeout: Duration) -> Rpc {
         RPCError::Timeout(Timeout { action: RPCTypes::AppendEntries, id: self.from(), target: self.to(), timeout })
-    }
-
-    async fn append(
-        &mut self,
-        message: AppendEntriesRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
-        self.append_entries(message, option).await
     }
 
     async fn open(
@@ -96,9 +85,7 @@ impl EntriesCall {
     }
 }
 
-impl Call for EntriesCall {
-    type Types = TypeConfig;
-
+impl Call<TypeConfig> for EntriesCall {
     fn send(&mut self, message: &AppendEntriesRequest<TypeConfig>) -> Result<(), Rpc> {
         self.write(message)
     }
@@ -108,11 +95,8 @@ impl Call for EntriesCall {
     }
 
     async fn answer(&mut self) -> Result<Option<AppendEntriesResponse<TypeConfig>>, Rpc> {
-        match self.answers.next::<Answer>().await {
-            Ok(None) => Ok(None),
-            Ok(Some(answer)) => answered(Ok(answer)).and_then(RaftAnswer::append).map(Some),
-            Err(error) => answered(Err(error)).and_then(RaftAnswer::append).map(Some),
-        }
+        let Some(answer) = self.answers.next::<Answer>().await.transpose() else { return Ok(None) };
+        answered(answer)?.append().map(Some)
     }
 }
 

@@ -8,15 +8,14 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::{Either, select};
 use openraft::OptionalSend;
-use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
 };
 
-use crate::shared::{Appender, NodeInfo, Request as ByteString};
+use crate::shared::{Answers, NodeInfo, Request as ByteString, append_stream};
 use crate::types::{Snapshot, SnapshotBytes, TypeConfig, Vote};
 use crate::wire::{Answer, Ask, Line, RaftAnswer, RaftAsk};
 
@@ -102,16 +101,11 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         self.ask(RaftAsk::Append(rpc), option.soft_ttl()).await?.append()
     }
 
-    fn stream_append<'s, S>(
-        &'s mut self,
-        input: S,
-        option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Rpc>>, Rpc>>
+    fn stream_append<'s, S>(&'s mut self, input: S, option: RPCOption) -> Answers<'s, TypeConfig>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let answers: BoxStream<'s, _> = Box::pin(Appender::new(self, input, option).answers());
-        Box::pin(std::future::ready(Ok(answers)))
+        append_stream(self, input, option)
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {

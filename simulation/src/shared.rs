@@ -22,7 +22,7 @@ use openraft::Config;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use append_stream_file::{Appender, Call, Link, WINDOW, broken};
+pub use append_stream_file::{Answers, Call, Link, ROUND_TRIPS, WINDOW, broken, stream as append_stream};
 pub use pace_file::Pace;
 pub use types_file::{NodeInfo, Request, Response};
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use disco_proto::v1::RaftMessage;
-use openraft::RaftNetworkV2;
 use openraft::error::{NetworkError, RPCError};
 use openraft::network::{RPCOption, RPCTypes};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
@@ -27,8 +26,7 @@ pub(super) struct StreamCall {
 
 // === impl Connection ===
 
-impl Link for Connection {
-    type Types = TypeConfig;
+impl Link<TypeConfig> for Connection {
     type Call = StreamCall;
 
     fn takes_streams(&self) -> bool {
@@ -41,14 +39,6 @@ impl Link for Connection {
 
     fn late(&self, limit: Duration) -> Rpc {
         self.timeout(RPCTypes::AppendEntries, limit)
-    }
-
-    async fn append(
-        &mut self,
-        message: AppendEntriesRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
-        self.append_entries(message, option).await
     }
 
     /// The first message goes with the request itself, so that both make one round trip.
@@ -78,9 +68,7 @@ impl Link for Connection {
 
 // === impl StreamCall ===
 
-impl Call for StreamCall {
-    type Types = TypeConfig;
-
+impl Call<TypeConfig> for StreamCall {
     fn send(&mut self, message: &AppendEntriesRequest<TypeConfig>) -> Result<(), Rpc> {
         let message = self.connection.message(message)?;
         match self.messages.as_ref().map(|messages| messages.try_send(message)) {

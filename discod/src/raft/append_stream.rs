@@ -14,82 +14,85 @@ use std::time::Duration;
 use futures_util::stream::Fuse;
 use futures_util::{Stream, StreamExt};
 use openraft::alias::LogIdOf;
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::entry::RaftEntry;
 use openraft::error::{NetworkError, RPCError};
 use openraft::network::RPCOption;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
-use openraft::{AnyError, RaftTypeConfig};
+use openraft::{AnyError, RaftNetworkV2, RaftTypeConfig};
 use tokio::time::Instant;
 
 /// Messages that may be under way. While the follower writes one it gets the next, and the one that says what is committed by then;
 /// the more there are, the fewer entries share a message and an fsync.
 pub const WINDOW: usize = 3;
 
-type Answer<C> = Result<StreamAppendResult<C>, RPCError<C>>;
+/// Entries may be under way for so many times as long as a heartbeat, as there is an fsync in between.
+pub const ROUND_TRIPS: u32 = 4;
 
-/// The way to a follower.
-pub trait Link: Send {
-    /// openraft's types.
-    type Types: RaftTypeConfig;
+type Answer<C> = Result<StreamAppendResult<C>, RPCError<C>>;
+/// As [`RaftNetworkV2::stream_append`] gives them.
+pub type Answers<'s, C> = BoxFuture<'s, Result<BoxStream<'s, Answer<C>>, RPCError<C>>>;
+
+/// The way to a follower, beside what openraft asks of it.
+pub trait Link<C: RaftTypeConfig>: RaftNetworkV2<C> {
     /// A request that takes many messages.
-    type Call: Call<Types = Self::Types>;
+    type Call: Call<C>;
 
     /// Whether the follower is not known to take no such requests.
     fn takes_streams(&self) -> bool;
 
     /// How long a message may be under way.
-    fn limit(&self, message: &AppendEntriesRequest<Self::Types>, option: &RPCOption) -> Duration;
+    fn limit(&self, message: &AppendEntriesRequest<C>, option: &RPCOption) -> Duration;
 
     /// The error for a message that was not answered within that time.
-    fn late(&self, limit: Duration) -> RPCError<Self::Types>;
-
-    /// Sends a message as a request of its own, and waits for the answer.
-    fn append(
-        &mut self,
-        message: AppendEntriesRequest<Self::Types>,
-        option: RPCOption,
-    ) -> impl Future<Output = Result<AppendEntriesResponse<Self::Types>, RPCError<Self::Types>>> + Send;
+    fn late(&self, limit: Duration) -> RPCError<C>;
 
     /// Opens a request together with its first message; `None`, and from then on [`Self::takes_streams`] is false, where the
     /// follower takes none.
     fn open(
         &mut self,
-        first: &AppendEntriesRequest<Self::Types>,
+        first: &AppendEntriesRequest<C>,
         limit: Duration,
-    ) -> impl Future<Output = Result<Option<Self::Call>, RPCError<Self::Types>>> + Send;
+    ) -> impl Future<Output = Result<Option<Self::Call>, RPCError<C>>> + Send;
 }
 
 /// A request that takes many messages. Dropping it gives it up.
-pub trait Call: Send {
-    /// openraft's types.
-    type Types: RaftTypeConfig;
-
+pub trait Call<C: RaftTypeConfig>: Send {
     /// Sends a message without waiting: there is room for [`WINDOW`] of them. What came of a broken request tell the answers.
-    fn send(&mut self, message: &AppendEntriesRequest<Self::Types>) -> Result<(), RPCError<Self::Types>>;
+    fn send(&mut self, message: &AppendEntriesRequest<C>) -> Result<(), RPCError<C>>;
 
     /// Says that no more messages come.
     fn finish(&mut self);
 
     /// The next answer; `None` when the follower has ended the request. Nothing is lost when the future is dropped.
-    fn answer(
-        &mut self,
-    ) -> impl Future<Output = Result<Option<AppendEntriesResponse<Self::Types>>, RPCError<Self::Types>>> + Send;
+    fn answer(&mut self) -> impl Future<Output = Result<Option<AppendEntriesResponse<C>>, RPCError<C>>> + Send;
+}
+
+/// Sends what comes from openraft over the link, and gives the answers: [`RaftNetworkV2::stream_append`].
+pub fn stream<'s, C, L, S>(link: &'s mut L, messages: S, option: RPCOption) -> Answers<'s, C>
+where
+    C: RaftTypeConfig,
+    L: Link<C>,
+    S: Stream<Item = AppendEntriesRequest<C>> + Send + Unpin + 'static,
+{
+    let answers: BoxStream<'s, _> = Box::pin(Appender::new(link, messages, option).answers());
+    Box::pin(std::future::ready(Ok(answers)))
 }
 
 /// Sends what comes from openraft.
-pub struct Appender<'s, L: Link, S> {
+struct Appender<'s, C: RaftTypeConfig, L: Link<C>, S> {
     link: &'s mut L,
     messages: Fuse<S>,
     option: RPCOption,
-    open: Option<Open<L::Call>>,
+    open: Option<Open<C, L::Call>>,
     is_over: bool,
 }
 
 /// The request that entries go through.
-struct Open<R: Call> {
+struct Open<C: RaftTypeConfig, R> {
     call: R,
     is_finished: bool,
-    under_way: VecDeque<UnderWay<R::Types>>,
+    under_way: VecDeque<UnderWay<C>>,
     /// Since when nothing has happened although an answer is owed.
     waits_since: Instant,
 }
@@ -113,25 +116,25 @@ struct UnderWay<C: RaftTypeConfig> {
 
 // === impl Appender ===
 
-impl<'s, L, S> Appender<'s, L, S>
+impl<'s, C, L, S> Appender<'s, C, L, S>
 where
-    L: Link,
-    S: Stream<Item = AppendEntriesRequest<L::Types>> + Send + Unpin + 'static,
+    C: RaftTypeConfig,
+    L: Link<C>,
+    S: Stream<Item = AppendEntriesRequest<C>> + Send + Unpin + 'static,
 {
-    /// Sends the messages over the link.
-    pub fn new(link: &'s mut L, messages: S, option: RPCOption) -> Self {
+    fn new(link: &'s mut L, messages: S, option: RPCOption) -> Self {
         Self { link, messages: messages.fuse(), option, open: None, is_over: false }
     }
 
     /// The answers, for as long as there are any.
-    pub fn answers(self) -> impl Stream<Item = Answer<L::Types>> + Send + 's {
+    fn answers(self) -> impl Stream<Item = Answer<C>> + Send + 's {
         futures_util::stream::unfold(self, |mut appender| async move {
             let answer = appender.next().await?;
             Some((answer, appender))
         })
     }
 
-    async fn next(&mut self) -> Option<Answer<L::Types>> {
+    async fn next(&mut self) -> Option<Answer<C>> {
         if self.is_over {
             return None;
         }
@@ -140,7 +143,7 @@ where
         answer
     }
 
-    async fn advance(&mut self) -> Option<Answer<L::Types>> {
+    async fn advance(&mut self) -> Option<Answer<C>> {
         loop {
             let Some(open) = &mut self.open else {
                 let message = self.messages.next().await?;
@@ -177,7 +180,7 @@ where
     }
 
     /// Opens the request with its first message, or gives the answer where there is none to open.
-    async fn begin(&mut self, message: AppendEntriesRequest<L::Types>) -> Option<Answer<L::Types>> {
+    async fn begin(&mut self, message: AppendEntriesRequest<C>) -> Option<Answer<C>> {
         if message.entries.is_empty() || !self.link.takes_streams() {
             return Some(self.append_alone(message).await);
         }
@@ -194,20 +197,17 @@ where
     }
 
     /// The message as a request of its own.
-    async fn append_alone(&mut self, message: AppendEntriesRequest<L::Types>) -> Answer<L::Types> {
+    async fn append_alone(&mut self, message: AppendEntriesRequest<C>) -> Answer<C> {
         let (prev, last) = ends(&message);
-        let answer = self.link.append(message, self.option.clone()).await?;
+        let answer = self.link.append_entries(message, self.option.clone()).await?;
         result(answer, prev, last)
     }
 }
 
 // === impl Open ===
 
-impl<R: Call> Open<R> {
-    async fn next(
-        &mut self,
-        messages: &mut (impl Stream<Item = AppendEntriesRequest<R::Types>> + Unpin),
-    ) -> Event<R::Types> {
+impl<C: RaftTypeConfig, R: Call<C>> Open<C, R> {
+    async fn next(&mut self, messages: &mut (impl Stream<Item = AppendEntriesRequest<C>> + Unpin)) -> Event<C> {
         let (limit, deadline) = (self.limit(), self.waits_since + self.limit());
         let (owes, takes_more) = (!self.under_way.is_empty(), self.takes_more());
         tokio::select! {
@@ -219,7 +219,7 @@ impl<R: Call> Open<R> {
     }
 
     /// What the answer to the oldest message says, unless it is held back.
-    fn answered(&mut self, answer: AppendEntriesResponse<R::Types>) -> Option<Answer<R::Types>> {
+    fn answered(&mut self, answer: AppendEntriesResponse<C>) -> Option<Answer<C>> {
         let Some(oldest) = self.under_way.pop_front() else {
             return Some(Err(broken("an answer that nobody has asked for")));
         };
@@ -239,7 +239,7 @@ impl<R: Call> Open<R> {
         self.under_way.front().map_or(Duration::ZERO, |first| first.limit)
     }
 
-    fn send(&mut self, message: &AppendEntriesRequest<R::Types>, limit: Duration) -> Result<(), RPCError<R::Types>> {
+    fn send(&mut self, message: &AppendEntriesRequest<C>, limit: Duration) -> Result<(), RPCError<C>> {
         if self.under_way.is_empty() {
             self.waits_since = Instant::now();
         }

@@ -10,12 +10,11 @@ use disco_proto::v1::raft_client::RaftClient;
 use disco_proto::v1::{RaftMessage, SnapshotPart, snapshot_part};
 use futures_util::Stream;
 use futures_util::future::{Either, select};
-use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, OptionalSend};
 use serde::Serialize;
@@ -25,7 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::append_stream::Appender;
+use super::append_stream::{self, Answers, ROUND_TRIPS};
 use super::codec;
 use super::snapshot::SnapshotFile;
 use super::types::{NodeInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
@@ -36,9 +35,7 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// One part of a snapshot, and how many may be under way.
 const PART_BYTES: usize = 64 * 1024;
 const PARTS_UNDER_WAY: usize = 4;
-/// Entries may take so many times as long as a heartbeat, as there is an fsync in between, and their bytes besides at the rate
-/// of the slowest link that a cluster works on (2 Mbit/s).
-const ROUND_TRIPS: u32 = 4;
+/// The slowest link that a cluster works on (2 Mbit/s): what entries may take beside [`ROUND_TRIPS`].
 const SLOWEST_BYTES_PER_MS: u64 = 256;
 
 pub(super) type Rpc = RPCError<TypeConfig>;
@@ -165,16 +162,11 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         .await
     }
 
-    fn stream_append<'s, S>(
-        &'s mut self,
-        input: S,
-        option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Rpc>>, Rpc>>
+    fn stream_append<'s, S>(&'s mut self, input: S, option: RPCOption) -> Answers<'s, TypeConfig>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let answers: BoxStream<'s, _> = Box::pin(Appender::new(self, input, option).answers());
-        Box::pin(std::future::ready(Ok(answers)))
+        append_stream::stream(self, input, option)
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {
