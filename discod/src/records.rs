@@ -15,7 +15,7 @@ use crate::node::Node;
 
 pub use disco_store::typed::{
     EventRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, Severity, SigningRecord,
-    TokenRecord, TroubleRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
+    TokenRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
 };
 
 /// A record, if it is there and can be read.
@@ -197,31 +197,43 @@ pub async fn emit_with(
     message: String,
     data: Option<serde_json::Value>,
 ) {
-    match severity {
+    emit_along(node, term, EventRecord { data, ..event(kind, severity, about, message) }, Txn::new()).await;
+}
+
+/// An event that has not happened yet: without number and time.
+#[must_use]
+pub fn event(kind: &str, severity: Severity, about: Option<u64>, message: String) -> EventRecord {
+    EventRecord { id: 0, time: String::new(), kind: kind.to_owned(), severity, node: about, message, data: None }
+}
+
+/// Writes an event together with what the transaction does, both or none, unless this node leads no more in the given term (0: in
+/// any). Whether it was written; why not is logged.
+pub async fn emit_along(node: &Node, term: u64, event: EventRecord, txn: Txn) -> bool {
+    let EventRecord { kind, message, node: about, .. } = &event;
+    match event.severity {
         Severity::Info => tracing::info!(kind, node = about, "{message}"),
         Severity::Warning => tracing::warn!(kind, node = about, "{message}"),
         Severity::Error => tracing::error!(kind, node = about, "{message}"),
     }
     for _ in 0..CONFLICTS {
-        let event = |id| EventRecord {
-            id,
-            time: crate::clock::rfc3339(),
-            kind: kind.to_owned(),
-            severity,
-            node: about,
-            message: message.clone(),
-            data: data.clone(),
-        };
-        let txn = match node.raft().store().read(|store| events::append(store, Txn::new(), event)) {
+        let numbered = |id| EventRecord { id, time: crate::clock::rfc3339(), ..event.clone() };
+        let txn = match node.raft().store().read(|store| events::append(store, txn.clone(), numbered)) {
             Ok(txn) => txn,
-            Err(error) => return unreadable(&error),
+            Err(error) => {
+                unreadable(&error);
+                return false;
+            }
         };
         match node.write_in_term(term, txn.operation()).await {
-            Ok(response) if succeeded(&response) => return,
+            Ok(response) if succeeded(&response) => return true,
             // A follower's view may be behind; it catches up while this waits for the next look.
             Ok(_) => tokio::time::sleep(node.raft().pace().heartbeat() / 4).await,
-            Err(error) => return tracing::warn!(kind, %error, "an event was not recorded"),
+            Err(error) => {
+                tracing::warn!(kind, %error, "an event was not recorded");
+                return false;
+            }
         }
     }
     tracing::warn!(kind, "an event was not recorded: too many others at once");
+    false
 }

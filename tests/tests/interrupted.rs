@@ -36,29 +36,35 @@ fn killed_at_any_moment_and_run_again_it_ends_in_the_same_cluster() {
     let (mut whole_time, mut cut) = (start.elapsed(), 0);
     for point in 1..points {
         for _ in 0..TRIES {
-            let project = Project::new("cut-short");
-            let at = whole_time * point / points;
-            let mut running = project.start(&["bootstrap", "-y"]);
-            let start = Instant::now();
-            running.ended_within(at);
-            let took = start.elapsed();
-            running.signal(Signal::KILL);
-            let was_killed = running.wait(SOON).code == -9;
-            let id = cluster_id(&project);
-            whole(&project);
-            if let Some(id) = id {
-                assert_eq!(cluster_id(&project), Some(id), "killed after {at:?}, another cluster came of it");
+            match killed_at(whole_time * point / points) {
+                Ok(()) => {
+                    cut += 1;
+                    break;
+                }
+                Err(took) => whole_time = took,
             }
-            // What the first run was about to do is not done twice by what it left running.
-            whole(&project);
-            if was_killed {
-                cut += 1;
-                break;
-            }
-            whole_time = took;
         }
     }
     assert!(cut >= points / 2, "only {cut} of {points} were killed in time");
+}
+
+/// A bootstrap that is killed then, and two more. The time that it took where it was over before.
+fn killed_at(moment: Duration) -> Result<(), Duration> {
+    let project = Project::new("cut-short");
+    let mut running = project.start(&["bootstrap", "-y"]);
+    let start = Instant::now();
+    running.ended_within(moment);
+    let took = start.elapsed();
+    running.signal(Signal::KILL);
+    let was_killed = running.wait(SOON).code == -9;
+    let id = cluster_id(&project);
+    whole(&project);
+    if let Some(id) = id {
+        assert_eq!(cluster_id(&project), Some(id), "killed after {moment:?}, another cluster came of it");
+    }
+    // What the first run was about to do is not done twice by what it left running.
+    whole(&project);
+    if was_killed { Ok(()) } else { Err(took) }
 }
 
 /// From the moment on at which it was chosen.

@@ -28,7 +28,7 @@ mod tokens;
 mod upgrade;
 
 pub(crate) use report::renew as renew_certificate;
-pub(crate) use status::members;
+pub(crate) use status::statuses;
 pub(crate) use tokens::issue as issue_token;
 
 use std::pin::Pin;

@@ -42,7 +42,7 @@ pub(super) async fn status(node: &Node, request: Request<StatusRequest>) -> Resu
 }
 
 /// What the leader knows of each member.
-pub(crate) fn members(node: &Node) -> Vec<NodeStatus> {
+pub(crate) fn statuses(node: &Node) -> Vec<NodeStatus> {
     let leader = node.raft().leadership().borrow().leader;
     let acknowledged = node.raft().acknowledged();
     let members = node.raft().members();
@@ -62,7 +62,7 @@ pub(crate) fn members(node: &Node) -> Vec<NodeStatus> {
 /// What the leader knows. Also used where the daemon itself asks how the cluster is.
 pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     let leadership = node.raft().leadership().borrow().clone();
-    let nodes = members(node);
+    let nodes = statuses(node);
     let desired = node.raft().store().read(records::desired_nodes);
     let mut warnings = Vec::new();
     let all_there = desired.is_none_or(|desired| nodes.len() == desired as usize);

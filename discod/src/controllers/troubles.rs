@@ -5,12 +5,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Result;
 use disco_proto::v1::NodeStatus;
 
-use crate::api::members;
+use crate::api::statuses;
 use crate::node::Node;
-use crate::records::{self, Severity, TroubleRecord, Txn};
+use crate::records::{self, Severity, Txn};
 
 /// Pause after something could not be told.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -28,16 +27,15 @@ enum News<'a> {
 
 /// Until this node leads no more.
 pub(super) async fn run(node: &Node, term: u64) {
-    let mut ticks = tokio::time::interval(node.raft().pace().report());
+    let mut ticks = tokio::time::interval(node.raft().pace().suspect_after() / 2);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let settled = node.vitals().listening_for() > node.raft().pace().suspect_after();
-        let nodes = members(node);
+        let nodes = statuses(node);
         let told = node.raft().store().read(records::troubled);
         for news in news(&nodes, &told, settled) {
-            if let Err(error) = tell(node, term, news).await {
-                tracing::debug!(error = format!("{error:#}"), "not told, to be tried again");
+            if !tell(node, term, news).await {
                 // Each try leaves lines in the log, and nothing else may be possible for as long as disks are full.
                 tokio::time::sleep(AGAIN).await;
                 break;
@@ -59,23 +57,28 @@ fn news<'a>(nodes: &'a [NodeStatus], told: &BTreeSet<u64>, settled: bool) -> Vec
     changed.chain(gone).collect()
 }
 
-async fn tell(node: &Node, term: u64, news: News<'_>) -> Result<()> {
-    let txn = match news {
-        News::Worse(about) => {
-            let text = format!("{} is not healthy: {}", about.name, about.reason);
-            records::emit_in_term(node, term, "node.unhealthy", Severity::Warning, Some(about.id), text).await;
-            let record = TroubleRecord { since: crate::clock::rfc3339(), reason: about.reason.clone() };
-            Txn::new().put(&records::keys::trouble(about.id), &record)
+/// What is told and that it was told are written at once. Whether they were.
+async fn tell(node: &Node, term: u64, news: News<'_>) -> bool {
+    let (event, txn) = match news {
+        News::Worse(about) => (
+            records::event(
+                "node.unhealthy",
+                Severity::Warning,
+                Some(about.id),
+                format!("{} is not healthy: {}", about.name, about.reason),
+            ),
+            Txn::new().put(&records::keys::trouble(about.id), &about.reason),
+        ),
+        News::Better(about) => (
+            records::event("node.healthy", Severity::Info, Some(about.id), format!("{} is healthy again", about.name)),
+            Txn::new().delete(&records::keys::trouble(about.id)),
+        ),
+        News::Gone(id) => {
+            let forget = Txn::new().delete(&records::keys::trouble(id));
+            return node.write_in_term(term, forget.operation()).await.is_ok();
         }
-        News::Better(about) => {
-            let text = format!("{} is healthy again", about.name);
-            records::emit_in_term(node, term, "node.healthy", Severity::Info, Some(about.id), text).await;
-            Txn::new().delete(&records::keys::trouble(about.id))
-        }
-        News::Gone(id) => Txn::new().delete(&records::keys::trouble(id)),
     };
-    node.write_in_term(term, txn.operation()).await?;
-    Ok(())
+    records::emit_along(node, term, event, txn).await
 }
 
 #[cfg(test)]

@@ -32,16 +32,6 @@ pub struct NodeRecord {
     pub leaving: bool,
 }
 
-/// That a node is not healthy, as it was told as an event.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TroubleRecord {
-    /// RFC 3339: when it was told.
-    pub since: String,
-    /// Why.
-    pub reason: String,
-}
-
 /// The node that a join was given; a join that is repeated is given the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRecord {

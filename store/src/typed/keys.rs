@@ -29,7 +29,7 @@ pub const SIGNING: &str = "/disco/pki/signing";
 pub const NODES: &str = "/disco/nodes/";
 /// Prefix of nodes' health.
 pub const HEALTH: &str = "/disco/health/";
-/// Prefix of what was told of nodes that are not healthy.
+/// Prefix of what is wrong with nodes that are not healthy.
 pub const TROUBLES: &str = "/disco/troubles/";
 /// Prefix of machines' records.
 pub const INSTANCES: &str = "/disco/instances/";
@@ -61,7 +61,7 @@ pub fn health(id: u64) -> String {
     format!("{HEALTH}{id}")
 }
 
-/// What was told of a node that is not healthy.
+/// Why a node is not healthy, as it was told: JSON text, there as long as it is so.
 pub fn trouble(id: u64) -> String {
     format!("{TROUBLES}{id}")
 }
