@@ -1,7 +1,6 @@
 //! What an older version has written is read by this one.
 //!
-//! `tests/fixtures/data-NAME.tgz` are `raft.redb` and `snapshots/` of a cluster of one, killed after 1,200 writes to 40 keys. For
-//! a new one, before a change of what lies on disk: `DISCO_TEST_BINARIES=DIR cargo test -p disco-tests --test fault_old_data --
+//! `tests/fixtures/data-NAME.tgz` are what a cluster of one had on disk, killed after 1,200 writes to 40 keys. For a new one, before a change of what lies on disk: `DISCO_TEST_BINARIES=DIR cargo test -p disco-tests --test fault_old_data --
 //! --ignored`, where `DIR` holds the binaries of that version; then give the file its name and add it to the test.
 
 use std::path::{Path, PathBuf};
@@ -43,7 +42,7 @@ fn write_a_fixture() {
         }
     });
     cluster.nodes[0].kill();
-    tar(&["czf"], &fixture("new"), &cluster.nodes[0].data, &["raft.redb", "snapshots"]);
+    tar(&["czf"], &fixture("new"), &cluster.nodes[0].data, &["raft.redb", "raft.journal", "log.mark", "snapshots"]);
 }
 
 fn opens(name: &str) {
@@ -78,4 +77,9 @@ fn opens(name: &str) {
 #[test]
 fn data_of_before_checksums_is_read() {
     opens("0.1.0");
+}
+
+#[test]
+fn data_of_before_the_journal_is_read() {
+    opens("0.1.0-checksums");
 }

@@ -10,7 +10,7 @@
 //! identity/intermediate.key     0600
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
 //! format                        in which the rest is written, where it is not 1
-//! raft.redb, snapshots/         see `raft`
+//! raft.redb, raft.journal, log.mark, snapshots/   see `raft`
 //! ```
 //!
 //! `node.json` is written last: a node whose set-up was interrupted is nobody yet, and starts again.

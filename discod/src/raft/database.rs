@@ -1,4 +1,5 @@
-//! The node's database file: log entries, vote, committed index, name of the newest snapshot.
+//! The node's database file: log entries, vote, committed index, name of the newest snapshot. The newest entries are in its
+//! [`journal`] and go into it when it is opened.
 //!
 //! Every value carries a checksum, and when the file is opened its structure is checked as a whole: damage is an error that
 //! names the file, and never an entry that says something else. That it is the right file, and no older than it was, is known
@@ -8,21 +9,23 @@ use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
 
 use super::codec;
+use super::journal::{self, Batch, Journal};
 use super::log_file::LogFile;
 use super::log_mark::{self, Mark, MarkFile};
-use super::log_writer::{Job, LogWriter};
+use super::log_writer::{self, Job, LogWriter};
 use super::space::Space;
 
 pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
 /// Page cache of the database, in bytes: the log is read back only by followers that lag.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+const CACHE_BYTES: usize = 1024 * 1024;
 /// Jobs that may wait for the writer before those who ask have to.
 const QUEUE: usize = 1024;
 
@@ -55,11 +58,13 @@ pub(super) enum Change {
     Committed(Vec<u8>),
 }
 
-/// Handle of the database: reads go to the file, changes to the writer thread.
+/// Handle of the database: reads go to the file, changes to the writer thread. What is read may lack the newest entries, see
+/// [`LogDatabase::stored`], and nothing else.
 #[derive(Clone)]
 pub(super) struct LogDatabase {
     database: Arc<Database>,
     jobs: mpsc::Sender<Job>,
+    stored: Arc<AtomicU64>,
 }
 
 // === impl LogDatabase ===
@@ -68,14 +73,25 @@ impl LogDatabase {
     /// Opens or creates the file, makes sure that it is what it should be, and starts its writer.
     pub(super) fn open(path: &Path, space: Space) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let mark_path = path.with_file_name(log_mark::FILE);
-        log_mark::refuse_if_lost(path, &mark_path)?;
-        let database = open_checked(path, space).map_err(named)?;
+        let (mark_path, journal_path) = (path.with_file_name(log_mark::FILE), path.with_file_name(journal::FILE));
+        log_mark::refuse_if_lost(path, [&mark_path, &journal_path])?;
+        let database = open_checked(path, space.clone()).map_err(named)?;
+        redo(&database, &mark_path, &journal_path).map_err(named)?;
         let mark = identify(&database, &mark_path).map_err(named)?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel(QUEUE);
-        LogWriter::new(database.clone(), MarkFile::open(mark_path, mark)?, mark.commits).start(queue)?;
-        Ok(Self { database, jobs })
+        let opened = Self { database: database.clone(), jobs, stored: Arc::default() };
+        opened.stored.store(opened.last()?.map_or(0, |(index, _)| index + 1), Ordering::Release);
+        let journal = Journal::open(&journal_path, mark.id, space)?;
+        let mark_file = MarkFile::open(mark_path, mark)?;
+        let stored = opened.stored.clone();
+        LogWriter { database, journal, mark: mark_file, commits: mark.commits, stored }.start(queue)?;
+        Ok(opened)
+    }
+
+    /// Entries below this index are found here, unless they were purged; those from it on are in memory alone, for reading.
+    pub(super) fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Acquire)
     }
 
     /// Hands a change to the writer; `done` is called when it is durable.
@@ -151,6 +167,30 @@ fn open_checked(path: &Path, space: Space) -> io::Result<Database> {
         tracing::warn!(log = %path.display(), "the log's database was repaired");
     }
     Ok(database)
+}
+
+/// Brings the database to where its journal is.
+fn redo(database: &Database, mark_path: &Path, journal_path: &Path) -> io::Result<()> {
+    let own = {
+        let read = database.begin_read().map_err(io::Error::other)?;
+        match read.open_table(META) {
+            Ok(meta) => own_mark(&meta)?,
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    };
+    let Some(mut own) = own else { return Ok(()) };
+    let mut ahead = Batch::default();
+    for record in journal::read(journal_path, &own.id, own.commits)? {
+        own.commits = record.commit;
+        ahead.extend(record.batch);
+    }
+    // A log that is not to be used stays as it is.
+    Mark::check(mark_path, Some(own), false)?;
+    if ahead != Batch::default() {
+        log_writer::perform(database, &ahead, &[], own.commits)?;
+    }
+    Ok(())
 }
 
 /// Makes sure that this is the log that it should be, and gives an id to one that has none: a new one, or one of a version that

@@ -21,25 +21,45 @@ async fn append(log: &LogDatabase, index: u64) {
     log.write(Change::Append(vec![(index, Arc::from(value(index)))])).await.unwrap();
 }
 
-/// A folder with a log as a process leaves it that is killed, and its bytes.
-async fn killed() -> (tempfile::TempDir, Vec<u8>, Vec<u8>) {
-    let folder = tempfile::tempdir().unwrap();
-    let log = open(folder.path()).unwrap();
-    log.write(Change::Set(meta::VOTE, b"a vote".to_vec())).await.unwrap();
-    for index in 0..ENTRIES {
-        append(&log, index).await;
-    }
-    // As it is now, with the database still open.
-    let bytes = fs::read(folder.path().join("raft.redb")).unwrap();
-    let mark = fs::read(folder.path().join(log_mark::FILE)).unwrap();
-    (folder, bytes, mark)
+/// What lies on disk.
+#[derive(Clone)]
+struct Files {
+    log: Vec<u8>,
+    journal: Vec<u8>,
+    mark: Vec<u8>,
 }
 
-fn folder_with(log: &[u8], mark: &[u8]) -> tempfile::TempDir {
+impl Files {
+    fn read(folder: &Path) -> Self {
+        let read = |name| fs::read(folder.join(name)).unwrap();
+        Self { log: read("raft.redb"), journal: read(journal::FILE), mark: read(log_mark::FILE) }
+    }
+
+    fn folder(&self) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("raft.redb"), &self.log).unwrap();
+        fs::write(folder.path().join(journal::FILE), &self.journal).unwrap();
+        fs::write(folder.path().join(log_mark::FILE), &self.mark).unwrap();
+        folder
+    }
+}
+
+/// A log as a process leaves it that is killed: the first half of the entries is in the database, the others are in the journal.
+async fn killed() -> (tempfile::TempDir, Files) {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("raft.redb"), log).unwrap();
-    fs::write(folder.path().join(log_mark::FILE), mark).unwrap();
-    folder
+    let log = open(folder.path()).unwrap();
+    for index in 0..ENTRIES / 2 {
+        append(&log, index).await;
+    }
+    log.write(Change::Set(meta::VOTE, b"a vote".to_vec())).await.unwrap();
+    assert_eq!(log.stored(), ENTRIES / 2);
+    for index in ENTRIES / 2..ENTRIES {
+        append(&log, index).await;
+    }
+    assert_eq!(log.stored(), ENTRIES / 2);
+    // As it is now, with the database still open.
+    let files = Files::read(folder.path());
+    (folder, files)
 }
 
 /// Everything that was acknowledged, or an error; never less, never anything else.
@@ -54,18 +74,63 @@ fn check(folder: &Path) -> io::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_everything_is_there() {
-    let (_open, log, mark) = killed().await;
-    check(folder_with(&log, &mark).path()).unwrap();
+    let (_open, files) = killed().await;
+    check(files.folder().path()).unwrap();
     // Also when the mark was not made, or its last writing was lost.
-    let folder = folder_with(&log, &mark);
+    let folder = files.folder();
     fs::remove_file(folder.path().join(log_mark::FILE)).unwrap();
     check(folder.path()).unwrap();
-    check(folder_with(&log, b"damaged").path()).unwrap();
+    check(Files { mark: b"damaged".to_vec(), ..files }.folder().path()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_from_the_journal_is_not_taken_twice() {
+    let (_open, files) = killed().await;
+    let folder = files.folder();
+    {
+        let log = open(folder.path()).unwrap();
+        assert_eq!(log.stored(), ENTRIES);
+        log.write(Change::TruncateFrom(ENTRIES - 5)).await.unwrap();
+        append(&log, ENTRIES - 5).await;
+        assert_eq!(log.stored(), ENTRIES - 5);
+    }
+    let log = again(folder.path());
+    assert_eq!(log.last().unwrap().map(|(index, _)| index), Some(ENTRIES - 5));
+}
+
+/// Opens it when the writer of the time before has ended.
+fn again(folder: &Path) -> LogDatabase {
+    loop {
+        match open(folder) {
+            Ok(log) => return log,
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_journal_goes_into_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path()).unwrap();
+    let (mut index, mut stored) = (0, Vec::new());
+    while stored.len() < 3 {
+        append(&log, index).await;
+        index += 1;
+        let now = log.stored();
+        if now > 0 && stored.last() != Some(&now) {
+            assert_eq!(now, index, "what did not fit went along");
+            stored.push(now);
+        }
+    }
+    let files = Files::read(folder.path());
+    let found = open(files.folder().path()).unwrap().range(Bound::Unbounded, Bound::Unbounded).unwrap();
+    let expected: Vec<_> = (0..index).map(|index| (index, value(index))).collect();
+    assert!(found == expected, "{} entries of {index}", found.len());
 }
 
 /// Damage that redb's own code answers with a panic counts as refused: the process ends, and nobody is told anything wrong.
-fn survives(log: &[u8], mark: &[u8]) -> Result<(), String> {
-    let folder = folder_with(log, mark);
+fn survives(files: &Files) -> Result<(), String> {
+    let folder = files.folder();
     let checked = std::panic::catch_unwind(|| check(folder.path()));
     match checked {
         Ok(result) => result.map_err(|error| error.to_string()),
@@ -79,14 +144,14 @@ fn survives(log: &[u8], mark: &[u8]) -> Result<(), String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_byte_anywhere_is_an_error_or_harmless() {
-    let (_open, log, mark) = killed().await;
-    let used = log.iter().rposition(|byte| *byte != 0).unwrap();
+    let (_open, files) = killed().await;
+    let used = files.log.iter().rposition(|byte| *byte != 0).unwrap();
     let (mut harmless, mut refused) = (0, 0);
     // The head byte by byte, the rest at steps that share no factor with a page.
     for offset in (0..400).chain((400..used).step_by(4001)) {
-        let mut flipped = log.clone();
-        flipped[offset] ^= 0x10;
-        match survives(&flipped, &mark) {
+        let mut flipped = files.clone();
+        flipped.log[offset] ^= 0x10;
+        match survives(&flipped) {
             Ok(()) => harmless += 1,
             Err(_) => refused += 1,
         }
@@ -96,16 +161,40 @@ async fn a_flipped_byte_anywhere_is_an_error_or_harmless() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_the_journal_is_an_error_or_harmless() {
+    let (_open, files) = killed().await;
+    let used = files.journal.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut refused = 0;
+    for offset in (0..used).step_by(61) {
+        let mut flipped = files.clone();
+        flipped.journal[offset] ^= 0x10;
+        refused += u32::from(survives(&flipped).is_err());
+    }
+    assert!(refused > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_torn_tail_is_an_error_or_harmless() {
-    let (_open, log, mark) = killed().await;
-    let used = log.iter().rposition(|byte| *byte != 0).unwrap();
+    let (_open, files) = killed().await;
+    let used = files.log.iter().rposition(|byte| *byte != 0).unwrap();
     for offset in (0..used).step_by(4096 * 3 + 511) {
         // Cut off, and as a sector that was not written.
-        assert!(survives(&log[..offset], &mark).is_err(), "cut at {offset}");
-        let mut torn = log.clone();
-        let end = torn.len().min(offset + 512);
-        torn[offset..end].fill(0);
-        let _ = survives(&torn, &mark);
+        let mut torn = files.clone();
+        torn.log.truncate(offset);
+        assert!(survives(&torn).is_err(), "cut at {offset}");
+        let mut torn = files.clone();
+        let end = torn.log.len().min(offset + 512);
+        torn.log[offset..end].fill(0);
+        let _ = survives(&torn);
+    }
+    let used = files.journal.iter().rposition(|byte| *byte != 0).unwrap();
+    for offset in (0..used).step_by(509) {
+        let mut torn = files.clone();
+        torn.journal.truncate(offset);
+        assert!(survives(&torn).is_err(), "journal cut at {offset}");
+        let mut torn = files.clone();
+        torn.journal[offset..offset + 512].fill(0);
+        let _ = survives(&torn);
     }
 }
 
@@ -114,23 +203,38 @@ async fn a_log_that_went_back_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path()).unwrap();
     append(&log, 0).await;
-    let before = fs::read(folder.path().join("raft.redb")).unwrap();
+    let before = Files::read(folder.path());
     append(&log, 1).await;
-    let mark = fs::read(folder.path().join(log_mark::FILE)).unwrap();
-    let error = open(folder_with(&before, &mark).path()).err().unwrap().to_string();
-    assert!(error.contains("has lost what it held") && error.contains("hint:"), "{error}");
+    let journaled = Files::read(folder.path());
+    log.write(Change::Set(meta::VOTE, b"a vote".to_vec())).await.unwrap();
+    append(&log, 2).await;
+    let after = Files::read(folder.path());
+    let refused = |files: Files| {
+        let error = open(files.folder().path()).err().unwrap().to_string();
+        assert!(error.contains("has lost what it held") && error.contains("hint:"), "{error}");
+    };
+    refused(Files { mark: journaled.mark, ..before.clone() });
+    refused(Files { journal: before.journal.clone(), ..after.clone() });
+    refused(Files { mark: after.mark.clone(), ..before.clone() });
+    // Also where nobody knows how far it was.
+    let unmarked = |mark: &[u8]| Files { log: before.log.clone(), journal: after.journal.clone(), mark: mark.to_vec() };
+    refused(unmarked(b"damaged"));
+    refused(unmarked(&after.mark));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_gone_empty_or_another_one_is_refused() {
-    let (_open, log, mark) = killed().await;
-    let gone = folder_with(&log, &mark);
-    fs::remove_file(gone.path().join("raft.redb")).unwrap();
-    let error = open(gone.path()).err().unwrap().to_string();
-    assert!(error.contains("raft.redb` is gone") && error.contains("disco node rm"), "{error}");
-    assert!(!gone.path().join("raft.redb").exists(), "nothing is put in its place");
-    for other in [Vec::new(), killed().await.1] {
-        let error = open(folder_with(&other, &mark).path()).err().unwrap().to_string();
+    let (_open, files) = killed().await;
+    for beside in [log_mark::FILE, journal::FILE] {
+        let gone = files.folder();
+        fs::remove_file(gone.path().join("raft.redb")).unwrap();
+        fs::remove_file(gone.path().join(beside)).unwrap();
+        let error = open(gone.path()).err().unwrap().to_string();
+        assert!(error.contains("raft.redb` is gone") && error.contains("disco node rm"), "{error}");
+        assert!(!gone.path().join("raft.redb").exists(), "nothing is put in its place");
+    }
+    for other in [Vec::new(), killed().await.1.log] {
+        let error = open(Files { log: other, ..files.clone() }.folder().path()).err().unwrap().to_string();
         assert!(error.contains("not the log that the node had"), "{error}");
     }
 }

@@ -82,15 +82,16 @@ fn read(path: &Path) -> io::Result<Beside> {
     }
 }
 
-/// Refuses a log file that is missing where there was one.
-pub(super) fn refuse_if_lost(log: &Path, mark: &Path) -> io::Result<()> {
-    if !log.try_exists()? && mark.try_exists()? {
+/// Refuses a log file that is missing where there was one, as one of the others tells.
+pub(super) fn refuse_if_lost(log: &Path, others: [&Path; 2]) -> io::Result<()> {
+    if !log.try_exists()? && (others[0].try_exists()? || others[1].try_exists()?) {
         return Err(refused(format!("the log `{}` is gone", log.display())));
     }
     Ok(())
 }
 
-fn refused(what: String) -> io::Error {
+/// That the node must not come back with this log, and what to do.
+pub(super) fn refused(what: String) -> io::Error {
     let hint = "put the right file back; where it is lost, remove this node from the cluster (`disco node rm`), empty its \
                 data folder, and let it join as a new node";
     io::Error::new(io::ErrorKind::InvalidData, format!("{what}\nhint: {hint}"))

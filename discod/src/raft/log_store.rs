@@ -1,7 +1,7 @@
-//! The Raft log on redb.
+//! The Raft log on redb and its journal.
 //!
-//! Entries are readable as soon as `append` returns and durable when its callback is called; in between they are held in
-//! memory. The same holds for the last few durable ones, which is where replication reads.
+//! Entries are readable as soon as `append` returns and durable when its callback is called; until the database has them they
+//! are held in memory. So are the last few that it has, which is where replication reads.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -20,7 +20,7 @@ use super::codec;
 use super::database::{Change, LogDatabase, meta};
 use super::types::{Entry, LogId, TypeConfig, Vote};
 
-/// Durable entries that stay in memory, by count and by bytes, for followers that are nearly up to date.
+/// Entries that stay in memory although the database has them, by count and by bytes, for followers that are nearly up to date.
 const TAIL_ENTRIES: usize = 128;
 const TAIL_BYTES: usize = 256 * 1024;
 
@@ -44,8 +44,6 @@ pub(super) struct LogStore {
 struct Tail {
     entries: BTreeMap<u64, Arc<[u8]>>,
     bytes: usize,
-    /// Index up to which entries are on disk.
-    durable: Option<u64>,
     last: Option<LogId>,
     purged: Option<LogId>,
     /// What was said last, which may not be on disk yet.
@@ -63,7 +61,7 @@ impl LogStore {
             Some((index, bytes)) => Some(decode_entry(index, &bytes)?.log_id()),
             None => purged,
         };
-        let tail = Tail { durable: last.map(|id| id.index), last, purged, ..Tail::default() };
+        let tail = Tail { last, purged, ..Tail::default() };
         Ok(Self { database, tail: Arc::new(Mutex::new(tail)), appended: Arc::default(), grown: Arc::default() })
     }
 
@@ -98,11 +96,11 @@ impl Tail {
         }
     }
 
-    /// Lets go of the oldest durable entries past the bounds.
-    fn trim(&mut self) {
+    /// Lets go of the oldest entries past the bounds that are below this index.
+    fn trim(&mut self, stored: u64) {
         while self.entries.len() > TAIL_ENTRIES || self.bytes > TAIL_BYTES {
             match self.entries.first_key_value() {
-                Some((index, _)) if self.durable.is_some_and(|durable| *index <= durable) => {
+                Some((index, _)) if *index < stored => {
                     if let Some((_, bytes)) = self.entries.pop_first() {
                         self.bytes -= bytes.len();
                     }
@@ -115,7 +113,6 @@ impl Tail {
     fn truncate_from(&mut self, first: u64) {
         let removed = self.entries.split_off(&first);
         self.bytes -= removed.values().map(|bytes| bytes.len()).sum::<usize>();
-        self.durable = self.durable.map(|durable| durable.min(first.saturating_sub(1)));
     }
 
     fn purge_upto(&mut self, upto: u64) {
@@ -243,14 +240,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             tail.last = Some(last);
         }
-        let tail = self.tail.clone();
+        let (tail, database) = (self.tail.clone(), self.database.clone());
         let done = Box::new(move |result: io::Result<()>| {
             if result.is_ok() {
-                let mut tail = tail.lock();
-                // A truncation may have come after this append was submitted.
-                let upto = tail.last.map_or(0, |id| id.index).min(last.index);
-                tail.durable = Some(tail.durable.map_or(upto, |durable| durable.max(upto)));
-                tail.trim();
+                tail.lock().trim(database.stored());
             }
             callback.io_completed(result);
         });

@@ -1,22 +1,25 @@
-//! The one thread that writes the log's database.
+//! The one thread that writes the log.
 //!
-//! It takes every job that waits, performs them in order in one transaction, makes them durable with a single fsync and only
-//! then answers each of them: so the cost of an fsync is shared by all that came in while the previous one ran. The committed
-//! index is a hint that may lag (openraft asks for no more), so it never causes a transaction of its own but goes along with the
-//! next job that does.
+//! It takes every job that waits, performs them in order, makes them durable with a single fsync and only then answers each of
+//! them: so the cost of an fsync is shared by all that came in while the previous one ran. New entries go to the journal as
+//! long as it has room; with anything else, all that the journal holds goes into the database, in one transaction. The committed
+//! index is a hint that may lag (openraft asks for no more), so it never causes a write of its own but goes along with the next
+//! job that does.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use redb::Database;
+use redb::{Database, ReadableTable, Table};
 use tokio::sync::mpsc;
 
 use super::codec;
 use super::database::{Change, Done, LOG, META, meta};
+use super::journal::{Batch, Journal};
 use super::log_mark::MarkFile;
 
 /// Jobs that are made durable together.
-const BATCH: usize = 256;
+const JOBS: usize = 256;
 
 /// A change that waits for the writer.
 pub(super) struct Job {
@@ -26,19 +29,31 @@ pub(super) struct Job {
 
 /// What the thread works with.
 pub(super) struct LogWriter {
-    database: Arc<Database>,
-    mark: MarkFile,
+    pub(super) database: Arc<Database>,
+    pub(super) journal: Journal,
+    pub(super) mark: MarkFile,
     /// Durable commits so far.
-    commits: u64,
+    pub(super) commits: u64,
+    /// Entries below this index are in the database, where they were not purged.
+    pub(super) stored: Arc<AtomicU64>,
+}
+
+/// Entries and the hint of the jobs, if there is nothing else in them.
+fn only_entries(jobs: &[Job]) -> Option<Batch> {
+    let mut batch = Batch::default();
+    for job in jobs {
+        match &job.change {
+            Change::Append(entries) => batch.entries.extend_from_slice(entries),
+            Change::Committed(id) => batch.committed = Some(id.clone()),
+            Change::TruncateFrom(_) | Change::Purge { .. } | Change::Set(..) => return None,
+        }
+    }
+    Some(batch)
 }
 
 // === impl LogWriter ===
 
 impl LogWriter {
-    pub(super) fn new(database: Arc<Database>, mark: MarkFile, commits: u64) -> Self {
-        Self { database, mark, commits }
-    }
-
     /// Works on a thread of its own until all who could bring jobs are gone.
     pub(super) fn start(mut self, queue: mpsc::Receiver<Job>) -> io::Result<()> {
         let thread = std::thread::Builder::new().name("raft-log".into()).stack_size(256 * 1024);
@@ -46,22 +61,24 @@ impl LogWriter {
     }
 
     fn run(&mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut jobs = Vec::with_capacity(JOBS);
         let mut hint = None;
-        while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        // What the journal holds and the database does not.
+        let mut ahead = Batch::default();
+        while queue.blocking_recv_many(&mut jobs, JOBS) > 0 {
             // Only the newest counts.
-            if let Some(newest) = batch.extract_if(.., |job| matches!(job.change, Change::Committed(_))).last() {
+            if let Some(newest) = jobs.extract_if(.., |job| matches!(job.change, Change::Committed(_))).last() {
                 hint = Some(newest);
             }
-            if batch.is_empty() {
+            if jobs.is_empty() {
                 continue;
             }
-            batch.extend(hint.take());
-            let result = self.perform_durably(&batch);
+            jobs.extend(hint.take());
+            let result = self.perform_durably(&mut ahead, &jobs);
             if let Err(error) = &result {
                 tracing::error!(%error, "writing the log failed");
             }
-            for job in batch.drain(..) {
+            for job in jobs.drain(..) {
                 if let Some(done) = job.done {
                     done(result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
                 }
@@ -69,9 +86,17 @@ impl LogWriter {
         }
     }
 
-    fn perform_durably(&mut self, batch: &[Job]) -> io::Result<()> {
+    fn perform_durably(&mut self, ahead: &mut Batch, jobs: &[Job]) -> io::Result<()> {
         let commits = self.commits + 1;
-        self.perform(batch, commits)?;
+        match only_entries(jobs) {
+            Some(batch) if self.journal.append(commits, &batch)? => ahead.extend(batch),
+            _ => {
+                let stored = perform(&self.database, ahead, jobs, commits)?;
+                self.stored.store(stored, Ordering::Release);
+                *ahead = Batch::default();
+                self.journal.restart();
+            }
+        }
         self.commits = commits;
         // Only for finding out later what was lost; a mark that stays behind claims less than is true.
         if let Err(error) = self.mark.advance(commits) {
@@ -79,40 +104,51 @@ impl LogWriter {
         }
         Ok(())
     }
+}
 
-    /// Performs the jobs in order in one transaction, which is the durable commit of this number.
-    fn perform(&self, batch: &[Job], commit: u64) -> io::Result<()> {
-        let write = self.database.begin_write().map_err(io::Error::other)?;
-        {
-            let mut log = write.open_table(LOG).map_err(io::Error::other)?;
-            let mut meta = write.open_table(META).map_err(io::Error::other)?;
-            for job in batch {
-                match &job.change {
-                    Change::Append(entries) => {
-                        for (index, bytes) in entries {
-                            let length = codec::CHECKSUM_BYTES + bytes.len();
-                            let mut place = log.insert_reserve(index, length).map_err(io::Error::other)?;
-                            codec::seal_into(place.as_mut(), bytes);
-                        }
-                    }
-                    Change::TruncateFrom(index) => {
-                        log.retain_in(*index.., |_, _| false).map_err(io::Error::other)?;
-                    }
-                    Change::Purge { upto, last } => {
-                        log.retain_in(..=*upto, |_, _| false).map_err(io::Error::other)?;
-                        meta.insert(meta::PURGED, codec::seal(last).as_slice()).map_err(io::Error::other)?;
-                    }
-                    Change::Set(key, value) => {
-                        meta.insert(*key, codec::seal(value).as_slice()).map_err(io::Error::other)?;
-                    }
-                    Change::Committed(id) => {
-                        meta.insert(meta::COMMITTED, codec::seal(id).as_slice()).map_err(io::Error::other)?;
-                    }
+/// Performs what the journal holds and then the jobs, in order, in one transaction: the durable commit of this number. The index
+/// below which the database has all entries.
+pub(super) fn perform(database: &Database, ahead: &Batch, jobs: &[Job], commit: u64) -> io::Result<u64> {
+    let write = database.begin_write().map_err(io::Error::other)?;
+    let stored;
+    {
+        let mut log = write.open_table(LOG).map_err(io::Error::other)?;
+        let mut meta = write.open_table(META).map_err(io::Error::other)?;
+        insert(&mut log, &ahead.entries)?;
+        if let Some(id) = &ahead.committed {
+            meta.insert(meta::COMMITTED, codec::seal(id).as_slice()).map_err(io::Error::other)?;
+        }
+        for job in jobs {
+            match &job.change {
+                Change::Append(entries) => insert(&mut log, entries)?,
+                Change::TruncateFrom(index) => {
+                    log.retain_in(*index.., |_, _| false).map_err(io::Error::other)?;
+                }
+                Change::Purge { upto, last } => {
+                    log.retain_in(..=*upto, |_, _| false).map_err(io::Error::other)?;
+                    meta.insert(meta::PURGED, codec::seal(last).as_slice()).map_err(io::Error::other)?;
+                }
+                Change::Set(key, value) => {
+                    meta.insert(*key, codec::seal(value).as_slice()).map_err(io::Error::other)?;
+                }
+                Change::Committed(id) => {
+                    meta.insert(meta::COMMITTED, codec::seal(id).as_slice()).map_err(io::Error::other)?;
                 }
             }
-            let number = codec::seal(&commit.to_le_bytes());
-            meta.insert(meta::COMMITS, number.as_slice()).map_err(io::Error::other)?;
         }
-        write.commit().map_err(io::Error::other)
+        stored = log.last().map_err(io::Error::other)?.map_or(0, |(index, _)| index.value() + 1);
+        let number = codec::seal(&commit.to_le_bytes());
+        meta.insert(meta::COMMITS, number.as_slice()).map_err(io::Error::other)?;
     }
+    write.commit().map_err(io::Error::other)?;
+    Ok(stored)
+}
+
+fn insert(log: &mut Table<'_, u64, &[u8]>, entries: &[(u64, Arc<[u8]>)]) -> io::Result<()> {
+    for (index, bytes) in entries {
+        let length = codec::CHECKSUM_BYTES + bytes.len();
+        let mut place = log.insert_reserve(index, length).map_err(io::Error::other)?;
+        codec::seal_into(place.as_mut(), bytes);
+    }
+    Ok(())
 }

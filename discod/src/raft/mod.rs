@@ -12,6 +12,7 @@ mod append_stream_test;
 mod codec;
 mod database;
 mod follow;
+mod journal;
 mod log_bound;
 mod log_file;
 mod log_mark;

@@ -191,7 +191,8 @@ fn make(cluster: &mut Cluster, shared: &Shared, fault: &Fault, summary: &mut Sum
         Kind::DamagedLog => {
             cluster.settle()?;
             cluster.kill(node);
-            damage(&cluster.raw.nodes[node].data.join("raft.redb"), dice)?;
+            let file = if dice & (1 << 41) == 0 { "raft.redb" } else { "raft.journal" };
+            damage(&cluster.raw.nodes[node].data.join(file), dice)?;
             cluster.start(node);
             if refuses(cluster, node) {
                 summary.logs_refused += 1;
