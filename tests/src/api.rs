@@ -91,7 +91,7 @@ impl Api {
 
     async fn propose_async(&self, address: &str, command: Command) -> Result<CommandResponse, Status> {
         let mut control = self.control(address);
-        let request = ProposeRequest { command: Some(command), hops: 0 };
+        let request = ProposeRequest { command: Some(command), ..ProposeRequest::default() };
         let answer = timed(control.propose(request)).await?.into_inner();
         answer.response.ok_or_else(|| Status::internal("no response in the answer"))
     }
@@ -145,7 +145,7 @@ impl Api {
         loop {
             for control in &controls {
                 let mut control = control.clone();
-                let request = ProposeRequest { command: Some(command.clone()), hops: 0 };
+                let request = ProposeRequest { command: Some(command.clone()), ..ProposeRequest::default() };
                 let last = match tokio::time::timeout(ATTEMPT, control.propose(request)).await {
                     Ok(Ok(answer)) => match answer.into_inner().response.and_then(|response| response.result) {
                         Some(command_response::Result::Put(put)) => return Ok(put.revision),

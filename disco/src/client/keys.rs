@@ -21,7 +21,7 @@ impl Client {
             proposed_at_ms: jiff::Timestamp::now().as_millisecond(),
             operation: Some(operation),
         };
-        let request = ProposeRequest { command: Some(command), hops: 0 };
+        let request = ProposeRequest { command: Some(command), ..ProposeRequest::default() };
         let answer = self
             .call(|mut control| {
                 let request = request.clone();

@@ -1,11 +1,12 @@
 //! Reads, writes and watches of the store.
 
 use disco_proto::v1::{
-    ProposeRequest, ProposeResponse, RangeResponse, ReadRequest, WatchRequest, WatchResponse, command,
+    CommandResponse, ProposeRequest, ProposeResponse, RangeResponse, ReadRequest, WatchRequest, WatchResponse, command,
 };
 use disco_store::{Compacted, ReadError};
+use futures_util::TryStreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answers, write_status};
 use crate::node::Node;
@@ -13,6 +14,8 @@ use crate::raft::ReadIndexError;
 
 /// Watch answers that may wait for a slow client before the stream waits for it.
 const UNDER_WAY: usize = 8;
+/// Writes of one other node that are worked on at the same time.
+const HANDED_ON: usize = 1024;
 /// Where Disco's own records are. Only Disco writes there.
 const OWN_PREFIX: &[u8] = b"/disco/";
 const OWN_KEYS: &str = "keys under `/disco/` are Disco's own and can only be read";
@@ -22,18 +25,44 @@ pub(super) async fn propose(
     request: Request<ProposeRequest>,
 ) -> Result<Response<ProposeResponse>, Status> {
     let from_operator = disco_identity::require_operator(&request).is_ok();
-    let ProposeRequest { command, hops } = request.into_inner();
-    let mut command = command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
-    if from_operator {
-        guard_own_keys(node, &command)?;
+    let mut request = request.into_inner();
+    if let Some(command) = &mut request.command
+        && from_operator
+    {
+        guard_own_keys(node, command)?;
         // Terms are the leader's business.
         command.only_in_term = 0;
     }
+    let response = perform(node, request).await?;
+    Ok(Response::new(ProposeResponse { response: Some(response), ..ProposeResponse::default() }))
+}
+
+/// The same for what another node hands on, many at a time.
+pub(super) fn propose_all(node: &Node, requests: Streaming<ProposeRequest>) -> Answers<ProposeResponse> {
+    let node = node.clone();
+    let answers = requests.map_ok(move |request| {
+        let node = node.clone();
+        async move {
+            let number = request.number;
+            Ok(match perform(&node, request).await {
+                Ok(response) => ProposeResponse { response: Some(response), number, ..ProposeResponse::default() },
+                Err(status) => {
+                    let (code, message) = (status.code().into(), status.message().to_owned());
+                    ProposeResponse { response: None, number, code, message }
+                }
+            })
+        }
+    });
+    Box::pin(answers.try_buffer_unordered(HANDED_ON))
+}
+
+async fn perform(node: &Node, request: ProposeRequest) -> Result<CommandResponse, Status> {
+    let ProposeRequest { command, hops, .. } = request;
+    let mut command = command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
     let limits = node.raft().store().read(|store| *store.limits());
     disco_store::validate(&command, &limits).map_err(|refused| Status::invalid_argument(refused.message))?;
     command.proposed_at_ms = crate::clock::unix_ms();
-    let response = node.submit_raw(command, hops).await.map_err(write_status)?;
-    Ok(Response::new(ProposeResponse { response: Some(response) }))
+    node.submit_raw(command, hops).await.map_err(write_status)
 }
 
 /// Refuses commands that would change Disco's own records.

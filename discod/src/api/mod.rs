@@ -84,6 +84,7 @@ pub(crate) fn internal(error: impl Into<anyhow::Error>) -> Status {
 
 #[tonic::async_trait]
 impl Control for ControlService {
+    type ProposeStreamStream = Answers<ProposeResponse>;
     type WatchStream = Answers<WatchResponse>;
     type ScaleStream = Answers<Progress>;
     type RemoveNodeStream = Answers<Progress>;
@@ -112,6 +113,14 @@ impl Control for ControlService {
     async fn propose(&self, request: Request<ProposeRequest>) -> Result<Response<ProposeResponse>, Status> {
         disco_identity::require_member(&request)?;
         kv::propose(&self.node, request).await
+    }
+
+    async fn propose_stream(
+        &self,
+        request: Request<Streaming<ProposeRequest>>,
+    ) -> Result<Response<Self::ProposeStreamStream>, Status> {
+        disco_identity::require_node(&request)?;
+        Ok(Response::new(kv::propose_all(&self.node, request.into_inner())))
     }
 
     async fn range(&self, request: Request<ReadRequest>) -> Result<Response<RangeResponse>, Status> {

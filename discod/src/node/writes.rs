@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response;
-use disco_proto::v1::{Command, CommandError, CommandResponse, ProposeRequest};
+use disco_proto::v1::{Command, CommandError, CommandResponse, ProposeRequest, ProposeResponse};
 use thiserror::Error;
 use tokio::time::Instant;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
-use super::{Node, control_client};
+use super::Node;
 use crate::grpc;
 use crate::peers::Lane;
 use crate::raft::RaftError;
@@ -154,32 +155,31 @@ impl Node {
             Route::There { id, .. } if hops >= 2 => Err(Attempt::Final(WriteError::Unavailable {
                 last: format!("forwarded twice, now node {id} is said to lead"),
             })),
-            Route::There { channel, .. } => {
-                let mut request =
-                    tonic::Request::new(ProposeRequest { command: Some(command.clone()), hops: hops + 1 });
-                request.set_timeout(self.raft().pace().request_timeout());
-                let mut leader = control_client(channel);
-                let answer = tokio::time::timeout(self.raft().pace().request_timeout(), leader.propose(request)).await;
-                match answer {
-                    Ok(Ok(answer)) => answer
-                        .into_inner()
-                        .response
-                        .ok_or_else(|| Attempt::Retry("the leader's answer was empty".to_owned())),
-                    Ok(Err(status)) if status.code() == tonic::Code::InvalidArgument => {
-                        let refusal = CommandError {
-                            refusal: disco_proto::v1::Refusal::Invalid.into(),
-                            message: status.message().to_owned(),
-                        };
-                        Err(Attempt::Final(WriteError::Refused(refusal)))
-                    }
-                    Ok(Err(status)) if status.code() == tonic::Code::ResourceExhausted => {
-                        Err(Attempt::Final(WriteError::NoRoom(status.message().to_owned())))
-                    }
-                    Ok(Err(status)) => Err(Attempt::Retry(grpc::describe(&status))),
+            Route::There { id, channel } => {
+                let request =
+                    ProposeRequest { command: Some(command.clone()), hops: hops + 1, ..ProposeRequest::default() };
+                let answer = self.inner.forward.propose(id, channel, request);
+                match tokio::time::timeout(self.raft().pace().request_timeout(), answer).await {
+                    Ok(Ok(answer)) => from_leader(answer),
+                    Ok(Err(why)) => Err(Attempt::Retry(why)),
                     Err(_) => Err(Attempt::Retry("the leader did not answer".to_owned())),
                 }
             }
         }
+    }
+}
+
+/// What the leader said to a write that was handed on.
+fn from_leader(answer: ProposeResponse) -> Result<CommandResponse, Attempt> {
+    let ProposeResponse { response, code, message, .. } = answer;
+    match (response, Code::from(code)) {
+        (Some(response), _) => Ok(response),
+        (None, Code::InvalidArgument) => {
+            let refusal = CommandError { refusal: disco_proto::v1::Refusal::Invalid.into(), message };
+            Err(Attempt::Final(WriteError::Refused(refusal)))
+        }
+        (None, Code::ResourceExhausted) => Err(Attempt::Final(WriteError::NoRoom(message))),
+        (None, code) => Err(Attempt::Retry(grpc::describe(&Status::new(code, message)))),
     }
 }
 

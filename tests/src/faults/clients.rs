@@ -169,7 +169,7 @@ impl Client {
         let start = Instant::now();
         let mut asked = false;
         while start.elapsed() < PATIENCE {
-            let request = ProposeRequest { command: Some(command.clone()), hops: 0 };
+            let request = ProposeRequest { command: Some(command.clone()), ..ProposeRequest::default() };
             match tokio::time::timeout(TRY, self.somebody().propose(request)).await {
                 Ok(Ok(answer)) => match answer.into_inner().response {
                     Some(response) if matches!(response.result, Some(command_response::Result::Error(_))) => {

@@ -1,0 +1,195 @@
+//! Writes that this node hands on to the leader: through one request for all of them, each answered when it is done.
+//!
+//! A request of its own for each write costs both nodes more than the write itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use disco_proto::v1::{ProposeRequest, ProposeResponse};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+use super::control_client;
+use crate::grpc;
+
+/// Writes that wait until the connection takes them.
+const QUEUE: usize = 64;
+
+/// The way of writes to the leader.
+#[derive(Default)]
+pub(super) struct Forward {
+    open: Mutex<Option<Open>>,
+}
+
+/// A request to one leader that is under way.
+#[derive(Clone)]
+struct Open {
+    leader: u64,
+    writes: mpsc::Sender<ProposeRequest>,
+    waiting: Waiting,
+}
+
+/// Who waits for the answer to which number.
+#[derive(Clone, Default)]
+struct Waiting {
+    inner: Arc<Mutex<Numbered>>,
+}
+
+#[derive(Default)]
+struct Numbered {
+    last: u64,
+    waiting: HashMap<u64, oneshot::Sender<ProposeResponse>>,
+    /// Why there will be no further answers.
+    ended: Option<String>,
+}
+
+/// A place among those who wait, given up when this is dropped.
+struct Place {
+    number: u64,
+    answer: oneshot::Receiver<ProposeResponse>,
+    waiting: Waiting,
+}
+
+// === impl Forward ===
+
+impl Forward {
+    /// Has the leader perform a write. `Err` says why it has not answered: then the write may have happened, or not.
+    pub(super) async fn propose(
+        &self,
+        leader: u64,
+        channel: Channel,
+        mut write: ProposeRequest,
+    ) -> Result<ProposeResponse, String> {
+        let open = self.open(leader, channel);
+        let place = open.waiting.place()?;
+        write.number = place.number;
+        // When nobody takes it any more the place knows why.
+        let _ = open.writes.send(write).await;
+        place.answer().await
+    }
+
+    /// The request that is under way to this leader, or a new one.
+    fn open(&self, leader: u64, channel: Channel) -> Open {
+        let mut open = self.open.lock();
+        if let Some(open) = open.as_ref()
+            && open.leader == leader
+            && !open.waiting.has_ended()
+        {
+            return open.clone();
+        }
+        let (writes, queue) = mpsc::channel(QUEUE);
+        let new = Open { leader, writes, waiting: Waiting::default() };
+        let waiting = new.waiting.clone();
+        tokio::spawn(async move {
+            let why = answers(channel, queue, &waiting).await;
+            waiting.end(why);
+        });
+        open.insert(new).clone()
+    }
+}
+
+/// Hands answers to those who wait, until there are no more. Why.
+async fn answers(channel: Channel, queue: mpsc::Receiver<ProposeRequest>, waiting: &Waiting) -> String {
+    let mut client = control_client(channel);
+    let mut answers = match client.propose_stream(ReceiverStream::new(queue)).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => return grpc::describe(&status),
+    };
+    loop {
+        match answers.message().await {
+            Ok(Some(answer)) => waiting.answered(answer),
+            Ok(None) => return "the leader takes no more writes".to_owned(),
+            Err(status) => return grpc::describe(&status),
+        }
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    fn place(&self) -> Result<Place, String> {
+        let mut inner = self.inner.lock();
+        if let Some(why) = &inner.ended {
+            return Err(why.clone());
+        }
+        inner.last += 1;
+        let number = inner.last;
+        let (sender, answer) = oneshot::channel();
+        inner.waiting.insert(number, sender);
+        Ok(Place { number, answer, waiting: self.clone() })
+    }
+
+    fn answered(&self, answer: ProposeResponse) {
+        let waits = self.inner.lock().waiting.remove(&answer.number);
+        if let Some(sender) = waits {
+            // Who asked may have given up waiting just now.
+            let _ = sender.send(answer);
+        }
+    }
+
+    fn end(&self, why: String) {
+        let mut inner = self.inner.lock();
+        inner.ended = Some(why);
+        inner.waiting.clear();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.inner.lock().ended.is_some()
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    async fn answer(mut self) -> Result<ProposeResponse, String> {
+        match (&mut self.answer).await {
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(self.waiting.inner.lock().ended.clone().unwrap_or_default()),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.waiting.inner.lock().waiting.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(number: u64) -> ProposeResponse {
+        ProposeResponse { number, message: format!("of {number}"), ..ProposeResponse::default() }
+    }
+
+    #[tokio::test]
+    async fn each_gets_its_own_answer_in_any_order() {
+        let waiting = Waiting::default();
+        let (first, second) = (waiting.place().unwrap(), waiting.place().unwrap());
+        waiting.answered(answer(second.number));
+        waiting.answered(answer(99));
+        waiting.answered(answer(first.number));
+        assert_eq!(first.answer().await.unwrap().message, "of 1");
+        assert_eq!(second.answer().await.unwrap().message, "of 2");
+    }
+
+    #[tokio::test]
+    async fn at_the_end_all_who_wait_are_told_why() {
+        let waiting = Waiting::default();
+        let place = waiting.place().unwrap();
+        waiting.end("it went".to_owned());
+        assert_eq!(place.answer().await.unwrap_err(), "it went");
+        assert_eq!(waiting.place().err().unwrap(), "it went");
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_nothing_behind() {
+        let waiting = Waiting::default();
+        drop(waiting.place().unwrap());
+        assert!(waiting.inner.lock().waiting.is_empty());
+        waiting.answered(answer(1));
+    }
+}
