@@ -21,7 +21,7 @@ pub enum Pace {
 }
 
 /// Log entries between two snapshots, and how many are kept for nodes that lag a little.
-const SNAPSHOT_EVERY: u64 = 10_000;
+const SNAPSHOT_EVERY: u64 = 50_000;
 const KEEP_LOGS: u64 = 500;
 /// Entries in one replication message; bytes are bounded too, see the log store.
 const PAYLOAD_ENTRIES: u64 = 64;
