@@ -84,7 +84,7 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     // Whoever waits for an answer gets it, within reason.
     let _ = stop.send(());
     if tokio::time::timeout(GRACE, server).await.is_err() {
-        tracing::debug!("requests were still under way");
+        tracing::info!("requests were still under way");
     }
     tracing::info!(node = node.id(), "stopped");
     Ok(())

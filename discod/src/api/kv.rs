@@ -4,7 +4,7 @@ use disco_proto::v1::{
     CommandResponse, ProposeRequest, ProposeResponse, RangeResponse, ReadRequest, WatchRequest, WatchResponse, command,
 };
 use disco_store::{Compacted, ReadError};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -40,6 +40,9 @@ pub(super) async fn propose(
 /// The same for what another node hands on, many at a time.
 pub(super) fn propose_all(node: &Node, requests: Streaming<ProposeRequest>) -> Answers<ProposeResponse> {
     let node = node.clone();
+    // After that nothing can be done for whoever keeps the stream open.
+    let raft = node.raft().clone();
+    let requests = requests.take_until(Box::pin(async move { raft.stopped().await }));
     let answers = requests.map_ok(move |request| {
         let node = node.clone();
         async move {
