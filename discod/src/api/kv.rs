@@ -5,17 +5,20 @@ use disco_proto::v1::{
 };
 use disco_store::{Compacted, ReadError};
 use futures_util::{StreamExt, TryStreamExt};
+use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answers, write_status};
-use crate::node::Node;
+use crate::node::{MAX_MESSAGE_BYTES, Node};
 use crate::raft::ReadIndexError;
 
 /// Watch answers that may wait for a slow client before the stream waits for it.
 const UNDER_WAY: usize = 8;
 /// Writes of one other node that are worked on at the same time.
 const HANDED_ON: usize = 1024;
+/// What an answer in a stream has besides the response, at most.
+const ANSWER_HEAD: usize = 64;
 /// Where Disco's own records are. Only Disco writes there.
 const OWN_PREFIX: &[u8] = b"/disco/";
 const OWN_KEYS: &str = "keys under `/disco/` are Disco's own and can only be read";
@@ -47,7 +50,7 @@ pub(super) fn propose_all(node: &Node, requests: Streaming<ProposeRequest>) -> A
         let node = node.clone();
         async move {
             let number = request.number;
-            Ok(match perform(&node, request).await {
+            Ok(match perform(&node, request).await.and_then(fits) {
                 Ok(response) => ProposeResponse { response: Some(response), number, ..ProposeResponse::default() },
                 Err(status) => {
                     let (code, message) = (status.code().into(), status.message().to_owned());
@@ -57,6 +60,17 @@ pub(super) fn propose_all(node: &Node, requests: Streaming<ProposeRequest>) -> A
         }
     });
     Box::pin(answers.try_buffer_unordered(HANDED_ON))
+}
+
+/// Refuses an answer that the stream does not take, which would end it for all others. What was asked for is done all the same.
+fn fits(response: CommandResponse) -> Result<CommandResponse, Status> {
+    let bytes = response.encoded_len();
+    if bytes + ANSWER_HEAD > MAX_MESSAGE_BYTES {
+        return Err(Status::out_of_range(format!(
+            "the answer has {bytes} bytes, {MAX_MESSAGE_BYTES} at most are handed on"
+        )));
+    }
+    Ok(response)
 }
 
 async fn perform(node: &Node, request: ProposeRequest) -> Result<CommandResponse, Status> {

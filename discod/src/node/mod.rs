@@ -1,6 +1,6 @@
 //! What all parts of the daemon share: this node, its cluster's state, and the ways to change it.
 
-mod forward;
+mod write_stream;
 mod writes;
 
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use crate::retirement::Retirement;
 use crate::script::Scripts;
 use crate::vitals::Vitals;
 
-use self::forward::Forward;
+use self::write_stream::WriteStream;
 pub use self::writes::{Route, WriteError, command};
 
 /// Steps of the controllers' work that a slow listener may be behind before it misses some.
@@ -42,7 +42,7 @@ pub struct Node {
 struct Inner {
     raft: RaftNode,
     peers: Peers,
-    forward: Forward,
+    write_stream: WriteStream,
     home: Home,
     file: NodeFile,
     cluster_id: ClusterId,
@@ -99,7 +99,7 @@ impl Node {
             cluster_id: parts.file.cluster_id()?,
             raft: parts.raft,
             peers: parts.peers,
-            forward: Forward::default(),
+            write_stream: WriteStream::default(),
             home: parts.home,
             file: parts.file,
             identity: parts.identity,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response;
-use disco_proto::v1::{Command, CommandError, CommandResponse, ProposeRequest, ProposeResponse};
+use disco_proto::v1::{Command, CommandError, CommandResponse, ProposeRequest};
 use thiserror::Error;
 use tokio::time::Instant;
 use tonic::transport::Channel;
@@ -158,10 +158,10 @@ impl Node {
             Route::There { id, channel } => {
                 let request =
                     ProposeRequest { command: Some(command.clone()), hops: hops + 1, ..ProposeRequest::default() };
-                let answer = self.inner.forward.propose(id, channel, request);
+                let answer = self.inner.write_stream.propose(id, channel, request);
                 match tokio::time::timeout(self.raft().pace().request_timeout(), answer).await {
-                    Ok(Ok(answer)) => from_leader(answer),
-                    Ok(Err(why)) => Err(Attempt::Retry(why)),
+                    Ok(Ok(response)) => Ok(response),
+                    Ok(Err(status)) => Err(not_by_leader(&status)),
                     Err(_) => Err(Attempt::Retry("the leader did not answer".to_owned())),
                 }
             }
@@ -169,17 +169,18 @@ impl Node {
     }
 }
 
-/// What the leader said to a write that was handed on.
-fn from_leader(answer: ProposeResponse) -> Result<CommandResponse, Attempt> {
-    let ProposeResponse { response, code, message, .. } = answer;
-    match (response, Code::from(code)) {
-        (Some(response), _) => Ok(response),
-        (None, Code::InvalidArgument) => {
+/// What comes of a write that was handed on and that the leader did not perform.
+fn not_by_leader(status: &Status) -> Attempt {
+    let message = status.message().to_owned();
+    match status.code() {
+        Code::InvalidArgument => {
             let refusal = CommandError { refusal: disco_proto::v1::Refusal::Invalid.into(), message };
-            Err(Attempt::Final(WriteError::Refused(refusal)))
+            Attempt::Final(WriteError::Refused(refusal))
         }
-        (None, Code::ResourceExhausted) => Err(Attempt::Final(WriteError::NoRoom(message))),
-        (None, code) => Err(Attempt::Retry(grpc::describe(&Status::new(code, message)))),
+        Code::ResourceExhausted => Attempt::Final(WriteError::NoRoom(message)),
+        // It was done, and its answer is too large each time.
+        Code::OutOfRange => Attempt::Final(WriteError::Unavailable { last: message }),
+        _ => Attempt::Retry(grpc::describe(status)),
     }
 }
 

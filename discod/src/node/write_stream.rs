@@ -1,25 +1,29 @@
-//! Writes that this node hands on to the leader: through one request for all of them, each answered when it is done.
+//! Small writes that this node hands on to the leader: through one request for all of them, each answered when it is done.
 //!
-//! A request of its own for each write costs both nodes more than the write itself.
+//! A request of its own for each of them costs both nodes about as much as all the rest of the write (docs/benchmarks.md).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use disco_proto::v1::{ProposeRequest, ProposeResponse};
+use disco_proto::v1::{CommandResponse, ProposeRequest, ProposeResponse};
 use parking_lot::Mutex;
+use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use super::control_client;
 use crate::grpc;
 
 /// Writes that wait until the connection takes them.
 const QUEUE: usize = 64;
+/// What is larger has a request of its own: the others do not wait until it is sent, and it ends when nobody waits for it any more.
+const SMALL_BYTES: usize = 16 * 1024;
 
 /// The way of writes to the leader.
 #[derive(Default)]
-pub(super) struct Forward {
+pub(super) struct WriteStream {
     open: Mutex<Option<Open>>,
 }
 
@@ -52,11 +56,28 @@ struct Place {
     waiting: Waiting,
 }
 
-// === impl Forward ===
+// === impl WriteStream ===
 
-impl Forward {
-    /// Has the leader perform a write. `Err` says why it has not answered: then the write may have happened, or not.
+impl WriteStream {
+    /// Has the leader perform a write.
+    ///
+    /// # Errors
+    /// Why it did not answer, `unavailable`: then the write may have happened, or not. Or its own refusal.
     pub(super) async fn propose(
+        &self,
+        leader: u64,
+        channel: Channel,
+        write: ProposeRequest,
+    ) -> Result<CommandResponse, Status> {
+        let answer = if write.encoded_len() > SMALL_BYTES {
+            control_client(channel).propose(write).await?.into_inner()
+        } else {
+            self.propose_small(leader, channel, write).await.map_err(Status::unavailable)?
+        };
+        answer.response.ok_or_else(|| Status::new(Code::from(answer.code), answer.message))
+    }
+
+    async fn propose_small(
         &self,
         leader: u64,
         channel: Channel,
