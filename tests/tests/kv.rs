@@ -246,6 +246,8 @@ fn what_the_store_refuses_is_said_and_changes_nothing() {
     project.disco(&["kv", "put", "", "x"]).expect(2);
     let future = RangeRequest { key: "a".into(), revision: 1 << 40, ..RangeRequest::default() };
     assert_eq!(api.range(leader, future, false).unwrap_err().code(), Code::OutOfRange);
+    let before_all = WatchRequest { key: "a".into(), start_revision: i64::MIN, ..WatchRequest::default() };
+    assert_eq!(block(api.control(leader).watch(before_all)).unwrap_err().code(), Code::InvalidArgument);
     let huge = "x".repeat(3 << 20);
     let refused = api.propose(leader, Api::put_command("huge", &huge));
     assert!(refused.is_err(), "a value of 3 MiB was taken");

@@ -144,7 +144,12 @@ pub(super) fn read_error(error: ReadError) -> Status {
 }
 
 /// Tells all changes from a revision on, from this node's own state.
-pub(super) fn watch(node: &Node, request: WatchRequest) -> Answers<WatchResponse> {
+pub(super) fn watch(node: &Node, request: WatchRequest) -> Result<Answers<WatchResponse>, Status> {
+    if request.start_revision < 0 {
+        return Err(Status::invalid_argument(
+            "`start_revision` is negative; the first revision is 1, and 0 means from now on",
+        ));
+    }
     let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
     let store = node.raft().store().clone();
     tokio::spawn(async move {
@@ -184,7 +189,7 @@ pub(super) fn watch(node: &Node, request: WatchRequest) -> Answers<WatchResponse
             }
         }
     });
-    Box::pin(ReceiverStream::new(receiver))
+    Ok(Box::pin(ReceiverStream::new(receiver)))
 }
 
 /// Events that are told in one answer, so that a watch from far back holds no lock for long.

@@ -130,7 +130,7 @@ impl Control for ControlService {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         disco_identity::require_member(&request)?;
-        Ok(Response::new(kv::watch(&self.node, request.into_inner())))
+        Ok(Response::new(kv::watch(&self.node, request.into_inner())?))
     }
 
     async fn lease_time(&self, request: Request<LeaseTimeRequest>) -> Result<Response<LeaseTimeResponse>, Status> {

@@ -51,9 +51,12 @@ pub enum Route {
     },
 }
 
-/// One try of a write.
+/// One try of a write that was not answered.
 enum Attempt {
+    /// It did not happen.
     Retry(String),
+    /// It may have happened, or may still happen.
+    Unknown(String),
     Final(WriteError),
 }
 
@@ -116,11 +119,16 @@ impl Node {
     /// See [`WriteError`], all but `Refused`.
     pub async fn submit_raw(&self, command: Command, hops: u32) -> Result<CommandResponse, WriteError> {
         let deadline = Instant::now() + self.raft().pace().request_timeout() * 2;
+        let mut unknown = false;
         loop {
             let last = match self.try_submit(&command, hops).await {
                 Ok(response) => return Ok(response),
-                Err(Attempt::Final(error)) => return Err(error),
+                Err(Attempt::Final(error)) => return Err(if unknown { not_surely_nothing(error) } else { error }),
                 Err(Attempt::Retry(last)) => last,
+                Err(Attempt::Unknown(last)) => {
+                    unknown = true;
+                    last
+                }
             };
             // Without a request id a second try could apply twice.
             if Instant::now() >= deadline || command.request_id.is_empty() {
@@ -145,7 +153,8 @@ impl Node {
             Route::Here(_) => match self.raft().propose(command).await {
                 Ok(response) => Ok(response),
                 Err(RaftError::Stopped(why)) => Err(Attempt::Final(WriteError::Stopped(why))),
-                Err(error) => Err(Attempt::Retry(error.to_string())),
+                Err(error @ RaftError::NotLeader { .. }) => Err(Attempt::Retry(error.to_string())),
+                Err(error) => Err(Attempt::Unknown(error.to_string())),
             },
             // Not forwarded: openraft lets several nodes lead in one term, one after the other, so the term alone would not
             // tell the next leader that the one who proposed this was deposed.
@@ -162,7 +171,7 @@ impl Node {
                 match tokio::time::timeout(self.raft().pace().request_timeout(), answer).await {
                     Ok(Ok(response)) => Ok(response),
                     Ok(Err(status)) => Err(not_by_leader(&status)),
-                    Err(_) => Err(Attempt::Retry("the leader did not answer".to_owned())),
+                    Err(_) => Err(Attempt::Unknown("the leader did not answer".to_owned())),
                 }
             }
         }
@@ -180,7 +189,18 @@ fn not_by_leader(status: &Status) -> Attempt {
         Code::ResourceExhausted => Attempt::Final(WriteError::NoRoom(message)),
         // It was done, and its answer is too large each time.
         Code::OutOfRange => Attempt::Final(WriteError::Unavailable { last: message }),
-        _ => Attempt::Retry(grpc::describe(status)),
+        _ => Attempt::Unknown(grpc::describe(status)),
+    }
+}
+
+/// What is told of a write that was refused when an earlier try of it may have happened.
+fn not_surely_nothing(error: WriteError) -> WriteError {
+    match error {
+        WriteError::NoRoom(why) => WriteError::Unavailable {
+            last: format!("whether it was done is not known, and it is not tried again: {why}"),
+        },
+        // A command that cannot be taken was refused when it was tried before, too.
+        error @ (WriteError::Refused(_) | WriteError::Unavailable { .. } | WriteError::Stopped(_)) => error,
     }
 }
 
@@ -200,5 +220,19 @@ fn refused(response: CommandResponse) -> Result<CommandResponse, WriteError> {
     match response.result {
         Some(command_response::Result::Error(error)) => Err(WriteError::Refused(error)),
         _ => Ok(response),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who is told that there is no room takes it that nothing was changed.
+    #[test]
+    fn a_write_that_may_have_happened_is_not_told_to_have_changed_nothing() {
+        let told = not_surely_nothing(WriteError::NoRoom("the disk is full".to_owned()));
+        assert!(matches!(&told, WriteError::Unavailable { last } if last.contains("the disk is full")), "{told}");
+        let refused = WriteError::Refused(CommandError::default());
+        assert!(matches!(not_surely_nothing(refused), WriteError::Refused(_)));
     }
 }
