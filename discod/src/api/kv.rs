@@ -67,7 +67,7 @@ fn fits(response: CommandResponse) -> Result<CommandResponse, Status> {
     let bytes = response.encoded_len();
     if bytes + ANSWER_HEAD > MAX_MESSAGE_BYTES {
         return Err(Status::out_of_range(format!(
-            "the answer has {bytes} bytes, {MAX_MESSAGE_BYTES} at most are handed on"
+            "the answer has {bytes} bytes, and nodes hand on {MAX_MESSAGE_BYTES} at most"
         )));
     }
     Ok(response)

@@ -73,7 +73,10 @@ pub(crate) fn write_status(error: WriteError) -> Status {
             }
         }
         WriteError::NoRoom(_) => Status::resource_exhausted(error.to_string()),
-        WriteError::Unavailable { .. } | WriteError::Stopped(_) => Status::unavailable(error.to_string()),
+        WriteError::AnswerTooLarge(_) => Status::out_of_range(error.to_string()),
+        WriteError::Unavailable { .. } | WriteError::Unknown(_) | WriteError::Stopped(_) => {
+            Status::unavailable(error.to_string())
+        }
     }
 }
 

@@ -30,6 +30,12 @@ pub enum WriteError {
         /// What the last try said.
         last: String,
     },
+    /// It was tried and not answered, and then refused for this reason: the first try may have happened.
+    #[error("whether it was done is not known, read before trying again: {0}")]
+    Unknown(String),
+    /// It was done, but its answer does not fit between two nodes.
+    #[error("it was done, but {0}; ask for less in one transaction, or ask the leader")]
+    AnswerTooLarge(String),
     /// Disks are full. Nothing was changed.
     #[error("{0}")]
     NoRoom(String),
@@ -187,8 +193,7 @@ fn not_by_leader(status: &Status) -> Attempt {
             Attempt::Final(WriteError::Refused(refusal))
         }
         Code::ResourceExhausted => Attempt::Final(WriteError::NoRoom(message)),
-        // It was done, and its answer is too large each time.
-        Code::OutOfRange => Attempt::Final(WriteError::Unavailable { last: message }),
+        Code::OutOfRange => Attempt::Final(WriteError::AnswerTooLarge(message)),
         _ => Attempt::Unknown(grpc::describe(status)),
     }
 }
@@ -196,11 +201,9 @@ fn not_by_leader(status: &Status) -> Attempt {
 /// What is told of a write that was refused when an earlier try of it may have happened.
 fn not_surely_nothing(error: WriteError) -> WriteError {
     match error {
-        WriteError::NoRoom(why) => WriteError::Unavailable {
-            last: format!("whether it was done is not known, and it is not tried again: {why}"),
-        },
-        // A command that cannot be taken was refused when it was tried before, too.
-        error @ (WriteError::Refused(_) | WriteError::Unavailable { .. } | WriteError::Stopped(_)) => error,
+        WriteError::NoRoom(why) => WriteError::Unknown(why),
+        // A command that cannot be taken was refused when it was tried before, too; the others say nothing of the kind.
+        error => error,
     }
 }
 
@@ -231,7 +234,7 @@ mod tests {
     #[test]
     fn a_write_that_may_have_happened_is_not_told_to_have_changed_nothing() {
         let told = not_surely_nothing(WriteError::NoRoom("the disk is full".to_owned()));
-        assert!(matches!(&told, WriteError::Unavailable { last } if last.contains("the disk is full")), "{told}");
+        assert!(matches!(&told, WriteError::Unknown(why) if why == "the disk is full"), "{told}");
         let refused = WriteError::Refused(CommandError::default());
         assert!(matches!(not_surely_nothing(refused), WriteError::Refused(_)));
     }

@@ -108,7 +108,9 @@ pub(super) fn of_write(error: WriteError) -> Status {
         WriteError::Refused(refused) => of_refusal(refused.refusal(), &refused.message),
         // A disk without room, as etcd's alarm of the same name.
         WriteError::NoRoom(_) => no_space(),
-        WriteError::Unavailable { .. } => timed_out(),
+        WriteError::Unavailable { .. } | WriteError::Unknown(_) => timed_out(),
+        // etcd has no word for it: gRPC itself says so of a message that is too large.
+        WriteError::AnswerTooLarge(_) => Status::resource_exhausted(error.to_string()),
         WriteError::Stopped(_) => stopped(),
     }
 }

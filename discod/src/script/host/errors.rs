@@ -16,7 +16,8 @@ pub(super) fn write(error: WriteError) -> HostError {
             HostError::new(refusal.message).with_code(code)
         }
         WriteError::NoRoom(why) => HostError::new(why).with_code("NO_SPACE"),
-        WriteError::Unavailable { .. } | WriteError::Stopped(_) => {
+        WriteError::AnswerTooLarge(_) => HostError::new(error.to_string()).with_code("OUT_OF_RANGE"),
+        WriteError::Unavailable { .. } | WriteError::Unknown(_) | WriteError::Stopped(_) => {
             HostError::new(error.to_string()).with_code("UNAVAILABLE")
         }
     }
