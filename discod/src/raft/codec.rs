@@ -29,9 +29,14 @@ pub(super) fn seal(bytes: &[u8]) -> Vec<u8> {
 
 /// The same into a place that is longer than the bytes by [`CHECKSUM_BYTES`].
 pub(super) fn seal_into(place: &mut [u8], bytes: &[u8]) {
-    let (checksum, rest) = place.split_at_mut(CHECKSUM_BYTES);
+    place[CHECKSUM_BYTES..].copy_from_slice(bytes);
+    seal_in_place(place);
+}
+
+/// The same where the bytes are there already, after room for their checksum.
+pub(super) fn seal_in_place(place: &mut [u8]) {
+    let (checksum, bytes) = place.split_at_mut(CHECKSUM_BYTES);
     checksum.copy_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-    rest.copy_from_slice(bytes);
 }
 
 /// The bytes that were sealed. `what` names them in the error of kind `InvalidData` when they are damaged.

@@ -76,8 +76,7 @@ impl LogDatabase {
         let (mark_path, journal_path) = (path.with_file_name(log_mark::FILE), path.with_file_name(journal::FILE));
         log_mark::refuse_if_lost(path, [&mark_path, &journal_path])?;
         let database = open_checked(path, space.clone()).map_err(named)?;
-        redo(&database, &mark_path, &journal_path).map_err(named)?;
-        let mark = identify(&database, &mark_path).map_err(named)?;
+        let mark = identify(&database, &mark_path, &journal_path).map_err(named)?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let opened = Self { database: database.clone(), jobs, stored: Arc::default() };
@@ -169,47 +168,31 @@ fn open_checked(path: &Path, space: Space) -> io::Result<Database> {
     Ok(database)
 }
 
-/// Brings the database to where its journal is.
-fn redo(database: &Database, mark_path: &Path, journal_path: &Path) -> io::Result<()> {
-    let own = {
-        let read = database.begin_read().map_err(io::Error::other)?;
-        match read.open_table(META) {
-            Ok(meta) => own_mark(&meta)?,
-            Err(redb::TableError::TableDoesNotExist(_)) => None,
-            Err(error) => return Err(io::Error::other(error)),
-        }
-    };
-    let Some(mut own) = own else { return Ok(()) };
-    let mut ahead = Batch::default();
-    for record in journal::read(journal_path, &own.id, own.commits)? {
-        own.commits = record.commit;
-        ahead.extend(record.batch);
-    }
-    // A log that is not to be used stays as it is.
-    Mark::check(mark_path, Some(own), false)?;
-    if ahead != Batch::default() {
-        log_writer::perform(database, &ahead, &[], own.commits)?;
-    }
-    Ok(())
-}
-
-/// Makes sure that this is the log that it should be, and gives an id to one that has none: a new one, or one of a version that
-/// knew neither ids nor checksums.
-fn identify(database: &Database, mark_path: &Path) -> io::Result<Mark> {
+/// Brings the database to where its journal is, makes sure that this is the log that it should be, and gives an id to one that
+/// has none: a new one, or one of a version that knew neither ids nor checksums. One that is refused stays as it is.
+fn identify(database: &Database, mark_path: &Path, journal_path: &Path) -> io::Result<Mark> {
     let write = database.begin_write().map_err(io::Error::other)?;
     let mark;
     {
         let mut log = write.open_table(LOG).map_err(io::Error::other)?;
         let mut meta = write.open_table(META).map_err(io::Error::other)?;
-        let own = own_mark(&meta)?;
+        let mut own = own_mark(&meta)?;
         let pristine = log.is_empty().map_err(io::Error::other)? && meta.is_empty().map_err(io::Error::other)?;
+        let mut ahead = Batch::default();
+        if let Some(own) = &mut own {
+            for record in journal::read(journal_path, &own.id, own.commits)? {
+                own.commits = record.commit;
+                ahead.extend(record.batch);
+            }
+        }
         mark = Mark::check(mark_path, own, pristine)?;
         if own.is_none() {
             seal_old(&mut log, &mut meta)?;
             meta.insert(meta::ID, codec::seal(&mark.id).as_slice()).map_err(io::Error::other)?;
-            let commits = codec::seal(&mark.commits.to_le_bytes());
-            meta.insert(meta::COMMITS, commits.as_slice()).map_err(io::Error::other)?;
         }
+        log_writer::apply(&mut log, &mut meta, &ahead, &[])?;
+        let commits = codec::seal(&mark.commits.to_le_bytes());
+        meta.insert(meta::COMMITS, commits.as_slice()).map_err(io::Error::other)?;
     }
     write.commit().map_err(io::Error::other)?;
     Ok(mark)

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
 
+use super::codec::{self, CHECKSUM_BYTES};
 use super::log_mark::{Id, refused};
 use super::space::Space;
 
@@ -36,7 +37,6 @@ pub(super) const FILE: &str = "raft.journal";
 const BYTES: usize = 512 << 10;
 /// Where records begin.
 const ALIGN: usize = 8;
-const CHECKSUM_BYTES: usize = 4;
 const HEAD_BYTES: usize = CHECKSUM_BYTES + size_of::<Id>() + 8 + 4;
 
 /// Entries by index, and up to which encoded id the log is committed.
@@ -143,8 +143,7 @@ impl Journal {
         self.buffer.put_u64_le(commit);
         self.buffer.put_u32_le(u32::try_from(length).map_err(io::Error::other)?);
         batch.encode(&mut self.buffer)?;
-        let checksum = crc32fast::hash(&self.buffer[CHECKSUM_BYTES..]);
-        self.buffer[..CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        codec::seal_in_place(&mut self.buffer);
         let (file, buffer, place) = (&self.file, &self.buffer, self.place as u64);
         self.space.insist("the journal is written", || file.write_all_at(buffer, place))?;
         // Not repeated when it fails: what it has lost is lost.
@@ -209,18 +208,15 @@ fn decode(bytes: &[u8], id: &Id, commits: u64) -> io::Result<Vec<Record>> {
 
 /// The record that begins there, and where it ends.
 fn record_at(bytes: &[u8], place: usize, id: &Id) -> Option<(Record, usize)> {
-    let mut rest = bytes.get(place..)?;
-    let checksum = rest.try_get_u32_le().ok()?;
-    let checked = rest;
+    let mut rest = bytes.get(place + CHECKSUM_BYTES..)?;
     if rest.split_off(..size_of::<Id>())? != id {
         return None;
     }
     let commit = rest.try_get_u64_le().ok()?;
     let body = sized(&mut rest)?;
-    if crc32fast::hash(&checked[..checked.len() - rest.len()]) != checksum {
-        return None;
-    }
-    Some((Record { commit, batch: Batch::decode(body)? }, place + HEAD_BYTES + body.len()))
+    let end = place + HEAD_BYTES + body.len();
+    codec::unseal(&bytes[place..end], FILE).ok()?;
+    Some((Record { commit, batch: Batch::decode(body)? }, end))
 }
 
 #[cfg(test)]

@@ -108,40 +108,51 @@ impl LogWriter {
 
 /// Performs what the journal holds and then the jobs, in order, in one transaction: the durable commit of this number. The index
 /// below which the database has all entries.
-pub(super) fn perform(database: &Database, ahead: &Batch, jobs: &[Job], commit: u64) -> io::Result<u64> {
+fn perform(database: &Database, ahead: &Batch, jobs: &[Job], commit: u64) -> io::Result<u64> {
     let write = database.begin_write().map_err(io::Error::other)?;
     let stored;
     {
         let mut log = write.open_table(LOG).map_err(io::Error::other)?;
         let mut meta = write.open_table(META).map_err(io::Error::other)?;
-        insert(&mut log, &ahead.entries)?;
-        if let Some(id) = &ahead.committed {
-            meta.insert(meta::COMMITTED, codec::seal(id).as_slice()).map_err(io::Error::other)?;
-        }
-        for job in jobs {
-            match &job.change {
-                Change::Append(entries) => insert(&mut log, entries)?,
-                Change::TruncateFrom(index) => {
-                    log.retain_in(*index.., |_, _| false).map_err(io::Error::other)?;
-                }
-                Change::Purge { upto, last } => {
-                    log.retain_in(..=*upto, |_, _| false).map_err(io::Error::other)?;
-                    meta.insert(meta::PURGED, codec::seal(last).as_slice()).map_err(io::Error::other)?;
-                }
-                Change::Set(key, value) => {
-                    meta.insert(*key, codec::seal(value).as_slice()).map_err(io::Error::other)?;
-                }
-                Change::Committed(id) => {
-                    meta.insert(meta::COMMITTED, codec::seal(id).as_slice()).map_err(io::Error::other)?;
-                }
-            }
-        }
+        apply(&mut log, &mut meta, ahead, jobs)?;
         stored = log.last().map_err(io::Error::other)?.map_or(0, |(index, _)| index.value() + 1);
         let number = codec::seal(&commit.to_le_bytes());
         meta.insert(meta::COMMITS, number.as_slice()).map_err(io::Error::other)?;
     }
     write.commit().map_err(io::Error::other)?;
     Ok(stored)
+}
+
+/// Performs what the journal holds and then the jobs, in order.
+pub(super) fn apply(
+    log: &mut Table<'_, u64, &[u8]>,
+    meta: &mut Table<'_, &str, &[u8]>,
+    ahead: &Batch,
+    jobs: &[Job],
+) -> io::Result<()> {
+    insert(log, &ahead.entries)?;
+    if let Some(id) = &ahead.committed {
+        meta.insert(meta::COMMITTED, codec::seal(id).as_slice()).map_err(io::Error::other)?;
+    }
+    for job in jobs {
+        match &job.change {
+            Change::Append(entries) => insert(log, entries)?,
+            Change::TruncateFrom(index) => {
+                log.retain_in(*index.., |_, _| false).map_err(io::Error::other)?;
+            }
+            Change::Purge { upto, last } => {
+                log.retain_in(..=*upto, |_, _| false).map_err(io::Error::other)?;
+                meta.insert(meta::PURGED, codec::seal(last).as_slice()).map_err(io::Error::other)?;
+            }
+            Change::Set(key, value) => {
+                meta.insert(*key, codec::seal(value).as_slice()).map_err(io::Error::other)?;
+            }
+            Change::Committed(id) => {
+                meta.insert(meta::COMMITTED, codec::seal(id).as_slice()).map_err(io::Error::other)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn insert(log: &mut Table<'_, u64, &[u8]>, entries: &[(u64, Arc<[u8]>)]) -> io::Result<()> {
