@@ -18,7 +18,6 @@ use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes, wait_for};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
-use tokio_stream::StreamExt;
 use tonic::Code;
 
 static CLUSTER: Shared<RawCluster> = Shared::new(|| {
@@ -289,30 +288,6 @@ fn a_node_speaks_for_itself_alone() {
 
 fn put(key: &str) -> ProposeRequest {
     ProposeRequest { command: Some(Api::put_command(key, "b")), ..ProposeRequest::default() }
-}
-
-/// One that is refused does not end the others, and each is told by its number.
-#[test]
-fn writes_that_a_node_hands_on_are_answered_one_by_one() {
-    let cluster = cluster();
-    let third = Api::node(&cluster.nodes[2].data);
-    let status = cluster.operator().status(&cluster.addresses()[0]).unwrap();
-    let leader = status.nodes.iter().find(|node| node.id == status.leader).unwrap().address.clone();
-    let writes = [
-        ProposeRequest { number: 7, ..put("handed/on") },
-        ProposeRequest { number: 8, ..ProposeRequest::default() },
-        ProposeRequest { number: 9, ..put("") },
-        ProposeRequest { number: 10, ..put("handed/on/too") },
-    ];
-    let mut answers: Vec<_> = block(async {
-        let answers = third.control(&leader).propose_stream(tokio_stream::iter(writes)).await.unwrap().into_inner();
-        answers.map(Result::unwrap).collect().await
-    });
-    answers.sort_by_key(|answer| answer.number);
-    let told: Vec<_> = answers.iter().map(|answer| (answer.number, answer.response.is_some(), answer.code)).collect();
-    let invalid = Code::InvalidArgument as i32;
-    assert_eq!(told, [(7, true, 0), (8, false, invalid), (9, false, invalid), (10, true, 0)], "{answers:#?}");
-    assert_eq!(cluster.operator().list(&leader, "handed/", false).unwrap().len(), 2);
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! Writes that one node hands on to another.
+
+use std::time::{Duration, Instant};
+
+use disco_proto::v1::{ProposeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, command, request_op};
+use disco_tests::{Api, Project, RawCluster, SOON, block};
+use tokio_stream::StreamExt;
+use tonic::Code;
+
+fn put(key: &str) -> ProposeRequest {
+    ProposeRequest { command: Some(Api::put_command(key, "b")), ..ProposeRequest::default() }
+}
+
+/// One that is refused does not end the others, and each is told by its number.
+#[test]
+fn writes_that_a_node_hands_on_are_answered_one_by_one() {
+    let cluster = RawCluster::with_nodes(3);
+    let third = Api::node(&cluster.nodes[2].data);
+    let status = cluster.operator().status(&cluster.addresses()[0]).unwrap();
+    let leader = status.nodes.iter().find(|node| node.id == status.leader).unwrap().address.clone();
+    let writes = [
+        ProposeRequest { number: 7, ..put("handed/on") },
+        ProposeRequest { number: 8, ..ProposeRequest::default() },
+        ProposeRequest { number: 9, ..put("") },
+        ProposeRequest { number: 10, ..put("handed/on/too") },
+    ];
+    let mut answers: Vec<_> = block(async {
+        let answers = third.control(&leader).propose_stream(tokio_stream::iter(writes)).await.unwrap().into_inner();
+        answers.map(Result::unwrap).collect().await
+    });
+    answers.sort_by_key(|answer| answer.number);
+    let told: Vec<_> = answers.iter().map(|answer| (answer.number, answer.response.is_some(), answer.code)).collect();
+    let invalid = Code::InvalidArgument as i32;
+    assert_eq!(told, [(7, true, 0), (8, false, invalid), (9, false, invalid), (10, true, 0)], "{answers:#?}");
+    assert_eq!(cluster.operator().list(&leader, "handed/", false).unwrap().len(), 2);
+}
+
+/// Writes that are handed on share a connection: an answer that it does not take must not end it for the others.
+#[test]
+fn an_answer_that_is_too_large_is_told_to_who_asked_and_disturbs_nobody() {
+    let project = Project::bootstrapped("wide");
+    let (status, api) = (project.status(), Api::operator(&project));
+    let leader = status.leading().id;
+    let follower = status.nodes.iter().find(|node| node.id != leader).unwrap().address.clone();
+    let value = "x".repeat(1 << 20);
+    for number in 0..17 {
+        api.put(std::slice::from_ref(&follower), &format!("wide/{number:02}"), &value, SOON).unwrap();
+    }
+    let everything = RangeRequest { key: "wide/".into(), range_end: "wide0".into(), ..RangeRequest::default() };
+    let put = PutRequest { key: "wide-done".into(), value: "1".into(), ..PutRequest::default() };
+    let success = [request_op::Request::Put(put), request_op::Request::Range(everything)];
+    let success = success.map(|request| RequestOp { request: Some(request) }).to_vec();
+    let command = Api::command(command::Operation::Txn(TxnRequest { success, ..TxnRequest::default() }));
+    let asked = std::thread::spawn({
+        let (api, follower) = (api.clone(), follower.clone());
+        move || api.propose(&follower, command).unwrap_err()
+    });
+    let mut slowest = Duration::ZERO;
+    while !asked.is_finished() {
+        let start = Instant::now();
+        api.put(std::slice::from_ref(&follower), "beside", "x", SOON).unwrap();
+        slowest = slowest.max(start.elapsed());
+    }
+    let told = asked.join().unwrap();
+    assert!(
+        told.code() == Code::OutOfRange && told.message().contains("it was done, but the answer has 1782"),
+        "{told:?}"
+    );
+    println!("the slowest write beside it took {slowest:?}");
+    // What was asked for is done; only the answer does not come.
+    assert_eq!(project.get("wide-done").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_leader_that_others_hand_writes_to_does_not_wait_for_more_when_it_stops() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let leader = usize::try_from(cluster.wait_for_members(3).leader).unwrap() - 1;
+    for address in cluster.addresses() {
+        api.put(std::slice::from_ref(&address), &format!("by/{address}"), "x", SOON).unwrap();
+    }
+    let node = &mut cluster.nodes[leader];
+    assert_eq!(node.stop(SOON), 0);
+    assert!(!node.log().contains("still under way"), "{}", node.log());
+}
