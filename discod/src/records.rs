@@ -197,7 +197,11 @@ pub async fn emit_with(
     message: String,
     data: Option<serde_json::Value>,
 ) {
-    emit_along(node, term, EventRecord { data, ..event(kind, severity, about, message) }, Txn::new()).await;
+    let event = EventRecord { data, ..event(kind, severity, about, message) };
+    log_event(&event);
+    if let Err(why) = record_along(node, term, &event, Txn::new()).await {
+        tracing::warn!(kind, "an event was not recorded: {why}");
+    }
 }
 
 /// An event that has not happened yet: without number and time.
@@ -206,34 +210,32 @@ pub fn event(kind: &str, severity: Severity, about: Option<u64>, message: String
     EventRecord { id: 0, time: String::new(), kind: kind.to_owned(), severity, node: about, message, data: None }
 }
 
-/// Writes an event together with what the transaction does, both or none, unless this node leads no more in the given term (0: in
-/// any). Whether it was written; why not is logged.
-pub async fn emit_along(node: &Node, term: u64, event: EventRecord, txn: Txn) -> bool {
-    let EventRecord { kind, message, node: about, .. } = &event;
+/// Says in this node's log what has happened.
+pub fn log_event(event: &EventRecord) {
+    let EventRecord { kind, message, node: about, .. } = event;
     match event.severity {
         Severity::Info => tracing::info!(kind, node = about, "{message}"),
         Severity::Warning => tracing::warn!(kind, node = about, "{message}"),
         Severity::Error => tracing::error!(kind, node = about, "{message}"),
     }
+}
+
+/// Writes an event together with what the transaction does, both or none, unless this node leads no more in the given term (0: in
+/// any).
+///
+/// # Errors
+/// Why neither was written, or why that is not known.
+pub async fn record_along(node: &Node, term: u64, event: &EventRecord, txn: Txn) -> Result<(), String> {
     for _ in 0..CONFLICTS {
         let numbered = |id| EventRecord { id, time: crate::clock::rfc3339(), ..event.clone() };
-        let txn = match node.raft().store().read(|store| events::append(store, txn.clone(), numbered)) {
-            Ok(txn) => txn,
-            Err(error) => {
-                unreadable(&error);
-                return false;
-            }
-        };
+        let txn = node.raft().store().read(|store| events::append(store, txn.clone(), numbered));
+        let txn = txn.inspect_err(unreadable).map_err(|error| error.to_string())?;
         match node.write_in_term(term, txn.operation()).await {
-            Ok(response) if succeeded(&response) => return true,
+            Ok(response) if succeeded(&response) => return Ok(()),
             // A follower's view may be behind; it catches up while this waits for the next look.
             Ok(_) => tokio::time::sleep(node.raft().pace().heartbeat() / 4).await,
-            Err(error) => {
-                tracing::warn!(kind, %error, "an event was not recorded");
-                return false;
-            }
+            Err(error) => return Err(error.to_string()),
         }
     }
-    tracing::warn!(kind, "an event was not recorded: too many others at once");
-    false
+    Err("too many others at once".to_owned())
 }

@@ -2,7 +2,7 @@
 //!
 //! What was told is written, so that the next leader does not tell it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use disco_proto::v1::NodeStatus;
@@ -25,8 +25,13 @@ enum News<'a> {
     Gone(u64),
 }
 
+/// What this node's log says already: of each node whether it is healthy.
+#[derive(Default)]
+struct Said(BTreeMap<u64, bool>);
+
 /// Until this node leads no more.
 pub(super) async fn run(node: &Node, term: u64) {
+    let mut said = Said::default();
     let mut ticks = tokio::time::interval(node.raft().pace().suspect_after() / 2);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -34,12 +39,13 @@ pub(super) async fn run(node: &Node, term: u64) {
         let settled = node.vitals().listening_for() > node.raft().pace().suspect_after();
         let nodes = statuses(node);
         let told = node.raft().store().read(records::troubled);
+        let mut all_told = true;
         for news in news(&nodes, &told, settled) {
-            if !tell(node, term, news).await {
-                // Each try leaves lines in the log, and nothing else may be possible for as long as disks are full.
-                tokio::time::sleep(AGAIN).await;
-                break;
-            }
+            all_told &= tell(node, term, news, &mut said).await;
+        }
+        if !all_told {
+            // Nothing may be possible for as long as disks are full, or a majority is gone.
+            tokio::time::sleep(AGAIN).await;
         }
     }
 }
@@ -58,9 +64,10 @@ fn news<'a>(nodes: &'a [NodeStatus], told: &BTreeSet<u64>, settled: bool) -> Vec
 }
 
 /// What is told and that it was told are written at once. Whether they were.
-async fn tell(node: &Node, term: u64, news: News<'_>) -> bool {
-    let (event, txn) = match news {
+async fn tell(node: &Node, term: u64, news: News<'_>, said: &mut Said) -> bool {
+    let (id, event, txn) = match news {
         News::Worse(about) => (
+            about.id,
             records::event(
                 "node.unhealthy",
                 Severity::Warning,
@@ -70,6 +77,7 @@ async fn tell(node: &Node, term: u64, news: News<'_>) -> bool {
             Txn::new().put(&records::keys::trouble(about.id), &about.reason),
         ),
         News::Better(about) => (
+            about.id,
             records::event("node.healthy", Severity::Info, Some(about.id), format!("{} is healthy again", about.name)),
             Txn::new().delete(&records::keys::trouble(about.id)),
         ),
@@ -78,7 +86,28 @@ async fn tell(node: &Node, term: u64, news: News<'_>) -> bool {
             return node.write_in_term(term, forget.operation()).await.is_ok();
         }
     };
-    records::emit_along(node, term, event, txn).await
+    let is_new = said.is_new(id, event.severity == Severity::Info);
+    if is_new {
+        records::log_event(&event);
+    }
+    match records::record_along(node, term, &event, txn).await {
+        Ok(()) => true,
+        Err(why) => {
+            if is_new {
+                tracing::warn!(kind = event.kind, "an event is not recorded yet, which is tried again: {why}");
+            }
+            false
+        }
+    }
+}
+
+// === impl Said ===
+
+impl Said {
+    /// Whether it is said for the first time since it was the other way.
+    fn is_new(&mut self, id: u64, healthy: bool) -> bool {
+        self.0.insert(id, healthy) != Some(healthy)
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +125,15 @@ mod tests {
         assert_eq!(news(&nodes, &BTreeSet::new(), true), [News::Worse(&ill)]);
         assert_eq!(news(&nodes, &BTreeSet::from([2]), true), []);
         assert_eq!(news(&nodes, &BTreeSet::from([1, 2]), true), [News::Better(&well)]);
+    }
+
+    /// A night without a majority would leave nothing else of the lines in memory.
+    #[test]
+    fn what_cannot_be_recorded_is_said_once() {
+        let mut said = Said::default();
+        assert!(said.is_new(1, false) && said.is_new(2, false));
+        assert!(!said.is_new(1, false));
+        assert!(said.is_new(1, true) && said.is_new(1, false));
     }
 
     #[test]
