@@ -1,29 +1,28 @@
 //! Backups: the whole store as one file, and a new cluster that begins with it.
 
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use disco_proto::v1::backup_part::Part;
 use disco_proto::v1::{
     BackupFile, BackupHead, BackupPart, Empty, FetchBackupRequest, ListBackupsRequest, ListBackupsResponse,
 };
 use disco_store::Limits;
-use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::forward::{Answer, relay, relayed, to_leader, to_node};
+use super::outgoing::Outgoing;
 use super::{Answers, internal};
 use crate::backups::{self, Folder};
 use crate::node::Node;
 use crate::raft::{check_backup, restore_place};
 
-/// Bytes in one message, and messages under way.
+/// Bytes in one message.
 const PART: usize = 64 << 10;
-const UNDER_WAY: usize = 4;
 /// Time for another node to list what it has.
 const LISTED: Duration = Duration::from_secs(4);
 /// Time for the answer to reach the operator before the process ends.
@@ -37,20 +36,27 @@ pub(super) async fn backup(node: &Node, request: Request<Empty>) -> Result<Respo
         return relay(forward.client.backup(request).await);
     }
     node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let (head, store) = backups::take(node).map_err(internal)?;
-    let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
-    tokio::spawn(async move {
-        let store = bytes::Bytes::from(store);
-        let starts = (0..store.len()).step_by(PART);
-        let data = starts.map(|at| store.slice(at..store.len().min(at + PART)));
-        for part in std::iter::once(Part::Head(head)).chain(data.map(Part::Data)) {
-            if sender.send(Ok(BackupPart { part: Some(part) })).await.is_err() {
-                // Nobody wants it any more.
-                return;
-            }
-        }
-    });
-    Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+    let node = node.clone();
+    Ok(Response::new(Outgoing::stream("the backup was not sent", move |outgoing| {
+        let (head, store) = backups::take(&node)?;
+        outgoing.send(BackupPart { part: Some(Part::Head(head)) })?;
+        store.encode_snapshot(Data(outgoing)).map(drop)
+    })))
+}
+
+/// Each piece that is written is sent.
+struct Data<'a>(&'a Outgoing<BackupPart>);
+
+impl Write for Data<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let piece = &bytes[..bytes.len().min(PART)];
+        self.0.send(BackupPart { part: Some(Part::Data(Bytes::copy_from_slice(piece))) })?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The backups that a node has made by itself.
@@ -103,24 +109,12 @@ pub(super) async fn fetch(
     let opened = opened.await.map_err(internal)?.map_err(internal)?;
     let missing = || Status::not_found(format!("{nothing}\nhint: `disco backup ls` shows what there is"));
     let (head, mut file) = opened.ok_or_else(missing)?;
-    let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
-    tokio::task::spawn_blocking(move || {
-        let mut part = Ok(Part::Head(head));
-        loop {
-            let ends = part.is_err();
-            let sent = sender.blocking_send(part.map(|part| BackupPart { part: Some(part) }));
-            if sent.is_err() || ends {
-                return;
-            }
-            let mut data = Vec::with_capacity(PART);
-            part = match file.by_ref().take(PART as u64).read_to_end(&mut data) {
-                Ok(0) => return,
-                Ok(_) => Ok(Part::Data(data.into())),
-                Err(error) => Err(internal(error)),
-            };
-        }
-    });
-    Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+    Ok(Response::new(Outgoing::stream("the backup was not sent", move |outgoing| {
+        outgoing.send(BackupPart { part: Some(Part::Head(head)) })?;
+        let mut data = BufWriter::with_capacity(PART, Data(outgoing));
+        io::copy(&mut file, &mut data)?;
+        data.flush()
+    })))
 }
 
 /// Takes a backup for this node's next start, which follows at once.

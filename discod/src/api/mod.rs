@@ -16,6 +16,7 @@ mod kv;
 mod leases;
 mod logs;
 mod members;
+mod outgoing;
 mod plan;
 mod recover;
 mod report;

@@ -64,15 +64,15 @@ impl Folder {
         Ok(kept)
     }
 
-    /// Adds one.
+    /// Adds one, whose store's snapshot `encode` writes; the answer is its bytes.
     ///
     /// # Errors
     /// It cannot be written; nothing is left of it then.
-    pub fn add(&self, head: &BackupHead, store: &[u8]) -> io::Result<Kept> {
+    pub fn add(&self, head: &BackupHead, encode: impl FnOnce(&mut fs::File) -> io::Result<u64>) -> io::Result<Kept> {
         disco_identity::create_private_dir(&self.path).map_err(io::Error::other)?;
         let number = self.list()?.last().map_or(1, |last| last.number + 1);
         let partial = self.path.join(PARTIAL);
-        let written = self.write(&partial, head, store, number);
+        let written = self.write(&partial, head, encode, number);
         if written.is_err() {
             // It takes room that it has no use for; the next one is written over it.
             let _ = fs::remove_file(&partial);
@@ -80,16 +80,22 @@ impl Folder {
         written
     }
 
-    fn write(&self, partial: &Path, head: &BackupHead, store: &[u8], number: u64) -> io::Result<Kept> {
+    fn write(
+        &self,
+        partial: &Path,
+        head: &BackupHead,
+        encode: impl FnOnce(&mut fs::File) -> io::Result<u64>,
+        number: u64,
+    ) -> io::Result<Kept> {
         let mut file = fs::File::create(partial)?;
         let beginning = backup::beginning(head);
         file.write_all(&beginning)?;
-        file.write_all(store)?;
+        let size = beginning.len() as u64 + encode(&mut file)?;
         file.sync_all()?;
         let name = format!("{number:06}-r{}{SUFFIX}", head.revision);
         fs::rename(partial, self.path.join(&name))?;
         fs::File::open(&self.path)?.sync_all()?;
-        Ok(Kept { name, number, revision: head.revision, size: (beginning.len() + store.len()) as u64 })
+        Ok(Kept { name, number, revision: head.revision, size })
     }
 
     /// Removes the oldest until there are no more than so many, with no more than so many bytes; the newest stays.
@@ -154,6 +160,10 @@ mod tests {
         BackupHead { cluster: "web".into(), revision, size: 5, ..BackupHead::default() }
     }
 
+    fn store(file: &mut fs::File) -> io::Result<u64> {
+        file.write_all(b"store").map(|()| 5)
+    }
+
     fn names(folder: &Folder) -> Vec<String> {
         folder.list().unwrap().into_iter().map(|kept| kept.name).collect()
     }
@@ -165,7 +175,7 @@ mod tests {
         assert_eq!((names(&folder), folder.age()), (Vec::new(), None));
         // After a restore the revision is a lower one: the order is that of making.
         for revision in [7, 9, 3] {
-            folder.add(&head(revision), b"store").unwrap();
+            folder.add(&head(revision), store).unwrap();
         }
         assert_eq!(names(&folder), ["000001-r7.backup", "000002-r9.backup", "000003-r3.backup"]);
         folder.prune(2, u64::MAX).unwrap();
@@ -173,7 +183,7 @@ mod tests {
         folder.prune(2, 1).unwrap();
         assert_eq!(names(&folder), ["000003-r3.backup"]);
         assert!(folder.age().unwrap() < Duration::from_secs(60));
-        let last = folder.add(&head(4), b"store").unwrap();
+        let last = folder.add(&head(4), store).unwrap();
         assert_eq!((last.number, last.name.as_str()), (4, "000004-r4.backup"));
         let (head, mut store) = folder.open(&last).unwrap();
         let mut bytes = Vec::new();
@@ -188,12 +198,12 @@ mod tests {
     fn what_is_no_backup_is_not_listed_and_what_was_broken_off_is_written_over() {
         let data = tempfile::tempdir().unwrap();
         let folder = Folder::within(data.path());
-        let first = folder.add(&head(1), b"store").unwrap();
+        let first = folder.add(&head(1), store).unwrap();
         for name in ["new.tmp", "notes.txt", "000009.backup", "x-r1.backup"] {
             std::fs::write(data.path().join("backups").join(name), "something else").unwrap();
         }
         assert_eq!(folder.list().unwrap(), [first]);
-        assert_eq!(folder.add(&head(2), b"store").unwrap().number, 2);
+        assert_eq!(folder.add(&head(2), store).unwrap().number, 2);
         assert!(!data.path().join("backups/new.tmp").exists());
         std::fs::write(data.path().join("backups/000003-r3.backup"), "damaged").unwrap();
         let damaged = folder.list().unwrap().pop().unwrap();

@@ -82,7 +82,7 @@ async fn make(node: &Node, folder: &Folder) -> Result<Option<Kept>> {
         if room.free < needed {
             bail!("{} MiB are free on the disk, {} MiB are needed", room.free >> 20, (needed >> 20) + 1);
         }
-        let made = folder.add(&head, &store)?;
+        let made = folder.add(&head, |file| store.encode_snapshot(file))?;
         folder.prune(keep, MAX_BYTES).context("removing the oldest")?;
         Ok(Some(made))
     })

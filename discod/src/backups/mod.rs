@@ -14,6 +14,7 @@ mod keeper;
 use std::io;
 
 use disco_proto::v1::BackupHead;
+use disco_store::Store;
 use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
@@ -28,22 +29,23 @@ pub fn spawn(node: &Node, tasks: &TaskTracker) {
     }
 }
 
-/// The store as this node has applied it, and its description. Takes as much memory as the store's snapshot has bytes.
+/// The store as this node has applied it, and the description of its backup. Reads all of the store: no work for the async
+/// threads.
 ///
 /// # Errors
-/// None that memory does not give.
-pub fn take(node: &Node) -> io::Result<(BackupHead, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    let (encoded, revision) = node.raft().store().read(|store| (store.encode_snapshot(&mut bytes), store.revision()));
-    encoded?;
+/// None: nothing is written yet.
+pub fn take(node: &Node) -> io::Result<(BackupHead, Store)> {
+    let store = node.raft().store().copy();
+    let mut sum = Sha256::new();
+    let size = store.encode_snapshot(&mut sum)?;
     let head = BackupHead {
         cluster: node.cluster_name().to_owned(),
         cluster_id: node.cluster_id().to_string(),
-        revision,
+        revision: store.revision(),
         created_at: crate::clock::rfc3339(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        size: bytes.len() as u64,
-        sha256: hex::encode(Sha256::digest(&bytes)),
+        size,
+        sha256: hex::encode(sum.finalize()),
     };
-    Ok((head, bytes))
+    Ok((head, store))
 }

@@ -49,9 +49,7 @@ impl Offline {
     /// Puts it back. Interrupted anywhere, the node has what it had before, or this.
     pub(super) async fn keep(self) -> io::Result<()> {
         let meta = SnapshotMeta { last_log_id: Some(self.last), last_membership: self.membership };
-        let mut encoded = Vec::new();
-        self.store.encode_snapshot(&mut encoded)?;
-        let file = self.dir.write(&meta, &encoded)?;
+        let file = self.dir.write(&meta, &self.store)?;
         self.database.write(Change::Set(meta::SNAPSHOT, file.name().into_bytes())).await?;
         let mut log = LogStore::open(self.database.clone())?;
         log.save_committed(Some(self.last)).await?;

@@ -17,7 +17,8 @@ use super::types::SnapshotMeta;
 /// the store's own part always did.
 const MAGIC: &[u8; 12] = b"discosnap-2\n";
 const MAGIC_1: &[u8; 12] = b"discosnap-1\n";
-/// What is left free on the disk when a snapshot is written.
+/// What is left free on the disk when a snapshot is written: for the log, and for what the store does not count (remembered
+/// answers, 2 MiB at most).
 const SPARE: u64 = 4 << 20;
 /// No membership is larger; a longer head is a damaged file.
 const MAX_HEAD_BYTES: u32 = 4 * 1024 * 1024;
@@ -58,7 +59,7 @@ impl SnapshotDir {
     }
 
     /// Writes a snapshot and returns its durable file. Waits while there is no room for it.
-    pub(super) fn write(&self, meta: &SnapshotMeta, store: &[u8]) -> io::Result<SnapshotFile> {
+    pub(super) fn write(&self, meta: &SnapshotMeta, store: &Store) -> io::Result<SnapshotFile> {
         let head = codec::seal(&codec::encode(meta)?);
         let head_len = u32::try_from(head.len()).map_err(io::Error::other)?;
         let partial = self.partial();
@@ -67,11 +68,11 @@ impl SnapshotDir {
             file.write_all(MAGIC)?;
             file.write_all(&head_len.to_be_bytes())?;
             file.write_all(&head)?;
-            file.write_all(store)?;
+            store.encode_snapshot(&mut file)?;
             file.flush()
         };
         self.space.insist("a snapshot is written", || {
-            self.space.require(store.len() as u64 + SPARE)?;
+            self.space.require(store.size_bytes() + SPARE)?;
             write().inspect_err(|_| {
                 // It takes room that it has no use for; another try makes it anew.
                 let _ = fs::remove_file(&partial);

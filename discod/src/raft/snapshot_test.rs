@@ -1,16 +1,19 @@
-//! Snapshots that are made at the same time.
+//! Snapshots, and what happens while they are made.
 
 use std::io;
 
+use disco_proto::v1::command::Operation;
+use disco_proto::v1::{Command, PutRequest, RangeRequest};
 use disco_store::Limits;
-use openraft::RaftSnapshotBuilder;
 use openraft::storage::RaftStateMachine;
+use openraft::{EntryPayload, RaftSnapshotBuilder};
+use prost::Message;
 
 use super::database::LogDatabase;
 use super::snapshot::SnapshotDir;
 use super::space::Space;
 use super::state_machine::StateMachine;
-use super::types::{LogId, SnapshotMeta, TypeConfig};
+use super::types::{Entry, LogId, Request, SnapshotMeta, TypeConfig};
 
 type LeaderId = <TypeConfig as openraft::RaftTypeConfig>::LeaderId;
 
@@ -22,6 +25,36 @@ fn open(folder: &std::path::Path) -> io::Result<(StateMachine, SnapshotDir)> {
     Ok((machine, dir))
 }
 
+/// Applies a put as the entry of that index.
+async fn put(machine: &mut StateMachine, index: u64, key: &'static str) {
+    let put = PutRequest { key: key.into(), value: "v".into(), ..PutRequest::default() };
+    let command = Command { operation: Some(Operation::Put(put)), ..Command::default() };
+    let entry = Entry {
+        log_id: LogId::new(LeaderId { term: 1, node_id: 1 }, index),
+        payload: EntryPayload::Normal(Request(command.encode_to_vec().into())),
+    };
+    machine.apply(futures_util::stream::iter([Ok((entry, None))])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_of_the_moment_when_it_was_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut machine, _) = open(folder.path()).unwrap();
+    put(&mut machine, 1, "before").await;
+    let mut builder = machine.get_snapshot_builder().await;
+    // Commands go on until it is written.
+    put(&mut machine, 2, "before").await;
+    put(&mut machine, 3, "after").await;
+    let built = builder.build_snapshot().await.unwrap();
+    assert_eq!(built.meta.last_log_id.map(|id| id.index), Some(1));
+    let (meta, store) = built.snapshot.read(Limits::default()).unwrap();
+    assert_eq!(meta, built.meta);
+    let all = RangeRequest { key: "\0".into(), range_end: "\0".into(), ..RangeRequest::default() };
+    let found = store.range(&all).unwrap().kvs;
+    assert_eq!(found.iter().map(|kv| (&*kv.key, kv.version)).collect::<Vec<_>>(), [(&b"before"[..], 1)]);
+    assert_eq!((store.revision(), machine.state().0.map(|id| id.index)), (2, Some(3)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_is_done_late_does_not_replace_a_newer_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -30,9 +63,7 @@ async fn a_snapshot_that_is_done_late_does_not_replace_a_newer_one() {
     let mut late = machine.get_snapshot_builder().await;
     let last = LogId::new(LeaderId { term: 7, node_id: 2 }, 90);
     let meta = SnapshotMeta { last_log_id: Some(last), ..SnapshotMeta::default() };
-    let mut bytes = Vec::new();
-    disco_store::Store::new(Limits::default()).encode_snapshot(&mut bytes).unwrap();
-    let newer = dir.write(&meta, &bytes).unwrap();
+    let newer = dir.write(&meta, &disco_store::Store::new(Limits::default())).unwrap();
     machine.install_snapshot(&meta, newer).await.unwrap();
     let built = late.build_snapshot().await.unwrap();
     assert_eq!(built.meta.last_log_id, Some(last));

@@ -45,7 +45,8 @@ type Recording = Arc<tokio::sync::Mutex<()>>;
 /// Writes one snapshot of the state at the moment when it was made.
 pub(super) struct SnapshotBuilder {
     meta: SnapshotMeta,
-    encoded: io::Result<Vec<u8>>,
+    /// As it was then; taken when the snapshot is written.
+    store: Option<Store>,
     database: LogDatabase,
     dir: SnapshotDir,
     recording: Recording,
@@ -62,6 +63,12 @@ impl SharedStore {
     /// Looks at the store. The look must be short: commands wait meanwhile.
     pub fn read<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
         look(&self.store.read())
+    }
+
+    /// The store as it is now, for looks that take long. It shares keys and values with the one that goes on.
+    #[must_use]
+    pub fn copy(&self) -> Store {
+        self.read(Store::clone)
     }
 
     /// Tells the revision, and every time that it has grown.
@@ -163,12 +170,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        // Encoded here, between two commands; compressing or writing it can then take its time.
-        let mut bytes = Vec::new();
-        let encoded = self.shared.read(|store| store.encode_snapshot(&mut bytes)).map(|_| bytes);
+        // Copied between two commands; encoding and writing it can then take its time.
         SnapshotBuilder {
             meta: SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() },
-            encoded,
+            store: Some(self.shared.copy()),
             database: self.database.clone(),
             dir: self.dir.clone(),
             recording: self.recording.clone(),
@@ -223,10 +228,10 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let encoded = std::mem::replace(&mut self.encoded, Ok(Vec::new()))?;
+        let store = self.store.take().ok_or_else(|| io::Error::other("this snapshot was written already"))?;
         let dir = self.dir.clone();
         let meta = self.meta.clone();
-        let file = blocking(move || dir.write(&meta, &encoded)).await?;
+        let file = blocking(move || dir.write(&meta, &store)).await?;
         let _recording = self.recording.lock().await;
         // A newer one may have been installed while this one was written, or waited for room; and the log cut off up to there.
         if let Some(name) = self.database.get(meta::SNAPSHOT)? {

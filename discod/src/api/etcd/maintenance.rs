@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::header::API_VERSION;
 use super::{EtcdService, errors, snapshot};
-use crate::api::Answers;
+use crate::api::{Answers, internal};
 use crate::raft::{RaftError, Role};
 
 impl EtcdService {
@@ -30,6 +30,11 @@ impl EtcdService {
             _ => Err(errors::unexpected()),
         }
     }
+}
+
+/// Runs what takes long off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work).await.map_err(internal)
 }
 
 #[tonic::async_trait]
@@ -96,7 +101,9 @@ impl Maintenance for EtcdService {
 
     async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
         disco_identity::require_member(&request)?;
-        let (revision, hash) = self.node.raft().store().read(|store| (store.revision(), store.hash()));
+        let store = self.node.raft().store().copy();
+        let revision = store.revision();
+        let hash = blocking(move || store.hash()).await?;
         Ok(Response::new(HashResponse { header: self.header(revision), hash }))
     }
 
@@ -107,10 +114,11 @@ impl Maintenance for EtcdService {
         if revision > self.node.raft().store().read(Store::revision) {
             self.barrier().await?;
         }
-        let read = self.node.raft().store().read(|store| (store.revision(), store.hash_kv(revision)));
-        let (revision, hash) = (read.0, read.1.map_err(errors::of_read)?);
+        let store = self.node.raft().store().copy();
+        let now = store.revision();
+        let hash = blocking(move || store.hash_kv(revision)).await?.map_err(errors::of_read)?;
         Ok(Response::new(HashKvResponse {
-            header: self.header(revision),
+            header: self.header(now),
             hash: hash.hash,
             compact_revision: hash.compact_revision,
             hash_revision: hash.revision,
@@ -122,7 +130,7 @@ impl Maintenance for EtcdService {
         let place = self.snapshots.clone().try_acquire_owned().map_err(|_| errors::too_many_requests())?;
         // Whoever saves what was acknowledged wants it in the file.
         self.barrier().await?;
-        let store = self.node.raft().store().read(Store::clone);
+        let store = self.node.raft().store().copy();
         Ok(Response::new(snapshot::send(store, place)))
     }
 

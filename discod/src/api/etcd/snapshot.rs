@@ -2,48 +2,33 @@
 //! SHA-256. The content is the store's own snapshot and zeros; it is no database of etcd's.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use bytes::Bytes;
 use disco_proto::etcdserverpb::SnapshotResponse;
 use disco_store::Store;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::header::API_VERSION;
 use crate::api::Answers;
+use crate::api::outgoing::Outgoing;
 
 /// `etcdctl` knows by the size whether there is a checksum: one more than a multiple of this.
 const SECTOR: u64 = 512;
-/// Parts that may wait for a slow client.
-const UNDER_WAY: usize = 4;
-/// A client that takes nothing for so long has gone.
-const SLOW: Duration = Duration::from_secs(30);
 
 /// Sends the state as it was when it was copied; commands go on meanwhile.
 pub(super) fn send(store: Store, place: OwnedSemaphorePermit) -> Answers<SnapshotResponse> {
-    let (sender, receiver) = mpsc::channel(UNDER_WAY);
-    let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
+    Outgoing::stream("etcdserver: the snapshot was not sent", move |outgoing| {
         let _place = place;
-        let end = sender.clone();
-        if let Err(error) = write(&store, sender, &runtime) {
-            tracing::debug!(%error, "a snapshot was not sent");
-            // Whoever has gone away hears nothing.
-            let _ = end.try_send(Err(Status::unavailable(format!("etcdserver: the snapshot was not sent: {error}"))));
-        }
-    });
-    Box::pin(ReceiverStream::new(receiver))
+        write(&store, outgoing)
+    })
 }
 
-fn write(store: &Store, sender: mpsc::Sender<Result<SnapshotResponse, Status>>, runtime: &Handle) -> io::Result<()> {
+fn write(store: &Store, outgoing: &Outgoing<SnapshotResponse>) -> io::Result<()> {
     // The size comes first, so it is written twice; the first time nowhere.
     let size = store.encode_snapshot(io::sink())?;
     let total = size.next_multiple_of(SECTOR);
-    let mut parts = Parts { sender, runtime, remaining: total, sum: Sha256::new() };
+    let mut parts = Parts { outgoing, remaining: total, sum: Sha256::new() };
     store.encode_snapshot(&mut parts)?;
     let zeros = [0; SECTOR as usize];
     parts.write_all(&zeros[..usize::try_from(total - size).unwrap_or_default()])?;
@@ -53,22 +38,19 @@ fn write(store: &Store, sender: mpsc::Sender<Result<SnapshotResponse, Status>>, 
 
 /// Each piece that is written is sent.
 struct Parts<'a> {
-    sender: mpsc::Sender<Result<SnapshotResponse, Status>>,
-    runtime: &'a Handle,
+    outgoing: &'a Outgoing<SnapshotResponse>,
     remaining: u64,
     sum: Sha256,
 }
 
 impl Parts<'_> {
     fn send(&self, blob: Bytes) -> io::Result<()> {
-        let part =
-            SnapshotResponse { header: None, remaining_bytes: self.remaining, blob, version: API_VERSION.to_owned() };
-        let sent = self.runtime.block_on(tokio::time::timeout(SLOW, self.sender.send(Ok(part))));
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the client has gone")),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing any more")),
-        }
+        self.outgoing.send(SnapshotResponse {
+            header: None,
+            remaining_bytes: self.remaining,
+            blob,
+            version: API_VERSION.to_owned(),
+        })
     }
 }
 
