@@ -1,4 +1,4 @@
-//! Gives back memory that an idle daemon does not need: pages of its own program file.
+//! Keeps the daemon small: by its [allocator], and by giving back pages of its own program file that it does not need.
 //!
 //! Of the megabytes of code that are mapped, an idle daemon runs a small part, but everything that start-up and bursts have
 //! touched stays resident. Pages of the file that nothing has changed can be dropped at no loss: the kernel's cache still
@@ -6,6 +6,7 @@
 //! (relocations) must not be dropped, since they would come back as they are in the file; so a mapping with any such page is
 //! left alone.
 
+mod allocator;
 mod fault_around;
 mod mappings;
 
