@@ -6,7 +6,7 @@
 
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::request_op::Request as Op;
-use disco_proto::v1::{Command, ReportRequest, TxnRequest};
+use disco_proto::v1::{Command, TxnRequest};
 use disco_store::SYSTEM_PREFIX;
 
 use crate::node::Node;
@@ -42,17 +42,18 @@ pub fn refusal(node: &Node) -> Option<String> {
     if room.low || room.exhausted {
         return Some(sentence(node.name(), room.free, room.needed));
     }
-    let fresh = node.raft().pace().suspect_after();
+    let mut full = node.vitals().without_room(node.raft().pace().suspect_after());
+    if full.is_empty() {
+        // As nearly always, which every write asks.
+        return None;
+    }
     let members = node.raft().members();
-    let voters = members.iter().filter(|member| member.role == Role::Voter);
-    let reports = voters.clone().filter_map(|member| node.vitals().get(member.id));
-    let full: Vec<ReportRequest> = reports
-        .filter(|vital| vital.report.node_id != node.id() && vital.report.disk_low && vital.at.elapsed() <= fresh)
-        .map(|vital| vital.report)
-        .collect();
+    let voters: Vec<u64> = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id).collect();
+    full.retain(|report| report.node_id != node.id() && voters.contains(&report.node_id));
+    full.sort_by_key(|report| report.node_id);
     let first = full.first()?;
     // Those that remain must be a majority.
-    if (voters.clone().count() - full.len()) * 2 > voters.count() {
+    if (voters.len() - full.len()) * 2 > voters.len() {
         return None;
     }
     Some(sentence(&crate::records::node_name(node, first.node_id), first.disk_free, room.needed))

@@ -58,6 +58,14 @@ impl Vitals {
         self.reports.lock().get(&node).cloned()
     }
 
+    /// The reports of nodes that were heard of within the time and have no room on their disk.
+    #[must_use]
+    pub fn without_room(&self, limit: Duration) -> Vec<ReportRequest> {
+        let reports = self.reports.lock();
+        let full = reports.values().filter(|vital| vital.report.disk_low && vital.at.elapsed() <= limit);
+        full.map(|vital| vital.report.clone()).collect()
+    }
+
     /// Nodes that were heard of within the time.
     #[must_use]
     pub fn heard_within(&self, limit: Duration) -> Vec<Vital> {

@@ -4,7 +4,7 @@
 //! and gets the answer of the first time. The newest answers are kept, in the order in which they were applied and as many as
 //! [`Limits`] say: a repeated command that comes later than that many others is applied again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 
 use disco_proto::v1::{CommandResponse, TxnResponse, command_response, response_op};
 use prost::Message;
@@ -15,10 +15,12 @@ use crate::Limits;
 pub(crate) type RequestId = [u8; 16];
 
 /// Ring of answers with an index. `index` holds exactly the ids of `ring`, each with its number; the oldest is `first`.
+///
+/// Every command looks for its id: they are held as numbers, which compare in one step.
 #[derive(Clone, Default)]
 pub(crate) struct Answers {
     ring: VecDeque<(RequestId, Box<[u8]>)>,
-    index: BTreeMap<RequestId, u64>,
+    index: BTreeMap<u128, u64>,
     first: u64,
     /// Of all encoded answers.
     bytes: usize,
@@ -35,7 +37,7 @@ impl Answers {
     }
 
     pub(crate) fn get(&self, id: &[u8]) -> Option<CommandResponse> {
-        let number = *self.index.get(id)?;
+        let number = *self.index.get(&u128::from_be_bytes(id.try_into().ok()?))?;
         let (_, answer) = self.ring.get(usize::try_from(number - self.first).ok()?)?;
         Some(CommandResponse::decode(&**answer).expect("only what decodes is remembered"))
     }
@@ -51,15 +53,13 @@ impl Answers {
 
     /// False when there is an answer for that id already.
     pub(crate) fn insert(&mut self, id: RequestId, answer: Box<[u8]>, limits: &Limits) -> bool {
-        if self.index.contains_key(&id) {
-            return false;
-        }
-        self.index.insert(id, self.first + self.ring.len() as u64);
+        let Entry::Vacant(new) = self.index.entry(u128::from_be_bytes(id)) else { return false };
+        new.insert(self.first + self.ring.len() as u64);
         self.bytes += answer.len();
         self.ring.push_back((id, answer));
         while self.ring.len() > limits.remembered_answers || self.bytes > limits.remembered_bytes {
             let Some((oldest, answer)) = self.ring.pop_front() else { break };
-            self.index.remove(&oldest);
+            self.index.remove(&u128::from_be_bytes(oldest));
             self.bytes -= answer.len();
             self.first += 1;
         }

@@ -79,6 +79,11 @@ impl Keyspace {
             .filter(|(_, version)| version.is_alive())
     }
 
+    /// The most by which a put can grow [`total_bytes`](Self::total_bytes).
+    pub(crate) fn cost_of_new(key: &[u8], value_len: usize) -> u64 {
+        version_bytes(value_len) + key_bytes(key)
+    }
+
     /// By how much a put grows [`total_bytes`](Self::total_bytes).
     pub(crate) fn cost_of_put(&self, key: &[u8], value_len: usize) -> u64 {
         let known = self.keys.contains_key(key);
@@ -91,21 +96,23 @@ impl Keyspace {
         if version.is_alive() {
             self.live_bytes += key_bytes(key) + version_bytes(version.value_len());
         }
-        let held = self.keys.get_key_value(key).map_or_else(|| Arc::from(key), |(held, _)| Arc::clone(held));
-        match self.keys.entry(Arc::clone(&held)) {
+        // One search, which takes a key that is owned; a known one goes again.
+        match self.keys.entry(Arc::from(key)) {
             Entry::Occupied(mut known) => {
                 let latest = known.get().latest();
                 if latest.is_alive() {
                     self.live_bytes -= key_bytes(key) + version_bytes(latest.value_len());
                 }
                 known.get_mut().push(version);
+                Arc::clone(known.key())
             }
             Entry::Vacant(new) => {
                 self.total_bytes += key_bytes(key);
+                let held = Arc::clone(new.key());
                 new.insert(History::new(version));
+                held
             }
         }
-        held
     }
 
     /// Forgets what of the key is not valid at `revision` or later; see [`History::compact`].

@@ -86,11 +86,9 @@ impl Store {
             return Err(Refused::new(Refusal::StaleTerm, message));
         }
         validate::validate(command, &self.limits)?;
-        let mut cost = Cost::none();
         match &command.operation {
             Some(Operation::Put(put)) => {
-                self.check_put(put, &mut cost)?;
-                self.check_room(&cost)?;
+                self.check(|cost| self.check_put(put, cost))?;
                 let mut write = Write::new(self);
                 let response = write.put(put);
                 Ok((Answer::Put(response), write.finish()))
@@ -102,8 +100,7 @@ impl Store {
             }
             Some(Operation::Txn(txn)) => {
                 let path = Path::of(txn, &self.keys);
-                self.check_txn(txn, &path, &mut cost)?;
-                self.check_room(&cost)?;
+                self.check(|cost| self.check_txn(txn, &path, cost))?;
                 let mut write = Write::new(self);
                 let response = write.txn(txn, &path);
                 Ok((Answer::Txn(response), write.finish()))

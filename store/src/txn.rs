@@ -72,19 +72,25 @@ fn holds_for(compare: &Compare, version: &Version) -> bool {
 /// What the puts of a command would add.
 pub(crate) struct Cost {
     bytes: u64,
+    /// Keys are not looked for and count as new ones: no less than the command adds.
+    bound: bool,
     puts: bool,
     /// All puts lie below the prefix of the cluster's own records.
     system: bool,
 }
 
 impl Cost {
-    pub(crate) fn none() -> Self {
-        Self { bytes: 0, puts: false, system: true }
+    fn exact() -> Self {
+        Self { bytes: 0, bound: false, puts: false, system: true }
+    }
+
+    fn bound() -> Self {
+        Self { bound: true, ..Self::exact() }
     }
 
     /// Of something that is not a key.
     pub(crate) fn of_bytes(bytes: u64) -> Self {
-        Self { bytes, puts: true, system: false }
+        Self { bytes, bound: false, puts: true, system: false }
     }
 
     fn add(&mut self, put: &PutRequest, keys: &Keyspace) {
@@ -93,7 +99,8 @@ impl Cost {
         } else {
             put.value.len()
         };
-        self.bytes += keys.cost_of_put(&put.key, value_len);
+        self.bytes +=
+            if self.bound { Keyspace::cost_of_new(&put.key, value_len) } else { keys.cost_of_put(&put.key, value_len) };
         self.puts = true;
         self.system &= put.key.starts_with(SYSTEM_PREFIX);
     }
@@ -107,7 +114,7 @@ impl Store {
     pub fn range_txn(&self, txn: &TxnRequest) -> Result<TxnResponse, Refused> {
         validate::txn(txn, &self.limits)?;
         let path = Path::of(txn, &self.keys);
-        self.check_txn(txn, &path, &mut Cost::none())?;
+        self.check_txn(txn, &path, &mut Cost::bound())?;
         let responses = branch(txn, path.succeeded).iter().map(|operation| match &operation.request {
             Some(Request::Range(range)) => {
                 let response = Response::Range(read::range(&self.keys, range, self.revision));
@@ -117,6 +124,19 @@ impl Store {
         });
         let responses = responses.collect::<Result<_, _>>()?;
         Ok(TxnResponse { revision: self.revision, succeeded: path.succeeded, responses })
+    }
+
+    /// Whether what `check` looks at may run, and there is room for it. Nearly always there is room for more than it adds, so
+    /// keys are looked for only where that is not so.
+    pub(crate) fn check(&self, check: impl Fn(&mut Cost) -> Result<(), Refused>) -> Result<(), Refused> {
+        let mut cost = Cost::bound();
+        check(&mut cost)?;
+        if self.check_room(&cost).is_ok() {
+            return Ok(());
+        }
+        let mut cost = Cost::exact();
+        check(&mut cost)?;
+        self.check_room(&cost)
     }
 
     /// Whether the put may run, adding to what the command costs.

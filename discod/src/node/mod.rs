@@ -324,8 +324,7 @@ impl Node {
     /// Where a member is reached.
     #[must_use]
     pub fn member_address(&self, id: u64) -> Option<String> {
-        let members = self.inner.raft.members();
-        members.into_iter().find(|member| member.id == id).map(|member| member.info.address)
+        self.inner.raft.member_address(id)
     }
 
     /// A client of another member's control service.

@@ -259,6 +259,14 @@ impl RaftNode {
         members.collect()
     }
 
+    /// Where a member is reached.
+    #[must_use]
+    pub fn member_address(&self, id: u64) -> Option<String> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_node(&id).map(|info| info.address.clone())
+    }
+
     /// Term and index of the last entry in this node's log: who has the highest lacks nothing that another of them has.
     #[must_use]
     pub fn last_log_id(&self) -> (u64, u64) {

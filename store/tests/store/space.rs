@@ -58,6 +58,34 @@ fn a_full_store_lets_one_delete_and_compact() {
     bench.put(put("k0", &value));
 }
 
+/// A key that is there costs a new version alone; that counts where a new key would be too much.
+#[test]
+fn a_store_is_filled_to_the_last_byte() {
+    let mut bench = Bench::default();
+    bench.put(put("k", "value"));
+    let with_key = bench.0.size_bytes();
+    bench.put(put("k", "value"));
+    let with_version = bench.0.size_bytes();
+    assert!(with_version - with_key < with_key, "a version is less than a key");
+    for (quota, fits) in [(with_version, true), (with_version - 1, false)] {
+        let again: [fn() -> Operation; 2] = [
+            || Operation::Put(put("k", "value")),
+            || Operation::Txn(txn(vec![], vec![Request::Put(put("k", "value"))], vec![])),
+        ];
+        for again in again {
+            let mut bench = Bench::with(Limits { quota_bytes: quota, ..Limits::default() });
+            bench.put(put("k", "value"));
+            if fits {
+                bench.apply(again());
+                assert_eq!((bench.0.size_bytes(), bench.0.is_full()), (quota, false));
+            } else {
+                assert_eq!(bench.refused(again()), Refusal::NoSpace);
+            }
+            assert_eq!(bench.refused(Operation::Put(put("l", "value"))), Refusal::NoSpace);
+        }
+    }
+}
+
 #[test]
 fn an_alarm_that_an_operator_raises_stops_what_adds() {
     let mut bench = Bench::default();
