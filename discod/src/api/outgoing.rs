@@ -4,8 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::Answers;
@@ -16,9 +17,16 @@ const UNDER_WAY: usize = 4;
 const SLOW: Duration = Duration::from_secs(30);
 
 /// The way to the client.
+///
+/// The thread waits without a timer, since it may do so while the runtime ends: a timer of its would panic then. A task beside it
+/// counts the time.
 pub(super) struct Outgoing<T> {
     sender: mpsc::Sender<Result<T, Status>>,
     runtime: Handle,
+    /// Changes with every message that has found its place.
+    progress: watch::Sender<()>,
+    /// There was none for too long.
+    given_up: CancellationToken,
 }
 
 impl<T: Send + 'static> Outgoing<T> {
@@ -27,8 +35,28 @@ impl<T: Send + 'static> Outgoing<T> {
         what: &'static str,
         make: impl FnOnce(&Self) -> io::Result<()> + Send + 'static,
     ) -> Answers<T> {
+        Self::stream_within(SLOW, what, make)
+    }
+
+    fn stream_within(
+        slow: Duration,
+        what: &'static str,
+        make: impl FnOnce(&Self) -> io::Result<()> + Send + 'static,
+    ) -> Answers<T> {
         let (sender, receiver) = mpsc::channel(UNDER_WAY);
-        let outgoing = Self { sender, runtime: Handle::current() };
+        let (progress, mut seen) = watch::channel(());
+        let given_up = CancellationToken::new();
+        let giving_up = given_up.clone();
+        tokio::spawn(async move {
+            while let Ok(changed) = tokio::time::timeout(slow, seen.changed()).await {
+                if changed.is_err() {
+                    // It is over.
+                    return;
+                }
+            }
+            giving_up.cancel();
+        });
+        let outgoing = Self { sender, runtime: Handle::current(), progress, given_up };
         tokio::task::spawn_blocking(move || {
             if let Err(error) = make(&outgoing) {
                 tracing::debug!(%error, what);
@@ -48,11 +76,78 @@ impl<T: Send + 'static> Outgoing<T> {
     }
 
     fn transmit(&self, message: Result<T, Status>) -> io::Result<()> {
-        let sent = self.runtime.block_on(tokio::time::timeout(SLOW, self.sender.send(message)));
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the client has gone")),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing any more")),
-        }
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                sent = self.sender.send(message) => {
+                    sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the client has gone"))
+                }
+                () = self.given_up.cancelled() => {
+                    Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing any more"))
+                }
+            }
+        })?;
+        self.progress.send_replace(());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Sends so many, and tells how that ended.
+    fn counting(
+        slow: Duration,
+        count: usize,
+        end: io::Result<()>,
+    ) -> (Answers<usize>, oneshot::Receiver<io::Result<()>>) {
+        let (done, ended) = oneshot::channel();
+        let stream = Outgoing::stream_within(slow, "not sent", move |outgoing| {
+            let sent = (0..count).try_for_each(|number| outgoing.send(number));
+            let told = sent.as_ref().copied().map_err(|error| io::Error::from(error.kind()));
+            let _ = done.send(told);
+            sent.and(end)
+        });
+        (stream, ended)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_fails_is_told_behind_what_was_sent() {
+        let (stream, _) = counting(SLOW, 3 * UNDER_WAY, Err(io::Error::other("the disk is broken")));
+        let all: Vec<_> = stream.collect().await;
+        let (last, sent) = all.split_last().unwrap();
+        assert!(sent.iter().map(|number| *number.as_ref().unwrap()).eq(0..3 * UNDER_WAY));
+        assert_eq!(last.as_ref().unwrap_err().message(), "not sent: the disk is broken");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_goes_or_takes_nothing_is_waited_for_no_longer() {
+        let (stream, ended) = counting(SLOW, 3 * UNDER_WAY, Ok(()));
+        drop(stream);
+        assert_eq!(ended.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let (_stream, ended) = counting(Duration::from_millis(50), 3 * UNDER_WAY, Ok(()));
+        assert_eq!(ended.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// A panic there would end the process otherwise than it was asked to.
+    #[test]
+    fn a_runtime_that_ends_is_left_in_peace() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (stream, ended) = runtime.block_on(async {
+            let (mut stream, ended) = counting(SLOW, 3 * UNDER_WAY, Ok(()));
+            // It is at work.
+            assert_eq!(stream.next().await.unwrap().unwrap(), 0);
+            (stream, ended)
+        });
+        runtime.spawn(async move {
+            let _stream = stream;
+            std::future::pending::<()>().await;
+        });
+        drop(runtime);
+        assert_eq!(ended.blocking_recv().unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -1,5 +1,5 @@
-//! The allocator of Rust's part: jemalloc, set to give back at once what was freed. musl's own keeps what it once had, and lets
-//! one thread in at a time.
+//! The allocator of Rust's part: jemalloc, set to give back soon what was freed. What the libc of a static build brings (musl's, or
+//! zig's in its place) keeps what it once had: an hour of light load left 2 MB more with it.
 //!
 //! C code, which is the script engine, stays with libc's `malloc`: it takes pages of 4 KiB and holds on to them.
 
