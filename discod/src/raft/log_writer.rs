@@ -56,7 +56,7 @@ fn only_entries(jobs: &[Job]) -> Option<Batch> {
 impl LogWriter {
     /// Works on a thread of its own until all who could bring jobs are gone.
     pub(super) fn start(mut self, queue: mpsc::Receiver<Job>) -> io::Result<()> {
-        let thread = std::thread::Builder::new().name("raft-log".into()).stack_size(256 * 1024);
+        let thread = std::thread::Builder::new().name("raft-log".into()).stack_size(512 * 1024);
         thread.spawn(move || self.run(queue)).map(|_| ())
     }
 
