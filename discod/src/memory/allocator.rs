@@ -5,10 +5,10 @@
 
 use std::ffi::c_char;
 
-/// Not in a debug build: C code is compiled without optimisation there, and a put of a megabyte would take half a second.
-#[cfg(not(debug_assertions))]
+use tikv_jemallocator::Jemalloc;
+
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Settings that jemalloc reads when the process starts (`jemalloc(3)`, section TUNING).
 #[repr(transparent)]

@@ -22,8 +22,8 @@ use super::errors::{Frame, frames};
 /// Looks per limit, and the longest pause between two: how far past its limit a script may get.
 const LOOKS: u32 = 8;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// The watchdog's thread computes nothing; but the first allocation of a thread takes 60 KiB of it in a debug build (jemalloc), and
-/// what is not touched costs nothing.
+/// The watchdog's thread computes nothing; but the first allocation of a thread takes 60 KiB of it where jemalloc is compiled without
+/// optimisation, and what is not touched costs nothing.
 const STACK: usize = 512 << 10;
 
 /// Shared by the script thread, the watchdog's thread and the interrupt.
