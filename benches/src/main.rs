@@ -8,7 +8,7 @@
 //!
 //! Both keep their data beneath one folder of one disk with fsync on, both talk mutual TLS with certificates of the same
 //! kind, to clients and among themselves. Rounds alternate, and what is told of two is the ratio of the medians, with the
-//! range over the rounds. etcd runs with its defaults, `discod` with `--raft-pace fast`.
+//! range over the rounds. etcd runs with its defaults, `discod` with the given pace.
 
 mod measures;
 mod peers;
@@ -79,6 +79,10 @@ struct Args {
     #[arg(long, default_value_t = 60)]
     idle: u64,
 
+    /// `--raft-pace` of `discod`: `default` is that of machines in a cloud.
+    #[arg(long, default_value = "fast", value_parser = ["fast", "default", "slow"])]
+    pace: String,
+
     /// Writes all figures here.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -133,19 +137,19 @@ fn measure(args: &Args, system: System, round: u32, samples: &mut Vec<Sample>) -
         samples.extend(found.into_iter().map(|figure| Sample { system, round, figure }));
     };
     if args.wants(Measure::Memory) {
-        let cluster = Cluster::start(system)?;
+        let cluster = Cluster::start(system, &args.pace)?;
         take(measures::memory(&cluster, args.keys, Duration::from_secs(args.idle))?);
     }
     if args.wants(Measure::Load) {
-        let cluster = Cluster::start(system)?;
+        let cluster = Cluster::start(system, &args.pace)?;
         take(measures::load(&cluster, &args.requests(), &args.clients, Duration::from_secs(args.seconds))?);
     }
     if args.wants(Measure::Watch) {
-        let cluster = Cluster::start(system)?;
+        let cluster = Cluster::start(system, &args.pace)?;
         take(measures::watch(&cluster, args.watchers)?);
     }
     if args.wants(Measure::Failover) {
-        let mut cluster = Cluster::start(system)?;
+        let mut cluster = Cluster::start(system, &args.pace)?;
         take(measures::failover(&mut cluster, args.kills)?);
     }
     Ok(())

@@ -27,6 +27,8 @@ pub struct RawCluster {
     pub signer: Authority,
     /// The nodes, in the order of making.
     pub nodes: Vec<RawNode>,
+    /// `--raft-pace` of the nodes that are made from now on.
+    pub pace: String,
 }
 
 /// One `discod`.
@@ -39,6 +41,7 @@ pub struct RawNode {
     mark: PathBuf,
     token: Option<PathBuf>,
     child: Option<Child>,
+    pace: String,
     /// Program and arguments by which `discod` is started, such as `nsenter`; they must become it.
     pub through: Vec<OsString>,
     /// What is added to its environment.
@@ -62,7 +65,7 @@ impl RawCluster {
         crate::reaper::watch_over(root.path());
         let authority = Authority::new_root(&ClusterId::random(), "raw").unwrap();
         let signer = authority.new_intermediate().unwrap();
-        Self { root, authority, signer, nodes: Vec::new() }
+        Self { root, authority, signer, nodes: Vec::new(), pace: "fast".to_owned() }
     }
 
     /// Makes this node the first.
@@ -134,6 +137,7 @@ impl RawCluster {
             mark: self.root.path().canonicalize().unwrap(),
             token: None,
             child: None,
+            pace: self.pace.clone(),
             through: Vec::new(),
             env: Vec::new(),
         }
@@ -270,7 +274,7 @@ impl RawNode {
     /// The daemon's command.
     #[must_use]
     pub fn daemon(&self) -> Command {
-        let mut command = self.command(&["--raft-pace", "fast", "--data-dir"], &[]);
+        let mut command = self.command(&["--raft-pace", &self.pace, "--data-dir"], &[]);
         command.arg(&self.data).arg("--listen").arg(self.address.to_string());
         if let Some(token) = &self.token {
             command.arg("--join-token-file").arg(token);

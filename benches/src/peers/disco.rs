@@ -12,8 +12,14 @@ pub(super) struct Discod {
 }
 
 impl Discod {
-    pub(super) fn start() -> Self {
-        let cluster = RawCluster::with_nodes(NODES);
+    pub(super) fn start(pace: &str) -> Self {
+        let mut cluster = RawCluster::empty();
+        pace.clone_into(&mut cluster.pace);
+        let first = cluster.node();
+        cluster.begin(first);
+        for _ in 1..NODES {
+            cluster.join();
+        }
         let api = cluster.operator();
         Self { cluster, api }
     }

@@ -76,10 +76,10 @@ impl fmt::Display for System {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Three new nodes that have elected a leader and take writes.
-    pub(crate) fn start(system: System) -> Result<Self> {
+    /// Three new nodes that have elected a leader and take writes; the pace is that of `discod`.
+    pub(crate) fn start(system: System, pace: &str) -> Result<Self> {
         let peer: Box<dyn Peer> = match system {
-            System::Disco => Box::new(disco::Discod::start()),
+            System::Disco => Box::new(disco::Discod::start(pace)),
             System::Etcd => Box::new(etcd::Etcd::start()?),
         };
         let cluster = Self { peer };
