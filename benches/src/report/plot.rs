@@ -48,7 +48,14 @@ fn draw(path: &Path, what: &str, samples: &[&Sample]) -> Result<()> {
         .x_label_area_size(36)
         .y_label_area_size(60)
         .build_cartesian_2d((least as f64..most as f64 * 1.1).log_scale(), (low * 0.7..high * 1.4).log_scale())?;
-    chart.configure_mesh().x_desc("clients").y_desc(unit).light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc("clients")
+        .x_label_formatter(&f64::to_string)
+        .y_desc(unit)
+        .y_label_formatter(&f64::to_string)
+        .light_line_style(WHITE)
+        .draw()?;
     for (system, colour) in COLOURS {
         let mut line: Vec<(f64, f64)> = Vec::new();
         let mut counts: Vec<_> = clients().collect();
