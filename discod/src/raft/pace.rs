@@ -43,12 +43,13 @@ impl Pace {
     }
 
     /// A follower that heard nothing for a random time between this and twice as much, beyond the leader's lease of twice
-    /// as much, stands for election. At least three heartbeats are lost before that.
+    /// as much, stands for election: the next write is taken within five times this, and a little. At least three heartbeats are
+    /// lost before that.
     #[must_use]
     pub fn election_timeout(self) -> Duration {
         Duration::from_millis(match self {
             Self::Fast => 250,
-            Self::Default => 1500,
+            Self::Default => 1200,
             Self::Slow => 4500,
         })
     }
@@ -107,6 +108,31 @@ impl Pace {
             enable_leader_restore: Some(false),
             backoff: "100ms 200ms 400ms ...2s".to_owned(),
             ..Config::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_leader_is_noticed_in_time_and_a_stall_is_not_taken_for_its_death() {
+        for pace in [Pace::Fast, Pace::Default, Pace::Slow] {
+            let config = pace.config();
+            // What openraft waits for: the lease, and a random time besides.
+            let earliest = config.election_timeout_max + config.election_timeout_min;
+            assert!(earliest >= 3 * config.heartbeat_interval, "{pace:?}");
+            // The shorter of two draws, that of the quicker follower, is a third of the way from the shortest to the longest.
+            let mean = earliest + (config.election_timeout_max - config.election_timeout_min) / 3;
+            let limit = match pace {
+                Pace::Fast => 1_000,
+                Pace::Default => 5_000,
+                Pace::Slow => 20_000,
+            };
+            // Between two looks at the clock, for votes and for the first write.
+            let rest = config.heartbeat_interval / 2;
+            assert!(mean + rest < limit, "{pace:?}: {mean} and {rest} ms");
         }
     }
 }
