@@ -27,8 +27,8 @@ pub struct RawCluster {
     pub signer: Authority,
     /// The nodes, in the order of making.
     pub nodes: Vec<RawNode>,
-    /// `--raft-pace` of the nodes that are made from now on.
-    pub pace: String,
+    /// `--raft-pace` of its nodes.
+    pace: String,
 }
 
 /// One `discod`.
@@ -52,10 +52,7 @@ impl RawCluster {
     /// A cluster of one.
     #[must_use]
     pub fn found() -> Self {
-        let mut cluster = Self::empty();
-        let first = cluster.node();
-        cluster.begin(first);
-        cluster
+        Self::with_nodes(1)
     }
 
     /// No node yet.
@@ -79,7 +76,16 @@ impl RawCluster {
     /// A cluster of so many voters (1, 3, 5).
     #[must_use]
     pub fn with_nodes(count: usize) -> Self {
-        let mut cluster = Self::found();
+        Self::at_pace("fast", count)
+    }
+
+    /// The same with another `--raft-pace`.
+    #[must_use]
+    pub fn at_pace(pace: &str, count: usize) -> Self {
+        let mut cluster = Self::empty();
+        pace.clone_into(&mut cluster.pace);
+        let first = cluster.node();
+        cluster.begin(first);
         for _ in 1..count {
             cluster.join();
         }

@@ -13,13 +13,7 @@ pub(super) struct Discod {
 
 impl Discod {
     pub(super) fn start(pace: &str) -> Self {
-        let mut cluster = RawCluster::empty();
-        pace.clone_into(&mut cluster.pace);
-        let first = cluster.node();
-        cluster.begin(first);
-        for _ in 1..NODES {
-            cluster.join();
-        }
+        let cluster = RawCluster::at_pace(pace, NODES);
         let api = cluster.operator();
         Self { cluster, api }
     }
