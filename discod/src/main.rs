@@ -16,6 +16,7 @@ mod memory;
 mod node;
 mod peers;
 mod raft;
+mod reach;
 mod records;
 mod retirement;
 mod room;

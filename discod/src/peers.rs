@@ -6,10 +6,17 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use disco_identity::{ChannelOptions, Expect, Identity};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tonic::transport::Channel;
+
+/// Requests in a row without an answer after which a connection may be one whose packets are dropped, while a new one would work.
+const UNANSWERED: u32 = 3;
+/// But no connection is given up sooner: more than it takes to make one, over any link.
+const LEAST_AGE: Duration = Duration::from_secs(4);
 
 /// What a channel is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,8 +27,14 @@ pub enum Lane {
     Bulk,
 }
 
-/// Each with the address that it leads to.
-type Channels = HashMap<(u64, Lane), (String, Channel)>;
+type Channels = HashMap<(u64, Lane), Open>;
+
+/// A channel to where a node is.
+struct Open {
+    address: String,
+    channel: Channel,
+    since: Instant,
+}
 
 /// The channels of this node.
 #[derive(Clone)]
@@ -31,6 +44,7 @@ pub struct Peers {
     channels: Arc<Mutex<Channels>>,
     moved: Arc<Mutex<HashMap<u64, String>>>,
     unreached: Arc<Mutex<HashSet<u64>>>,
+    unanswered: Arc<Mutex<HashMap<u64, u32>>>,
 }
 
 // === impl Peers ===
@@ -39,7 +53,14 @@ impl Peers {
     /// No channels yet.
     #[must_use]
     pub fn new(identity: Identity, options: ChannelOptions) -> Self {
-        Self { identity, options, channels: Arc::default(), moved: Arc::default(), unreached: Arc::default() }
+        Self {
+            identity,
+            options,
+            channels: Arc::default(),
+            moved: Arc::default(),
+            unreached: Arc::default(),
+            unanswered: Arc::default(),
+        }
     }
 
     /// From now on a node is where the membership says that it is, whatever who asks for its channel was told before.
@@ -61,13 +82,14 @@ impl Peers {
     #[must_use]
     pub fn channel(&self, node: u64, address: &str, lane: Lane) -> Channel {
         let mut channels = self.channels.lock();
-        if let Some((known, channel)) = channels.get(&(node, lane))
-            && known == address
+        if let Some(open) = channels.get(&(node, lane))
+            && open.address == address
         {
-            return channel.clone();
+            return open.channel.clone();
         }
         let channel = disco_identity::channel(address, &self.identity, Expect::Node(node), &self.options);
-        channels.insert((node, lane), (address.to_owned(), channel.clone()));
+        let open = Open { address: address.to_owned(), channel: channel.clone(), since: Instant::now() };
+        channels.insert((node, lane), open);
         channel
     }
 
@@ -79,8 +101,27 @@ impl Peers {
 
     /// Notes that a node has answered; says so where it could not be reached before.
     pub fn reached(&self, node: u64) {
+        self.unanswered.lock().remove(&node);
         if self.unreached.lock().remove(&node) {
             tracing::info!(node, "reached again");
+        }
+    }
+
+    /// Notes that a node has not answered in time. After some such requests the next one goes by a new connection: a firewall may have
+    /// forgotten the old one, whose end this end would otherwise notice much later.
+    pub fn unanswered(&self, node: u64) {
+        let count = {
+            let mut unanswered = self.unanswered.lock();
+            let count = unanswered.entry(node).or_default();
+            *count += 1;
+            *count
+        };
+        let mut channels = self.channels.lock();
+        let open = channels.get(&(node, Lane::Control));
+        if count >= UNANSWERED && open.is_some_and(|open| open.since.elapsed() >= LEAST_AGE) {
+            channels.remove(&(node, Lane::Control));
+            self.unanswered.lock().remove(&node);
+            tracing::debug!(node, "does not answer, the next request goes by a new connection");
         }
     }
 
@@ -96,5 +137,6 @@ impl Peers {
         self.channels.lock().retain(|(node, _), _| keep(*node));
         self.moved.lock().retain(|node, _| keep(*node));
         self.unreached.lock().retain(|node| keep(*node));
+        self.unanswered.lock().retain(|node, _| keep(*node));
     }
 }

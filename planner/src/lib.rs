@@ -9,11 +9,13 @@
 //! - [`scale`]: which nodes go when the cluster shrinks, and whether it may.
 //! - [`dead`]: which members do not come back.
 //! - [`quorum`]: whether the living voters can decide anything.
+//! - [`reach`]: whether the leader can be called, and who leads where it cannot.
 //! - [`upgrade`]: which node gets a new binary next, and which goes back.
 
 pub mod dead;
 pub mod forecast;
 pub mod quorum;
+pub mod reach;
 pub mod repair;
 pub mod scale;
 pub mod upgrade;

@@ -32,6 +32,8 @@ pub struct Policy {
     pub max_voters: usize,
     /// A member that was silent for longer is not counted as alive.
     pub suspect_after: Duration,
+    /// A leader that has had no report of a member for longer may be one that the member cannot call.
+    pub unheard_after: Duration,
     /// A member that was silent for longer is dead.
     pub dead_after: Duration,
     /// A member that was not healthy for longer is replaced.
@@ -78,6 +80,7 @@ impl Default for Policy {
         Self {
             max_voters: 5,
             suspect_after: Duration::from_secs(4),
+            unheard_after: Duration::from_secs(3),
             dead_after: Duration::from_secs(20),
             unhealthy_after: Duration::from_secs(60),
             // Longer than a weekend's power cut; the record of a machine is all that it costs.

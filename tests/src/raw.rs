@@ -33,8 +33,10 @@ pub struct RawCluster {
 
 /// One `discod`.
 pub struct RawNode {
-    /// Where it listens.
+    /// Where it is reached.
     pub address: SocketAddr,
+    /// Where it listens, where that is somewhere else.
+    pub behind: Option<SocketAddr>,
     /// Its data folder.
     pub data: PathBuf,
     log: PathBuf,
@@ -138,6 +140,7 @@ impl RawCluster {
         fs::create_dir(&folder).unwrap();
         RawNode {
             address,
+            behind: None,
             data: folder.join("data"),
             log: folder.join("log"),
             mark: self.root.path().canonicalize().unwrap(),
@@ -281,7 +284,10 @@ impl RawNode {
     #[must_use]
     pub fn daemon(&self) -> Command {
         let mut command = self.command(&["--raft-pace", &self.pace, "--data-dir"], &[]);
-        command.arg(&self.data).arg("--listen").arg(self.address.to_string());
+        command.arg(&self.data).arg("--listen").arg(self.behind.unwrap_or(self.address).to_string());
+        if self.behind.is_some() {
+            command.arg("--advertise").arg(self.address.to_string());
+        }
         if let Some(token) = &self.token {
             command.arg("--join-token-file").arg(token);
         }

@@ -11,7 +11,7 @@ use disco_identity::{
 use disco_proto::v1::{
     BackupPart, ClaimUpgradeRequest, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest,
     InstallSigningKeyRequest, JoinRequest, ListBackupsRequest, LogsRequest, MoveLeaderRequest, PlanRequest,
-    ProposeRequest, RaftMessage, ReadRequest, RecoverRequest, RemoveNodeRequest, ReportRequest,
+    ProposeRequest, RaftMessage, ReachRequest, ReadRequest, RecoverRequest, RemoveNodeRequest, ReportRequest,
     RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes, wait_for};
@@ -316,6 +316,7 @@ fn a_join_token_can_join_and_nothing_else() {
                 control.logs(LogsRequest { node_id: 0, lines: 1, follow: false }).await.err(),
                 control.report(ReportRequest { node_id: 1, ..ReportRequest::default() }).await.err(),
                 control.set_voter_secrets(VoterSecrets::default()).await.err(),
+                control.reach(ReachRequest::default()).await.err(),
                 control.signing_key_request(Empty {}).await.err(),
                 control.rotate_certificate(RotateCertificateRequest { node_id: 0 }).await.err(),
                 control.backup(Empty {}).await.err(),

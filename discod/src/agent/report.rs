@@ -17,6 +17,10 @@ use crate::raft::Role;
 /// A learner holds voters' secrets only while it is being promoted. After this many reports it forgets them.
 const LEARNER_KEEPS_SECRETS: u32 = 20;
 
+/// How long one member may take to answer, and how long the others may take besides when that one does not.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+const OTHERS: Duration = Duration::from_millis(500);
+
 /// Reports until the process ends.
 pub(super) async fn run(node: Node) {
     let interval = node.raft().pace().report();
@@ -49,7 +53,19 @@ pub(super) async fn run(node: Node) {
             continue;
         }
         let report = report(&node, &mut told, failures);
-        match tokio::time::timeout(interval.max(Duration::from_secs(2)), report).await {
+        let answer = tokio::select! {
+            biased;
+            answer = tokio::time::timeout(interval.max(ANSWERED_WITHIN) + OTHERS, report) => answer,
+            // Nobody waits for a leader that is none any more.
+            changed = leadership.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                leadership.mark_changed();
+                continue;
+            }
+        };
+        match answer {
             Ok(Ok(())) => {
                 failures = 0;
                 if let Some(since) = silent_since.take() {
@@ -124,10 +140,17 @@ async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportRespo
         None => node.peers().any(address),
     };
     let signing_request = super::certificate::signing_request(node).unwrap_or_default();
-    let mut request = tonic::Request::new(ReportRequest { signing_request, ..own_report(node) });
-    request.set_timeout(Duration::from_secs(2));
-    let answer = control_client(channel).report(request).await;
+    let report = ReportRequest { signing_request, ..own_report(node) };
+    let Ok(answer) = tokio::time::timeout(ANSWERED_WITHIN, control_client(channel).report(report)).await else {
+        if let Some(id) = id {
+            node.reconnect(id);
+        }
+        return Err(format!("{address}: no answer in {ANSWERED_WITHIN:?}"));
+    };
     let answer = answer.map_err(|status| format!("{address}: {}", grpc::describe(&status)))?.into_inner();
+    if let Some(id) = id {
+        node.peers().reached(id);
+    }
     if !answer.certificate_chain.is_empty() {
         super::certificate::swap(node, &answer.certificate_chain);
     } else if !answer.certificate_refusal.is_empty() {

@@ -18,6 +18,7 @@ mod logs;
 mod members;
 mod outgoing;
 mod plan;
+mod reach;
 mod recover;
 mod report;
 mod run;
@@ -103,6 +104,10 @@ impl Control for ControlService {
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
         report::report(&self.node, request).await
+    }
+
+    async fn reach(&self, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {
+        reach::reach(&self.node, request).await
     }
 
     async fn set_voter_secrets(&self, request: Request<VoterSecrets>) -> Result<Response<Empty>, Status> {

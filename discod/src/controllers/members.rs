@@ -362,6 +362,7 @@ pub(crate) fn policy(node: &Node) -> Policy {
     let (pace, repair, usual) = (node.raft().pace(), node.scripts().repair(), Policy::default());
     Policy {
         suspect_after: pace.suspect_after(),
+        unheard_after: pace.unheard_after(),
         dead_after: pace.dead_after(),
         unhealthy_after: repair.grace().unwrap_or(usual.unhealthy_after),
         replace_every: repair.every().unwrap_or(usual.replace_every),
@@ -402,4 +403,4 @@ pub(crate) fn planned(node: &Node) -> Vec<Planned> {
 }
 
 /// Entries that a learner may lack and still count as up to date: what comes in during a round trip or two.
-const LAG: u64 = 100;
+pub(super) const LAG: u64 = 100;

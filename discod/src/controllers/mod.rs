@@ -11,6 +11,7 @@ mod hooks;
 pub mod instances;
 mod leases;
 pub mod members;
+mod reach;
 pub mod removal;
 mod troubles;
 
@@ -64,6 +65,7 @@ async fn lead(node: &Node, term: u64) {
     tokio::join!(
         removal::resume(node, term),
         members::run(node, term),
+        reach::run(node, term),
         instances::run(node, term),
         leases::run(node, term),
         compaction::run(node, term),

@@ -10,6 +10,7 @@ use disco_proto::v1::{CommandResponse, ProposeRequest, ProposeResponse};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -34,6 +35,7 @@ struct Open {
     leader: u64,
     writes: mpsc::Sender<ProposeRequest>,
     waiting: Waiting,
+    answering: AbortHandle,
 }
 
 /// Who waits for the answer to which number.
@@ -92,6 +94,15 @@ impl WriteStream {
         place.answer().await
     }
 
+    /// Gives up the request that is under way to this leader: who waits for an answer hears that there is none.
+    pub(super) fn close(&self, leader: u64, why: &str) {
+        let closed = self.open.lock().take_if(|open| open.leader == leader);
+        if let Some(open) = closed {
+            open.waiting.end(why.to_owned());
+            open.answering.abort();
+        }
+    }
+
     /// The request that is under way to this leader, or a new one.
     fn open(&self, leader: u64, channel: Channel) -> Open {
         let mut open = self.open.lock();
@@ -102,12 +113,13 @@ impl WriteStream {
             return open.clone();
         }
         let (writes, queue) = mpsc::channel(QUEUE);
-        let new = Open { leader, writes, waiting: Waiting::default() };
-        let waiting = new.waiting.clone();
-        tokio::spawn(async move {
-            let why = answers(channel, queue, &waiting).await;
-            waiting.end(why);
+        let waiting = Waiting::default();
+        let waits = waiting.clone();
+        let answering = tokio::spawn(async move {
+            let why = answers(channel, queue, &waits).await;
+            waits.end(why);
         });
+        let new = Open { leader, writes, waiting, answering: answering.abort_handle() };
         open.insert(new).clone()
     }
 }

@@ -95,6 +95,12 @@ impl Node {
         }
     }
 
+    /// Notes that the leader has not answered: the next requests may go by a new connection.
+    pub fn reconnect(&self, leader: u64) {
+        self.inner.peers.unanswered(leader);
+        self.inner.write_stream.close(leader, "the leader did not answer");
+    }
+
     /// Proposes an operation, here or at the leader, until it is known to have happened or to be refused.
     ///
     /// A new request id makes sure that retries apply once.
@@ -174,10 +180,23 @@ impl Node {
                 let request =
                     ProposeRequest { command: Some(command.clone()), hops: hops + 1, ..ProposeRequest::default() };
                 let answer = self.inner.write_stream.propose(id, channel, request);
-                match tokio::time::timeout(self.raft().pace().request_timeout(), answer).await {
-                    Ok(Ok(response)) => Ok(response),
-                    Ok(Err(status)) => Err(not_by_leader(&status)),
-                    Err(_) => Err(Attempt::Unknown("the leader did not answer".to_owned())),
+                let mut leadership = self.raft().leadership();
+                // Only what can be tried again is.
+                let may_move = !command.request_id.is_empty();
+                tokio::select! {
+                    biased;
+                    answer = tokio::time::timeout(self.raft().pace().request_timeout(), answer) => match answer {
+                        Ok(Ok(response)) => Ok(response),
+                        Ok(Err(status)) => Err(not_by_leader(&status)),
+                        Err(_) => {
+                            self.reconnect(id);
+                            Err(Attempt::Unknown("the leader did not answer".to_owned()))
+                        }
+                    },
+                    // Who does not lead any more may not be able to say so.
+                    _ = leadership.wait_for(|now| now.leader != Some(id)), if may_move => {
+                        Err(Attempt::Unknown(format!("node {id} does not lead any more")))
+                    }
                 }
             }
         }

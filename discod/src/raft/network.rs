@@ -121,9 +121,14 @@ impl Connection {
     {
         let message = self.message(request)?;
         let answer = tokio::time::timeout(limit, send(self.client(), message)).await;
-        let answer = answer.map_err(|_| self.timeout(kind, limit))?.map_err(|status| self.failed(&status))?;
+        let answer = answer.map_err(|_| self.timed_out(kind, limit))?.map_err(|status| self.failed(&status))?;
         self.peers.reached(self.to);
         codec::decode(&answer.into_inner().payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))
+    }
+
+    fn timed_out(&self, action: RPCTypes, limit: Duration) -> Rpc {
+        self.peers.unanswered(self.to);
+        self.timeout(action, limit)
     }
 
     pub(super) fn timeout(&self, action: RPCTypes, timeout: Duration) -> Rpc {

@@ -70,6 +70,18 @@ impl Pace {
         self.report() * 4
     }
 
+    /// A leader that has missed three reports of too many voters finds out whether they can call it.
+    #[must_use]
+    pub fn unheard_after(self) -> Duration {
+        self.report() * 3
+    }
+
+    /// How long one node tries to open a connection to another, to find out whether it can.
+    #[must_use]
+    pub fn reach_within(self) -> Duration {
+        self.report() * 2
+    }
+
     /// A voter without a sign of life for this long is replaced by a learner where there is one.
     #[must_use]
     pub fn dead_after(self) -> Duration {

@@ -1,0 +1,21 @@
+//! Whom this node can open new connections to.
+//!
+//! A connection that has been open for days says nothing about that: a firewall that was switched on leaves it alone.
+
+use std::collections::BTreeSet;
+
+use disco_identity::Expect;
+use futures_util::future::join_all;
+
+use crate::node::Node;
+
+/// Those of the members to which a new connection comes about, and who prove to be who they should be, within
+/// [`Pace::reach_within`](crate::raft::Pace::reach_within).
+pub async fn reached(node: &Node, ids: impl IntoIterator<Item = u64>) -> BTreeSet<u64> {
+    let limit = node.raft().pace().reach_within();
+    let tries = ids.into_iter().filter_map(|id| Some((id, node.member_address(id)?))).map(|(id, address)| async move {
+        let connection = disco_identity::connect(&address, node.identity(), Expect::Node(id), limit).await;
+        connection.is_ok().then_some(id)
+    });
+    join_all(tries).await.into_iter().flatten().collect()
+}

@@ -1,0 +1,165 @@
+//! Whether a leader can be called, and who leads instead where it cannot.
+//!
+//! Raft is content with a leader that nobody can call: heartbeats and their answers travel on connections that the leader itself
+//! has opened. Reports, writes that are handed on, and clients come from outside. So there are two steps, and neither is decided by
+//! one failure: a leader suspects itself when too few of the voters that answer it have reported for some intervals
+//! ([`is_suspect`]); then it has every voter try new connections to all the others, and decides by what they found ([`verdict`]).
+//!
+//! Leadership goes only to a voter that a majority can call and that can call a majority. So it does not come back, and where all
+//! are equally badly off it stays where it is.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::Policy;
+
+/// What a leader hears of another voter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Since it last answered the leader, on the leader's own connection.
+    pub answered: Duration,
+    /// Since its last report, or since this leader began to listen.
+    pub reported: Duration,
+}
+
+/// A voter that answers the leader, and what its tries have come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The voter.
+    pub id: u64,
+    /// May lead: it holds (nearly) all of the log and is not about to stop.
+    pub fit: bool,
+    /// The voters to which it could open a new connection; absent where it did not say.
+    pub reaches: Option<BTreeSet<u64>>,
+}
+
+/// What a leader does that suspects itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It leads on: enough voters can call it, or it is not known that they cannot.
+    Lead,
+    /// It cannot be called, but nobody else would be better.
+    NobodyBetter,
+    /// It cannot be called; this voter can.
+    HandOver(u64),
+}
+
+/// Whether so few voters report that a leader has to find out whether it can be called, while a majority answers it. With no
+/// majority it does not lead for long anyway.
+#[must_use]
+pub fn is_suspect(others: &[Heard], policy: &Policy) -> bool {
+    let voters = others.len() + 1;
+    let answering = 1 + others.iter().filter(|other| other.answered <= policy.suspect_after).count();
+    let reporting = 1 + others.iter().filter(|other| other.reported <= policy.unheard_after).count();
+    answering * 2 > voters && reporting * 2 <= voters
+}
+
+/// What to do, by the views of all voters that answer, the leader's own among them, of so many `voters`.
+#[must_use]
+pub fn verdict(leader: u64, voters: usize, views: &[View]) -> Verdict {
+    let is_majority = |count: usize| count * 2 > voters;
+    // Each reaches itself.
+    let callers = |id: u64| {
+        1 + views
+            .iter()
+            .filter(|view| view.id != id && view.reaches.as_ref().is_some_and(|to| to.contains(&id)))
+            .count()
+    };
+    let silent = views.iter().filter(|view| view.id != leader && view.reaches.is_none()).count();
+    // Who did not say is not counted against the leader.
+    if is_majority(callers(leader) + silent) {
+        return Verdict::Lead;
+    }
+    let candidates = views.iter().filter(|view| view.id != leader && view.fit).filter_map(|view| {
+        let reached = 1 + view.reaches.as_ref()?.iter().filter(|id| **id != view.id).count();
+        let callers = callers(view.id);
+        (is_majority(callers) && is_majority(reached)).then_some((callers, reached, Reverse(view.id)))
+    });
+    match candidates.max() {
+        Some((_, _, Reverse(id))) => Verdict::HandOver(id),
+        None => Verdict::NobodyBetter,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+    const LONG: Duration = Duration::from_secs(1000);
+
+    fn heard(answered: Duration, reported: Duration) -> Heard {
+        Heard { answered, reported }
+    }
+
+    fn view(id: u64, reaches: &[u64]) -> View {
+        View { id, fit: true, reaches: Some(reaches.iter().copied().collect()) }
+    }
+
+    #[test]
+    fn a_leader_whose_voters_answer_but_do_not_report_suspects_itself() {
+        let policy = Policy::default();
+        assert!(is_suspect(&[heard(NOW, LONG), heard(NOW, LONG)], &policy));
+        // One of them may have troubles of its own.
+        assert!(!is_suspect(&[heard(NOW, NOW), heard(NOW, LONG)], &policy));
+        assert!(is_suspect(&[heard(NOW, LONG), heard(LONG, LONG)], &policy));
+        // One missed report is none.
+        assert!(!is_suspect(&[heard(NOW, policy.unheard_after), heard(NOW, policy.unheard_after)], &policy));
+        // Without a quorum an election decides.
+        assert!(!is_suspect(&[heard(LONG, LONG), heard(LONG, LONG)], &policy));
+        assert!(!is_suspect(&[], &policy));
+    }
+
+    #[test]
+    fn a_leader_that_cannot_be_called_hands_over_to_one_that_can() {
+        assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), view(2, &[3]), view(3, &[2])]), Verdict::HandOver(2));
+        assert_eq!(verdict(1, 3, &[view(1, &[3]), view(2, &[3]), view(3, &[2])]), Verdict::HandOver(3));
+    }
+
+    #[test]
+    fn it_leads_on_where_a_majority_can_call_it_or_did_not_say_that_it_cannot() {
+        assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), view(2, &[1, 3]), view(3, &[2])]), Verdict::Lead);
+        let silent = View { reaches: None, ..view(2, &[]) };
+        assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), silent, view(3, &[2])]), Verdict::Lead);
+    }
+
+    #[test]
+    fn it_does_not_hand_over_to_one_that_cannot_be_called_either() {
+        assert_eq!(verdict(1, 3, &[view(1, &[]), view(2, &[]), view(3, &[])]), Verdict::NobodyBetter);
+        // 2 can be called by all but calls nobody; 3 calls 2 but cannot be called.
+        assert_eq!(verdict(1, 3, &[view(1, &[2]), view(2, &[]), view(3, &[2])]), Verdict::NobodyBetter);
+    }
+
+    #[test]
+    fn it_does_not_hand_over_to_one_that_is_not_fit() {
+        let unfit = View { fit: false, ..view(2, &[3]) };
+        assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), unfit, view(3, &[2])]), Verdict::HandOver(3));
+        // The other voter is dead: the one that is left would have no majority that it can call.
+        assert_eq!(verdict(1, 3, &[view(1, &[2]), view(2, &[])]), Verdict::NobodyBetter);
+    }
+
+    proptest! {
+        /// Whoever gets leadership keeps it as long as the ways stay as they are.
+        #[test]
+        fn leadership_is_handed_over_once(
+            voters in prop::sample::select(vec![3_u64, 5, 7]),
+            ways in prop::collection::vec(prop::collection::vec(any::<bool>(), 7), 7),
+            fit in prop::collection::vec(any::<bool>(), 7),
+        ) {
+            let index = |id: u64| usize::try_from(id - 1).unwrap();
+            let views: Vec<View> = (1..=voters).map(|id| View {
+                id,
+                fit: fit[index(id)],
+                reaches: Some((1..=voters).filter(|to| *to != id && ways[index(id)][index(*to)]).collect()),
+            }).collect();
+            let count = views.len();
+            if let Verdict::HandOver(next) = verdict(1, count, &views) {
+                prop_assert!(next != 1 && views[index(next)].fit);
+                prop_assert_eq!(verdict(next, count, &views), Verdict::Lead);
+            }
+        }
+    }
+}
