@@ -14,6 +14,7 @@ use prost::Message;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
+use crate::doors::{Caller, Doors};
 use crate::events::{Event, Observer};
 use crate::history::{Operation, Outcome};
 use crate::invariants::Violation;
@@ -30,6 +31,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Shared {
     /// Addresses of all machines.
     pub addresses: Arc<Vec<String>>,
+    /// What is between them and the machines.
+    pub doors: Doors,
     /// Who is told.
     pub observer: Observer,
     /// When set, clients end after what they are doing.
@@ -165,7 +168,8 @@ impl Client {
 
     async fn try_once(&mut self, ask: &Ask) -> std::io::Result<Answer> {
         let address = self.rng.random_range(0..self.shared.addresses.len());
-        Line::new(&self.shared.addresses[address]).ask(ask, TRY).await
+        let caller = Caller { name: String::new(), doors: self.shared.doors.clone() };
+        Line::new(caller, &self.shared.addresses[address]).ask(ask, TRY).await
     }
 
     fn call(&self, key: u8, operation: Operation, request_id: &Bytes) {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use turmoil::Sim;
 
 use crate::bug::Bug;
+use crate::doors::Doors;
 use crate::events::{Event, Observer};
 use crate::node::{self, Host, HostState};
 use crate::scenario::Scenario;
@@ -23,6 +24,8 @@ pub struct Cluster {
     pub observer: Observer,
     /// Machines that are switched off.
     pub down: BTreeSet<usize>,
+    /// What is between the machines, and between them and clients.
+    pub doors: Doors,
     /// Ids of nodes whose disks were lost.
     pub lost: BTreeSet<u64>,
     next_id: u64,
@@ -36,6 +39,7 @@ impl Cluster {
     pub fn start(mut sim: Sim<'static>, scenario: &Scenario, seed: u64, observer: &Observer, bug: Option<Bug>) -> Self {
         let names: Arc<Vec<String>> = Arc::new((0..scenario.hosts).map(|number| format!("host-{number}")).collect());
         let config = Arc::new(scenario.config(bug));
+        let doors = Doors::default();
         let mut hosts = Vec::new();
         for (number, name) in names.iter().enumerate() {
             let own_seed = seed.wrapping_mul(1000).wrapping_add(number as u64);
@@ -53,6 +57,7 @@ impl Cluster {
                 name: name.clone(),
                 everybody: names.clone(),
                 state: Arc::new(Mutex::new(state)),
+                doors: doors.clone(),
                 observer: observer.clone(),
                 config: config.clone(),
                 pace: scenario.pace,
@@ -66,7 +71,7 @@ impl Cluster {
         }
         let next_id = scenario.hosts as u64 + 1;
         let (down, lost, cut) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { sim, hosts, observer: observer.clone(), down, lost, next_id, cut }
+        Self { sim, hosts, observer: observer.clone(), down, doors, lost, next_id, cut }
     }
 
     /// Kills a machine's process; what its disk had not synced is lost.

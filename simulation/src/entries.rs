@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use turmoil::net::TcpStream;
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use crate::doors::Passage;
 use crate::network::{Connection, Rpc, answered};
 use crate::node::Process;
 use crate::shared::{Call, Link, ROUND_TRIPS, WINDOW, broken};
@@ -24,6 +25,7 @@ pub struct EntriesCall {
     /// `None` when nothing more comes.
     messages: Option<mpsc::Sender<Vec<u8>>>,
     answers: Frames<OwnedReadHalf>,
+    passage: Passage,
 }
 
 // === impl Connection ===
@@ -49,14 +51,20 @@ impl Link<TypeConfig> for Connection {
         first: &AppendEntriesRequest<TypeConfig>,
         limit: Duration,
     ) -> Result<Option<EntriesCall>, Rpc> {
-        let connected = tokio::time::timeout(limit, TcpStream::connect(self.address())).await;
+        let mut passage = self.passage();
+        let connect = async {
+            passage.pass().await;
+            TcpStream::connect(self.address()).await
+        };
+        let connected = tokio::time::timeout(limit, connect).await;
         let stream = connected
             .map_err(|_| self.late(limit))?
             .map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))?;
+        passage.opened();
         let (read, write) = stream.into_split();
         let (messages, frames) = mpsc::channel(WINDOW + 1);
-        Runtime::spawn(write_all(frames, write));
-        let mut call = EntriesCall { messages: Some(messages), answers: Frames::new(read) };
+        Runtime::spawn(write_all(frames, write, passage.clone()));
+        let mut call = EntriesCall { messages: Some(messages), answers: Frames::new(read), passage };
         call.write(&Ask::Entries { to: self.to() })?;
         call.send(first)?;
         Ok(Some(call))
@@ -64,8 +72,9 @@ impl Link<TypeConfig> for Connection {
 }
 
 /// Until nothing more comes, or the other side has gone, which the answers tell.
-async fn write_all(mut frames: mpsc::Receiver<Vec<u8>>, mut write: OwnedWriteHalf) {
+async fn write_all(mut frames: mpsc::Receiver<Vec<u8>>, mut write: OwnedWriteHalf, passage: Passage) {
     while let Some(frame) = frames.recv().await {
+        passage.pass().await;
         if write.write_all(&frame).await.is_err() {
             return;
         }
@@ -95,6 +104,7 @@ impl Call<TypeConfig> for EntriesCall {
     }
 
     async fn answer(&mut self) -> Result<Option<AppendEntriesResponse<TypeConfig>>, Rpc> {
+        self.passage.pass().await;
         let Some(answer) = self.answers.next::<Answer>().await.transpose() else { return Ok(None) };
         answered(answer)?.append().map(Some)
     }

@@ -34,6 +34,8 @@ pub enum Event {
     Voted { node: u64, leader: Leader },
     /// A node leads.
     Leads { node: u64, leader: Leader },
+    /// A leader that the others cannot call hands over.
+    GaveWay { node: u64, to: u64 },
     /// An entry came to a node's log, after the entry `before`.
     Appended { node: u64, place: Place, before: Option<Place>, print: Print },
     /// A node threw away its log from there on.
@@ -155,6 +157,7 @@ impl Event {
             Self::Ended { .. } => "ends",
             Self::Voted { .. } => "votes",
             Self::Leads { .. } => "leaderships",
+            Self::GaveWay { .. } => "leaders that gave way",
             Self::Appended { .. } => "entries appended",
             Self::Truncated { .. } => "truncations",
             Self::Purged { .. } => "purges",

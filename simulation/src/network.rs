@@ -15,6 +15,7 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 
+use crate::doors::{Caller, Passage};
 use crate::shared::{Answers, NodeInfo, Request as ByteString, append_stream};
 use crate::types::{Snapshot, SnapshotBytes, TypeConfig, Vote};
 use crate::wire::{Answer, Ask, Line, RaftAnswer, RaftAsk};
@@ -25,6 +26,8 @@ pub type Rpc = RPCError<TypeConfig>;
 pub struct Network {
     /// Whose.
     pub node: u64,
+    /// Its machine.
+    pub caller: Caller,
 }
 
 /// The way to one peer.
@@ -38,7 +41,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Connection;
 
     async fn new_client(&mut self, target: u64, node: &NodeInfo) -> Connection {
-        Connection { from: self.node, to: target, line: Line::new(&node.address) }
+        Connection { from: self.node, to: target, line: Line::new(self.caller.clone(), &node.address) }
     }
 }
 
@@ -57,6 +60,11 @@ impl Connection {
     /// To whom it leads.
     pub fn to(&self) -> u64 {
         self.to
+    }
+
+    /// What another connection there goes through.
+    pub fn passage(&self) -> Passage {
+        self.line.passage()
     }
 
     /// Where that is.

@@ -17,6 +17,7 @@ use crate::client;
 use crate::cluster::Cluster;
 use crate::events::Observer;
 use crate::faults::Faults;
+use crate::firewalls::Firewalls;
 use crate::invariants::Violation;
 use crate::node;
 use crate::rest;
@@ -83,6 +84,7 @@ pub fn run(seed: u64, nodes: &RangeInclusive<usize>, bug: Option<Bug>, rivals: b
     let mut cluster = Cluster::start(builder.build(), &scenario, seed, &observer, bug);
     let clients = start_clients(&mut cluster, &scenario, seed);
     let mut faults = Faults::new(SmallRng::seed_from_u64(seed ^ 0xfa17), &scenario, QUIET);
+    let mut firewalls = Firewalls::new(SmallRng::seed_from_u64(seed ^ 0xf12e), QUIET);
 
     let mut healed = false;
     let mut next_look = Duration::ZERO;
@@ -101,9 +103,11 @@ pub fn run(seed: u64, nodes: &RangeInclusive<usize>, bug: Option<Bug>, rivals: b
         let faults_end = QUIET + scenario.faults_for;
         if now < faults_end {
             faults.step(&mut cluster, now);
+            firewalls.step(&cluster, now);
             continue;
         }
         if !healed {
+            firewalls.heal(&cluster);
             faults.heal(&mut cluster);
             clients.stop.store(true, Ordering::Relaxed);
             healed = true;
@@ -134,6 +138,7 @@ fn start_clients(cluster: &mut Cluster, scenario: &Scenario, seed: u64) -> clien
     let addresses = cluster.hosts.iter().map(|host| node::address(&host.name)).collect();
     let shared = client::Shared {
         addresses: Arc::new(addresses),
+        doors: cluster.doors.clone(),
         observer: cluster.observer.clone(),
         stop: Arc::new(AtomicBool::new(false)),
         ended: Arc::new(AtomicUsize::new(0)),

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use turmoil::net::TcpStream;
 
+use crate::doors::{Caller, Passage};
 use crate::shared::{self, Request as ByteString};
 use crate::types::{SnapshotMeta, TypeConfig, Vote};
 
@@ -39,6 +40,8 @@ pub enum Ask {
     Read { key: ByteString, stale: bool, hops: u32 },
     /// A sign of life of a node, for the leader.
     Report { node: u64, address: String },
+    /// Which of these nodes can the node call? Only for the node that is meant.
+    Reach { to: u64, nodes: Vec<u64> },
 }
 
 /// Messages of Raft.
@@ -73,6 +76,8 @@ pub enum Answer {
         life: u64,
     },
     Heard,
+    /// Those that it can call.
+    Reached(Vec<u64>),
     /// Not done here, or not known whether it was done.
     Unavailable(String),
 }
@@ -81,14 +86,22 @@ pub enum Answer {
 pub struct Line {
     address: String,
     stream: Option<TcpStream>,
+    passage: Passage,
 }
 
 // === impl Line ===
 
 impl Line {
     /// To `HOST:PORT`.
-    pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), stream: None }
+    pub fn new(from: Caller, address: &str) -> Self {
+        Self { address: address.to_owned(), stream: None, passage: Passage::new(from, address) }
+    }
+
+    /// The same way for another connection, which is not open yet.
+    pub fn passage(&self) -> Passage {
+        let mut passage = self.passage.clone();
+        passage.closed();
+        passage
     }
 
     /// Where it leads.
@@ -103,17 +116,25 @@ impl Line {
         if answer.is_err() {
             // A late answer must not be taken for that of the next question.
             self.stream = None;
+            self.passage.closed();
         }
         answer
     }
 
     async fn try_ask(&mut self, ask: &Ask) -> io::Result<Answer> {
+        self.passage.pass().await;
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => none.insert(TcpStream::connect(self.address.as_str()).await?),
+            none => {
+                let stream = none.insert(TcpStream::connect(self.address.as_str()).await?);
+                self.passage.opened();
+                stream
+            }
         };
         send(stream, ask).await?;
-        receive(stream).await
+        let answer = receive(stream).await;
+        self.passage.pass().await;
+        answer
     }
 }
 

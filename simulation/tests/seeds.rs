@@ -22,6 +22,11 @@ fn a_short_run_of_seeds_finds_nothing() {
     let output = simulate(&["--seeds", "20", "--nodes", "3..6"]);
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("20 seeds passed, 0 failed"), "{}", text(&output));
+    assert!(
+        text(&output).contains(" leaders that gave way"),
+        "no leader was cut off from its callers: {}",
+        text(&output)
+    );
 }
 
 #[test]

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::{Process, records};
 use crate::shared::NodeInfo;
-use crate::wire::{Ask, Line};
+use crate::wire::Ask;
 
 /// Entries that a learner may lack and still count as up to date, as in the daemon.
-const LAG: u64 = 100;
+pub(super) const LAG: u64 = 100;
 
 pub(super) async fn run(process: Process) {
     let pace = process.host.pace;
@@ -87,7 +87,7 @@ async fn report(process: &Process, leader: Option<u64>, asked: &mut usize) {
     };
     let ask = Ask::Report { node: process.id, address: super::process::address(&process.host.name) };
     // A report that is lost is followed by the next.
-    let _ = Line::new(&address).ask(&ask, process.host.pace.report()).await;
+    let _ = process.line(&address).ask(&ask, process.host.pace.report()).await;
 }
 
 /// One look and at most one change.
@@ -145,9 +145,10 @@ async fn transfer(process: &Process) {
 }
 
 /// The limits of decisions at this pace.
-fn policy(process: &Process) -> Policy {
+pub(super) fn policy(process: &Process) -> Policy {
     let pace = process.host.pace;
-    Policy { suspect_after: pace.suspect_after(), dead_after: pace.dead_after(), ..Policy::default() }
+    let (suspect_after, unheard_after) = (pace.suspect_after(), pace.unheard_after());
+    Policy { suspect_after, unheard_after, dead_after: pace.dead_after(), ..Policy::default() }
 }
 
 /// The members as the planner sees them, on the leader.

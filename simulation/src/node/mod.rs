@@ -3,6 +3,7 @@
 mod members;
 mod process;
 mod raft_ops;
+mod reach;
 pub mod records;
 mod serve;
 mod writes;

@@ -13,8 +13,9 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 use turmoil::net::TcpListener;
 
-use super::{members, serve};
+use super::{members, reach, serve};
 use crate::bug::Bug;
+use crate::doors::{Caller, Doors};
 use crate::events::{Event, Observer};
 use crate::network::Network;
 use crate::shared::{NodeInfo, Pace};
@@ -32,6 +33,8 @@ pub struct Host {
     pub name: String,
     /// The same for all machines: where a node looks for others.
     pub everybody: Arc<Vec<String>>,
+    /// What is between it and the others.
+    pub doors: Doors,
     /// All that stays.
     pub state: Arc<Mutex<HostState>>,
     /// Who is told.
@@ -117,7 +120,8 @@ async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let machine = StateMachine::open(id, disk, host.observer.clone(), host.bug)?;
     let store = machine.store();
-    let raft = OpenRaft::new(id, host.config.clone(), Network { node: id }, log, machine).await?;
+    let raft =
+        OpenRaft::new(id, host.config.clone(), Network { node: id, caller: host.caller() }, log, machine).await?;
     let rng = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed)));
     let process = Process { id, life, host: host.clone(), raft, store, reports: Arc::default(), rng };
     host.state.lock().process = Some(process.clone());
@@ -127,6 +131,7 @@ async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
         process.raft.initialize(BTreeMap::from([(id, info)])).await?;
     }
     Runtime::spawn(members::run(process.clone()));
+    Runtime::spawn(reach::run(process.clone()));
     if host.rivals {
         Runtime::spawn(elections(process.clone()));
     }
@@ -190,6 +195,15 @@ async fn follow(process: &Process) {
 /// Where the process of a machine listens.
 pub fn address(name: &str) -> String {
     format!("{name}:{PORT}")
+}
+
+// === impl Host ===
+
+impl Host {
+    /// As it opens connections.
+    pub fn caller(&self) -> Caller {
+        Caller { name: self.name.clone(), doors: self.doors.clone() }
+    }
 }
 
 // === impl Process ===

@@ -40,6 +40,10 @@ impl Process {
                 self.propose(command.0, hops).await.map(|answer| Answer::Proposed(ByteString(answer)))
             }
             Ask::Read { key, stale, hops } => self.read(key.0, stale, hops).await,
+            Ask::Reach { to, .. } if to != self.id => {
+                Err(format!("this is node {}, the question is for {to}", self.id))
+            }
+            Ask::Reach { nodes, .. } => Ok(Answer::Reached(self.reached(nodes).await)),
             Ask::Report { node, address } => {
                 self.reports.lock().insert(node, (tokio::time::Instant::now(), address));
                 Ok(Answer::Heard)

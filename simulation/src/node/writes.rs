@@ -11,7 +11,7 @@ use rand::Rng;
 use super::Process;
 use crate::bug::Bug;
 use crate::shared::Request;
-use crate::wire::{Answer, Ask, Line};
+use crate::wire::{Answer, Ask};
 
 /// Between two tries, as in the daemon.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -90,7 +90,7 @@ impl Process {
         }
         let leader = leader.filter(|leader| *leader != self.id).ok_or("no leader is known")?;
         let address = self.address_of(leader).ok_or("the leader's address is not known")?;
-        let answer = Line::new(&address).ask(&ask, self.host.pace.request_timeout()).await;
+        let answer = self.line(&address).ask(&ask, self.host.pace.request_timeout()).await;
         answer.map_err(|error| error.to_string())
     }
 }
