@@ -190,8 +190,18 @@ declare class Node {
   readonly role: "leader" | "voter" | "learner";
   readonly healthy: boolean;
   readonly labels: Readonly<Record<string, string>>;
-  /** Runs a command by `sh -c` on the node. A command that fails is a result: look at `code`. */
-  run(command: string, options?: { timeout?: number }): Promise<{ code: number; stdout: string; stderr: string }>;
+  /**
+   * Runs a command by `sh` on the node. A command that fails is a result: look at `code`. What it leaves in the background goes on.
+   * After `timeout`, 60000 if not given and 3600000 at most, it is killed: an error with code `TIMEOUT`.
+   */
+  run(command: string, options?: { timeout?: number }): Promise<{
+    /** 128 + signal for one that was killed. */
+    code: number;
+    stdout: string;
+    stderr: string;
+    /** There was more than 1 MiB of one of them: the rest was dropped. It is in the log, too. */
+    truncated: boolean;
+  }>;
   /** Copies a file of the project to the node. */
   copy(
     path_in_project: string,
@@ -272,6 +282,11 @@ type KvStep =
 
 type KvStepResult = { get?: KvEntry[]; put?: true; delete?: number };
 
+/** A watch that runs. */
+interface KvWatch extends AsyncIterableIterator<KvEvent> {
+  return(): Promise<IteratorResult<KvEvent>>;
+}
+
 interface Kv {
   /** What the cluster has agreed on at this moment, or `null`. */
   get(key: string): Promise<KvEntry | null>;
@@ -285,12 +300,19 @@ interface Kv {
     revision: number;
     responses: KvStepResult[];
   }>;
-  /** Changes as they come: `for await (const event of cluster.kv.watch("config/", { prefix: true })) …` */
+  /**
+   * Changes as they come: `for await (const event of cluster.kv.watch("config/", { prefix: true })) …`
+   *
+   * It begins when it is made: what the script writes after that is among them. `return()` ends it, also while `next()` waits.
+   * In a plan, where nothing changes, it ends at once.
+   */
   watch(key: string, options?: {
     prefix?: boolean;
     /** The first revision to be told; from now on otherwise. */
     start_revision?: number;
-  }): AsyncIterableIterator<KvEvent>;
+    /** Ends it when it aborts: what waits for the next change is rejected with its `reason`. */
+    signal?: AbortSignal;
+  }): KvWatch;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -304,7 +326,7 @@ declare function ask(question: string, options: { default: string }): Promise<st
 /** Asks the operator for a number. */
 declare function ask(question: string, options: { default: number }): Promise<number>;
 
-/** Waits. */
+/** Waits, however long. */
 declare function delay(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
 
 /** The environment, without what the host keeps to itself. */
@@ -316,12 +338,16 @@ interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** There was more output than a script may have: the rest was dropped. */
+  /** There was more than 1 MiB of one of them: the rest was dropped. It is in the log, too. */
   readonly truncated: boolean;
+  /** An error with code `TRUNCATED` where there was more: a part is never taken for all of it. */
   toString(): string;
 }
 
-/** A command. It starts when it is awaited; until then its options can be set. */
+/**
+ * A command. It starts when it is awaited; until then its options can be set. A function that returns and has awaited one of its
+ * commands never, fails.
+ */
 interface Command extends PromiseLike<CommandResult> {
   readonly command: string;
   /** A command that fails is a result, not an error. */
@@ -330,6 +356,14 @@ interface Command extends PromiseLike<CommandResult> {
   timeout(ms: number): Command;
   /** Kills it when the signal aborts. */
   signal(signal: AbortSignal): Command;
+  /** Its standard input, of any length; nothing otherwise. */
+  stdin(data: string | Uint8Array): Command;
+  /** Runs it in this folder, relative to the project's; in the project's otherwise. */
+  cwd(folder: string): Command;
+  /** Variables besides those of the script; `undefined` takes one away. */
+  env(variables: Record<string, string | number | boolean | undefined>): Command;
+  /** A pipeline fails with any of its commands, not with its last alone. By `bash` where `sh` does not know how. */
+  pipefail(): Command;
   /** The output without its last line break. */
   text(): Promise<string>;
   lines(): Promise<string[]>;
@@ -339,16 +373,25 @@ interface Command extends PromiseLike<CommandResult> {
 }
 
 /**
- * A command on the machine that runs the script, by `sh -c`. What is put in is quoted; an array is several words.
+ * A command on the machine that runs the script, by `sh`, which gets the text as it stands between the backticks, backslashes too, and
+ * of any length. `${…}` is JavaScript's; the shell's own are `$NAME` and `$(…)`.
  *
- * A command that fails is an error with code `EXIT`, `exit_code`, `stdout` and `stderr`.
+ * What is put in is quoted; an array is several words. `undefined`, `null`, a command or a promise that was not awaited and an object
+ * without a text of its own are errors.
+ *
+ * A command that fails is an error with code `EXIT`, `exit_code`, `stdout`, `stderr` and `truncated`. What it leaves in the background
+ * (`server &`) goes on, also when `disco` or the daemon ends; what is in the foreground is killed with the function that awaits it.
+ *
+ * In `disco plan` and with `--dry-run` it is not run but listed; its output is then empty.
  *
  * ```js
  * const load = await $`cat ${file}`;
  * console.log(`${load}`, load.code);
  * ```
  */
-declare function $(strings: TemplateStringsArray, ...values: unknown[]): Command;
+declare function $(strings: TemplateStringsArray, ...values: CommandWord[]): Command;
+/** What can be put into a command. */
+type CommandWord = string | number | bigint | boolean | { toString(): string } | readonly (string | number | bigint | boolean | { toString(): string })[];
 
 /** Probes by HTTP. */
 declare const http: {

@@ -27,6 +27,10 @@ impl Capabilities {
     pub const ASK: Self = Self(1 << 6);
     /// Everything.
     pub const ALL: Self = Self(0x7f);
+    /// Not an ability but its opposite: nothing is done that could change something. Commands, and requests other than `GET` and
+    /// `HEAD`, are told to [`Hosts::plan`](crate::Hosts), and the script goes on with an answer that stands in. What a
+    /// [`ClusterHost`](crate::cluster::ClusterHost) and a [`Kv`](crate::kv::Kv) are asked they plan themselves.
+    pub const PLAN: Self = Self(1 << 7);
     /// For the `health` hook: look at this node and its surroundings, change nothing in the cluster.
     pub const HEALTH: Self = Self(Self::READ.0 | Self::NET.0 | Self::PROCESS.0);
 

@@ -9,6 +9,7 @@ use crate::ask::Prompt;
 use crate::cluster::ClusterHost;
 use crate::console::Console;
 use crate::kv::Kv;
+use crate::plan::Plan;
 
 /// Settings of a [`ScriptEngine`](crate::ScriptEngine).
 #[derive(Clone)]
@@ -43,12 +44,14 @@ pub struct Hosts {
     pub cluster: Option<Arc<dyn ClusterHost>>,
     /// Behind `cluster.kv`.
     pub kv: Option<Arc<dyn Kv>>,
+    /// What hears of what a call with [`Capabilities::PLAN`](crate::Capabilities) would do. Absent: it is not done all the same.
+    pub plan: Option<Arc<dyn Plan>>,
 }
 
 impl Hosts {
     /// A console and nothing else.
     pub fn new(console: Arc<dyn Console>) -> Self {
-        Self { console, prompt: None, cluster: None, kv: None }
+        Self { console, prompt: None, cluster: None, kv: None, plan: None }
     }
 }
 

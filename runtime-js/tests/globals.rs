@@ -66,6 +66,33 @@ async fn the_temporal_polyfill_was_not_run() {
 }
 
 #[tokio::test]
+async fn more_than_24_days_are_waited_for() {
+    let bench = bench();
+    let result = bench
+        .eval(
+            "const days = 40 * 24 * 3600 * 1000, seen = [];
+            const note = (name) => () => { seen.push(name); };
+            for (const wait of [days, 2 ** 31, 2 ** 40, Infinity]) {
+              delay(wait).then(note(`delay ${wait}`));
+              setTimeout(note(`timeout ${wait}`), wait);
+              setInterval(note(`interval ${wait}`), wait);
+              AbortSignal.timeout(wait).addEventListener('abort', note(`signal ${wait}`));
+            }
+            const command = $`sleep 0.1; echo done`.timeout(2 ** 40).text();
+            const long = setTimeout(note('cleared'), days);
+            clearTimeout(long);
+            await delay(150);
+            return [...seen, await command];",
+        )
+        .await
+        .unwrap();
+    assert_eq!(result, json!(["done"]));
+    for wrong in ["AbortSignal.timeout()", "AbortSignal.timeout(-1)", "AbortSignal.timeout('1')"] {
+        assert!(bench.eval(wrong).await.unwrap_err().message.contains("must be a number of milliseconds"), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn timers() {
     let bench = bench();
     let result = bench

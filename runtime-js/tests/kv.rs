@@ -13,6 +13,9 @@ use serde_json::json;
 use support::*;
 use tokio::sync::broadcast;
 
+/// A revision that is no longer kept.
+const COMPACTED: i64 = 5;
+
 /// Puts, gets, deletes and compares as the real store does.
 struct Store {
     state: Mutex<(i64, BTreeMap<Vec<u8>, KvEntry>)>,
@@ -97,8 +100,8 @@ impl Kv for Store {
     }
 
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
-        if start_revision < 0 {
-            return Err(HostError::invalid("compacted").with_code("COMPACTED"));
+        if start_revision == COMPACTED {
+            return Err(HostError::new("compacted").with_code("COMPACTED"));
         }
         *self.watches.lock().unwrap() += 1;
         Ok(Box::new(Watch { changes: self.changes.subscribe(), select, open: self.watches.clone() }))
@@ -200,7 +203,7 @@ async fn watches_are_async_iterators() {
             }}
             export async function put(key, value) {{ await kv.put(key, value); }}
             export async function remove(key) {{ await kv.delete(key); }}
-            export async function bad() {{ for await (const _ of kv.watch('w', {{ start_revision: -1 }})); }}"
+            export async function bad() {{ for await (const _ of kv.watch('w', {{ start_revision: 5 }})); }}"
         ))
         .await;
     let call = |hook: &str, args: &[&str]| {
@@ -240,6 +243,36 @@ async fn watches_are_async_iterators() {
 }
 
 #[tokio::test]
+async fn a_watch_begins_when_it_is_made_and_ends_while_it_waits() {
+    let (bench, store) = bench_with_store();
+    let result = bench
+        .eval(&format!(
+            "{HEAD}
+            const seen = kv.watch('seen');
+            await kv.put('seen', '1');
+            const first = (await seen.next()).value.value;
+            const idle = kv.watch('never'), waiting = [idle.next(), idle.next()];
+            const ended = await Promise.all([...waiting, idle.return(), idle.next()]);
+            const controller = new AbortController(), stopped = kv.watch('never', {{ signal: controller.signal }});
+            const next = stopped.next().then(() => 'none', (error) => error);
+            controller.abort('enough');
+            const late = await kv.watch('never', {{ signal: AbortSignal.abort('before') }}).next().catch((error) => error);
+            const unread = kv.watch('never');
+            await unread.return();
+            await seen.return();
+            return [first, ended.map((one) => one.done), await next, await stopped.next().catch((error) => error), late];"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(result, json!(["1", [true, true, true, true], "enough", "enough", "before"]));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while *store.watches.lock().unwrap() != 0 {
+        assert!(std::time::Instant::now() < deadline, "{} watches are left open", store.watches.lock().unwrap());
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
 async fn wrong_arguments() {
     let (bench, _) = bench_with_store();
     for (code, message) in [
@@ -251,6 +284,14 @@ async fn wrong_arguments() {
             "a comparison has a key and one of value, version, create_revision, mod_revision",
         ),
         ("kv.txn({ if: [{ key: 'a', version: 1, op: '~' }] })", "`op` is one of = != > <"),
+        (
+            "kv.watch('a', { start_revision: -1 }).next()",
+            "`start_revision` must be a revision, or 0 for what comes from now on, not -1",
+        ),
+        (
+            "kv.watch('a', { start_revision: 1.5 }).next()",
+            "`start_revision` must be a revision, or 0 for what comes from now on, not 1.5",
+        ),
         ("kv.txn({ then: [{ pot: 'a' }] })", "a step is { get: key }, { put: key, value } or { delete: key }"),
     ] {
         let error = bench.eval(&format!("{HEAD} await {code};")).await.unwrap_err();

@@ -108,3 +108,125 @@ async fn a_command_in_the_background_does_not_hold_up_its_shell() {
     std::process::Command::new("kill").arg(pid.to_string()).status().unwrap();
     wait_until_gone(pid).await;
 }
+
+#[tokio::test]
+async fn the_shell_gets_the_text_as_it_stands() {
+    let bench = bench();
+    let result = bench
+        .eval(
+            r#"return [String(await $`printf '%s' 'a.b' | sed 's/\(a\)\.\(b\)/\2-\1/'`), String(await $`printf '%s\n' '\unknown \x' "\$HOME" \\`),
+              String(await $`printf %s ${"a\\b"}`), String(await $`printf 'a\tb'`)];"#,
+        )
+        .await
+        .unwrap();
+    assert_eq!(result, json!(["b-a", "\\unknown \\x\n$HOME\n\\", "a\\b", "a\tb"]));
+}
+
+#[tokio::test]
+async fn what_has_no_text_is_not_put_into_a_command() {
+    let bench = bench();
+    for (value, complaint) in [
+        ("undefined", "TypeError: `undefined` was put into a command, which needs a text"),
+        ("null", "TypeError: `null` was put into a command, which needs a text"),
+        ("['a', undefined]", "TypeError: `undefined` was put into a command, which needs a text"),
+        ("() => 1", "TypeError: a function was put into a command, which needs a text"),
+        ("{}", "TypeError: an object was put into a command, which needs a text: use JSON.stringify, or a field of it"),
+        ("[['a']]", "TypeError: an array within an array was put into a command"),
+        ("delay(1)", "TypeError: a promise was put into a command: `await` is missing before it"),
+        (
+            "$`echo x`",
+            "TypeError: `echo x` was put into another command before it was run: `await` is missing before it",
+        ),
+    ] {
+        let error = bench.eval(&format!("const value = {value};\nawait $`echo ${{value}}`;")).await.unwrap_err();
+        assert_eq!((error.message.as_str(), error.line), (complaint, Some(3)), "{value}");
+    }
+    let words = "return String(await $`echo ${[1, 2n, true, new URL('http://a/b'), await $`echo x`, new Date(0).toJSON()]} ${''}.`)";
+    assert_eq!(bench.eval(words).await.unwrap(), json!("1 2 true http://a/b x 1970-01-01T00:00:00.000Z ."));
+}
+
+#[tokio::test]
+async fn a_command_that_is_never_awaited_is_an_error() {
+    let bench = bench();
+    let error = bench.eval("const a = await $`true`;\n$`touch forgotten`;\nreturn a.code;").await.unwrap_err();
+    let message = "TypeError: `touch forgotten` was not run: `await` is missing before it";
+    assert_eq!((error.message.as_str(), error.line), (message, Some(3)), "{error:?}");
+    // What fails otherwise fails for that reason.
+    let error = bench.eval("$`true`; throw new Error('first');").await.unwrap_err();
+    assert_eq!(error.message, "first");
+    let fine = "const all = await Promise.all([$`true`, $`false`.nothrow()]); return [...all.map((one) => one.code), $`x`.command]";
+    assert_eq!(bench.eval(fine).await.unwrap(), json!([0, 1, "x"]));
+}
+
+#[tokio::test]
+async fn input_folder_and_environment_are_options() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    let bench = bench_with(|options| options.root = Some(root.clone()));
+    let result = bench
+        .eval(
+            "const bytes = new Uint8Array([97, 0, 98]);
+            return [String(await $`cat`.stdin('text\\n')), String(await $`od -An -tx1`.stdin(bytes)), String(await $`wc -c`.stdin('x'.repeat(300000))),
+              String(await $`pwd`.cwd('sub')), String(await $`echo $A.$GREETING.`.env({ A: 1, GREETING: undefined })), String(await $`cat`),
+              String(await $`printf %s ${'y'.repeat(300000)} | wc -c`)];",
+        )
+        .await
+        .unwrap();
+    let sub = root.join("sub").display().to_string();
+    assert_eq!(result, json!(["text", " 61 00 62", "300000", sub, "1..", "", "300000"]));
+    for (command, complaint) in [
+        (
+            "$`true`.cwd('nowhere')",
+            format!("TypeError: cannot run a command in `{}`: it is not a folder", root.join("nowhere").display()),
+        ),
+        ("$`true`.stdin(5)", "TypeError: `stdin` must be a text or a Uint8Array".to_owned()),
+        ("$`true`.env({ 'A=B': '' })", "TypeError: `A=B` cannot be the name of a variable".to_owned()),
+    ] {
+        assert_eq!(bench.eval(&format!("await {command}")).await.unwrap_err().message, complaint);
+    }
+    // `bash` knows it, where `sh` does not; a machine with neither says so.
+    let piped = bench.eval("return (await $`false | cat`.pipefail().nothrow()).code").await;
+    assert!(
+        matches!(&piped, Ok(code) if *code == json!(1))
+            || matches!(&piped, Err(error) if error.message.contains("pipefail")),
+        "{piped:?}"
+    );
+}
+
+#[tokio::test]
+async fn output_that_was_cut_is_never_taken_for_all_of_it() {
+    let bench = bench_with(|options| options.limits.output_bytes = 1000);
+    let result = bench
+        .eval(
+            "const command = () => $`head -c 1001 /dev/zero`, codes = [];
+            for (const way of [() => command().text(), () => command().lines(), () => command().json(), async () => `${await command()}`])
+              codes.push(await way().then(() => 'none', (error) => error.code));
+            const { truncated, stdout } = await command();
+            return [codes, truncated, stdout.length, (await $`head -c 1000 /dev/zero`).truncated];",
+        )
+        .await
+        .unwrap();
+    assert_eq!(result, json!([["TRUNCATED", "TRUNCATED", "TRUNCATED", "TRUNCATED"], true, 1000, false]));
+    let warnings = bench.console.all();
+    let warning =
+        "warn: `head -c 1001 /dev/zero` wrote more than is kept: the rest of its output was dropped (`truncated`)";
+    assert_eq!(warnings, vec![warning; 5]);
+}
+
+#[tokio::test]
+async fn what_is_left_in_the_background_goes_on_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench_with(|options| options.root = Some(folder.path().to_path_buf()));
+    let command = "sh -c 'until [ -e go ]; do sleep 0.02; done; for i in 1 2 3; do head -c 50000 /dev/zero; echo x >> ticks; done' & echo started";
+    let result = bench.eval(&format!("return String(await $`{command}`)")).await.unwrap();
+    assert_eq!(result, json!("started"));
+    // Also when the engine is no more.
+    drop(bench);
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_to_string(folder.path().join("ticks")).unwrap_or_default().lines().count() < 3 {
+        assert!(Instant::now() < deadline, "it does not go on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

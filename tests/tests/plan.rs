@@ -94,18 +94,50 @@ fn what_a_script_does_by_the_way_is_planned_too() {
     );
     let eager = good.replace("// MORE", &more);
     let project = Project::builder(name).client(eager.clone()).no_cluster_script().build();
-    // `nodes()` of a cluster that is not there is the script's own mistake, in a plan as well.
-    project.disco(&["plan"]).expect(6).says(&["was not made yet"]);
+    // The cluster would be there by then, and its node is the one that would be started.
+    let founding = plan(&project, &[]).ok();
+    let rest = ["change key greeting".to_owned(), format!("run command touch {never}"), "change file client.js".into()];
+    assert_eq!(changes(&founding)[3..], rest, "{founding}");
     assert!(!project.path(".disco").exists());
     project.write("client.js", &good);
     project.bootstrap();
     project.write("client.js", &eager);
     let output = plan(&project, &["--exit-code"]).expect(7);
     let planned =
-        ["change key greeting".to_owned(), format!("change command touch {never}"), "change file client.js".into()];
+        ["change key greeting".to_owned(), format!("run command touch {never}"), "change file client.js".into()];
     assert_eq!(changes(&output), planned, "{output}");
     assert_eq!(project.get("greeting"), None);
     assert!(!std::path::Path::new(&never).exists() && !std::path::Path::new(&format!("{never}.js")).exists());
+}
+
+#[test]
+fn a_plan_runs_nothing_here_and_goes_as_far_as_it_can() {
+    let name = "dry";
+    let good = client_for(name);
+    let steps = "await $`touch made-by-plan`;
+  await fetch('http://127.0.0.1:9/hook', { method: 'POST' });
+  if (await $`cat version`.text() !== '1.2') throw new Error('not 1.2');
+  await $`touch later`;";
+    let init = "const provider = await LocalProvider";
+    let client = good.replace("// MORE", steps).replace(init, &format!("await $`touch by-init`;\n  {init}"));
+    let client = format!("{client}export async function greet() {{ await $`touch greeted`; }}\n");
+    let project = Project::builder(name).client(client).no_cluster_script().build();
+    let output = plan(&project, &["--exit-code"]).expect(7);
+    let all = changes(&output);
+    assert_eq!(all[0], "run command touch by-init", "{output}");
+    let last =
+        ["run command touch made-by-plan", "run request POST http://127.0.0.1:9/hook", "run command cat version"];
+    assert_eq!(all[all.len() - 3..], last, "{output}");
+    let warnings = output.json()["warnings"].to_string();
+    assert!(warnings.contains("the plan ends here") && warnings.contains("not 1.2 (client.js:"), "{output}");
+    let dry = project.disco(&["bootstrap", "--dry-run"]).ok();
+    assert!(dry.stdout.contains("4 to run") && dry.stdout.contains("touch made-by-plan"), "{dry}");
+    project.disco(&["do", "greet", "--dry-run"]).ok();
+    project.disco(&["do"]).ok();
+    project.disco(&["doctor"]);
+    for file in ["made-by-plan", "by-init", "later", "greeted", ".disco"] {
+        assert!(!project.path(file).exists(), "a plan has made {file}");
+    }
 }
 
 fn client_for(name: &str) -> String {

@@ -11,7 +11,10 @@ use crate::{
 pub(super) async fn run(args: &ConnectArgs, context: &Context) -> Outcome<ExitStatus> {
     let project = context.project()?;
     let founder = match project.client_script() {
-        Ok(_) => Some(Script::load(context, Purpose::Work, None).await?.founder()?),
+        Ok(_) => {
+            let purpose = if args.dry_run { Purpose::Plan } else { Purpose::Work };
+            Some(Script::load(context, purpose, None).await?.founder()?)
+        }
         // With an address it can do without.
         Err(failure) if args.node.is_none() => return Err(failure),
         Err(_) => None,

@@ -11,7 +11,9 @@ use crate::{
 };
 
 pub(super) async fn run(args: &DoArgs, context: &Context) -> Outcome<ExitStatus> {
-    let script = Script::load(context, Purpose::Work, None).await?;
+    // Nothing is done for a list either: `init` is run to find the functions, and may run commands.
+    let purpose = if args.dry_run || args.name.is_none() { Purpose::Plan } else { Purpose::Work };
+    let script = Script::load(context, purpose, None).await?;
     let functions = script.functions();
     let Some(name) = &args.name else {
         context.printer.show(&Functions(functions))?;

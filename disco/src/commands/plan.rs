@@ -32,7 +32,7 @@ pub(super) async fn of_script(context: &Context) -> Outcome<PlanView> {
     if !script.has(BOOTSTRAP) {
         return Err(no_bootstrap());
     }
-    script.call(BOOTSTRAP, Vec::new()).await?;
+    script.plan(BOOTSTRAP).await?;
     Ok(PlanView::new(founder.name(), founder.planned().await?))
 }
 

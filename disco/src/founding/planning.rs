@@ -11,7 +11,7 @@ use disco_provider::{
     Finding, Instance, StartRequest, Usd,
     plan::{Action, Change, Changes, Recorder},
 };
-use disco_runtime_js::cluster::InstanceInfo;
+use disco_runtime_js::cluster::{InstanceInfo, NodeInfo};
 use serde_json::Value;
 
 use super::{
@@ -33,6 +33,9 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 /// The cluster may ask its provider before it answers.
 const FORESEEN_WITHIN: Duration = Duration::from_secs(30);
 
+/// Things of one script that a plan lists. A script that goes round and round until something happens never ends, as nothing does.
+const MOST_TOLD: usize = 500;
+
 /// A plan in the making.
 pub(super) struct Planning {
     pub(super) recorder: std::sync::Arc<Recorder>,
@@ -48,6 +51,14 @@ struct Noted {
     warnings: Vec<String>,
     /// The cluster has said what it would do.
     foreseen: bool,
+    /// Disco would be installed on the first machine: from there on the script finds a cluster.
+    installed: bool,
+    /// How many nodes it would have then.
+    nodes: usize,
+    /// The script got an answer that stands in for one that only doing it would give.
+    stood_in: bool,
+    /// Things that the script would run or write itself.
+    told: usize,
 }
 
 #[derive(Clone)]
@@ -94,10 +105,61 @@ impl Planning {
 impl Founder {
     /// In a plan, notes what would be done, and that it must not be.
     pub(crate) fn only_planned(&self, change: impl FnOnce() -> Change) -> bool {
+        let Some(planning) = &self.planning else { return false };
+        let told = planning.noted(|noted| {
+            noted.stood_in = true;
+            noted.told += 1;
+            noted.told
+        });
+        match told {
+            ..=MOST_TOLD => planning.recorder.add(change()),
+            _ => planning.warn(format!("the script would do more: its first {MOST_TOLD} steps are listed")),
+        }
+        true
+    }
+
+    /// A script's failure where nothing is done: an answer that stood in may be its cause, so that the plan goes as far as it was
+    /// known. What it would meet in any case stays a failure.
+    pub(crate) fn plan_ends_early(&self, failure: Failure) -> Outcome<()> {
+        let of_script = matches!(failure.status(), ExitStatus::Usage | ExitStatus::TimedOut);
+        match &self.planning {
+            Some(planning) if of_script && planning.noted(|noted| noted.stood_in) => {
+                let place = failure.place().map(|place| format!(" ({}:{}:{})", place.file, place.line, place.column));
+                planning.warn(format!(
+                    "the plan ends here, as nothing is run and the script went by what would come of it: {}{}",
+                    failure.message(),
+                    place.unwrap_or_default(),
+                ));
+                Ok(())
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// Whether this is a plan, in which no change will come; notes that the script would wait for one.
+    pub(crate) fn waits_for_nothing(&self) -> bool {
         if let Some(planning) = &self.planning {
-            planning.recorder.add(change());
+            planning.noted(|noted| noted.stood_in = true);
         }
         self.planning.is_some()
+    }
+
+    /// In a plan, the nodes of a cluster that would be there by now; `None` where the real ones can be asked.
+    pub(crate) fn imagined(&self) -> Outcome<Option<Vec<NodeInfo>>> {
+        let Some(planning) = &self.planning else { return Ok(None) };
+        let (installed, nodes) = planning.noted(|noted| (noted.installed, noted.nodes.max(noted.machines.len())));
+        if !installed || self.client()?.is_some() {
+            return Ok(None);
+        }
+        let node = |number: usize| NodeInfo {
+            id: number as u64,
+            name: format!("{}-{number}", self.name),
+            address: NOWHERE.to_owned(),
+            role: if number == 1 { "leader" } else { "voter" }.to_owned(),
+            healthy: true,
+            labels: std::collections::BTreeMap::new(),
+        };
+        Ok(Some((1..=nodes).map(node).collect()))
     }
 
     pub(super) async fn plan_instance(
@@ -177,6 +239,7 @@ impl Founder {
             let made = "the cluster's root key and this operator's certificate";
             planning.recorder.add(Change::free(Action::Create, "keys", path, made));
         }
+        planning.noted(|noted| noted.installed = true);
         let answers = self.answering_client().await?.is_some();
         for machine in machines {
             let change = |action, details| Change::free(action, "node", &machine.name, details);
@@ -199,6 +262,7 @@ impl Founder {
             return Ok(());
         }
         let (machines, options) = planning.noted(|noted| (noted.machines.clone(), noted.options.clone()));
+        planning.noted(|noted| noted.nodes = nodes as usize);
         let price = self.provider.price(&options).await.map_err(|error| provider_failure(&error))?;
         let like = self.provider.describe(&options);
         for number in machines.len() + 1..=nodes as usize {
@@ -273,6 +337,8 @@ impl Founder {
     }
 }
 
+/// Where a node would be that is not there yet.
+const NOWHERE: &str = "0.0.0.0:0";
 const NO_ANSWER: &str = "the cluster does not answer: what it would do by itself is not known";
 
 /// Only a planned machine has no address.

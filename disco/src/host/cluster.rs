@@ -8,13 +8,14 @@ use disco_proto::v1::{
     CopyFileRequest, NodeStatus, RangeRequest, RunCommandRequest,
     range_request::{SortOrder, SortTarget},
 };
-use disco_provider::plan::{Action, Change};
+use disco_provider::plan::{self, Action, Change};
 use disco_runtime_js::{
     HostError, Json,
     cluster::{
         ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo,
         ProviderInfo, ProviderSpec, RunRequest,
     },
+    plan::{Plan, WouldRun},
 };
 use sha2::{Digest, Sha256};
 
@@ -44,16 +45,24 @@ pub(super) struct ClientHost {
     lock: Mutex<Option<Lock>>,
     failures: Failures,
     founder: Mutex<Option<Arc<Founder>>>,
+    /// What a plan would have run before there was a founder.
+    early: Mutex<Vec<Change>>,
 }
 
 impl ClientHost {
     pub(super) fn new(context: Context, purpose: Purpose, lock: Option<Lock>, failures: Failures) -> Self {
-        Self { context, purpose, lock: Mutex::new(lock), failures, founder: Mutex::new(None) }
+        let (founder, early) = (Mutex::default(), Mutex::default());
+        Self { context, purpose, lock: Mutex::new(lock), failures, founder, early }
     }
 
     pub(super) fn founder(&self) -> Outcome<Arc<Founder>> {
         let founder = self.founder.lock().unwrap_or_else(PoisonError::into_inner).clone();
         founder.ok_or_else(|| Failure::usage("no `new Cluster(…)` was made by `init`"))
+    }
+
+    /// Whether something would have been run that `init` may have gone by.
+    pub(super) fn has_planned_early(&self) -> bool {
+        !self.early.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn define(&self, spec: &ClusterSpec) -> Outcome<Arc<Founder>> {
@@ -62,7 +71,23 @@ impl ClientHost {
             return Err(Failure::usage("a project has one cluster: `new Cluster(…)` was called twice"));
         }
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Ok(founder.insert(Arc::new(Founder::new(&self.context, spec, self.purpose, lock)?)).clone())
+        let founder = founder.insert(Arc::new(Founder::new(&self.context, spec, self.purpose, lock)?)).clone();
+        for change in self.early.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            founder.only_planned(|| change);
+        }
+        Ok(founder)
+    }
+}
+
+impl Plan for ClientHost {
+    fn would_run(&self, what: WouldRun) {
+        let change = Change::free(Action::Run, &what.kind, what.name, what.details);
+        match &*self.founder.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(founder) => {
+                founder.only_planned(|| change);
+            }
+            None => self.early.lock().unwrap_or_else(PoisonError::into_inner).push(change),
+        }
     }
 }
 
@@ -98,6 +123,9 @@ impl Handle {
 
     /// The JSON records beneath a prefix.
     async fn records(&self, prefix: &str, limit: i64) -> Outcome<Vec<Json>> {
+        if self.founder.imagined()?.is_some() {
+            return Ok(Vec::new());
+        }
         let range = RangeRequest {
             key: prefix.as_bytes().to_vec().into(),
             range_end: prefix_end(prefix.as_bytes()).into(),
@@ -170,7 +198,8 @@ impl Handle {
             ));
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(CommandOutput { code: answer.code, stdout: text(&answer.stdout), stderr: text(&answer.stderr) })
+        let (stdout, stderr) = (text(&answer.stdout), text(&answer.stderr));
+        Ok(CommandOutput { code: answer.code, stdout, stderr, truncated: answer.truncated })
     }
 }
 
@@ -201,11 +230,17 @@ impl ClusterHandle for Handle {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
+        if let Some(nodes) = self.told(self.founder.imagined())? {
+            return Ok(nodes);
+        }
         let status = self.told(self.client()?.settled().await)?;
         Ok(status.nodes.into_iter().map(node_info).collect())
     }
 
     async fn leader(&self) -> Result<Option<NodeInfo>, HostError> {
+        if let Some(nodes) = self.told(self.founder.imagined())? {
+            return Ok(nodes.into_iter().next());
+        }
         let status = self.told(self.client()?.settled().await)?;
         let leader = status.leader;
         Ok(status.nodes.into_iter().find(|node| node.id == leader).map(node_info))
@@ -254,16 +289,16 @@ impl ClusterHandle for Handle {
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
         let planned =
-            || Change::free(Action::Change, "command", request.command.as_str(), format!("on node {node_id}"));
+            || Change::free(Action::Run, plan::COMMAND, request.command.as_str(), format!("on node {node_id}"));
         if self.founder.only_planned(planned) {
-            return Ok(CommandOutput { code: 0, stdout: String::new(), stderr: String::new() });
+            return Ok(CommandOutput { code: 0, stdout: String::new(), stderr: String::new(), truncated: false });
         }
         self.told(self.run(node_id, request).await)
     }
 
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
         let details = || format!("is put on node {node_id} as `{}`", request.path_on_node);
-        if self.founder.only_planned(|| Change::free(Action::Change, "file", &request.path_in_project, details())) {
+        if self.founder.only_planned(|| Change::free(Action::Change, plan::FILE, &request.path_in_project, details())) {
             return Ok(());
         }
         self.told(self.copy(node_id, &request).await)

@@ -9,8 +9,8 @@ use disco_provider::plan::{Action, Change};
 use disco_runtime_js::{
     HostError,
     kv::{
-        Kv, KvCompare, KvDeleted, KvEntry, KvOp, KvOpResult, KvOperator, KvPut, KvSelect, KvTarget, KvTxn, KvTxnResult,
-        KvWatch,
+        Kv, KvCompare, KvDeleted, KvEntry, KvEvent, KvOp, KvOpResult, KvOperator, KvPut, KvSelect, KvTarget, KvTxn,
+        KvTxnResult, KvWatch,
     },
 };
 
@@ -55,6 +55,9 @@ impl ClientKeys {
 #[async_trait]
 impl Kv for ClientKeys {
     async fn get(&self, select: KvSelect) -> Result<Vec<KvEntry>, HostError> {
+        if self.told(self.host.founder().and_then(|founder| founder.imagined()))?.is_some() {
+            return Ok(Vec::new());
+        }
         let answer = self.told(self.client()?.range(range(select), false).await)?;
         Ok(answer.kvs.into_iter().map(entry).collect())
     }
@@ -83,7 +86,13 @@ impl Kv for ClientKeys {
         if txn.success.iter().chain(&txn.failure).any(writes)
             && self.only_planned(Action::Change, b"(transaction)", "writes keys")?
         {
-            return Ok(KvTxnResult { succeeded: true, revision: 0, responses: Vec::new() });
+            let answer = |op: &KvOp| match op {
+                KvOp::Get(_) => KvOpResult::Get(Vec::new()),
+                KvOp::Put(_) => KvOpResult::Put,
+                KvOp::Delete(_) => KvOpResult::Delete(0),
+            };
+            let responses = txn.success.iter().map(answer).collect();
+            return Ok(KvTxnResult { succeeded: true, revision: 0, responses });
         }
         let request = TxnRequest {
             compare: txn.compare.into_iter().map(comparison).collect(),
@@ -102,8 +111,21 @@ impl Kv for ClientKeys {
     }
 
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
+        if self.told(self.host.founder())?.waits_for_nothing() {
+            return Ok(Box::new(NoChanges));
+        }
         let watch = ClientWatch::start(self.client()?, select, start_revision, self.failures.clone());
         Ok(Box::new(self.told(watch.await)?))
+    }
+}
+
+/// In a plan nothing changes, so that no one waits for it.
+struct NoChanges;
+
+#[async_trait]
+impl KvWatch for NoChanges {
+    async fn next(&mut self) -> Result<Option<KvEvent>, HostError> {
+        Ok(None)
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct ClientWatch {
     client: Client,
     select: KvSelect,
     stream: Streaming<WatchResponse>,
-    /// First revision that was not seen yet; 0 before the first answer of a watch "from now on".
+    /// First revision that was not seen yet.
     next: i64,
     waiting: VecDeque<Event>,
     failures: Failures,
@@ -31,7 +31,12 @@ pub(super) struct ClientWatch {
 impl ClientWatch {
     pub(super) async fn start(client: Client, select: KvSelect, start: i64, failures: Failures) -> Outcome<Self> {
         let stream = client.watch(&first_key(&select), &range_end(&select), start).await?;
-        Ok(Self { client, select, stream, next: start, waiting: VecDeque::new(), failures })
+        let mut watch = Self { client, select, stream, next: start, waiting: VecDeque::new(), failures };
+        // The first answer says from where "now" is. A node that is lost before it is replaced by another one.
+        while watch.next == 0 {
+            watch.more().await?;
+        }
+        Ok(watch)
     }
 
     async fn more(&mut self) -> Outcome<()> {

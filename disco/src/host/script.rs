@@ -1,10 +1,14 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use disco_runtime_js::{
-    Arg, CallOptions, EngineOptions, Hosts, Json, LoadOptions, Loaded, ModuleSource, ScriptEngine, process_env,
+    Arg, CallOptions, Capabilities, EngineOptions, Hosts, Json, LoadOptions, Loaded, ModuleSource, ScriptEngine,
+    process_env,
 };
 
 use super::{
@@ -25,6 +29,20 @@ pub(crate) struct Script {
     host: Arc<ClientHost>,
     failures: Failures,
     declined: Arc<AtomicBool>,
+    purpose: Purpose,
+}
+
+/// A script in a plan does nothing, and so ends soon, unless it waits for what would come of it.
+const PLANNED_WITHIN: Duration = Duration::from_secs(120);
+
+/// What the script may do for this purpose.
+fn call_options(purpose: Purpose) -> CallOptions {
+    match purpose {
+        Purpose::Plan => {
+            CallOptions::new().capabilities(Capabilities::ALL | Capabilities::PLAN).timeout(PLANNED_WITHIN)
+        }
+        Purpose::Bootstrap | Purpose::Work => CallOptions::new(),
+    }
 }
 
 impl Script {
@@ -47,6 +65,7 @@ impl Script {
             prompt: Some(Arc::new(prompt)),
             cluster: Some(Arc::clone(&host) as _),
             kv: Some(Arc::new(keys)),
+            plan: Some(Arc::clone(&host) as _),
             ..Hosts::new(Arc::new(console))
         };
         let options = EngineOptions {
@@ -57,9 +76,15 @@ impl Script {
         };
         let engine = ScriptEngine::start(options).map_err(|error| with_failures(error, &failures))?;
         let source = ModuleSource::directory(CLIENT_SCRIPT, project.root());
-        let load = LoadOptions { init: Some(CallOptions::new()), ..LoadOptions::default() };
-        let loaded = engine.load(source, load).await.map_err(|error| with_failures(error, &failures))?;
-        Ok(Self { engine, loaded, host, failures, declined })
+        let load = LoadOptions { init: Some(call_options(purpose)), ..LoadOptions::default() };
+        let loaded = engine.load(source, load).await.map_err(|error| {
+            let failure = with_failures(error, &failures);
+            match host.has_planned_early() {
+                true => failure.hint("nothing is run here, and `init` went by what a command or a request would give"),
+                false => failure,
+            }
+        })?;
+        Ok(Self { engine, loaded, host, failures, declined, purpose })
     }
 
     /// The cluster that `init` returned.
@@ -83,8 +108,16 @@ impl Script {
     /// Calls an exported function with the cluster and these arguments.
     pub(crate) async fn call(&self, function: &str, arguments: Vec<Json>) -> Outcome<Option<Json>> {
         let arguments = std::iter::once(Arg::Cluster).chain(arguments.into_iter().map(Arg::Json)).collect();
-        let called = self.engine.call(function, arguments, CallOptions::new()).await;
+        let called = self.engine.call(function, arguments, call_options(self.purpose)).await;
         called.map_err(|error| with_failures(error, &self.failures))
+    }
+
+    /// Calls an exported function for a plan: as far as it comes without anything being done.
+    pub(crate) async fn plan(&self, function: &str) -> Outcome<()> {
+        match self.call(function, Vec::new()).await {
+            Ok(_) => Ok(()),
+            Err(failure) => self.founder()?.plan_ends_early(failure),
+        }
     }
 
     /// The operator answered some question with no.

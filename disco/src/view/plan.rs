@@ -40,13 +40,29 @@ impl PlanView {
             1 => ", one price is not known".to_owned(),
             count => format!(", {count} prices are not known"),
         };
+        let run = match changes.count(Action::Run) {
+            0 => String::new(),
+            _ => format!(", {}", count(Action::Run)),
+        };
         format!(
-            "{}, {}, {}; {:.2} USD a month {direction}{unknown}\n",
+            "{}, {}, {}{run}; {:.2} USD a month {direction}{unknown}\n",
             count(Action::Create),
             count(Action::Change),
             count(Action::Delete),
             amount.dollars(),
         )
+    }
+}
+
+/// Characters of a name in the table; JSON has all of it.
+const WIDTH: usize = 72;
+
+/// A command may have many lines.
+fn one_line(name: &str) -> String {
+    let words = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
     }
 }
 
@@ -87,7 +103,7 @@ impl View for PlanView {
             for change in self.changes() {
                 let action = match change.action {
                     Action::Create => cell::good(change.action),
-                    Action::Change => cell::warning(change.action),
+                    Action::Change | Action::Run => cell::warning(change.action),
                     Action::Delete => cell::bad(change.action),
                 };
                 let price = match change.monthly {
@@ -95,7 +111,8 @@ impl View for PlanView {
                     Some(Usd::ZERO) => "-".to_owned(),
                     Some(price) => format!("{:.2}", price.dollars()),
                 };
-                let [kind, name, details] = [&change.kind, &change.name, &change.details].map(cell::plain);
+                let name = cell::plain(one_line(&change.name));
+                let [kind, details] = [&change.kind, &change.details].map(cell::plain);
                 table.row(vec![action, kind, name, details, cell::plain(price)]);
             }
             text.push_str(&table.text());
@@ -137,6 +154,21 @@ mod tests {
         assert!(text.contains("unknown") && text.contains("6.13 USD a month more, one price is not known"), "{text}");
         assert!(text.contains("2 to create, 0 to change, 0 to delete"), "{text}");
         assert!(text.contains("warning: slowly"), "{text}");
+    }
+
+    #[test]
+    fn what_would_run_is_counted_and_takes_one_line() {
+        let long = format!("echo 1\necho {}", "x".repeat(200));
+        let view = view(vec![Change::free(Action::Run, "command", long.as_str(), "on this machine")]);
+        assert!(view.has_changes());
+        assert_eq!(
+            (&view.json()["changes"][0]["action"], &view.json()["changes"][0]["name"]),
+            (&json!("run"), &json!(long))
+        );
+        let text = view.text(Style { color: false });
+        assert!(text.contains("run     command  echo 1 echo xxx"), "{text}");
+        assert!(text.contains("0 to delete, 1 to run; 0.00 USD"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() < 140), "{text}");
     }
 
     #[test]

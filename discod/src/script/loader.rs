@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disco_runtime_js::{LoadOptions, Loaded, ModuleSource, ScriptError, ScriptErrorKind};
+use disco_runtime_js::{Capabilities, LoadOptions, Loaded, ModuleSource, ScriptError, ScriptErrorKind};
 use disco_store::Store;
 use tokio::time::Instant;
 
@@ -86,13 +86,19 @@ async fn load(node: &Node, hash: &str) -> Result<Loaded, ScriptError> {
     node.scripts().engine(node)?.load(source, options).await
 }
 
-/// Tries a version without using it: that it compiles, and that its `init` does not throw.
+/// Tries a version without using it: that it compiles, and that its `init` does not throw. In a dry run `init` changes nothing: its
+/// commands are not run.
 ///
 /// # Errors
 /// Why it cannot be used.
-pub async fn check(node: &Node, files: &[FileRecord]) -> Result<Loaded, ScriptError> {
+pub async fn check(node: &Node, files: &[FileRecord], dry_run: bool) -> Result<Loaded, ScriptError> {
     let source = node.raft().store().read(|store| source(store, files))?;
-    let options = LoadOptions { init: Some(Hook::Init.options()), check_only: true };
+    let mut init = Hook::Init.options();
+    if dry_run {
+        let capabilities = init.capabilities | Capabilities::PLAN;
+        init = init.capabilities(capabilities);
+    }
+    let options = LoadOptions { init: Some(init), check_only: true };
     node.scripts().engine(node)?.load(source, options).await
 }
 

@@ -13,6 +13,8 @@ pub enum Action {
     Change,
     /// It would be no more.
     Delete,
+    /// It would be run, and what comes of it is not known.
+    Run,
 }
 
 impl Action {
@@ -23,13 +25,14 @@ impl Action {
             Self::Create => "create",
             Self::Change => "change",
             Self::Delete => "delete",
+            Self::Run => "run",
         }
     }
 
     /// From that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Create, Self::Change, Self::Delete].into_iter().find(|action| action.as_str() == word)
+        [Self::Create, Self::Change, Self::Delete, Self::Run].into_iter().find(|action| action.as_str() == word)
     }
 }
 
@@ -79,6 +82,10 @@ impl Change {
 
 /// The kind of a machine's change.
 pub const MACHINE: &str = "machine";
+/// The kind of a command that a script would run, by `$` or on a node.
+pub const COMMAND: &str = "command";
+/// The kind of a file that a script would copy to a node.
+pub const FILE: &str = "file";
 
 /// The machine that a request asks for, where it is there: it carries the token, or it is known to have been given out for it.
 #[must_use]
@@ -93,9 +100,12 @@ pub fn existing<'a>(machines: &'a [Instance], request: &StartRequest) -> Option<
 pub struct Changes(Vec<Change>);
 
 impl Changes {
-    /// Adds one. The same thing said again is the same change.
+    /// Adds one. The same thing said again is the same change; a command or a file at another place is another.
     pub fn add(&mut self, change: Change) {
-        let same = |known: &Change| known.kind == change.kind && known.name == change.name;
+        let placed = [COMMAND, FILE].contains(&change.kind.as_str());
+        let same = |known: &Change| {
+            known.kind == change.kind && known.name == change.name && (!placed || known.details == change.details)
+        };
         match self.0.iter_mut().find(|known| same(known)) {
             // What is deleted and made again stays both.
             Some(known) if known.action == change.action => *known = change,
@@ -157,8 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn a_command_on_two_nodes_is_two_commands() {
+        let mut changes = Changes::default();
+        for node in ["on node 1", "on node 2", "on node 2"] {
+            changes.add(Change::free(Action::Run, COMMAND, "apt-get update", node));
+        }
+        assert_eq!((changes.as_slice().len(), changes.count(Action::Run)), (2, 2));
+    }
+
+    #[test]
     fn words_of_actions_are_read_back() {
-        for action in [Action::Create, Action::Change, Action::Delete] {
+        for action in [Action::Create, Action::Change, Action::Delete, Action::Run] {
             assert_eq!(Action::parse(action.as_str()), Some(action));
         }
         assert_eq!(Action::parse("destroy"), None);

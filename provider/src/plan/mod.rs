@@ -6,5 +6,5 @@
 mod change;
 mod recorder;
 
-pub use change::{Action, Change, Changes, MACHINE, existing};
+pub use change::{Action, COMMAND, Change, Changes, FILE, MACHINE, existing};
 pub use recorder::Recorder;

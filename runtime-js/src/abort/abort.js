@@ -63,7 +63,8 @@
     }
     static timeout(after) {
       const signal = new AbortSignal(KEY);
-      setTimeout(() => abort(signal, namedError("TimeoutError", `took longer than ${after} ms`)), after);
+      const limit = internals.milliseconds(after ?? NaN, "AbortSignal.timeout");
+      internals.startTimer(() => abort(signal, namedError("TimeoutError", `took longer than ${after} ms`)), limit);
       return signal;
     }
     static any(signals) {

@@ -14,7 +14,11 @@
     return value;
   }
   const call = (capability, handle, method, args) =>
-    effectJson(capability, method, (id) => op_cluster_call(id, handle, method, JSON.stringify(args)));
+    effectJson(capability, method, async (id) => {
+      const text = JSON.stringify(args);
+      await internals.watchesBegun();
+      return op_cluster_call(id, handle, method, text);
+    });
 
   const KEY = Symbol("provider");
   let specOf;
@@ -60,6 +64,9 @@
     define(Class.name, Class);
   }
 
+  // As nodes have it: `MAX_TIMEOUT` of `discod/src/agent/commands.rs`.
+  const LONGEST_RUN = 3_600_000;
+
   let makeNode;
   class Node {
     #handle;
@@ -78,7 +85,11 @@
       return call(NODES, this.#handle, method, args);
     }
     async run(command, options = {}) {
-      return this.#call("node.run", { node_id: this.id, command: text(command, "`command`"), timeout_ms: milliseconds(options.timeout, "timeout") });
+      const timeout_ms = milliseconds(options.timeout, "timeout");
+      if (timeout_ms > LONGEST_RUN) throw internals.codedError(`\`timeout\` of node.run is ${LONGEST_RUN} ms at most, not ${options.timeout}`, "INVALID", TypeError);
+      const result = await this.#call("node.run", { node_id: this.id, command: text(command, "`command`"), timeout_ms });
+      internals.warnTruncated(`\`${command}\` on node ${this.id}`, result);
+      return result;
     }
     async copy(path_in_project, path_on_node, options = {}) {
       const { mode } = options;

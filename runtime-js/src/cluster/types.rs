@@ -154,6 +154,9 @@ pub struct CommandOutput {
     pub stdout: String,
     /// Not UTF-8: replaced.
     pub stderr: String,
+    /// There was more output than is kept of one of them: the rest was dropped.
+    #[serde(default)]
+    pub truncated: bool,
 }
 
 /// `node.copy(path_in_project, path_on_node, { mode })`.

@@ -90,8 +90,19 @@
   const milliseconds = (value, what) => {
     if (value === undefined) return -1;
     if (typeof value !== "number" || !(value >= 0)) throw new TypeError(`\`${what}\` must be a number of milliseconds`);
-    return Math.min(value, 0x7fffffff);
+    return Math.min(value, Number.MAX_SAFE_INTEGER);
   };
+
+  // In a plan nothing is done that could change something: it is noted, and the script goes on with an answer that stands in.
+  const PLAN = 128;
+  const planning = () => (current().capabilities & PLAN) !== 0;
+  const wouldRun = ({ kind, name, details }) => ops.op_would_run(kind, name, details);
+
+  // Says that output was cut: in the log too, as a script may not look at the field.
+  function warnTruncated(what, { truncated }) {
+    const WARN = 2;
+    if (truncated) ops.op_console(current().id, WARN, `${what} wrote more than is kept: the rest of its output was dropped (\`truncated\`)`);
+  }
 
   const bytesToHex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   const hexToBytes = (hex) => Uint8Array.from({ length: hex.length / 2 }, (_, i) => parseInt(hex.substr(2 * i, 2), 16));
@@ -100,6 +111,9 @@
     // As in `capabilities.rs`.
     READ: 1, CLOUD: 2, KV_WRITE: 4, NODES: 8, NET: 16, PROCESS: 32, ASK: 64,
     current, need, effect, effectJson, located, moveTo, abortable, codedError, define, milliseconds, bytesToHex, hexToBytes,
+    planning, wouldRun, warnTruncated,
     INSPECT: Symbol("inspect"),
+    // The error of a command that was never run.
+    FORGOTTEN: Symbol("forgotten"),
   });
 })();

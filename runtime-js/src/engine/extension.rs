@@ -13,6 +13,7 @@ use crate::crypto::ops::op_random_uuid;
 use crate::env::ops::op_env;
 use crate::kv::ops::{op_kv, op_kv_watch, op_kv_watch_close, op_kv_watch_next};
 use crate::net::ops::{op_fetch, op_tcp_connect};
+use crate::plan::ops::op_would_run;
 use crate::process::ops::op_process_run;
 use crate::text::ops::op_decode_utf8;
 use crate::url::ops::{op_form_parse, op_form_serialize, op_url_parse, op_url_set};
@@ -47,6 +48,7 @@ deno_core::extension!(
         op_uncaught,
         op_url_parse,
         op_url_set,
+        op_would_run,
     ],
     options = { shared: Rc<Shared> },
     state = |state, options| state.put(options.shared),

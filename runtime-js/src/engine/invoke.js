@@ -27,11 +27,16 @@
   };
 
   function begin(id, hook, capabilities) {
-    const call = { id, capabilities, hook, revoked: null };
+    const call = { id, capabilities, hook, revoked: null, commands: new Set() };
     const controller = new AbortController();
     calls.set(id, { call, controller });
     core.setAsyncContext(call);
     return controller.signal;
+  }
+
+  // A command that was made and never awaited has done nothing, and no one would notice.
+  function refuseForgotten(id) {
+    for (const command of calls.get(id)?.call.commands ?? []) throw command[internals.FORGOTTEN]();
   }
 
   const host = {
@@ -52,6 +57,7 @@
       begin(id, "init", capabilities);
       run(id, async () => {
         const cluster = await script.exports.init();
+        refuseForgotten(id);
         const handle = clusterHandle(cluster);
         if (handle === undefined) {
           throw internals.codedError("`init` must return a Cluster", "INVALID", TypeError);
@@ -85,6 +91,7 @@
           }
         });
         const result = await script.exports[hook](...values);
+        refuseForgotten(id);
         return result === undefined ? "" : JSON.stringify(result) ?? "";
       });
       core.setAsyncContext(undefined);

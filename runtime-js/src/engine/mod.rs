@@ -28,5 +28,5 @@ mod watchdog;
 
 pub(crate) use errors::OpError;
 pub use process::prepare_process;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Shared, SharedWatch};
 pub(crate) use thread::spawn;

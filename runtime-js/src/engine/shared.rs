@@ -21,7 +21,12 @@ use crate::{EngineOptions, HostError};
 const MAX_HELD: usize = 1000;
 
 /// A watch that a script holds.
-pub(crate) type SharedWatch = Arc<tokio::sync::Mutex<Box<dyn KvWatch>>>;
+#[derive(Clone)]
+pub(crate) struct SharedWatch {
+    pub(crate) watch: Arc<tokio::sync::Mutex<Box<dyn KvWatch>>>,
+    /// The script has ended it: no one waits for its next change any more.
+    pub(crate) closed: CancellationToken,
+}
 
 /// State of the engine besides the isolate. No borrow of a cell is held over a call into JavaScript.
 pub(crate) struct Shared {

@@ -16,7 +16,8 @@ pub trait Kv: Send + Sync {
     async fn delete(&self, select: KvSelect) -> Result<KvDeleted, HostError>;
     /// All or nothing.
     async fn txn(&self, txn: KvTxn) -> Result<KvTxnResult, HostError>;
-    /// Changes from `start_revision` on (0: from now), one after the other.
+    /// Changes from `start_revision` on (0: from now; less is an error), one after the other. It has begun when this returns:
+    /// what is written after that is seen.
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError>;
 }
 

@@ -3,7 +3,7 @@
 (() => {
   const { core, internals } = globalThis.__bootstrap;
   const { op_kv, op_kv_watch, op_kv_watch_next, op_kv_watch_close } = core.ops;
-  const { READ, KV_WRITE, effect, effectJson, bytesToHex, hexToBytes } = internals;
+  const { READ, KV_WRITE, codedError, effect, effectJson, bytesToHex, hexToBytes } = internals;
 
   function checkKey(key) {
     if (typeof key !== "string" || key === "") throw new TypeError("a key must be a text that is not empty");
@@ -37,7 +37,20 @@
   }
   const toResult = (result) => result?.get === undefined ? result : { get: result.get.map(toEntry) };
 
-  const call = (capability, what, request) => effectJson(capability, what, (id) => op_kv(id, JSON.stringify(request)));
+  // Watches that are about to begin. What the script does after it made one comes after the watch's beginning.
+  const beginning = new Set();
+  function begin(opening) {
+    beginning.add(opening);
+    const begun = () => void beginning.delete(opening);
+    opening.then(begun, begun);
+  }
+  internals.watchesBegun = () => beginning.size === 0 ? undefined : Promise.allSettled([...beginning]);
+
+  const call = (capability, what, request) =>
+    effectJson(capability, what, async (id) => {
+      await internals.watchesBegun();
+      return op_kv(id, JSON.stringify(request));
+    });
 
   class Kv {
     async get(key) {
@@ -58,27 +71,55 @@
       const result = await call(KV_WRITE, "kv.txn", { txn: request });
       return { ...result, responses: result.responses.map(toResult) };
     }
+    // Begins now: what is written after it is seen, however late the first `next` comes.
     watch(key, options = {}) {
-      const request = JSON.stringify({ ...select(key, options), start_revision: options.start_revision ?? 0 });
-      let watch;
+      const { start_revision = 0, signal } = options;
+      if (!Number.isSafeInteger(start_revision) || start_revision < 0) {
+        throw codedError(`\`start_revision\` must be a revision, or 0 for what comes from now on, not ${start_revision}`, "INVALID", TypeError);
+      }
+      const request = JSON.stringify({ ...select(key, { prefix: options.prefix }), start_revision });
+      const opening = effect(READ, "kv.watch", (id) => op_kv_watch(id, request));
+      begin(opening);
+
+      const done = { done: true, value: undefined };
       let ended = false;
-      const end = async () => {
-        ended = true;
-        if (watch !== undefined) op_kv_watch_close(await watch);
-        return { done: true, value: undefined };
+      let gone;
+      const end = new Promise((resolve) => { gone = resolve; });
+      const leave = () => {
+        if (!ended) {
+          ended = true;
+          signal?.removeEventListener("abort", onabort);
+          gone("");
+          opening.then(op_kv_watch_close, () => {});
+        }
+        return done;
       };
+      let aborted = false;
+      const onabort = () => {
+        aborted = !ended;
+        leave();
+      };
+      if (signal?.aborted) onabort();
+      else signal?.addEventListener("abort", onabort);
+
       return {
         async next() {
-          if (ended) return { done: true, value: undefined };
-          const text = await effect(READ, "kv.watch", async (id) => {
-            watch ??= op_kv_watch(id, request);
-            return op_kv_watch_next(id, await watch);
-          });
-          if (text === "") return end();
-          const event = JSON.parse(text);
-          return { done: false, value: event.type === "put" ? { ...event, value: toValue(event.value) } : event };
+          if (!ended) {
+            // Read first, so that an error of the opening is the watch's own.
+            const reading = effect(READ, "kv.watch", async (id) => op_kv_watch_next(id, await opening));
+            const text = await Promise.race([end, reading]);
+            if (text === "") leave();
+            else if (!ended) {
+              const event = JSON.parse(text);
+              return { done: false, value: event.type === "put" ? { ...event, value: toValue(event.value) } : event };
+            }
+          }
+          if (aborted) throw signal.reason;
+          return done;
         },
-        return: end,
+        async return() {
+          return leave();
+        },
         [Symbol.asyncIterator]() {
           return this;
         },

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use deno_core::{OpState, op2};
 use serde::Deserialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{Kv, KvCompare, KvEntry, KvEvent, KvOp, KvOpResult, KvOperator, KvPut, KvSelect, KvTarget, KvTxn};
-use crate::engine::{OpError, Shared};
+use crate::engine::{OpError, Shared, SharedWatch};
 use crate::{HostError, Json};
 
 #[derive(Deserialize)]
@@ -208,11 +209,17 @@ pub(crate) async fn op_kv_watch(
     let (shared, kv) = parts(&state)?;
     let select: Select = parse(&request)?;
     let start_revision = select.start_revision;
+    if start_revision < 0 {
+        let message =
+            format!("`start_revision` must be a revision, or 0 for what comes from now on, not {start_revision}");
+        return Err(HostError::invalid(message).into());
+    }
     let watch = shared.host(call, async move { kv.watch(select.into(), start_revision).await }).await?;
-    Ok(shared.watches.borrow_mut().add(Arc::new(tokio::sync::Mutex::new(watch)))?)
+    let watch = SharedWatch { watch: Arc::new(tokio::sync::Mutex::new(watch)), closed: CancellationToken::new() };
+    Ok(shared.watches.borrow_mut().add(watch)?)
 }
 
-/// The next change as JSON; empty when the watch has ended.
+/// The next change as JSON; empty when the watch has ended, also while this waits for it.
 #[op2]
 #[string]
 pub(crate) async fn op_kv_watch_next(
@@ -222,12 +229,23 @@ pub(crate) async fn op_kv_watch_next(
 ) -> Result<String, OpError> {
     let shared = state.borrow().borrow::<Rc<Shared>>().clone();
     let Some(watch) = shared.watches.borrow().get(watch).cloned() else { return Ok(String::new()) };
-    let change = shared.host(call, async move { watch.lock().await.next().await }).await?;
+    let SharedWatch { watch, closed } = watch;
+    let change = shared.host(call, async move {
+        tokio::select! {
+            biased;
+            () = closed.cancelled() => Ok(None),
+            change = async { watch.lock().await.next().await } => change,
+        }
+    });
+    let change = change.await?;
     Ok(change.map(|change| event(change).to_string()).unwrap_or_default())
 }
 
 /// Ends a watch.
 #[op2(fast)]
 pub(crate) fn op_kv_watch_close(state: &mut OpState, #[smi] watch: u32) {
-    state.borrow::<Rc<Shared>>().watches.borrow_mut().remove(watch);
+    let removed = state.borrow::<Rc<Shared>>().watches.borrow_mut().remove(watch);
+    if let Some(watch) = removed {
+        watch.closed.cancel();
+    }
 }

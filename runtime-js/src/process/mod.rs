@@ -2,3 +2,5 @@
 
 pub(crate) mod ops;
 mod run;
+
+pub use run::{ShellCommand, ShellError, ShellOutput};

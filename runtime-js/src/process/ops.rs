@@ -1,35 +1,74 @@
 //! What `process.js` calls.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use deno_core::{OpState, op2};
+use deno_core::{JsBuffer, OpState, op2};
+use serde::Deserialize;
 
-use super::run::run;
+use super::{ShellCommand, ShellError};
 use crate::HostError;
 use crate::engine::{OpError, Shared};
 
-/// Runs a command; its output as JSON. A negative time limit is none.
+/// A command as the script has set it up.
+#[derive(Deserialize)]
+struct Request {
+    command: String,
+    /// Relative to the project.
+    cwd: Option<String>,
+    /// Added to the environment; a name without a value is taken out of it.
+    env: BTreeMap<String, Option<String>>,
+    has_stdin: bool,
+    pipefail: bool,
+    timeout_ms: Option<f64>,
+}
+
+/// Runs a command; its output as JSON.
 #[op2]
 #[string]
 pub(crate) async fn op_process_run(
     state: Rc<RefCell<OpState>>,
     #[smi] call: u32,
-    #[string] command: String,
-    timeout_ms: f64,
+    #[string] request: String,
+    #[buffer] stdin: JsBuffer,
     #[smi] abort: u32,
 ) -> Result<String, OpError> {
     let shared = state.borrow().borrow::<Rc<Shared>>().clone();
+    let request: Request = serde_json::from_str(&request).map_err(|error| HostError::invalid(error.to_string()))?;
+    let Request { command, cwd, env: changed, has_stdin, pipefail, timeout_ms } = request;
     let options = &shared.options;
+    let mut env = options.env.clone();
+    for (name, value) in changed {
+        match value {
+            Some(value) => env.insert(name, value),
+            None => env.remove(&name),
+        };
+    }
+    let directory = match (&options.root, cwd) {
+        (Some(root), Some(cwd)) => Some(root.join(cwd)),
+        (None, Some(cwd)) => Some(cwd.into()),
+        (root, None) => root.clone(),
+    };
+    let shell = ShellCommand {
+        text: command.clone(),
+        directory: directory.clone(),
+        env,
+        stdin: has_stdin.then(|| stdin.to_vec()),
+        pipefail,
+        output_bytes: options.limits.output_bytes,
+        limit: timeout_ms.map(|milliseconds| Duration::from_millis(milliseconds as u64)),
+    };
     let running = async {
-        let running = run(&command, options.root.as_deref(), &options.env, options.limits.output_bytes);
-        if timeout_ms < 0.0 {
-            return running.await;
-        }
-        match tokio::time::timeout(Duration::from_millis(timeout_ms as u64), running).await {
-            Ok(result) => result,
-            Err(_) => Err(HostError::new(format!("`{command}` took longer than {timeout_ms} ms")).with_code("TIMEOUT")),
+        let output = shell.run().await.map_err(|error| failed(&error, directory.as_deref()))?;
+        match timeout_ms.filter(|_| output.timed_out) {
+            Some(limit) => {
+                let message = format!("`{command}` took longer than {limit} ms");
+                Err(HostError::new(message).with_code("TIMEOUT"))
+            }
+            None => Ok(output),
         }
     };
     let output = shared.until_aborted(call, abort, running).await?;
@@ -40,4 +79,16 @@ pub(crate) async fn op_process_run(
         "truncated": output.truncated,
     });
     Ok(json.to_string())
+}
+
+/// Why a command was not run.
+fn failed(error: &ShellError, directory: Option<&Path>) -> HostError {
+    match (error, directory) {
+        (ShellError::NoPipefail, _) => HostError::unsupported(error.to_string()),
+        // The system's words for a folder that is not there are those for a program that is not there.
+        (ShellError::Shell(_), Some(folder)) if !folder.is_dir() => {
+            HostError::invalid(format!("cannot run a command in `{}`: it is not a folder", folder.display()))
+        }
+        _ => HostError::from_error(error),
+    }
 }

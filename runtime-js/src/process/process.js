@@ -4,53 +4,137 @@
   const { core, internals } = globalThis.__bootstrap;
   const { op_process_run } = core.ops;
 
+  const invalid = (message) => internals.codedError(message, "INVALID", TypeError);
+
+  // What is put into a command: a text, or what has one of its own. Anything else is a mistake that would run another command.
+  function textOf(value) {
+    switch (typeof value) {
+      case "string":
+        return value;
+      case "number":
+      case "bigint":
+      case "boolean":
+        return String(value);
+      case "object":
+        if (value === null) break;
+        if (Array.isArray(value)) throw invalid("an array within an array was put into a command");
+        if (value instanceof Command) {
+          throw invalid(`\`${value.command}\` was put into another command before it was run: \`await\` is missing before it`);
+        }
+        if (typeof value.then === "function") throw invalid("a promise was put into a command: `await` is missing before it");
+        if (typeof value.toString === "function" && value.toString !== Object.prototype.toString) return String(value);
+        throw invalid("an object was put into a command, which needs a text: use JSON.stringify, or a field of it");
+    }
+    const what = typeof value === "function" || typeof value === "symbol" ? `a ${typeof value}` : `\`${value}\``;
+    throw invalid(`${what} was put into a command, which needs a text`);
+  }
+
   const quote = (value) => {
-    const text = String(value);
+    const text = textOf(value);
     return /^[A-Za-z0-9_\/:=.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
   };
+
+  // Results of commands that a plan has not run.
+  const planned = new WeakSet();
 
   // Starts when it is awaited, so that its options can be set before.
   class Command {
     #command;
     #site;
     #fails = true;
-    #timeout = -1;
+    #pipefail = false;
+    #timeout = undefined;
     #signal = undefined;
+    #stdin = undefined;
+    #cwd = undefined;
+    #env = {};
     #running = null;
+    // Where it was made.
+    #call = internals.current();
 
     constructor(command, site) {
       this.#command = command;
       this.#site = site;
+      this.#call.commands?.add(this);
     }
     get command() {
+      this.#seen();
       return this.#command;
     }
     nothrow() {
       this.#fails = false;
       return this;
     }
+    pipefail() {
+      this.#pipefail = true;
+      return this;
+    }
     timeout(after) {
-      this.#timeout = internals.milliseconds(after, "timeout");
+      const limit = internals.milliseconds(after, "timeout");
+      this.#timeout = limit < 0 || limit === Infinity ? undefined : limit;
       return this;
     }
     signal(signal) {
       this.#signal = signal;
       return this;
     }
+    stdin(data) {
+      if (typeof data === "string") this.#stdin = core.encode(data);
+      else if (data instanceof Uint8Array) this.#stdin = data.slice();
+      else throw invalid("`stdin` must be a text or a Uint8Array");
+      return this;
+    }
+    cwd(folder) {
+      if (typeof folder !== "string" || folder === "") throw invalid("`cwd` must be a path that is not empty");
+      this.#cwd = folder;
+      return this;
+    }
+    env(variables) {
+      if (typeof variables !== "object" || variables === null) throw invalid("`env` needs an object of names and values");
+      for (const [name, value] of Object.entries(variables)) {
+        if (name === "" || /[=\0]/.test(name)) throw invalid(`\`${name}\` cannot be the name of a variable`);
+        this.#env[name] = value === undefined ? null : textOf(value);
+      }
+      return this;
+    }
+    // It was looked at, or run: it was not forgotten.
+    #seen() {
+      this.#call.commands?.delete(this);
+    }
+    // An error at the place of the command, if it was never run.
+    [internals.FORGOTTEN]() {
+      const message = `\`${this.#command}\` was not run: \`await\` is missing before it`;
+      return internals.moveTo(this.#site, invalid(message));
+    }
     #run() {
+      this.#seen();
       return this.#running ??= (async () => {
         let output;
         try {
           const id = internals.need(internals.PROCESS, "$");
-          output = JSON.parse(await internals.abortable(this.#signal, (key) => op_process_run(id, this.#command, this.#timeout, key)));
+          if (internals.planning()) {
+            internals.wouldRun({ kind: "command", name: this.#command, details: "on this machine" });
+            const result = new CommandResult({ code: 0, stdout: "", stderr: "", truncated: false }, this.#command);
+            planned.add(result);
+            return result;
+          }
+          const request = JSON.stringify({
+            command: this.#command, cwd: this.#cwd, env: this.#env, has_stdin: this.#stdin !== undefined,
+            pipefail: this.#pipefail, timeout_ms: this.#timeout,
+          });
+          await internals.watchesBegun();
+          const stdin = this.#stdin ?? new Uint8Array();
+          output = JSON.parse(await internals.abortable(this.#signal, (key) => op_process_run(id, request, stdin, key)));
         } catch (error) {
           throw internals.located(error, this.#site);
         }
-        const result = new CommandResult(output);
+        const result = new CommandResult(output, this.#command);
+        internals.warnTruncated(`\`${this.#command}\``, result);
         if (result.code !== 0 && this.#fails) {
           const last = result.stderr.trimEnd().split("\n").at(-1);
           const error = internals.codedError(`\`${this.#command}\` ended with ${result.code}${last === "" ? "" : `: ${last}`}`, "EXIT");
-          Object.assign(error, { exit_code: result.code, stdout: result.stdout, stderr: result.stderr });
+          const { code: exit_code, stdout, stderr, truncated } = result;
+          Object.assign(error, { exit_code, stdout, stderr, truncated });
           throw internals.moveTo(this.#site, error);
         }
         return result;
@@ -72,25 +156,31 @@
       return this.text().then((text) => text === "" ? [] : text.split("\n"));
     }
     json() {
-      return this.text().then(JSON.parse);
+      // In a plan no command has run: what is asked of its answer is `undefined`.
+      return this.#run().then((result) => planned.has(result) ? {} : JSON.parse(result));
     }
   }
 
   class CommandResult {
-    constructor({ code, stdout, stderr, truncated }) {
+    #command;
+    constructor({ code, stdout, stderr, truncated }, command) {
       Object.assign(this, { code, stdout, stderr, truncated });
+      this.#command = command;
     }
+    // A part of the output is never taken for all of it.
     toString() {
+      if (this.truncated) throw internals.codedError(`\`${this.#command}\` wrote more than is kept: look at \`stdout\` for its beginning`, "TRUNCATED");
       return this.stdout.trimEnd();
     }
   }
 
+  // `sh` gets the text as it stands between the backticks, backslashes too.
   internals.define("$", function $(strings, ...values) {
     if (!Array.isArray(strings) || !Array.isArray(strings.raw)) throw new TypeError("`$` is a template tag: $`command`");
     const site = new Error();
-    let command = strings[0];
+    let command = strings.raw[0];
     values.forEach((value, i) => {
-      command += (Array.isArray(value) ? value.map(quote).join(" ") : quote(value)) + strings[i + 1];
+      command += (Array.isArray(value) ? value.map(quote).join(" ") : quote(value)) + strings.raw[i + 1];
     });
     return new Command(command, site);
   });

@@ -1,90 +1,200 @@
-//! Runs a command so that nothing of it is left behind when the one who waits for it goes away.
+//! Runs a command of the shell, for `$` and for `node.run`.
+//!
+//! Invariants:
+//! - A command is the leader of a process group of its own, and dies with the thread that started it. When the time is over, or the
+//!   future is dropped, the group is killed.
+//! - What it left in the background (`server &`) when it ended by itself goes on, also when this process ends: its output always has
+//!   a reader.
+//! - What is written is never stopped by the limit on output: it is read to its end, the beginning is kept, and the result says so.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
 
-use crate::HostError;
+/// After the end of a command: time to read what it wrote, while something in the background keeps the pipe open.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// A longer text goes to the shell by a file: Linux takes 128 KiB at most as one argument (`MAX_ARG_STRLEN`).
+const ARGUMENT_BYTES: usize = 100_000;
+/// Runs the text of the file that is its first argument, with no arguments.
+const RUN_FILE: &str = "eval \"shift\n$(cat \"$1\")\"";
 
-/// How long output is still read after the command itself has ended: something in the background may hold it open.
-const TAIL: Duration = Duration::from_millis(500);
+/// A command of the shell, and in what surroundings it runs.
+#[derive(Debug, Clone, Default)]
+pub struct ShellCommand {
+    /// For `sh`, of any length.
+    pub text: String,
+    /// Where it runs; none: where this process does.
+    pub directory: Option<PathBuf>,
+    /// Its whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Its standard input; none: there is nothing to read.
+    pub stdin: Option<Vec<u8>>,
+    /// The status of a pipeline is that of its last command that failed. `bash` runs it where `sh` does not know how.
+    pub pipefail: bool,
+    /// Bytes that are kept of standard output, and of standard error.
+    pub output_bytes: usize,
+    /// After this time it is killed; none: never.
+    pub limit: Option<Duration>,
+}
 
 /// What a command left.
-pub(super) struct Output {
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ShellOutput {
     /// Exit status; 128 + signal for one that was killed.
-    pub(super) code: i32,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
-    /// There was more output than allowed: the rest was dropped.
-    pub(super) truncated: bool,
+    pub code: i32,
+    /// The beginning, up to [`ShellCommand::output_bytes`].
+    pub stdout: Vec<u8>,
+    /// The beginning, up to [`ShellCommand::output_bytes`].
+    pub stderr: Vec<u8>,
+    /// There was more output: the rest was dropped.
+    pub truncated: bool,
+    /// It was killed since its time was over.
+    pub timed_out: bool,
 }
 
-/// Runs `command` by `sh -c`. Dropping the future kills it and all that it started.
-pub(super) async fn run(
-    command: &str,
-    directory: Option<&Path>,
-    env: &BTreeMap<String, String>,
-    output_limit: usize,
-) -> Result<Output, HostError> {
-    let mut process = Command::new("sh");
-    process.arg("-c").arg(command).env_clear().envs(env);
-    process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own, so that all of it can be killed.
-    process.process_group(0).kill_on_drop(true);
-    if let Some(directory) = directory {
-        process.current_dir(directory);
-    }
-    #[cfg(target_os = "linux")]
-    die_with_parent(&mut process);
-    let mut child = process.spawn().map_err(|error| HostError::new(format!("cannot start `sh`: {error}")))?;
-    let mut group = Group::of(&child);
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+/// Why a command was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// The shell could not be started or waited for.
+    #[error("cannot run `sh`")]
+    Shell(#[source] io::Error),
+    /// No shell of this machine knows `pipefail`.
+    #[error("`pipefail` needs a shell that knows it: neither `sh` nor `bash` of this machine does")]
+    NoPipefail,
+    /// A long text goes to the shell by a temporary file.
+    #[error("cannot write a command of {bytes} bytes to a temporary file")]
+    File {
+        /// Its length.
+        bytes: usize,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
 
-    let mut output = Output { code: -1, stdout: Vec::new(), stderr: Vec::new(), truncated: false };
-    let status = {
-        let reading = async {
-            let (first, second) = tokio::join!(
-                read(stdout, &mut output.stdout, output_limit),
-                read(stderr, &mut output.stderr, output_limit)
-            );
-            first || second
+impl ShellCommand {
+    /// Runs it and waits for its end. Dropping the future kills it and all that it started.
+    ///
+    /// # Errors
+    /// It could not be run. A command that fails is no error.
+    pub async fn run(mut self) -> Result<ShellOutput, ShellError> {
+        let shell = if self.pipefail { self.pipefail_shell().await? } else { "sh" };
+        // Deleted when the command has ended.
+        let file = match self.text.len() > ARGUMENT_BYTES {
+            true => Some(written(self.text.clone()).await?),
+            false => None,
         };
-        tokio::pin!(reading);
-        let mut truncated = None;
-        let status = loop {
-            tokio::select! {
-                status = child.wait() => break status,
-                cut = &mut reading, if truncated.is_none() => truncated = Some(cut),
+        let mut child =
+            self.command(shell, file.as_ref().map(NamedTempFile::path)).spawn().map_err(ShellError::Shell)?;
+        let mut group = Group::of(&child);
+        let input = feed(child.stdin.take(), self.stdin.take().unwrap_or_default());
+        let mut stdout = Capture::of(child.stdout.take(), self.output_bytes);
+        let mut stderr = Capture::of(child.stderr.take(), self.output_bytes);
+        let limit = self.limit;
+        let deadline = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
             }
         };
-        if truncated.is_none() {
-            truncated = tokio::time::timeout(TAIL, reading).await.ok();
+        let ended = {
+            let talking = async { tokio::join!(stdout.drain(), stderr.drain(), input) };
+            tokio::pin!(talking, deadline);
+            let mut silent = false;
+            let ended = loop {
+                tokio::select! {
+                    biased;
+                    status = child.wait() => break Some(status.map_err(ShellError::Shell)?),
+                    _ = &mut talking, if !silent => silent = true,
+                    () = &mut deadline => break None,
+                }
+            };
+            if ended.is_none() {
+                group.kill();
+            }
+            if !silent {
+                // Nothing more within the time is nothing at all.
+                let _ = tokio::time::timeout(LAST_WORDS, &mut talking).await;
+            }
+            ended
+        };
+        let status = match ended {
+            Some(status) => status,
+            None => child.wait().await.map_err(ShellError::Shell)?,
+        };
+        // It has ended by itself, or with all its group: its number may become another's.
+        group.forget();
+        if ended.is_some() {
+            stdout.hand_over();
+            stderr.hand_over();
         }
-        output.truncated = truncated.unwrap_or(false);
-        status
-    };
-    // It has ended by itself: what it left in the background is meant to stay.
-    group.spare();
-    output.code = exit_code(status.map_err(|error| HostError::new(format!("cannot wait for the command: {error}")))?);
-    Ok(output)
+        Ok(ShellOutput {
+            code: exit_code(status),
+            truncated: stdout.truncated || stderr.truncated,
+            stdout: stdout.kept,
+            stderr: stderr.kept,
+            timed_out: ended.is_none(),
+        })
+    }
+
+    /// The shell in a group of its own.
+    fn command(&self, shell: &str, file: Option<&Path>) -> Command {
+        let mut process = Command::new(shell);
+        if self.pipefail {
+            process.args(["-o", "pipefail"]);
+        }
+        match file {
+            None => process.arg("-c").arg(&self.text),
+            Some(path) => process.args(["-c", RUN_FILE, "sh"]).arg(path),
+        };
+        process.env_clear().envs(&self.env).stdout(Stdio::piped()).stderr(Stdio::piped());
+        process.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        process.process_group(0).kill_on_drop(true);
+        if let Some(directory) = &self.directory {
+            process.current_dir(directory);
+        }
+        #[cfg(target_os = "linux")]
+        die_with_parent(&mut process);
+        process
+    }
+
+    /// The first shell that knows `pipefail`: `sh` of Debian does not.
+    async fn pipefail_shell(&self) -> Result<&'static str, ShellError> {
+        for shell in ["sh", "bash"] {
+            let mut question = Command::new(shell);
+            question.args(["-o", "pipefail", "-c", ":"]).env_clear().envs(&self.env).kill_on_drop(true);
+            question.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            if question.status().await.is_ok_and(|status| status.success()) {
+                return Ok(shell);
+            }
+        }
+        Err(ShellError::NoPipefail)
+    }
 }
 
-/// Reads all, keeps `limit` bytes; true if there were more.
-async fn read(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, limit: usize) -> bool {
-    let Some(mut from) = from else { return false };
-    let mut truncated = false;
-    let mut buffer = [0; 8192];
-    // An error of a pipe means that there is nothing more to read.
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        let room = limit.saturating_sub(into.len());
-        into.extend_from_slice(&buffer[..count.min(room)]);
-        truncated |= count > room;
+/// A file with this text, which no one else can read.
+async fn written(text: String) -> Result<NamedTempFile, ShellError> {
+    let bytes = text.len();
+    let writing = tokio::task::spawn_blocking(move || {
+        let mut file = NamedTempFile::new()?;
+        file.write_all(text.as_bytes())?;
+        Ok(file)
+    });
+    let written = writing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    written.map_err(|source| ShellError::File { bytes, source })
+}
+
+/// Writes standard input. A command that does not read it to the end is none the worse.
+async fn feed(pipe: Option<ChildStdin>, bytes: Vec<u8>) {
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.write_all(&bytes).await;
     }
-    truncated
 }
 
 fn exit_code(status: ExitStatus) -> i32 {
@@ -100,7 +210,7 @@ fn die_with_parent(process: &mut Command) {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         // The parent may have died before.
         if rustix::process::getppid() != Some(parent) {
-            return Err(std::io::ErrorKind::Interrupted.into());
+            return Err(io::ErrorKind::Interrupted.into());
         }
         // The script thread gives way to others, which commands need not; where that cannot be undone, so be it.
         let _ = rustix::process::setpriority_process(None, 0);
@@ -117,20 +227,182 @@ fn die_with_parent(process: &mut Command) {
 struct Group(Option<rustix::process::Pid>);
 
 impl Group {
-    fn of(child: &tokio::process::Child) -> Self {
-        Self(child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32)))
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw))
     }
 
-    fn spare(&mut self) {
+    /// The first process has not been waited for, so its number is still its own.
+    fn kill(&self) {
+        if let Some(group) = self.0 {
+            // It may have ended just now.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+
+    fn forget(&mut self) {
         self.0 = None;
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may have ended just now.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        self.kill();
+    }
+}
+
+/// Reads a pipe to its end, and keeps the beginning.
+struct Capture<R> {
+    /// None once it has ended.
+    pipe: Option<R>,
+    kept: Vec<u8>,
+    limit: usize,
+    truncated: bool,
+}
+
+impl<R: AsyncRead + Unpin + TryInto<Stdio, Error = io::Error>> Capture<R> {
+    fn of(pipe: Option<R>, limit: usize) -> Self {
+        Self { pipe, kept: Vec::new(), limit, truncated: false }
+    }
+
+    async fn drain(&mut self) {
+        let Some(pipe) = &mut self.pipe else { return };
+        let mut buffer = vec![0; 8192];
+        // A pipe that cannot be read any more has ended as well.
+        while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+            let room = self.limit.saturating_sub(self.kept.len());
+            self.kept.extend_from_slice(&buffer[..count.min(room)]);
+            self.truncated |= count > room;
+        }
+        self.pipe = None;
+    }
+
+    /// What is in the background still writes: without a reader its next word would be its last. A process of its own reads on,
+    /// since this one may end first: `disco` after a function, the daemon for an upgrade.
+    fn hand_over(&mut self) {
+        let Some(pipe) = self.pipe.take() else { return };
+        let reader = pipe.try_into().and_then(|pipe: Stdio| {
+            let mut reader = Command::new("cat");
+            reader.stdin(pipe).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/").process_group(0).spawn()
+        });
+        if let Err(error) = reader {
+            tracing::warn!(%error, "no reader for what a command left in the background: it ends at its next output");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn shell(text: &str) -> ShellCommand {
+        ShellCommand {
+            text: text.to_owned(),
+            env: crate::process_env(|_| true),
+            output_bytes: 1 << 20,
+            limit: Some(Duration::from_secs(20)),
+            ..ShellCommand::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn gives_status_and_output() {
+        let output = shell("echo out; echo err >&2; exit 3").run().await.unwrap();
+        assert_eq!((output.code, output.timed_out, output.truncated), (3, false, false));
+        assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (b"out\n".as_slice(), b"err\n".as_slice()));
+        assert_eq!(shell("kill -TERM $$").run().await.unwrap().code, 128 + 15);
+    }
+
+    #[tokio::test]
+    async fn ends_the_whole_group_when_the_time_is_over() {
+        let started = Instant::now();
+        let limited = ShellCommand { limit: Some(Duration::from_millis(300)), ..shell("sleep 600 & echo $!; wait") };
+        let output = limited.run().await.unwrap();
+        assert!(output.timed_out && output.code == 128 + 9, "{output:?}");
+        assert!(started.elapsed() < Duration::from_secs(10));
+        until(|| is_gone(&output.stdout), "the group's end").await;
+    }
+
+    #[tokio::test]
+    async fn ends_the_whole_group_when_no_one_waits_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let text = format!("sleep 600 & echo $! > {0}.tmp && mv {0}.tmp {0}; wait", file.display());
+        let task = tokio::spawn(shell(&text).run());
+        until(|| file.exists(), "the command").await;
+        task.abort();
+        let pid = std::fs::read(&file).unwrap();
+        until(|| is_gone(&pid), "the group's end").await;
+    }
+
+    #[tokio::test]
+    async fn what_stays_in_the_background_holds_nothing_up_and_goes_on_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ticks, go) = (folder.path().join("ticks"), folder.path().join("go"));
+        // More than a pipe holds (64 KiB), so that a pipe that is open and not read would stop it as well.
+        let text = format!(
+            "sh -c 'until [ -e {go} ]; do sleep 0.02; done; for i in 1 2 3 4 5; do head -c 50000 /dev/zero; echo err >&2; echo x >> {ticks}; done' & echo started",
+            go = go.display(),
+            ticks = ticks.display()
+        );
+        let started = Instant::now();
+        let output = shell(&text).run().await.unwrap();
+        assert_eq!((output.code, output.stdout.as_slice()), (0, b"started\n".as_slice()));
+        assert!(started.elapsed() < Duration::from_secs(4));
+        std::fs::write(&go, "").unwrap();
+        let written = || std::fs::read_to_string(&ticks).unwrap_or_default();
+        until(|| written().lines().count() == 5, "five ticks").await;
+    }
+
+    #[tokio::test]
+    async fn keeps_the_beginning_of_too_much_output_and_says_so() {
+        let output = shell("head -c 3000000 /dev/zero").run().await.unwrap();
+        assert_eq!((output.stdout.len(), output.truncated, output.code), (1 << 20, true, 0));
+        let output = shell("head -c 3000000 /dev/zero >&2; exit 1").run().await.unwrap();
+        assert_eq!((output.stderr.len(), output.truncated, output.code), (1 << 20, true, 1));
+    }
+
+    #[tokio::test]
+    async fn a_text_may_be_longer_than_an_argument() {
+        let long = format!("printf %s {} | wc -c; echo \"$#:$0\"; cat\n\n", "x".repeat(300_000));
+        let command = ShellCommand { stdin: Some(b"read".to_vec()), ..shell(&long) };
+        let output = command.run().await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "300000\n0:sh\nread", "{:?}", output.stderr);
+        let broken = format!("# {}\nexit 7", "x".repeat(300_000));
+        assert_eq!(shell(&broken).run().await.unwrap().code, 7);
+    }
+
+    #[tokio::test]
+    async fn standard_input_of_any_length_is_given_and_need_not_be_read() {
+        let much = ShellCommand { stdin: Some(vec![b'x'; 300_000]), ..shell("wc -c") };
+        assert_eq!(much.run().await.unwrap().stdout, b"300000\n");
+        let unread = ShellCommand { stdin: Some(vec![b'x'; 300_000]), ..shell("exit 4") };
+        assert_eq!(unread.run().await.unwrap().code, 4);
+        assert_eq!(shell("cat").run().await.unwrap().stdout, b"");
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_fails_with_any_of_its_commands_where_that_is_asked_for() {
+        let code = async |command: ShellCommand| command.run().await.map(|output| output.code);
+        assert_eq!(code(shell("false | cat")).await.unwrap(), 0);
+        match code(ShellCommand { pipefail: true, ..shell("false | cat") }).await {
+            Ok(code) => assert_eq!(code, 1),
+            Err(error) => assert!(matches!(error, ShellError::NoPipefail), "{error}"),
+        }
+    }
+
+    /// Whether the process whose number is in the text is gone, or a zombie.
+    fn is_gone(pid: &[u8]) -> bool {
+        let pid = String::from_utf8_lossy(pid).trim().to_owned();
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
+    }
+
+    async fn until(wanted: impl Fn() -> bool, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !wanted() {
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }

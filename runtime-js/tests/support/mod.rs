@@ -168,7 +168,7 @@ impl ClusterHandle for FakeCluster {
         if request.command == "forever" {
             std::future::pending::<()>().await;
         }
-        Ok(CommandOutput { code: 0, stdout: "out\n".into(), stderr: String::new() })
+        Ok(CommandOutput { code: 0, stdout: "out\n".into(), stderr: String::new(), truncated: false })
     }
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
         let CopyRequest { path_in_project, path_on_node, mode } = request;

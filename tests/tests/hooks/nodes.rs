@@ -55,6 +55,15 @@ fn commands_and_files_go_to_the_node_that_is_named() {
     assert!(wrong.code() == Code::InvalidArgument && wrong.message().contains("checksum"), "{wrong}");
     assert!(std::fs::read(&target).unwrap() == content);
 
+    // What a command left in the background does, and goes on writing.
+    let (go, ticks) = (bed.cluster.folder().join("go"), bed.cluster.folder().join("ticks"));
+    let text = format!(
+        "sh -c 'until [ -e {0} ]; do sleep 0.05; done; for i in 1 2 3; do head -c 50000 /dev/zero; echo x >> {1}; done' & echo begun",
+        go.display(),
+        ticks.display()
+    );
+    assert_eq!(bed.run(&leader, id, &text, 0).unwrap().stdout, "begun\n");
+
     // A command does not outlive the daemon that runs it.
     let mark = bed.cluster.folder().join("pid");
     let request = RunCommandRequest {
@@ -73,4 +82,9 @@ fn commands_and_files_go_to_the_node_that_is_named() {
         if stat.is_empty() || stat.contains(") Z ") { Ok(()) } else { Err(stat) }
     });
     assert!(running.join().unwrap().is_err());
+    std::fs::write(&go, "").unwrap();
+    wait_for(SOON, "what was left in the background", || {
+        let ticks = std::fs::read_to_string(&ticks).unwrap_or_default();
+        if ticks.lines().count() == 3 { Ok(()) } else { Err(ticks) }
+    });
 }

@@ -17,7 +17,7 @@ pub(super) async fn check_planned(context: &Context) -> Vec<Check> {
         let founder = script.founder()?;
         // What fails is told after what was found, as that may say why.
         let called = match script.has(BOOTSTRAP) {
-            true => script.call(BOOTSTRAP, Vec::new()).await.map(|_| ()),
+            true => script.plan(BOOTSTRAP).await,
             false => Ok(()),
         };
         Ok::<_, Failure>((founder, called))

@@ -13,7 +13,6 @@ use disco_runtime_js::cluster::{
 use disco_runtime_js::{HostError, Json};
 
 use super::{copy, errors};
-use crate::agent::commands::OUTPUT_BYTES;
 use crate::api::ask;
 use crate::node::Node;
 use crate::records;
@@ -170,11 +169,9 @@ impl ClusterHandle for NodeCluster {
             let message = format!("the command on node {node_id} did not end within {limit} s and was killed");
             return Err(HostError::new(message).with_code("TIMEOUT"));
         }
-        let mut stderr = String::from_utf8_lossy(&answer.stderr).into_owned();
-        if answer.truncated {
-            stderr.push_str(&format!("\n(output beyond {OUTPUT_BYTES} bytes was dropped)\n"));
-        }
-        Ok(CommandOutput { code: answer.code, stdout: String::from_utf8_lossy(&answer.stdout).into_owned(), stderr })
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&answer.stdout), text(&answer.stderr));
+        Ok(CommandOutput { code: answer.code, stdout, stderr, truncated: answer.truncated })
     }
 
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {

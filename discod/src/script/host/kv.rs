@@ -84,7 +84,7 @@ impl Kv for NodeKv {
 
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
         let RangeRequest { key, range_end, .. } = range(select);
-        Ok(Box::new(StoreWatch::new(self.node.raft().store().clone(), key, range_end, start_revision)))
+        Ok(Box::new(StoreWatch::new(self.node.raft().store().clone(), key, range_end, start_revision)?))
     }
 }
 

@@ -11,6 +11,7 @@ mod watch;
 
 use std::sync::Arc;
 
+use disco_runtime_js::plan::{Plan, WouldRun};
 use disco_runtime_js::{EngineOptions, Hosts, process_env};
 
 use super::console::HookConsole;
@@ -21,9 +22,19 @@ pub(super) fn engine_options(node: &Node) -> EngineOptions {
     let hosts = Hosts {
         cluster: Some(Arc::new(cluster::NodeHost::new(node.clone()))),
         kv: Some(Arc::new(kv::NodeKv::new(node.clone()))),
+        plan: Some(Arc::new(DryRun)),
         ..Hosts::new(Arc::new(HookConsole::new("cluster.js")))
     };
     EngineOptions { name: "script".to_owned(), env: process_env(visible), ..EngineOptions::new(hosts) }
+}
+
+/// What a version that is only tried would do is in the log.
+struct DryRun;
+
+impl Plan for DryRun {
+    fn would_run(&self, what: WouldRun) {
+        tracing::info!(kind = what.kind, "a dry run of `cluster.js` would run `{}`", what.name);
+    }
 }
 
 /// The daemon's own settings are none of the scripts' business.

@@ -32,9 +32,14 @@ pub(super) struct StoreWatch {
 
 impl StoreWatch {
     /// From the given revision on; 0 is from now.
-    pub(super) fn new(store: SharedStore, key: Bytes, range_end: Bytes, start: i64) -> Self {
-        let next = if start == 0 { store.read(Store::revision) + 1 } else { start };
-        Self { revisions: store.revisions(), store, key, range_end, next, read: VecDeque::new() }
+    pub(super) fn new(store: SharedStore, key: Bytes, range_end: Bytes, start: i64) -> Result<Self, HostError> {
+        let next = match start {
+            // It would wait for ever: history has no such revision.
+            ..0 => return Err(HostError::invalid(format!("a watch cannot begin at revision {start}"))),
+            0 => store.read(Store::revision) + 1,
+            _ => start,
+        };
+        Ok(Self { revisions: store.revisions(), store, key, range_end, next, read: VecDeque::new() })
     }
 }
 

@@ -34,8 +34,8 @@ export async function leader(cluster, node, signal) {
   while (!signal.aborted) await delay(1000, { signal });
   for (const other of await cluster.nodes()) console.log(`${other}`, other.id + 1, other.role, other.labels.zone, other.healthy);
   const first = await cluster.leader();
-  const { code, stdout, stderr } = await (first ?? node).run("uptime", { timeout: 1000 });
-  if (code !== 0) throw new Error(stderr + stdout);
+  const { code, stdout, stderr, truncated } = await (first ?? node).run("uptime", { timeout: 1000 });
+  if (code !== 0 || truncated) throw new Error(stderr + stdout);
   await node.copy("a", "/b", { mode: 0o644 });
   await cluster.deploy();
   await cluster.deploy("stack.yml");
@@ -68,6 +68,8 @@ export async function keys({ kv }) {
     else: [{ delete: "b", prefix: true }],
   });
   console.log(revision + deleted, succeeded, responses[0].get?.[0].key);
+  const watch = kv.watch("b", { signal: new AbortController().signal });
+  await watch.return();
   for await (const event of kv.watch("a", { prefix: true, start_revision: 1 })) {
     if (event.type === "put") console.log(event.value, event.version);
     else console.log(event.key, event.mod_revision);
@@ -98,7 +100,8 @@ export async function web() {
 }
 
 export async function commands() {
-  const result = await $`ls ${"a b"} ${["x", 1]}`.nothrow().timeout(1000).signal(new AbortController().signal);
+  const result = await $`ls ${"a b"} ${["x", 1]}`.nothrow().timeout(1000).signal(new AbortController().signal)
+    .stdin(new Uint8Array(2)).stdin("text").cwd("lib").env({ A: 1, B: undefined }).pipefail();
   console.log(`${result}`, result.code, result.stdout, result.stderr, result.truncated, (await $`x`.lines()).length, (await $`x`.json()).y);
   try {
     await $`false`;
