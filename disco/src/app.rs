@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cli::Cli,
     commands,
+    environment::ByEnvironment,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::Printer,
@@ -55,14 +56,15 @@ pub(crate) fn complete_when_asked() {
 }
 
 pub(crate) fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (mut cli, environment) = match parse() {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Nothing can be done when the terminal is gone.
             let _ = error.print();
             return if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done }.into();
         }
     };
+    let environment = environment.without_what_is_not_used(&mut cli);
     let settings = match Settings::resolve(&cli.global) {
         Ok(settings) => settings,
         Err(failure) => {
@@ -73,6 +75,9 @@ pub(crate) fn run() -> ExitCode {
     let printer = Printer::new(&settings);
     start_tracing(&settings, &printer);
     let context = Context { settings, printer: printer.clone() };
+    if commands::changes(&cli.command) {
+        environment.say_which(&context);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -90,6 +95,14 @@ pub(crate) fn run() -> ExitCode {
     // A thread may still wait for the terminal or a script: it ends with the process.
     runtime.shutdown_background();
     status.into()
+}
+
+/// The command line, and what of it stands in the environment.
+fn parse() -> Result<(Cli, ByEnvironment), clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok((cli, ByEnvironment::of(&matches)))
 }
 
 /// Runs the command until it ends, its time is over, or the operator interrupts it.

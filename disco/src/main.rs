@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod commands;
 mod deployment;
+mod environment;
 mod error;
 mod exit;
 mod founding;

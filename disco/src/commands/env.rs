@@ -9,7 +9,8 @@ use crate::{
     project::Addresses,
 };
 
-/// From what the project knows: works while the cluster does not answer, too.
+/// From what the project knows: works while the cluster does not answer, too. For other clients alone: a variable of `disco`'s own
+/// would lead every later command of the same shell to this project, wherever it is run.
 pub(super) fn run(context: &Context) -> Outcome<ExitStatus> {
     Client::open(context)?;
     let state = context.project()?.state();
@@ -27,7 +28,6 @@ pub(super) fn run(context: &Context) -> Outcome<ExitStatus> {
         ("ETCDCTL_CACERT", file(CA_CERTIFICATE)),
         ("ETCDCTL_CERT", file(OPERATOR_CERTIFICATE)),
         ("ETCDCTL_KEY", file(OPERATOR_KEY)),
-        ("DISCO_DIRECTORY", context.project()?.root().display().to_string()),
     ]))?;
     Ok(ExitStatus::Done)
 }

@@ -98,6 +98,16 @@ pub(crate) fn nature(command: &Command) -> Nature {
     }
 }
 
+/// Whether a command may change something, here, on machines or in a cluster.
+pub(crate) fn changes(command: &Command) -> bool {
+    match command {
+        Command::Kv(KvCommand::Put(_) | KvCommand::Del(_)) | Command::Node(_) => true,
+        Command::Script(ScriptCommand::Ls) | Command::Backup(BackupCommand::Ls) => false,
+        Command::Cert(CertCommand::Sign(_)) => true,
+        other => nature(other) != Nature::Looks,
+    }
+}
+
 impl Nature {
     /// What the operator can do after an interrupt; nothing where there is nothing to do.
     pub(crate) fn next_step(self) -> Option<&'static str> {

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod completion;
+mod environment;
 mod init;
 mod interrupt;
 mod keys;
