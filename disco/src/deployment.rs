@@ -45,6 +45,11 @@ pub(crate) async fn deploy(client: &Client, context: &Context, request: &Request
     for key in &selection.keys {
         context.printer.warn(&format!("`{key}` is a private key and is not sent; name it in `.discoignore`"));
     }
+    for backup in &selection.backups {
+        context.printer.warn(&format!(
+            "`{backup}` is a backup, which holds all keys of a cluster, and is not sent; keep it outside of the project"
+        ));
+    }
     let task = context.printer.task("deploy");
     let files = selection.files.len();
     task.state(&format!("{files} files"));

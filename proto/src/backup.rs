@@ -7,11 +7,20 @@ use prost::Message;
 
 use crate::v1::BackupHead;
 
-const MAGIC: &[u8] = b"discobackup-1\n";
+/// The first bytes of a backup.
+pub const MAGIC: &[u8] = b"discobackup-1\n";
+/// The part of them that all versions share.
+const ANY_VERSION: &[u8] = b"discobackup-";
 /// Longer heads are damage.
 const HEAD_BYTES: u64 = 64 << 10;
 /// Bytes of the longest number in the wire format.
 const LONGEST_NUMBER: usize = 10;
+
+/// Whether a file that begins so is a backup, of whatever version.
+#[must_use]
+pub fn is_backup(beginning: &[u8]) -> bool {
+    beginning.starts_with(ANY_VERSION)
+}
 
 /// What a file begins with; the snapshot follows.
 #[must_use]

@@ -18,6 +18,8 @@ fn what_was_saved_comes_back_in_another_cluster() {
     let file = old.outside("the.backup");
     let path = file.to_str().unwrap();
     let saved = old.disco(&["backup", "save", path, "-o", "json"]).ok().json();
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).unwrap()) & 0o777;
+    assert_eq!(mode, 0o600, "a backup holds all keys");
     assert_eq!(saved["cluster"], "backup-old");
     old.put("kept/2", "after the backup");
 

@@ -65,8 +65,21 @@ pub(super) async fn save(args: &BackupSaveArgs, context: &Context) -> Outcome<Ex
     file.as_file().sync_all().map_err(|error| io(&error))?;
     file.persist(&args.file).map_err(|error| io(&error.error))?;
     task.done("saved");
+    warn_of_place(context, &args.file);
     context.printer.show(&BackupView::from(head))?;
     Ok(ExitStatus::Done)
+}
+
+/// A project folder is copied, and kept in repositories; a backup holds all that the cluster's keys hold.
+fn warn_of_place(context: &Context, file: &Path) {
+    let (Ok(project), Ok(place)) = (context.project(), fs_err::canonicalize(file)) else { return };
+    if place.starts_with(project.root()) {
+        context.printer.warn(&format!(
+            "`{}` is in the project folder and holds all keys of the cluster: `disco deploy` does not send it, but whoever gets the \
+             folder, or a repository of it, has them",
+            file.display()
+        ));
+    }
 }
 
 /// The backups that nodes have made by themselves. Needs no leader: each node tells of its own.

@@ -16,7 +16,7 @@ const LARGEST: u64 = 64 << 20;
 /// What is not to be sent, in gitignore's syntax.
 const IGNORE: &str = ".discoignore";
 /// Never sent, whatever `.discoignore` says.
-const NEVER: [&str; 7] = ["/.disco", ".git", "/disco", "/discod", "target", "node_modules", IGNORE];
+const NEVER: [&str; 7] = [".disco", ".git", "/disco", "/discod", "target", "node_modules", IGNORE];
 
 /// A file of the project as the cluster will know it.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Selection {
     pub(crate) files: Vec<ProjectFile>,
     /// Private keys that were found and left out.
     pub(crate) keys: Vec<String>,
+    /// Backups that were found and left out: each holds all keys of a cluster.
+    pub(crate) backups: Vec<String>,
 }
 
 impl Project {
@@ -87,8 +89,13 @@ impl Project {
 
     /// `cluster.js` and the files that it imports.
     pub(crate) fn script_files(&self) -> Outcome<Selection> {
+        self.with_imports(CLUSTER_SCRIPT)
+    }
+
+    /// A script and the files that it imports.
+    fn with_imports(&self, script: &str) -> Outcome<Selection> {
         let root = self.root();
-        let mut wanted = vec![root.join(CLUSTER_SCRIPT)];
+        let mut wanted = vec![root.join(script)];
         let mut seen = BTreeSet::new();
         let mut selection = Selection::default();
         while let Some(path) = wanted.pop() {
@@ -118,6 +125,11 @@ impl Project {
             Failure::usage(format!("cannot read `{name}`")).because(error).hint("mend it, or name it in `.discoignore`")
         };
         let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+        // Before its size is looked at: a backup is none that could be sent if it were smaller.
+        if is_backup(path).map_err(|error| unreadable(&error))? {
+            selection.backups.push(name);
+            return Ok(());
+        }
         if metadata.len() > LARGEST {
             return Err(Failure::usage(format!(
                 "`{name}` is {} MB, more than {} MB",
@@ -155,6 +167,13 @@ impl ProjectFile {
         }
         Ok(content)
     }
+}
+
+/// What `disco backup save` has written, by its first bytes, whatever it is called.
+fn is_backup(path: &Path) -> std::io::Result<bool> {
+    let mut head = Vec::new();
+    std::fs::File::open(path)?.take(disco_proto::backup::MAGIC.len() as u64).read_to_end(&mut head)?;
+    Ok(disco_proto::backup::is_backup(&head))
 }
 
 /// PEM and OpenSSH private keys, by their first line.
@@ -223,6 +242,29 @@ mod tests {
         assert_eq!(selection.keys, ["id_ed25519"]);
         let page = &selection.files[2];
         assert_eq!((page.size, page.sha256.len(), page.read().unwrap().as_slice()), (3, 64, b"<p>".as_slice()));
+    }
+
+    #[test]
+    fn backups_are_known_by_what_they_hold_and_stay_here() {
+        let backup = String::from_utf8(disco_proto::backup::beginning(&Default::default())).unwrap();
+        let (_dir, project) = project(&[
+            ("client.js", ""),
+            ("cluster.js", "import './lib/kept.js';"),
+            ("lib/kept.js", &backup),
+            ("monday.backup", &backup),
+            ("files/of/no.particular-name", &backup),
+            ("files/notes.backup", "to do: backups"),
+            ("nested/.disco/cluster.json", "{}"),
+        ]);
+        // One that would be too large to be sent is no reason to stop.
+        let large = fs::File::options().append(true).open(project.root().join("monday.backup")).unwrap();
+        large.set_len(LARGEST + 1).unwrap();
+        let selection = project.deployable_files().unwrap();
+        assert_eq!(paths(&selection), ["client.js", "cluster.js", "files/notes.backup"]);
+        let mut backups = selection.backups;
+        backups.sort();
+        assert_eq!(backups, ["files/of/no.particular-name", "lib/kept.js", "monday.backup"]);
+        assert_eq!(paths(&project.script_files().unwrap()), ["cluster.js"]);
     }
 
     #[test]

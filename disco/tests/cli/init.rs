@@ -17,6 +17,11 @@ fn writes_a_project_whose_scripts_run() {
         let text = folder.read(&format!("Heavy Objects/{file}"));
         assert!(!text.is_empty() && !text.contains("@NAME@"), "{file}: {text}");
     }
+    // What holds all keys is ignored by name too.
+    for ignore in [".gitignore", ".discoignore"] {
+        let text = folder.read(&format!("Heavy Objects/{ignore}"));
+        assert!(text.lines().any(|line| line == "*.backup"), "{ignore}: {text}");
+    }
     let functions = folder.run(&["-C", "Heavy Objects", "do", "-o", "json"]).expect(0);
     assert_eq!(functions.json(), serde_json::json!(["greet"]));
     let doctor = folder.run(&["-C", "Heavy Objects", "doctor", "-o", "json"]);

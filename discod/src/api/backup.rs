@@ -152,7 +152,8 @@ pub(super) async fn restore(node: &Node, mut parts: Streaming<BackupPart>) -> Re
 
 async fn receive(parts: &mut Streaming<BackupPart>, path: &Path, head: &BackupHead) -> Result<(), Status> {
     let failed = |error: io::Error| internal(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
-    let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
+    let options = tokio::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).to_owned();
+    let mut file = options.open(path).await.map_err(failed)?;
     let (mut hash, mut size) = (Sha256::new(), 0);
     while let Some(part) = parts.message().await? {
         let Some(Part::Data(data)) = part.part else {

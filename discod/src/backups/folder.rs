@@ -7,6 +7,7 @@ use std::time::Duration;
 use disco_proto::backup;
 use disco_proto::v1::BackupHead;
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 const SUFFIX: &str = ".backup";
 const PARTIAL: &str = "new.tmp";
@@ -87,7 +88,8 @@ impl Folder {
         encode: impl FnOnce(&mut fs::File) -> io::Result<u64>,
         number: u64,
     ) -> io::Result<Kept> {
-        let mut file = fs::File::create(partial)?;
+        // It holds all keys: copied elsewhere, it stays its owner's alone.
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(partial)?;
         let beginning = backup::beginning(head);
         file.write_all(&beginning)?;
         let size = beginning.len() as u64 + encode(&mut file)?;
@@ -178,6 +180,8 @@ mod tests {
             folder.add(&head(revision), store).unwrap();
         }
         assert_eq!(names(&folder), ["000001-r7.backup", "000002-r9.backup", "000003-r3.backup"]);
+        let metadata = fs::metadata(folder.path.join("000001-r7.backup")).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&metadata) & 0o777, 0o600);
         folder.prune(2, u64::MAX).unwrap();
         assert_eq!(names(&folder), ["000002-r9.backup", "000003-r3.backup"]);
         folder.prune(2, 1).unwrap();
