@@ -162,7 +162,10 @@ declare class Cluster {
   attach_ip(node?: string): Promise<string | null>;
   /** Installs Disco on the machine over SSH, and waits until the node answers. */
   ssh_install(): Promise<void>;
-  /** Grows or shrinks the cluster to this number of nodes, and waits for it. */
+  /**
+   * Grows or shrinks the cluster to this number of nodes, and waits for it. In `bootstrap` it says how many there are at least: a number
+   * that was set since by `disco scale` is kept where it is larger, and fewer than this script has asked for before are confirmed.
+   */
   scale(nodes: number): Promise<void>;
   nodes(): Promise<Node[]>;
   /** The leader, where one is known. */

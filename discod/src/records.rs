@@ -111,6 +111,18 @@ pub fn desired_nodes(store: &Store) -> Option<u32> {
     get(store, keys::DESIRED_NODES).map(|record| record.value)
 }
 
+/// The number of nodes that the script's bootstrap asked for last.
+#[must_use]
+pub fn script_nodes(store: &Store) -> Option<u32> {
+    get(store, keys::SCRIPT_NODES).map(|record| record.value)
+}
+
+/// Machines that are to end and have not ended yet.
+#[must_use]
+pub fn ending(store: &Store) -> Vec<InstanceRecord> {
+    instances(store).into_iter().filter(|machine| machine.state == instance_state::TERMINATING).collect()
+}
+
 /// Hash of the script version in use.
 #[must_use]
 pub fn current_script(store: &Store) -> Option<String> {

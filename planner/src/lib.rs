@@ -10,6 +10,7 @@
 //! - [`dead`]: which members do not come back.
 //! - [`quorum`]: whether the living voters can decide anything.
 //! - [`reach`]: whether the leader can be called, and who leads where it cannot.
+//! - [`wish`]: what comes of the number of nodes that a script asks for.
 //! - [`upgrade`]: which node gets a new binary next, and which goes back.
 
 pub mod dead;
@@ -20,6 +21,7 @@ pub mod repair;
 pub mod scale;
 pub mod upgrade;
 pub mod voters;
+pub mod wish;
 
 mod member;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use disco_tests::{NodeStatus, Project, SOON, Status, wait_for};
+use disco_tests::{NodeStatus, Project, SOON, Status, client_script, wait_for};
+use rustix::fs::{FlockOperation, flock};
 
 /// Starting and installing machines, several at once, with debug builds.
 const LONG: Duration = Duration::from_secs(60);
@@ -139,4 +140,101 @@ fn who_died_a_moment_ago_is_the_one_that_goes_when_there_shall_be_fewer() {
     let two = project.wait_for_status(LONG, "two healthy nodes", |now| now.nodes.len() == 2 && now.healthy);
     assert!(two.nodes.iter().all(|node| node.id != dead.id), "{two:#?}");
     no_machine_is_left_over(&project, &two);
+}
+
+/// `client.js` that asks nothing, so that any question is Disco's own.
+fn silent_script(name: &str, nodes: u32) -> String {
+    let script = client_script(name, nodes);
+    let (before, rest) = script.split_once("  if (!(await ask(").expect("the script asks");
+    let (_, after) = rest.split_once("  }\n").expect("the question ends");
+    format!("{before}{after}")
+}
+
+fn deletes(project: &Project) -> usize {
+    let plan = project.disco(&["plan", "-o", "json"]).ok().json();
+    let changes = plan["changes"].as_array().expect("a plan has changes");
+    changes.iter().filter(|change| change["action"] == "delete").count()
+}
+
+#[test]
+fn bootstrap_only_adds_and_a_smaller_number_in_the_script_asks() {
+    let project = Project::new("again");
+    project.write("client.js", &silent_script("again", 1));
+    project.bootstrap();
+    // A larger number in the script of a healthy cluster is done.
+    project.write("client.js", &silent_script("again", 3));
+    let planned = project.disco(&["plan"]).ok();
+    assert!(planned.stdout.contains("2 to create"), "{planned}");
+    project.disco(&["bootstrap"]).ok();
+    project.wait_until_healthy(LONG, 3);
+    let again = project.disco(&["bootstrap"]).ok();
+    assert!(again.stdout.contains("is ready"), "{again}");
+
+    project.disco(&["scale", "nodes=4"]).ok();
+    let four = project.wait_until_healthy(LONG, 4);
+    let pids = |status: &Status| status.nodes.iter().map(|node| (node.id, node.pid)).collect::<Vec<_>>();
+    assert_eq!(deletes(&project), 0);
+    let victim = four.others()[0].clone();
+    project.kill(project.machine(victim.instance.as_deref()).pid);
+    project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(victim.id).healthy);
+    let planned = project.disco(&["plan"]).ok();
+    assert!(planned.stdout.contains("0 to delete") || !planned.stdout.contains("delete"), "{planned}");
+    project.disco(&["bootstrap", "-y"]).ok();
+    let repaired = project.wait_until_healthy(LONG, 4);
+    let ids = |status: &Status| status.nodes.iter().map(|node| node.id).collect::<Vec<_>>();
+    assert_eq!(ids(&repaired), ids(&four), "a healthy node was removed, or the dead one was replaced");
+
+    // The same after a reboot of them all.
+    for machine in project.machines() {
+        project.kill(machine.pid);
+    }
+    assert_eq!(deletes(&project), 0);
+    project.disco(&["bootstrap", "-y"]).ok();
+    let rebooted = project.wait_until_healthy(LONG, 4);
+    assert_eq!(ids(&rebooted), ids(&four));
+
+    // The number in the script has become smaller: that is planned, and asked, and done with a yes.
+    project.write("client.js", &silent_script("again", 2));
+    assert_eq!(deletes(&project), 2);
+    project.disco(&["bootstrap"]).expect(2).says(&["asks for 2 nodes now, and the cluster has 4", "again-"]);
+    assert_eq!(pids(&project.status()), pids(&rebooted), "nothing was changed");
+    for machine in project.machines() {
+        project.kill(machine.pid);
+    }
+    assert_eq!(deletes(&project), 2, "as far as it was seen last");
+    project.disco(&["bootstrap", "-y"]).ok();
+    assert_eq!(project.machines().len(), 2, "it is done when the command ends");
+    project.wait_until_healthy(LONG, 2);
+}
+
+#[test]
+fn a_machine_that_does_not_end_is_shown_and_waited_for() {
+    let project = Project::builder("ends").nodes(2).build();
+    let two = project.bootstrap();
+    let going = two.others()[0].clone();
+    let machine = project.machine(going.instance.as_deref());
+    // Whoever ends a machine waits for this lock.
+    let held = std::fs::File::options().write(true).open(machine.folder.join("control")).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    project.disco(&["scale", "nodes=1", "--timeout", "6s"]).expect(9).says(&["ending its machine"]);
+    project.wait_for_status(SOON, "one node", |now| now.nodes.len() == 1);
+    let shown = project.disco(&["status", "-o", "json"]).ok().json();
+    assert_eq!(shown["ending"], serde_json::json!([going.name]), "{shown}");
+    let said = format!("the machine {} of `{}` is being ended", machine.id, going.name);
+    let table = project.disco(&["status"]).ok();
+    assert!(table.stdout.contains("but a machine has not ended") && table.stdout.contains(&said), "{table}");
+    // Nothing else waits for it.
+    project.put("meanwhile", "written");
+    drop(held);
+    let done = project.disco(&["scale", "nodes=1"]).ok();
+    assert_eq!(project.machines().len(), 1, "{done}");
+    let shown = project.disco(&["status"]).ok();
+    assert!(!shown.stdout.contains("not ended") && !shown.stdout.contains("warning"), "{shown}");
+
+    project.disco(&["scale", "nodes=2"]).ok();
+    let two = project.wait_until_healthy(LONG, 2);
+    let going = two.others()[0].name.clone();
+    let done = project.disco(&["scale", "nodes=1"]).ok();
+    assert_eq!(project.machines().len(), 1, "the command ended before the machine: {done}");
+    assert!(done.stderr.lines().any(|line| line.contains(&going) && line.contains("removed")), "{done}");
 }

@@ -304,7 +304,10 @@ fn a_join_token_can_join_and_nothing_else() {
                 control.range(ReadRequest { range: None, stale: true }).await.err(),
                 control.watch(WatchRequest::default()).await.err(),
                 control.create_join_token(CreateJoinTokenRequest { ttl_seconds: 60, uses: 1 }).await.err(),
-                control.scale(ScaleRequest { nodes: 1, dry_run: true, detach: true }).await.err(),
+                control
+                    .scale(ScaleRequest { nodes: 1, dry_run: true, detach: true, ..ScaleRequest::default() })
+                    .await
+                    .err(),
                 control.plan(PlanRequest { nodes: None }).await.err(),
                 control.remove_node(RemoveNodeRequest { node_id: 1, detach: true, force: true }).await.err(),
                 control.move_leader(MoveLeaderRequest { to: 0 }).await.err(),

@@ -137,7 +137,14 @@ impl Client {
         if nodes.is_empty() {
             return Ok(());
         }
-        let addresses = Addresses { nodes };
+        let mut addresses = Addresses { nodes, wished: None, script_nodes: status.script_nodes };
+        if status.desired_nodes != 0 {
+            addresses.wished = Some(status.desired_nodes);
+        } else {
+            // Only a leader says so. What was known before stays.
+            let before = Addresses::load(&self.0.state).unwrap_or_default();
+            (addresses.wished, addresses.script_nodes) = (before.wished, before.script_nodes);
+        }
         {
             let mut peers = self.peers();
             for address in addresses.all() {

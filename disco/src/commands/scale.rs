@@ -10,7 +10,7 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
         return Ok(ExitStatus::Done);
     }
     let client = Client::open(context)?;
-    let request = ScaleRequest { nodes: args.target.nodes, dry_run: false, detach: args.change.detach };
+    let request = ScaleRequest { nodes: args.target.nodes, detach: args.change.detach, ..ScaleRequest::default() };
     client.follow(&context.printer, |mut control| async move { control.scale(request).await }).await?;
     if !args.change.detach {
         renew_signing_key(&client, context).await?;

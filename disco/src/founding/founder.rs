@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use disco_proto::v1::{ConfigureRequest, ScaleRequest};
+use disco_proto::v1::ConfigureRequest;
 use disco_provider::{Provider, ProviderContext, from_spec, plan::Recorder};
 use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub(crate) struct Founder {
     pub(super) provider_spec: Value,
     /// In a plan: one that notes what would be asked of it.
     pub(super) provider: Arc<dyn Provider>,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     pub(super) planning: Option<Planning>,
     /// Calls of `start_instance` in this run: the n-th asks for the same machine in each run.
     started: AtomicUsize,
@@ -142,6 +142,7 @@ impl Founder {
             instances: Vec::new(),
             founded: false,
             complete: false,
+            script: None,
         });
         if let Some(keys) = &*self.keys.lock().unwrap_or_else(PoisonError::into_inner) {
             record.private_key = Some(keys.private.clone().into());
@@ -198,19 +199,36 @@ impl Founder {
         })
     }
 
-    /// A quorum answers, every node is healthy, and in a bootstrap also: an earlier one was finished. A cluster that was
-    /// left half made is not healthy, however well its first node feels.
+    /// A quorum answers, every node is healthy, and in a bootstrap also: nothing is left to do. An earlier one was finished, by this
+    /// very script, and the cluster has not become smaller since than that one asked for. A cluster that was left half made is not
+    /// healthy, however well its first node feels.
     pub(crate) async fn healthy(&self) -> Outcome<bool> {
         if self.imagined()?.is_some() {
             return Ok(true);
         }
-        let record = ClusterRecord::load(&self.state())?;
-        let finished = self.purpose == Purpose::Work || record.is_some_and(|record| record.complete);
-        let Some(client) = self.client()?.filter(|_| finished) else { return Ok(false) };
+        let bootstraps = self.purpose != Purpose::Work;
+        if bootstraps && !self.finished()? {
+            return Ok(false);
+        }
+        let Some(client) = self.client()? else { return Ok(false) };
         match client.with_patience(HEALTH_WITHIN).status(false).await {
-            Ok(status) => Ok(status.healthy && !status.stale && !status.nodes.is_empty()),
+            Ok(status) => {
+                let enough = !bootstraps || status.script_nodes.is_none_or(|asked| asked <= status.desired_nodes);
+                Ok(status.healthy && !status.stale && !status.nodes.is_empty() && enough)
+            }
             Err(failure) if failure.status() == ExitStatus::Unreachable => Ok(false),
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// A bootstrap by this script has come to its end. Of one by an earlier version of Disco it is not known by which script.
+    fn finished(&self) -> Outcome<bool> {
+        let Some(record) = ClusterRecord::load(&self.state())?.filter(|record| record.complete) else {
+            return Ok(false);
+        };
+        match &record.script {
+            Some(script) => Ok(*script == self.project.client_script_hash()?),
+            None => Ok(true),
         }
     }
 
@@ -280,28 +298,12 @@ impl Founder {
     }
 
     /// Sends `cluster.js`, where there is one, once in this run.
-    async fn push(&self, client: &Client) -> Outcome<()> {
+    pub(super) async fn push(&self, client: &Client) -> Outcome<()> {
         if self.project.cluster_script().is_some() && !self.pushed.load(Ordering::Relaxed) {
             push_script(client, &self.project, &self.context.printer, false).await?;
             self.pushed.store(true, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    /// Sets the number of nodes and waits until the cluster has them.
-    pub(crate) async fn scale(&self, nodes: u32) -> Outcome<()> {
-        if nodes == 0 {
-            return Err(Failure::usage("`scale` needs at least one node; `destroy` ends a cluster"));
-        }
-        if let Some(planning) = &self.planning {
-            return self.plan_scale(planning, nodes).await;
-        }
-        let client = self.existing()?;
-        self.push(&client).await?;
-        let request = ScaleRequest { nodes, dry_run: false, detach: false };
-        let printer = &self.context.printer;
-        client.follow(printer, |mut control| async move { control.scale(request).await }).await?;
-        renew_signing_key(&client, &self.context).await
     }
 
     /// The bootstrap function has returned: what is left is the script's version, the addresses, and the mark that the
@@ -316,7 +318,11 @@ impl Founder {
         renew_signing_key(&client, &self.context).await?;
         let status = client.settled().await?;
         if status.healthy && !declined {
-            self.update(|record| record.complete = true)?;
+            let script = self.project.client_script_hash()?;
+            self.update(|record| {
+                record.complete = true;
+                record.script = Some(script);
+            })?;
         }
         Ok(Some(status))
     }

@@ -21,6 +21,7 @@ mod key_pair;
 mod name;
 mod planning;
 mod progress;
+mod scaling;
 mod script;
 mod signing_key;
 

@@ -86,7 +86,7 @@ impl Planning {
         f(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn warn(&self, text: impl Into<String>) {
+    pub(super) fn warn(&self, text: impl Into<String>) {
         let text = text.into();
         self.noted(|noted| {
             if !noted.warnings.contains(&text) {
@@ -95,7 +95,7 @@ impl Planning {
         });
     }
 
-    fn take(&self, foreseen: Planned) {
+    pub(super) fn take(&self, foreseen: Planned) {
         foreseen.changes.as_slice().iter().for_each(|change| self.recorder.add(change.clone()));
         foreseen.warnings.into_iter().for_each(|warning| self.warn(warning));
         self.noted(|noted| noted.foreseen = true);
@@ -254,12 +254,11 @@ impl Founder {
 
     pub(super) async fn plan_scale(&self, planning: &Planning, nodes: u32) -> Outcome<()> {
         if let Some(client) = self.answering_client().await? {
-            planning.take(foresee(&client, Some(nodes)).await?);
-            return Ok(());
+            return self.plan_asked(planning, &client, nodes).await;
         }
         if ClusterRecord::load(&self.state())?.is_some_and(|record| record.founded) {
             planning.warn(NO_ANSWER);
-            return Ok(());
+            return self.plan_unanswered(planning, nodes);
         }
         let (machines, options) = planning.noted(|noted| (noted.machines.clone(), noted.options.clone()));
         planning.noted(|noted| noted.nodes = nodes as usize);

@@ -11,6 +11,12 @@ const FILE: &str = "addresses.json";
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Addresses {
     pub(crate) nodes: Vec<KnownNode>,
+    /// How many nodes there were to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wished: Option<u32>,
+    /// How many the script's bootstrap had asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) script_nodes: Option<u32>,
 }
 
 /// A node as it was seen last.
@@ -38,6 +44,14 @@ impl Addresses {
         let outer = self.nodes.iter().map(KnownNode::outer);
         let inner = self.nodes.iter().filter(|node| node.public.is_some()).map(|node| node.address);
         outer.chain(inner).collect()
+    }
+
+    /// The nodes that were made last.
+    pub(crate) fn youngest(&self, count: usize) -> Vec<&KnownNode> {
+        let mut nodes: Vec<&KnownNode> = self.nodes.iter().collect();
+        nodes.sort_by_key(|node| std::cmp::Reverse(node.id));
+        nodes.truncate(count);
+        nodes
     }
 
     pub(crate) fn load(state: &StateDir) -> Outcome<Self> {

@@ -8,7 +8,7 @@ use std::{
 use ignore::{WalkBuilder, gitignore::GitignoreBuilder, overrides::OverrideBuilder};
 use sha2::{Digest, Sha256};
 
-use super::{CLUSTER_SCRIPT, Project, imports::relative_imports};
+use super::{CLIENT_SCRIPT, CLUSTER_SCRIPT, Project, imports::relative_imports};
 use crate::error::{Failure, Outcome};
 
 /// A file's greatest size. What is larger is no configuration: images and archives belong elsewhere.
@@ -90,6 +90,17 @@ impl Project {
     /// `cluster.js` and the files that it imports.
     pub(crate) fn script_files(&self) -> Outcome<Selection> {
         self.with_imports(CLUSTER_SCRIPT)
+    }
+
+    /// One hash of `client.js` and the files that it imports: it changes when any of them does.
+    pub(crate) fn client_script_hash(&self) -> Outcome<String> {
+        let mut hash = Sha256::new();
+        for file in self.with_imports(CLIENT_SCRIPT)?.files {
+            hash.update(file.path.as_bytes());
+            hash.update([0]);
+            hash.update(file.sha256.as_bytes());
+        }
+        Ok(format!("sha256:{}", hex::encode(hash.finalize())))
     }
 
     /// A script and the files that it imports.
@@ -265,6 +276,16 @@ mod tests {
         backups.sort();
         assert_eq!(backups, ["files/of/no.particular-name", "lib/kept.js", "monday.backup"]);
         assert_eq!(paths(&project.script_files().unwrap()), ["cluster.js"]);
+    }
+
+    #[test]
+    fn the_hash_of_the_clients_script_is_that_of_what_it_imports_too() {
+        let (_dir, project) = project(&[("client.js", "import './lib/a.js';"), ("lib/a.js", "1"), ("other.js", "")]);
+        let before = project.client_script_hash().unwrap();
+        fs::write(project.root().join("other.js"), "2").unwrap();
+        assert_eq!(project.client_script_hash().unwrap(), before);
+        fs::write(project.root().join("lib/a.js"), "2").unwrap();
+        assert_ne!(project.client_script_hash().unwrap(), before);
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(crate) struct ClusterRecord {
     /// A bootstrap has come to its end.
     #[serde(default)]
     pub(crate) complete: bool,
+    /// Hash of the `client.js`, with its imports, whose bootstrap has come to its end last; another one may ask for more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) script: Option<String>,
 }
 
 /// A machine that was asked for. Without `id` the answer was never seen: the token finds it.
@@ -60,6 +63,7 @@ impl ClusterRecord {
             instances: Vec::new(),
             founded: false,
             complete: false,
+            script: None,
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct StatusView {
     warnings: Vec<String>,
     /// The view of one node that reached no leader.
     stale: bool,
+    /// Names of machines that are to end and have not yet: they are paid for.
+    ending: Vec<String>,
 }
 
 fn nodes<S: serde::Serializer>(nodes: &NodesView, serializer: S) -> Result<S::Ok, S::Error> {
@@ -41,6 +43,7 @@ impl From<StatusResponse> for StatusView {
             desired_nodes: status.desired_nodes,
             warnings: status.warnings,
             stale: status.stale,
+            ending: status.ending,
         }
     }
 }
@@ -61,6 +64,11 @@ impl StatusView {
             .script
             .as_deref()
             .map_or_else(|| "no script".to_owned(), |hash| format!("script {}", short_hash(hash)));
+        let health = match self.ending.len() {
+            0 => health,
+            1 => format!("{health}, {}", style.warning("but a machine has not ended")),
+            more => format!("{health}, {}", style.warning(&format!("but {more} machines have not ended"))),
+        };
         let stale = if self.stale { ", as one node sees it" } else { "" };
         format!("{} is {health}: {count}, term {}, {script}{stale}\n", style.bold(&self.cluster), self.term)
     }

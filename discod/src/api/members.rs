@@ -53,12 +53,25 @@ pub(super) async fn remove(
                 let step =
                     |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
                 // A client that has gone away misses the steps, no more.
-                let _ = sender.send(Ok(step("removing"))).await;
-                let end = match removal::remove(&node, term, id, true).await {
-                    Ok(()) => Progress { done: true, ..step("removed") },
-                    Err(error) => Progress { done: true, error: format!("{error:#}"), ..step("failed") },
+                let _ = sender.send(Ok(step(removal::REMOVING))).await;
+                let record = node.raft().store().read(|store| crate::records::node(store, id));
+                if let Err(error) = removal::remove(&node, term, id, true).await {
+                    let failed = Progress { done: true, error: format!("{error:#}"), ..step("failed") };
+                    let _ = sender.send(Ok(failed)).await;
+                    return;
+                }
+                let _ = sender.send(Ok(step(removal::ENDING))).await;
+                let machine = record.map(|record| record.instance).unwrap_or_default();
+                let ended = tokio::select! {
+                    biased;
+                    () = sender.closed() => return,
+                    ended = removal::machine_ended(&node, &machine) => ended,
                 };
-                let _ = sender.send(Ok(end)).await;
+                let end = match ended {
+                    true => Ok(Progress { done: true, ..step(removal::REMOVED) }),
+                    false => Err(Status::unavailable("leadership has changed; the machine's end goes on")),
+                };
+                let _ = sender.send(end).await;
             });
             Ok(Response::new(ReceiverStream::new(receiver).boxed()))
         }

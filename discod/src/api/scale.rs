@@ -2,12 +2,12 @@
 //!
 //! The wish is written; the leader's controller makes it so. This only watches, so a client that goes away stops nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use disco_planner::scale::{self as planner, Refusal};
 use disco_planner::{Member, Policy};
-use disco_proto::v1::{Progress, ScaleRequest};
+use disco_proto::v1::{NodeStatus, Progress, ScaleRequest, StatusResponse};
 use futures_util::StreamExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -18,8 +18,9 @@ use super::forward::{Answer, relay, to_leader};
 use super::{Answers, write_status};
 use crate::controllers::confirm::confirmed;
 use crate::controllers::members::{planned, policy};
+use crate::controllers::removal::{ENDING, REMOVED, REMOVING};
 use crate::node::Node;
-use crate::records;
+use crate::records::{self, InstanceRecord};
 
 /// Steps that may wait for a slow client.
 const UNDER_WAY: usize = 64;
@@ -35,6 +36,7 @@ pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result
         }
         Answer::Here(term) => term,
     };
+    as_expected(&message, node.raft().store().read(records::desired_nodes))?;
     let members = check(node, message.nodes).await?;
     let (sender, receiver) = mpsc::channel(UNDER_WAY);
     let steps = node.listen();
@@ -51,13 +53,44 @@ pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result
         let _ = sender.send(Ok(plan)).await;
         return Ok(Response::new(ReceiverStream::new(receiver).boxed()));
     }
-    let txn = records::Txn::new().put(records::keys::DESIRED_NODES, &message.nodes);
-    node.write_in_term(term, txn.operation()).await.map_err(write_status)?;
+    wish(node, term, &message).await?;
     node.wake_controllers();
     if !message.detach {
-        tokio::spawn(follow(node.clone(), message.nodes, steps, sender));
+        tokio::spawn(follow(node.clone(), message, steps, sender));
     }
     Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+}
+
+/// Refused where another number is wished than the one by which it was decided. A request that is repeated finds its own.
+fn as_expected(message: &ScaleRequest, wished: Option<u32>) -> Result<(), Status> {
+    match (message.expected, wished) {
+        (Some(expected), Some(wished)) if wished != expected && wished != message.nodes => {
+            Err(Status::failed_precondition(format!(
+                "meanwhile {wished} nodes are wished, and {expected} were when it was decided\nhint: run the command again"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the number, and with it the one that the script asks for.
+async fn wish(node: &Node, term: u64, message: &ScaleRequest) -> Result<(), Status> {
+    loop {
+        let found = node.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
+        let (wished, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
+        as_expected(message, wished)?;
+        let mut txn = records::Txn::new()
+            .expect(records::keys::DESIRED_NODES, revision)
+            .put(records::keys::DESIRED_NODES, &message.nodes);
+        if let Some(nodes) = &message.script_nodes {
+            txn = txn.put(records::keys::SCRIPT_NODES, nodes);
+        }
+        let response = node.write_in_term(term, txn.operation()).await.map_err(write_status)?;
+        // Else somebody else has written a number since it was read, and it is looked at again.
+        if records::succeeded(&response) {
+            return Ok(());
+        }
+    }
 }
 
 /// Whether so many nodes may be wished; the members that there are.
@@ -80,11 +113,12 @@ fn refuse(refusal: Refusal) -> Status {
 /// Tells the steps until the cluster is as wished, or this node leads no more, or a machine has failed for good.
 async fn follow(
     node: Node,
-    wished: u32,
+    message: ScaleRequest,
     mut steps: tokio::sync::broadcast::Receiver<Progress>,
     sender: mpsc::Sender<Result<Progress, Status>>,
 ) {
-    let mut joined = BTreeSet::new();
+    let wished = message.nodes;
+    let mut told = Told::default();
     let mut look = tokio::time::interval(LOOK);
     loop {
         let step = tokio::select! {
@@ -97,36 +131,34 @@ async fn follow(
             },
             _ = look.tick() => None,
         };
-        if let Some(step) = step
-            && sender.send(Ok(step)).await.is_err()
-        {
-            return;
-        }
         if node.raft().leads().is_none() {
             // Whoever asked asks again, and is forwarded to the new leader.
             let _ = sender.send(Err(Status::unavailable("leadership has changed; the work goes on"))).await;
             return;
         }
         let status = super::status::leader_view(&node);
-        for member in &status.nodes {
-            if member.healthy && joined.insert(member.id) {
-                let step = Progress {
-                    subject: member.name.clone(),
-                    state: "healthy".to_owned(),
-                    detail: member.address.clone(),
-                    done: true,
-                    error: String::new(),
-                };
-                if sender.send(Ok(step)).await.is_err() {
-                    return;
-                }
+        let mut news: Vec<Progress> = step.into_iter().collect();
+        news.extend(told.healthy(&status));
+        let (ending, leaving) = if waits_for_ends(&message) { going(&node) } else { (Vec::new(), false) };
+        news.extend(told.ending(&ending));
+        let whole = is_whole(&node, &status, wished) && ending.is_empty() && !leaving;
+        if whole {
+            // What was said before this moment is said, and what was begun has ended.
+            while let Ok(step) = steps.try_recv() {
+                news.push(step);
             }
         }
-        let policy = policy(&node);
-        let members = planned(&node);
-        let voters = members.iter().filter(|member| member.voter).count();
-        let settled = voters == disco_planner::voters::wanted(members.len(), &policy);
-        if status.nodes.len() == wished as usize && status.healthy && settled {
+        for step in news {
+            told.note(&step);
+            if sender.send(Ok(step)).await.is_err() {
+                return;
+            }
+        }
+        if whole {
+            for step in told.ended() {
+                // Whoever has gone away misses the last lines, no more.
+                let _ = sender.send(Ok(step)).await;
+            }
             return;
         }
         let now_wished = node.raft().store().read(records::desired_nodes);
@@ -135,5 +167,123 @@ async fn follow(
             let _ = sender.send(Err(Status::aborted(text))).await;
             return;
         }
+    }
+}
+
+/// A machine that has not ended is still paid for, so whoever wishes a number waits for it. A script's bootstrap that takes nothing away
+/// does not: a machine of before that cannot be ended is not in the way of a repair.
+fn waits_for_ends(message: &ScaleRequest) -> bool {
+    message.script_nodes.is_none() || message.expected.is_some_and(|expected| message.nodes < expected)
+}
+
+/// Machines that are to end, and whether a node leaves whose machine is not among them yet.
+fn going(node: &Node) -> (Vec<InstanceRecord>, bool) {
+    node.raft()
+        .store()
+        .read(|store| (records::ending(store), records::nodes(store).iter().any(|record| record.leaving)))
+}
+
+/// Whether there are so many nodes, all are healthy, and as many vote as shall.
+fn is_whole(node: &Node, status: &StatusResponse, wished: u32) -> bool {
+    let members = planned(node);
+    let voters = members.iter().filter(|member| member.voter).count();
+    let settled = voters == disco_planner::voters::wanted(members.len(), &policy(node));
+    status.nodes.len() == wished as usize && status.healthy && settled
+}
+
+/// What whoever follows was told.
+#[derive(Debug, Default)]
+struct Told {
+    joined: BTreeSet<u64>,
+    /// Names of machines that were said to be ending, with what was said.
+    ending: BTreeMap<String, String>,
+    /// Who is going and has not gone, as far as was told.
+    going: BTreeSet<String>,
+}
+
+impl Told {
+    fn note(&mut self, step: &Progress) {
+        if step.done || !step.error.is_empty() {
+            self.going.remove(&step.subject);
+        } else if [REMOVING, ENDING].contains(&step.state.as_str()) {
+            self.going.insert(step.subject.clone());
+        }
+    }
+
+    /// Nodes that have become healthy.
+    fn healthy(&mut self, status: &StatusResponse) -> Vec<Progress> {
+        let new = status.nodes.iter().filter(|member| member.healthy && self.joined.insert(member.id));
+        let step = |member: &NodeStatus| Progress {
+            detail: member.address.clone(),
+            done: true,
+            ..step(&member.name, "healthy")
+        };
+        new.map(step).collect()
+    }
+
+    /// Machines that are not told of yet, or of which something else is to be said.
+    fn ending(&mut self, machines: &[InstanceRecord]) -> Vec<Progress> {
+        let mut news = Vec::new();
+        for machine in machines {
+            if self.ending.get(&machine.name) != Some(&machine.error) {
+                self.ending.insert(machine.name.clone(), machine.error.clone());
+                news.push(Progress { detail: machine.error.clone(), ..step(&machine.name, ENDING) });
+            }
+        }
+        news
+    }
+
+    /// For all who were told to be going when everything is as wished.
+    fn ended(&mut self) -> Vec<Progress> {
+        let gone = std::mem::take(&mut self.going).into_iter();
+        gone.map(|subject| Progress { done: true, ..step(&subject, REMOVED) }).collect()
+    }
+}
+
+fn step(subject: &str, state: &str) -> Progress {
+    Progress { subject: subject.to_owned(), state: state.to_owned(), ..Progress::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(nodes: u32, script: Option<u32>, expected: Option<u32>) -> ScaleRequest {
+        ScaleRequest { nodes, script_nodes: script, expected, ..ScaleRequest::default() }
+    }
+
+    #[test]
+    fn a_number_is_refused_that_was_decided_by_another_one() {
+        assert!(as_expected(&request(3, None, None), Some(7)).is_ok());
+        assert!(as_expected(&request(3, Some(3), Some(5)), Some(5)).is_ok());
+        // Repeated after a lost answer.
+        assert!(as_expected(&request(3, Some(3), Some(5)), Some(3)).is_ok());
+        let refused = as_expected(&request(3, Some(3), Some(5)), Some(7)).unwrap_err();
+        assert!(refused.message().contains("meanwhile 7 nodes are wished"), "{refused:?}");
+    }
+
+    #[test]
+    fn whoever_takes_nodes_away_waits_for_their_machines_and_a_repair_does_not() {
+        assert!(waits_for_ends(&request(2, None, None)));
+        assert!(waits_for_ends(&request(2, Some(2), Some(3))));
+        assert!(!waits_for_ends(&request(5, Some(3), Some(5))));
+        assert!(!waits_for_ends(&request(5, Some(5), Some(3))));
+    }
+
+    #[test]
+    fn each_line_that_was_begun_is_completed() {
+        let mut told = Told::default();
+        told.note(&step("web-4", REMOVING));
+        let machine = InstanceRecord { name: "web-5".to_owned(), ..InstanceRecord::default() };
+        let news = told.ending(std::slice::from_ref(&machine));
+        assert_eq!(news.len(), 1);
+        news.iter().for_each(|step| told.note(step));
+        assert!(told.ending(std::slice::from_ref(&machine)).is_empty(), "it is said once");
+        let stuck = InstanceRecord { error: "it hangs".to_owned(), ..machine };
+        assert_eq!(told.ending(&[stuck])[0].detail, "it hangs");
+        told.note(&Progress { done: true, ..step("web-4", REMOVED) });
+        let last = told.ended();
+        assert_eq!(last.len(), 1);
+        assert_eq!((last[0].subject.as_str(), last[0].done), ("web-5", true));
     }
 }

@@ -70,6 +70,8 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
         warnings.push(format!("{} of {} nodes are members", nodes.len(), desired.unwrap_or(0)));
     }
     warnings.extend(node.blocked());
+    let ending = node.raft().store().read(records::ending);
+    warnings.extend(ending.iter().map(still_there));
     let signing_key = certificate::signing_key(node);
     let known_elsewhere = node.raft().store().read(records::signing_key_is_stale);
     let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificate::is_due);
@@ -93,8 +95,18 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
         desired_nodes: desired.unwrap_or(0),
         warnings,
         signing_key_stale,
+        ending: ending.into_iter().map(|machine| machine.name).collect(),
         ..base
     }
+}
+
+/// Of a machine that is to end.
+fn still_there(machine: &records::InstanceRecord) -> String {
+    let (name, id) = (&machine.name, &machine.id);
+    let since = machine.ending_ms.map(|since| crate::clock::unix_ms().saturating_sub(since).max(0) / 1000);
+    let since = since.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
+    let why = if machine.error.is_empty() { String::new() } else { format!(": {}", machine.error) };
+    format!("the machine {id} of `{name}` is being ended{since}, and is there and paid for until it has ended{why}")
 }
 
 /// What this node knows by itself.
@@ -125,7 +137,9 @@ fn own_view(node: &Node) -> StatusResponse {
 fn base(node: &Node) -> StatusResponse {
     let (log_term, log_index) = node.raft().last_log_id();
     let (script, revision) = node.raft().store().read(|store| (records::current_script(store), store.revision()));
+    let script_nodes = node.raft().store().read(records::script_nodes);
     StatusResponse {
+        script_nodes,
         cluster: node.cluster_name().to_owned(),
         cluster_id: node.cluster_id().to_string(),
         script: script.unwrap_or_default(),

@@ -7,6 +7,13 @@ use crate::node::Node;
 use crate::raft::{Recovery, Role};
 use crate::records::{self, NodeRecord, Severity};
 
+/// States of a node that leaves, and of its machine, as they are told.
+pub const REMOVING: &str = "removing";
+/// The node is no member any more, and its machine has not ended.
+pub const ENDING: &str = "ending its machine";
+/// Nothing is left of it.
+pub const REMOVED: &str = "removed";
+
 /// Whether a node may be removed. Asks the living for a sign of life, so that nobody counts who died a moment ago.
 ///
 /// # Errors
@@ -27,7 +34,8 @@ pub async fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
         .map_err(|()| format!("without node {id} the living voters would be no quorum; bring a dead one back first"))
 }
 
-/// Removes a node. Repeating it does what is missing. `fewer`: the cluster shall then be smaller by one.
+/// Removes a node. Repeating it does what is missing. `fewer`: the cluster shall then be smaller by one. Its machine is given back
+/// by the controller of machines, which [`machine_ended`] waits for: one that does not end holds up nothing else.
 ///
 /// # Errors
 /// What could not be done; what was done stays done.
@@ -47,16 +55,33 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
     if is_member() {
         node.raft().remove(id).await.with_context(|| format!("removing {name} from the membership"))?;
     }
+    // Before the node's record goes: whoever looks finds one of the two until nothing is left.
+    if let Some(record) = &record {
+        super::instances::release(node, term, record).await?;
+    }
     // Without its record it is not admitted again, whatever it reports.
     let txn = records::Txn::new().delete(&records::keys::node(id)).delete(&records::keys::health(id));
     node.write_in_term(term, txn.operation()).await?;
     node.vitals().forget(id);
     node.peers().retain(|peer| peer != id);
-    if let Some(record) = record {
-        super::instances::release(node, term, &record).await?;
-    }
     records::emit_in_term(node, term, "node.removed", Severity::Info, Some(id), format!("{name} was removed")).await;
     Ok(())
+}
+
+/// Waits for the end of a machine that was given back. False: this node leads no more, so it does not learn of it.
+pub async fn machine_ended(node: &Node, machine: &str) -> bool {
+    let mut revisions = node.raft().store().revisions();
+    loop {
+        if node.raft().leads().is_none() {
+            return false;
+        }
+        let ending = node.raft().store().read(records::ending);
+        if machine.is_empty() || ending.iter().all(|one| one.id != machine) {
+            return true;
+        }
+        // A leadership that is lost is no revision.
+        let _ = tokio::time::timeout(node.raft().pace().heartbeat(), revisions.changed()).await;
+    }
 }
 
 /// Marks the node before anything is done, so that no controller gives it a vote again, and the next leader goes on. The wish for

@@ -85,6 +85,9 @@ pub struct InstanceRecord {
     /// It takes the place of a node that was dead.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replaces: bool,
+    /// Since when it is to go, in milliseconds since 1970; absent where it is not, or it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending_ms: Option<i64>,
 }
 
 /// States of an [`InstanceRecord`]. Text, so that a version that does not know a later one can still read the record.

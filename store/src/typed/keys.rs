@@ -2,6 +2,8 @@
 
 /// Number of nodes that the cluster shall have.
 pub const DESIRED_NODES: &str = "/disco/config/desired_nodes";
+/// The number that the script's `bootstrap` asked for last: one that was set by hand since is not undone by it.
+pub const SCRIPT_NODES: &str = "/disco/config/script_nodes";
 /// Where machines come from ([`ProviderSpec`](super::ProviderSpec)).
 pub const PROVIDER: &str = "/disco/config/provider";
 /// The operator's public SSH key, in OpenSSH's form.

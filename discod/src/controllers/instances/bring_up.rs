@@ -131,6 +131,9 @@ async fn joined(node: &Node, instance: &str) {
 pub(super) async fn note_error(node: &Node, term: u64, token: &str, error: &str) {
     let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else { return };
+    if record.value.error == error {
+        return;
+    }
     let record = InstanceRecord { error: error.to_owned(), ..record.value };
     if let Err(error) = node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await {
         tracing::warn!(%error, "a machine's failure was not noted");

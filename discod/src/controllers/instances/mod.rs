@@ -27,6 +27,7 @@ pub(super) use roles::{give_before_promotion, hold_rights};
 pub use source::{announcements, check_can_have, makes_announcements, release};
 
 use super::members::{planned, policy};
+use super::removal::{REMOVED, REMOVING};
 use crate::node::Node;
 use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
@@ -65,8 +66,8 @@ async fn look_after(node: &Node, term: u64) {
             biased;
             () = node.controllers_woken() => {}
             Some(done) = work.tasks.join_next() => {
-                if let Ok(token) = done {
-                    work.at_work.remove(&token);
+                if let Ok(done) = done {
+                    work.done(node, term, done).await;
                 }
             }
             () = work.lost.answered() => {}
@@ -80,7 +81,7 @@ async fn look_after(node: &Node, term: u64) {
 struct Work {
     /// Tokens of machines that a task works on.
     at_work: BTreeSet<String>,
-    tasks: JoinSet<String>,
+    tasks: JoinSet<Done>,
     /// Machines that could not be ended, and when it is tried again.
     not_ended: BTreeMap<String, Instant>,
     /// What stood in the way at the last look.
@@ -94,10 +95,20 @@ struct Work {
     starts: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// A task has ended.
+struct Done {
+    token: String,
+    /// Why the machine that it was to end has not ended, where it was to end one.
+    not_ended: Option<Option<String>>,
+}
+
 // === impl Work ===
 
 impl Work {
     async fn reconcile(&mut self, node: &Node, term: u64) -> Result<()> {
+        for machine in node.raft().store().read(records::ending) {
+            self.end(node, term, machine.token);
+        }
         let Some(desired) = node.raft().store().read(records::desired_nodes) else { return Ok(()) };
         self.mark_joined(node, term).await?;
         let mut members = planned(node);
@@ -158,7 +169,12 @@ impl Work {
                 self.spawn(node, term, record.token);
             }
             Step::Continue(token) => self.spawn(node, term, token),
-            Step::Terminate(token) => self.terminate(node, term, token).await,
+            // A task that still works on it would write over the mark.
+            Step::Terminate(token) if self.at_work.contains(&token) => {}
+            Step::Terminate(token) => {
+                source::mark_ending(node, term, &token).await?;
+                self.end(node, term, token);
+            }
             Step::Remove(id) => {
                 // Who is on its way out is one of those that are too many: it goes before another one is chosen.
                 let nodes = node.raft().store().read(records::nodes);
@@ -168,9 +184,14 @@ impl Work {
                 let subject = records::node_name(node, id);
                 let step =
                     |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
-                node.progress(step("removing"));
+                node.progress(step(REMOVING));
                 super::removal::remove(node, term, id, false).await?;
-                node.progress(Progress { done: true, ..step("removed") });
+                let ending = node.raft().store().read(records::ending);
+                match ending.into_iter().find(|machine| machine.name == subject) {
+                    // The last word is said when the machine has ended.
+                    Some(machine) => self.end(node, term, machine.token),
+                    None => node.progress(Progress { done: true, ..step(REMOVED) }),
+                }
             }
         }
         Ok(())
@@ -195,23 +216,37 @@ impl Work {
                 bring_up::note_error(&node, term, &token, &error).await;
                 tokio::time::sleep(PAUSE).await;
             }
-            token
+            Done { token, not_ended: None }
         });
     }
 
-    /// Ends a machine. One that cannot be ended stands in the way of nothing else, and is tried again after a while.
-    async fn terminate(&mut self, node: &Node, term: u64, token: String) {
+    /// Ends a machine. One that cannot be ended, or does not end, stands in the way of nothing else, and is tried again after a while.
+    fn end(&mut self, node: &Node, term: u64, token: String) {
         let now = Instant::now();
-        if self.at_work.contains(&token) || self.not_ended.get(&token).is_some_and(|again| now < *again) {
+        if self.not_ended.get(&token).is_some_and(|again| now < *again) || !self.at_work.insert(token.clone()) {
             return;
         }
-        match source::terminate(node, term, &token).await {
-            Ok(()) => drop(self.not_ended.remove(&token)),
-            Err(error) => {
-                if self.not_ended.insert(token.clone(), now + END_AGAIN).is_none() {
-                    let text = format!("the machine of {token} was not ended, and is still paid for: {error:#}");
+        let node = node.clone();
+        self.tasks.spawn(async move {
+            let ended = source::terminate(&node, term, &token).await;
+            Done { token, not_ended: Some(ended.err().map(|error| format!("{error:#}"))) }
+        });
+    }
+
+    /// Takes note of what a task has come to.
+    async fn done(&mut self, node: &Node, term: u64, done: Done) {
+        let Done { token, not_ended } = done;
+        self.at_work.remove(&token);
+        match not_ended {
+            None => {}
+            Some(None) => drop(self.not_ended.remove(&token)),
+            Some(Some(error)) => {
+                let first = self.not_ended.insert(token.clone(), Instant::now() + END_AGAIN).is_none();
+                if first {
+                    let text = format!("the machine of {token} was not ended, and is still paid for: {error}");
                     records::emit_in_term(node, term, "machine.not_ended", Severity::Warning, None, text).await;
                 }
+                bring_up::note_error(node, term, &token, &error).await;
             }
         }
     }

@@ -6,17 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use disco_proto::v1::Progress;
 use disco_provider::install::{Architecture, Remote};
 use disco_provider::ssh::{ConnectOptions, KeyPair, Session};
-use disco_provider::{Announcements, Budget, Instance, Provider, ProviderContext, StartRequest};
+use disco_provider::{Announcements, Budget, Instance, InstanceState, Provider, ProviderContext, StartRequest};
 
 use super::super::members::planned;
+use super::super::removal::REMOVED;
 use crate::node::Node;
 use crate::records::instance_state::TERMINATING;
 use crate::records::{self, InstanceRecord, NodeRecord, ProviderSpec, Severity};
 
 /// Time for the machine of a node that leaves to be cleared of what was installed.
 const CLEARING: Duration = Duration::from_secs(20);
+/// Time for a machine to end before that is told as a failure and tried again. Clouds take a minute or two.
+const ENDS_WITHIN: Duration = Duration::from_secs(180);
+/// Between two looks at a machine that is ending, at first and at last.
+const LOOKS_FIRST: Duration = Duration::from_millis(50);
+const LOOKS_LAST: Duration = Duration::from_secs(5);
 /// What a provider that makes machines is taken to have.
 const PLENTY: usize = 1000;
 
@@ -218,7 +225,23 @@ pub(super) async fn connect(node: &Node, instance: &Instance, limit: Duration) -
     Ok(Session::connect(&instance.ssh, &key, &policy, ConnectOptions::booting(limit)).await?)
 }
 
-/// Gives back the machine of a record, and forgets the record.
+/// Writes down that a machine is to end, which it then does until it has: whoever leads next goes on.
+pub(super) async fn mark_ending(node: &Node, term: u64, token: &str) -> Result<()> {
+    let key = records::keys::instance(token);
+    let found = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key));
+    if let Some(record) = found.map(|found| found.value).filter(|record| record.state != TERMINATING) {
+        let txn = records::Txn::new().put(&key, &ending(record));
+        node.write_in_term(term, txn.operation()).await?;
+    }
+    Ok(())
+}
+
+fn ending(record: InstanceRecord) -> InstanceRecord {
+    let now = Some(crate::clock::unix_ms());
+    InstanceRecord { state: TERMINATING.to_owned(), error: String::new(), ending_ms: now, ..record }
+}
+
+/// Gives back the machine of a record, waits until it has ended, and forgets the record.
 pub(super) async fn terminate(node: &Node, term: u64, token: &str) -> Result<()> {
     let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
@@ -226,46 +249,60 @@ pub(super) async fn terminate(node: &Node, term: u64, token: &str) -> Result<()>
     };
     let record = record.value;
     let provider = provider(node)?;
-    // A start whose answer was lost has left a machine all the same.
-    let instances = provider.list().await.context("looking for the machine")?;
-    let instance =
-        instances.into_iter().find(|one| one.id == record.id || (record.id.is_empty() && one.token == token));
-    if let Some(instance) = instance {
-        give_back(node, term, provider.as_ref(), &instance).await?;
-    }
+    let ended = tokio::time::timeout(ENDS_WITHIN, until_ended(node, term, provider.as_ref(), &record)).await;
+    ended.with_context(|| format!("it has not ended within {} s", ENDS_WITHIN.as_secs()))??;
     node.write_in_term(term, records::Txn::new().delete(&key).operation()).await?;
+    node.progress(Progress { subject: record.name, state: REMOVED.to_owned(), done: true, ..Progress::default() });
     Ok(())
 }
 
-/// Gives back the machine of a node that has left, where its provider knows it.
+/// Asks for the machine's end, and looks until the provider has it no more, or has it as ended. Given machines go on as somebody's.
+async fn until_ended(node: &Node, term: u64, provider: &dyn Provider, record: &InstanceRecord) -> Result<()> {
+    // A start whose answer was lost has left a machine all the same.
+    let is_it = |one: &Instance| one.id == record.id || (record.id.is_empty() && one.token == record.token);
+    let find = || async {
+        let instances = provider.list().await.context("looking for the machine")?;
+        anyhow::Ok(instances.into_iter().find(is_it))
+    };
+    let Some(instance) = find().await? else { return Ok(()) };
+    give_back(node, term, provider, &instance).await?;
+    let mut pause = LOOKS_FIRST;
+    while provider.capabilities().can_terminate
+        && let Some(left) = find().await?
+        && !matches!(left.state, InstanceState::Terminated | InstanceState::Gone)
+    {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOKS_LAST);
+    }
+    Ok(())
+}
+
+/// Has the machine of a node that has left given back, where its provider knows it: the controller of machines does it.
 ///
 /// # Errors
-/// The provider did not take it back; asking again is safe.
+/// It was not written down; asking again is safe.
 pub async fn release(node: &Node, term: u64, record: &NodeRecord) -> Result<()> {
     if record.instance.is_empty() || spec(node).is_none() {
         return Ok(());
     }
     let machines = node.raft().store().read(records::instances);
-    if let Some(machine) = machines.into_iter().find(|machine| machine.id == record.instance) {
-        // Written down first: whoever leads next goes on.
-        let leaving = InstanceRecord { state: TERMINATING.to_owned(), ..machine.clone() };
-        let txn = records::Txn::new().put(&records::keys::instance(&machine.token), &leaving);
-        node.write_in_term(term, txn.operation()).await?;
-        return terminate(node, term, &machine.token).await;
-    }
-    // The operator's own machine has no record of its own. It gets one for as long as it is to go: whoever leads next goes on.
-    let leaving = InstanceRecord {
+    let known = machines.into_iter().find(|machine| machine.id == record.instance);
+    // The operator's own machine has no record of its own. It gets one for as long as it is to go.
+    let machine = known.unwrap_or_else(|| InstanceRecord {
         token: record.instance.clone(),
         id: record.instance.clone(),
-        name: record.name.clone(),
-        state: TERMINATING.to_owned(),
         created_at: crate::clock::rfc3339(),
         created_ms: crate::clock::unix_ms(),
         ..InstanceRecord::default()
-    };
-    let txn = records::Txn::new().put(&records::keys::instance(&leaving.token), &leaving);
-    node.write_in_term(term, txn.operation()).await?;
-    terminate(node, term, &leaving.token).await
+    });
+    if machine.state != TERMINATING {
+        // By the node's name, which people know it by.
+        let machine = InstanceRecord { name: record.name.clone(), ..ending(machine) };
+        let txn = records::Txn::new().put(&records::keys::instance(&machine.token), &machine);
+        node.write_in_term(term, txn.operation()).await?;
+    }
+    node.wake_controllers();
+    Ok(())
 }
 
 async fn give_back(node: &Node, term: u64, provider: &dyn Provider, instance: &Instance) -> Result<()> {
