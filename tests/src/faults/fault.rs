@@ -22,6 +22,12 @@ pub enum Kind {
     CutOneWay,
     /// Two sets of nodes do not hear each other.
     CutTwoWay,
+    /// Nobody can call a node, or it can call nobody: all connections of one direction are lost.
+    ClosePort,
+    /// The same for connections that are made from now on.
+    CutNew,
+    /// The same for those that are there.
+    CutEstablished,
     /// A part of the packets to and from a node is lost.
     Loss,
     /// Packets to and from a node are late.
@@ -56,6 +62,9 @@ pub(super) struct Fault {
 }
 
 impl Kind {
+    /// Those that tell connections apart.
+    pub(super) const OF_CONNECTIONS: [Self; 3] = [Self::ClosePort, Self::CutNew, Self::CutEstablished];
+
     /// Whether it kills processes.
     #[must_use]
     pub(super) fn name(self) -> String {

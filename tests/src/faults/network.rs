@@ -28,6 +28,9 @@ pub(super) fn isolate() -> bool {
     panic!("`unshare` cannot be started: {error}");
 }
 
+/// Where all nodes listen.
+const PORT: u16 = 5080;
+
 /// A bridge in this process's own namespace, and behind it one namespace for each node.
 pub(super) struct Network {
     namespaces: Vec<Namespace>,
@@ -46,6 +49,16 @@ fn run(program: &str, words: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("`{program} {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// Whether the kernel tells new connections from old ones.
+fn tracks_connections() -> Result<(), String> {
+    let table = "tracks";
+    run("nft", &["add", "table", "ip", table])?;
+    run("nft", &["add", "chain", "ip", table, "in"])?;
+    let tracks = run("nft", &["add", "rule", "ip", table, "in", "ct", "state", "new", "accept"]);
+    run("nft", &["delete", "table", "ip", table])?;
+    tracks.map_err(|error| format!("the kernel does not follow connections: {error}"))
 }
 
 fn must(program: &str, line: &str) {
@@ -74,6 +87,9 @@ impl Network {
         let mut missing = Vec::new();
         if let Err(error) = run("nft", &["list", "tables"]) {
             missing.extend([Kind::CutOneWay, Kind::CutTwoWay, Kind::Loss].map(|kind| (kind, error.clone())));
+            missing.extend(Kind::OF_CONNECTIONS.map(|kind| (kind, error.clone())));
+        } else if let Err(error) = tracks_connections() {
+            missing.extend(Kind::OF_CONNECTIONS.map(|kind| (kind, error.clone())));
         }
         if let Err(error) = run("tc", &["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]) {
             missing.push((Kind::Delay, format!("the kernel has no netem: {error}")));
@@ -103,7 +119,13 @@ impl Network {
         self.inside(index, "ip link set eth0 up");
         self.inside(index, "ip link set lo up");
         self.inside(index, &format!("nft add table ip {TABLE}"));
-        self.inside(index, &format!("nft add chain ip {TABLE} in {{ type filter hook input priority 0; }}"));
+        for (chain, hook) in [("in", "input"), ("out", "output"), ("track", "input")] {
+            self.inside(index, &format!("nft add chain ip {TABLE} {chain} {{ type filter hook {hook} priority 0; }}"));
+        }
+        if tracks_connections().is_ok() {
+            // Connections are followed from their start on, or they would count as new when a rule first asks.
+            self.inside(index, &format!("nft add rule ip {TABLE} track ct state established accept"));
+        }
         index
     }
 
@@ -137,6 +159,18 @@ impl Network {
         self.inside(to, &format!("nft add rule ip {TABLE} in ip saddr {} drop", self.ip(from)));
     }
 
+    /// From now on these connections to nodes are lost: those that others make to this one, or that it makes itself.
+    pub(super) fn close(&self, node: usize, kind: super::fault::Kind, outgoing: bool) {
+        use super::fault::Kind;
+        let chain = if outgoing { "out" } else { "in" };
+        let state = match kind {
+            Kind::CutNew => "ct state new ",
+            Kind::CutEstablished => "ct state established ",
+            _ => "",
+        };
+        self.inside(node, &format!("nft add rule ip {TABLE} {chain} tcp dport {PORT} {state}drop"));
+    }
+
     /// From now on so many of a hundred packets to and from a node are lost, those of clients too.
     pub(super) fn lose(&self, node: usize, percent: u64) {
         self.inside(node, &format!("nft add rule ip {TABLE} in numgen random mod 100 < {percent} drop"));
@@ -151,6 +185,7 @@ impl Network {
     pub(super) fn heal(&self) {
         for node in 0..self.namespaces.len() {
             self.inside(node, &format!("nft flush chain ip {TABLE} in"));
+            self.inside(node, &format!("nft flush chain ip {TABLE} out"));
         }
     }
 

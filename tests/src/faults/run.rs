@@ -22,6 +22,8 @@ use crate::{SOON, block, wait_for};
 
 /// Farthest that a clock is set beside the right time, in seconds: less than what certificates allow.
 const CLOCK_OFF: u64 = 240;
+/// Within this a leader that cannot be called gives way.
+const GIVES_WAY: Duration = Duration::from_secs(5);
 /// Between two lines that say how it goes.
 const TELL: Duration = Duration::from_secs(20);
 
@@ -107,6 +109,7 @@ fn possible(options: &Options, isolated: bool, summary: &mut Summary) -> Vec<Kin
         missing.extend(Network::missing());
     } else {
         let kinds = [Kind::CutOneWay, Kind::CutTwoWay, Kind::Loss, Kind::Delay, Kind::FullDisk];
+        let kinds = kinds.into_iter().chain(Kind::OF_CONNECTIONS);
         missing.extend(kinds.map(|kind| (kind, "only root can make networks and disks".to_owned())));
     }
     if clock::library().is_none() {
@@ -129,7 +132,8 @@ fn make(cluster: &mut Cluster, shared: &Shared, fault: &Fault, summary: &mut Sum
     let nodes = cluster.raw.nodes.len();
     let last = || std::thread::sleep(Duration::from_millis(fault.millis));
     let Fault { kind, mut node, other, dice, .. } = *fault;
-    if matches!(kind, Kind::KillLeader | Kind::PauseLeader) {
+    let of_connections = Kind::OF_CONNECTIONS.contains(&kind);
+    if matches!(kind, Kind::KillLeader | Kind::PauseLeader) || of_connections && dice & (1 << 42) == 0 {
         node = cluster.leader().unwrap_or(node);
     }
     match kind {
@@ -166,6 +170,16 @@ fn make(cluster: &mut Cluster, shared: &Shared, fault: &Fault, summary: &mut Sum
             if kind == Kind::Delay {
                 network.hurry(node);
             }
+        }
+        Kind::ClosePort | Kind::CutNew | Kind::CutEstablished => {
+            let network = cluster.network.as_ref().ok_or("there is no network of its own")?;
+            network.close(node, kind, dice & 0b11 == 0);
+            last();
+            if dice & 0b1100 == 0 {
+                // Long enough for a leader that cannot be called to give way.
+                std::thread::sleep(GIVES_WAY);
+            }
+            network.heal();
         }
         Kind::FullDisk => {
             let disk = cluster.disk(node).ok_or("it has no disk of its own")?;
@@ -264,9 +278,18 @@ fn conclude(cluster: &Cluster, events: &[Event], told: &Told, summary: &mut Summ
     if summary.violations.is_empty() {
         summary.violations.extend(everywhere(cluster, events));
     }
+    summary.gave_way = gave_way(cluster);
     let (revisions, violations) = told.result();
     summary.revisions = revisions;
     summary.violations.extend(violations);
+}
+
+/// How many leaders handed over because they could not be called, of those events that are kept.
+fn gave_way(cluster: &Cluster) -> usize {
+    let address = &cluster.raw.addresses()[0];
+    let events = cluster.api.list(address, "/disco/events/", true).unwrap_or_default();
+    let parsed = events.iter().filter_map(|kv| serde_json::from_slice::<serde_json::Value>(&kv.value).ok());
+    parsed.filter(|event| event["kind"] == "leader.unreachable").count()
 }
 
 /// What was acknowledged is on every node, and all nodes have the same.

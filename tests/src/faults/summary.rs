@@ -28,6 +28,8 @@ pub struct Summary {
     pub revisions: usize,
     /// The longest time without any answer, in milliseconds.
     pub longest_silence_ms: u64,
+    /// Leaders that handed over because they could not be called, of those events that are kept.
+    pub gave_way: usize,
     /// Damaged logs that a node refused, after which it joined anew; and those that it could mend.
     pub logs_refused: u64,
     /// See `logs_refused`.
@@ -50,6 +52,7 @@ impl fmt::Display for Summary {
             self.known, self.unknown, self.keys, self.revisions
         )?;
         writeln!(f, "longest time without an answer: {} ms", self.longest_silence_ms)?;
+        writeln!(f, "leaders that could not be called and gave way: {}", self.gave_way)?;
         writeln!(f, "damaged logs: {} refused, {} mended", self.logs_refused, self.logs_mended)?;
         for violation in &self.violations {
             writeln!(f, "VIOLATION: {violation}")?;
