@@ -26,6 +26,9 @@ use crate::wire::PORT;
 /// Nodes that ask for votes at the same moment do so within this time.
 const RIVALS_APART_MS: u64 = 10;
 
+/// Sets the randomness of nodes apart from that of clients.
+const OF_NODES: u64 = 0x6e6f_6465 << 32;
+
 /// A machine: it stays when its process ends.
 #[derive(Clone)]
 pub struct Host {
@@ -122,7 +125,8 @@ async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
     let store = machine.store();
     let raft =
         OpenRaft::new(id, host.config.clone(), Network { node: id, caller: host.caller() }, log, machine).await?;
-    let rng = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed)));
+    // Of no client: two that draw the same request ids would get each other's answers.
+    let rng = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed ^ OF_NODES)));
     let process = Process { id, life, host: host.clone(), raft, store, reports: Arc::default(), rng };
     host.state.lock().process = Some(process.clone());
 
