@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Some(disco_provider::machine::SUBCOMMAND) => disco_provider::machine::run(&args[1..]).map_err(Into::into),
         Some(disco_provider::supervise::SUBCOMMAND) => disco_provider::supervise::run(&args[1..]).map_err(Into::into),
         Some("start") => start(&args[1..]),
+        Some("lead") => lead(&args[1..]),
         Some("--version") => say("stand-in 0.1.0"),
         Some("identity") => identity(&args[1..]),
         Some("--data-dir") => serve(&args),
@@ -63,11 +64,29 @@ fn identity(args: &[OsString]) -> Result<(), Failure> {
 fn start(args: &[OsString]) -> Result<(), Failure> {
     let context = ProviderContext {
         cluster_name: "test".to_owned(),
+        cluster_id: None,
         project_dir: None,
         local_dir: Some(after(args, "--dir")?.into()),
         machine_executable: std::env::current_exe()?,
     };
-    let provider = from_spec("local", &serde_json::Value::Null, &context)?;
+    start_by(&context, args)
+}
+
+/// What a leader does on its own machine: starts one more, beside that.
+fn lead(args: &[OsString]) -> Result<(), Failure> {
+    let cluster = after(args, "--cluster")?.to_string_lossy().into_owned();
+    let context = ProviderContext {
+        cluster_id: Some(cluster.clone()),
+        cluster_name: cluster,
+        project_dir: None,
+        local_dir: None,
+        machine_executable: std::env::current_exe()?,
+    };
+    start_by(&context, args)
+}
+
+fn start_by(context: &ProviderContext, args: &[OsString]) -> Result<(), Failure> {
+    let provider = from_spec("local", &serde_json::Value::Null, context)?;
     let token = after(args, "--token")?.to_string_lossy().into_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(provider.start(StartRequest { token, ..StartRequest::default() }))?;

@@ -18,12 +18,12 @@ const READY: &str = "ready";
 /// How the line starts that says that it is not.
 const ERROR: &str = "error: ";
 
-/// The first process: starts this executable again with other arguments, in a session of its own, and leaves the report to
-/// it. Must be called by a process that was started by [`start`].
+/// The first process: starts this executable again with other arguments, in a session of its own and the same folder, and
+/// leaves the report to it. Must be called by a process that was started by [`start`].
 pub(crate) fn start_second<S: AsRef<OsStr>>(name: &str, args: &[S]) -> io::Result<()> {
     leave_session();
     // By this path also when the file was replaced since.
-    Command::new("/proc/self/exe").arg0(name).args(args).stdin(Stdio::null()).current_dir("/").spawn()?;
+    Command::new("/proc/self/exe").arg0(name).args(args).stdin(Stdio::null()).spawn()?;
     Ok(())
 }
 

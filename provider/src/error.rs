@@ -69,6 +69,28 @@ pub enum ProviderError {
         /// What it said, or which time limit was passed.
         reason: String,
     },
+    /// The folder's machines run, but not in this folder.
+    #[error("machines of the cluster `{cluster}` run in `{}`, by the same records as are here", folder.display())]
+    RunsElsewhere {
+        /// The cluster's name.
+        cluster: String,
+        /// The folder of one of its machines.
+        folder: PathBuf,
+    },
+    /// The folder of the machine that this process runs on was removed.
+    #[error("the folder of machine `{id}`, which this runs on, was removed")]
+    NoFolder {
+        /// The machine.
+        id: String,
+    },
+    /// A machine that was to be ended as lost has its folder.
+    #[error("machine `{id}` is not lost: its folder is `{}`", folder.display())]
+    NotLost {
+        /// The machine.
+        id: String,
+        /// Its folder.
+        folder: PathBuf,
+    },
     /// No address of the loopback network is free.
     #[error("no free loopback address for a machine (tried {tried})")]
     NoAddress {

@@ -45,6 +45,21 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Whether another process holds the lock of a file. Makes no file, and keeps nobody else from asking at the same time.
+pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(false);
+        }
+        opened => opened?,
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// As [`try_lock`], waiting for the other process as long as the time limit allows.
 pub(crate) fn lock(path: &Path, limit: Duration) -> io::Result<File> {
     let deadline = Instant::now() + limit;
@@ -81,8 +96,10 @@ mod tests {
         let path = dir.path().join("lock");
         let held = try_lock(&path).unwrap().unwrap();
         assert!(try_lock(&path).unwrap().is_none());
+        assert!(is_locked(&path).unwrap());
         assert_eq!(lock(&path, Duration::from_millis(30)).unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(held);
+        assert!(!is_locked(&path).unwrap() && !is_locked(&dir.path().join("none")).unwrap());
         assert!(try_lock(&path).unwrap().is_some());
     }
 }

@@ -1,10 +1,12 @@
 //! Processes that are named by id and start time, so that an id which was given to another process is never mistaken.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -47,6 +49,11 @@ impl ProcessName {
         let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         // Only now is it certain whom the handle names.
         self.is_alive().then_some(handle)
+    }
+
+    /// A path that leads to its working directory itself, under whatever name, also when that has none any more.
+    pub(crate) fn working_directory(self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/cwd", self.pid))
     }
 
     /// Sends a signal. A process that has ended needs none.
@@ -97,18 +104,28 @@ fn stat(pid: u32) -> Option<Stat> {
     Some(Stat { start_time, ended })
 }
 
+/// Whether two paths lead to the same folder; not when one of them leads nowhere, or may not be followed.
+pub(crate) fn is_same_folder(a: &Path, b: &Path) -> bool {
+    let inode = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    inode(a).is_some_and(|found| inode(b) == Some(found))
+}
+
+/// The ids of all processes.
+pub(crate) fn ids() -> impl Iterator<Item = u32> {
+    let table = fs::read_dir("/proc").into_iter().flatten();
+    table.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// The processes whose environment has all of these `NAME=value` entries. Other users' processes cannot be read and
 /// are not found, unless this process is root's.
-pub(crate) fn with_environment(entries: &[&OsStr]) -> Vec<ProcessName> {
-    let Ok(table) = fs::read_dir("/proc") else { return Vec::new() };
+pub(crate) fn with_environment(entries: &[OsString]) -> Vec<ProcessName> {
     let own = std::process::id();
-    table
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+    ids()
         .filter(|pid| *pid != own)
         .filter_map(|pid| {
             let stat = stat(pid)?;
             let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-            let has = |wanted: &&OsStr| environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes());
+            let has = |wanted: &OsString| environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes());
             (!stat.ended && entries.iter().all(has)).then_some(ProcessName { pid, start_time: stat.start_time })
         })
         .collect()
@@ -116,7 +133,7 @@ pub(crate) fn with_environment(entries: &[&OsStr]) -> Vec<ProcessName> {
 
 /// Kills all processes with these entries in their environment, also those that are being started meanwhile. False when
 /// some are still there after the time limit.
-pub(crate) fn kill_with_environment(entries: &[&OsStr], limit: Duration) -> bool {
+pub(crate) fn kill_with_environment(entries: &[OsString], limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {
         let found = with_environment(entries);

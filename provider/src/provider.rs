@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::local::RunningMachine;
 use crate::plan::{self, Change};
 use crate::{Announcements, Capabilities, Instance, ProviderError, StartRequest, Usd};
 
@@ -30,6 +31,12 @@ pub trait Provider: Send + Sync + Debug {
 
     /// The machines of this cluster, each with its state at this moment, ordered by age.
     async fn list(&self) -> Result<Vec<Instance>, ProviderError>;
+
+    /// Machines that run on this computer by the same records, but for another folder: this one is a copy of theirs, or
+    /// theirs was removed. Nothing is started beside them.
+    async fn elsewhere(&self) -> Result<Vec<RunningMachine>, ProviderError> {
+        Ok(Vec::new())
+    }
 
     /// Stops a machine. Its disk and its address stay. Stopping what is stopped is no error.
     async fn stop(&self, id: &str) -> Result<(), ProviderError>;

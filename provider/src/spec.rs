@@ -17,11 +17,13 @@ const KINDS: &str = "`local`, `hosts`, `aws`";
 pub struct ProviderContext {
     /// The cluster whose machines these are.
     pub cluster_name: String,
+    /// That cluster's id, where it is known: local machines of other clusters are left alone.
+    pub cluster_id: Option<String>,
     /// The project folder, where there is one (not on a node). Relative folders in options start here. With it the
     /// provider works for the operator, with their credentials, and sees machines from outside; without for a node.
     pub project_dir: Option<PathBuf>,
-    /// Where the local provider's machines live, when that is known from elsewhere (on a node: `DISCO_LOCAL_DIR`); it
-    /// comes before the option `dir`. Without both it is `.disco/local` in the project folder.
+    /// Where the local provider's machines live, when that is known from elsewhere; it comes before all else. On a local
+    /// machine it is where that one lives, in a project folder the option `dir`, or else `.disco/local`.
     pub local_dir: Option<PathBuf>,
     /// The executable with the hidden subcommand `machine`: `disco` or `discod`, normally this very process's.
     pub machine_executable: PathBuf,

@@ -12,6 +12,8 @@ pub struct StartRequest {
     /// Makes the wish idempotent: the machine that was started with this token before is returned (and started, should
     /// it be stopped); a second one is never made. Any text without control characters, at most 64 bytes.
     pub token: String,
+    /// The cluster's id, where it is newer than the provider, see [`crate::ProviderContext::cluster_id`].
+    pub cluster_id: Option<String>,
     /// The machine's name for people, such as `web-2`.
     pub name: String,
     /// What the script gave to `start_instance`, an object or null. Each provider says which keys it takes.

@@ -112,9 +112,11 @@ class Local(Machine):
         self.record(number=1, name=self.instance.id, token="", user="root", host_key=public)
 
     def run(self, log):
-        command = [Machine.disco, "machine", "--dir", str(Machine.directory), "--id", self.instance.id, "--detach"]
+        command = [Machine.disco, "machine", "--id", self.instance.id, "--detach"]
         environment = {"PATH": os.environ["PATH"]}
-        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        # Its folder is its working directory.
+        subprocess.run(command, env=environment, cwd=self.folder, check=False, **streams)
 
 
 class OpenSsh(Machine):

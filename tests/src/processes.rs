@@ -1,6 +1,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -99,10 +99,10 @@ fn look(pid: u32, folder: &Path) -> Option<Process> {
             .map(|value| OsString::from_vec(value.to_vec()))
     };
     let ours = |value: &OsStr| Path::new(value).starts_with(folder);
-    // A machine's own process has no environment but its arguments: `--dir DIR`.
-    let mut words = arguments.split(|byte| *byte == 0).map(OsStr::from_bytes);
+    // A machine's own process has nothing in its environment: it is where its folder is, or was when that was removed.
+    let is_machine = || arguments.split(|byte| *byte == 0).nth(1) == Some(b"machine");
     let marked = ["DISCO_LOCAL_DIR", "DISCO_TEST_DIR"].iter().any(|name| value(name).is_some_and(|value| ours(&value)))
-        || words.any(|word| word == "--dir") && words.next().is_some_and(ours);
+        || is_machine() && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|place| place.starts_with(folder));
     marked.then(|| Process {
         pid,
         command: String::from_utf8_lossy(&arguments).replace('\0', " ").trim().to_owned(),

@@ -32,13 +32,19 @@ pub(crate) struct BootstrapArgs {
 #[derive(Debug, Args)]
 #[command(
     long_about = "End the cluster: every machine of it, and this project's state.\n\nWorks as well when the cluster does not \
-                  answer or was never finished. Nothing is left: no machine, no process, no key.",
-    after_help = "Examples:\n  disco destroy --dry-run\n  disco destroy -y"
+                  answer or was never finished. Nothing is left: no machine, no process, no key.\n\nWhat runs for another folder is \
+                  left alone: a copy of a project has none of its machines. Machines on this computer whose own folder was \
+                  removed are ended by `--orphans`, from any folder.",
+    after_help = "Examples:\n  disco destroy --dry-run\n  disco destroy -y\n  disco destroy --orphans shop"
 )]
 pub(crate) struct DestroyArgs {
     /// Say what would be ended, and end nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// End the machines on this computer whose project was removed while they ran, of this cluster or of all; nothing else.
+    #[arg(long, value_name = "CLUSTER", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) orphans: Option<String>,
 }
 
 #[derive(Debug, Args)]

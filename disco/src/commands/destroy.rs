@@ -1,15 +1,21 @@
+use disco_provider::local::RunningMachine;
+
 use crate::{
     app::Context,
     cli::DestroyArgs,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    founding::{Purpose, destroy, remains},
+    founding::{END_ORPHANS, Purpose, destroy, elsewhere, end_orphans, orphans_by_folder, remains},
     host::Script,
     project::{ClusterRecord, Lock},
     question::confirm,
 };
 
 pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitStatus> {
+    let orphans = RunningMachine::all_lost();
+    if let Some(cluster) = &args.orphans {
+        return end_named(args, context, orphans, cluster).await;
+    }
     let project = context.project()?;
     let state = project.state();
     let known = ClusterRecord::load(&state);
@@ -17,10 +23,21 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
         Ok(None) => named_by_script(context).await,
         _ => None,
     };
+    let (own, others): (Vec<_>, Vec<_>) =
+        orphans.into_iter().partition(|machine| machine.project_dir() == project.root());
     if !state.exists() && lost.is_none() {
-        context.printer.note("there is no cluster: nothing to end");
+        if own.is_empty() {
+            context.printer.note("there is no cluster: nothing to end");
+        }
+        // They ran in this very folder, until its state was removed.
+        end_orphans(context, own, args.dry_run).await?;
+        tell_of(context, &others);
         return Ok(ExitStatus::Done);
     }
+    // With a record, this folder is another cluster's by now.
+    let (own, others_here) = if matches!(known, Ok(None)) { (own, Vec::new()) } else { (Vec::new(), own) };
+    let (lost_elsewhere, elsewhere): (Vec<_>, Vec<_>) =
+        elsewhere(&project).await?.into_iter().partition(|machine| machine.lost);
     let name = match (&known, &lost) {
         (Ok(Some(record)), _) | (_, Some(record)) => format!("`{}`", record.name),
         // What can be done without a record is said where it is done.
@@ -31,14 +48,54 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
             context.printer.note(&format!("would end {what}"));
         }
         context.printer.note(&format!("would remove `{}`", state.path().display()));
+        end_orphans(context, own, true).await?;
+        tell_of(context, &others_here);
         return Ok(ExitStatus::Done);
     }
     let _lock = Lock::take(&state, "destroy")?;
-    if !confirm(context, &format!("End the cluster {name} with all its machines and data?")).await? {
+    let question = match elsewhere.first() {
+        Some(machine) => format!(
+            "End this copy of the cluster {name}? What runs in `{}` is left alone.",
+            machine.project_dir().display()
+        ),
+        None => format!("End the cluster {name} with all its machines and data?"),
+    };
+    if !confirm(context, &question).await? {
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was ended"));
     }
+    end_orphans(context, own, false).await?;
     destroy(context, lost).await?;
+    for machine in &elsewhere {
+        let (id, folder) = (&machine.id, machine.folder.display());
+        context.printer.note(&format!("machine {id} in `{folder}` was left alone: it is not of this folder"));
+    }
+    tell_of(context, &others_here);
+    tell_of(context, &lost_elsewhere);
     Ok(ExitStatus::Done)
+}
+
+/// Ends the machines whose project is gone, of the cluster of this name or, without a name, of all.
+async fn end_named(
+    args: &DestroyArgs,
+    context: &Context,
+    orphans: Vec<RunningMachine>,
+    cluster: &str,
+) -> Outcome<ExitStatus> {
+    let named: Vec<_> =
+        orphans.into_iter().filter(|machine| cluster.is_empty() || machine.cluster == cluster).collect();
+    if named.is_empty() {
+        let of = if cluster.is_empty() { String::new() } else { format!(" of a cluster `{cluster}`") };
+        context.printer.note(&format!("no machine{of} on this computer has lost its folder: nothing to end"));
+        return Ok(ExitStatus::Done);
+    }
+    end_orphans(context, named, args.dry_run).await?;
+    Ok(ExitStatus::Done)
+}
+
+fn tell_of(context: &Context, orphans: &[RunningMachine]) {
+    for told in orphans_by_folder(orphans) {
+        context.printer.warn(&format!("there are {told}: {END_ORPHANS}"));
+    }
 }
 
 /// The cluster that `client.js` names, where its machines are found without this project's state: by their tags. A script that

@@ -29,9 +29,13 @@ use crate::{
     cli::{BackupCommand, CertCommand, Command, KvCommand, NodeCommand, ScriptCommand},
     error::Outcome,
     exit::ExitStatus,
+    founding::require_original,
 };
 
 pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatus> {
+    if commands_machines(&command) {
+        require_original(&context).await?;
+    }
     match command {
         Command::Init(args) => init::run(&args, &context),
         Command::Bootstrap(args) => bootstrap::run(&args, &context).await,
@@ -66,6 +70,40 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Env => env::run(&context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man => man::run(&context),
+    }
+}
+
+/// Whether it changes the cluster, its machines or what they hold, or says what such a command would do. `destroy` is the way
+/// out of a copy, and ends only what runs in it.
+fn commands_machines(command: &Command) -> bool {
+    match command {
+        Command::Init(_)
+        | Command::Destroy(_)
+        | Command::Doctor
+        | Command::Status
+        | Command::Nodes
+        | Command::Events(_)
+        | Command::Logs(_)
+        | Command::Script(ScriptCommand::Ls)
+        | Command::Kv(KvCommand::Get(_) | KvCommand::Ls(_) | KvCommand::Watch(_))
+        | Command::Backup(BackupCommand::Save(_) | BackupCommand::Ls)
+        | Command::Cert(CertCommand::Status | CertCommand::Sign(_))
+        | Command::Connect(_)
+        | Command::Env
+        | Command::Completion(_)
+        | Command::Man => false,
+        Command::Bootstrap(_)
+        | Command::Plan(_)
+        | Command::Scale(_)
+        | Command::Node(_)
+        | Command::Do(_)
+        | Command::Deploy(_)
+        | Command::Script(ScriptCommand::Push(_))
+        | Command::Kv(KvCommand::Put(_) | KvCommand::Del(_))
+        | Command::Backup(BackupCommand::Restore(_))
+        | Command::Recover(_)
+        | Command::Upgrade(_)
+        | Command::Cert(CertCommand::Rotate(_)) => true,
     }
 }
 

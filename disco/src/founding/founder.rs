@@ -338,8 +338,11 @@ pub(crate) fn make_provider(project: &Project, cluster: &str, spec: &ProviderSpe
 pub(super) fn provider_of(project: &Project, cluster: &str, kind: &str, options: &Value) -> Outcome<Arc<dyn Provider>> {
     let machine_executable = std::env::current_exe()
         .map_err(|error| Failure::failed("cannot find this program's own file").because(&error))?;
+    // Where the record cannot be read, all machines in the project's own folder are its cluster's.
+    let record = ClusterRecord::load(&project.state()).ok().flatten();
     let context = ProviderContext {
         cluster_name: cluster.to_owned(),
+        cluster_id: record.map(|record| record.id).filter(|id| !id.is_empty()),
         project_dir: Some(project.root().to_owned()),
         local_dir: None,
         machine_executable,

@@ -41,6 +41,7 @@ impl Founder {
         };
         let request = StartRequest {
             token: token.clone(),
+            cluster_id: Some(record.id.clone()),
             name: name.clone(),
             options,
             authorized_keys: self.authorized_keys()?,

@@ -19,6 +19,8 @@ mod instances;
 mod kept;
 mod key_pair;
 mod name;
+mod orphans;
+mod place;
 mod planning;
 mod progress;
 mod scaling;
@@ -35,6 +37,8 @@ pub(crate) use self::{
     install::find_binaries,
     key_pair::operator_key,
     name::valid_cluster_name,
+    orphans::end_orphans,
+    place::{END_ORPHANS, elsewhere, orphans_by_folder, refusal, require_original},
     planning::{Planned, foresee},
     progress::{TaskProgress, install_failure},
     script::push_script,

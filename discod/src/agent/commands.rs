@@ -4,9 +4,11 @@
 //! over, the request is dropped or the daemon dies, it is killed. What it left in the background (`server &`) when it
 //! ended by itself goes on.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use disco_provider::local::OwnMachine;
 use disco_runtime_js::{ShellCommand, ShellError, ShellOutput, process_env};
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -45,8 +47,7 @@ pub async fn run(command: &str, limit: Duration) -> Result<ShellOutput, CommandE
     let shell = ShellCommand {
         text: command.to_owned(),
         directory: Some(folder()),
-        // The daemon's own settings are no concern of its.
-        env: process_env(|name| !name.starts_with("DISCOD_")),
+        env: environment(),
         output_bytes: OUTPUT_BYTES,
         limit: Some(limit.min(MAX_TIMEOUT)),
         ..ShellCommand::default()
@@ -54,7 +55,25 @@ pub async fn run(command: &str, limit: Duration) -> Result<ShellOutput, CommandE
     Ok(shell.run().await?)
 }
 
+/// As this process's own, without the daemon's settings, which are no concern of a command's.
+fn environment() -> BTreeMap<String, String> {
+    let mut environment = process_env(|name| !name.starts_with("DISCOD_"));
+    if let Ok(Some(machine)) = OwnMachine::find() {
+        let places = machine.environment().into_iter();
+        environment
+            .extend(places.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))));
+    }
+    environment
+}
+
 fn folder() -> PathBuf {
+    match OwnMachine::find() {
+        // Which may have been moved since this process was started.
+        Ok(Some(machine)) => return machine.home(),
+        // Removed: in what is left of it, and in no other folder.
+        Err(_) => return PathBuf::from("."),
+        Ok(None) => {}
+    }
     let home = std::env::var_os("HOME").map(PathBuf::from);
     home.filter(|home| home.is_dir()).unwrap_or_else(|| PathBuf::from("/"))
 }

@@ -53,10 +53,10 @@ impl Remote {
         let contents = match self.layout.kind {
             ServiceKind::Systemd => [(unit(&program, &args), "644"), (env_file(settings), "600")],
             ServiceKind::Supervised => {
+                let program = self.layout.for_service(&program);
                 let start = format!(
-                    "#!/bin/sh\nexec {} supervise --dir {} --detach\n",
-                    quote(&program),
-                    quote(&self.layout.service)
+                    "#!/bin/sh\ncd \"$(dirname \"$0\")\" && exec {} supervise --dir . --detach\n",
+                    quote(&program)
                 );
                 let env = settings.env.clone();
                 let service = Service { program: program.into(), args, env, stop_limit_s: STOP_LIMIT_S };

@@ -52,7 +52,7 @@ impl NodeSettings {
     pub(super) fn args(&self, layout: &Layout) -> Vec<String> {
         let mut args = vec![
             "--data-dir".to_owned(),
-            layout.data.clone(),
+            layout.for_service(&layout.data),
             "--listen".to_owned(),
             self.listen.to_string(),
             "--advertise".to_owned(),
@@ -69,7 +69,7 @@ impl NodeSettings {
             args.extend(["--instance".to_owned(), instance.clone()]);
         }
         if self.join_token.is_some() {
-            args.extend(["--join-token-file".to_owned(), layout.join_token()]);
+            args.extend(["--join-token-file".to_owned(), layout.for_service(&layout.join_token())]);
         }
         for (name, value) in &self.labels {
             args.extend(["--label".to_owned(), format!("{name}={value}")]);

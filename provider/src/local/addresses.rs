@@ -35,7 +35,13 @@ pub(super) struct Network {
     subnet: Option<[u8; 3]>,
     /// The number of the next machine.
     next: u64,
+    /// The folder's id, random. A copy of the folder has the same one; its machines it has not, see [`super::RunningMachine`].
+    #[serde(default)]
+    project: String,
 }
+
+/// Bytes of a folder's id.
+const ID_BYTES: usize = 16;
 
 /// What a new machine is to be.
 #[derive(Debug)]
@@ -49,10 +55,24 @@ pub(super) struct Place {
 impl Network {
     /// Reads the choice of this folder, or makes it. The lock of the folder must be held.
     pub(super) fn load(dir: &Path) -> Result<Self, ProviderError> {
-        match read_json(&dir.join("network.json"))? {
-            Some(network) => Ok(network),
-            None => Ok(Self { subnet: choose_subnet(dir)?, next: 1 }),
+        let mut network = match Self::read(dir)? {
+            Some(network) => network,
+            None => Self { subnet: choose_subnet(dir)?, next: 1, project: String::new() },
+        };
+        if network.project.is_empty() {
+            network.project = random_id().map_err(ProviderError::io("make an id for", dir))?;
         }
+        Ok(network)
+    }
+
+    /// Reads the choice of this folder, where one was made.
+    pub(super) fn read(dir: &Path) -> Result<Option<Self>, ProviderError> {
+        read_json(&dir.join("network.json"))
+    }
+
+    /// The folder's id; empty where an older build made the folder.
+    pub(super) fn project(&self) -> &str {
+        &self.project
     }
 
     /// Stores it. The lock of the folder must be held.
@@ -80,6 +100,13 @@ impl Network {
         }
         Err(ProviderError::NoAddress { tried: format!("{a}.{b}.{c}.1 to {a}.{b}.{c}.254") })
     }
+}
+
+fn random_id() -> std::io::Result<String> {
+    let mut bytes = [0; ID_BYTES];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
+        .map_err(|_| std::io::Error::other("the operating system gives no random numbers"))?;
+    Ok(hex::encode(bytes))
 }
 
 fn choose_subnet(dir: &Path) -> Result<Option<[u8; 3]>, ProviderError> {
@@ -132,6 +159,8 @@ mod tests {
             number: place.number,
             name: String::new(),
             token: String::new(),
+            cluster_id: String::new(),
+            cluster: String::new(),
             address: place.address,
             ssh_port: place.ssh_port,
             control_port: place.control_port,
@@ -163,7 +192,7 @@ mod tests {
 
     #[test]
     fn ports_tell_machines_apart_where_there_is_one_address() {
-        let mut network = Network { subnet: None, next: 1 };
+        let mut network = Network { subnet: None, next: 1, project: String::new() };
         let first = network.place(&[]).unwrap();
         let second = network.place(&[record(&first)]).unwrap();
         let mut ports = vec![first.ssh_port, first.control_port, second.ssh_port, second.control_port];

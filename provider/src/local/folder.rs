@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -14,70 +13,76 @@ use crate::{Instance, InstanceState, ProviderError, SshTarget, Usd, files};
 /// The folder of one machine.
 #[derive(Debug, Clone)]
 pub(crate) struct MachineFolder {
-    /// The provider's folder, as an absolute path without symlinks.
-    dir: PathBuf,
+    path: PathBuf,
     id: String,
 }
 
 impl MachineFolder {
-    pub(crate) fn new(dir: impl Into<PathBuf>, id: impl Into<String>) -> Self {
-        Self { dir: dir.into(), id: id.into() }
+    /// In the provider's folder.
+    pub(crate) fn new(dir: &Path, id: impl Into<String>) -> Self {
+        let id = id.into();
+        Self { path: dir.join(&id), id }
+    }
+
+    /// The working directory of this process, which follows the folder wherever that is moved.
+    pub(crate) fn here(id: impl Into<String>) -> Self {
+        Self { path: PathBuf::from("."), id: id.into() }
     }
 
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// The provider's folder.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.join(&self.id)
-    }
-
-    pub(crate) fn home(&self) -> PathBuf {
-        self.path().join("home")
-    }
-
-    /// Where Disco is installed on it.
-    pub(crate) fn prefix(&self) -> PathBuf {
-        self.home().join("disco")
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn authorized_keys(&self) -> PathBuf {
-        self.home().join(".ssh/authorized_keys")
+        self.path.join("home/.ssh/authorized_keys")
     }
 
     pub(crate) fn host_key(&self) -> PathBuf {
-        self.path().join("host_key")
+        self.path.join("host_key")
     }
 
     pub(crate) fn log(&self) -> PathBuf {
-        self.path().join("machine.log")
+        self.path.join("machine.log")
     }
 
     pub(crate) fn control_lock(&self) -> PathBuf {
-        self.path().join("control")
+        self.path.join("control")
     }
 
     pub(crate) fn running_lock(&self) -> PathBuf {
-        self.path().join("running")
+        self.path.join("running")
     }
 
     fn process_path(&self) -> PathBuf {
-        self.path().join("process.json")
+        self.path.join("process.json")
     }
 
     /// What does not change about it. `None` when there is no such machine.
     pub(crate) fn record(&self) -> Result<Option<MachineRecord>, ProviderError> {
-        read_json(&self.path().join("machine.json"))
+        read_json(&self.path.join(MachineRecord::FILE))
     }
 
-    /// The process that was it last, dead or alive.
+    /// The process that was it last, dead or alive. In a copy of the folder it is the process of another machine: see
+    /// [`Self::running`].
     pub(crate) fn process(&self) -> Result<Option<ProcessName>, ProviderError> {
         read_json(&self.process_path())
+    }
+
+    /// The process that is this machine now. That the file names a living process proves nothing, as files are copied; the
+    /// lock is held by the machine of this very folder.
+    pub(crate) fn running(&self) -> Result<Option<ProcessName>, ProviderError> {
+        let Some(process) = self.process()?.filter(|process| process.is_alive()) else { return Ok(None) };
+        Ok(self.is_held()?.then_some(process))
+    }
+
+    /// Whether some process is this machine, or about to be.
+    pub(crate) fn is_held(&self) -> Result<bool, ProviderError> {
+        let path = self.running_lock();
+        files::is_locked(&path).map_err(ProviderError::io("lock", path))
     }
 
     /// Called by the machine itself, once it answers.
@@ -85,10 +90,19 @@ impl MachineFolder {
         files::write_atomically(&self.process_path(), &serde_json::to_vec(&process)?, 0o600)
     }
 
+    /// Called by the machine itself, once it holds its lock: what is noted there is its last life's, or that of the machine
+    /// whose folder this is a copy of.
+    pub(crate) fn forget_process(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.process_path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
     /// The machine as its user sees it, at this moment. `None` when there is no such machine.
     pub(crate) fn instance(&self) -> Result<Option<Instance>, ProviderError> {
         let Some(record) = self.record()? else { return Ok(None) };
-        let process = self.process()?.filter(|process| process.is_alive());
+        let process = self.running()?;
         Ok(Some(Instance {
             state: if process.is_some() { InstanceState::Running } else { InstanceState::Stopped },
             ssh: SshTarget { user: record.user.clone(), host: record.address.to_string(), port: record.ssh_port },
@@ -107,10 +121,10 @@ impl MachineFolder {
 
     /// Removes it with all that is on it; to anyone else it is there whole or not at all.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        let leaving = self.dir.join(format!(".gone-{}", self.id));
-        let done = match std::fs::rename(self.path(), &leaving) {
+        let leaving = self.path.with_file_name(format!(".gone-{}", self.id));
+        let done = match std::fs::rename(&self.path, &leaving) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => std::fs::remove_dir_all(self.path()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => std::fs::remove_dir_all(&self.path),
             other => other,
         };
         done.and_then(|()| match std::fs::remove_dir_all(&leaving) {
@@ -120,11 +134,14 @@ impl MachineFolder {
     }
 }
 
-/// The entries in the environment by which everything that runs on a machine is known.
-pub(crate) fn environment_marks(folder: &MachineFolder) -> [OsString; 2] {
-    let mut dir = b"DISCO_LOCAL_DIR=".to_vec();
-    dir.extend_from_slice(folder.dir().as_os_str().as_encoded_bytes());
-    [format!("DISCO_MACHINE={}", folder.id()).into(), OsString::from_vec(dir)]
+/// The entries in the environment by which all is known that runs on a machine in this one of its lives. No path is among
+/// them, which another folder may have a moment later.
+pub(crate) fn environment_marks(id: &str, life: ProcessName) -> [OsString; 3] {
+    [
+        format!("DISCO_MACHINE={id}").into(),
+        format!("DISCO_MACHINE_PID={}", life.pid).into(),
+        format!("DISCO_MACHINE_START_TIME={}", life.start_time).into(),
+    ]
 }
 
 /// Reads a JSON file that may be missing.

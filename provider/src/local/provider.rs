@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::options::{LocalOptions, StartOptions};
 use super::store::Store;
+use super::{OwnMachine, RunningMachine};
 use crate::plan::{self, Change};
 use crate::spec::parse_options;
 use crate::{Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest, Usd};
@@ -25,21 +26,29 @@ impl LocalProvider {
     pub fn from_options(options: &serde_json::Value, context: &ProviderContext) -> Result<Self, ProviderError> {
         const WHAT: &str = "LocalProvider.init";
         let options: LocalOptions = parse_options(WHAT, options)?;
-        let dir = match (&context.local_dir, &options.dir, &context.project_dir) {
-            (Some(dir), _, _) => dir.clone(),
-            (None, Some(dir), Some(project)) => project.join(dir),
-            (None, Some(dir), None) if dir.is_absolute() => dir.clone(),
-            (None, None, Some(project)) => project.join(".disco/local"),
+        let own = match (&context.local_dir, &context.project_dir) {
+            (None, None) => OwnMachine::find()?,
+            _ => None,
+        };
+        let (dir, may_make) = match (&context.local_dir, own, options.dir, &context.project_dir) {
+            (Some(dir), ..) => (dir.clone(), true),
+            (None, Some(own), ..) => (own.local_dir().to_owned(), false),
+            (None, None, Some(dir), Some(project)) => (project.join(dir), true),
+            (None, None, Some(dir), None) if dir.is_absolute() => (dir, true),
+            (None, None, None, Some(project)) => (project.join(".disco/local"), true),
             _ => {
-                return Err(ProviderError::Options {
-                    what: WHAT,
-                    reason: "there is no folder for the machines: no project folder, and `DISCO_LOCAL_DIR` is not set"
-                        .to_owned(),
-                });
+                let reason = "there is no folder for the machines: no project folder, and this is no local machine";
+                return Err(ProviderError::Options { what: WHAT, reason: reason.to_owned() });
             }
         };
-        let name = options.name.unwrap_or_else(|| "local".to_owned());
-        Ok(Self { name, store: Store::new(dir, context.machine_executable.clone()) })
+        let store = Store {
+            dir,
+            may_make,
+            executable: context.machine_executable.clone(),
+            cluster_id: context.cluster_id.clone(),
+            cluster: context.cluster_name.clone(),
+        };
+        Ok(Self { name: options.name.unwrap_or_else(|| "local".to_owned()), store })
     }
 
     /// Runs what blocks where it may. Once begun it ends, also when nobody waits for it any more.
@@ -98,6 +107,10 @@ impl Provider for LocalProvider {
 
     async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
         self.blocking(Store::list).await
+    }
+
+    async fn elsewhere(&self) -> Result<Vec<RunningMachine>, ProviderError> {
+        self.blocking(Store::elsewhere).await
     }
 
     async fn stop(&self, id: &str) -> Result<(), ProviderError> {

@@ -15,6 +15,12 @@ pub(crate) struct MachineRecord {
     pub(crate) name: String,
     /// The token it was asked for with.
     pub(crate) token: String,
+    /// The id of the cluster that it belongs to; empty where an older build made it.
+    #[serde(default)]
+    pub(crate) cluster_id: String,
+    /// That cluster's name, for people.
+    #[serde(default)]
+    pub(crate) cluster: String,
     /// Its address.
     pub(crate) address: IpAddr,
     /// Where it answers SSH.
@@ -28,6 +34,9 @@ pub(crate) struct MachineRecord {
 }
 
 impl MachineRecord {
+    /// The name of the file.
+    pub(crate) const FILE: &str = "machine.json";
+
     /// Where it answers SSH.
     pub(crate) fn ssh_address(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.ssh_port)
@@ -36,5 +45,10 @@ impl MachineRecord {
     /// Where `discod` shall listen on it.
     pub(crate) fn control_address(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.control_port)
+    }
+
+    /// Whether it is a machine of this cluster, as far as can be known. `None` stands for a cluster whose id is lost.
+    pub(crate) fn is_of(&self, cluster_id: Option<&str>) -> bool {
+        self.cluster_id.is_empty() || cluster_id.is_none_or(|id| id == self.cluster_id)
     }
 }

@@ -10,7 +10,7 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 
 use super::addresses::Network;
-use super::{MachineFolder, MachineRecord, launch};
+use super::{MachineFolder, MachineRecord, RunningMachine, launch};
 use crate::{Instance, ProviderError, StartRequest, files};
 
 /// How long others may hold a lock: as long as stopping a machine takes, and a little.
@@ -21,29 +21,37 @@ const USER: &str = "disco";
 const MAKING: &str = ".new-";
 const LEAVING: &str = ".gone-";
 
-/// The provider's folder.
+/// The provider's folder, as one cluster sees it.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
     /// As it was given.
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
+    /// Whether the folder may be made. On a machine it is there, or the machine itself was removed.
+    pub(super) may_make: bool,
     /// The executable with the hidden subcommand `machine`.
-    executable: PathBuf,
+    pub(super) executable: PathBuf,
+    /// The cluster whose machines these are; `None` where its id is not known: then all machines here are.
+    pub(super) cluster_id: Option<String>,
+    /// Its name, for people.
+    pub(super) cluster: String,
 }
 
 impl Store {
-    pub(super) fn new(dir: PathBuf, executable: PathBuf) -> Self {
-        Self { dir, executable }
-    }
-
     /// See [`crate::Provider::start`].
     pub(super) fn start(&self, request: &StartRequest, name: &str) -> Result<Instance, ProviderError> {
-        make_dir(&self.dir).map_err(ProviderError::io("create", &self.dir))?;
+        if self.may_make {
+            make_dir(&self.dir).map_err(ProviderError::io("create", &self.dir))?;
+        }
         let dir = self.real_dir()?;
-        let folder = find_or_make(&dir, request, name)?;
+        // Before anything is made: with machines elsewhere this folder is a copy, whose addresses and nodes those have.
+        if let Some(machine) = self.elsewhere()?.into_iter().next() {
+            return Err(ProviderError::RunsElsewhere { cluster: machine.cluster, folder: machine.folder });
+        }
+        let (folder, project) = self.find_or_make(&dir, request, name)?;
         let _control = lock(&folder.control_lock())?;
         authorize(&folder.authorized_keys(), &request.authorized_keys)
             .map_err(ProviderError::io("write", folder.authorized_keys()))?;
-        launch::start(&folder, &self.executable)?;
+        launch::start(&folder, &self.executable, &project)?;
         folder.instance()?.ok_or_else(|| ProviderError::NoSuchInstance { id: folder.id().to_owned() })
     }
 
@@ -53,7 +61,8 @@ impl Store {
             return Ok(Vec::new());
         }
         let dir = self.real_dir()?;
-        let folders = machines(&dir)?.into_iter().map(|record| MachineFolder::new(&dir, record.id));
+        let own = machines(&dir)?.into_iter().filter(|record| self.has(record));
+        let folders = own.map(|record| MachineFolder::new(&dir, record.id));
         folders.filter_map(|folder| folder.instance().transpose()).collect()
     }
 
@@ -79,13 +88,26 @@ impl Store {
         self.tidy()
     }
 
+    /// See [`crate::Provider::elsewhere`].
+    pub(super) fn elsewhere(&self) -> Result<Vec<RunningMachine>, ProviderError> {
+        let Some(network) = Network::read(&self.dir)?.filter(|network| !network.project().is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let same_project = RunningMachine::all().into_iter().filter(|machine| machine.project == network.project());
+        Ok(same_project.filter(|machine| !machine.lives_in(&self.dir)).collect())
+    }
+
+    fn has(&self, record: &MachineRecord) -> bool {
+        record.is_of(self.cluster_id.as_deref())
+    }
+
     fn folder(&self, id: &str) -> Result<Option<MachineFolder>, ProviderError> {
         // Ids come from elsewhere and become part of a path.
         if !self.dir.exists() || id.is_empty() || id.starts_with('.') || id.contains('/') {
             return Ok(None);
         }
-        let folder = MachineFolder::new(self.real_dir()?, id);
-        Ok(folder.record()?.map(|_| folder))
+        let folder = MachineFolder::new(&self.real_dir()?, id);
+        Ok(folder.record()?.filter(|record| self.has(record)).map(|_| folder))
     }
 
     /// The folder without symlinks: the same for everyone, however they came to it.
@@ -99,41 +121,56 @@ impl Store {
         let _lock = lock(&dir.join("lock"))?;
         clean(&dir)
     }
-}
 
-/// The machine with this token; made when there is none. It is not started here.
-fn find_or_make(dir: &Path, request: &StartRequest, name: &str) -> Result<MachineFolder, ProviderError> {
-    let _lock = lock(&dir.join("lock"))?;
-    clean(dir)?;
-    let existing = machines(dir)?;
-    if let Some(record) = existing.iter().find(|record| record.token == request.token) {
-        return Ok(MachineFolder::new(dir, &record.id));
+    /// The machine with this token, made when there is none, and the folder's id. It is not started here.
+    fn find_or_make(
+        &self,
+        dir: &Path,
+        request: &StartRequest,
+        name: &str,
+    ) -> Result<(MachineFolder, String), ProviderError> {
+        let _lock = lock(&dir.join("lock"))?;
+        clean(dir)?;
+        let existing = machines(dir)?;
+        let mut network = Network::load(dir)?;
+        let project = network.project().to_owned();
+        let cluster_id = request.cluster_id.as_ref().or(self.cluster_id.as_ref());
+        // Clusters that share the folder may have the same name, and tokens are made of names.
+        let is_it =
+            |record: &&MachineRecord| record.token == request.token && record.is_of(cluster_id.map(String::as_str));
+        if let Some(record) = existing.iter().find(is_it) {
+            // Its id is new where an older build made the folder.
+            network.save(dir)?;
+            return Ok((MachineFolder::new(dir, &record.id), project));
+        }
+        let place = network.place(&existing)?;
+        // Stored first: should we be killed now, a number is left out, which harms nobody.
+        network.save(dir)?;
+        let id = format!("local-{}", place.number);
+        let failed = |reason: String| ProviderError::MachineStart { id: id.clone(), reason };
+        let unreadable = |error| failed(format!("no host key: {error}"));
+        let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519);
+        let key = key.map_err(|error| failed(format!("no host key: {error}")))?;
+        let record = MachineRecord {
+            number: place.number,
+            name: if name.is_empty() { id.clone() } else { name.to_owned() },
+            token: request.token.clone(),
+            cluster_id: cluster_id.cloned().unwrap_or_default(),
+            cluster: self.cluster.clone(),
+            address: place.address,
+            ssh_port: place.ssh_port,
+            control_port: place.control_port,
+            user: USER.to_owned(),
+            host_key: key.public_key().to_openssh().map_err(unreadable)?,
+            id: id.clone(),
+        };
+        let making = dir.join(format!("{MAKING}{id}"));
+        let pem = key.to_openssh(LineEnding::LF).map_err(unreadable)?;
+        fill(&making, &record, pem.as_bytes()).map_err(ProviderError::io("create", &making))?;
+        let folder = MachineFolder::new(dir, id);
+        std::fs::rename(&making, folder.path()).map_err(ProviderError::io("create", folder.path()))?;
+        Ok((folder, project))
     }
-    let mut network = Network::load(dir)?;
-    let place = network.place(&existing)?;
-    // Stored first: should we be killed now, a number is left out, which harms nobody.
-    network.save(dir)?;
-    let id = format!("local-{}", place.number);
-    let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)
-        .map_err(|error| ProviderError::MachineStart { id: id.clone(), reason: format!("no host key: {error}") })?;
-    let unreadable = |error| ProviderError::MachineStart { id: id.clone(), reason: format!("no host key: {error}") };
-    let record = MachineRecord {
-        number: place.number,
-        name: if name.is_empty() { id.clone() } else { name.to_owned() },
-        token: request.token.clone(),
-        address: place.address,
-        ssh_port: place.ssh_port,
-        control_port: place.control_port,
-        user: USER.to_owned(),
-        host_key: key.public_key().to_openssh().map_err(unreadable)?,
-        id: id.clone(),
-    };
-    let making = dir.join(format!("{MAKING}{id}"));
-    let pem = key.to_openssh(LineEnding::LF).map_err(unreadable)?;
-    fill(&making, &record, pem.as_bytes()).map_err(ProviderError::io("create", &making))?;
-    let folder = MachineFolder::new(dir, id);
-    std::fs::rename(&making, folder.path()).map_err(ProviderError::io("create", folder.path()))?;
-    Ok(folder)
 }
 
 fn fill(path: &Path, record: &MachineRecord, host_key: &[u8]) -> io::Result<()> {
@@ -141,7 +178,7 @@ fn fill(path: &Path, record: &MachineRecord, host_key: &[u8]) -> io::Result<()> 
         make_dir(&dir)?;
     }
     files::write_atomically(&path.join("host_key"), host_key, 0o600)?;
-    files::write_atomically(&path.join("machine.json"), &serde_json::to_vec_pretty(record)?, 0o600)
+    files::write_atomically(&path.join(MachineRecord::FILE), &serde_json::to_vec_pretty(record)?, 0o600)
 }
 
 /// Adds public keys to those that may log in already.

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_pare
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::Child;
 
+use super::environment::Environment;
 use super::pty::{Pty, Size};
 use super::server::Shared;
 
@@ -36,6 +37,7 @@ pub(super) struct Group(Option<Pid>);
 
 /// Starts a command with `sh -c`, or a shell where there is none.
 pub(super) fn spawn(shared: &Shared, command: Option<&[u8]>, terminal: Option<&Size>) -> io::Result<Command> {
+    let environment = shared.environment()?;
     let mut builder = match command {
         Some(command) => {
             let mut builder = tokio::process::Command::new("/bin/sh");
@@ -43,14 +45,14 @@ pub(super) fn spawn(shared: &Shared, command: Option<&[u8]>, terminal: Option<&S
             builder
         }
         None => {
-            let shell = shared.environment.shell();
+            let shell = environment.shell();
             let mut builder = tokio::process::Command::new(shell);
             // The sign for a login shell.
             builder.arg0(format!("-{}", shell.file_name().unwrap_or_default().display()));
             builder
         }
     };
-    prepare(&mut builder, shared);
+    prepare(&mut builder, &environment);
     let Some(size) = terminal else {
         builder.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         bind_life(&mut builder, false);
@@ -76,19 +78,21 @@ pub(super) fn spawn(shared: &Shared, command: Option<&[u8]>, terminal: Option<&S
 
 /// Starts what shall run whenever the machine does.
 pub(super) fn start_services(shared: &Shared) -> Option<Child> {
-    let path = shared.folder.prefix().join(SERVICES);
+    let environment = shared.environment();
+    let environment = environment.inspect_err(|error| tracing::error!(%error, "cannot start services")).ok()?;
+    let path = environment.prefix().join(SERVICES);
     if !path.exists() {
         return None;
     }
     let mut builder = tokio::process::Command::new(&path);
-    prepare(&mut builder, shared);
+    prepare(&mut builder, &environment);
     builder.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).process_group(0);
     bind_life(&mut builder, false);
     builder.spawn().inspect_err(|error| tracing::error!(%error, path = %path.display(), "cannot start services")).ok()
 }
 
-fn prepare(builder: &mut tokio::process::Command, shared: &Shared) {
-    builder.env_clear().envs(shared.environment.entries()).current_dir(shared.environment.home());
+fn prepare(builder: &mut tokio::process::Command, environment: &Environment) {
+    builder.env_clear().envs(environment.entries()).current_dir(environment.home());
 }
 
 /// Ties the command's life to this process, and gives it its terminal.

@@ -6,6 +6,7 @@
 //!   when it dies; everything else carries the machine's mark in its environment, and a watcher (a second process, see
 //!   `watcher`) kills what has that mark as soon as the machine is gone.
 //! - A machine dies with nobody: neither with the client that started it nor with another machine.
+//! - Its working directory is its folder, and it holds no path to it, so that the folder may be moved while it runs.
 
 mod args;
 mod channel;
@@ -24,7 +25,8 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use args::{MachineArgs, Part};
+pub(crate) use args::MachineArgs;
+use args::Part;
 pub use error::MachineError;
 
 use crate::local::{MachineFolder, MachineRecord};
@@ -48,31 +50,35 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 /// started it as well.
 pub fn run(args: &[OsString]) -> Result<(), MachineError> {
     let args = MachineArgs::parse(args)?;
-    let folder = MachineFolder::new(&args.dir, &args.id);
     match args.part {
         Part::Detach => {
-            let again = [SUBCOMMAND.into(), "--dir".into(), args.dir.into_os_string(), "--id".into(), args.id.into()];
-            detach::start_second(&process_title(), &again as &[OsString]).map_err(MachineError::Detach)
+            let again = args.with(Part::Machine).words();
+            detach::start_second(&process_title(), &again).map_err(MachineError::Detach)
         }
         Part::Watch(machine) => {
-            watcher::watch(&folder, machine);
+            watcher::watch(&args.id, machine);
             Ok(())
         }
         Part::Machine => {
             detach::leave_session();
-            serve(&folder).inspect_err(|error| detach::report_error(error))
+            serve(args).inspect_err(|error| detach::report_error(error))
         }
     }
 }
 
-fn serve(folder: &MachineFolder) -> Result<(), MachineError> {
-    let record: MachineRecord = folder.record()?.ok_or_else(|| MachineError::NoSuchMachine { path: folder.path() })?;
-    let _running = take_lock(folder)?;
+fn serve(args: MachineArgs) -> Result<(), MachineError> {
+    let folder = MachineFolder::here(&args.id);
+    let record: Option<MachineRecord> = folder.record()?.filter(|record| record.id == args.id);
+    let record = record.ok_or_else(|| MachineError::NoSuchMachine {
+        path: std::env::current_dir().unwrap_or_else(|_| folder.path().to_owned()),
+    })?;
+    let _running = take_lock(&folder)?;
+    folder.forget_process().map_err(MachineError::io("write", folder.path()))?;
     let address = record.ssh_address();
     let listener =
         TcpListener::bind(address).map_err(|source| MachineError::Listen { address: address.to_string(), source })?;
     let process = ProcessName::own().map_err(MachineError::Runtime)?;
-    watcher::start(folder, process).map_err(MachineError::Runtime)?;
+    watcher::start(args, process).map_err(MachineError::Runtime)?;
     // One thread: see `run`.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MachineError::Runtime)?;
     runtime.block_on(async {
@@ -84,7 +90,7 @@ fn serve(folder: &MachineFolder) -> Result<(), MachineError> {
     })
 }
 
-/// Takes the lock that says that this process is the machine. The watcher of its last life may still have it for a moment.
+/// Takes the lock that says that this process is the machine. Whoever looks whether it is held has it for a moment.
 fn take_lock(folder: &MachineFolder) -> Result<File, MachineError> {
     let path = folder.running_lock();
     let deadline = Instant::now() + LOCK_LIMIT;
@@ -92,7 +98,7 @@ fn take_lock(folder: &MachineFolder) -> Result<File, MachineError> {
         if let Some(lock) = files::try_lock(&path).map_err(MachineError::io("lock", &path))? {
             return Ok(lock);
         }
-        if folder.process()?.is_some_and(ProcessName::is_alive) || Instant::now() >= deadline {
+        if folder.running()?.is_some() || Instant::now() >= deadline {
             return Err(MachineError::Running { id: folder.id().to_owned() });
         }
         std::thread::sleep(LOCK_INTERVAL);

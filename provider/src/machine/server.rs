@@ -32,7 +32,14 @@ const PACKET: u32 = 65_535;
 pub(super) struct Shared {
     pub(super) folder: MachineFolder,
     pub(super) user: String,
-    pub(super) environment: Environment,
+    pub(super) machine: ProcessName,
+}
+
+impl Shared {
+    /// Of a command that is started now. Fails when the machine's folder is gone.
+    pub(super) fn environment(&self) -> std::io::Result<Environment> {
+        Environment::here(self.folder.id(), &self.user, self.machine)
+    }
 }
 
 /// The machine's SSH server.
@@ -71,8 +78,7 @@ impl Server {
         };
         listener.set_nonblocking(true).map_err(MachineError::Runtime)?;
         let listener = TcpListener::from_std(listener).map_err(MachineError::Runtime)?;
-        let environment = Environment::new(&folder, &record.user, machine);
-        let shared = Arc::new(Shared { folder, user: record.user.clone(), environment });
+        let shared = Arc::new(Shared { folder, user: record.user.clone(), machine });
         Ok(Self { shared, config: Arc::new(config), listener })
     }
 
@@ -107,7 +113,7 @@ impl Server {
                 }
             }
         }
-        shutdown::end_all(&self.shared.folder).await;
+        shutdown::end_all(self.shared.folder.id(), self.shared.machine).await;
         Ok(())
     }
 }

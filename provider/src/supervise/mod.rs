@@ -12,7 +12,8 @@
 //! and `child.json` (its process and the program's), `log` and `log.1` (what the program writes, at most 4 MiB each).
 //!
 //! Invariants: one supervisor per folder; the program never outlives its supervisor; neither outlives the machine of the
-//! local provider that they run on.
+//! local provider that they run on. Both have the folder as their working directory and hold no other path to it, so that it may
+//! be moved meanwhile; in a copy of it nobody is supervised, whatever its files say.
 
 mod args;
 mod error;
@@ -60,7 +61,9 @@ pub fn run(args: &[OsString]) -> Result<(), SuperviseError> {
     match action {
         Action::Supervise => {
             detach::leave_session();
-            supervisor::supervise(&dir).inspect_err(|error| detach::report_error(error))
+            // From here on the folder may be moved: the working directory follows it, for the program as well.
+            std::env::set_current_dir(&dir).map_err(SuperviseError::io("open", &dir))?;
+            supervisor::supervise(Path::new(".")).inspect_err(|error| detach::report_error(error))
         }
         Action::Detach => start(&dir),
         Action::Launch => {
@@ -122,6 +125,6 @@ fn process_title() -> String {
 }
 
 fn is_supervised(dir: &Path) -> Result<bool, SuperviseError> {
-    let path = dir.join("lock");
-    Ok(files::try_lock(&path).map_err(SuperviseError::io("lock", &path))?.is_none())
+    let path = dir.join(status::LOCK);
+    files::is_locked(&path).map_err(SuperviseError::io("lock", path))
 }

@@ -12,7 +12,7 @@ use super::SuperviseError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// The program, as an absolute path.
+    /// The program, as a path that is absolute or begins at this file's folder. So do paths among the arguments.
     pub program: PathBuf,
     /// Its arguments.
     #[serde(default)]

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::SuperviseError;
 use crate::files;
-use crate::process::ProcessName;
+use crate::process::{ProcessName, is_same_folder};
 
 const SUPERVISOR: &str = "supervisor.json";
 const CHILD: &str = "child.json";
+/// Held by the supervisor.
+pub(super) const LOCK: &str = "lock";
 
 /// What `--status` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,14 +32,19 @@ impl ServiceStatus {
     }
 }
 
-/// The supervisor, when it runs.
+/// The supervisor, when it runs. In a copy of its folder its file names it too, but nobody holds the lock there.
 pub(super) fn supervisor(dir: &Path) -> Result<Option<ProcessName>, SuperviseError> {
-    read(&dir.join(SUPERVISOR))
+    let Some(process) = read(&dir.join(SUPERVISOR))? else { return Ok(None) };
+    let path = dir.join(LOCK);
+    let held = files::is_locked(&path).map_err(SuperviseError::io("lock", path))?;
+    Ok(held.then_some(process))
 }
 
-/// The program, when it runs.
+/// The program, when it runs. It never does without its supervisor.
 pub(super) fn child(dir: &Path) -> Result<Option<ProcessName>, SuperviseError> {
-    read(&dir.join(CHILD))
+    let Some(process) = read(&dir.join(CHILD))? else { return Ok(None) };
+    // Its working directory is its service's folder; the file may have come here with a copy of that.
+    Ok(is_same_folder(&process.working_directory(), dir).then_some(process))
 }
 
 /// Says who supervises.

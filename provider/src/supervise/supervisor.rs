@@ -27,9 +27,9 @@ const WELL_AFTER: Duration = Duration::from_secs(60);
 /// How much of the program's output is read at once.
 const CHUNK: usize = 16 * 1024;
 
-/// Supervises the service in a folder until it is done.
+/// Supervises the service in a folder, which is this process's working directory, until it is done.
 pub(super) fn supervise(dir: &Path) -> Result<(), SuperviseError> {
-    let lock = dir.join("lock");
+    let lock = dir.join(status::LOCK);
     let _lock = files::try_lock(&lock)
         .map_err(SuperviseError::io("lock", &lock))?
         .ok_or_else(|| SuperviseError::Running { dir: dir.to_path_buf() })?;
@@ -251,7 +251,7 @@ impl Supervisor<'_> {
     fn spawn(&self, service: &Service) -> Result<Child, SuperviseError> {
         let failed = |source| SuperviseError::Program { program: service.program.clone(), source };
         let mut command = Command::new(&service.program);
-        command.args(&service.args).envs(&service.env).stdin(Stdio::null()).current_dir(self.dir).process_group(0);
+        command.args(&service.args).envs(&service.env).stdin(Stdio::null()).process_group(0);
         command.stdout(self.writer.try_clone().map_err(failed)?).stderr(self.writer.try_clone().map_err(failed)?);
         let supervisor = getpid();
         let bind_life = move || {

@@ -74,7 +74,13 @@ impl Drop for Sshd {
 }
 
 fn context() -> ProviderContext {
-    ProviderContext { cluster_name: "test".into(), project_dir: None, local_dir: None, machine_executable: stand_in() }
+    ProviderContext {
+        cluster_name: "test".into(),
+        cluster_id: None,
+        project_dir: None,
+        local_dir: None,
+        machine_executable: stand_in(),
+    }
 }
 
 fn request(token: &str, known: &[(&str, &str)]) -> StartRequest {
@@ -164,7 +170,7 @@ fn wrong_specs_are_errors_that_help() {
         ("aws", serde_json::json!({ "regoin": "us-west-2" }), "unknown field `regoin`"),
         ("gcp", serde_json::json!({}), "`local`, `hosts`, `aws`"),
         ("local", serde_json::json!({ "nmae": "x" }), "expected `name` or `dir`"),
-        ("local", serde_json::json!({}), "DISCO_LOCAL_DIR"),
+        ("local", serde_json::json!({}), "no folder for the machines"),
         ("hosts", serde_json::json!({ "host": [] }), "expected `name` or `hosts`"),
         ("hosts", serde_json::json!({}), "`hosts` is missing"),
         ("hosts", serde_json::json!({ "hosts": ["a@h:1", "b@h:1"] }), "given twice"),

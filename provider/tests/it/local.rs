@@ -141,6 +141,7 @@ async fn a_missing_executable_is_named() {
     let machines = Machines::new();
     let context = disco_provider::ProviderContext {
         cluster_name: "test".to_owned(),
+        cluster_id: None,
         project_dir: None,
         local_dir: Some(machines.dir.path().join("local")),
         machine_executable: "/nowhere/disco".into(),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 #![expect(clippy::print_stdout, reason = "tests are skipped and measured in words")]
 
+mod folders;
 mod hosts;
 mod install;
 mod local;

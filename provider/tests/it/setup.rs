@@ -75,6 +75,7 @@ impl Drop for Machines {
 pub(crate) fn local(dir: &Path) -> Arc<dyn Provider> {
     let context = ProviderContext {
         cluster_name: "test".to_owned(),
+        cluster_id: None,
         project_dir: None,
         local_dir: Some(dir.join("local")),
         machine_executable: stand_in(),

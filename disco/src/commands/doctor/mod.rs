@@ -4,6 +4,7 @@ mod binaries;
 mod check;
 mod cluster;
 mod keys;
+mod orphans;
 mod provider;
 mod scripts;
 
@@ -12,8 +13,13 @@ use check::{Check, Report};
 use crate::{app::Context, error::Outcome, exit::ExitStatus, project::ClusterRecord};
 
 pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
+    if let Some(checks) = orphans::check_without_project(context) {
+        return show(context, checks);
+    }
     let project = context.project()?;
     let mut checks = vec![Check::good("project", project.root().display().to_string())];
+    checks.extend(orphans::check_place(&project).await);
+    checks.extend(orphans::check(Some(&project)));
     checks.extend(scripts::check(&project).await);
     checks.extend(binaries::check(&project));
     let record = match ClusterRecord::load(&project.state()) {
@@ -37,6 +43,10 @@ pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
             checks.push(Check::good("cluster", "none was made yet").next("`disco bootstrap` makes it"));
         }
     }
+    show(context, checks)
+}
+
+fn show(context: &Context, checks: Vec<Check>) -> Outcome<ExitStatus> {
     let report = Report(checks);
     let exit = if report.failed() { ExitStatus::Failed } else { ExitStatus::Done };
     context.printer.show(&report)?;

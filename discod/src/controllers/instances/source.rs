@@ -1,7 +1,6 @@
 //! The provider, as the cluster was told of it, and giving machines back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +37,9 @@ pub(super) fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
     let spec = spec(node).context("the cluster was not told where machines come from")?;
     let context = ProviderContext {
         cluster_name: node.cluster_name().to_owned(),
+        cluster_id: Some(node.cluster_id().to_string()),
         project_dir: None,
-        local_dir: std::env::var_os("DISCO_LOCAL_DIR").map(PathBuf::from),
+        local_dir: None,
         machine_executable: std::env::current_exe().context("finding this program's own file")?,
     };
     disco_provider::from_spec(&spec.kind, &spec.options, &context).context("the provider")

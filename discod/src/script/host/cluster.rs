@@ -1,6 +1,5 @@
 //! `Cluster` and `Node` of scripts, on a node.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -44,8 +43,9 @@ impl ClusterHost for NodeHost {
         let kind = serde_json::to_value(spec.kind).map_err(|error| HostError::from_error(&error))?;
         let context = ProviderContext {
             cluster_name: self.node.cluster_name().to_owned(),
+            cluster_id: Some(self.node.cluster_id().to_string()),
             project_dir: None,
-            local_dir: std::env::var_os("DISCO_LOCAL_DIR").map(PathBuf::from),
+            local_dir: None,
             machine_executable: std::env::current_exe().map_err(|error| HostError::from_error(&error))?,
         };
         from_spec(kind.as_str().unwrap_or_default(), &spec.options, &context)

@@ -1,0 +1,54 @@
+//! Ending machines on this computer whose folder was removed: no project and no cluster's record names them any more.
+
+use disco_provider::local::RunningMachine;
+use futures_util::future::join_all;
+
+use super::{founder::provider_failure, place};
+use crate::{
+    app::Context,
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+    question::confirm,
+};
+
+/// Ends these machines, if there are any, after a question.
+pub(crate) async fn end_orphans(context: &Context, orphans: Vec<RunningMachine>, dry_run: bool) -> Outcome<()> {
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    let printer = &context.printer;
+    if dry_run {
+        for machine in &orphans {
+            printer.note(&format!(
+                "would end machine {} of `{}`, last in `{}`",
+                machine.id,
+                machine.cluster,
+                machine.folder.display()
+            ));
+        }
+        return Ok(());
+    }
+    let told = place::orphans_by_folder(&orphans).join("; ");
+    if !confirm(context, &format!("End {told}?")).await? {
+        return Err(Failure::new(ExitStatus::Cancelled, "nothing was ended"));
+    }
+    let ends = join_all(orphans.into_iter().map(|machine| end(context, machine))).await;
+    ends.into_iter().collect()
+}
+
+async fn end(context: &Context, machine: RunningMachine) -> Outcome<()> {
+    let task = context.printer.task(&format!("{} {}", machine.cluster, machine.id));
+    task.state("ending");
+    let id = machine.id.clone();
+    let ended = tokio::task::spawn_blocking(move || machine.end_lost()).await;
+    match ended.map_err(|error| Failure::failed(format!("cannot end machine `{id}`")).because(&error))? {
+        Ok(()) => {
+            task.done(&format!("machine {id} ended"));
+            Ok(())
+        }
+        Err(error) => {
+            task.failed("not ended");
+            Err(provider_failure(&error))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The machines that run on this computer, whatever became of the folders that they were made in.
+//!
+//! A machine's process has its folder as its working directory, and its cluster and the provider's folder among its arguments.
+//! So it is found, and where it lives now is seen, also after the folder was moved, copied or removed.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+
+use super::folder::read_json;
+use super::launch::KILL_LIMIT;
+use super::{MachineRecord, environment_marks};
+use crate::ProviderError;
+use crate::machine::{self, MachineArgs};
+use crate::process::{self, ProcessName, is_same_folder, kill_with_environment};
+
+/// What the kernel adds to the path of a folder that was removed.
+const REMOVED: &[u8] = b" (deleted)";
+
+/// A machine of this user's that runs on this computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningMachine {
+    /// Its id in its project.
+    pub id: String,
+    /// The name of its cluster, for people.
+    pub cluster: String,
+    /// Where its folder is now, or was last.
+    pub folder: PathBuf,
+    /// Its folder was removed: no project knows of it any more.
+    pub lost: bool,
+    /// The id of the provider's folder that it was made in, which a copy of that folder has as well.
+    pub(super) project: String,
+    process: ProcessName,
+}
+
+impl RunningMachine {
+    /// All of this user's, ordered by cluster and id.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let mut found: Vec<Self> =
+            process::ids().filter(|pid| args_of(*pid).is_some()).filter_map(Self::look).collect();
+        found.sort_by(|a, b| (&a.cluster, &a.folder, &a.id).cmp(&(&b.cluster, &b.folder, &b.id)));
+        found
+    }
+
+    /// Those whose folder was removed.
+    #[must_use]
+    pub fn all_lost() -> Vec<Self> {
+        Self::all().into_iter().filter(|machine| machine.lost).collect()
+    }
+
+    /// The folder of the project that it was made in, as far as its path shows that.
+    #[must_use]
+    pub fn project_dir(&self) -> &Path {
+        let local = self.folder.parent().unwrap_or(&self.folder);
+        match local.parent() {
+            Some(state) if local.ends_with(".disco/local") => state.parent().unwrap_or(state),
+            _ => local,
+        }
+    }
+
+    /// Ends a machine whose folder was removed, with all that runs on it. One that has its folder is left alone: whoever has
+    /// that folder ends it.
+    ///
+    /// # Errors
+    /// Its processes do not end.
+    pub fn end_lost(&self) -> Result<(), ProviderError> {
+        // Looked at anew: minutes may have passed while the operator was asked.
+        let same = Self::look(self.process.pid).filter(|now| now.process == self.process);
+        let Some(now) = same else { return Ok(()) };
+        if !now.lost {
+            return Err(ProviderError::NotLost { id: now.id, folder: now.folder });
+        }
+        self.process.signal(Signal::KILL);
+        let ended = self.process.wait(KILL_LIMIT)
+            && kill_with_environment(&environment_marks(&self.id, self.process), KILL_LIMIT);
+        if ended {
+            Ok(())
+        } else {
+            Err(ProviderError::io("empty", &self.folder)(std::io::Error::other("processes of it cannot be killed")))
+        }
+    }
+
+    fn look(pid: u32) -> Option<Self> {
+        let process = ProcessName::of(pid)?;
+        let own_user = rustix::process::geteuid().as_raw();
+        if fs::metadata(format!("/proc/{pid}")).ok()?.uid() != own_user {
+            return None;
+        }
+        let args = args_of(pid)?;
+        let place = process.working_directory();
+        let lost = !has_record(&place, &args.id)?;
+        let folder = folder_name(fs::read_link(&place).ok()?);
+        // All that was read is of this process, if it still is the same.
+        process.is_alive().then_some(Self {
+            id: args.id,
+            cluster: args.cluster,
+            folder,
+            lost,
+            project: args.project,
+            process,
+        })
+    }
+
+    /// Whether its folder lies in this provider's folder, by whatever paths.
+    pub(super) fn lives_in(&self, dir: &Path) -> bool {
+        is_same_folder(&self.process.working_directory().join(".."), dir)
+    }
+}
+
+/// The arguments of a process that is a machine of a known folder.
+fn args_of(pid: u32) -> Option<MachineArgs> {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = words.strip_suffix(b"\0")?.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_owned());
+    if words.nth(1)? != machine::SUBCOMMAND {
+        return None;
+    }
+    let args = MachineArgs::parse(&words.collect::<Vec<OsString>>()).ok()?;
+    (args.is_machine() && !args.project.is_empty()).then_some(args)
+}
+
+/// Whether this is the folder of the machine. `None` where one may not look.
+fn has_record(folder: &Path, id: &str) -> Option<bool> {
+    match read_json::<MachineRecord>(&folder.join(MachineRecord::FILE)) {
+        Ok(record) => Some(record.is_some_and(|record| record.id == id)),
+        // Damaged is there.
+        Err(ProviderError::Damaged { .. }) => Some(true),
+        Err(_) => None,
+    }
+}
+
+fn folder_name(shown: PathBuf) -> PathBuf {
+    let bytes = shown.into_os_string().into_vec();
+    let name = bytes.strip_suffix(REMOVED).unwrap_or(&bytes);
+    PathBuf::from(OsString::from_vec(name.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_folder(folder: &str) -> RunningMachine {
+        RunningMachine {
+            id: "local-1".to_owned(),
+            cluster: "shop".to_owned(),
+            folder: folder_name(folder.into()),
+            lost: true,
+            project: "ab".to_owned(),
+            process: ProcessName::own().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_projects_folder_is_seen_in_the_machines() {
+        assert_eq!(of_folder("/a/shop/.disco/local/local-1 (deleted)").project_dir(), Path::new("/a/shop"));
+        assert_eq!(of_folder("/srv/machines/local-1").project_dir(), Path::new("/srv/machines"));
+        assert_eq!(of_folder("/").project_dir(), Path::new("/"));
+    }
+
+    #[test]
+    fn what_is_no_machine_is_none() {
+        assert_eq!(RunningMachine::look(std::process::id()), None);
+        // Nor is it ended, whatever a caller believes.
+        of_folder("/a/shop/.disco/local/local-1 (deleted)").end_lost().unwrap();
+    }
+}
