@@ -448,6 +448,8 @@ interface Console {
 }
 declare const console: Console;
 
+/** Timers end with the call that has started them; those that a hook with a `signal` leaves behind, when that aborts. */
+/** Timers end with the call that has started them; those that a hook with a `signal` leaves behind, when that aborts. */
 declare function setTimeout<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number;
 declare function setInterval<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number;
 declare function clearTimeout(id: number | undefined): void;

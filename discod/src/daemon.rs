@@ -75,7 +75,9 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     backups::spawn(&node, &tasks);
     tasks.spawn(memory::run());
 
-    match wait_for_end(&node).await? {
+    let end = wait_for_end(&node).await?;
+    node.scripts().stopping();
+    match end {
         End::Wanted => drain(&node).await,
         // Who keeps the service up starts it again, as it does after a failure.
         End::Restart => bail!("starts again, as it was told to"),

@@ -31,7 +31,8 @@ pub struct CallOptions {
     /// What the call, and everything that it starts, may do.
     pub capabilities: Capabilities,
     /// Aborts the script's signal; the hook decides how to end then. After the hook has returned it still does, for what the hook
-    /// left behind (timers, listeners); a few seconds later whatever that does outside is refused.
+    /// left behind (timers, listeners), which ends a few seconds later. Without a signal all that a call has started ends when
+    /// it returns: its timers are cleared, its commands killed, further effects refused. When it fails that is so in any case.
     pub signal: Option<AbortHandle>,
     /// Wall time after which the call fails with `Timeout`, its signal aborts, and whatever it still does outside is refused.
     /// None: as long as it takes. A call that has neither this nor a signal fails when nothing is left that could ever

@@ -1,21 +1,40 @@
 //! The handle by which the rest of the program speaks to the script thread.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
 use serde_json::Value as Json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::cluster::ClusterSpec;
-use crate::engine;
+use crate::engine::{self, Beginning, ScriptThread, SharedStrikes, Stuck};
 use crate::{Arg, CallOptions, EngineOptions, ModuleSource, ScriptError, ScriptErrorKind};
 
-/// Requests that may wait for the script thread, which takes them at once unless a script is computing.
-const REQUEST_QUEUE: usize = 64;
+/// Threads that could not be brought back from a script and still live, beside which another one is started: each may hold as much
+/// memory as a script is allowed, and computes when nobody else does.
+const MAX_STUCK: usize = 2;
 
 /// The script engine: one thread of its own, one isolate, one current script version.
 ///
-/// Clones are the same engine; it ends with the last of them. Nothing here blocks the caller's runtime.
+/// Clones are the same engine; it ends with the last of them. Nothing here blocks the caller's runtime. A thread that cannot be
+/// brought back from a script is given up, and another one takes its place.
 #[derive(Clone)]
 pub struct ScriptEngine {
-    requests: mpsc::Sender<Request>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: EngineOptions,
+    strikes: SharedStrikes,
+    threads: Mutex<Threads>,
+}
+
+struct Threads {
+    /// The one that takes requests.
+    used: ScriptThread,
+    /// Those that were given up.
+    stuck: Vec<Weak<()>>,
+    /// The version in use, for the next thread.
+    version: Option<(ModuleSource, Option<CallOptions>)>,
 }
 
 /// What [`ScriptEngine::load`] shall do besides evaluating the module.
@@ -62,9 +81,10 @@ impl ScriptEngine {
     /// # Errors
     /// `Load` when the system gives no thread.
     pub fn start(options: EngineOptions) -> Result<Self, ScriptError> {
-        let (requests, receiver) = mpsc::channel(REQUEST_QUEUE);
-        engine::spawn(options, receiver)?;
-        Ok(Self { requests })
+        let strikes = SharedStrikes::default();
+        let beginning = Beginning { options: options.clone(), strikes: strikes.clone(), version: None };
+        let threads = Threads { used: engine::spawn(beginning)?, stuck: Vec::new(), version: None };
+        Ok(Self { inner: Arc::new(Inner { options, strikes, threads: Mutex::new(threads) }) })
     }
 
     /// Evaluates a script version, runs its `init` if asked to, and on success makes it the current one. On failure
@@ -73,8 +93,13 @@ impl ScriptEngine {
     /// # Errors
     /// `Syntax`, `Load`, `NotFound`, or whatever evaluating and `init` ended with.
     pub async fn load(&self, source: ModuleSource, options: LoadOptions) -> Result<Loaded, ScriptError> {
+        let used = (!options.check_only).then(|| (source.clone(), options.init.clone()));
         let (reply, result) = oneshot::channel();
-        self.send(Request::Load { source, options, reply }, result).await
+        let loaded = self.send("import", Request::Load { source, options, reply }, result).await?;
+        if let Some(used) = used {
+            self.inner.threads().version = Some(used);
+        }
+        Ok(loaded)
     }
 
     /// Calls an exported function of the current version and waits for its promise. Many calls may be under way.
@@ -84,16 +109,67 @@ impl ScriptEngine {
     /// See [`ScriptErrorKind`]; `NotFound` when the version does not export it.
     pub async fn call(&self, hook: &str, args: Vec<Arg>, options: CallOptions) -> Result<Option<Json>, ScriptError> {
         let (reply, result) = oneshot::channel();
-        self.send(Request::Call { hook: hook.to_owned(), args, options, reply }, result).await
+        self.send(hook, Request::Call { hook: hook.to_owned(), args, options, reply }, result).await
     }
 
     async fn send<T>(
         &self,
+        hook: &str,
         request: Request,
         result: oneshot::Receiver<Result<T, ScriptError>>,
     ) -> Result<T, ScriptError> {
-        self.requests.send(request).await.map_err(|_| stopped())?;
-        result.await.map_err(|_| stopped())?
+        let ScriptThread { requests, mut stuck, .. } = self.inner.thread()?;
+        let answer = async {
+            requests.send(request).await.map_err(|_| stopped())?;
+            result.await.map_err(|_| stopped())?
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            Ok(found) = stuck.wait_for(Option::is_some) => Err(given_up(hook, found.as_ref())),
+        }
+    }
+}
+
+impl Inner {
+    fn threads(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread that takes requests; another one, where it was given up.
+    fn thread(&self) -> Result<ScriptThread, ScriptError> {
+        let mut threads = self.threads();
+        if threads.used.stuck.borrow().is_some() {
+            let lives = threads.used.lives.clone();
+            if !threads.stuck.iter().any(|other| other.ptr_eq(&lives)) {
+                threads.stuck.push(lives);
+            }
+            threads.stuck.retain(|thread| thread.strong_count() > 0);
+            if threads.stuck.len() > MAX_STUCK {
+                let message = format!(
+                    "no script is run: {} threads are still in scripts that cannot be interrupted; scripts run again when one has \
+                     come back, or when this process starts anew",
+                    threads.stuck.len()
+                );
+                return Err(ScriptError::new(ScriptErrorKind::CpuLimit, message));
+            }
+            let version = threads.version.clone();
+            let (options, strikes) = (self.options.clone(), self.strikes.clone());
+            threads.used = engine::spawn(Beginning { options, strikes, version })?;
+        }
+        Ok(threads.used.clone())
+    }
+}
+
+/// What a caller is told whose thread was given up.
+fn given_up(hook: &str, stuck: Option<&Stuck>) -> ScriptError {
+    let Some(Stuck { hook: guilty, reason }) = stuck else { return stopped() };
+    match guilty {
+        Some(guilty) if guilty != hook && !(hook == "import" && guilty == "init") => ScriptError::new(
+            ScriptErrorKind::Cancelled,
+            format!("the script engine was started anew, because `{guilty}` {reason}"),
+        ),
+        _ => ScriptError::new(ScriptErrorKind::CpuLimit, format!("`{}` {reason}", guilty.as_deref().unwrap_or(hook))),
     }
 }
 

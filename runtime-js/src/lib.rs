@@ -28,6 +28,9 @@
 //! - A [`ScriptEngine::call`] under way does not hold up another, unless it computes.
 //! - Each load is a new version of the modules in the same isolate. A new isolate is made only after a limit was
 //!   broken or after many loads, because one that was dropped leaves memory behind; the version is then loaded again.
+//! - What a call or a version has started ends with it.
+//! - No value of a script is converted by the engine: texts of them are made in JavaScript.
+//! - A thread that cannot be brought back from a script is given up, and another one takes its place.
 //! - Only source text is ever run, never stored bytecode.
 //! - Only `src/engine/` knows which engine it is.
 

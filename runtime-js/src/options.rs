@@ -60,7 +60,7 @@ impl Hosts {
 pub struct Limits {
     /// Bytes of the engine's heap.
     pub heap_bytes: usize,
-    /// Processor time that the script thread may run without going back to its event loop.
+    /// Processor time that the script thread may run without going back to its event loop; time in which it is blocked counts too.
     pub cpu_without_yield: Duration,
     /// Bytes of the thread's stack; JavaScript may use a quarter of it. At least 4 MiB.
     pub stack_bytes: usize,

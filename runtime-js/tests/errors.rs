@@ -219,7 +219,26 @@ async fn what_can_never_settle_is_an_error_unless_it_can_be_ended() {
 async fn an_uncaught_error_after_the_call_is_told() {
     let bench = bench();
     bench.load("export function start() {\n  setTimeout(() => {\n    throw new Error('late');\n  }, 5);\n}").await;
-    bench.call("start").await.unwrap();
+    // What it leaves behind goes on as long as somebody can end it.
+    let signal = AbortHandle::new();
+    bench.engine.call("start", vec![], CallOptions::new().signal(signal.clone())).await.unwrap();
     bench.console.wait_for("error: cluster.js:3:").await;
     bench.console.wait_for("uncaught: late").await;
+}
+
+#[tokio::test]
+async fn what_caused_an_error_is_told_with_it() {
+    let bench = bench();
+    bench
+        .load(
+            "export function cause() {\n  throw new Error('outer', { cause: inner() });\n}\nfunction inner() {\n  return new TypeError('inner', { cause: Symbol('why') });\n}\n\
+             export async function several() {\n  await Promise.any([Promise.reject(new Error('one')), Promise.reject({ b: 2 })]);\n}",
+        )
+        .await;
+    let rendered = bench.call("cause").await.unwrap_err().render();
+    assert!(rendered.contains("\n    caused by TypeError: inner (cluster.js:5:"), "{rendered}");
+    assert!(rendered.contains("\n      caused by Symbol(why)"), "{rendered}");
+    let rendered = bench.call("several").await.unwrap_err().render();
+    assert!(rendered.contains("one of them: Error: one (cluster.js:8:"), "{rendered}");
+    assert!(rendered.contains("one of them: { b: 2 }"), "{rendered}");
 }

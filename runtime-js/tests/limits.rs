@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use disco_runtime_js::*;
@@ -230,4 +231,169 @@ async fn init_runs_again_in_a_new_isolate() {
     bench.call("loop").await.unwrap_err();
     let name = bench.engine.call("name", vec![Arg::Cluster], limited()).await.unwrap();
     assert_eq!(name, Some(json!("Cluster(c)")));
+}
+
+/// A console that does not come back before it is let go, as a function of the engine does that cannot be interrupted: it computes or
+/// waits.
+#[derive(Clone, Default)]
+struct Stubborn {
+    gone: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Stubborn {
+    fn let_go(&self) {
+        *self.gone.0.lock().unwrap() = true;
+        self.gone.1.notify_all();
+    }
+}
+
+impl console::Console for Stubborn {
+    fn write(&self, _: console::ConsoleLevel, text: &str) {
+        match text {
+            "compute" => while !*self.gone.0.lock().unwrap() {},
+            "wait" => drop(self.gone.1.wait_while(self.gone.0.lock().unwrap(), |gone| !*gone).unwrap()),
+            _ => {}
+        }
+    }
+}
+
+const STUCK: &str = "
+let count = 0;
+export const add = () => ++count;
+export const stuck = (how) => console.log(how);
+export const also = (how) => console.log(how);
+export const again = (how) => console.log(how);
+export async function waits() { await ask('?'); }
+";
+
+/// Says when the script's question is dropped.
+struct Asked(Record);
+
+#[async_trait::async_trait]
+impl ask::Prompt for Asked {
+    async fn ask(&self, _: &str, _: Option<Json>) -> Result<Json, HostError> {
+        struct Dropped(Record);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                self.0.add("dropped");
+            }
+        }
+        let _guard = Dropped(self.0.clone());
+        self.0.add("asked");
+        std::future::pending().await
+    }
+}
+
+/// Threads of this process with this name.
+fn threads(name: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|other| other.trim() == name).count()
+}
+
+#[tokio::test]
+async fn what_cannot_be_interrupted_ends_its_isolate_and_not_the_engine() {
+    for (how, did, name) in [("compute", "ran", "stuck-compute"), ("wait", "was blocked", "stuck-wait")] {
+        let (console, asked) = (Stubborn::default(), Record::default());
+        let bench = bench_with(|options| {
+            options.limits.cpu_without_yield = Duration::from_millis(200);
+            options.hosts.console = Arc::new(console.clone());
+            options.hosts.prompt = Some(Arc::new(Asked(asked.clone())));
+            options.name = name.to_owned();
+        });
+        bench.load(STUCK).await;
+        assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
+        let innocent = {
+            let engine = bench.engine.clone();
+            tokio::spawn(async move { engine.call("waits", vec![], limited()).await })
+        };
+        asked.wait_for("asked").await;
+        let started = Instant::now();
+        let error = bench.engine.call("stuck", vec![Arg::Json(json!(how))], limited()).await.unwrap_err();
+        assert_eq!(error.kind, ScriptErrorKind::CpuLimit, "{error:?}");
+        assert_eq!(error.message, format!("`stuck` {did} for 0.2 s where it could not be interrupted"));
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        let innocent = innocent.await.unwrap().unwrap_err();
+        assert!(innocent.kind == ScriptErrorKind::Cancelled && innocent.message.contains("`stuck`"), "{innocent}");
+        // Its question has ended, though the thread has not.
+        asked.wait_for("dropped").await;
+        assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)), "a new isolate");
+        assert_eq!(threads(name), 2);
+        let error = bench.engine.call("stuck", vec![Arg::Json(json!(how))], limited()).await.unwrap_err();
+        assert!(error.message.starts_with("`stuck` is not called for another 3600 s: it"), "{error}");
+        console.let_go();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while threads(name) > 1 {
+            assert!(Instant::now() < deadline, "the thread that came back goes on");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(bench.call("add").await.unwrap(), Some(json!(2)));
+    }
+}
+
+#[tokio::test]
+async fn threads_that_do_not_come_back_are_few() {
+    let console = Stubborn::default();
+    let bench = bench_with(|options| {
+        options.limits.cpu_without_yield = Duration::from_millis(200);
+        options.hosts.console = Arc::new(console.clone());
+        options.name = "stuck-few".to_owned();
+    });
+    bench.load(STUCK).await;
+    for hook in ["stuck", "also", "again"] {
+        let error = bench.engine.call(hook, vec![Arg::Json(json!("wait"))], limited()).await.unwrap_err();
+        assert!(error.message.contains("could not be interrupted"), "{error}");
+    }
+    let error = bench.call("add").await.unwrap_err();
+    assert!(error.message.starts_with("no script is run: 3 threads are still in scripts"), "{error}");
+    assert_eq!(threads("stuck-few"), 3);
+    console.let_go();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while bench.call("add").await.is_err() {
+        assert!(Instant::now() < deadline, "no thread comes back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn waits_that_block_and_shared_memory_are_refused() {
+    let bench = bench();
+    let result = bench
+        .eval(
+            "const refused = [];
+            const acts = [() => Atomics.wait(new Int32Array(2), 0, 0), () => new SharedArrayBuffer(8), () => SharedArrayBuffer(8)];
+            for (const act of acts) {
+              try { act(); refused.push('was not'); } catch (error) { refused.push(`${error.name} ${error.code}`); }
+            }
+            return [refused, typeof Atomics.waitAsync, Atomics.add(new Int32Array(2), 0, 5)];",
+        )
+        .await
+        .unwrap();
+    let refused = "TypeError UNSUPPORTED";
+    assert_eq!(result, json!([[refused, refused, refused], "undefined", 0]));
+}
+
+#[tokio::test]
+async fn buffers_count_as_memory_however_they_are_made() {
+    let bench = tight();
+    bench
+        .load(
+            "const keep = [];
+            const fill = (make) => { for (;;) keep.push(make()); };
+            export const typed = () => fill(() => new Float64Array(1 << 17));
+            export const plain = () => fill(() => new ArrayBuffer(1 << 20));
+            export const resizable = () => fill(() => { const b = new ArrayBuffer(8, { maxByteLength: 1 << 20 }); b.resize(1 << 20); return b; });
+            export const moved = () => fill(() => new ArrayBuffer(1 << 20).transfer());
+            export const sliced = () => fill(() => new Uint8Array(1 << 20).slice());
+            export const encoded = () => { const text = 'x'.repeat(1 << 20); fill(() => new TextEncoder().encode(text)); };
+            export const large = () => new ArrayBuffer(1 << 30).byteLength;",
+        )
+        .await;
+    for hook in ["typed", "plain", "resizable", "moved", "sliced", "encoded", "large"] {
+        let error = bench.call(hook).await.unwrap_err();
+        assert!(
+            error.kind == ScriptErrorKind::HeapLimit || error.message.contains("out of memory"),
+            "{hook}: {error:?}"
+        );
+    }
 }

@@ -185,6 +185,7 @@ pub fn own_report(node: &Node) -> ReportRequest {
         certificate: Some(super::own_certificate(node)),
         retiring: node.retirement().notice().unwrap_or_default(),
         format: disco_proto::format::own(),
+        hooks_off: node.scripts().off(node),
     }
 }
 

@@ -56,7 +56,7 @@ async fn push_here(node: &Node, term: u64, message: PushScriptRequest) -> Result
     }
     let missing = node.raft().store().read(|store| blobs::check(store, manifest.files()));
     missing.map_err(|error| Status::aborted(format!("{error}; send it again")))?;
-    let checked = script::check(node, manifest.files(), dry_run).await.map_err(|error| refuse(&error))?;
+    let checked = script::check(node, &hash, manifest.files(), dry_run).await.map_err(|error| refuse(&error))?;
     if dry_run {
         return Ok(PushScriptResponse { script: hash, changed: true, nodes: Vec::new() });
     }

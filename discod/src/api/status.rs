@@ -3,6 +3,7 @@
 //! The leader answers, since it alone hears from every node. Where there is none, the node that was asked tells what it
 //! knows and says that this is all it is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
@@ -13,6 +14,7 @@ use super::forward::{Answer, to_leader};
 use crate::node::Node;
 use crate::raft::{Member, Role};
 use crate::records;
+use crate::script;
 use crate::vitals::Vital;
 
 pub(super) async fn status(node: &Node, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
@@ -85,6 +87,7 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
                 .to_owned(),
         );
     }
+    warnings.extend(hooks_off(node));
     warnings.extend(certificate::warnings(&nodes, signing_key.as_ref()));
     let base = base(node);
     StatusResponse {
@@ -107,6 +110,26 @@ fn still_there(machine: &records::InstanceRecord) -> String {
     let since = since.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
     let why = if machine.error.is_empty() { String::new() } else { format!(": {}", machine.error) };
     format!("the machine {id} of `{name}` is being ended{since}, and is there and paid for until it has ended{why}")
+}
+
+/// Hooks that are not run any more, each with its nodes.
+fn hooks_off(node: &Node) -> Vec<String> {
+    let mut hooks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for member in node.raft().members() {
+        let off = match node.vitals().get(member.id) {
+            _ if member.id == node.id() => node.scripts().off(node),
+            Some(vital) => vital.report.hooks_off,
+            None => Vec::new(),
+        };
+        for hook in off {
+            hooks.entry(hook).or_default().push(member.id.to_string());
+        }
+    }
+    let texts = hooks.into_iter().map(|(hook, nodes)| {
+        let what = script::describe_off(&hook, &nodes.join(", "));
+        format!("{what}; correct `cluster.js` and send it: `disco script push`")
+    });
+    texts.collect()
 }
 
 /// What this node knows by itself.

@@ -9,6 +9,7 @@
 //! identity/intermediate.pem     on voters only, with its key: what nodes are admitted with
 //! identity/intermediate.key     0600
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
+//! hooks.json                    hooks of `cluster.js` that run, and those that have ended the daemon, see `script::guard`
 //! format                        in which the rest is written, where it is not 1
 //! raft.redb, raft.journal, log.mark, snapshots/   see `raft`
 //! ```

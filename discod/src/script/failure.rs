@@ -4,6 +4,7 @@ use disco_proto::v1::ScriptFailure;
 use disco_runtime_js::ScriptError;
 use serde_json::json;
 
+use super::guard;
 use crate::node::Node;
 use crate::records::{self, Severity};
 
@@ -16,6 +17,10 @@ const STACK_BYTES: usize = 1500;
 
 /// Tells a failure of a hook by an event. One that repeats is told once, until the hook succeeds or fails otherwise.
 pub async fn report(node: &Node, hook: &'static str, error: &ScriptError) {
+    // Told by an event of its own.
+    if error.code.as_deref() == Some(guard::DISABLED) {
+        return;
+    }
     let text = error.to_string();
     if !node.scripts().is_news(hook, &text) {
         tracing::debug!(hook, "failed as before: {text}");

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disco_runtime_js::{Capabilities, LoadOptions, Loaded, ModuleSource, ScriptError, ScriptErrorKind};
+use disco_runtime_js::{Capabilities, LoadOptions, Loaded, ModuleSource, ScriptEngine, ScriptError, ScriptErrorKind};
 use disco_store::Store;
 use tokio::time::Instant;
 
 use super::records::{self, FileRecord};
-use super::{Hook, Version, blobs, failure};
+use super::{Hook, Version, blobs, failure, guard, host};
 use crate::node::Node;
+use crate::records::{EventRecord, Severity, Txn, event, log_event, record_along};
 
 /// The file that a script version starts with.
 pub const ENTRY: &str = "cluster.js";
+/// By which the guard knows that a version is tried.
+const CHECK: &str = "check of a version";
 /// Pauses between tries of a version that did not load: its `init` may have failed for a passing reason.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -82,24 +85,47 @@ async fn load(node: &Node, hash: &str) -> Result<Loaded, ScriptError> {
             .ok_or_else(|| ScriptError::new(ScriptErrorKind::Load, format!("the cluster does not hold {hash}")))?;
         source(store, &version.files)
     })?;
+    let _note = node.scripts().guard(node).enter(hash, Hook::Init.name())?;
     let options = LoadOptions { init: Some(Hook::Init.options()), check_only: false };
     node.scripts().engine(node)?.load(source, options).await
 }
 
-/// Tries a version without using it: that it compiles, and that its `init` does not throw. In a dry run `init` changes nothing: its
-/// commands are not run.
+/// Tries a version without using it: that it compiles, and that its `init` does not throw. In an engine of its own, so that it leaves
+/// nothing behind and has no part in what the version in use does. In a dry run `init` changes nothing: its commands are not run.
 ///
 /// # Errors
 /// Why it cannot be used.
-pub async fn check(node: &Node, files: &[FileRecord], dry_run: bool) -> Result<Loaded, ScriptError> {
+pub async fn check(node: &Node, hash: &str, files: &[FileRecord], dry_run: bool) -> Result<Loaded, ScriptError> {
     let source = node.raft().store().read(|store| source(store, files))?;
+    let _note = node.scripts().guard(node).enter(hash, CHECK)?;
     let mut init = Hook::Init.options();
     if dry_run {
         let capabilities = init.capabilities | Capabilities::PLAN;
         init = init.capabilities(capabilities);
     }
     let options = LoadOptions { init: Some(init), check_only: true };
-    node.scripts().engine(node)?.load(source, options).await
+    ScriptEngine::start(host::engine_options(node))?.load(source, options).await
+}
+
+/// Tells by an event of each hook that is not run any more on this node. Without a leader it is tried again.
+pub(super) async fn tell_of_those_that_are_off(node: Node) {
+    // What a daemon before has left; nothing is added while this one lives.
+    if node.raft().store().read(records::current).is_none() {
+        return;
+    }
+    for (script, hook) in node.scripts().guard(&node).untold() {
+        let what = guard::describe(&hook, &node.id().to_string());
+        let message = format!("{what}\nhint: correct `cluster.js` and send it: `disco script push`");
+        let data = serde_json::json!({ "hook": hook, "script": script });
+        let event =
+            EventRecord { data: Some(data), ..event("script.disabled", Severity::Error, Some(node.id()), message) };
+        log_event(&event);
+        while let Err(why) = record_along(&node, 0, &event, Txn::new()).await {
+            tracing::debug!(hook, "that it is not run was not recorded: {why}");
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
+        node.scripts().guard(&node).told(&script, &hook);
+    }
 }
 
 fn source(store: &Store, files: &[FileRecord]) -> Result<ModuleSource, ScriptError> {

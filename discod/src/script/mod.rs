@@ -5,6 +5,7 @@
 //! - The replicated store says which version is in use. Each node loads it; one that cannot keeps the version before and
 //!   says so.
 //! - A hook that throws or breaks a limit is an event with its place in the script. It never ends the node.
+//! - A hook that ended the daemon all the same, twice, is not run any more until another version is there ([`guard`]).
 //! - JavaScript runs on the engine's own thread; what it asks for is done on the daemon's runtime ([`host`]). Neither waits
 //!   for the other except by awaiting.
 
@@ -14,6 +15,7 @@ mod console;
 mod deployment;
 mod failure;
 pub mod garbage;
+mod guard;
 mod host;
 mod loader;
 pub mod manifest;
@@ -23,6 +25,7 @@ mod scripts;
 pub use call::{HEALTH as HEALTH_LIMIT, Hook};
 pub use deployment::{Refused, abandon, start};
 pub use failure::{FAILED, report, to_wire};
+pub use guard::describe as describe_off;
 pub use loader::check;
 pub use scripts::{Scripts, Version};
 
@@ -33,4 +36,5 @@ use crate::node::Node;
 /// Starts to follow the script version that the store names.
 pub fn spawn(node: &Node, tasks: &TaskTracker) {
     tasks.spawn(loader::run(node.clone()));
+    tasks.spawn(loader::tell_of_those_that_are_off(node.clone()));
 }

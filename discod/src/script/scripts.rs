@@ -1,7 +1,7 @@
 //! The scripts of this node, as the rest of the daemon holds them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use disco_runtime_js::cluster::{ProviderSpec, RepairOptions};
 use disco_runtime_js::{Arg, CallOptions, Json, ScriptEngine, ScriptError};
@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::garbage::IdleBlobs;
+use super::guard::{self, Guard};
 use super::host;
-use super::records::FileRecord;
+use super::records::{self as script_records, FileRecord};
 use crate::node::Node;
 use crate::records;
 
@@ -23,6 +24,8 @@ pub struct Scripts {
 struct Inner {
     /// Made by the first script that there is to run.
     engine: Mutex<Option<ScriptEngine>>,
+    /// Opened by the first script that there is to run.
+    guard: OnceLock<Guard>,
     version: watch::Sender<Option<Arc<Version>>>,
     /// The version that does not load here, and why.
     broken: watch::Sender<Option<(String, ScriptError)>>,
@@ -70,6 +73,7 @@ impl Default for Inner {
     fn default() -> Self {
         Self {
             engine: Mutex::default(),
+            guard: OnceLock::new(),
             version: watch::Sender::new(None),
             broken: watch::Sender::new(None),
             health: Mutex::default(),
@@ -126,10 +130,10 @@ impl Scripts {
         self.inner.version.borrow().as_ref().map(|version| version.repair).unwrap_or_default()
     }
 
-    /// Calls an exported function of the version in use.
+    /// Calls an exported function of the version in use, unless it has ended this daemon before.
     ///
     /// # Errors
-    /// See [`ScriptError`].
+    /// See [`ScriptError`]; its code is `DISABLED` where the function is not run any more.
     pub async fn call(
         &self,
         node: &Node,
@@ -137,7 +141,35 @@ impl Scripts {
         args: Vec<Arg>,
         options: CallOptions,
     ) -> Result<Option<Json>, ScriptError> {
-        self.engine(node)?.call(hook, args, options).await
+        let script = self.current().unwrap_or_default();
+        let mut note = self.guard(node).enter(&script, hook)?;
+        let engine = self.engine(node)?;
+        let call = engine.call(hook, args, options);
+        tokio::pin!(call);
+        if let Ok(outcome) = tokio::time::timeout(guard::NOTED_FOR, &mut call).await {
+            return outcome;
+        }
+        note.strike_out();
+        call.await
+    }
+
+    /// The notes about hooks that run.
+    pub(super) fn guard(&self, node: &Node) -> &Guard {
+        self.inner.guard.get_or_init(|| Guard::open(node.home().path()))
+    }
+
+    /// Functions of the cluster's script that are not run on this node since they have ended the daemon.
+    #[must_use]
+    pub fn off(&self, node: &Node) -> Vec<String> {
+        let Some(script) = node.raft().store().read(script_records::current) else { return Vec::new() };
+        self.guard(node).off(&script.value.hash)
+    }
+
+    /// The daemon stops because it was told to: what still runs has not ended it.
+    pub fn stopping(&self) {
+        if let Some(guard) = self.inner.guard.get() {
+            guard.close();
+        }
     }
 
     /// The engine, which is started by the first use. To be called on the daemon's runtime.

@@ -1,7 +1,7 @@
 // `AbortController`, `AbortSignal`: as in browsers, without the rest of the event model.
 "use strict";
 (() => {
-  const { core, internals } = globalThis.__bootstrap;
+  const { internals } = globalThis.__bootstrap;
 
   function namedError(name, message) {
     const error = new Error(message);
@@ -35,7 +35,7 @@
             if (typeof listener === "function") listener.call(signal, event);
             else listener.handleEvent(event);
           } catch (error) {
-            core.ops.op_uncaught(internals.current().id, error);
+            internals.uncaught(error);
           }
         }
       };

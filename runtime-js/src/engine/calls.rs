@@ -18,20 +18,26 @@ struct Call {
     version: u32,
     done: oneshot::Sender<Completion>,
     console: Option<Arc<dyn Console>>,
-    /// Cancelled when the call was ended from outside: ends what it waits for.
-    ended: CancellationToken,
     /// Nothing outside could ever complete it: it fails when the event loop has nothing left to wait for.
     fails_when_idle: bool,
 }
 
 /// All calls under way, by number from 1. 0 stands for no call.
-#[derive(Default)]
 pub(super) struct Calls {
     last: u32,
     active: HashMap<u32, Call>,
+    /// What each call may still do outside, also after it has its result: a token that is cancelled when all of the call is over.
+    scopes: HashMap<u32, CancellationToken>,
+    /// Cancelled with all of them, from any thread.
+    root: CancellationToken,
 }
 
 impl Calls {
+    /// No call. What they do outside ends with `root`.
+    pub(super) fn new(root: CancellationToken) -> Self {
+        Self { last: 0, active: HashMap::new(), scopes: HashMap::new(), root }
+    }
+
     /// A new call; its number and where its result will be.
     pub(super) fn begin(
         &mut self,
@@ -43,7 +49,7 @@ impl Calls {
         // Numbers may wrap after four thousand million calls; one that is in use is not given again.
         loop {
             self.last = self.last.wrapping_add(1).max(1);
-            if !self.active.contains_key(&self.last) {
+            if !self.active.contains_key(&self.last) && !self.scopes.contains_key(&self.last) {
                 break;
             }
         }
@@ -52,10 +58,10 @@ impl Calls {
             version,
             done,
             console: options.console.clone(),
-            ended: CancellationToken::new(),
             fails_when_idle: options.timeout.is_none() && options.signal.is_none(),
         };
         self.active.insert(self.last, call);
+        self.scopes.insert(self.last, self.root.child_token());
         (self.last, result)
     }
 
@@ -71,18 +77,21 @@ impl Calls {
         }
     }
 
-    /// Ends a call from outside, and what it waits for.
-    pub(super) fn cancel(&mut self, id: u32) {
-        if let Some(call) = self.active.remove(&id) {
-            call.ended.cancel();
+    /// All of a call is over: what it waits for ends, and what it still tries is refused.
+    pub(super) fn end(&mut self, id: u32) {
+        self.active.remove(&id);
+        if let Some(scope) = self.scopes.remove(&id) {
+            scope.cancel();
         }
     }
 
-    /// Ends all calls, each with its own error.
+    /// Ends all calls, each with its own error, and all that they have started.
     pub(super) fn fail_all(&mut self, mut error: impl FnMut(u32, &str) -> ScriptError) {
         for (id, call) in self.active.drain() {
-            call.ended.cancel();
             let _ = call.done.send(Err(error(id, &call.hook)));
+        }
+        for (_, scope) in self.scopes.drain() {
+            scope.cancel();
         }
     }
 
@@ -112,9 +121,13 @@ impl Calls {
         self.active.values().any(|call| call.version == version)
     }
 
-    /// Resolves when the call is ended from outside; never for one that ended by itself.
+    /// Cancelled once all of the call is over.
     pub(super) fn ended(&self, id: u32) -> CancellationToken {
-        self.active.get(&id).map(|call| call.ended.clone()).unwrap_or_default()
+        self.scopes.get(&id).cloned().unwrap_or_else(|| {
+            let over = CancellationToken::new();
+            over.cancel();
+            over
+        })
     }
 
     /// The console of a call that has its own.

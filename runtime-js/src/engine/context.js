@@ -6,7 +6,7 @@
 
   // The call that the running code belongs to travels with every promise, timer and listener that it makes. Code that
   // belongs to none may compute and nothing else.
-  const NO_CALL = { id: 0, capabilities: 0, hook: "this code", revoked: null };
+  const NO_CALL = { id: 0, capabilities: 0, hook: "this code", revoked: null, timers: null };
   const current = () => core.getAsyncContext() ?? NO_CALL;
 
   function codedError(message, code, Type = Error) {
@@ -15,12 +15,13 @@
     return error;
   }
 
+  const endedError = (call, what) =>
+    codedError(`\`${what}\` is refused: \`${call.hook}\` has ended (${call.revoked})`, "CANCELLED");
+
   // The id of the current call, if it may do `what`.
   function need(capability, what) {
     const call = current();
-    if (call.revoked !== null) {
-      throw codedError(`\`${what}\` is refused: \`${call.hook}\` has ended (${call.revoked})`, "CANCELLED");
-    }
+    if (call.revoked !== null) throw endedError(call, what);
     if ((call.capabilities & capability) !== capability) {
       throw codedError(`\`${what}\` is not allowed in \`${call.hook}\``, "NOT_ALLOWED");
     }
@@ -110,7 +111,7 @@
   Object.assign(internals, {
     // As in `capabilities.rs`.
     READ: 1, CLOUD: 2, KV_WRITE: 4, NODES: 8, NET: 16, PROCESS: 32, ASK: 64,
-    current, need, effect, effectJson, located, moveTo, abortable, codedError, define, milliseconds, bytesToHex, hexToBytes,
+    current, need, endedError, effect, effectJson, located, moveTo, abortable, codedError, define, milliseconds, bytesToHex, hexToBytes,
     planning, wouldRun, warnTruncated,
     INSPECT: Symbol("inspect"),
     // The error of a command that was never run.

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use deno_core::error::JsError;
-use deno_core::v8;
 use deno_error::{AdditionalProperties, JsErrorClass, PropertyValue};
 
 use super::loader::{Versions, parse_module_name};
@@ -41,36 +39,64 @@ impl JsErrorClass for OpError {
     }
 }
 
-/// What a script threw, in the terms of those who called it.
-pub(super) fn from_exception<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    exception: v8::Local<'s, v8::Value>,
-    versions: &Versions,
-) -> ScriptError {
-    let code = property(scope, exception, "code");
-    let error = JsError::from_v8_exception(scope, exception);
-    let name = error.name.clone().unwrap_or_default();
-    let text = match (&error.name, &error.message) {
-        (Some(name), Some(message)) if name == "Error" || name.is_empty() => message.clone(),
-        (Some(name), Some(message)) if message.is_empty() => name.clone(),
-        (Some(name), Some(message)) => format!("{name}: {message}"),
-        // Not an `Error`: whatever was thrown, as text.
-        _ => error.exception_message.trim_start_matches("Uncaught ").to_owned(),
-    };
-    let kind = match name.as_str() {
-        "SyntaxError" => ScriptErrorKind::Syntax,
-        "RangeError" | "InternalError" if is_stack_overflow(&text) => ScriptErrorKind::StackLimit,
-        _ => ScriptErrorKind::Thrown,
-    };
-    let text =
-        if kind == ScriptErrorKind::StackLimit { "recursed too deeply: the stack is full".to_owned() } else { text };
-    if let Some(failure) = versions.take_failure(&text) {
-        return failure;
+/// What a script threw, as `failure.js` has described it.
+pub(super) struct Thrown {
+    /// Empty for what is no error.
+    pub(super) name: String,
+    pub(super) message: String,
+    pub(super) code: String,
+    pub(super) stack: String,
+    /// What caused it: for each `\u{1}` depth, `\u{2}` text, `\u{2}` stack.
+    pub(super) behind: String,
+}
+
+impl Thrown {
+    /// In the terms of those who called the script.
+    pub(super) fn into_error(self, versions: &Versions) -> ScriptError {
+        let Self { name, message, code, stack, behind } = self;
+        let text = match name.as_str() {
+            "" | "Error" if !message.is_empty() || name.is_empty() => message,
+            _ if message.is_empty() => name.clone(),
+            _ => format!("{name}: {message}"),
+        };
+        let kind = match name.as_str() {
+            "SyntaxError" => ScriptErrorKind::Syntax,
+            "RangeError" | "InternalError" if is_stack_overflow(&text) => ScriptErrorKind::StackLimit,
+            _ => ScriptErrorKind::Thrown,
+        };
+        let text = if kind == ScriptErrorKind::StackLimit {
+            "recursed too deeply: the stack is full".to_owned()
+        } else {
+            text
+        };
+        if let Some(failure) = versions.take_failure(&text) {
+            return failure;
+        }
+        let mut result = ScriptError::new(kind, text);
+        result.code = Some(code).filter(|code| !code.is_empty());
+        place(&mut result, frames(&stack), versions);
+        for line in causes(&behind) {
+            if !result.stack.is_empty() {
+                result.stack.push('\n');
+            }
+            result.stack.push_str(&line);
+        }
+        result
     }
-    let mut result = ScriptError::new(kind, text);
-    result.code = code;
-    place(&mut result, frames(&error), versions);
-    result
+}
+
+/// Lines about what caused an error, each with its place.
+fn causes(behind: &str) -> impl Iterator<Item = String> {
+    behind.split('\u{1}').filter_map(|part| {
+        let mut fields = part.splitn(3, '\u{2}');
+        let (depth, text, stack) = (fields.next()?, fields.next()?, fields.next()?);
+        let indent = "  ".repeat(depth.parse::<usize>().ok()?.min(8));
+        let place = frames(stack).into_iter().find_map(|frame| {
+            let (_, path) = parse_module_name(&frame.file)?;
+            Some(format!(" ({path}:{}:{})", frame.line, frame.column))
+        });
+        Some(format!("  {indent}{text}{}", place.unwrap_or_default()))
+    })
 }
 
 /// One frame of a stack.
@@ -82,15 +108,33 @@ pub(super) struct Frame {
     pub(super) column: i64,
 }
 
-/// The frames of an error.
-pub(super) fn frames(error: &JsError) -> Vec<Frame> {
-    let frames = error.frames.iter().map(|frame| Frame {
-        function: frame.function_name.clone(),
-        file: frame.file_name.clone().unwrap_or_default(),
-        line: frame.line_number.unwrap_or_default(),
-        column: frame.column_number.unwrap_or_default(),
+/// Frames of a stack that are looked at.
+const MAX_FRAMES: usize = 50;
+
+/// The frames of a stack's text: lines of the form `at function (file:line:column)` or `at file:line:column`.
+pub(super) fn frames(stack: &str) -> Vec<Frame> {
+    stack.lines().filter_map(frame).take(MAX_FRAMES).collect()
+}
+
+fn frame(line: &str) -> Option<Frame> {
+    let text = line.trim_start().strip_prefix("at ")?;
+    let (function, place) = match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
+        Some((function, place)) => (Some(function), place),
+        None => (None, text.strip_prefix("async ").unwrap_or(text)),
+    };
+    let (rest, column) = place.rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    let function = function.map(|name| {
+        let name = name.strip_prefix("async ").unwrap_or(name);
+        // The engine's names of what a file's own functions belong to.
+        name.strip_prefix("Module.").or_else(|| name.strip_prefix("Object.")).unwrap_or(name)
     });
-    frames.collect()
+    Some(Frame {
+        function: function.filter(|name| *name != "<anonymous>").map(str::to_owned),
+        file: file.to_owned(),
+        line: line.parse().ok()?,
+        column: column.parse().ok()?,
+    })
 }
 
 /// Fills in where it happened: the first frame that is in the project.
@@ -118,10 +162,36 @@ fn is_stack_overflow(text: &str) -> bool {
     text.contains("Maximum call stack size exceeded") || text.contains("stack overflow")
 }
 
-/// A text property of an object, if it has one.
-fn property<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, name: &str) -> Option<String> {
-    let object = v8::Local::<v8::Object>::try_from(value).ok()?;
-    let key = v8::String::new(scope, name)?;
-    let value = object.get(scope, key.into())?;
-    value.is_string().then(|| value.to_rust_string_lossy(scope))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_from_the_stacks_text() {
+        let stack = "Error: at last (1:2)\n    at deep (disco://3/lib/a.js:4:5)\n    at async disco://3/cluster.js:6:7\n    at native";
+        let read: Vec<_> =
+            frames(stack).into_iter().map(|frame| (frame.function, frame.file, frame.line, frame.column)).collect();
+        let expected = [
+            (Some("deep".to_owned()), "disco://3/lib/a.js".to_owned(), 4, 5),
+            (None, "disco://3/cluster.js".to_owned(), 6, 7),
+        ];
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn what_caused_it_is_told_with_its_place() {
+        let thrown = Thrown {
+            name: "Error".into(),
+            message: "outer".into(),
+            code: String::new(),
+            stack: String::new(),
+            behind: "\u{1}1\u{2}caused by TypeError: inner\u{2}TypeError: inner\n    at f (disco://1/cluster.js:2:3)"
+                .into(),
+        };
+        let error = thrown.into_error(&Versions::default());
+        assert_eq!(
+            (error.message.as_str(), error.stack.as_str()),
+            ("outer", "    caused by TypeError: inner (cluster.js:2:3)")
+        );
+    }
 }

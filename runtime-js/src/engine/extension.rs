@@ -62,8 +62,10 @@ macro_rules! source {
 }
 
 /// In the order in which they run.
-const SOURCES: [ExtensionFileSource; 14] = [
+const SOURCES: [ExtensionFileSource; 16] = [
     source!("engine/context.js"),
+    source!("engine/failure.js"),
+    source!("engine/guards.js"),
     source!("abort/abort.js"),
     source!("timers/timers.js"),
     source!("console/console.js"),

@@ -1,33 +1,26 @@
 // How the host calls scripts. Runs last, and takes away what scripts shall not see.
 "use strict";
 (() => {
-  const { core, internals } = globalThis.__bootstrap;
+  const { core, internals, primordials } = globalThis.__bootstrap;
+  const { SafeMap, SafeSet } = primordials;
   const { ops } = core;
   const { makeNode, clusterHandle, defaultCluster } = internals;
 
-  const versions = new Map(); // number: { exports, cluster }
-  const calls = new Map(); // id: { call, controller }
-
-  // What is rejected or thrown where no one can catch it ends the call that it belongs to.
-  const uncaught = (error) => ops.op_uncaught(internals.current().id, error);
-  core.setReportExceptionCallback(uncaught);
-  core.setUnhandledPromiseRejectionHandler((_promise, reason) => {
-    uncaught(reason);
-    return true;
-  });
+  const versions = new SafeMap(); // number: { exports, cluster }
+  const calls = new SafeMap(); // id: { call, controller }
 
   const run = async (id, body) => {
     let result;
     try {
       result = await body();
     } catch (error) {
-      return ops.op_call_failed(id, error);
+      return internals.failed(id, error);
     }
-    ops.op_call_done(id, result);
+    ops.op_call_done(id, typeof result === "string" ? result : "");
   };
 
   function begin(id, hook, capabilities) {
-    const call = { id, capabilities, hook, revoked: null, commands: new Set() };
+    const call = { id, capabilities, hook, revoked: null, commands: new Set(), timers: new SafeSet() };
     const controller = new AbortController();
     calls.set(id, { call, controller });
     core.setAsyncContext(call);
@@ -104,17 +97,17 @@
       entry.controller.abort(internals.abortError(reason));
       core.setAsyncContext(undefined);
     },
-    // The call is over. `revoked`: it did not end by itself, and whatever it still does outside is refused.
-    end(id, revoked) {
+    // The call is over, and all that it has started: its timers end, and whatever it still tries outside is refused. `abort`: it
+    // did not come back in good order, and its signal says so.
+    end(id, revoked, abort) {
       const entry = calls.get(id);
       if (entry === undefined) return;
-      if (revoked !== "") {
-        entry.call.revoked = revoked;
-        core.setAsyncContext(entry.call);
-        entry.controller.abort(internals.abortError(revoked));
-        core.setAsyncContext(undefined);
-      }
       calls.delete(id);
+      entry.call.revoked = revoked;
+      core.setAsyncContext(entry.call);
+      if (abort !== 0) entry.controller.abort(internals.abortError(revoked));
+      internals.endTimers(entry.call);
+      core.setAsyncContext(undefined);
     },
   };
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::isolate::{HostArg, HostFunction};
 use super::loader::module_name;
 use super::state::{Current, Engine};
+use super::strikes::Strikes;
 use crate::cluster::ClusterSpec;
 use crate::handle::{LoadOptions, Loaded};
 use crate::{CallOptions, Capabilities, ModuleSource, ScriptError, ScriptErrorKind};
@@ -22,7 +23,7 @@ impl Engine {
     ) -> Result<Loaded, ScriptError> {
         let _loading = self.loading.lock().await;
         // What another version did is no fault of this one.
-        self.strikes.take();
+        *self.strikes() = Strikes::default();
         // Each version leaves a little behind: after many of them, a new isolate.
         if self.loads.get() >= self.shared.options.limits.loads_per_isolate {
             self.shared.calls.borrow_mut().fail_all(|_, _| {
@@ -33,14 +34,16 @@ impl Engine {
             });
             self.drop_isolate();
         }
-        let (loaded, current) = self.evaluate(source, options.init).await?;
-        if options.check_only {
-            self.enter(HostFunction::Forget, &[HostArg::Number(current.version)]);
-        } else {
-            self.current.replace(Some(current));
-        }
+        let evaluated = self.evaluate(source, options.init).await;
+        let loaded = evaluated.map(|(loaded, current)| {
+            if !options.check_only {
+                // The one before ends now, unless calls of it are under way.
+                drop(self.current.replace(Some(current)));
+            }
+            loaded
+        });
         self.forget_unused();
-        Ok(loaded)
+        loaded
     }
 
     /// Evaluates a version and runs its `init`.
@@ -58,7 +61,7 @@ impl Engine {
         let mut options = init.clone().unwrap_or_else(|| CallOptions::new().capabilities(Capabilities::NONE));
         options.timeout = Some(options.timeout.unwrap_or(EVALUATION_LIMIT));
         let name = module_name(version, &source.entry);
-        let exports = self
+        let (exports, import) = self
             .run("import", version, options, std::future::pending(), |id, capabilities| {
                 let args = [
                     HostArg::Number(version),
@@ -66,37 +69,36 @@ impl Engine {
                     HostArg::Number(id),
                     HostArg::Number(capabilities),
                 ];
-                self.enter(HostFunction::Load, &args);
+                self.enter(HostFunction::Load, id, &args);
             })
             .await?;
         let exports: Vec<String> = serde_json::from_str(&exports).unwrap_or_default();
 
+        // What the version starts while it loads goes on as long as it is in use.
+        let mut scopes = vec![import];
         let mut cluster: Option<ClusterSpec> = None;
         if let Some(options) = init.clone().filter(|_| exports.iter().any(|name| name == "init")) {
-            let number = self
+            let (number, scope) = self
                 .run("init", version, options, std::future::pending(), |id, capabilities| {
                     let args = [HostArg::Number(version), HostArg::Number(id), HostArg::Number(capabilities)];
-                    self.enter(HostFunction::Init, &args);
+                    self.enter(HostFunction::Init, id, &args);
                 })
                 .await
                 .map_err(|error| init_error(error, &source))?;
+            scopes.push(scope);
             cluster = number.parse().ok().and_then(|number| self.shared.cluster_spec(number));
         }
         let loaded = Loaded { exports: exports.clone(), cluster };
-        Ok((loaded, Current { source, version, generation, exports, init }))
+        Ok((loaded, Current { source, version, generation, exports, init, _scopes: Rc::new(scopes) }))
     }
 
     /// Lets go of versions that nothing uses any more.
     fn forget_unused(&self) {
-        let newest = self.versions.get();
         let current = self.current.borrow().as_ref().map(|current| current.version);
         let calls = &self.shared.calls;
-        let gone = self
-            .shared
-            .versions
-            .retain(|version| version == newest || Some(version) == current || calls.borrow().uses(version));
+        let gone = self.shared.versions.retain(|version| Some(version) == current || calls.borrow().uses(version));
         for version in gone {
-            self.enter(HostFunction::Forget, &[HostArg::Number(version)]);
+            self.enter(HostFunction::Forget, 0, &[HostArg::Number(version)]);
         }
     }
 
@@ -119,9 +121,12 @@ impl Engine {
         if is_alive(&current) {
             return Ok(current);
         }
-        let (_, current) = self.evaluate(current.source, current.init).await?;
-        self.current.replace(Some(current.clone()));
-        Ok(current)
+        let evaluated = self.evaluate(current.source, current.init).await.map(|(_, current)| {
+            drop(self.current.replace(Some(current.clone())));
+            current
+        });
+        self.forget_unused();
+        evaluated
     }
 }
 

@@ -4,7 +4,7 @@
 //! handle ──requests──▶ thread ──┬─ driver: polls the isolate's event loop (state)
 //!                               └─ one task per request: starts JavaScript, waits for its completion (load, run)
 //!                      isolate ── ops ──▶ calls (completions), hosts
-//!                      watchdog (own thread): stops a poll that takes too long
+//!                      watchdog (own thread): stops a poll that takes too long, and gives the thread up if that fails
 //! ```
 
 mod calls;
@@ -29,4 +29,6 @@ mod watchdog;
 pub(crate) use errors::OpError;
 pub use process::prepare_process;
 pub(crate) use shared::{Shared, SharedWatch};
-pub(crate) use thread::spawn;
+pub(crate) use strikes::SharedStrikes;
+pub(crate) use thread::{Beginning, ScriptThread, spawn};
+pub(crate) use watchdog::Stuck;

@@ -1,12 +1,11 @@
 //! Operations between the script side of the engine (`context.js`, `invoke.js`) and the thread.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
 use tokio_util::sync::CancellationToken;
 
-use super::errors::{self, OpError};
+use super::errors::{OpError, Thrown};
 use super::isolate::HostFunctions;
 use super::shared::Shared;
 use crate::ScriptErrorKind;
@@ -29,29 +28,35 @@ pub(super) fn op_call_done(state: &mut OpState, #[smi] id: u32, #[string] result
     state.borrow::<Rc<Shared>>().calls.borrow_mut().complete(id, Ok(result));
 }
 
-/// A call threw.
+/// A call threw: texts made by `failure.js`, since no value of a script is converted here.
 #[op2(fast)]
-pub(super) fn op_call_failed<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    state: Rc<RefCell<OpState>>,
+pub(super) fn op_call_failed(
+    state: &mut OpState,
     #[smi] id: u32,
-    exception: v8::Local<'s, v8::Value>,
+    #[string] name: String,
+    #[string] message: String,
+    #[string] code: String,
+    #[string] stack: String,
+    #[string] behind: String,
 ) {
-    let shared = state.borrow().borrow::<Rc<Shared>>().clone();
-    let error = errors::from_exception(scope, exception, &shared.versions);
+    let shared = state.borrow::<Rc<Shared>>();
+    let error = Thrown { name, message, code, stack, behind }.into_error(&shared.versions);
     shared.calls.borrow_mut().complete(id, Err(error));
 }
 
 /// Something was thrown where no one can catch it: it ends the call that it belongs to, and is told in any case.
 #[op2(fast)]
-pub(super) fn op_uncaught<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    state: Rc<RefCell<OpState>>,
+pub(super) fn op_uncaught(
+    state: &mut OpState,
     #[smi] id: u32,
-    exception: v8::Local<'s, v8::Value>,
+    #[string] name: String,
+    #[string] message: String,
+    #[string] code: String,
+    #[string] stack: String,
+    #[string] behind: String,
 ) {
-    let shared = state.borrow().borrow::<Rc<Shared>>().clone();
-    let mut error = errors::from_exception(scope, exception, &shared.versions);
+    let shared = state.borrow::<Rc<Shared>>();
+    let mut error = Thrown { name, message, code, stack, behind }.into_error(&shared.versions);
     if error.kind == ScriptErrorKind::Thrown {
         error.message.insert_str(0, "uncaught: ");
     }
@@ -65,7 +70,7 @@ pub(super) fn op_uncaught<'s>(
 #[op2(fast)]
 #[smi]
 pub(super) fn op_abort_key(state: &mut OpState) -> Result<u32, OpError> {
-    Ok(state.borrow::<Rc<Shared>>().aborts.borrow_mut().add(CancellationToken::new())?)
+    Ok(state.borrow::<Rc<Shared>>().aborts.borrow_mut().add(0, CancellationToken::new())?)
 }
 
 /// Aborts the operation.

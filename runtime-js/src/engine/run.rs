@@ -1,9 +1,8 @@
 //! Calls of hooks, from the first step to the end.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use super::calls::Completion;
 use super::isolate::{HostArg, HostFunction};
 use super::state::{Engine, seconds};
 use crate::{Arg, CallOptions, Json, ScriptError, ScriptErrorKind};
@@ -35,7 +34,8 @@ impl Engine {
             return Err(ScriptError::new(ScriptErrorKind::Cancelled, message));
         }
         let args = encode(&args);
-        let result = self
+        let signal = options.signal.clone();
+        let (result, mut scope) = self
             .run(hook, current.version, options, given_up, |id, capabilities| {
                 let args = [
                     HostArg::Number(current.version),
@@ -44,9 +44,14 @@ impl Engine {
                     HostArg::Number(capabilities),
                     HostArg::Text(&args),
                 ];
-                self.enter(HostFunction::Call, &args);
+                self.enter(HostFunction::Call, id, &args);
             })
             .await?;
+        match signal.filter(|signal| !signal.is_aborted()) {
+            // What it left behind goes on until its signal aborts.
+            Some(signal) => drop(tokio::task::spawn_local(outlive(scope, signal.followed()))),
+            None => scope.over("it has returned"),
+        }
         if result.is_empty() {
             return Ok(None);
         }
@@ -57,7 +62,7 @@ impl Engine {
 
     /// Refuses a function that broke limits again and again.
     fn check_strikes(&self, function: &str) -> Result<(), ScriptError> {
-        match self.strikes.borrow().refused(function, Instant::now()) {
+        match self.strikes().refused(function, Instant::now()) {
             None => Ok(()),
             Some((left, reason)) => {
                 let seconds = left.as_secs() + 1;
@@ -68,7 +73,8 @@ impl Engine {
         }
     }
 
-    /// Starts a call and sees it to its end.
+    /// Starts a call and sees it to its end. When that is a good one, what it has started goes on as long as the scope lives; else
+    /// it has ended too.
     pub(super) async fn run(
         self: &Rc<Self>,
         hook: &str,
@@ -76,12 +82,13 @@ impl Engine {
         options: CallOptions,
         given_up: impl Future<Output = ()>,
         start: impl FnOnce(u32, u32),
-    ) -> Completion {
+    ) -> Result<(String, Scope), ScriptError> {
         self.check_strikes(hook)?;
         let (id, mut result) = self.shared.calls.borrow_mut().begin(hook, version, &options);
         // Whatever ends this future ends the call.
-        let mut guard = EndOfCall { engine: self.clone(), id, revoked: "the caller gave up".to_owned() };
-        self.watchdog.watch.limit_call(id, options.timeout);
+        let mut scope =
+            Scope { engine: Rc::downgrade(self), id, revoked: "the caller gave up".to_owned(), abort: true };
+        self.watchdog.watch.begin_call(id, hook, options.timeout);
         start(id, options.capabilities.bits());
         let mut signal = options.signal;
         let deadline = async {
@@ -101,22 +108,25 @@ impl Engine {
             tokio::select! {
                 biased;
                 completion = &mut result => {
-                    guard.revoked.clear();
-                    if matches!(completion, Ok(Ok(_))) {
-                        self.strikes.borrow_mut().forgive(hook);
-                        if let Some(signal) = signal {
-                            tokio::task::spawn_local(outlive(guard, signal.followed()));
+                    self.watchdog.watch.end_call(id);
+                    match completion.unwrap_or_else(|_| Err(lost())) {
+                        Ok(result) => {
+                            self.strikes().forgive(hook);
+                            return Ok((result, scope));
+                        }
+                        Err(error) => {
+                            scope.revoked = "it has failed".to_owned();
+                            return Err(error);
                         }
                     }
-                    return completion.unwrap_or_else(|_| Err(lost()));
                 }
                 reason = aborted => {
                     signal = None;
-                    self.enter(HostFunction::Abort, &[HostArg::Number(id), HostArg::Text(&reason)]);
+                    self.enter(HostFunction::Abort, id, &[HostArg::Number(id), HostArg::Text(&reason)]);
                 }
                 () = &mut deadline => {
                     let limit = seconds(options.timeout.unwrap_or_default());
-                    guard.revoked = format!("it took longer than {limit}");
+                    scope.revoked = format!("it took longer than {limit}");
                     return Err(ScriptError::new(ScriptErrorKind::Timeout, format!("`{hook}` took longer than {limit}")));
                 }
                 () = &mut given_up => return Err(lost()),
@@ -126,33 +136,51 @@ impl Engine {
 }
 
 /// A hook may return and leave timers and listeners behind, which rely on its signal: it is still aborted, and a while later
-/// whatever they do outside is refused.
+/// all that is left ends.
 ///
 /// Ends as well when no one is left who could abort it.
-async fn outlive(mut guard: EndOfCall, aborted: impl Future<Output = Option<String>>) {
-    let Some(reason) = aborted.await else { return };
-    guard.engine.enter(HostFunction::Abort, &[HostArg::Number(guard.id), HostArg::Text(&reason)]);
+async fn outlive(mut scope: Scope, aborted: impl Future<Output = Option<String>>) {
+    let Some(reason) = aborted.await else { return scope.over("nobody can end it any more") };
+    if let Some(engine) = scope.engine.upgrade() {
+        engine.enter(HostFunction::Abort, scope.id, &[HostArg::Number(scope.id), HostArg::Text(&reason)]);
+    }
     tokio::time::sleep(GRACE).await;
-    guard.revoked = reason;
+    scope.over(&reason);
 }
 
 fn lost() -> ScriptError {
     ScriptError::new(ScriptErrorKind::Cancelled, "the call was given up")
 }
 
-/// Tells the script's side that a call is over.
-struct EndOfCall {
-    engine: Rc<Engine>,
+/// All that a call has started. When it is dropped, timers are cleared, commands are killed, and further effects are refused.
+pub(super) struct Scope {
+    engine: Weak<Engine>,
     id: u32,
-    /// Why it was ended from outside; empty when it ended by itself.
+    /// Why it ends, for those who try something later.
     revoked: String,
+    /// It did not end in good order: its signal aborts.
+    abort: bool,
 }
 
-impl Drop for EndOfCall {
+impl Scope {
+    /// Ends in good order.
+    pub(super) fn over(&mut self, reason: &str) {
+        self.finish(reason, false);
+    }
+
+    fn finish(&mut self, reason: &str, abort: bool) {
+        let Some(engine) = std::mem::take(&mut self.engine).upgrade() else { return };
+        engine.watchdog.watch.end_call(self.id);
+        engine.shared.end_call(self.id);
+        let args = [HostArg::Number(self.id), HostArg::Text(reason), HostArg::Number(u32::from(abort))];
+        engine.enter(HostFunction::End, self.id, &args);
+    }
+}
+
+impl Drop for Scope {
     fn drop(&mut self) {
-        self.engine.watchdog.watch.end_call(self.id);
-        self.engine.shared.calls.borrow_mut().cancel(self.id);
-        self.engine.enter(HostFunction::End, &[HostArg::Number(self.id), HostArg::Text(&self.revoked)]);
+        let reason = std::mem::take(&mut self.revoked);
+        self.finish(&reason, self.abort);
     }
 }
 

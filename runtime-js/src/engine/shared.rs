@@ -42,11 +42,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(options: EngineOptions, host_runtime: tokio::runtime::Handle) -> Self {
+    /// What calls do outside ends with `root`.
+    pub(super) fn new(options: EngineOptions, host_runtime: tokio::runtime::Handle, root: CancellationToken) -> Self {
         Self {
             options,
             host_runtime,
-            calls: RefCell::default(),
+            calls: RefCell::new(Calls::new(root)),
             versions: Rc::default(),
             functions: RefCell::default(),
             clusters: RefCell::default(),
@@ -61,9 +62,15 @@ impl Shared {
         self.versions.clear();
         self.clusters.take();
         self.watches.take();
-        for token in self.aborts.take().entries.into_values() {
+        for (_, token) in self.aborts.take().entries.into_values() {
             token.cancel();
         }
+    }
+
+    /// All of a call is over: what it waits for ends, what it holds is let go.
+    pub(super) fn end_call(&self, call: u32) {
+        self.calls.borrow_mut().end(call);
+        self.watches.borrow_mut().remove_of(call);
     }
 
     /// Remembers a cluster; the number by which the script knows it.
@@ -94,13 +101,21 @@ impl Shared {
         console.unwrap_or_else(|| self.options.hosts.console.clone()).write(level, text);
     }
 
-    /// Runs a host's future on the host's runtime, until the call that asked for it is ended from outside.
+    /// Runs a host's future on the host's runtime, until all of the call that asked for it is over. It ends then at once, whatever the
+    /// script thread does.
     pub(crate) async fn host<T: Send + 'static>(
         &self,
         call: u32,
         future: impl Future<Output = Result<T, HostError>> + Send + 'static,
     ) -> Result<T, HostError> {
-        let task = AbortOnDropHandle::new(self.host_runtime.spawn(future));
+        let ended = self.calls.borrow().ended(call);
+        let task = AbortOnDropHandle::new(self.host_runtime.spawn(async move {
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => Err(over()),
+                result = future => result,
+            }
+        }));
         self.until_ended(call, async {
             match task.await {
                 Ok(result) => result,
@@ -113,7 +128,7 @@ impl Shared {
         .await
     }
 
-    /// Runs a future here, until the call that asked for it is ended from outside.
+    /// Runs a future here, until all of the call that asked for it is over.
     pub(crate) async fn until_ended<T>(
         &self,
         call: u32,
@@ -122,7 +137,7 @@ impl Shared {
         let ended = self.calls.borrow().ended(call);
         tokio::select! {
             biased;
-            () = ended.cancelled() => Err(HostError::new("the call has ended").with_code("CANCELLED")),
+            () = ended.cancelled() => Err(over()),
             result = future => result,
         }
     }
@@ -146,10 +161,14 @@ impl Shared {
     }
 }
 
-/// Things that a script holds by number, from 1.
+fn over() -> HostError {
+    HostError::new("the call has ended").with_code("CANCELLED")
+}
+
+/// Things that scripts hold by number, from 1, each for a call (0: for none).
 pub(crate) struct Table<T> {
     last: u32,
-    entries: HashMap<u32, T>,
+    entries: HashMap<u32, (u32, T)>,
 }
 
 impl<T> Default for Table<T> {
@@ -159,23 +178,28 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// Adds and gives the number.
-    pub(crate) fn add(&mut self, value: T) -> Result<u32, HostError> {
+    /// Adds for a call and gives the number.
+    pub(crate) fn add(&mut self, call: u32, value: T) -> Result<u32, HostError> {
         if self.entries.len() >= MAX_HELD {
             return Err(HostError::new("too many operations are under way at once"));
         }
         self.last += 1;
-        self.entries.insert(self.last, value);
+        self.entries.insert(self.last, (call, value));
         Ok(self.last)
     }
 
     /// The thing of a number.
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
-        self.entries.get(&number)
+        self.entries.get(&number).map(|(_, value)| value)
     }
 
     /// Takes it out.
     pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
-        self.entries.remove(&number)
+        self.entries.remove(&number).map(|(_, value)| value)
+    }
+
+    /// Lets go of all that a call holds.
+    fn remove_of(&mut self, call: u32) {
+        self.entries.retain(|_, (owner, _)| *owner != call);
     }
 }

@@ -2,13 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::{MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::errors;
 use super::isolate::{Broken, HostArg, HostFunction, Isolate, Slot};
+use super::run::Scope;
 use super::shared::Shared;
-use super::strikes::Strikes;
+use super::strikes::{SharedStrikes, Strikes};
 use super::watchdog::Watchdog;
 use crate::{CallOptions, ModuleSource, ScriptError, ScriptErrorKind};
 
@@ -20,6 +22,8 @@ pub(super) struct Current {
     pub(super) generation: u32,
     pub(super) exports: Vec<String>,
     pub(super) init: Option<CallOptions>,
+    /// What it started while it was loaded.
+    pub(super) _scopes: Rc<Vec<Scope>>,
 }
 
 /// All that the tasks of the thread share.
@@ -35,13 +39,28 @@ pub(super) struct Engine {
     pub(super) versions: Cell<u32>,
     pub(super) current: RefCell<Option<Current>>,
     pub(super) driver: RefCell<Option<Waker>>,
-    pub(super) strikes: RefCell<Strikes>,
+    strikes: SharedStrikes,
     /// Held while a version is loaded.
     pub(super) loading: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
-    pub(super) fn new(shared: Rc<Shared>, watchdog: Watchdog) -> Self {
+    /// An engine, with the version that is in use already.
+    pub(super) fn new(
+        shared: Rc<Shared>,
+        watchdog: Watchdog,
+        strikes: SharedStrikes,
+        version: Option<(ModuleSource, Option<CallOptions>)>,
+    ) -> Self {
+        // Of no isolate: it is loaded by the first call.
+        let current = version.map(|(source, init)| Current {
+            source,
+            version: 0,
+            generation: 0,
+            exports: Vec::new(),
+            init,
+            _scopes: Rc::default(),
+        });
         Self {
             shared,
             watchdog: Rc::new(watchdog),
@@ -49,11 +68,16 @@ impl Engine {
             generations: Cell::new(0),
             loads: Cell::new(0),
             versions: Cell::new(0),
-            current: RefCell::default(),
+            current: RefCell::new(current),
             driver: RefCell::default(),
-            strikes: RefCell::default(),
+            strikes,
             loading: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// What functions have done to the limits.
+    pub(super) fn strikes(&self) -> MutexGuard<'_, Strikes> {
+        self.strikes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Polls the isolate once; never ready, since the thread lives on.
@@ -78,10 +102,10 @@ impl Engine {
         Poll::Pending
     }
 
-    /// Calls into JavaScript and lets the driver go on with what that started.
-    pub(super) fn enter(&self, function: HostFunction, args: &[HostArg<'_>]) {
+    /// Calls into JavaScript, for a call (0: for none), and lets the driver go on with what that started.
+    pub(super) fn enter(&self, function: HostFunction, call: u32, args: &[HostArg<'_>]) {
         let result = match &mut *self.isolate.borrow_mut() {
-            Some(isolate) => isolate.call(function, args),
+            Some(isolate) => isolate.call(function, call, args),
             None => return,
         };
         if let Err(broken) = result {
@@ -117,7 +141,7 @@ impl Engine {
             (guilty, guilty.and_then(|id| calls.hook(id)))
         };
         if let Some(name) = &name {
-            self.strikes.borrow_mut().add(name, &reason, Instant::now());
+            self.strikes().add(name, &reason, Instant::now());
         }
         let subject = name.map_or_else(|| "a script".to_owned(), |name| format!("`{name}`"));
         tracing::warn!("{subject} {reason}: the script engine starts anew");
@@ -141,6 +165,9 @@ impl Engine {
 
     /// Makes an isolate if there is none; its generation.
     pub(super) fn ensure_isolate(&self) -> Result<u32, ScriptError> {
+        if self.watchdog.watch.is_abandoned() {
+            return Err(ScriptError::new(ScriptErrorKind::Cancelled, "the script thread was given up"));
+        }
         let mut slot = self.isolate.borrow_mut();
         if let Some(isolate) = &*slot {
             return Ok(isolate.generation);

@@ -5,6 +5,7 @@
 //! time after.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Times that a function may break a limit before it is refused.
@@ -14,9 +15,12 @@ const FIRST: Duration = Duration::from_secs(60);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(3600);
 
+/// The same for all threads of an engine.
+pub(crate) type SharedStrikes = Arc<Mutex<Strikes>>;
+
 /// By the function's name; of one script version.
 #[derive(Default)]
-pub(super) struct Strikes(HashMap<String, Strike>);
+pub(crate) struct Strikes(HashMap<String, Strike>);
 
 struct Strike {
     count: u32,
@@ -37,6 +41,14 @@ impl Strikes {
         if let Some(further) = strike.count.checked_sub(FREE) {
             let pause = FIRST.saturating_mul(1 << further.min(16)).min(LONGEST);
             strike.refused_until = Some(now + pause);
+        }
+    }
+
+    /// A function could not even be stopped: it is refused for the longest time at once.
+    pub(super) fn add_at_once(&mut self, function: &str, reason: &str, now: Instant) {
+        self.add(function, reason, now);
+        if let Some(strike) = self.0.get_mut(function) {
+            strike.refused_until = Some(now + LONGEST);
         }
     }
 
@@ -77,5 +89,7 @@ mod tests {
         assert_eq!(strikes.refused("health", start), Some((LONGEST, "ran")));
         strikes.forgive("health");
         assert!(strikes.refused("health", start).is_none());
+        strikes.add_at_once("leader", "ran", start);
+        assert_eq!(strikes.refused("leader", start), Some((LONGEST, "ran")));
     }
 }

@@ -6,23 +6,47 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use super::process::is_prepared;
 use super::shared::Shared;
 use super::state::Engine;
-use super::watchdog::Watchdog;
+use super::strikes::SharedStrikes;
+use super::watchdog::{Stuck, Watchdog};
 use crate::handle::Request;
-use crate::{EngineOptions, ScriptError, ScriptErrorKind};
+use crate::{CallOptions, EngineOptions, ModuleSource, ScriptError, ScriptErrorKind};
 
 /// The least stack that the engine works with.
 const MIN_STACK: usize = 4 << 20;
 /// How much a script that computes gives way to the rest of the process.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
-/// Starts the thread; it ends when the senders of `requests` are gone.
-pub(crate) fn spawn(options: EngineOptions, requests: mpsc::Receiver<Request>) -> Result<(), ScriptError> {
+
+/// Requests that may wait for the script thread, which takes them at once unless a script is computing.
+const REQUEST_QUEUE: usize = 64;
+
+/// A script thread, as those see it who want something of it. It ends when the last clone is gone.
+#[derive(Clone)]
+pub(crate) struct ScriptThread {
+    pub(crate) requests: mpsc::Sender<Request>,
+    /// Not none: it was given up.
+    pub(crate) stuck: watch::Receiver<Option<Stuck>>,
+    /// Gone when the thread has ended.
+    pub(crate) lives: std::sync::Weak<()>,
+}
+
+/// With what it begins.
+pub(crate) struct Beginning {
+    pub(crate) options: EngineOptions,
+    pub(crate) strikes: SharedStrikes,
+    /// The version in use, and the conditions of its `init`.
+    pub(crate) version: Option<(ModuleSource, Option<CallOptions>)>,
+}
+
+/// Starts a thread.
+pub(crate) fn spawn(beginning: Beginning) -> Result<ScriptThread, ScriptError> {
+    let Beginning { options, strikes, version } = beginning;
     let failed = |what: String| ScriptError::new(ScriptErrorKind::Load, what);
     if !is_prepared() {
         return Err(failed("`prepare_process` was not called first".into()));
@@ -35,15 +59,30 @@ pub(crate) fn spawn(options: EngineOptions, requests: mpsc::Receiver<Request>) -
         .max_blocking_threads(2)
         .build()
         .map_err(|error| failed(format!("cannot start the script thread: {error}")))?;
+    let (requests, receiver) = mpsc::channel(REQUEST_QUEUE);
+    let (stuck, told) = watch::channel(None);
+    let life = std::sync::Arc::new(());
+    let lives = std::sync::Arc::downgrade(&life);
     std::thread::Builder::new()
         .name(options.name.clone())
         .stack_size(options.limits.stack_bytes.max(MIN_STACK))
         .spawn(move || {
-            let shared = Rc::new(Shared::new(options, host_runtime));
-            runtime.block_on(LocalSet::new().run_until(serve(shared, requests)));
+            let _life = life;
+            let watchdog = match Watchdog::start(options.limits.cpu_without_yield, stuck, strikes.clone()) {
+                Ok(watchdog) => watchdog,
+                Err(error) => {
+                    tracing::error!(%error, "cannot start the script watchdog: no script will run");
+                    return;
+                }
+            };
+            // After the watchdog's thread was made, which must not give way.
+            step_back();
+            let shared = Rc::new(Shared::new(options, host_runtime, watchdog.watch.root.clone()));
+            let engine = Rc::new(Engine::new(shared, watchdog, strikes, version));
+            runtime.block_on(LocalSet::new().run_until(serve(engine, receiver)));
         })
-        .map(drop)
-        .map_err(|error| failed(format!("cannot start the script thread: {error}")))
+        .map_err(|error| failed(format!("cannot start the script thread: {error}")))?;
+    Ok(ScriptThread { requests, stuck: told, lives })
 }
 
 /// Whatever else the process has to do comes first: on Linux each thread has a priority of its own.
@@ -54,17 +93,7 @@ fn step_back() {
     }
 }
 
-async fn serve(shared: Rc<Shared>, mut requests: mpsc::Receiver<Request>) {
-    let watchdog = match Watchdog::start(shared.options.limits.cpu_without_yield) {
-        Ok(watchdog) => watchdog,
-        Err(error) => {
-            tracing::error!(%error, "cannot start the script watchdog: no script will run");
-            return;
-        }
-    };
-    // After the watchdog's thread was made, which must not give way.
-    step_back();
-    let engine = Rc::new(Engine::new(shared, watchdog));
+async fn serve(engine: Rc<Engine>, mut requests: mpsc::Receiver<Request>) {
     let driver = tokio::task::spawn_local(drive(engine.clone()));
     while let Some(request) = requests.recv().await {
         let engine = engine.clone();

@@ -5,19 +5,26 @@
 //! on the script thread at the next loop or call, notes where the script is, and ends it. A call whose own time limit is
 //! shorter is ended by that one: while it computes, nothing else on the thread could. While no JavaScript runs, the
 //! watchdog sleeps until some does.
+//!
+//! Time in which the thread sleeps in the middle of JavaScript counts as if it computed. What cannot be interrupted, such as a loop
+//! inside one of the engine's own functions, is given up with its thread ([`Stuck`]): nothing that the thread holds can be taken
+//! from it, so it is left to itself with the least claim on the processor, and ends when it comes back. Another thread with
+//! an isolate of its own takes its place.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use deno_core::error::JsError;
 use deno_core::v8;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::errors::{Frame, frames};
+use super::strikes::SharedStrikes;
 
 /// Looks per limit, and the longest pause between two: how far past its limit a script may get.
 const LOOKS: u32 = 8;
@@ -26,10 +33,56 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// optimisation, and what is not touched costs nothing.
 const STACK: usize = 512 << 10;
 
+/// How long after its limit a script may take to notice that it was interrupted, as a part of the limit and at least and most.
+const GRACE_PART: u32 = 4;
+const GRACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+
+/// A thread that could not be brought back from JavaScript.
+#[derive(Debug, Clone)]
+pub(crate) struct Stuck {
+    /// The function that was called, if that is known.
+    pub(crate) hook: Option<String>,
+    /// What it did.
+    pub(crate) reason: String,
+}
+
+/// What the watchdog's thread remembers of the present entry from one look to the next.
+struct Looks {
+    entry: u64,
+    /// Wall and processor time at the last look.
+    last: (Instant, Duration),
+    /// Wall time in which the thread slept.
+    slept: Duration,
+    /// Since when an answer to an interrupt is waited for, in time used, and how many had come.
+    asked: Option<(Duration, u64)>,
+}
+
+/// A call under way.
+struct Watched {
+    hook: String,
+    /// Its own limit, where that is shorter than the engine's.
+    limit: Option<Duration>,
+}
+
 /// Shared by the script thread, the watchdog's thread and the interrupt.
 pub(super) struct Watch {
     limit: Duration,
     clock: ThreadClock,
+    /// The system's number of the script thread, where it tells it.
+    #[cfg(target_os = "linux")]
+    thread: Option<i32>,
+    /// The call for which JavaScript was entered; 0: for none in particular.
+    entered_for: AtomicU32,
+    /// Interrupts that ran.
+    answers: AtomicU64,
+    /// The entry that was told to end.
+    terminated: AtomicU64,
+    /// The thread was given up.
+    abandoned: AtomicBool,
+    /// Cancelled then: whatever scripts do outside ends, though their thread does not.
+    pub(super) root: CancellationToken,
+    stuck: watch::Sender<Option<Stuck>>,
+    strikes: SharedStrikes,
     /// Odd while JavaScript runs; each entry and exit adds one.
     entries: AtomicU64,
     /// Processor time of the script thread at the last entry, in nanoseconds.
@@ -40,8 +93,7 @@ pub(super) struct Watch {
     asleep: AtomicBool,
     /// The watchdog shall end.
     over: AtomicBool,
-    /// The calls under way that have limits of their own.
-    own_limits: Mutex<HashMap<u32, Duration>>,
+    calls: Mutex<HashMap<u32, Watched>>,
     isolate: Mutex<Option<v8::IsolateHandle>>,
     stopped: Mutex<Option<Stopped>>,
 }
@@ -63,16 +115,29 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     /// Watches the thread that calls this.
-    pub(super) fn start(limit: Duration) -> std::io::Result<Self> {
+    pub(super) fn start(
+        limit: Duration,
+        stuck: watch::Sender<Option<Stuck>>,
+        strikes: SharedStrikes,
+    ) -> std::io::Result<Self> {
         let watch = Arc::new(Watch {
             limit,
             clock: ThreadClock::of_this_thread(),
+            #[cfg(target_os = "linux")]
+            thread: this_thread(),
+            entered_for: AtomicU32::new(0),
+            answers: AtomicU64::new(0),
+            terminated: AtomicU64::new(0),
+            abandoned: AtomicBool::new(false),
+            root: CancellationToken::new(),
+            stuck,
+            strikes,
             entries: AtomicU64::new(0),
             entered_at: AtomicU64::new(0),
             condemned: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            own_limits: Mutex::default(),
+            calls: Mutex::default(),
             isolate: Mutex::default(),
             stopped: Mutex::default(),
         });
@@ -82,8 +147,9 @@ impl Watchdog {
         Ok(Self { watch, thread })
     }
 
-    /// JavaScript begins to run.
-    pub(super) fn enter(&self) {
+    /// JavaScript begins to run, for a call (0: for none in particular).
+    pub(super) fn enter(&self, call: u32) {
+        self.watch.entered_for.store(call, Ordering::Relaxed);
         self.watch.entered_at.store(self.watch.clock.now(), Ordering::Relaxed);
         self.watch.entries.fetch_add(1, Ordering::SeqCst);
         if self.watch.asleep.swap(false, Ordering::SeqCst) {
@@ -111,26 +177,42 @@ impl Watch {
         *self.isolate.lock().unwrap_or_else(PoisonError::into_inner) = isolate;
     }
 
-    /// A call begins that may not even compute for longer than this.
-    pub(super) fn limit_call(&self, call: u32, limit: Option<Duration>) {
-        if let Some(limit) = limit.filter(|limit| *limit < self.limit) {
-            self.own_limits.lock().unwrap_or_else(PoisonError::into_inner).insert(call, limit);
-        }
+    /// A call begins. It may not even compute for longer than its own limit.
+    pub(super) fn begin_call(&self, call: u32, hook: &str, limit: Option<Duration>) {
+        let limit = limit.filter(|limit| *limit < self.limit);
+        self.calls().insert(call, Watched { hook: hook.to_owned(), limit });
     }
 
     /// A call has ended.
     pub(super) fn end_call(&self, call: u32) {
-        self.own_limits.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+        self.calls().remove(&call);
+    }
+
+    fn calls(&self) -> MutexGuard<'_, HashMap<u32, Watched>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The limit of a call; of the strictest one, where none is given.
     fn limit_of(&self, call: Option<u32>) -> Duration {
-        let limits = self.own_limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = self.calls();
         let own = match call {
-            Some(call) => limits.get(&call).copied(),
-            None => limits.values().min().copied(),
+            Some(call) => calls.get(&call).and_then(|call| call.limit),
+            None => calls.values().filter_map(|call| call.limit).min(),
         };
         own.unwrap_or(self.limit)
+    }
+
+    /// The limit of what has entered JavaScript.
+    fn limit_of_entry(&self) -> Duration {
+        match self.entered_for.load(Ordering::Relaxed) {
+            0 => self.limit_of(None),
+            call => self.limit_of(Some(call)),
+        }
+    }
+
+    /// Whether the thread was given up: it must not run scripts any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
     }
 
     /// Processor time used since JavaScript began to run.
@@ -141,7 +223,8 @@ impl Watch {
     /// The watchdog's thread.
     fn run(self: Arc<Self>) {
         let pause = (self.limit / LOOKS).clamp(Duration::from_millis(2), LONGEST_PAUSE);
-        while !self.over.load(Ordering::SeqCst) {
+        let mut looks = None;
+        while !self.over.load(Ordering::SeqCst) && !self.is_abandoned() {
             // First said, then looked at again: an entry in between is either seen here, or sees that it has to wake.
             self.asleep.store(true, Ordering::SeqCst);
             if self.is_idle() {
@@ -155,7 +238,7 @@ impl Watch {
             {
                 std::thread::park_timeout(left);
             }
-            self.look();
+            self.look(&mut looks);
         }
     }
 
@@ -163,11 +246,41 @@ impl Watch {
         self.entries.load(Ordering::SeqCst).is_multiple_of(2) && !self.over.load(Ordering::SeqCst)
     }
 
-    fn look(self: &Arc<Self>) {
+    fn look(self: &Arc<Self>, looks: &mut Option<Looks>) {
         let entry = self.entries.load(Ordering::SeqCst);
-        if entry.is_multiple_of(2) || self.used() < self.limit_of(None) {
+        if entry.is_multiple_of(2) {
+            *looks = None;
             return;
         }
+        let (now, computed) = (Instant::now(), self.used());
+        let looks = match looks {
+            Some(looks) if looks.entry == entry => looks,
+            other => other.insert(Looks { entry, last: (now, computed), slept: Duration::ZERO, asked: None }),
+        };
+        if computed == looks.last.1 && self.sleeps() {
+            looks.slept += now - looks.last.0;
+        }
+        looks.last = (now, computed);
+        let (used, limit) = (computed + looks.slept, self.limit_of_entry());
+        if used < limit {
+            return;
+        }
+        let answers = self.answers.load(Ordering::SeqCst);
+        match looks.asked {
+            Some((at, before)) if before == answers || self.terminated.load(Ordering::SeqCst) == entry => {
+                if used.saturating_sub(at) >= (limit / GRACE_PART).clamp(GRACE.0, GRACE.1) {
+                    self.give_up(entry, looks.slept > computed, limit);
+                }
+            }
+            _ => {
+                looks.asked = Some((used, answers));
+                self.ask(entry);
+            }
+        }
+    }
+
+    /// Has the script interrupted.
+    fn ask(self: &Arc<Self>, entry: u64) {
         let isolate = self.isolate.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(isolate) = &*isolate
             && self.condemned.swap(entry, Ordering::AcqRel) != entry
@@ -175,6 +288,68 @@ impl Watch {
             isolate.request_interrupt(interrupt, Arc::as_ptr(self).cast_mut().cast());
         }
     }
+
+    /// Leaves the thread to itself.
+    fn give_up(&self, entry: u64, slept: bool, limit: Duration) {
+        self.abandoned.store(true, Ordering::SeqCst);
+        if self.entries.load(Ordering::SeqCst) != entry {
+            // It has just come back, and is given up all the same: whether it saw this is not known.
+            tracing::debug!("the script thread came back at the last moment");
+        }
+        if let Some(isolate) = &*self.isolate.lock().unwrap_or_else(PoisonError::into_inner) {
+            isolate.terminate_execution();
+        }
+        self.root.cancel();
+        let hook = {
+            let calls = self.calls();
+            let entered = calls.get(&self.entered_for.load(Ordering::Relaxed));
+            let mut all = calls.values();
+            let only = all.next().filter(|_| all.next().is_none());
+            entered.or(only).map(|call| call.hook.clone())
+        };
+        let did = if slept { "was blocked" } else { "ran" };
+        let reason = format!("{did} for {} s where it could not be interrupted", limit.as_secs_f64());
+        if let Some(hook) = &hook {
+            let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
+            strikes.add_at_once(hook, &reason, Instant::now());
+        }
+        let subject = hook.as_deref().unwrap_or("a script");
+        tracing::error!("{subject} {reason}: its thread is given up, another one runs the scripts");
+        self.starve();
+        self.stuck.send_replace(Some(Stuck { hook, reason }));
+    }
+
+    /// Whether the script thread sleeps, rather than waiting for its turn on a processor.
+    #[cfg(target_os = "linux")]
+    fn sleeps(&self) -> bool {
+        let Some(thread) = self.thread else { return false };
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+        // The name before it may hold anything.
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        matches!(state, Some('S' | 'D'))
+    }
+
+    /// Where threads have no clock of their own, wall time is counted anyway.
+    #[cfg(not(target_os = "linux"))]
+    fn sleeps(&self) -> bool {
+        false
+    }
+
+    /// Leaves the script thread what nobody else wants of the processor.
+    #[cfg(target_os = "linux")]
+    fn starve(&self) {
+        let Some(thread) = self.thread else { return };
+        let parameters = libc::sched_param { sched_priority: 0 };
+        #[expect(unsafe_code, reason = "no safe interface sets another thread's policy")]
+        // SAFETY: `parameters` outlives the call. A thread that is gone is an error, not a fault.
+        let failed = unsafe { libc::sched_setscheduler(thread, libc::SCHED_IDLE, &raw const parameters) };
+        if failed != 0 {
+            tracing::debug!("the thread that was given up keeps its claim on the processor");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn starve(&self) {}
 }
 
 /// Runs on the script thread in the middle of a script.
@@ -182,6 +357,7 @@ impl Watch {
 unsafe extern "C" fn interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_void) {
     // SAFETY: `data` is the script thread's `Watch`, which outlives its isolates and their pending interrupts.
     let watch = unsafe { &*data.cast_const().cast::<Watch>() };
+    watch.answers.fetch_add(1, Ordering::SeqCst);
     // One that comes late must not hit the next, innocent entry.
     if watch.condemned.load(Ordering::Acquire) != watch.entries.load(Ordering::SeqCst) {
         return;
@@ -197,6 +373,7 @@ unsafe extern "C" fn interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_vo
     }
     let stopped = Stopped { call, limit, frames: current_frames(&mut isolate) };
     *watch.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopped);
+    watch.terminated.store(watch.entries.load(Ordering::SeqCst), Ordering::SeqCst);
     isolate.terminate_execution();
 }
 
@@ -234,12 +411,22 @@ pub(super) fn current_call(isolate: &mut v8::Isolate) -> u32 {
 
 /// Where the running code is.
 fn current_frames(isolate: &mut v8::Isolate) -> Vec<Frame> {
-    in_context(isolate, |scope| {
-        // The trace of an error is more exact than the engine's own of the running function.
+    let frames = in_context(isolate, |scope| {
+        // The trace of an error is more exact than the engine's own of the running function. Nothing but its text is looked at:
+        // the engine's conversion of errors would run what the script has put on their prototypes.
         let message = v8::String::empty(scope);
-        let error = v8::Exception::error(scope, message);
-        frames(&JsError::from_v8_exception(scope, error))
-    })
+        let error = v8::Local::<v8::Object>::try_from(v8::Exception::error(scope, message)).ok()?;
+        let key = v8::String::new(scope, "stack")?;
+        let stack = error.get(scope, key.into()).filter(|stack| stack.is_string())?;
+        Some(frames(&stack.to_rust_string_lossy(scope)))
+    });
+    frames.unwrap_or_default()
+}
+
+/// The system's number of the calling thread.
+#[cfg(target_os = "linux")]
+fn this_thread() -> Option<i32> {
+    std::fs::read_link("/proc/thread-self").ok()?.file_name()?.to_str()?.parse().ok()
 }
 
 /// Processor time of one thread, readable from others.

@@ -216,7 +216,7 @@ pub(crate) async fn op_kv_watch(
     }
     let watch = shared.host(call, async move { kv.watch(select.into(), start_revision).await }).await?;
     let watch = SharedWatch { watch: Arc::new(tokio::sync::Mutex::new(watch)), closed: CancellationToken::new() };
-    Ok(shared.watches.borrow_mut().add(watch)?)
+    Ok(shared.watches.borrow_mut().add(call, watch)?)
 }
 
 /// The next change as JSON; empty when the watch has ended, also while this waits for it.

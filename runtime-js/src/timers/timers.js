@@ -1,9 +1,12 @@
 // `setTimeout` and its kind, and `delay`.
 "use strict";
 (() => {
-  const { core, internals } = globalThis.__bootstrap;
+  const { core, internals, primordials } = globalThis.__bootstrap;
+  // Those that no script can change.
+  const { SafeMap, SafeSetIterator } = primordials;
 
-  const running = new Map();
+  // All that run. Each belongs to the call that has started it, and ends with it.
+  const running = new SafeMap(); // id: { timer, call, ended }
   let last = 0;
 
   // A timer of the engine waits for 24 days at most, and rings at once when it is asked for more: 2^31 - 1 ms.
@@ -14,51 +17,69 @@
     return number > 0 ? number : 0;
   };
 
-  function start(callback, after, args, repeat) {
+  // `ended`: called where the timer is cleared since its call has ended.
+  function start(what, callback, after, args, repeat, ended) {
     if (typeof callback !== "function") throw new TypeError("a timer needs a function");
-    const call = core.getAsyncContext();
+    internals.need(0, what);
+    const call = internals.current();
+    if (call.timers === null) throw internals.codedError(`\`${what}\` is not allowed in code that belongs to no call`, "NOT_ALLOWED");
     const id = ++last;
     const period = milliseconds(after);
     const once = !repeat || period > LONGEST;
     let left = period;
+    const entry = { timer: undefined, call, ended };
     const wait = () => {
       const now = Math.min(left, LONGEST);
       left -= now;
-      running.set(id, core.createTimer(ring, now, undefined, !once, true));
+      entry.timer = core.createTimer(ring, now, undefined, !once, true);
     };
     const ring = () => {
       if (left > 0) return wait();
-      if (once) running.delete(id);
       if (once && repeat) {
         left = period;
         wait();
+      } else if (once) {
+        forget(id);
       }
       core.setAsyncContext(call);
       try {
         callback(...args);
       } catch (error) {
-        core.ops.op_uncaught(internals.current().id, error);
+        internals.uncaught(error);
       } finally {
         core.setAsyncContext(undefined);
       }
     };
+    running.set(id, entry);
+    call.timers.add(id);
     wait();
     return id;
   }
 
-  function stop(id) {
-    const timer = running.get(id);
-    if (timer === undefined) return;
+  function forget(id) {
+    const entry = running.get(id);
+    if (entry === undefined) return undefined;
     running.delete(id);
-    core.cancelTimer(timer);
+    entry.call.timers.delete(id);
+    return entry;
   }
 
-  internals.startTimer = (callback, after) => start(callback, after, [], false);
+  function stop(id) {
+    const entry = forget(id);
+    if (entry !== undefined) core.cancelTimer(entry.timer);
+    return entry;
+  }
+
+  internals.endTimers = (call) => {
+    for (const id of new SafeSetIterator(call.timers)) stop(id)?.ended?.();
+  };
+
+  internals.startTimer = (callback, after) => start("AbortSignal.timeout", callback, after, [], false);
   internals.define("setTimeout", function setTimeout(callback, after, ...args) {
-    return start(callback, after, args, false);
+    return start("setTimeout", callback, after, args, false);
   });
   internals.define("setInterval", function setInterval(callback, after, ...args) {
-    return start(callback, after, args, true);
+    return start("setInterval", callback, after, args, true);
   });
   internals.define("clearTimeout", function clearTimeout(id) {
     stop(id);
@@ -75,10 +96,11 @@
         stop(id);
         reject(signal.reason);
       };
-      const id = start(() => {
+      const call = internals.current();
+      const id = start("delay", () => {
         signal?.removeEventListener("abort", onabort);
         resolve();
-      }, after, [], false);
+      }, after, [], false, () => reject(internals.endedError(call, "delay")));
       signal?.addEventListener("abort", onabort);
     });
   });

@@ -28,4 +28,5 @@ export async function all(node) {
 export async function sneaky() {
   setTimeout(() => cluster().scale(7).catch((error) => console.log("timer: " + error.code)), 1);
   Promise.resolve().then(() => cluster().scale(7)).catch((error) => console.log("promise: " + error.code));
+  await delay(20);
 }

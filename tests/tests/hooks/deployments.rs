@@ -152,3 +152,46 @@ fn a_deployment_whose_leader_is_killed_is_failed_by_the_next_one() {
     assert_eq!((&record["state"], &record["leader"]), (&Value::from("failed"), &Value::from(old)), "{record:#}");
     assert!(record["finished_at"].is_string() && record["files"][0]["path"] == "x", "{record:#}");
 }
+
+#[test]
+fn a_deployment_that_has_failed_does_nothing_more_on_any_node() {
+    let bed = Bed::new(3);
+    let (_, leader) = bed.leader();
+    let folder = bed.cluster.folder().to_owned();
+    let command = format!("touch {0}/begun.$$; sleep 2; touch {0}/went-on", folder.display());
+    bed.push(
+        &leader,
+        &format!(
+            "export async function deploy(cluster) {{
+               const nodes = await cluster.nodes();
+               const begun = async () => {{ while ((await cluster.kv.list('begun/')).length < 3) await delay(10); }};
+               await Promise.all([
+                 ...nodes.map((node) => node.run(`{command}`)),
+                 (async () => {{ for (;;) {{ await cluster.kv.put('tick', `${{Date.now()}}`); await delay(20); }} }})(),
+                 begun().then(() => {{ throw new Error('this branch fails') }}),
+               ]);
+             }}"
+        ),
+    )
+    .unwrap();
+    let mut output = bed.deploy(&leader, &[]).unwrap();
+    assert!(matches!(next(&mut output), Output::Started(_)));
+    let begun = || {
+        let names = std::fs::read_dir(&folder).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter(|name| name.starts_with("begun.")).count()
+    };
+    wait_for(SOON, "the command on all nodes", || if begun() == 3 { Ok(()) } else { Err(begun()) });
+    for node in 1..=3 {
+        bed.api.put(&bed.cluster.addresses(), &format!("begun/{node}"), "x", SOON).unwrap();
+    }
+    let said = follow(output);
+    let finished = said.finished.as_ref().unwrap();
+    assert!(!finished.succeeded && finished.error.contains("this branch fails"), "{said:?}");
+    // The next one has the nodes for itself.
+    bed.push(&leader, "export async function deploy() { await delay(2500); }").unwrap();
+    let last = bed.get("tick");
+    let said = follow(bed.deploy(&leader, &[]).unwrap());
+    assert!(said.finished.as_ref().unwrap().succeeded, "{said:?}");
+    assert_eq!(bed.get("tick"), last, "a branch of the first one went on");
+    assert!(!folder.join("went-on").exists(), "a command of the first one went on");
+}

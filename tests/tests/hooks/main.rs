@@ -1,5 +1,6 @@
 //! The hooks of `cluster.js` as the daemon calls them: over gRPC, without machines.
 
+mod crashes;
 mod deployments;
 mod nodes;
 mod running;

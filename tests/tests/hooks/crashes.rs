@@ -1,0 +1,114 @@
+//! Hooks that end their daemon: the cluster keeps its quorum, says so, and takes a corrected version.
+
+use std::time::Instant;
+
+use disco_proto::v1::StatusResponse;
+use disco_tests::SOON;
+
+use super::support::Bed;
+
+/// Every call ends the process, by the plainest means that a script has.
+const DEADLY: &str = "
+const end = async () => { await $`kill -9 $PPID`.nothrow(); await delay(60000); };
+export const health = end;
+export const leader = end;
+export const event = end;
+export async function deploy() { return 'deployed' }
+";
+const CORRECTED: &str = "
+export function health() { return { healthy: true, reason: 'corrected' } }
+export async function leader(cluster) { await cluster.kv.put('led', 'yes'); }
+";
+
+/// Starts daemons that have ended, as what keeps them up does, until a condition holds.
+#[track_caller]
+fn supervise<T>(bed: &mut Bed, what: &str, mut look: impl FnMut(&Bed) -> Result<T, String>) -> T {
+    let deadline = Instant::now() + SOON * 2;
+    loop {
+        for node in &mut bed.cluster.nodes {
+            if !node.runs() {
+                node.start();
+            }
+        }
+        match look(bed) {
+            Ok(found) => return found,
+            Err(last) if Instant::now() >= deadline => panic!("no {what}: {last}"),
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Where the leader is, and what it says, without waiting for one.
+fn leader(bed: &Bed) -> Result<(String, StatusResponse), String> {
+    let mut last = String::new();
+    for address in bed.cluster.addresses() {
+        match bed.api.status(&address) {
+            Ok(status) if !status.stale => {
+                let found = status.nodes.iter().find(|node| node.id == status.leader).map(|node| node.address.clone());
+                if let Some(leader) = found {
+                    return Ok((leader, status));
+                }
+            }
+            Ok(status) => last = format!("{status:?}"),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(last)
+}
+
+/// Whether the status says that a hook is not run on a node.
+fn is_off(status: &StatusResponse, hook: &str, node: u64) -> bool {
+    let begin = format!("`{hook}` is not run any more on node ");
+    let nodes = status.warnings.iter().filter_map(|warning| warning.strip_prefix(&begin)?.split(':').next());
+    nodes.flat_map(|nodes| nodes.split(", ")).any(|id| id == node.to_string())
+}
+
+#[test]
+fn a_script_that_ends_its_process_at_every_call_is_not_run_any_more_and_can_be_replaced() {
+    let mut bed = Bed::new(3);
+    let (_, follower) = bed.follower();
+    // The answer may be lost with the leader.
+    let _ = bed.push(&follower, DEADLY);
+    let status = supervise(&mut bed, "status that names the hooks", |bed| {
+        let (_, status) = leader(bed)?;
+        let off = "`health` is not run any more on node 1, 2, 3: it has ended the daemon 2 times";
+        let said = status.warnings.iter().any(|warning| warning.contains(off));
+        // The hooks of the leader end it too, until it has no more of them.
+        let said = said && ["leader", "event"].iter().all(|hook| is_off(&status, hook, status.leader));
+        let whole = status.nodes.iter().all(|node| node.healthy);
+        if said && whole { Ok(status) } else { Err(format!("{status:#?}")) }
+    });
+    assert!(status.warnings.iter().any(|warning| warning.contains("disco script push")), "{status:#?}");
+    for id in 1..=3 {
+        supervise(&mut bed, "event", |bed| {
+            let (leader, _) = leader(bed)?;
+            let events = bed.api.list(&leader, "/disco/events/", false).map_err(|error| error.to_string())?;
+            let events: Vec<serde_json::Value> =
+                events.iter().map(|kv| serde_json::from_slice(&kv.value).unwrap()).collect();
+            let found = events.iter().any(|event| {
+                event["kind"] == "script.disabled" && event["node"] == id && event["data"]["hook"] == "health"
+            });
+            if found { Ok(()) } else { Err(format!("{events:#?}")) }
+        });
+    }
+    // It keeps its quorum, and takes a corrected version.
+    supervise(&mut bed, "write", |bed| {
+        let limit = std::time::Duration::from_secs(1);
+        bed.api.put(&bed.cluster.addresses(), "written", "yes", limit).map_err(|error| format!("{error:?}"))
+    });
+    supervise(&mut bed, "corrected version on all nodes", |bed| {
+        let (leader, _) = leader(bed)?;
+        let pushed = bed.push(&leader, CORRECTED).map_err(|error| error.to_string())?;
+        if pushed.nodes.len() == 3 { Ok(()) } else { Err(format!("{pushed:?}")) }
+    });
+    let pids: Vec<_> = bed.cluster.nodes.iter().map(disco_tests::RawNode::pid).collect();
+    assert_eq!(bed.wait_for_key("led"), "yes");
+    let status = supervise(&mut bed, "status without a word of the hooks", |bed| {
+        let (_, status) = leader(bed)?;
+        let said = status.warnings.iter().any(|warning| warning.contains("is not run any more"));
+        if status.healthy && !said { Ok(status) } else { Err(format!("{status:#?}")) }
+    });
+    assert_eq!(status.nodes.len(), 3);
+    let now: Vec<_> = bed.cluster.nodes.iter().map(disco_tests::RawNode::pid).collect();
+    assert_eq!(pids, now, "no daemon has ended since");
+}
