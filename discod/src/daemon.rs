@@ -23,6 +23,7 @@ use crate::node::{MAX_MESSAGE_BYTES, Node, NodeParts};
 use crate::peers::Peers;
 use crate::raft::{NodeInfo, RaftNode, RaftService, RaftSettings};
 use crate::script::Scripts;
+use crate::told::ToldAddresses;
 use crate::{agent, backups, controllers, join, memory};
 
 /// HTTP/2 windows: a control plane's messages are small, and each connection holds this much.
@@ -44,7 +45,8 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
     let file = become_somebody(&home, &args).await?;
     let identity = Identity::new(home.credentials()?)?;
-    let peers = Peers::new(identity.clone(), ChannelOptions::default());
+    let told = ToldAddresses::load(home.path()).context("reading where the other nodes are")?;
+    let peers = Peers::new(identity.clone(), ChannelOptions::default()).with_told(told);
     let settings = RaftSettings {
         node_id: file.node_id,
         data_dir: args.data_dir.clone(),

@@ -21,6 +21,7 @@ mod records;
 mod retirement;
 mod room;
 mod script;
+mod told;
 mod vitals;
 
 use std::process::ExitCode;

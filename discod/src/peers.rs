@@ -3,8 +3,9 @@
 //! One channel for each peer and lane: heartbeats and requests never queue behind a snapshot or a file. Channels connect
 //! when they are first used, and again by themselves.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use disco_identity::{ChannelOptions, Expect, Identity};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::transport::Channel;
+
+use crate::told::ToldAddresses;
 
 /// Requests in a row without an answer after which a connection may be one whose packets are dropped, while a new one would work.
 const UNANSWERED: u32 = 3;
@@ -43,6 +46,7 @@ pub struct Peers {
     options: ChannelOptions,
     channels: Arc<Mutex<Channels>>,
     moved: Arc<Mutex<HashMap<u64, String>>>,
+    told: ToldAddresses,
     unreached: Arc<Mutex<HashSet<u64>>>,
     unanswered: Arc<Mutex<HashMap<u64, u32>>>,
 }
@@ -58,16 +62,40 @@ impl Peers {
             options,
             channels: Arc::default(),
             moved: Arc::default(),
+            told: ToldAddresses::default(),
             unreached: Arc::default(),
             unanswered: Arc::default(),
         }
     }
 
+    /// The same, looking for nodes where the operator has told that they are.
+    #[must_use]
+    pub fn with_told(self, told: ToldAddresses) -> Self {
+        Self { told, ..self }
+    }
+
+    /// Where a node is, of which the membership says `said`.
+    #[must_use]
+    pub fn place(&self, node: u64, said: &str) -> String {
+        self.told.place(node, said)
+    }
+
+    /// Takes the operator's word for where nodes are: by id what the membership says, and where they are.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub fn tell(&self, told: BTreeMap<u64, (String, String)>) -> io::Result<()> {
+        self.told.tell(told.clone())?;
+        self.moved.lock().extend(told.into_iter().map(|(node, (_, address))| (node, address)));
+        Ok(())
+    }
+
     /// From now on a node is where the membership says that it is, whatever who asks for its channel was told before.
     pub fn set_address(&self, node: u64, address: &str) {
+        let address = self.place(node, address);
         let mut moved = self.moved.lock();
-        if moved.get(&node).is_none_or(|known| known != address) {
-            moved.insert(node, address.to_owned());
+        if moved.get(&node).is_none_or(|known| *known != address) {
+            moved.insert(node, address);
         }
     }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::output::pid;
 use crate::project::tail;
-use crate::{Api, Binaries, Output, Running, SOON, block, free_ip, processes, wait_for};
+use crate::{Api, Binaries, Output, Project, Running, SOON, block, free_ip, processes, wait_for};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -242,6 +242,24 @@ impl RawCluster {
             fs::write(kept.join(format!("{}.log", node.address)), node.log()).unwrap();
         }
         eprintln!("the nodes' logs are in {}", kept.display());
+    }
+
+    /// A project that knows the cluster by an operator's certificate and by its nodes' present addresses.
+    #[must_use]
+    pub fn project(&self) -> Project {
+        let project = Project::builder("raw").no_cluster_script().build();
+        let key = PrivateKey::generate().unwrap();
+        let hour = Validity::lasting(Duration::from_secs(3600));
+        let chain = self.authority.issue_operator(&key.signing_request().unwrap(), "me", hour).unwrap();
+        project.write(".disco/ca.pem", self.authority.certificate_pem());
+        project.write(".disco/operator.pem", &chain);
+        key.store(&project.path(".disco/operator.key")).unwrap();
+        let nodes: Vec<_> = (1..)
+            .zip(self.addresses())
+            .map(|(id, address)| json!({ "id": id, "name": format!("raw-{id}"), "address": address }))
+            .collect();
+        project.write(".disco/addresses.json", &json!({ "nodes": nodes }).to_string());
+        project
     }
 
     /// The folder of all that its nodes keep.

@@ -27,10 +27,11 @@ const PATIENCE: Duration = Duration::from_millis(150);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// What may do something to the machine or the cluster that is no bug when it is asked for. These are only sent what is no message.
-const POWERFUL: [&str; 7] = [
+const POWERFUL: [&str; 8] = [
     "disco.v1.Control.RunCommand",
     "disco.v1.Control.CopyFile",
     "disco.v1.Control.Recover",
+    "disco.v1.Control.Relocate",
     "disco.v1.Control.Restore",
     "disco.v1.Control.Scale",
     "disco.v1.Control.RemoveNode",

@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use disco_identity::{PrivateKey, Validity};
 use disco_tests::{Project, RawCluster, RawNode, SOON, Tmpfs, wait_for};
-use serde_json::json;
 
 const MIB: u64 = 1 << 20;
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -63,23 +61,6 @@ fn wait_for_backup(data: &Path, revision: i64) -> (u64, i64) {
     })
 }
 
-/// A project folder whose cluster this is.
-fn project(cluster: &RawCluster) -> Project {
-    let project = Project::builder("raw").no_cluster_script().build();
-    let key = PrivateKey::generate().unwrap();
-    let hour = Validity::lasting(Duration::from_secs(3600));
-    let chain = cluster.authority.issue_operator(&key.signing_request().unwrap(), "me", hour).unwrap();
-    project.write(".disco/ca.pem", cluster.authority.certificate_pem());
-    project.write(".disco/operator.pem", &chain);
-    key.store(&project.path(".disco/operator.key")).unwrap();
-    let nodes: Vec<_> = (1..)
-        .zip(cluster.addresses())
-        .map(|(id, address)| json!({ "id": id, "name": format!("raw-{id}"), "address": address }))
-        .collect();
-    project.write(".disco/addresses.json", &json!({ "nodes": nodes }).to_string());
-    project
-}
-
 #[test]
 fn voters_make_backups_of_what_is_new_and_keep_the_last_ones() {
     let cluster = cluster(4);
@@ -123,7 +104,7 @@ fn a_backup_is_fetched_off_a_node_without_a_quorum_too_and_makes_a_new_cluster()
     for node in &cluster.nodes {
         wait_for_backup(&node.data, revision);
     }
-    let project = project(&cluster);
+    let project = cluster.project();
     let listed = project.disco(&["backup", "ls", "-o", "json"]).ok().json();
     for id in 1..=3 {
         let newest = listed.as_array().unwrap().iter().rfind(|backup| backup["node"] == id).expect("each has some");

@@ -1,7 +1,9 @@
 //! A quorum that is lost for good.
 
-use disco_proto::v1::RecoverRequest;
-use disco_tests::{Api, RawCluster, SOON, block, wait_for};
+use std::collections::HashMap;
+
+use disco_proto::v1::{RecoverRequest, RelocateRequest};
+use disco_tests::{Api, RawCluster, SOON, block, free_ip, wait_for};
 use tonic::Code;
 
 fn recover(api: &Api, address: &str, lost: &[u64]) -> Result<(), tonic::Status> {
@@ -104,4 +106,56 @@ fn of_two_survivors_of_five_the_other_comes_back_by_itself() {
         })
         .collect();
     assert_eq!(states[0], states[1]);
+}
+
+#[test]
+fn nodes_that_all_come_to_new_addresses_are_kept_by_the_operators_word() {
+    let mut cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let revision = api.put(&cluster.addresses(), "kept", "1", SOON).unwrap();
+    for address in cluster.addresses() {
+        api.wait_for_revision(SOON, &address, revision);
+    }
+    let project = cluster.project();
+    project.disco(&["status"]).ok();
+    for node in &mut cluster.nodes {
+        node.kill();
+        node.set_ip(free_ip());
+    }
+    for node in &mut cluster.nodes {
+        node.start();
+    }
+    let addresses = cluster.addresses();
+    for address in &addresses {
+        wait_for(SOON, "the node's answer", || match api.status(address) {
+            Ok(status) if status.stale => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    }
+    // What is true is said, also where one alone is known: the others live.
+    let all = addresses.join(",");
+    let one = ["recover", "--dry-run", "--address", &addresses[0]];
+    project.disco(&one).expect(5).says(&["may live at others", "--addresses"]);
+    project.disco(&["recover", "--dry-run", "--address", &all]).expect(5).says(&["do not find each other"]);
+    project.disco(&["recover", "--addresses", &addresses[0]]).expect(5).says(&["1 of 3 voters"]);
+    let planned = ["recover", "--dry-run", "--addresses", &all];
+    project.disco(&planned).ok().says(&["is at", "looks for it at", "no node is given up"]);
+    // What is no address is refused, and changes nothing.
+    let mut control = api.control(&addresses[0]);
+    let wrong = RelocateRequest { addresses: HashMap::from([(2, "here".to_owned())]) };
+    let refused = block(control.relocate(wrong)).unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+
+    project.disco(&["recover", "--addresses", &all]).ok().says(&["leads"]);
+    let status = wait_for(SOON, "three nodes at their new addresses", || match api.status(&addresses[0]) {
+        Ok(status) if status.healthy && status.nodes.iter().all(|node| addresses.contains(&node.address)) => Ok(status),
+        other => Err(format!("{other:#?}")),
+    });
+    assert_eq!(status.nodes.iter().map(|node| node.id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(api.get(&addresses[1], "kept", false).unwrap().unwrap().mod_revision, revision);
+    // The word is not needed any more.
+    for node in &cluster.nodes {
+        let file = node.data.join("addresses.json");
+        wait_for(SOON, "the told addresses to be forgotten", || if file.exists() { Err("there") } else { Ok(()) });
+    }
 }

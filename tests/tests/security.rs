@@ -11,8 +11,9 @@ use disco_identity::{
 use disco_proto::v1::{
     BackupPart, ClaimUpgradeRequest, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest,
     InstallSigningKeyRequest, JoinRequest, ListBackupsRequest, LogsRequest, MoveLeaderRequest, PlanRequest,
-    ProposeRequest, RaftMessage, ReachRequest, ReadRequest, RecoverRequest, RemoveNodeRequest, ReportRequest,
-    RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
+    ProposeRequest, RaftMessage, ReachRequest, ReadRequest, RecoverRequest, RelocateRequest, RemoveNodeRequest,
+    ReportRequest, RotateCertificateRequest, RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets,
+    WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes, wait_for};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
@@ -327,6 +328,7 @@ fn a_join_token_can_join_and_nothing_else() {
                 control.fetch_backup(FetchBackupRequest::default()).await.err(),
                 control.restore(tokio_stream::iter([BackupPart::default()])).await.err(),
                 control.recover(RecoverRequest { lost: vec![1] }).await.err(),
+                control.relocate(RelocateRequest::default()).await.err(),
                 control.claim_upgrade(ClaimUpgradeRequest::default()).await.err(),
                 join.raft(&address).append_stream(tokio_stream::iter([RaftMessage::default()])).await.err(),
             ]

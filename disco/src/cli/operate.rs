@@ -30,14 +30,22 @@ pub(crate) struct UpgradeArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  disco recover --dry-run\n  disco recover\n\nFor a cluster of which a majority of the \
-                        voters is gone for good. Bring back what can be brought back first."
-)]
+#[command(after_help = "Examples:\n  disco recover --dry-run\n  disco recover\n  disco recover --addresses \
+                        10.1.0.1:5080,10.1.0.2:5080,10.1.0.3:5080\n\nFor a cluster of which a majority of the voters is gone for good. \
+                        Bring back what can be brought back first. Where all nodes live and have come to new addresses, `--addresses` \
+                        has them find each other, and none is given up.")]
 pub(crate) struct RecoverArgs {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// Tell the nodes where the others are now; without values those are asked that the project and its provider know.
+    #[arg(long, value_name = "ADDR", num_args = 0.., value_delimiter = ',')]
+    pub(crate) addresses: Option<Vec<std::net::SocketAddr>>,
+
+    /// Give up the nodes that do not answer although others have come to new addresses, where they may live as well.
+    #[arg(long, conflicts_with = "addresses")]
+    pub(crate) give_up: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -92,6 +92,16 @@ impl Client {
         Self(Arc::new(Inner { identity, state, patience: PATIENCE, peers }))
     }
 
+    /// From here on these are asked as well.
+    pub(crate) fn also_ask(&self, more: impl IntoIterator<Item = SocketAddr>) {
+        let mut peers = self.peers();
+        for address in more {
+            if !peers.addresses.contains(&address) {
+                peers.addresses.push(address);
+            }
+        }
+    }
+
     /// The same cluster, asked again for `patience` before giving up.
     pub(crate) fn with_patience(&self, patience: Duration) -> Self {
         let peers = self.peers();

@@ -9,6 +9,8 @@ use crate::error::Outcome;
 pub(crate) struct OwnView {
     /// The way to it.
     pub(crate) control: Control,
+    /// Where it was asked.
+    pub(crate) at: std::net::SocketAddr,
     /// What it says.
     pub(crate) status: StatusResponse,
 }
@@ -17,12 +19,25 @@ impl OwnView {
     #[cfg(test)]
     pub(crate) fn new(status: StatusResponse) -> Self {
         let nowhere = tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-        Self { control: Control::new(nowhere), status }
+        Self { control: Control::new(nowhere), at: std::net::SocketAddr::from(([127, 0, 0, 1], 1)), status }
     }
 
     /// The node itself, as it sees itself.
     pub(crate) fn own(&self) -> Option<&NodeStatus> {
         self.status.nodes.iter().find(|node| node.id == self.status.answered_by)
+    }
+
+    /// Where other nodes reach it now.
+    pub(crate) fn place(&self) -> std::net::SocketAddr {
+        let own = self.status.own_address.parse::<std::net::SocketAddr>().ok();
+        own.filter(|address| !address.ip().is_unspecified()).unwrap_or(self.at)
+    }
+
+    /// Where the cluster looks for it, where that is another place. A version that does not say where it is, is where it was asked.
+    pub(crate) fn moved_from(&self) -> Option<&str> {
+        let known = self.own().map(|node| node.address.as_str()).filter(|known| !known.is_empty())?;
+        let own = &self.status.own_address;
+        (!own.is_empty() && own != known).then_some(known)
     }
 
     /// How to call it.
@@ -43,8 +58,8 @@ impl Client {
         let (mut views, mut failures): (Vec<OwnView>, Vec<tonic::Status>) = (Vec::new(), Vec::new());
         for answer in answers {
             match answer {
-                Ok((_, control, status)) if views.iter().all(|view| view.status.answered_by != status.answered_by) => {
-                    views.push(OwnView { control, status });
+                Ok((at, control, status)) if views.iter().all(|view| view.status.answered_by != status.answered_by) => {
+                    views.push(OwnView { control, at, status });
                 }
                 // By another of its addresses.
                 Ok(_) => {}

@@ -19,6 +19,7 @@ mod node;
 mod nodes;
 mod plan;
 mod recover;
+mod relocate;
 mod scale;
 mod script;
 mod status;

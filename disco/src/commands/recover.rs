@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use disco_proto::v1::{NodeStatus, RecoverRequest};
+use disco_provider::{Instance, InstanceState};
 
 use crate::{
     app::Context,
@@ -10,6 +11,8 @@ use crate::{
     client::{Client, OwnView, from_status},
     error::{Failure, Outcome},
     exit::ExitStatus,
+    founding::{provider_failure, recorded_provider},
+    project::ClusterRecord,
     question::confirm,
 };
 
@@ -26,9 +29,25 @@ struct Plan<'a> {
 
 pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
-    let views = client.own_views().await?;
-    let plan = plan(&views)?;
     let printer = &context.printer;
+    let machines = machines(context).await;
+    client.also_ask(args.addresses.iter().flatten().copied());
+    client.also_ask(machines.iter().flat_map(Instance::control_addresses));
+    let views = client.own_views().await?;
+    if args.addresses.is_some() {
+        return super::relocate::run(context, &client, &views, args.dry_run).await;
+    }
+    let plan = plan(&views, args.give_up)?;
+    for node in &plan.lost {
+        if let Some(machine) = machines.iter().find(|machine| !node.instance.is_empty() && machine.id == node.instance)
+        {
+            printer.warn(&format!(
+                "the machine {} of {} runs, as its provider says, and no node answers there: bring it back first if there is any way to",
+                machine.id,
+                named(node)
+            ));
+        }
+    }
     printer.always(&format!(
         "{} of {} voters answer: no quorum, so nothing can be decided",
         plan.survivors.iter().filter(|node| votes(node)).count(),
@@ -78,8 +97,44 @@ fn named(node: &NodeStatus) -> String {
     format!("node {} `{}`", node.id, node.name)
 }
 
+/// The machines that run, as far as the provider says: nodes may answer where the project does not know them yet.
+async fn machines(context: &Context) -> Vec<Instance> {
+    let asked = async {
+        let project = context.project()?;
+        let Some(record) = ClusterRecord::load(&project.state())? else { return Ok(Vec::new()) };
+        let provider = recorded_provider(&project, &record)?;
+        provider.list().await.map_err(|error| provider_failure(&error))
+    };
+    match asked.await {
+        Ok(machines) => machines.into_iter().filter(|machine| machine.state == InstanceState::Running).collect(),
+        Err(failure) => {
+            context.printer.warn(&format!("the provider does not say where its machines are: {failure}"));
+            Vec::new()
+        }
+    }
+}
+
+/// Refused where nodes that are taken for lost may live elsewhere: `--addresses` keeps them.
+fn apart(views: &[OwnView], quorum: bool) -> Failure {
+    let failure = Failure::new(
+        ExitStatus::Guarded,
+        match quorum {
+            true => "a quorum answers here, but its nodes do not find each other",
+            false => "nodes have come to new addresses, so those that do not answer may live at others, too",
+        },
+    );
+    let moved = views.iter().filter_map(|view| Some((view, view.moved_from()?)));
+    let failure = moved.fold(failure, |failure, (view, before)| {
+        failure.cause(format!("{} is at {}, and the cluster looks for it at {before}", view.name(), view.place()))
+    });
+    failure.hint(match quorum {
+        true => "`disco recover --addresses` tells each where the others are, and gives up none",
+        false => "`disco recover --addresses A:5080,B:5080,…` keeps all that are named; `--give-up` if they are lost for good",
+    })
+}
+
 /// Whether it is possible, and from where.
-fn plan(views: &[OwnView]) -> Outcome<Plan<'_>> {
+fn plan(views: &[OwnView], give_up: bool) -> Outcome<Plan<'_>> {
     let answered = |id: u64| views.iter().any(|view| view.status.answered_by == id);
     let newest = |voters: bool| {
         let views = views.iter().filter(|view| !voters || view.own().is_some_and(votes));
@@ -94,7 +149,13 @@ fn plan(views: &[OwnView]) -> Outcome<Plan<'_>> {
     };
     let (survivors, lost): (Vec<_>, Vec<_>) = from.status.nodes.iter().partition(|node| answered(node.id));
     let count = |nodes: &[&NodeStatus]| nodes.iter().filter(|node| votes(node)).count();
-    if count(&survivors) > count(&lost) {
+    let moved = views.iter().any(|view| view.moved_from().is_some());
+    let quorum = count(&survivors) > count(&lost);
+    // Where they do find each other, the membership says so a moment later.
+    if moved && (quorum || !give_up) {
+        return Err(apart(views, quorum));
+    }
+    if quorum {
         return Err(Failure::new(ExitStatus::Guarded, "a quorum answers: the cluster can decide by itself")
             .hint("`disco status` shows how it is; `disco node rm NODE --force` removes a dead node"));
     }
@@ -123,20 +184,40 @@ mod tests {
     async fn it_goes_on_from_the_voter_that_has_most_and_gives_up_the_silent() {
         let five = ["voter"; 5];
         let views = [view(2, (3, 70), &five), view(4, (4, 60), &five)];
-        let plan = plan(&views).unwrap();
+        let plan = plan(&views, false).unwrap();
         assert_eq!(plan.from.status.answered_by, 4);
         assert_eq!(plan.lost.iter().map(|node| node.id).collect::<Vec<_>>(), [1, 3, 5]);
         let learner = ["voter", "voter", "voter", "learner"];
         let views = [view(4, (9, 9), &learner), view(1, (1, 1), &learner)];
-        assert_eq!(super::plan(&views).unwrap().from.status.answered_by, 1);
+        assert_eq!(super::plan(&views, false).unwrap().from.status.answered_by, 1);
     }
 
     #[tokio::test]
     async fn it_is_refused_while_there_is_a_quorum_or_nobody_who_votes() {
         let three = ["leader", "voter", "voter"];
         let views = [view(1, (1, 5), &three), view(3, (1, 5), &three)];
-        assert_eq!(plan(&views).unwrap_err().status(), ExitStatus::Guarded);
+        assert_eq!(plan(&views, false).unwrap_err().status(), ExitStatus::Guarded);
         let views = [view(2, (1, 5), &["voter", "learner"])];
-        assert_eq!(plan(&views).unwrap_err().status(), ExitStatus::Guarded);
+        assert_eq!(plan(&views, false).unwrap_err().status(), ExitStatus::Guarded);
+    }
+
+    #[tokio::test]
+    async fn nodes_that_may_live_at_new_addresses_are_not_given_up() {
+        let three = ["voter"; 3];
+        let moved = |id: u64| {
+            let mut view = view(id, (1, 5), &three);
+            view.status.own_address = format!("10.1.0.{id}:5080");
+            view.status.nodes.iter_mut().for_each(|node| node.address = format!("10.0.0.{}:5080", node.id));
+            view
+        };
+        let all = [moved(1), moved(2), moved(3)];
+        let refused = plan(&all, false).unwrap_err();
+        assert!(refused.message().contains("do not find each other"), "{refused}");
+        assert!(plan(&all, true).is_err(), "a quorum is never given up");
+        let one = [moved(1)];
+        let refused = plan(&one, false).unwrap_err();
+        assert_eq!(refused.status(), ExitStatus::Guarded);
+        assert!(refused.next_step().is_some_and(|next| next.contains("--addresses")), "{refused}");
+        assert_eq!(plan(&one, true).unwrap().lost.len(), 2);
     }
 }

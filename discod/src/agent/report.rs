@@ -128,7 +128,8 @@ fn candidates(node: &Node, told: Option<&(u64, String)>) -> Vec<(Option<u64>, St
         // before it has reported. So then any other.
         members.retain(|member| member.id != node.id());
         members.sort_by_key(|member| Some(member.id) != leader);
-        return members.into_iter().map(|member| (Some(member.id), member.info.address)).collect();
+        let place = |id, said: String| (Some(id), node.peers().place(id, &said));
+        return members.into_iter().map(|member| place(member.id, member.info.address)).collect();
     }
     let told = told.map(|(id, address)| (Some(*id), address.clone()));
     told.into_iter().chain(node.known_members().iter().map(|address| (None, address.clone()))).collect()

@@ -20,6 +20,7 @@ mod outgoing;
 mod plan;
 mod reach;
 mod recover;
+mod relocate;
 mod report;
 mod run;
 mod scale;
@@ -274,6 +275,11 @@ impl Control for ControlService {
     async fn recover(&self, request: Request<RecoverRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_operator(&request)?;
         recover::recover(&self.node, request.into_inner()).await
+    }
+
+    async fn relocate(&self, request: Request<RelocateRequest>) -> Result<Response<Empty>, Status> {
+        disco_identity::require_operator(&request)?;
+        relocate::relocate(&self.node, request.into_inner())
     }
 
     async fn install_signing_key(&self, request: Request<InstallSigningKeyRequest>) -> Result<Response<Empty>, Status> {

@@ -170,6 +170,7 @@ fn base(node: &Node) -> StatusResponse {
         log_term,
         log_index,
         answered_by: node.id(),
+        own_address: node.address().to_string(),
         format: node.raft().store().read(records::format),
         ..StatusResponse::default()
     }

@@ -324,7 +324,7 @@ impl Node {
     /// Where a member is reached.
     #[must_use]
     pub fn member_address(&self, id: u64) -> Option<String> {
-        self.inner.raft.member_address(id)
+        self.inner.raft.member_address(id).map(|said| self.peers().place(id, &said))
     }
 
     /// A client of another member's control service.

@@ -1,0 +1,135 @@
+//! `disco recover --addresses`: all nodes have come to new addresses at once, and are told where the others are.
+//!
+//! No node is given up and nothing is decided by one alone: what is told is where to look, and a connection that is found by it proves
+//! who is there, as always.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use disco_proto::v1::{NodeStatus, RelocateRequest};
+use futures_util::future::join_all;
+
+use crate::{
+    app::Context,
+    client::{Client, OwnView, from_status},
+    error::{Failure, Outcome},
+    exit::ExitStatus,
+};
+
+/// Time for the nodes to find each other and elect a leader.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was found.
+#[derive(Debug)]
+struct Places {
+    /// By id, of the nodes that answer.
+    now: BTreeMap<u64, SocketAddr>,
+    /// Of these, the ones that the cluster looks for elsewhere, with that address.
+    moved: BTreeMap<u64, String>,
+    /// Voters and others that do not answer anywhere.
+    missing: Vec<NodeStatus>,
+    voters: usize,
+    voters_found: usize,
+}
+
+pub(super) async fn run(context: &Context, client: &Client, views: &[OwnView], dry_run: bool) -> Outcome<ExitStatus> {
+    let printer = &context.printer;
+    let places = places(views);
+    for view in views {
+        let place = view.place();
+        printer.always(&match view.moved_from() {
+            Some(before) => format!("{} is at {place} now, and the cluster looks for it at {before}", view.name()),
+            None => format!("{} is at {place}, as the cluster knows", view.name()),
+        });
+    }
+    for node in &places.missing {
+        printer.always(&format!("node {} `{}` does not answer anywhere", node.id, node.name));
+    }
+    if places.moved.is_empty() {
+        return Err(Failure::new(ExitStatus::Guarded, "the nodes that answer are where the cluster looks for them")
+            .hint("`disco status` shows how they are; name others' new addresses after `--addresses`"));
+    }
+    if places.voters_found * 2 <= places.voters {
+        return Err(Failure::new(
+            ExitStatus::Guarded,
+            format!("{} of {} voters answer, which is no quorum", places.voters_found, places.voters),
+        )
+        .hint("name the addresses of all that live: `disco recover --addresses A:5080,B:5080,…`"));
+    }
+    if dry_run {
+        printer.note("would tell each where the others are; no node is given up");
+        return Ok(ExitStatus::Done);
+    }
+    let addresses = places.now.iter().map(|(id, address)| (*id, address.to_string())).collect();
+    let request = RelocateRequest { addresses };
+    let told = join_all(views.iter().map(|view| {
+        let (mut control, request) = (view.control.clone(), request.clone());
+        async move { control.relocate(request).await.map_err(|status| (view.name(), from_status(&status))) }
+    }));
+    for (name, failure) in told.await.into_iter().filter_map(Result::err) {
+        printer.warn(&format!("{name} was not told: {failure}"));
+    }
+    client.drop_connection();
+    let task = printer.task(&views[0].status.cluster);
+    task.state("waiting until the nodes find each other");
+    let status = client.with_patience(PATIENCE).settled().await?;
+    task.done(&format!("node {} leads", status.leader));
+    printer.note("the cluster decides again, with all that it had; it writes down the new addresses by itself");
+    Ok(ExitStatus::Done)
+}
+
+fn places(views: &[OwnView]) -> Places {
+    let now: BTreeMap<u64, SocketAddr> = views.iter().map(|view| (view.status.answered_by, view.place())).collect();
+    let moved = views.iter().filter_map(|view| Some((view.status.answered_by, view.moved_from()?.to_owned())));
+    // Who has most of the log knows the members best.
+    let newest = views.iter().max_by_key(|view| (view.status.log_term, view.status.log_index));
+    let nodes: &[NodeStatus] = newest.map_or(&[], |view| &view.status.nodes);
+    let voters: BTreeSet<u64> = nodes.iter().filter(|node| node.role != "learner").map(|node| node.id).collect();
+    Places {
+        moved: moved.collect(),
+        missing: nodes.iter().filter(|node| !now.contains_key(&node.id)).cloned().collect(),
+        voters: voters.len(),
+        voters_found: voters.iter().filter(|id| now.contains_key(id)).count(),
+        now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_proto::v1::StatusResponse;
+
+    use super::*;
+
+    fn view(id: u64, own: &str) -> OwnView {
+        let nodes = (1..=3).map(|id| NodeStatus {
+            id,
+            role: "voter".to_owned(),
+            address: format!("10.0.0.{id}:5080"),
+            ..NodeStatus::default()
+        });
+        let nodes = nodes.collect();
+        OwnView::new(StatusResponse {
+            answered_by: id,
+            own_address: own.to_owned(),
+            nodes,
+            ..StatusResponse::default()
+        })
+    }
+
+    #[tokio::test]
+    async fn who_has_moved_is_known_by_what_each_says_of_itself() {
+        let views = [view(1, "10.1.0.1:5080"), view(2, "10.0.0.2:5080")];
+        let places = places(&views);
+        assert_eq!(places.moved, BTreeMap::from([(1, "10.0.0.1:5080".to_owned())]));
+        assert_eq!(places.now[&1], "10.1.0.1:5080".parse().unwrap());
+        assert_eq!(places.missing.iter().map(|node| node.id).collect::<Vec<_>>(), [3]);
+        assert_eq!((places.voters, places.voters_found), (3, 2));
+        // A node that listens everywhere is where it was asked.
+        assert_eq!(view(3, "0.0.0.0:5080").place(), "127.0.0.1:1".parse().unwrap());
+        // One of an earlier version says nothing of itself.
+        assert_eq!(view(3, "").moved_from(), None);
+    }
+}

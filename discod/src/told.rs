@@ -1,0 +1,136 @@
+//! Where nodes are by the operator's word, when the membership says something else.
+//!
+//! Once all nodes have come to new addresses none finds another, so no leader can write the new ones into the membership. The operator
+//! tells each node where the others are. A word holds as long as the membership says what it said then: the leader that is found by
+//! it writes what the nodes report, and from there on the membership is right.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// In the data folder.
+const FILE: &str = "addresses.json";
+
+/// One node's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    /// As the membership had it.
+    instead_of: String,
+    address: String,
+}
+
+/// What the operator has told. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct ToldAddresses {
+    /// Absent in tests: then it is forgotten with the process.
+    path: Option<PathBuf>,
+    places: Arc<Mutex<BTreeMap<u64, Place>>>,
+}
+
+// === impl ToldAddresses ===
+
+impl ToldAddresses {
+    /// What was told before this start.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn load(data_dir: &Path) -> io::Result<Self> {
+        let path = data_dir.join(FILE);
+        let places = match fs_err::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("`{}` is damaged: {error}", path.display()))
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path: Some(path), places: Arc::new(Mutex::new(places)) })
+    }
+
+    /// Where a node is, of which the membership says `said`.
+    #[must_use]
+    pub fn place(&self, node: u64, said: &str) -> String {
+        let mut places = self.places.lock();
+        match places.get(&node) {
+            None => said.to_owned(),
+            Some(place) if place.instead_of == said => place.address.clone(),
+            Some(_) => {
+                places.remove(&node);
+                if let Err(error) = self.keep(&places) {
+                    tracing::warn!(%error, "an address that is not needed any more was not forgotten");
+                }
+                said.to_owned()
+            }
+        }
+    }
+
+    /// Takes note of where nodes are: by id what the membership says, and where they are. What is the same needs no note.
+    ///
+    /// # Errors
+    /// It cannot be written down; it is known until the process ends.
+    pub fn tell(&self, told: BTreeMap<u64, (String, String)>) -> io::Result<()> {
+        let mut places = self.places.lock();
+        for (node, (instead_of, address)) in told {
+            if instead_of == address {
+                places.remove(&node);
+            } else {
+                places.insert(node, Place { instead_of, address });
+            }
+        }
+        self.keep(&places)
+    }
+
+    fn keep(&self, places: &BTreeMap<u64, Place>) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        if places.is_empty() {
+            return match fs_err::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        disco_identity::write_public(path, &serde_json::to_vec_pretty(places)?).map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(node: u64, instead_of: &str, address: &str) -> BTreeMap<u64, (String, String)> {
+        BTreeMap::from([(node, (instead_of.to_owned(), address.to_owned()))])
+    }
+
+    #[test]
+    fn a_word_outlives_the_process_and_ends_when_the_membership_says_something_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = ToldAddresses::load(dir.path()).unwrap();
+        first.tell(told(2, "10.0.0.2:5080", "10.1.0.2:5080")).unwrap();
+        assert_eq!(first.place(1, "10.0.0.1:5080"), "10.0.0.1:5080");
+        let again = ToldAddresses::load(dir.path()).unwrap();
+        assert_eq!(again.place(2, "10.0.0.2:5080"), "10.1.0.2:5080");
+        assert_eq!(again.place(2, "10.1.0.2:5080"), "10.1.0.2:5080");
+        // It may come back to where it was, and is then found there, also after another start.
+        assert_eq!(again.place(2, "10.0.0.2:5080"), "10.0.0.2:5080");
+        assert!(!dir.path().join(FILE).exists());
+        assert_eq!(ToldAddresses::load(dir.path()).unwrap().place(2, "10.0.0.2:5080"), "10.0.0.2:5080");
+    }
+
+    #[test]
+    fn what_the_membership_says_already_takes_a_word_back() {
+        let addresses = ToldAddresses::default();
+        addresses.tell(told(2, "a", "b")).unwrap();
+        addresses.tell(told(2, "a", "a")).unwrap();
+        assert_eq!(addresses.place(2, "a"), "a");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join(FILE), "no json").unwrap();
+        let error = ToldAddresses::load(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("addresses.json"), "{error}");
+    }
+}
