@@ -211,7 +211,7 @@ async fn output_that_was_cut_is_never_taken_for_all_of_it() {
     let warnings = bench.console.all();
     let warning =
         "warn: `head -c 1001 /dev/zero` wrote more than is kept: the rest of its output was dropped (`truncated`)";
-    assert_eq!(warnings, vec![warning; 5]);
+    assert_eq!(warnings, [warning; 5]);
 }
 
 #[tokio::test]

@@ -99,8 +99,10 @@ fn what_a_script_does_by_the_way_is_planned_too() {
     let rest = ["change key greeting".to_owned(), format!("run command touch {never}"), "change file client.js".into()];
     assert_eq!(changes(&founding)[3..], rest, "{founding}");
     assert!(!project.path(".disco").exists());
-    project.write("client.js", &good);
+    project.write("client.js", &format!("{good}{FOLLOW}"));
     project.bootstrap();
+    let followed = project.disco(&["do", "follow", "-o", "json"]).ok();
+    assert_eq!(followed.json(), json!(["1", true, true, "INVALID"]), "{followed}");
     project.write("client.js", &eager);
     let output = plan(&project, &["--exit-code"]).expect(7);
     let planned =
@@ -109,6 +111,19 @@ fn what_a_script_does_by_the_way_is_planned_too() {
     assert_eq!(project.get("greeting"), None);
     assert!(!std::path::Path::new(&never).exists() && !std::path::Path::new(&format!("{never}.js")).exists());
 }
+
+/// Against a real node: what is written after a watch was made is seen, and one that waits can be ended.
+const FOLLOW: &str = "export async function follow(cluster) {
+  const seen = cluster.kv.watch('seen');
+  await cluster.kv.put('seen', '1');
+  const first = (await seen.next()).value.value;
+  const idle = cluster.kv.watch('never'), next = idle.next();
+  const ended = await idle.return();
+  let backwards = 'none';
+  try { cluster.kv.watch('seen', { start_revision: -1 }); } catch (error) { backwards = error.code; }
+  return [first, ended.done, (await next).done, backwards];
+}
+";
 
 #[test]
 fn a_plan_runs_nothing_here_and_goes_as_far_as_it_can() {

@@ -100,8 +100,11 @@ fn a_version_that_does_not_load_is_refused_with_its_place_and_the_old_one_stays(
 #[test]
 fn a_dry_run_checks_and_changes_nothing() {
     let (project, before) = whole();
-    project.write_hooks("export function health() { return false }");
+    let made = project.path("made-by-a-dry-run");
+    let command = format!("await $`touch {}`;\n", made.display());
+    project.write_hooks(&format!("{command}export function health() {{ return false }}"));
     project.disco(&["script", "push", "--dry-run"]).ok();
+    assert!(!made.exists(), "a dry run runs commands");
     assert_eq!(project.status().script, before.script);
     project.write("cluster.js", "nonsense(");
     project.disco(&["script", "push", "--dry-run"]).expect(2);

@@ -33,12 +33,7 @@ pub(super) struct StoreWatch {
 impl StoreWatch {
     /// From the given revision on; 0 is from now.
     pub(super) fn new(store: SharedStore, key: Bytes, range_end: Bytes, start: i64) -> Result<Self, HostError> {
-        let next = match start {
-            // It would wait for ever: history has no such revision.
-            ..0 => return Err(HostError::invalid(format!("a watch cannot begin at revision {start}"))),
-            0 => store.read(Store::revision) + 1,
-            _ => start,
-        };
+        let next = first(start, store.read(Store::revision))?;
         Ok(Self { revisions: store.revisions(), store, key, range_end, next, read: VecDeque::new() })
     }
 }
@@ -63,6 +58,16 @@ impl KvWatch for StoreWatch {
     }
 }
 
+/// The revision at which a watch begins that asks for `start` at this revision of the store.
+fn first(start: i64, now: i64) -> Result<i64, HostError> {
+    match start {
+        // It would wait for ever: history has no such revision.
+        ..0 => Err(HostError::invalid(format!("a watch cannot begin at revision {start}"))),
+        0 => Ok(now + 1),
+        _ => Ok(start),
+    }
+}
+
 fn told(event: Event) -> Option<KvEvent> {
     let kind = event.r#type();
     let kv = event.kv?;
@@ -70,4 +75,16 @@ fn told(event: Event) -> Option<KvEvent> {
         Type::Put => KvEvent::Put(entry(kv)),
         Type::Delete => KvEvent::Delete { mod_revision: kv.mod_revision, key: kv.key.into() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first;
+
+    #[test]
+    fn a_watch_begins_now_or_at_a_revision_that_there_can_be() {
+        assert_eq!(first(0, 7), Ok(8));
+        assert_eq!((first(1, 7), first(9, 7)), (Ok(1), Ok(9)));
+        assert!(first(-1, 7).is_err() && first(i64::MIN, 7).is_err());
+    }
 }
