@@ -99,9 +99,19 @@ declare class LocalProvider extends Provider {
 declare class HostsProvider extends Provider {
   static init(options: {
     name: string;
-    /** `user@host:port` each. */
-    hosts: string[];
+    /** `user@host:port` each, or more about one. Hosts that either script names may be used. */
+    hosts: (string | GivenHost)[];
   }): Promise<HostsProvider>;
+}
+
+/** A machine with more than one address. */
+interface GivenHost {
+  /** `user@host:port`: where it answers SSH. */
+  ssh: string;
+  /** `IP` or `IP:PORT` by which the other nodes call it; what `ssh` names otherwise. */
+  advertise?: string;
+  /** `IP` or `IP:PORT` to which `discod` binds; otherwise `advertise`, or what the machine has where that is its router's. */
+  listen?: string;
 }
 
 /** Options of a machine to be started. Providers may know more. */

@@ -1,10 +1,14 @@
 //! The machines of a cluster, with the operator's own key; `disco node ssh`: a shell or a command on one of them.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
+use disco_proto::v1::NodeStatus;
 use disco_provider::{
-    Instance, InstanceState, Provider,
-    ssh::{ConnectOptions, KeyPair, Session, SshError, Status, quote},
+    Instance, InstanceState,
+    ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status, quote},
 };
 
 use crate::{
@@ -36,17 +40,47 @@ pub(crate) async fn run(context: &Context, named: &str, command: &[String]) -> O
 }
 
 async fn connect(context: &Context, named: &str) -> Outcome<Session> {
+    // First: what the cluster says of its nodes names machines that the scripts here do not.
+    let node = Client::open(context)?.node(named).await;
     let machines = Machines::open(context)?;
     let listed = machines.list().await?;
-    let machine = machine_of(context, named, &listed).await?;
-    machines.connect(machine).await
+    machines.connect(machine_of(node, named, &listed)?).await
+}
+
+/// Connections of one command, one for each machine: a server counts them, and may answer many by keeping this computer out.
+#[derive(Default)]
+pub(crate) struct Sessions(Mutex<HashMap<String, Session>>);
+
+impl Sessions {
+    /// The connection to a machine that is there already, or a new one.
+    pub(crate) async fn connect(
+        &self,
+        machine: &Instance,
+        key: &KeyPair,
+        policy: &HostKeyPolicy,
+        options: ConnectOptions,
+    ) -> Result<Session, SshError> {
+        let target = machine.ssh.to_string();
+        let known = self.open().get(&target).filter(|session| !session.is_closed()).cloned();
+        if let Some(session) = known {
+            return Ok(session);
+        }
+        let session = Session::connect(&machine.ssh, key, policy, options).await?;
+        self.open().insert(target, session.clone());
+        Ok(session)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The machines of the project's cluster, as the operator reaches them.
 pub(crate) struct Machines {
     project: Project,
-    provider: Arc<dyn Provider>,
+    record: ClusterRecord,
     key: KeyPair,
+    sessions: Sessions,
 }
 
 impl Machines {
@@ -56,27 +90,28 @@ impl Machines {
             Failure::new(ExitStatus::NotFound, "no cluster was made from this project yet")
                 .hint("make it with `disco bootstrap`")
         })?;
-        let (provider, key) = (recorded_provider(&project, &record)?, operator_key(&project, &record)?);
-        Ok(Self { project, provider, key })
+        let key = operator_key(&project, &record)?;
+        Ok(Self { project, record, key, sessions: Sessions::default() })
     }
 
-    /// Those that the provider knows.
+    /// Those that the provider knows, and those of the nodes that were seen last.
     pub(crate) async fn list(&self) -> Outcome<Vec<Instance>> {
-        self.provider.list().await.map_err(|error| provider_failure(&error))
+        let provider = recorded_provider(&self.project, &self.record)?;
+        provider.list().await.map_err(|error| provider_failure(&error))
     }
 
     pub(crate) async fn connect(&self, machine: &Instance) -> Outcome<Session> {
         let policy = host_key_policy(&self.project, machine);
-        let connected = Session::connect(&machine.ssh, &self.key, &policy, ConnectOptions::default()).await;
+        let connected = self.sessions.connect(machine, &self.key, &policy, ConnectOptions::default()).await;
         connected.map_err(|error| ssh_failure(&error))
     }
 }
 
 /// By what the cluster says of its nodes; where it does not answer, by the machine's own name or id, as that is when one
 /// wants to look at it most.
-async fn machine_of<'a>(context: &Context, named: &str, machines: &'a [Instance]) -> Outcome<&'a Instance> {
+fn machine_of<'a>(node: Outcome<NodeStatus>, named: &str, machines: &'a [Instance]) -> Outcome<&'a Instance> {
     let by = |id: &str| machines.iter().find(|machine| machine.id == id);
-    let wanted = match Client::open(context)?.node(named).await {
+    let wanted = match node {
         Ok(node) => by(&node.instance),
         Err(failure) => {
             let direct = machines.iter().find(|machine| machine.id == named || machine.name == named);
@@ -94,10 +129,14 @@ async fn machine_of<'a>(context: &Context, named: &str, machines: &'a [Instance]
 /// A refusal of SSH, with the exit code that fits.
 pub(crate) fn ssh_failure(error: &SshError) -> Failure {
     let status = match error {
-        SshError::LoginRefused { .. } | SshError::HostKeyChanged { .. } | SshError::HostKeyUnknown { .. } => {
-            ExitStatus::Denied
-        }
-        SshError::Connect { .. } | SshError::NoAnswer { .. } => ExitStatus::Unreachable,
+        SshError::LoginRefused { .. }
+        | SshError::SecondFactor { .. }
+        | SshError::HostKeyChanged { .. }
+        | SshError::HostKeyUnknown { .. } => ExitStatus::Denied,
+        SshError::Unresolved { .. }
+        | SshError::Connect { .. }
+        | SshError::Closed { .. }
+        | SshError::NoAnswer { .. } => ExitStatus::Unreachable,
         SshError::KeyFile { .. } | SshError::KeyPermissions { .. } | SshError::KeyFormat { .. } => ExitStatus::Usage,
         _ => ExitStatus::Failed,
     };

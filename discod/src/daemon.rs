@@ -1,5 +1,6 @@
 //! The daemon's life: become somebody, open Raft, serve, wait, drain.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -42,7 +43,7 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     let home = Home::open(&args.data_dir)?;
     home.check_format()?;
     // First of all: an address that is taken must not cost a place in the cluster.
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
+    let listener = bind(&args).await?;
     let file = become_somebody(&home, &args).await?;
     let identity = Identity::new(home.credentials()?)?;
     let told = ToldAddresses::load(home.path()).context("reading where the other nodes are")?;
@@ -92,6 +93,35 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     }
     tracing::info!(node = node.id(), "stopped");
     Ok(())
+}
+
+/// Binds to the address of `--listen`. A machine that others call by another one may have got a new one of its own, from its router:
+/// then it is called by the same as before, and binds to what it has.
+async fn bind(args: &DaemonArgs) -> Result<TcpListener> {
+    let failed = || format!("listening on {}", args.listen);
+    let error = match TcpListener::bind(args.listen).await {
+        Ok(listener) => return Ok(listener),
+        Err(error) => error,
+    };
+    if error.kind() != std::io::ErrorKind::AddrNotAvailable {
+        return Err(error).with_context(failed);
+    }
+    if args.advertise.is_none_or(|advertise| advertise.ip() == args.listen.ip()) {
+        return Err(error).with_context(|| {
+            format!(
+                "listening on {}, which is no address of this machine\nhint: where others call it by an address that it has not \
+                 itself (NAT), say both: `--advertise {0}` and `--listen` with one that it has",
+                args.listen
+            )
+        });
+    }
+    let any = match args.listen {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let any = SocketAddr::new(any, args.listen.port());
+    tracing::warn!(listen = %args.listen, instead = %any, "this machine has that address no more");
+    TcpListener::bind(any).await.with_context(|| format!("listening on {any}"))
 }
 
 /// The node's identity: as it was left, or by joining.

@@ -5,6 +5,7 @@ mod api;
 mod args;
 mod backups;
 mod clock;
+mod contact;
 mod controllers;
 mod daemon;
 mod grpc;

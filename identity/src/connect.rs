@@ -206,6 +206,16 @@ fn find<T>(error: &(dyn Error + 'static), look: fn(&rustls::Error) -> Option<T>)
     None
 }
 
+/// A time for people.
+fn shown(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 fn explain(error: &rustls::Error) -> Option<String> {
     use rustls::CertificateError as C;
     use rustls::Error as E;
@@ -217,7 +227,12 @@ fn explain(error: &rustls::Error) -> Option<String> {
         E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
             "the other end's certificate has expired".into()
         }
-        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+        E::InvalidCertificate(C::NotValidYetContext { time, not_before }) => format!(
+            "the other end's certificate is not valid yet, but in {}: this machine's clock is behind, or that of whoever made \
+             the certificate was ahead",
+            shown(not_before.as_secs().saturating_sub(time.as_secs()))
+        ),
+        E::InvalidCertificate(C::NotValidYet) => {
             "the other end's certificate is not valid yet: one of the clocks is wrong".into()
         }
         E::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
@@ -225,7 +240,8 @@ fn explain(error: &rustls::Error) -> Option<String> {
         }
         E::InvalidCertificate(_) => "the other end's certificate is not valid".into(),
         E::AlertReceived(AlertDescription::CertificateExpired) => {
-            "the other end refused this certificate, as it has expired".into()
+            // TLS has one word for both.
+            "the other end refused this certificate, as it has expired or is not valid yet by its clock".into()
         }
         E::AlertReceived(
             AlertDescription::UnknownCA | AlertDescription::DecryptError | AlertDescription::BadCertificate,

@@ -68,6 +68,7 @@ fn start(args: &[OsString]) -> Result<(), Failure> {
         project_dir: None,
         local_dir: Some(after(args, "--dir")?.into()),
         machine_executable: std::env::current_exe()?,
+        known: Vec::new(),
     };
     start_by(&context, args)
 }
@@ -81,6 +82,7 @@ fn lead(args: &[OsString]) -> Result<(), Failure> {
         project_dir: None,
         local_dir: None,
         machine_executable: std::env::current_exe()?,
+        known: Vec::new(),
     };
     start_by(&context, args)
 }

@@ -1,6 +1,7 @@
 //! What can go wrong with machines.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -60,6 +61,19 @@ pub enum ProviderError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A host's address means something to this machine alone.
+    #[error(
+        "`{host}` is {ip} here, which other nodes cannot reach\nhint: say how they do: \
+         `hosts: [{{ ssh: \"{ssh}\", advertise: \"IP\" }}, …]` in `HostsProvider.init`"
+    )]
+    OwnAddress {
+        /// The name, or the address itself.
+        host: String,
+        /// What it is here.
+        ip: IpAddr,
+        /// As `hosts` has it.
+        ssh: String,
     },
     /// A machine of the local provider did not come up.
     #[error("machine `{id}` did not start: {reason}")]
@@ -173,7 +187,11 @@ impl ProviderError {
         }
         matches!(
             self,
-            Self::NotBuiltIn { .. } | Self::UnknownKind { .. } | Self::Options { .. } | Self::NotSupported { .. }
+            Self::NotBuiltIn { .. }
+                | Self::UnknownKind { .. }
+                | Self::Options { .. }
+                | Self::NotSupported { .. }
+                | Self::OwnAddress { .. }
         )
     }
 

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Usd;
 use crate::ssh::HostKeyPolicy;
+use crate::{ProviderError, Usd};
 
 /// A machine as its provider sees it. It is stored in the cluster's state, so fields are only ever added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +23,11 @@ pub struct Instance {
     pub state: InstanceState,
     /// Where it answers SSH.
     pub ssh: SshTarget,
-    /// Where `discod` shall listen on it, and how other nodes reach that.
+    /// How other nodes reach `discod` on it. Unspecified where that is not known, as its name has no address now.
     pub control_address: SocketAddr,
+    /// Where `discod` shall bind on it, where the script says so, see [`crate::install::Remote::listen_address`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
     /// The address by which it is reached from outside, where that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_address: Option<IpAddr>,
@@ -51,6 +55,11 @@ impl Instance {
         match (&self.host_key, &self.given_host_key) {
             (Some(key), _) => HostKeyPolicy::Pinned(key.clone()),
             (None, Some(key)) => HostKeyPolicy::Given { key: key.clone(), machine: self.id.clone(), file: known_hosts },
+            // The script says another address than before: by its key it is known whether that is the same machine.
+            (None, None) if self.id != self.ssh.endpoint() => match crate::hosts::parse_host(&self.id) {
+                Ok(before) => HostKeyPolicy::Moved { before, file: known_hosts },
+                Err(_) => HostKeyPolicy::KnownHosts { file: known_hosts, pin_first: true },
+            },
             (None, None) => HostKeyPolicy::KnownHosts { file: known_hosts, pin_first: true },
         }
     }
@@ -59,7 +68,8 @@ impl Instance {
     #[must_use]
     pub fn control_addresses(&self) -> Vec<SocketAddr> {
         let public = self.public_address.map(|public| SocketAddr::new(public, self.control_address.port()));
-        public.into_iter().chain([self.control_address]).collect()
+        let all = public.into_iter().chain([self.control_address]);
+        all.filter(|address| !address.ip().is_unspecified()).collect()
     }
 }
 
@@ -117,6 +127,15 @@ impl SshTarget {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// Reads `user@host:port`; user and port may be left out.
+impl FromStr for SshTarget {
+    type Err = ProviderError;
+
+    fn from_str(text: &str) -> Result<Self, ProviderError> {
+        crate::hosts::parse_host(text)
     }
 }
 

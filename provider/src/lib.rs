@@ -32,6 +32,7 @@ pub mod supervise;
 pub use announcements::Announcements;
 pub use capabilities::{Capabilities, Pace};
 pub use error::ProviderError;
+pub use hosts::KnownMachine;
 pub use instance::{Instance, InstanceState, SshTarget};
 pub use price::{Budget, OverBudget, Usd};
 pub use provider::{Finding, Provider};

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::local::RunningMachine;
 use crate::plan::{self, Change};
-use crate::{Announcements, Capabilities, Instance, ProviderError, StartRequest, Usd};
+use crate::{Announcements, Capabilities, Instance, ProviderError, SshTarget, StartRequest, Usd};
 
 /// A source of machines, of one cluster.
 ///
@@ -36,6 +36,12 @@ pub trait Provider: Send + Sync + Debug {
     /// theirs was removed. Nothing is started beside them.
     async fn elsewhere(&self) -> Result<Vec<RunningMachine>, ProviderError> {
         Ok(Vec::new())
+    }
+
+    /// Where a machine answers SSH as the script says it now, without asking anybody; `None` where that is known to [`Self::list`]
+    /// alone.
+    fn ssh_target(&self, _id: &str) -> Option<SshTarget> {
+        None
     }
 
     /// Stops a machine. Its disk and its address stay. Stopping what is stopped is no error.

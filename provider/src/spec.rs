@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::hosts::HostsProvider;
+use crate::hosts::{HostsProvider, KnownMachine};
 use crate::local::LocalProvider;
 use crate::{Provider, ProviderError};
 
@@ -27,6 +27,8 @@ pub struct ProviderContext {
     pub local_dir: Option<PathBuf>,
     /// The executable with the hidden subcommand `machine`: `disco` or `discod`, normally this very process's.
     pub machine_executable: PathBuf,
+    /// What the cluster uses already, for a provider whose machines carry no mark (given hosts).
+    pub known: Vec<KnownMachine>,
 }
 
 /// Makes the provider of a `kind` (`local`, `hosts`, `aws`) with the options that the script gave to its `init`.
@@ -40,7 +42,7 @@ pub fn from_spec(
 ) -> Result<Arc<dyn Provider>, ProviderError> {
     match kind {
         "local" => Ok(Arc::new(LocalProvider::from_options(options, context)?)),
-        "hosts" => Ok(Arc::new(HostsProvider::from_options(options)?)),
+        "hosts" => Ok(Arc::new(HostsProvider::from_options(options, context.known.clone())?)),
         #[cfg(feature = "aws")]
         "aws" => Ok(Arc::new(crate::aws::AwsProvider::from_options(options, context)?)),
         #[cfg(not(feature = "aws"))]

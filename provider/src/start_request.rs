@@ -25,6 +25,8 @@ pub struct StartRequest {
     pub known: BTreeMap<String, String>,
     /// Ids of machines that do not count against limits: those of lost nodes, and those that are being ended.
     pub leaving: BTreeSet<String>,
+    /// Ids of machines that could not be used a moment ago. Only a provider that hands out machines which exist already reads it.
+    pub avoid: BTreeSet<String>,
     /// What the programs to be installed are built for: a machine that cannot run them is refused before it is started.
     pub architecture: Option<Architecture>,
     /// Is told what is waited for.

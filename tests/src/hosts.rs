@@ -23,9 +23,13 @@ impl Project {
 
     /// Writes the scripts of a project whose nodes are these hosts, each `user@ip:port`.
     pub fn write_hosts(&self, hosts: &[String]) {
-        let name = self.name();
-        let list: Vec<String> = hosts.iter().map(|host| format!("{host:?}")).collect();
-        let provider = format!("HostsProvider.init({{ name: \"{name}\", hosts: [{}] }})", list.join(", "));
+        self.write_client_hosts(hosts, hosts.len());
+        self.write_cluster_hosts(hosts);
+    }
+
+    /// Writes `client.js` with these hosts, that bootstraps so many nodes.
+    pub fn write_client_hosts(&self, hosts: &[String], nodes: usize) {
+        let (name, provider) = (self.name(), self.given(hosts));
         self.write(
             "client.js",
             &format!(
@@ -42,11 +46,21 @@ export async function bootstrap(cluster) {{
   return `${{cluster}} is complete`;
 }}
 ",
-                count = hosts.len()
+                count = nodes
             ),
         );
+    }
+
+    /// Writes `cluster.js` with these hosts.
+    pub fn write_cluster_hosts(&self, hosts: &[String]) {
+        let (name, provider) = (self.name(), self.given(hosts));
         let hooks = cluster_script(name, "");
         let call = hooks.lines().find(|line| line.contains("LocalProvider")).unwrap().to_owned();
         self.write("cluster.js", &hooks.replace(&call, &format!("  const provider = await {provider};")));
+    }
+
+    fn given(&self, hosts: &[String]) -> String {
+        let list: Vec<String> = hosts.iter().map(|host| format!("{host:?}")).collect();
+        format!("HostsProvider.init({{ name: \"{}\", hosts: [{}] }})", self.name(), list.join(", "))
     }
 }

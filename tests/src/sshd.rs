@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +16,8 @@ const KEYS: &str = "home/.ssh/authorized_keys";
 pub struct Sshd {
     folder: PathBuf,
     address: SocketAddr,
+    /// What it is started through.
+    through: Vec<OsString>,
     child: Option<Child>,
 }
 
@@ -31,8 +34,22 @@ impl Sshd {
     /// Starts one that admits `public_key`. `marks` are put into the environment of everything that runs by it.
     #[must_use]
     pub fn start(folder: &Path, ip: IpAddr, public_key: &str, marks: &[(&str, &Path)]) -> Self {
+        Self::start_behind(folder, ip, ip, &[], public_key, marks)
+    }
+
+    /// Starts one that has the address `own`, and is called at `ip` by others; `through` is what it is started through.
+    #[must_use]
+    pub fn start_behind(
+        folder: &Path,
+        ip: IpAddr,
+        own: IpAddr,
+        through: &[OsString],
+        public_key: &str,
+        marks: &[(&str, &Path)],
+    ) -> Self {
         fs::create_dir_all(folder.join("home/.ssh")).unwrap();
-        let mut sshd = Self { folder: folder.to_owned(), address: SocketAddr::new(ip, 2222), child: None };
+        let (address, through) = (SocketAddr::new(ip, 2222), through.to_vec());
+        let mut sshd = Self { folder: folder.to_owned(), address, through, child: None };
         sshd.new_host_key();
         let keys = folder.join(KEYS);
         fs::write(&keys, format!("{public_key}\n")).unwrap();
@@ -43,7 +60,7 @@ impl Sshd {
             variables += &format!(" {name}={}", value.display());
         }
         let config = format!(
-            "ListenAddress {ip}:2222\nHostKey {folder}/host_key\nPidFile {folder}/pid\n\
+            "ListenAddress {own}:2222\nHostKey {folder}/host_key\nPidFile {folder}/pid\n\
              AuthorizedKeysFile {folder}/{KEYS}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nPermitRootLogin yes\nSetEnv {variables}\nLogLevel VERBOSE\n"
         );
@@ -68,7 +85,10 @@ impl Sshd {
         // Where root starts it, it wants this folder.
         let _ = fs::create_dir_all("/run/sshd");
         let log = File::options().create(true).append(true).open(self.folder.join("sshd.log")).unwrap();
-        let child = Command::new(Self::program().expect("there is an sshd"))
+        let program = Self::program().expect("there is an sshd");
+        let mut words = self.through.iter().cloned().chain([program.into_os_string()]);
+        let child = Command::new(words.next().expect("there is a program"))
+            .args(words)
             .args(["-D", "-e", "-f"])
             .arg(self.folder.join("config"))
             .stdin(Stdio::null())
@@ -80,6 +100,16 @@ impl Sshd {
         wait_for(SOON, "sshd", || {
             TcpStream::connect(self.address).map(drop).map_err(|error| format!("{error}\n{}", self.log()))
         });
+    }
+
+    /// Stops the server and starts it again at another port.
+    pub fn move_to(&mut self, port: u16) {
+        self.down();
+        let config = self.folder.join("config");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, text.replace(&format!(":{}\n", self.address.port()), &format!(":{port}\n"))).unwrap();
+        self.address.set_port(port);
+        self.up();
     }
 
     /// Stops the server; what was started by it goes on.

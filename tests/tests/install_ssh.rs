@@ -77,9 +77,52 @@ fn a_key_that_the_machine_does_not_know_and_a_machine_that_is_not_there_are_said
     assert!([1, 3].contains(&output.code), "{output}");
     assert!(output.stderr.contains("key"), "{output}");
     servers[0].down();
-    let output = project.disco(&["bootstrap", "-y"]).says(&["did not answer"]);
+    let output = project.disco(&["bootstrap", "-y"]).says(&["nothing listens at that port"]);
     assert!([1, 4].contains(&output.code), "{output}");
     assert!(output.took < Duration::from_secs(60), "{output}");
+}
+
+#[test]
+fn hosts_that_are_added_or_moved_are_taken_up_and_a_bad_one_stops_nobody() {
+    let Some((project, mut servers)) = project_with_hosts("taken-up", 2) else { return };
+    let hosts = |servers: &[Sshd]| servers.iter().map(Sshd::host).collect::<Vec<_>>();
+    let first = hosts(&servers[..1]);
+    project.write_client_hosts(&first, 1);
+    project.write_cluster_hosts(&first);
+    project.bootstrap();
+
+    // In one script alone, and after two that cannot be used.
+    let (nowhere, dead) = ("root@no-such-machine.invalid".to_owned(), format!("root@{}:2222", free_ip()));
+    let more = [first[0].clone(), nowhere, dead, servers[1].host()];
+    project.write_client_hosts(&more, 2);
+    project.disco(&["scale", "nodes=2"]).ok();
+    let status = project.wait_until_healthy(Duration::from_secs(30), 2);
+    let second = servers[1].host().split_once('@').unwrap().1.to_owned();
+    let added = status.nodes.iter().find(|node| node.instance.as_ref() == Some(&second)).expect("it was installed");
+    let shown = project.disco(&["node", "ssh", &added.name, "--", "echo here"]).ok();
+    assert_eq!(shown.stdout, "here\n", "{shown}");
+
+    // The script says another port: it is the same machine.
+    servers[0].move_to(2223);
+    project.write_client_hosts(&[servers[0].host()], 2);
+    project.disco(&["bootstrap", "-y"]).ok();
+    let pids = status.pids();
+    assert_eq!(project.status().pids(), pids, "a node was installed again");
+    let founder = status.nodes.iter().find(|node| node.id == 1).expect("the first node").name.clone();
+    let shown = project.disco(&["node", "ssh", &founder, "--", "echo moved"]).ok();
+    assert_eq!(shown.stdout, "moved\n", "{shown}");
+
+    // Named by no script any more, and not to be reached: it stops nobody, and is not forgotten.
+    servers[1].down();
+    let shown = project.disco(&["node", "ssh", &founder, "--", "echo alone"]).ok();
+    assert_eq!(shown.stdout, "alone\n", "{shown}");
+    project.disco(&["destroy", "-y"]).expect(4).says(&[&second, "disco destroy --force"]);
+    assert!(
+        !servers[0].prefix().exists() && servers[1].prefix().exists(),
+        "what can be reached is given back, and nothing else"
+    );
+    project.disco(&["destroy", "-y", "--force"]).ok().says(&["given up", &second]);
+    assert!(!project.path(".disco").exists());
 }
 
 /// As if the machines had been off: the node's certificate has ended, and its daemon starts with that.

@@ -38,6 +38,10 @@ pub(crate) struct BootstrapArgs {
     after_help = "Examples:\n  disco destroy --dry-run\n  disco destroy -y\n  disco destroy --orphans shop"
 )]
 pub(crate) struct DestroyArgs {
+    /// Give up given hosts that cannot be reached: what is on them stays.
+    #[arg(long)]
+    pub(crate) force: bool,
+
     /// Say what would be ended, and end nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

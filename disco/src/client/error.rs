@@ -13,7 +13,10 @@ pub(crate) fn from_status(status: &Status) -> Failure {
             .cause(refusal)
             .hint(match disco_identity::expiry(status) {
                 Some(Expiry::Theirs) => "`disco cert rotate --expired` gives nodes new certificates over SSH",
-                Some(Expiry::Own) => "`disco cert rotate --operator` signs this operator's certificate anew",
+                Some(Expiry::Own) => {
+                    "where `disco doctor` says that this operator's certificate has ended, `disco cert rotate --operator` signs it \
+                     anew; else the node's clock, or this one, is wrong: `disco node ssh NODE date` tells"
+                }
                 None => "`disco doctor` checks certificates and clocks",
             });
     }

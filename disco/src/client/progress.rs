@@ -1,4 +1,8 @@
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    time::Duration,
+};
 
 use disco_proto::v1::Progress;
 use tonic::{Response, Status, Streaming};
@@ -22,7 +26,7 @@ impl Client {
         F: Fn(Control) -> R,
         R: Future<Output = Result<Response<Streaming<Progress>>, Status>>,
     {
-        let mut shown = Shown { printer, tasks: HashMap::new(), errors: Vec::new() };
+        let mut shown = Shown { printer, tasks: HashMap::new(), errors: BTreeMap::new() };
         let mut stream = self.call_within(TAKEN_WITHIN, &ask).await?;
         loop {
             match stream.message().await {
@@ -48,7 +52,8 @@ impl Client {
 struct Shown<'a> {
     printer: &'a Printer,
     tasks: HashMap<String, Task>,
-    errors: Vec<String>,
+    /// Of each subject the last one, until it has got further: a machine that cannot be had may be replaced by another.
+    errors: BTreeMap<String, String>,
 }
 
 impl Shown<'_> {
@@ -64,9 +69,10 @@ impl Shown<'_> {
         let task = self.tasks.remove(&step.subject).unwrap_or_else(|| self.printer.task(&step.subject));
         if step.error.is_empty() {
             task.done(&state);
+            self.errors.remove(&step.subject);
         } else {
             task.failed(&step.error);
-            self.errors.push(format!("{}: {}", step.subject, step.error));
+            self.errors.insert(step.subject, step.error);
         }
     }
 
@@ -75,6 +81,9 @@ impl Shown<'_> {
             return Ok(());
         }
         let failure = Failure::failed("the cluster could not do all of it").hint("`disco events` shows what happened");
-        Err(self.errors.into_iter().fold(failure, Failure::cause))
+        Err(self
+            .errors
+            .into_iter()
+            .fold(failure, |failure, (subject, error)| failure.cause(format!("{subject}: {error}"))))
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was ended"));
     }
     end_orphans(context, own, false).await?;
-    destroy(context, lost).await?;
+    destroy(context, lost, args.force).await?;
     for machine in &elsewhere {
         let (id, folder) = (&machine.id, machine.folder.display());
         context.printer.note(&format!("machine {id} in `{folder}` was left alone: it is not of this folder"));

@@ -1,7 +1,13 @@
 use disco_proto::v1::ScaleRequest;
 
 use crate::{
-    app::Context, cli::ScaleArgs, client::Client, error::Outcome, exit::ExitStatus, founding::renew_signing_key,
+    app::Context,
+    cli::ScaleArgs,
+    client::Client,
+    error::Outcome,
+    exit::ExitStatus,
+    founding::{Purpose, names_hosts, renew_signing_key},
+    host::Script,
 };
 
 pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -10,6 +16,7 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
         return Ok(ExitStatus::Done);
     }
     let client = Client::open(context)?;
+    take_up_hosts(context, &client).await?;
     let request = ScaleRequest { nodes: args.target.nodes, detach: args.change.detach, ..ScaleRequest::default() };
     client.follow(&context.printer, |mut control| async move { control.scale(request).await }).await?;
     if !args.change.detach {
@@ -17,4 +24,21 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
         client.settled().await?;
     }
     Ok(ExitStatus::Done)
+}
+
+/// Given hosts are those that `client.js` names now, not when the cluster was made.
+async fn take_up_hosts(context: &Context, client: &Client) -> Outcome<()> {
+    let project = context.project()?;
+    if !names_hosts(&project)? || project.client_script().is_err() {
+        return Ok(());
+    }
+    let script = Script::load(context, Purpose::Work, None).await;
+    match script.and_then(|script| script.founder()) {
+        Ok(founder) => founder.prepare_hosts(client).await,
+        // The hosts that the cluster knows may do.
+        Err(failure) => {
+            context.printer.warn(&format!("hosts that `client.js` names anew are not taken up: {failure}"));
+            Ok(())
+        }
+    }
 }

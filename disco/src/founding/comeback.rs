@@ -213,6 +213,8 @@ impl Comeback<'_> {
             name: node.name.clone(),
             address: machine.control_address,
             public: machine.public_address,
+            instance: machine.id.clone(),
+            ssh: String::new(),
         };
         // In a cluster that lives it soon has a further one, from the leader.
         match self.client.shows(&place, |leaf| leaf.validity.phase(unix_now()) < Phase::Expired).await {

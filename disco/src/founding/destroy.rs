@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use disco_provider::{
     Instance, InstanceState, Provider,
     install::{InstallError, Remote},
-    ssh::{ConnectOptions, Session, quote},
+    ssh::{ConnectOptions, KeyPair, Session, quote},
 };
 use futures_util::future::join_all;
 
@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     app::Context,
+    client::Client,
     error::{Failure, Outcome},
+    exit::ExitStatus,
+    printer::Task,
     project::{ClusterRecord, Project},
     remote::ssh_failure,
 };
@@ -22,6 +25,8 @@ use crate::{
 /// A machine that the cluster was just starting may appear while the others end: it is looked for until there are none.
 const ROUNDS: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(50);
+/// A cluster that is to end has this long to say which nodes it has.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// What was made for machines can be removed once they have ended, which takes a cloud a minute or two.
 const REST_WITHIN: Duration = Duration::from_secs(300);
 const BETWEEN_REST: Duration = Duration::from_secs(2);
@@ -43,16 +48,17 @@ pub(crate) async fn remains(context: &Context, lost: Option<ClusterRecord>) -> O
 }
 
 /// Ends every machine of the cluster, whether or not it answers, and removes the project's state. `lost` stands for a record
-/// that is not there.
-pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>) -> Outcome<()> {
+/// that is not there. `force` gives up machines that were given and cannot be reached.
+pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>, force: bool) -> Outcome<()> {
     let project = context.project()?;
     let state = project.state();
+    look_once_more(context).await;
     if let Some(record) = record_to_end(context, &project, lost)? {
         let provider = recorded_provider(&project, &record)?;
         if provider.capabilities().can_terminate {
             end_all(context, provider.as_ref()).await?;
         } else {
-            given_back(context, &project, &record, provider.as_ref()).await?;
+            given_back(context, &project, &record, provider.as_ref(), force).await?;
         }
     }
     let task = context.printer.task("project");
@@ -63,6 +69,15 @@ pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>) -> O
     }
     task.done("state removed");
     Ok(())
+}
+
+/// The cluster may have taken machines that only its own script names: as long as it answers, it says which.
+async fn look_once_more(context: &Context) {
+    let Ok(client) = Client::open(context) else { return };
+    // A cluster that is to end need not answer.
+    if let Err(failure) = client.with_patience(ANSWERS_WITHIN).status(false).await {
+        tracing::debug!(%failure, "the cluster does not say which nodes it has");
+    }
 }
 
 /// The record; where it is lost or damaged, one that still finds the machines on this computer, as they would go on without
@@ -154,6 +169,7 @@ async fn given_back(
     project: &Project,
     record: &ClusterRecord,
     provider: &dyn Provider,
+    force: bool,
 ) -> Outcome<()> {
     let machines = alive(provider).await?;
     if record.instances.is_empty() {
@@ -162,28 +178,66 @@ async fn given_back(
     let key = operator_key(project, record)?;
     let cluster_key = cluster_public_key(&project.state())?;
     let removals = machines.iter().map(|machine| async {
-        let task = context.printer.task(&machine.name);
-        task.state("connecting");
-        let policy = host_key_policy(project, machine);
-        let session = Session::connect(&machine.ssh, &key, &policy, ConnectOptions::default()).await;
-        let session = session.map_err(|error| ssh_failure(&error))?;
-        let failed = |error: InstallError| {
-            Failure::failed(format!("cannot remove Disco from `{}`", machine.ssh.endpoint())).because(&error)
-        };
-        let remote = Remote::probe(session).await.map_err(failed)?;
-        if belongs_to_another(&remote, record).await? {
-            task.done("belongs to another cluster, left as it is");
-            return Ok(());
+        let task = context.printer.task(&machine.ssh.endpoint());
+        match give_back(project, record, machine, &key, cluster_key.as_deref(), &task).await {
+            Ok(done) => {
+                task.done(done);
+                Ok(())
+            }
+            Err(failure) => {
+                task.failed("left as it is");
+                Err(failure)
+            }
         }
-        task.state("removing Disco");
-        remote.uninstall().await.map_err(failed)?;
-        if let Some(cluster_key) = &cluster_key {
-            forget_key(&remote, cluster_key).await?;
-        }
-        task.done("Disco removed");
-        Ok(())
     });
-    join_all(removals).await.into_iter().collect()
+    let failures: Vec<Failure> = join_all(removals).await.into_iter().filter_map(Result::err).collect();
+    let out_of_reach = |failure: &Failure| failure.status() == ExitStatus::Unreachable;
+    if force && failures.iter().all(out_of_reach) {
+        for failure in &failures {
+            context.printer.warn(&format!("given up, with what is on it: {failure}"));
+        }
+        return Ok(());
+    }
+    let Some(first) = failures.first() else { return Ok(()) };
+    let text = format!("{} of {} machines still have what was installed", failures.len(), machines.len());
+    let all = failures.iter().fold(Failure::new(first.status(), text), |all, one| {
+        let causes = one.causes().iter().map(|cause| format!(": {cause}")).collect::<String>();
+        all.cause(format!("{}{causes}", one.message()))
+    });
+    Err(match failures.iter().any(out_of_reach) {
+        true => all.hint(
+            "bring them up and run the command again; `disco destroy --force` gives up those that cannot be reached",
+        ),
+        false => all.hint("mend what is named, then run the command again"),
+    })
+}
+
+/// Removes what was installed on one machine. What was done, in words.
+async fn give_back(
+    project: &Project,
+    record: &ClusterRecord,
+    machine: &Instance,
+    key: &KeyPair,
+    cluster_key: Option<&str>,
+    task: &Task,
+) -> Outcome<&'static str> {
+    task.state("connecting");
+    let policy = host_key_policy(project, machine);
+    let session = Session::connect(&machine.ssh, key, &policy, ConnectOptions::default()).await;
+    let session = session.map_err(|error| ssh_failure(&error))?;
+    let failed = |error: InstallError| {
+        Failure::failed(format!("cannot remove Disco from `{}`", machine.ssh.endpoint())).because(&error)
+    };
+    let remote = Remote::probe(session).await.map_err(failed)?;
+    if belongs_to_another(&remote, record).await? {
+        return Ok("belongs to another cluster, left as it is");
+    }
+    task.state("removing Disco");
+    remote.uninstall().await.map_err(failed)?;
+    if let Some(cluster_key) = cluster_key {
+        forget_key(&remote, cluster_key).await?;
+    }
+    Ok("Disco removed")
 }
 
 /// Whether the machine is a node of another cluster: hosts may be named in several projects.

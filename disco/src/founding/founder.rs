@@ -7,7 +7,7 @@ use std::{
 };
 
 use disco_proto::v1::ConfigureRequest;
-use disco_provider::{Provider, ProviderContext, from_spec, plan::Recorder};
+use disco_provider::{KnownMachine, Provider, ProviderContext, from_spec, plan::Recorder};
 use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
 
@@ -18,10 +18,16 @@ use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
     project::{Addresses, ClusterRecord, Lock, Project, StateDir},
+    remote::Sessions,
 };
 
+/// The kind of provider whose machines are given.
+const HOSTS: &str = "hosts";
 /// A cluster that does not answer within this is taken for not healthy by `healthy()`.
 const HEALTH_WITHIN: Duration = Duration::from_secs(3);
+/// At the end of a bootstrap all nodes must be well within this, or it has failed.
+const WELL_WITHIN: Duration = Duration::from_secs(30);
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// What the script's `Cluster` is used for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,6 +61,9 @@ pub(crate) struct Founder {
     keys: Mutex<Option<KeyPairPaths>>,
     /// What the script gave to `attach_ip`: the name of a node, or nothing for whoever leads.
     address_node: Mutex<Option<String>>,
+    pub(super) sessions: Sessions,
+    /// Hosts that were given let the cluster in, as far as they could be reached in this run.
+    pub(super) doors_opened: AtomicBool,
 }
 
 impl Founder {
@@ -97,6 +106,8 @@ impl Founder {
             pushed: AtomicBool::new(false),
             keys: Mutex::default(),
             address_node: Mutex::default(),
+            sessions: Sessions::default(),
+            doors_opened: AtomicBool::new(false),
         })
     }
 
@@ -148,10 +159,45 @@ impl Founder {
             record.private_key = Some(keys.private.clone().into());
             record.public_key = Some(keys.public.clone().into());
         }
+        if self.names_other_hosts(&record) {
+            record.provider = self.provider_spec.clone();
+        }
         if known.as_ref() != Some(&record) {
             record.save(&self.state())?;
         }
         Ok(record)
+    }
+
+    /// Whether the script names other hosts than when the cluster was made: these count from now on. Where machines are made, they are
+    /// found by what the cluster was made with.
+    fn names_other_hosts(&self, record: &ClusterRecord) -> bool {
+        let hosts = |spec: &Value| spec["kind"] == HOSTS;
+        hosts(&record.provider) && hosts(&self.provider_spec) && record.provider != self.provider_spec
+    }
+
+    pub(super) fn gives_hosts(&self) -> bool {
+        self.provider_spec["kind"] == HOSTS
+    }
+
+    /// Keeps here what the script says of hosts, so that other commands know them too.
+    pub(crate) fn take_up_hosts(&self) -> Outcome<()> {
+        match ClusterRecord::load(&self.state())? {
+            Some(record) if self.names_other_hosts(&record) => self.record().map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the cluster which hosts there are.
+    pub(crate) async fn tell_hosts(&self, client: &Client) -> Outcome<()> {
+        if self.planning.is_some() || !self.gives_hosts() {
+            return Ok(());
+        }
+        let request = ConfigureRequest { provider: self.provider_spec.to_string(), ..ConfigureRequest::default() };
+        let told = client.call(|mut control| {
+            let request = request.clone();
+            async move { control.configure(request).await }
+        });
+        told.await.map(|_| ())
     }
 
     pub(super) fn remember_keys(&self, keys: &KeyPairPaths) {
@@ -314,9 +360,10 @@ impl Founder {
         }
         let client = self.existing()?;
         client.settled().await?;
+        self.tell_hosts(&client).await?;
         self.push(&client).await?;
         renew_signing_key(&client, &self.context).await?;
-        let status = client.settled().await?;
+        let status = if declined { client.settled().await? } else { self.well(&client).await? };
         if status.healthy && !declined {
             let script = self.project.client_script_hash()?;
             self.update(|record| {
@@ -326,6 +373,54 @@ impl Founder {
         }
         Ok(Some(status))
     }
+
+    /// Waits until the cluster is healthy: a node that was just started needs a moment.
+    async fn well(&self, client: &Client) -> Outcome<disco_proto::v1::StatusResponse> {
+        let deadline = tokio::time::Instant::now() + WELL_WITHIN;
+        loop {
+            let status = client.settled().await?;
+            if status.healthy {
+                return Ok(status);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(not_well(&status));
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+}
+
+/// What keeps a cluster from being healthy, node by node.
+fn not_well(status: &disco_proto::v1::StatusResponse) -> Failure {
+    let failure = Failure::failed(format!("the cluster `{}` is made, but not healthy", status.cluster));
+    let sick = status.nodes.iter().filter(|node| !node.healthy);
+    let causes = sick.map(|node| format!("`{}`: {}", node.name, node.reason)).chain(status.warnings.iter().cloned());
+    causes.fold(failure, Failure::cause).hint("mend what is named, then run the command again: it goes on from here")
+}
+
+/// Whether the project's cluster was made of given hosts.
+pub(crate) fn names_hosts(project: &Project) -> Outcome<bool> {
+    Ok(ClusterRecord::load(&project.state())?.is_some_and(|record| record.provider["kind"] == HOSTS))
+}
+
+/// The machines that the cluster uses, as far as this project knows: those that were started from here, and those of the nodes that
+/// were seen last, which the cluster may have taken of another script's.
+fn known_machines(state: &StateDir) -> Outcome<Vec<KnownMachine>> {
+    let nodes = Addresses::load(state)?.nodes;
+    let of_nodes = nodes.into_iter().filter(|node| !node.instance.is_empty()).map(|node| KnownMachine {
+        id: node.instance,
+        control_address: Some(node.address),
+        ssh: node.ssh.parse().ok(),
+    });
+    let mut known: Vec<KnownMachine> = of_nodes.collect();
+    // A damaged record is told of by whoever needs it.
+    let record = ClusterRecord::load(state).ok().flatten();
+    for machine in record.into_iter().flat_map(|record| record.instances) {
+        if let Some(id) = machine.id.filter(|id| known.iter().all(|known| known.id != *id)) {
+            known.push(KnownMachine { id, control_address: machine.control, ssh: None });
+        }
+    }
+    Ok(known)
 }
 
 /// The provider that a script named.
@@ -340,7 +435,9 @@ pub(super) fn provider_of(project: &Project, cluster: &str, kind: &str, options:
         .map_err(|error| Failure::failed("cannot find this program's own file").because(&error))?;
     // Where the record cannot be read, all machines in the project's own folder are its cluster's.
     let record = ClusterRecord::load(&project.state()).ok().flatten();
+    let known = if kind == HOSTS { known_machines(&project.state())? } else { Vec::new() };
     let context = ProviderContext {
+        known,
         cluster_name: cluster.to_owned(),
         cluster_id: record.map(|record| record.id).filter(|id| !id.is_empty()),
         project_dir: Some(project.root().to_owned()),

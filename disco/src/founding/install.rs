@@ -1,12 +1,12 @@
 //! `cluster.ssh_install()`: the first machine becomes the first node, further ones join, and what was there is repaired.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::atomic::Ordering, time::Duration};
 
 use disco_proto::v1::{ConfigureRequest, CreateJoinTokenRequest};
 use disco_provider::{
     Instance, InstanceState, StartRequest,
-    install::{Binaries, InstallError, NodeSettings, Remote, ServiceState},
-    ssh::{ConnectOptions, KeyPair, Session},
+    install::{Binaries, Boot, InstallError, NodeSettings, Remote, ServiceState},
+    ssh::{ConnectOptions, KeyPair},
 };
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ impl Founder {
             .map(|machine| self.named(machine, &own))
             .partition(|machine| own.contains(&machine.id));
         own.sort_by_key(|machine| record.instances.iter().position(|one| one.id.as_ref() == Some(&machine.id)));
-        self.open_doors(&work, &others).await;
+        self.open_doors(&work.key, &others).await;
         let mut own = own.into_iter();
         let Some(first) = own.next() else {
             // The cluster has replaced all that this client started: it looks after itself.
@@ -67,9 +67,13 @@ impl Founder {
         };
         let client = Client::new(identity, state, self.addresses(&first)?);
         if record.founded {
-            self.install_first(&work, &first, &client, false).await?;
-            self.revive(&work, others).await?;
-            self.answering(&client).await?;
+            let looked_after =
+                [self.install_first(&work, &first, &client, false).await, self.revive(&work, others).await];
+            let down = self.passed_over(looked_after)?;
+            // Some may be enough for a quorum.
+            if let Err(failure) = self.answering(&client).await {
+                return Err(down.unwrap_or(failure));
+            }
         } else {
             self.install_first(&work, &first, &client, true).await?;
             self.configure(&client, &record.instances[0].options).await?;
@@ -81,19 +85,33 @@ impl Founder {
         self.join_rest(&work, own.collect(), &client).await
     }
 
+    /// Of machines that could not be looked after, one that cannot be reached is no reason to leave the others; the first of these.
+    fn passed_over(&self, outcomes: impl IntoIterator<Item = Outcome<()>>) -> Outcome<Option<Failure>> {
+        let mut first = None;
+        for failure in outcomes.into_iter().filter_map(Result::err) {
+            if failure.status() != ExitStatus::Unreachable {
+                return Err(failure);
+            }
+            self.context.printer.warn(&format!("{failure}: its machine is left as it is"));
+            first.get_or_insert(failure);
+        }
+        Ok(first)
+    }
+
     /// Installs the machine of node 1. Only while the cluster is being founded is it given that identity.
     async fn install_first(&self, work: &Work, machine: &Instance, client: &Client, found: bool) -> Outcome<()> {
         let task = self.context.printer.task(&machine.name);
-        let remote = self.connect(work, machine, &task).await?;
-        let settings = self.settings(machine, None);
+        let remote = self.connect(&work.key, machine, &task).await?;
+        let settings = self.settings(machine, &remote, None);
         let progress = TaskProgress { task: &task };
         let installed = if found {
-            let identity = self.first_identity(machine)?;
+            let identity = self.first_identity(machine, settings.listen.ip())?;
             remote.install_first_node(&work.binaries, &settings, |request| identity.sign(request), &progress).await
         } else {
             remote.install_joining_node(&work.binaries, &settings, &progress).await
         };
         let installed = installed.map_err(|error| install_failure(&machine.name, &error))?;
+        self.say_boot(&machine.name, installed.boot);
         if found {
             task.state("waiting for its answer");
             self.answers(client, &remote, &machine.name).await?;
@@ -109,18 +127,38 @@ impl Founder {
         }
         let request = CreateJoinTokenRequest { ttl_seconds: TOKEN_LIFE, uses: machines.len() as u32 };
         let token = client.call(|mut control| async move { control.create_join_token(request).await }).await?.token;
+        let members = client.settled().await?.nodes;
+        let is_member = |machine: &Instance| members.iter().any(|node| node.instance == machine.id);
         let installs = machines.iter().map(|machine| async {
             let task = self.context.printer.task(&machine.name);
-            let remote = self.connect(work, machine, &task).await?;
-            let settings = self.settings(machine, Some(token.clone()));
+            let remote = match self.connect(&work.key, machine, &task).await {
+                Ok(remote) => remote,
+                Err(failure) if is_member(machine) => {
+                    task.failed("cannot be reached");
+                    return self.passed_over([Err(failure)]).map(|_| ());
+                }
+                Err(failure) => return Err(failure),
+            };
+            let settings = self.settings(machine, &remote, Some(token.clone()));
             let installed = remote.install_joining_node(&work.binaries, &settings, &TaskProgress { task: &task }).await;
             let installed = installed.map_err(|error| install_failure(&machine.name, &error))?;
+            self.say_boot(&machine.name, installed.boot);
             task.state("waiting until it has joined");
             self.joined(client, machine).await?;
             task.done(if installed.started { "installed, joined" } else { "runs, nothing to do" });
             Ok(())
         });
         join_all(installs).await.into_iter().collect()
+    }
+
+    /// What nobody would notice before the machine restarts.
+    fn say_boot(&self, name: &str, boot: Boot) {
+        if boot == Boot::Nobody {
+            self.context.printer.warn(&format!(
+                "`{name}` does not come back by itself when its machine restarts: there is no systemd that it may use, and no cron; \
+                 `disco bootstrap` starts it again, or install as root"
+            ));
+        }
     }
 
     /// A machine that was given has the name of a host; as a node it is called as any other.
@@ -133,14 +171,32 @@ impl Founder {
         machine
     }
 
+    /// The hosts that the script names now are the cluster's to use: it is told of them, and they let it in.
+    pub(crate) async fn prepare_hosts(&self, client: &Client) -> Outcome<()> {
+        if self.planning.is_some() || !self.gives_hosts() {
+            return Ok(());
+        }
+        self.take_up_hosts()?;
+        self.tell_hosts(client).await?;
+        let record = self.record()?;
+        let own = |machine: &Instance| record.instances.iter().any(|one| one.id.as_ref() == Some(&machine.id));
+        let mut machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
+        machines.retain(|machine| !own(machine));
+        self.open_doors(&self.operator_key()?, &machines).await;
+        Ok(())
+    }
+
     /// The cluster itself installs the further ones of the machines that were given: they must let it in.
-    async fn open_doors(&self, work: &Work, machines: &[Instance]) {
-        if self.provider.capabilities().can_terminate {
+    async fn open_doors(&self, key: &KeyPair, machines: &[Instance]) {
+        if self.provider.capabilities().can_terminate || self.doors_opened.swap(true, Ordering::Relaxed) {
             return;
         }
-        let opened = machines.iter().map(|machine| async {
+        // Where a node is the cluster comes in already.
+        let nodes = Addresses::load(&self.state()).unwrap_or_default().nodes;
+        let closed = machines.iter().filter(|machine| nodes.iter().all(|node| node.instance != machine.id));
+        let opened = closed.map(|machine| async {
             let task = self.context.printer.task(&machine.name);
-            match self.connect(work, machine, &task).await {
+            match self.connect(key, machine, &task).await {
                 Ok(_) => task.done("lets the cluster in"),
                 // It may never be needed.
                 Err(failure) => task.failed(&format!("{failure}: the cluster cannot use it")),
@@ -174,7 +230,7 @@ impl Founder {
                     task.done("machine runs again");
                 }
                 let task = self.context.printer.task(&machine.name);
-                let remote = self.connect(work, &machine, &task).await?;
+                let remote = self.connect(&work.key, &machine, &task).await?;
                 let failed = |error: InstallError| install_failure(&machine.name, &error);
                 match remote.service_state().await.map_err(failed)? {
                     ServiceState::Running => task.done("runs, nothing to do"),
@@ -192,7 +248,7 @@ impl Founder {
         join_all(revived).await.into_iter().collect()
     }
 
-    async fn connect(&self, work: &Work, machine: &Instance, task: &Task) -> Outcome<Remote> {
+    async fn connect(&self, key: &KeyPair, machine: &Instance, task: &Task) -> Outcome<Remote> {
         task.state("connecting");
         let policy = host_key_policy(&self.project, machine);
         // Only a machine that was just made may not be ready yet; of others a refusal is an answer.
@@ -201,7 +257,7 @@ impl Founder {
         } else {
             ConnectOptions::default()
         };
-        let session = Session::connect(&machine.ssh, &work.key, &policy, options).await;
+        let session = self.sessions.connect(machine, key, &policy, options).await;
         let session = session.map_err(|error| ssh_failure(&error))?;
         if machine.given_host_key.is_some() && session.host_key().first_use {
             self.context.printer.warn(&format!(
@@ -220,9 +276,9 @@ impl Founder {
         Ok(remote)
     }
 
-    fn settings(&self, machine: &Instance, join_token: Option<String>) -> NodeSettings {
+    fn settings(&self, machine: &Instance, remote: &Remote, join_token: Option<String>) -> NodeSettings {
         NodeSettings {
-            listen: machine.control_address,
+            listen: remote.listen_address(machine),
             advertise: machine.control_address,
             public_address: machine.public_address,
             name: machine.name.clone(),
@@ -235,7 +291,7 @@ impl Founder {
     }
 
     /// What the first node becomes. All of it is on this disk before the node has it.
-    fn first_identity(&self, machine: &Instance) -> Outcome<FirstIdentity> {
+    fn first_identity(&self, machine: &Instance, listen: std::net::IpAddr) -> Outcome<FirstIdentity> {
         let state = self.state();
         let record = self.record()?;
         let root = authority::ensure_root(&state, &record)?;
@@ -243,6 +299,10 @@ impl Founder {
         let ssh = self.cluster_key()?.ok_or_else(|| Failure::failed("the cluster's key pair is missing"))?;
         let mut addresses = vec![machine.control_address.ip()];
         addresses.extend(machine.public_address);
+        // Whoever is in its own network calls it by what it has itself.
+        addresses.extend(Some(listen).filter(|ip| !ip.is_unspecified()));
+        addresses.sort_unstable();
+        addresses.dedup();
         Ok(FirstIdentity {
             cluster: record.name,
             id: record.id,
@@ -280,6 +340,8 @@ impl Founder {
                 name: first.name.clone(),
                 address: first.control_address,
                 public: first.public_address,
+                instance: first.id.clone(),
+                ssh: first.ssh.to_string(),
             });
             known.save(&self.state())?;
         }

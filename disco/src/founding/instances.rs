@@ -48,6 +48,7 @@ impl Founder {
             known: known_instances(&record),
             architecture,
             leaving: std::collections::BTreeSet::new(),
+            avoid: std::collections::BTreeSet::new(),
             progress: ProgressSink::new(task.teller()),
         };
         match self.provider.start(request).await {

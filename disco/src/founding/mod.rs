@@ -32,7 +32,7 @@ pub(crate) use self::{
     comeback::{NodeIdentity, bring_back},
     connecting::{Wish, connect},
     destroy::{destroy, recorded_provider, remains},
-    founder::{Founder, Purpose, make_provider, provider_failure},
+    founder::{Founder, Purpose, make_provider, names_hosts, provider_failure},
     host_key::host_key_policy,
     install::find_binaries,
     key_pair::operator_key,

@@ -26,6 +26,7 @@ impl Founder {
             return self.plan_scale(planning, nodes).await;
         }
         let client = self.existing()?;
+        self.prepare_hosts(&client).await?;
         self.push(&client).await?;
         let request = match self.purpose {
             Purpose::Work => ScaleRequest { nodes, ..ScaleRequest::default() },

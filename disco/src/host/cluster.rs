@@ -284,7 +284,7 @@ impl ClusterHandle for Handle {
             return Ok(());
         }
         self.told(self.founder.locked())?;
-        self.told(destroy(&self.context, None).await)
+        self.told(destroy(&self.context, None, false).await)
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {

@@ -28,6 +28,12 @@ pub(crate) struct KnownNode {
     /// From outside, where that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) public: Option<IpAddr>,
+    /// The provider's id of its machine, empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) instance: String,
+    /// `user@host:port` where that answers SSH, where the cluster has said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) ssh: String,
 }
 
 impl KnownNode {

@@ -31,6 +31,8 @@ pub(crate) struct NodeView {
     public_address: Option<String>,
     /// Entries of the log that it lacks, as the leader knows.
     behind: Option<u64>,
+    /// Since it last answered the leader; absent when it was not reached yet.
+    answered_ms: Option<u64>,
 }
 
 impl From<NodeStatus> for NodeView {
@@ -53,6 +55,7 @@ impl From<NodeStatus> for NodeView {
             script: some(node.script),
             public_address: some(node.public_address),
             behind: node.behind,
+            answered_ms: node.answered_ms,
         }
     }
 }

@@ -9,13 +9,20 @@ use crate::records::{self, ProviderSpec};
 
 /// Keeps the settings that are given; empty ones stay as they are.
 pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<Response<Empty>, Status> {
+    // A follower may not know yet what was told last.
+    node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let mut txn = records::Txn::new();
     if !request.provider.is_empty() {
         let spec: ProviderSpec = serde_json::from_str(&request.provider)
             .map_err(|error| Status::invalid_argument(format!("the provider's specification: {error}")))?;
-        txn = txn.put(records::keys::PROVIDER, &spec);
+        // What is told at each bootstrap is mostly what is known.
+        if read::<ProviderSpec>(node, records::keys::PROVIDER).as_ref() != Some(&spec) {
+            txn = txn.put(records::keys::PROVIDER, &spec);
+        }
     }
-    if !request.operator_public_key.is_empty() {
+    if !request.operator_public_key.is_empty()
+        && read::<String>(node, records::keys::OPERATOR_PUBLIC_KEY).as_ref() != Some(&request.operator_public_key)
+    {
         txn = txn.put(records::keys::OPERATOR_PUBLIC_KEY, &request.operator_public_key);
     }
     if !request.instance_options.is_empty() {
@@ -33,4 +40,8 @@ pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<
         node.write(txn.operation()).await.map_err(write_status)?;
     }
     Ok(Response::new(Empty {}))
+}
+
+fn read<T: serde::de::DeserializeOwned>(node: &Node, key: &str) -> Option<T> {
+    node.raft().store().read(|store| records::get::<T>(store, key)).map(|record| record.value)
 }

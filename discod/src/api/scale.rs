@@ -11,6 +11,7 @@ use disco_proto::v1::{NodeStatus, Progress, ScaleRequest, StatusResponse};
 use futures_util::StreamExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -26,6 +27,8 @@ use crate::records::{self, InstanceRecord};
 const UNDER_WAY: usize = 64;
 /// How often the state is looked at between steps.
 const LOOK: Duration = Duration::from_millis(50);
+/// A new node that the leader cannot reach for so long is not waited for: a closed port does not open by itself.
+const UNREACHED: Duration = Duration::from_secs(20);
 
 pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result<Response<Answers<Progress>>, Status> {
     let (metadata, _, message) = request.into_parts();
@@ -119,6 +122,7 @@ async fn follow(
 ) {
     let wished = message.nodes;
     let mut told = Told::default();
+    let mut unreached: Option<Instant> = None;
     let mut look = tokio::time::interval(LOOK);
     loop {
         let step = tokio::select! {
@@ -160,6 +164,19 @@ async fn follow(
                 let _ = sender.send(Ok(step)).await;
             }
             return;
+        }
+        match status.nodes.iter().find(|member| is_unreached(member)) {
+            None => unreached = None,
+            Some(member) if unreached.get_or_insert_with(Instant::now).elapsed() >= UNREACHED => {
+                let text = format!(
+                    "the cluster is not whole: {} has joined and reports, but the leader cannot reach it at {}\nhint: open \
+                     that port to the other nodes, then run the command again",
+                    member.name, member.address
+                );
+                let _ = sender.send(Err(Status::internal(text))).await;
+                return;
+            }
+            Some(_) => {}
         }
         let now_wished = node.raft().store().read(records::desired_nodes);
         if now_wished.is_some_and(|now| now != wished) {
@@ -238,6 +255,12 @@ impl Told {
         let gone = std::mem::take(&mut self.going).into_iter();
         gone.map(|subject| Progress { done: true, ..step(&subject, REMOVED) }).collect()
     }
+}
+
+/// Whether the leader hears a member that it cannot call.
+fn is_unreached(member: &NodeStatus) -> bool {
+    let within = |ms: Option<u64>| ms.is_some_and(|ms| u128::from(ms) < UNREACHED.as_millis());
+    within(member.last_seen_ms) && !within(member.answered_ms)
 }
 
 fn step(subject: &str, state: &str) -> Progress {

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
+use disco_provider::SshTarget;
 use tonic::{Request, Response, Status};
 
 use super::certificate;
 use super::forward::{Answer, to_leader};
+use crate::contact::Contact;
+use crate::controllers::instances::ssh_targets;
 use crate::node::Node;
 use crate::raft::{Member, Role};
 use crate::records;
@@ -48,15 +51,16 @@ pub(crate) fn statuses(node: &Node) -> Vec<NodeStatus> {
     let leader = node.raft().leadership().borrow().leader;
     let acknowledged = node.raft().acknowledged();
     let members = node.raft().members();
+    let ssh = ssh_targets(node);
     let statuses = members.iter().map(|member| {
         let vital = node.vitals().get(member.id);
-        let seen = if member.id == node.id() {
-            Some(Duration::ZERO)
+        let contact = if member.id == node.id() {
+            OWN
         } else {
             let reported = vital.as_ref().map(|vital| vital.at.elapsed());
-            reported.into_iter().chain(acknowledged.get(&member.id).copied()).min()
+            Contact { reported, answered: acknowledged.get(&member.id).copied() }
         };
-        node_status(node, member, vital.as_ref(), seen, leader)
+        with_ssh(node_status(node, member, vital.as_ref(), contact, leader), &ssh)
     });
     statuses.collect()
 }
@@ -74,6 +78,11 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     warnings.extend(node.blocked());
     let ending = node.raft().store().read(records::ending);
     warnings.extend(ending.iter().map(still_there));
+    // Whoever was never reached has no vote that counts, however well it feels.
+    let unreached = || nodes.iter().filter(|node| node.healthy && node.answered_ms.is_none());
+    let all_reached = unreached().next().is_none();
+    warnings
+        .extend(unreached().map(|node| format!("the leader has not reached {} at {} yet", node.name, node.address)));
     let signing_key = certificate::signing_key(node);
     let known_elsewhere = node.raft().store().read(records::signing_key_is_stale);
     let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificate::is_due);
@@ -91,7 +100,7 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     warnings.extend(certificate::warnings(&nodes, signing_key.as_ref()));
     let base = base(node);
     StatusResponse {
-        healthy: !nodes.is_empty() && all_there && nodes.iter().all(|node| node.healthy),
+        healthy: !nodes.is_empty() && all_there && all_reached && nodes.iter().all(|node| node.healthy),
         leader: leadership.leader.unwrap_or(0),
         term: leadership.term,
         nodes,
@@ -136,15 +145,16 @@ fn hooks_off(node: &Node) -> Vec<String> {
 fn own_view(node: &Node) -> StatusResponse {
     let leadership = node.raft().leadership().borrow().clone();
     let members = node.raft().members();
+    let ssh = ssh_targets(node);
     let statuses = members.iter().map(|member| {
         let own = member.id == node.id();
-        let seen = own.then_some(Duration::ZERO);
-        let mut status = node_status(node, member, None, seen, leadership.leader);
+        let contact = if own { OWN } else { Contact::default() };
+        let mut status = node_status(node, member, None, contact, leadership.leader);
         if !own {
             status.healthy = false;
             status.reason = "not known without a leader".to_owned();
         }
-        status
+        with_ssh(status, &ssh)
     });
     StatusResponse {
         healthy: false,
@@ -180,7 +190,7 @@ fn node_status(
     node: &Node,
     member: &Member,
     vital: Option<&Vital>,
-    seen: Option<Duration>,
+    contact: Contact,
     leader: Option<u64>,
 ) -> NodeStatus {
     let (record, health) =
@@ -192,8 +202,9 @@ fn node_status(
     } else {
         vital.map(|vital| &vital.report)
     };
-    let silent = seen.is_none_or(|seen| seen > node.raft().pace().suspect_after());
-    let (healthy, reason) = judge(silent, seen, health.as_ref(), report);
+    let (limit, listening) = (node.raft().pace().suspect_after(), node.vitals().listening_for());
+    let trouble = contact.trouble(limit, listening, &member.info.address);
+    let (healthy, reason) = judge(trouble, health.as_ref(), report);
     let retiring = report.map(|report| report.retiring.clone()).unwrap_or_default();
     // It does its work until its machine goes.
     let reason = if reason.is_empty() { retiring.clone() } else { reason };
@@ -215,7 +226,7 @@ fn node_status(
         version: report.map_or(record.version, |report| report.version.clone()),
         pid: report.map_or(0, |report| report.pid),
         rss_kb: report.map_or(0, |report| report.rss_kb),
-        last_seen_ms: seen.map(|seen| u64::try_from(seen.as_millis()).unwrap_or(u64::MAX)),
+        last_seen_ms: contact.seen().map(millis),
         instance: record.instance,
         reason,
         labels: record.labels.into_iter().collect(),
@@ -224,7 +235,22 @@ fn node_status(
         public_address: record.public_address,
         behind: (leader == Some(node.id())).then(|| behind(node, member)).flatten(),
         certificate: report.and_then(|report| report.certificate.clone()),
+        answered_ms: contact.answered.map(millis),
+        ssh: String::new(),
     }
+}
+
+/// With where its machine answers SSH, as the scripts say it now.
+fn with_ssh(status: NodeStatus, ssh: &BTreeMap<String, SshTarget>) -> NodeStatus {
+    let ssh = ssh.get(&status.instance).map(ToString::to_string).unwrap_or_default();
+    NodeStatus { ssh, ..status }
+}
+
+/// A node hears itself.
+const OWN: Contact = Contact { reported: Some(Duration::ZERO), answered: Some(Duration::ZERO) };
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How many entries of this leader's log a member is not known to have.
@@ -235,19 +261,14 @@ fn behind(node: &Node, member: &Member) -> Option<u64> {
     member.matched.map(|matched| node.raft().last_index().saturating_sub(matched))
 }
 
-/// Whether a node is healthy, and why not.
+/// Whether a node is healthy, and why not. `trouble` is what is wrong with the ways between it and the leader.
 fn judge(
-    silent: bool,
-    seen: Option<Duration>,
+    trouble: Option<String>,
     health: Option<&records::HealthRecord>,
     report: Option<&ReportRequest>,
 ) -> (bool, String) {
-    if silent {
-        let reason = match seen {
-            Some(seen) => format!("no sign of life for {:.1} s", seen.as_secs_f64()),
-            None => "no sign of life yet".to_owned(),
-        };
-        return (false, reason);
+    if let Some(trouble) = trouble {
+        return (false, trouble);
     }
     match health {
         Some(health) if !health.healthy => (false, health.reason.clone()),

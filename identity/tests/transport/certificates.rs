@@ -117,7 +117,7 @@ async fn expired_and_future_certificates_are_refused_in_both_directions() {
     let expired = Identity::new(world.node_credentials(2, PAST)).unwrap();
     let early = Identity::new(world.node_credentials(2, future())).unwrap();
     let by_server = failure(&good, &expired, Expect::Node(1)).await;
-    assert_eq!(by_server, "the other end refused this certificate, as it has expired");
+    assert_eq!(by_server, "the other end refused this certificate, as it has expired or is not valid yet by its clock");
     assert_eq!(failure(&expired, &good, Expect::Node(2)).await, "the other end's certificate has expired");
     assert!(failure(&good, &early, Expect::Node(1)).await.starts_with("the other end refused this certificate"));
     assert!(failure(&early, &good, Expect::Node(2)).await.contains("not valid yet"));

@@ -79,6 +79,7 @@ pub(super) fn instance(found: &Ec2Instance, viewer: &Viewer, region: &str) -> Op
         state: state(found),
         ssh: SshTarget { user: viewer.user.clone(), host: host.to_string(), port: SSH_PORT },
         control_address: SocketAddr::new(private, CONTROL_PORT),
+        listen: None,
         public_address: public,
         host_key: None,
         given_host_key: tag(HOST_KEY),

@@ -50,6 +50,7 @@ mod tests {
         assert_eq!(show("admin@10.0.0.7:2222"), "admin@10.0.0.7:2222");
         assert_eq!(show("web-1"), "root@web-1:22");
         assert_eq!(show("pi@[fe80::1]:22"), "pi@[fe80::1]:22");
+        assert_eq!(show("pi@[fe80::1%eth0]:22"), "pi@[fe80::1%eth0]:22");
     }
 
     #[test]

@@ -1,6 +1,15 @@
 //! What `HostsProvider.init` takes.
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::Deserialize;
+use serde_json::Value;
+
+use super::address::parse_host;
+use crate::{ProviderError, SshTarget};
+
+/// Whose options these are.
+pub(crate) const WHAT: &str = "HostsProvider.init";
 
 /// What `HostsProvider.init` takes.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -9,7 +18,115 @@ pub(crate) struct HostsOptions {
     /// The provider's name.
     #[serde(default)]
     pub(crate) name: Option<String>,
-    /// The machines, each `user@host:port`.
+    /// The machines, each `user@host:port`, or an object that says more.
     #[serde(default)]
-    pub(crate) hosts: Vec<String>,
+    pub(crate) hosts: Vec<Value>,
+}
+
+/// A machine of which more is said than where it answers SSH.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Detailed {
+    ssh: String,
+    #[serde(default)]
+    advertise: Option<String>,
+    #[serde(default)]
+    listen: Option<String>,
+}
+
+/// A given machine. Three addresses, which are one where nothing stands in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// Where it answers SSH.
+    pub(crate) ssh: SshTarget,
+    /// How the other nodes reach its daemon, where that is said.
+    pub(crate) advertise: Option<Place>,
+    /// Where its daemon binds, where that is said.
+    pub(crate) listen: Option<Place>,
+}
+
+/// An address with or without a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) ip: IpAddr,
+    pub(crate) port: Option<u16>,
+}
+
+impl Host {
+    /// Reads one entry of `hosts`.
+    pub(crate) fn read(entry: &Value) -> Result<Self, ProviderError> {
+        let fail = |reason: String| ProviderError::Options { what: WHAT, reason };
+        let detailed = match entry {
+            Value::String(ssh) => Detailed { ssh: ssh.clone(), advertise: None, listen: None },
+            Value::Object(_) => Detailed::deserialize(entry).map_err(|error| fail(format!("`hosts`: {error}")))?,
+            other => {
+                let expected = "expected `\"user@host:port\"` or `{ ssh, advertise, listen }`";
+                return Err(fail(format!("`hosts`: {other} is no host, {expected}")));
+            }
+        };
+        let place = |name: &str, text: &Option<String>| {
+            text.as_deref()
+                .map(|text| Place::read(text).map_err(|why| fail(format!("`{name}: {text:?}`: {why}"))))
+                .transpose()
+        };
+        let advertise = place("advertise", &detailed.advertise)?;
+        if let Some(Place { ip, .. }) = advertise
+            && ip.is_unspecified()
+        {
+            return Err(fail(format!("`advertise: \"{ip}\"`: other nodes cannot call this address")));
+        }
+        Ok(Self { ssh: parse_host(&detailed.ssh)?, advertise, listen: place("listen", &detailed.listen)? })
+    }
+}
+
+impl Place {
+    fn read(text: &str) -> Result<Self, &'static str> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return match address.port() {
+                0 => Err("port 0 is no port that others can call"),
+                port => Ok(Self { ip: address.ip(), port: Some(port) }),
+            };
+        }
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        bare.parse().map(|ip| Self { ip, port: None }).map_err(|_| "expected `IP` or `IP:PORT`")
+    }
+
+    /// With its own port, or this one.
+    pub(crate) fn with_port(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port.unwrap_or(port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_host_is_text_or_says_more() {
+        let plain = Host::read(&json!("pi@[fe80::1%eth0]:2222")).unwrap();
+        assert_eq!((plain.ssh.host.as_str(), plain.ssh.port), ("fe80::1%eth0", 2222));
+        let more =
+            Host::read(&json!({ "ssh": "pi@home", "advertise": "203.0.113.7:5090", "listen": "0.0.0.0" })).unwrap();
+        assert_eq!(more.advertise.map(|place| place.with_port(5080).to_string()).as_deref(), Some("203.0.113.7:5090"));
+        assert_eq!(more.listen.map(|place| place.with_port(5080).to_string()).as_deref(), Some("0.0.0.0:5080"));
+        let v6 = Host::read(&json!({ "ssh": "pi@home", "advertise": "[fd00::7]" })).unwrap();
+        assert_eq!(v6.advertise.map(|place| place.with_port(5080).to_string()).as_deref(), Some("[fd00::7]:5080"));
+    }
+
+    #[test]
+    fn what_cannot_be_an_address_is_refused_by_name() {
+        for (entry, part) in [
+            (json!(7), "7 is no host"),
+            (json!({ "advertise": "10.0.0.1" }), "missing field `ssh`"),
+            (json!({ "ssh": "pi@home", "adress": "10.0.0.1" }), "unknown field `adress`"),
+            (json!({ "ssh": "pi@home", "advertise": "home" }), "`advertise: \"home\"`: expected `IP` or `IP:PORT`"),
+            (json!({ "ssh": "pi@home", "advertise": "0.0.0.0" }), "cannot call this address"),
+            (json!({ "ssh": "pi@home", "listen": "10.0.0.1:0" }), "port 0"),
+        ] {
+            let message = Host::read(&entry).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
 }

@@ -3,30 +3,41 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::TcpStream;
+use futures_util::future::join_all;
 
-use super::address::parse_host;
-use super::options::HostsOptions;
+use super::known::{KnownMachine, recognise};
+use super::options::{Host, HostsOptions, WHAT};
+use super::resolve;
 use crate::plan::{Action, Change};
 use crate::spec::parse_options;
 use crate::{Capabilities, Instance, InstanceState, Pace, Provider, ProviderError, SshTarget, StartRequest, Usd};
 
 /// Where `discod` listens on a host; further hosts at the same address count up from here.
 const CONTROL_PORT: u16 = 5080;
-
-/// How long a host may take to accept a connection.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// The address of a host of which none is known.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), CONTROL_PORT);
 
 /// Machines that exist already.
 #[derive(Debug)]
 pub struct HostsProvider {
     name: String,
-    hosts: Vec<SshTarget>,
+    hosts: Vec<Host>,
+    /// What the cluster uses already, whether or not the script names it.
+    known: Vec<KnownMachine>,
     /// Instance id to token, for what was handed out by this object.
     handed_out: Mutex<BTreeMap<String, String>>,
+}
+
+/// A host of the script, with what was found of it.
+struct Found {
+    /// Its name as a machine.
+    id: String,
+    /// Where its SSH server is.
+    ip: Result<IpAddr, ProviderError>,
+    /// How other nodes reach its daemon; [`NOWHERE`] where that is not known.
+    control: SocketAddr,
 }
 
 impl HostsProvider {
@@ -34,79 +45,119 @@ impl HostsProvider {
     ///
     /// # Errors
     /// Unknown options, no host at all, a host twice, or text that is not `user@host:port`.
-    pub fn from_options(options: &serde_json::Value) -> Result<Self, ProviderError> {
-        const WHAT: &str = "HostsProvider.init";
+    pub fn from_options(options: &serde_json::Value, known: Vec<KnownMachine>) -> Result<Self, ProviderError> {
         let options: HostsOptions = parse_options(WHAT, options)?;
-        let hosts = options.hosts.iter().map(|text| parse_host(text)).collect::<Result<Vec<_>, _>>()?;
+        let hosts = options.hosts.iter().map(Host::read).collect::<Result<Vec<_>, _>>()?;
         let fail = |reason: String| Err(ProviderError::Options { what: WHAT, reason });
         if hosts.is_empty() {
             return fail("`hosts` is missing or empty; give `hosts: [\"user@host:port\", …]`".to_owned());
         }
         for (index, host) in hosts.iter().enumerate() {
-            if hosts[..index].iter().any(|other| other.endpoint() == host.endpoint()) {
-                return fail(format!("`{}` is given twice", host.endpoint()));
+            let endpoint = host.ssh.endpoint();
+            if hosts[..index].iter().any(|other| other.ssh.endpoint() == endpoint) {
+                return fail(format!("`{endpoint}` is given twice"));
             }
         }
         let name = options.name.unwrap_or_else(|| "hosts".to_owned());
-        Ok(Self { name, hosts, handed_out: Mutex::default() })
+        Ok(Self { name, hosts, known, handed_out: Mutex::default() })
     }
 
-    /// Where `discod` shall listen: hosts that share an address (several on one computer) get ports of their own, in the
-    /// order in which they are given.
-    async fn control_addresses(&self) -> Result<Vec<SocketAddr>, ProviderError> {
+    /// Looks up the hosts' names, all at once: one that has no address keeps nobody from using the others.
+    async fn find(&self) -> Vec<Found> {
+        let ips = join_all(self.hosts.iter().map(|host| resolve::resolve(&host.ssh))).await;
+        // Hosts that share an address (several on one computer, or behind one router) get ports of their own, in the order in
+        // which they are given.
         let mut used: HashMap<IpAddr, u16> = HashMap::new();
-        let mut addresses = Vec::with_capacity(self.hosts.len());
-        for host in &self.hosts {
-            let ip = resolve(host).await?;
+        let mut port = |ip: IpAddr| {
             let count = used.entry(ip).or_default();
-            addresses.push(SocketAddr::new(ip, CONTROL_PORT + *count));
             *count += 1;
-        }
-        Ok(addresses)
+            CONTROL_PORT + (*count - 1)
+        };
+        let control: Vec<Option<SocketAddr>> = self
+            .hosts
+            .iter()
+            .zip(&ips)
+            .map(|(host, ip)| match (host.advertise, ip) {
+                (Some(place), _) if place.port.is_some() => Some(place.with_port(CONTROL_PORT)),
+                (Some(place), _) => Some(place.with_port(port(place.ip))),
+                (None, Ok(ip)) => Some(SocketAddr::new(*ip, port(*ip))),
+                (None, Err(_)) => None,
+            })
+            .collect();
+        let recognised = recognise(&self.hosts, &control, &self.known);
+        let hosts = self.hosts.iter().zip(ips).zip(control).zip(recognised);
+        hosts
+            .map(|(((host, ip), control), known)| {
+                let known = known.map(|at| &self.known[at]);
+                Found {
+                    id: known.map_or_else(|| host.ssh.endpoint(), |known| known.id.clone()),
+                    ip,
+                    // Without a name server a node is still where it was.
+                    control: control.or(known.and_then(|known| known.control_address)).unwrap_or(NOWHERE),
+                }
+            })
+            .collect()
     }
 
-    fn instance(&self, index: usize, token: &str, control_address: SocketAddr) -> Instance {
+    fn instance(&self, index: usize, token: &str, found: &Found) -> Instance {
         let host = &self.hosts[index];
+        // From outside it is reached where SSH is, if the nodes call it by another address.
+        let outer = found.ip.as_ref().ok().copied();
+        let public = outer.filter(|ip| host.advertise.is_some() && *ip != found.control.ip() && !resolve::is_own(*ip));
         Instance {
-            id: host.endpoint(),
-            name: host.host.clone(),
-            token: token.to_owned(),
-            state: InstanceState::Running,
-            ssh: host.clone(),
-            control_address,
-            public_address: None,
-            host_key: None,
-            given_host_key: None,
-            pid: None,
-            zone: None,
-            price: Some(Usd::ZERO),
+            public_address: public,
+            listen: host.listen.map(|place| place.with_port(found.control.port())),
+            ..machine(&found.id, token, &host.ssh, found.control)
         }
     }
 
-    /// The host for a token: the one that has it already, else the first that is free.
-    fn choose(&self, request: &StartRequest) -> Result<usize, ProviderError> {
+    /// Machines that the cluster uses and the script does not name, or not any more.
+    fn unnamed(&self, found: &[Found]) -> Vec<Instance> {
+        let left = self.known.iter().filter(|known| !found.iter().any(|found| found.id == known.id));
+        left.filter_map(|known| {
+            let ssh = known.ssh.as_ref()?;
+            Some(machine(&known.id, "", ssh, known.control_address.unwrap_or(NOWHERE)))
+        })
+        .collect()
+    }
+
+    /// The host for a token: the one that has it already, else the first that is free and has an address; one that has just
+    /// failed is the last resort.
+    fn choose(&self, request: &StartRequest, found: &[Found]) -> Result<usize, ProviderError> {
         let mut handed_out = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
         let holder = |id: &str| request.known.get(id).or_else(|| handed_out.get(id));
-        let ids: Vec<String> = self.hosts.iter().map(SshTarget::endpoint).collect();
-        let index = ids
-            .iter()
-            .position(|id| holder(id).is_some_and(|token| *token == request.token))
-            .or_else(|| ids.iter().position(|id| holder(id).is_none()))
-            .ok_or(ProviderError::NoHostLeft { count: ids.len() })?;
-        handed_out.insert(ids[index].clone(), request.token.clone());
+        let is_known = |id: &str| self.known.iter().any(|known| known.id == id);
+        let free = |at: &usize| holder(&found[*at].id).is_none() && !is_known(&found[*at].id);
+        let all = 0..found.len();
+        let held = all.clone().find(|at| holder(&found[*at].id).is_some_and(|token| *token == request.token));
+        let usable = |at: &usize| free(at) && found[*at].control != NOWHERE;
+        let index = held
+            .or_else(|| all.clone().find(|at| usable(at) && !request.avoid.contains(&found[*at].id)))
+            .or_else(|| all.clone().find(usable))
+            .or_else(|| all.clone().find(free))
+            .ok_or(ProviderError::NoHostLeft { count: found.len() })?;
+        handed_out.insert(found[index].id.clone(), request.token.clone());
         Ok(index)
     }
 }
 
-/// The first address of a host; IPv4 is preferred, as nodes must agree on one.
-async fn resolve(host: &SshTarget) -> Result<IpAddr, ProviderError> {
-    let failed = |source| ProviderError::Resolve { host: host.host.clone(), source };
-    let found: Vec<SocketAddr> =
-        tokio::net::lookup_host((host.host.as_str(), host.port)).await.map_err(failed)?.collect();
-    found.iter().find(|address| address.is_ipv4()).or(found.first()).map(SocketAddr::ip).ok_or_else(|| {
-        let source = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-        ProviderError::Resolve { host: host.host.clone(), source }
-    })
+/// A given machine with what every one has.
+fn machine(id: &str, token: &str, ssh: &SshTarget, control_address: SocketAddr) -> Instance {
+    Instance {
+        id: id.to_owned(),
+        name: ssh.host.clone(),
+        token: token.to_owned(),
+        state: InstanceState::Running,
+        ssh: ssh.clone(),
+        control_address,
+        listen: None,
+        public_address: None,
+        host_key: None,
+        given_host_key: None,
+        pid: None,
+        zone: None,
+        price: Some(Usd::ZERO),
+    }
 }
 
 #[async_trait]
@@ -132,33 +183,50 @@ impl Provider for HostsProvider {
     }
 
     async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError> {
-        let addresses = self.control_addresses().await?;
-        let index = self.choose(&request)?;
-        Ok(self.instance(index, &request.token, addresses[index]))
+        let mut found = self.find().await;
+        let index = self.choose(&request, &found)?;
+        let (host, known) = (&self.hosts[index], self.known.iter().any(|known| known.id == found[index].id));
+        let instance = self.instance(index, &request.token, &found[index]);
+        if found[index].control == NOWHERE
+            && let Err(error) = found.swap_remove(index).ip
+        {
+            return Err(error);
+        }
+        // Who has become a node there may stay.
+        if host.advertise.is_none() && !known {
+            let others = found.iter().filter(|other| other.id != instance.id && other.control != NOWHERE);
+            resolve::check(&host.ssh, instance.control_address.ip(), others.map(|other| other.control.ip()))?;
+        }
+        Ok(instance)
     }
 
     async fn plan_start(&self, request: &StartRequest) -> Result<Vec<Change>, ProviderError> {
-        let index = self.choose(request)?;
-        let host = self.hosts[index].endpoint();
+        let found = self.find().await;
+        let host = found[self.choose(request, &found)?].id.clone();
         if request.known.get(&host) == Some(&request.token) {
             return Ok(Vec::new());
         }
         Ok(vec![Change::free(Action::Change, "host", host, format!("becomes `{}`", request.name))])
     }
 
-    /// Every given host, in use or not: a host that was not handed out by this object has an empty token. One whose SSH
-    /// port does not answer counts as stopped.
+    /// Every given host, in use or not, and what else the cluster uses: a host that was not handed out by this object has an
+    /// empty token. Whether it answers is not looked at: its state is that it is there.
     async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
-        let addresses = self.control_addresses().await?;
+        let found = self.find().await;
         let handed_out = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let instances = self.hosts.iter().zip(addresses).enumerate().map(async |(index, (host, address))| {
-            let token = handed_out.get(&host.endpoint()).map_or("", String::as_str);
-            let connect = TcpStream::connect((address.ip(), host.port));
-            let answers = matches!(tokio::time::timeout(ANSWER_LIMIT, connect).await, Ok(Ok(_)));
-            let state = if answers { InstanceState::Running } else { InstanceState::Stopped };
-            Instance { state, ..self.instance(index, token, address) }
-        });
-        Ok(futures_util::future::join_all(instances).await)
+        let token = |id: &str| handed_out.get(id).map_or("", String::as_str);
+        let named = found.iter().enumerate().map(|(index, found)| self.instance(index, token(&found.id), found));
+        Ok(named.chain(self.unnamed(&found)).collect())
+    }
+
+    fn ssh_target(&self, id: &str) -> Option<SshTarget> {
+        let ip = |host: &Host| host.ssh.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, CONTROL_PORT));
+        let control: Vec<_> = self.hosts.iter().map(ip).collect();
+        let recognised = recognise(&self.hosts, &control, &self.known);
+        let at = recognised.iter().position(|known| known.is_some_and(|known| self.known[known].id == id));
+        let named = at.or_else(|| self.hosts.iter().position(|host| host.ssh.endpoint() == id));
+        let known = || self.known.iter().find(|known| known.id == id)?.ssh.clone();
+        named.map(|at| self.hosts[at].ssh.clone()).or_else(known)
     }
 
     fn describe(&self, _options: &serde_json::Value) -> String {

@@ -96,6 +96,19 @@ pub enum InstallError {
         /// What `uname -sm` says.
         system: String,
     },
+    /// Its clock would not accept certificates that are made now.
+    #[error(
+        "the clock of {endpoint} is {by} {way} this computer's, and certificates depend on clocks\nhint: set the one that is wrong \
+         (`timedatectl set-ntp true`), then run the command again"
+    )]
+    Clock {
+        /// `host:port`.
+        endpoint: String,
+        /// The difference, such as `2 h 5 min`.
+        by: String,
+        /// `behind` or `ahead of`.
+        way: &'static str,
+    },
     /// There is not enough room.
     #[error("{endpoint} has {} MiB free at `{dir}`, but {} MiB are needed", free >> 20, (needed >> 20) + 1)]
     NoSpace {

@@ -20,10 +20,13 @@
 //! - Nothing is sent to a machine that could not use it.
 
 mod binaries;
+mod boot;
+mod clock;
 mod elf;
 mod error;
 mod identity;
 mod layout;
+mod listen;
 mod node;
 mod probe;
 mod progress;
@@ -35,11 +38,12 @@ mod upgrade;
 mod upload;
 
 pub use binaries::{Binaries, Binary};
+pub use boot::Boot;
 pub use elf::Architecture;
 pub use error::InstallError;
 pub use layout::{Layout, ServiceKind};
 pub use node::Installed;
-pub use probe::Probe;
+pub use probe::{Probe, Room};
 pub use progress::{InstallProgress, NoProgress, Step};
 pub use remote::Remote;
 pub use service::ServiceState;

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use super::{Binaries, InstallError, InstallProgress, NodeSettings, Remote, Step};
+use super::{Binaries, Boot, InstallError, InstallProgress, NodeSettings, Remote, Step};
 
 /// What an installation did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,6 +13,8 @@ pub struct Installed {
     pub settings_changed: bool,
     /// The service was started or restarted; false when it ran and all was as it should be.
     pub started: bool,
+    /// Whether it starts with its machine.
+    pub boot: Boot,
 }
 
 impl Remote {
@@ -58,6 +60,7 @@ impl Remote {
     ) -> Result<Installed, InstallError> {
         settings.check()?;
         self.check_architecture(binaries)?;
+        self.check_clock(sign.is_none() && settings.join_token.is_some())?;
         progress.step(Step::Checking);
         let state = self.state().await?;
         let binaries_changed = self.upload_missing(binaries, &state, progress).await?;
@@ -74,7 +77,8 @@ impl Remote {
             }
             self.start_service().await?;
         }
+        let boot = self.start_with_machine().await?;
         progress.step(Step::Done);
-        Ok(Installed { binaries_changed, settings_changed, started })
+        Ok(Installed { binaries_changed, settings_changed, started, boot })
     }
 }

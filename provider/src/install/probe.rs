@@ -1,6 +1,9 @@
 //! What kind of machine it is.
 
-use super::{Architecture, InstallError, Remote};
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use super::{Architecture, InstallError, Remote, listen};
 use crate::ssh::Session;
 
 /// Asks all in one go; `name=value` lines.
@@ -11,11 +14,22 @@ echo "uid=$(id -u)"
 echo "home=$HOME"
 echo "prefix=$DISCO_PREFIX"
 [ -d /run/systemd/system ] && command -v systemctl > /dev/null 2>&1 && echo systemd=yes
-dir=${DISCO_PREFIX:-$HOME}
-[ -z "$DISCO_PREFIX" ] && [ "$(id -u)" = 0 ] && dir=/var/lib
-while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
-echo "dir=$dir"
-echo "free=$(df -Pk "$dir" | tail -n 1)"
+room() {
+  dir=$1
+  while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
+  echo "dir=$dir"
+  echo "free=$(df -Pk "$dir" | tail -n 1)"
+}
+if [ -z "$DISCO_PREFIX" ] && [ "$(id -u)" = 0 ]; then
+  room /usr/local/bin
+  room /var/lib/disco
+else
+  room "${DISCO_PREFIX:-$HOME/.local/share/disco}"
+fi
+echo "ssh=$SSH_CONNECTION"
+echo "time=$(date +%s)"
+grep -B 1 'host LOCAL' /proc/net/fib_trie 2> /dev/null | sed -n 's/^.*|-- /ip=/p'
+sed 's/^\([0-9a-f]*\) .*/ip=\1/' /proc/net/if_inet6 2> /dev/null || true
 "#;
 
 /// What kind of machine it is.
@@ -31,19 +45,24 @@ pub struct Probe {
     pub prefix: Option<String>,
     /// Whether systemd runs.
     pub systemd: bool,
-    /// Where room is looked for.
-    pub dir: String,
-    /// How many bytes are free there.
-    pub free: u64,
+    /// Where the binaries go, then where the data goes, where that is another place.
+    pub rooms: Vec<Room>,
+    /// The addresses that it has; empty where it does not tell.
+    pub addresses: Vec<IpAddr>,
+    /// Its own side of the connection.
+    pub reached_at: Option<IpAddr>,
+    /// How far its clock is ahead of this computer's, in seconds; behind where it is negative. 0 where it does not tell.
+    pub clock_ahead: i64,
 }
 
 impl Probe {
     pub(super) async fn of(session: &Session) -> Result<Self, InstallError> {
         let output = Remote::run(session, "look at the machine", SCRIPT, &[]).await?;
-        Self::parse(&output.text(), &session.target().endpoint())
+        Self::parse(&output.text(), &session.target().endpoint(), unix_now())
     }
 
-    fn parse(text: &str, endpoint: &str) -> Result<Self, InstallError> {
+    /// `now` is this computer's time, in seconds since 1970.
+    fn parse(text: &str, endpoint: &str, now: i64) -> Result<Self, InstallError> {
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             line.unwrap_or_default().trim()
@@ -65,10 +84,40 @@ impl Probe {
             home: path("home").ok_or_else(senseless)?,
             prefix: path("prefix"),
             systemd: value("systemd") == "yes",
-            dir: path("dir").ok_or_else(senseless)?,
-            free: free_bytes(value("free")).ok_or_else(senseless)?,
+            rooms: rooms(text).filter(|rooms| !rooms.is_empty()).ok_or_else(senseless)?,
+            addresses: listen::addresses(text),
+            reached_at: listen::reached_at(value("ssh")),
+            clock_ahead: value("time").parse().map_or(0, |time: i64| time.saturating_sub(now)),
         })
     }
+}
+
+/// A folder that is there, and what is free in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The folder.
+    pub dir: String,
+    /// Where its file system is mounted: places with the same share what is free.
+    pub mount: String,
+    /// Free bytes.
+    pub free: u64,
+}
+
+/// Lines `dir=` and `free=` in turn; `None` where one cannot be read.
+fn rooms(text: &str) -> Option<Vec<Room>> {
+    let values = |name: &'static str| text.lines().filter_map(move |line| line.trim().strip_prefix(name));
+    let room = |(dir, line): (&str, &str)| {
+        let dir = Some(dir.trim()).filter(|dir| dir.starts_with('/'))?.to_owned();
+        let mount = line.rsplit_once("% ").map_or(line, |(_, mount)| mount.trim()).to_owned();
+        Some(Room { dir, mount, free: free_bytes(line)? })
+    };
+    values("dir=").zip(values("free=")).map(room).collect()
+}
+
+/// This computer's time, in seconds since 1970.
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The available space in a line of `df -Pk`. Names before and after may contain blanks, so the percentage leads.
@@ -86,20 +135,31 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "system=Linux aarch64\nmachine=aarch64\nuid=1000\nhome=/home/pi\nprefix=\nsystemd=yes\ndir=/home/pi\n\
-                        free=my disk 100 50 25 67% /home of pi";
+                        free=my disk 100 50 25 67% /home of pi\nssh=10.0.0.1 50000 10.0.0.7 22\ntime=4000\nip=10.0.0.7";
 
     #[test]
     fn reads_an_answer() {
-        let probe = Probe::parse(TEXT, "pi:22").unwrap();
+        let probe = Probe::parse(TEXT, "pi:22", 5000).unwrap();
         assert_eq!(probe.architecture, Architecture::Aarch64);
         assert_eq!((probe.uid, probe.home.as_str(), probe.prefix, probe.systemd), (1000, "/home/pi", None, true));
-        assert_eq!(probe.free, 25 * 1024);
+        let room = Room { dir: "/home/pi".to_owned(), mount: "/home of pi".to_owned(), free: 25 * 1024 };
+        assert_eq!((probe.rooms, probe.clock_ahead), (vec![room], -1000));
+        let own: IpAddr = "10.0.0.7".parse().unwrap();
+        assert_eq!((probe.addresses, probe.reached_at), (vec![own], Some(own)));
+    }
+
+    #[test]
+    fn room_is_looked_for_where_the_files_go() {
+        let two = format!("{TEXT}\ndir=/var/lib\nfree=/dev/sdb1 1000 500 400 60% /var/lib");
+        let rooms = Probe::parse(&two, "pi:22", 0).unwrap().rooms;
+        let found: Vec<_> = rooms.iter().map(|room| (room.dir.as_str(), room.mount.as_str(), room.free)).collect();
+        assert_eq!(found, [("/home/pi", "/home of pi", 25 * 1024), ("/var/lib", "/var/lib", 400 * 1024)]);
     }
 
     #[test]
     fn refuses_other_systems_by_name() {
         for (from, to) in [("Linux aarch64\nmachine=aarch64", "Linux armv6l\nmachine=armv6l"), ("Linux", "FreeBSD")] {
-            let error = Probe::parse(&TEXT.replace(from, to), "pi:22").unwrap_err();
+            let error = Probe::parse(&TEXT.replace(from, to), "pi:22", 5000).unwrap_err();
             assert!(matches!(error, InstallError::UnsupportedSystem { .. }), "{error}");
             assert!(error.to_string().contains(to.lines().next().unwrap()), "{error}");
         }
@@ -108,7 +168,7 @@ mod tests {
     #[test]
     fn senseless_answers_are_errors() {
         for (from, to) in [("uid=1000", "uid="), ("home=/home/pi", "home="), ("67%", "?")] {
-            let error = Probe::parse(&TEXT.replace(from, to), "pi:22").unwrap_err();
+            let error = Probe::parse(&TEXT.replace(from, to), "pi:22", 5000).unwrap_err();
             assert!(matches!(error, InstallError::Answer { .. }), "{error}");
         }
     }

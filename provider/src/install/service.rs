@@ -144,6 +144,7 @@ impl Remote {
         } else {
             self.stop_service().await?;
         }
+        self.forget_boot().await?;
         let _ = write!(
             script,
             "for f in {} {}; do rm -f \"$f\" \"$f.previous\" \"$f.next\"; done; rm -rf {}",

@@ -3,7 +3,7 @@
 use tokio::fs::File;
 
 use super::state::State;
-use super::{Binaries, Binary, InstallError, InstallProgress, Remote, Step};
+use super::{Binaries, Binary, InstallError, InstallProgress, Remote, Room, Step};
 use crate::ssh::{Status, Stream, quote};
 
 /// Room that must be left for what the node writes itself.
@@ -69,12 +69,16 @@ impl Remote {
 
     /// Refuses binaries that have no room there.
     pub(super) fn check_room(&self, binaries: &[&Binary]) -> Result<(), InstallError> {
-        let needed = binaries.iter().map(|binary| binary.size()).sum::<u64>() + SLACK;
-        if binaries.is_empty() || needed <= self.probe.free {
+        if binaries.is_empty() {
             return Ok(());
         }
-        let (dir, free) = (self.probe.dir.clone(), self.probe.free);
-        Err(InstallError::NoSpace { endpoint: self.endpoint(), dir, free, needed })
+        match too_small(&self.probe.rooms, binaries.iter().map(|binary| binary.size()).sum()) {
+            None => Ok(()),
+            Some((room, needed)) => {
+                let (dir, free) = (room.dir.clone(), room.free);
+                Err(InstallError::NoSpace { endpoint: self.endpoint(), dir, free, needed })
+            }
+        }
     }
 
     /// Refuses binaries whose dynamic loader is not there.
@@ -149,5 +153,33 @@ impl Remote {
             Status::Code(DOES_NOT_START) => Err(InstallError::DoesNotStart { name, endpoint, stderr }),
             status => Err(InstallError::Command { what: "store a binary", endpoint, status, stderr }),
         }
+    }
+}
+
+/// The first place without room, and what is needed there: the programs go to the first, what the node writes to the last. Places of
+/// one file system share its room.
+fn too_small(rooms: &[Room], binaries: u64) -> Option<(&Room, u64)> {
+    let (programs, data) = (rooms.first()?, rooms.last()?);
+    let wished = if programs.mount == data.mount {
+        vec![(programs, binaries + SLACK)]
+    } else {
+        vec![(programs, binaries), (data, SLACK)]
+    };
+    wished.into_iter().find(|(room, needed)| room.free < *needed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_needs_room_for_what_goes_there() {
+        let room = |dir: &str, mount: &str, mib: u64| Room { dir: dir.into(), mount: mount.into(), free: mib << 20 };
+        let dir = |rooms: &[Room]| too_small(rooms, 30 << 20).map(|(room, needed)| (room.dir.clone(), needed >> 20));
+        assert_eq!(dir(&[room("/usr", "a", 31), room("/var", "b", 33)]), None);
+        assert_eq!(dir(&[room("/usr", "a", 29), room("/var", "b", 33)]), Some(("/usr".to_owned(), 30)));
+        assert_eq!(dir(&[room("/usr", "a", 500), room("/var", "b", 31)]), Some(("/var".to_owned(), 32)));
+        assert_eq!(dir(&[room("/usr", "a", 61), room("/var", "a", 61)]), Some(("/usr".to_owned(), 62)));
+        assert_eq!(dir(&[room("/home", "a", 62)]), None);
     }
 }

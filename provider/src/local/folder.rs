@@ -107,6 +107,7 @@ impl MachineFolder {
             state: if process.is_some() { InstanceState::Running } else { InstanceState::Stopped },
             ssh: SshTarget { user: record.user.clone(), host: record.address.to_string(), port: record.ssh_port },
             control_address: record.control_address(),
+            listen: None,
             public_address: None,
             host_key: Some(record.host_key),
             given_host_key: None,

@@ -61,6 +61,7 @@ fn planned(request: &StartRequest) -> Instance {
         state: InstanceState::Pending,
         ssh: SshTarget { user: String::new(), host: nowhere.to_string(), port: 0 },
         control_address: SocketAddr::new(nowhere.into(), 0),
+        listen: None,
         public_address: None,
         host_key: None,
         given_host_key: None,

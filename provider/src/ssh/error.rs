@@ -59,8 +59,17 @@ pub enum SshError {
         /// The public key's file.
         public: PathBuf,
     },
+    /// A host's name has no address.
+    #[error("cannot resolve `{host}`")]
+    Unresolved {
+        /// The name.
+        host: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// No connection.
-    #[error("cannot connect to {endpoint}")]
+    #[error("cannot connect to {endpoint}{}", why_not(source.kind()))]
     Connect {
         /// `host:port`.
         endpoint: String,
@@ -69,15 +78,51 @@ pub enum SshError {
         source: io::Error,
     },
     /// No connection within the time limit.
-    #[error("{endpoint} did not answer SSH within {} s", limit.as_secs_f32())]
+    #[error("{endpoint} takes connections, but did not answer SSH within {} s", limit.as_secs_f32())]
     NoAnswer {
         /// `host:port`.
         endpoint: String,
         /// The time limit.
         limit: Duration,
-        /// What happened at the last attempt.
+    },
+    /// The server ended the connection before anybody logged in.
+    #[error(
+        "{endpoint} closed the connection before logging in; where that is not one of its rules, it may keep this computer's \
+         address out for some time after others have failed to log in (`PerSourcePenalties`, `MaxStartups` in its `sshd_config`, \
+         fail2ban): try again in a minute"
+    )]
+    Closed {
+        /// `host:port`.
+        endpoint: String,
+        /// What was seen of it.
         #[source]
-        source: Option<Box<SshError>>,
+        source: russh::Error,
+    },
+    /// The server has host keys, and none of a kind that is understood.
+    #[error(
+        "{endpoint} has no host key that Disco understands: it has {theirs}, Disco understands {ours}\nhint: on that machine, \
+         `ssh-keygen -A` makes the missing ones, then restart its SSH server"
+    )]
+    HostKeyKinds {
+        /// `host:port`.
+        endpoint: String,
+        /// The kinds that the server offers.
+        theirs: String,
+        /// The kinds that are understood.
+        ours: String,
+    },
+    /// The server takes the key, and asks for more.
+    #[error(
+        "{target} accepts the key {fingerprint}, but asks for a second proof ({methods}), which no program can give\nhint: let \
+         this user in by the key alone: `Match User` with `AuthenticationMethods publickey` in its `sshd_config`"
+    )]
+    SecondFactor {
+        /// `user@host:port`.
+        target: String,
+        /// The fingerprint of our key.
+        fingerprint: String,
+        /// What it asks for.
+        methods: String,
     },
     /// The server shows another key than it did before.
     #[error(
@@ -184,7 +229,30 @@ pub enum SshError {
     Terminal(#[source] io::Error),
 }
 
+/// What keeps a connection from being made, as far as the system says.
+fn why_not(kind: io::ErrorKind) -> &'static str {
+    use io::ErrorKind as K;
+    match kind {
+        K::ConnectionRefused => ": the machine is there, but nothing listens at that port",
+        K::HostUnreachable | K::NetworkUnreachable => ": there is no way to that address from here",
+        K::TimedOut => ": nobody answers; the machine is off, or a firewall drops what is sent there",
+        _ => "",
+    }
+}
+
 impl SshError {
+    /// Whether the other side, or the way to it, has given an answer that stays the same for a machine that is not booting.
+    pub(super) fn is_answer(&self) -> bool {
+        use io::ErrorKind as K;
+        match self {
+            Self::Connect { source, .. } => {
+                matches!(source.kind(), K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable)
+            }
+            Self::Unresolved { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether a machine that is still booting answers like this.
     pub(super) fn may_pass(&self) -> bool {
         match self {
@@ -192,7 +260,7 @@ impl SshError {
                 source.kind(),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable
             ),
-            Self::NoAnswer { .. } => true,
+            Self::NoAnswer { .. } | Self::Unresolved { .. } | Self::Closed { .. } => true,
             Self::Protocol { source, .. } => matches!(
                 source,
                 russh::Error::IO(_) | russh::Error::Disconnect | russh::Error::HUP | russh::Error::ConnectionTimeout

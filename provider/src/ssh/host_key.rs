@@ -1,8 +1,8 @@
 //! Which host keys are accepted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use russh::keys::{HashAlg, PublicKey};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
 
 use super::{SshError, known_hosts};
 use crate::SshTarget;
@@ -19,6 +19,14 @@ pub enum HostKeyPolicy {
         /// Whether the key of a host that is not in the file is taken to be right and stored. A host that is in the file
         /// with any other key is refused in any case.
         pin_first: bool,
+    },
+    /// As [`Self::KnownHosts`] with `pin_first`, for a machine that was reached elsewhere before: the key that it had there is the one
+    /// that it must show, if that is known.
+    Moved {
+        /// Where it was before.
+        before: SshTarget,
+        /// As for [`Self::KnownHosts`].
+        file: PathBuf,
     },
     /// One that the machine was given at its start, so that it is known before the first connection. A machine may ignore it
     /// and make one of its own: then the key seen first is stored, which [`HostKeySeen::first_use`] tells. From then on only
@@ -45,6 +53,28 @@ pub struct HostKeySeen {
 }
 
 impl HostKeyPolicy {
+    /// The kinds of keys that are known already. A server shows one key alone, of the first of the client's kinds that it has: asked
+    /// for another kind, a machine that got a second key would look like a stranger.
+    pub(super) fn kinds(&self, target: &SshTarget) -> Result<Vec<Algorithm>, SshError> {
+        let of_text = |text: &str| PublicKey::from_openssh(text).ok();
+        let in_file = |file: &Path, target: &SshTarget| -> Result<Vec<PublicKey>, SshError> {
+            Ok(known_hosts::read(file, target)?.into_iter().map(|(_, key)| key).collect())
+        };
+        let keys: Vec<PublicKey> = match self {
+            Self::Pinned(key) => of_text(key).into_iter().collect(),
+            Self::Given { key, machine, file } => {
+                let known = in_file(file, &named(machine))?;
+                if known.is_empty() { of_text(key).into_iter().collect() } else { known }
+            }
+            Self::KnownHosts { file, .. } => in_file(file, target)?,
+            Self::Moved { before, file } => {
+                let known = in_file(file, target)?;
+                if known.is_empty() { in_file(file, before)? } else { known }
+            }
+        };
+        Ok(keys.iter().map(PublicKey::algorithm).collect())
+    }
+
     /// Checks a key that a server has proved to own.
     pub(super) fn check(&self, target: &SshTarget, key: &PublicKey) -> Result<HostKeySeen, SshError> {
         let endpoint = target.endpoint();
@@ -70,7 +100,7 @@ impl HostKeyPolicy {
                 ),
             },
             Self::Given { key: given, machine, file } => {
-                let name = SshTarget { user: String::new(), host: machine.clone(), port: 22 };
+                let name = named(machine);
                 let known = known_hosts::read(file, &name)?;
                 let is_given = PublicKey::from_openssh(given).is_ok_and(|given| given.key_data() == key.key_data());
                 if let Some((line, first)) = known.first() {
@@ -82,6 +112,25 @@ impl HostKeyPolicy {
                 }
                 known_hosts::add(file, &name, key)?;
                 Ok(seen(!is_given))
+            }
+            Self::Moved { before, file } => {
+                let mut known = known_hosts::read(file, target)?;
+                let here = !known.is_empty();
+                if !here {
+                    known = known_hosts::read(file, before)?;
+                }
+                if known.iter().any(|(_, known)| known.key_data() == key.key_data()) {
+                    if !here {
+                        known_hosts::add(file, target, key)?;
+                    }
+                    Ok(seen(false))
+                } else if let Some((line, known)) = known.first() {
+                    let advice = format!("If it is right, remove line {line} of `{}` and try again.", file.display());
+                    changed(crate::ssh::host_key::fingerprint(known), advice)
+                } else {
+                    known_hosts::add(file, target, key)?;
+                    Ok(seen(true))
+                }
             }
             Self::KnownHosts { file, pin_first } => {
                 let known = known_hosts::read(file, target)?;
@@ -103,13 +152,18 @@ impl HostKeyPolicy {
     }
 }
 
+/// What stands for a machine in the file.
+fn named(machine: &str) -> SshTarget {
+    SshTarget { user: String::new(), host: machine.to_owned(), port: 22 }
+}
+
 fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use russh::keys::{Algorithm, EcdsaCurve, PrivateKey};
+    use russh::keys::{EcdsaCurve, PrivateKey};
 
     use super::*;
 
@@ -135,6 +189,34 @@ mod tests {
         for part in [fingerprint(&first), fingerprint(&second), "remove line 1 of".to_owned()] {
             assert!(message.contains(&part), "{message}");
         }
+    }
+
+    #[test]
+    fn a_machine_at_another_port_must_show_the_key_that_it_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("known_hosts");
+        let (right, wrong) = (key(Algorithm::Ed25519), key(Algorithm::Ed25519));
+        HostKeyPolicy::KnownHosts { file: file.clone(), pin_first: true }.check(&target(22), &right).unwrap();
+        let moved = HostKeyPolicy::Moved { before: target(22), file };
+        assert_eq!(moved.kinds(&target(2222)).unwrap(), [Algorithm::Ed25519]);
+        let error = moved.check(&target(2222), &wrong).unwrap_err();
+        assert!(matches!(error, SshError::HostKeyChanged { .. }), "{error}");
+        assert!(!moved.check(&target(2222), &right).unwrap().first_use);
+        // From now on it is known there.
+        assert!(matches!(moved.check(&target(2222), &wrong).unwrap_err(), SshError::HostKeyChanged { .. }));
+    }
+
+    #[test]
+    fn kinds_that_are_known_are_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("known_hosts");
+        let policy = HostKeyPolicy::KnownHosts { file, pin_first: true };
+        let ecdsa = Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 };
+        assert_eq!(policy.kinds(&target(22)).unwrap(), []);
+        policy.check(&target(22), &key(ecdsa.clone())).unwrap();
+        assert_eq!(policy.kinds(&target(22)).unwrap(), [ecdsa.clone()]);
+        let pinned = HostKeyPolicy::Pinned(key(ecdsa.clone()).to_openssh().unwrap());
+        assert_eq!(pinned.kinds(&target(22)).unwrap(), [ecdsa]);
     }
 
     #[test]

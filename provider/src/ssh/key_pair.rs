@@ -42,7 +42,7 @@ impl KeyPair {
         if let Some(public) = public {
             let text = std::fs::read_to_string(public)
                 .map_err(|source| SshError::KeyFile { path: public.to_path_buf(), source })?;
-            let half = PublicKey::from_openssh(text.trim())
+            let half = PublicKey::from_openssh(text.trim_start_matches(BYTE_ORDER_MARK).trim())
                 .map_err(|error| SshError::KeyFormat { path: public.to_path_buf(), reason: error.to_string() })?;
             if half.key_data() != key.public_key().key_data() {
                 return Err(SshError::KeyMismatch { private: private.to_path_buf(), public: public.to_path_buf() });
@@ -94,7 +94,13 @@ impl KeyPair {
     }
 }
 
+/// What some editors put before the first letter.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 fn parse(text: &str, path: &Path) -> Result<PrivateKey, SshError> {
+    // Pasted from a document, a key often has blanks before its lines. They are no part of it.
+    let lines = text.trim_start_matches(BYTE_ORDER_MARK).lines().map(str::trim);
+    let text = &lines.fold(String::with_capacity(text.len()), |text, line| text + line + "\n");
     let bad = |reason: String| SshError::KeyFormat { path: path.to_path_buf(), reason };
     if text.contains("Proc-Type: 4,ENCRYPTED") || text.contains("BEGIN ENCRYPTED PRIVATE KEY") {
         return Err(SshError::KeyEncrypted { path: path.to_path_buf() });
@@ -140,6 +146,16 @@ mod tests {
         let read = KeyPair::load(&private, Some(&public)).unwrap();
         assert_eq!(read.fingerprint(), pair.fingerprint());
         assert!(read.public_openssh().ends_with("me@here"), "{}", read.public_openssh());
+    }
+
+    #[test]
+    fn a_mark_before_it_and_blanks_before_its_lines_do_no_harm() {
+        let dir = tempfile::tempdir().unwrap();
+        let pair = KeyPair::generate("me@here").unwrap();
+        let indented: String = pair.private_openssh().lines().map(|line| format!("    {line} \r\n")).collect();
+        let private = store(dir.path(), "id", &format!("\u{feff}{indented}"), 0o600);
+        let public = store(dir.path(), "id.pub", &format!("\u{feff}  {}\r\n", pair.public_openssh()), 0o644);
+        assert_eq!(KeyPair::load(&private, Some(&public)).unwrap().fingerprint(), pair.fingerprint());
     }
 
     #[test]

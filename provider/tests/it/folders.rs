@@ -95,6 +95,7 @@ impl World {
             project_dir: Some(folder.to_owned()),
             local_dir: None,
             machine_executable: stand_in(),
+            known: Vec::new(),
         };
         from_spec("local", &serde_json::Value::Null, &context).unwrap()
     }
@@ -278,6 +279,7 @@ fn clusters_that_share_a_folder_see_their_own_machines_alone() {
             project_dir: None,
             local_dir: Some(dir.path().join("local")),
             machine_executable: stand_in(),
+            known: Vec::new(),
         };
         from_spec("local", &serde_json::Value::Null, &context).unwrap()
     };

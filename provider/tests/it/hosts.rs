@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use disco_provider::install::{Binaries, NoProgress, Remote};
 use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status};
-use disco_provider::{InstanceState, ProviderContext, ProviderError, StartRequest, from_spec};
+use disco_provider::{InstanceState, KnownMachine, ProviderContext, ProviderError, SshTarget, StartRequest, from_spec};
 
 use crate::install::settings;
 use crate::setup::{LIMIT, eventually, is_alive, stand_in};
@@ -24,12 +24,17 @@ struct Sshd {
 impl Sshd {
     /// `None`, and a word of it, where there is no such server.
     async fn start(test: &str) -> Option<Self> {
+        Self::start_with(test, "")
+    }
+
+    /// With more lines of configuration.
+    fn start_with(test: &str, more: &str) -> Option<Self> {
         let program =
             ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].iter().find(|path| Path::new(path).exists());
-        let Some(program) = program else {
+        if program.is_none() {
             println!("skipped: {test}: OpenSSH's server is not installed (Debian: apt-get install openssh-server)");
             return None;
-        };
+        }
         let dir = tempfile::tempdir().unwrap();
         let key = KeyPair::generate("test").unwrap();
         let host_key = dir.path().join("host_key");
@@ -44,17 +49,42 @@ impl Sshd {
         let config = dir.path().join("sshd_config");
         let path = dir.path().display();
         let text = format!(
-            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {path}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n\
+            "{more}ListenAddress 127.0.0.1\nPort {port}\nHostKey {path}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n\
              AuthorizedKeysFile {path}/authorized_keys\nPasswordAuthentication no\nPermitRootLogin yes\n\
              SetEnv DISCO_PREFIX={path}/prefix\n"
         );
         std::fs::write(&config, text).unwrap();
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let process =
-            Command::new(program).args(["-D", "-e", "-f"]).arg(&config).stdin(Stdio::null()).stderr(log).spawn();
+        let process = serve(&config);
         let user = Command::new("id").arg("-un").output().unwrap().stdout;
         let user = String::from_utf8(user).unwrap().trim().to_owned();
-        Some(Self { dir, process: process.unwrap(), user, port, key })
+        Some(Self { dir, process, user, port, key })
+    }
+
+    /// Starts it again with these host keys, which are made where there are none.
+    fn with_host_keys(&mut self, kinds: &[&str]) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let config = self.dir.path().join("sshd_config");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let mut text: String =
+            text.lines().filter(|line| !line.starts_with("HostKey ")).map(|line| format!("{line}\n")).collect();
+        for kind in kinds {
+            let file = self.dir.path().join(format!("host_{kind}"));
+            if !file.exists() {
+                let made =
+                    Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f"]).arg(&file).status().unwrap();
+                assert!(made.success(), "ssh-keygen failed");
+            }
+            text += &format!("HostKey {}\n", file.display());
+        }
+        std::fs::write(&config, text).unwrap();
+        self.process = serve(&config);
+    }
+
+    async fn connect(&self) -> Result<Session, SshError> {
+        let target = SshTarget { user: self.user.clone(), host: "127.0.0.1".to_owned(), port: self.port };
+        let options = ConnectOptions { limit: LIMIT, ..ConnectOptions::default() };
+        Session::connect(&target, &self.key, &self.known_hosts(), options).await
     }
 
     fn spec(&self) -> serde_json::Value {
@@ -64,6 +94,14 @@ impl Sshd {
     fn known_hosts(&self) -> HostKeyPolicy {
         HostKeyPolicy::KnownHosts { file: self.dir.path().join("known_hosts"), pin_first: true }
     }
+}
+
+fn serve(config: &Path) -> Child {
+    let program =
+        ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].iter().find(|path| Path::new(path).exists());
+    let log = std::fs::File::create(config.with_file_name("log")).unwrap();
+    let mut command = Command::new(program.expect("there is a server"));
+    command.args(["-D", "-e", "-f"]).arg(config).stdin(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
 impl Drop for Sshd {
@@ -80,6 +118,7 @@ fn context() -> ProviderContext {
         project_dir: None,
         local_dir: None,
         machine_executable: stand_in(),
+        known: Vec::new(),
     }
 }
 
@@ -133,6 +172,69 @@ async fn a_node_is_installed_on_a_real_host() {
 }
 
 #[tokio::test]
+async fn a_host_that_gets_a_second_key_is_no_stranger_and_one_with_rsa_alone_is_told_so() {
+    let Some(mut sshd) = Sshd::start("a_host_that_gets_a_second_key").await else { return };
+    sshd.with_host_keys(&["ecdsa"]);
+    assert!(sshd.connect().await.unwrap().host_key().first_use);
+    sshd.with_host_keys(&["ecdsa", "ed25519"]);
+    let seen = sshd.connect().await.unwrap().host_key().clone();
+    assert!(!seen.first_use && seen.key.starts_with("ecdsa-"), "{seen:?}");
+    sshd.with_host_keys(&["ed25519"]);
+    let error = sshd.connect().await.unwrap_err();
+    assert!(matches!(error, SshError::HostKeyChanged { .. }), "{error}");
+    sshd.with_host_keys(&["rsa"]);
+    let message = sshd.connect().await.unwrap_err().to_string();
+    assert!(message.contains("no host key that Disco understands") && message.contains("rsa-sha2-512"), "{message}");
+}
+
+#[tokio::test]
+async fn a_second_factor_is_no_refused_key() {
+    let more = "AuthenticationMethods publickey,password\nPasswordAuthentication yes\n";
+    let Some(sshd) = Sshd::start_with("a_second_factor_is_no_refused_key", more) else { return };
+    let error = sshd.connect().await.unwrap_err();
+    assert!(matches!(error, SshError::SecondFactor { .. }), "{error}");
+    assert!(error.to_string().contains("password"), "{error}");
+}
+
+#[tokio::test]
+async fn hosts_are_recognised_when_the_script_says_it_otherwise() {
+    let known = |id: &str, control: &str, ssh: &str| KnownMachine {
+        id: id.to_owned(),
+        control_address: control.parse().ok(),
+        ssh: ssh.parse().ok(),
+    };
+    let known = vec![
+        known("127.0.0.1:22", "127.0.0.1:5080", ""),
+        known("127.0.0.9:22", "127.0.0.9:5080", "me@127.0.0.9:22"),
+        known("gone.invalid:22", "127.0.0.7:5080", ""),
+    ];
+    let spec =
+        serde_json::json!({ "hosts": ["a@127.0.0.1:2222", "b@gone.invalid", "c@nowhere.invalid", "d@127.0.0.3"] });
+    let provider = from_spec("hosts", &spec, &ProviderContext { known, ..context() }).unwrap();
+    let listed = provider.list().await.unwrap();
+    let shown: Vec<_> =
+        listed.iter().map(|host| (host.id.as_str(), host.ssh.to_string(), host.control_address.port())).collect();
+    assert_eq!(
+        shown,
+        [
+            ("127.0.0.1:22", "a@127.0.0.1:2222".to_owned(), 5080),
+            ("gone.invalid:22", "b@gone.invalid:22".to_owned(), 5080),
+            ("nowhere.invalid:22", "c@nowhere.invalid:22".to_owned(), 5080),
+            ("127.0.0.3:22", "d@127.0.0.3:22".to_owned(), 5080),
+            // Named by no script any more.
+            ("127.0.0.9:22", "me@127.0.0.9:22".to_owned(), 5080),
+        ]
+    );
+    // A node whose name nobody knows at the moment is where it was; a host that never had an address is nowhere.
+    assert_eq!(listed[1].control_address.to_string(), "127.0.0.7:5080");
+    assert!(listed[2].control_addresses().is_empty());
+    assert_eq!(provider.ssh_target("127.0.0.1:22").unwrap().port, 2222);
+    // The first that is free and has an address; one that just failed is the last choice.
+    let taken = [("127.0.0.1:22", "one"), ("gone.invalid:22", "two")];
+    assert_eq!(provider.start(request("three", &taken)).await.unwrap().id, "127.0.0.3:22");
+}
+
+#[tokio::test]
 async fn hosts_are_handed_out_once() {
     let spec = serde_json::json!({ "hosts": ["a@127.0.0.1:1", "b@127.0.0.1:2", "c@127.0.0.2:3"] });
     let provider = from_spec("hosts", &spec, &context()).unwrap();
@@ -156,9 +258,9 @@ async fn hosts_are_handed_out_once() {
     provider.terminate(&one.id).await.unwrap();
     assert_eq!(provider.start(request("five", &[])).await.unwrap().ssh, one.ssh);
     assert!(matches!(provider.stop(&one.id).await.unwrap_err(), ProviderError::NotSupported { .. }));
-    // Nobody answers there.
+    // Whether anybody answers there is found by whoever connects.
     let listed = provider.list().await.unwrap();
-    assert_eq!(listed.iter().map(|host| host.state).collect::<Vec<_>>(), [InstanceState::Stopped; 3]);
+    assert_eq!(listed.iter().map(|host| host.state).collect::<Vec<_>>(), [InstanceState::Running; 3]);
 }
 
 #[test]

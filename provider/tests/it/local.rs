@@ -145,6 +145,7 @@ async fn a_missing_executable_is_named() {
         project_dir: None,
         local_dir: Some(machines.dir.path().join("local")),
         machine_executable: "/nowhere/disco".into(),
+        known: Vec::new(),
     };
     let provider = disco_provider::from_spec("local", &serde_json::json!({}), &context).unwrap();
     let error = provider.start(machines.request("one")).await.unwrap_err().to_string();

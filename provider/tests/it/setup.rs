@@ -79,6 +79,7 @@ pub(crate) fn local(dir: &Path) -> Arc<dyn Provider> {
         project_dir: None,
         local_dir: Some(dir.join("local")),
         machine_executable: stand_in(),
+        known: Vec::new(),
     };
     from_spec("local", &serde_json::Value::Null, &context).unwrap()
 }

@@ -88,6 +88,9 @@ pub struct InstanceRecord {
     /// Since when it is to go, in milliseconds since 1970; absent where it is not, or it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending_ms: Option<i64>,
+    /// `user@host:port` where it answered SSH when it was installed, empty where that is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ssh: String,
 }
 
 /// States of an [`InstanceRecord`]. Text, so that a version that does not know a later one can still read the record.

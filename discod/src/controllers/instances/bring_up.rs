@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use disco_proto::v1::Progress;
-use disco_provider::install::{Binaries, InstallProgress, NodeSettings, Remote, Step};
+use disco_provider::install::{Binaries, Boot, InstallProgress, NodeSettings, Remote, Step};
 use disco_provider::{Instance, Pace, ProgressSink, Provider, StartRequest};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::source;
+use super::starts::Starts;
 use crate::api::issue_token;
 use crate::node::Node;
-use crate::records::{self, InstanceRecord, instance_state as state};
+use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
 /// Time for a new machine to answer SSH.
 const BOOT: Duration = Duration::from_secs(180);
@@ -22,7 +24,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Lines of the service's log that explain a node that does not come.
 const LOG_LINES: usize = 10;
 
-pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &tokio::sync::Mutex<()>) -> Result<()> {
+pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Starts) -> Result<()> {
     let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return Ok(());
@@ -37,26 +39,44 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &tokio
     node.progress(step("starting", String::new()));
     let provider = source::provider(node)?;
     let own_key = source::ssh_key(node)?;
-    let turn = if provider.capabilities().can_terminate { None } else { Some(starts.lock().await) };
-    let request = StartRequest { progress: waits(node, &record.name), ..source::request(node, &record, &own_key) };
+    let given = !provider.capabilities().can_terminate;
+    let turn = if given { Some(starts.turn().await) } else { None };
+    let progress = waits(node, &record.name);
+    let request =
+        StartRequest { progress, avoid: starts.avoided(Instant::now()), ..source::request(node, &record, &own_key) };
     let instance = provider.start(request).await.context("starting the machine")?;
     let record = InstanceRecord {
         id: instance.id.clone(),
         address: instance.control_address.to_string(),
+        ssh: instance.ssh.to_string(),
         state: state::INSTALLING.to_owned(),
         ..record.clone()
     };
     node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
     drop(turn);
     node.progress(step("installing", instance.ssh.to_string()));
-    let session = source::connect(node, &instance, BOOT).await.context("reaching the machine over SSH")?;
-    let remote = Remote::probe(session).await?;
-    let settings = settings(node, term, &record, &instance, provider.as_ref()).await?;
+    let reached = reach(node, &instance, provider.capabilities().boots).await;
+    if given && reached.is_err() {
+        // It was not touched, and another one may do.
+        starts.note_failure(&instance.id, Instant::now());
+        let free = InstanceRecord { id: String::new(), address: String::new(), ssh: String::new(), ..record.clone() };
+        let free = InstanceRecord { state: state::STARTING.to_owned(), ..free };
+        node.write_in_term(term, records::Txn::new().put(&key, &free).operation()).await?;
+    }
+    let remote = reached.with_context(|| format!("reaching `{}` over SSH", instance.ssh.endpoint()))?;
+    let settings = settings(node, term, &record, &instance, &remote, provider.as_ref()).await?;
     let own = std::env::current_exe().context("finding this program's own file")?;
     let client = own.with_file_name("disco");
     let binaries = tokio::task::spawn_blocking(move || Binaries::from_paths(&client, &own)).await??;
     let shown = Shown { node, name: &record.name, percent: Mutex::new(0) };
-    remote.install_joining_node(&binaries, &settings, &shown).await.context("installing")?;
+    let installed = remote.install_joining_node(&binaries, &settings, &shown).await.context("installing")?;
+    if installed.boot == Boot::Nobody {
+        let text = format!(
+            "{} does not come back by itself when its machine restarts: there is no systemd that it may use, and no cron",
+            record.name
+        );
+        records::emit_in_term(node, term, "machine.no_boot", Severity::Warning, None, text).await;
+    }
     node.progress(step("joining", instance.control_address.to_string()));
     match tokio::time::timeout(JOIN, joined(node, &record.id)).await {
         Ok(()) => Ok(()),
@@ -85,11 +105,17 @@ fn waits(node: &Node, name: &str) -> ProgressSink {
     })
 }
 
+async fn reach(node: &Node, instance: &Instance, boots: bool) -> Result<Remote> {
+    let session = source::connect(node, instance, boots, BOOT).await?;
+    Ok(Remote::probe(session).await?)
+}
+
 async fn settings(
     node: &Node,
     term: u64,
     record: &InstanceRecord,
     instance: &Instance,
+    remote: &Remote,
     provider: &dyn Provider,
 ) -> Result<NodeSettings> {
     let (token, _) =
@@ -100,7 +126,7 @@ async fn settings(
         crate::raft::Pace::Slow => Pace::Slow,
     };
     Ok(NodeSettings {
-        listen: instance.control_address,
+        listen: remote.listen_address(instance),
         advertise: instance.control_address,
         public_address: instance.public_address,
         name: record.name.clone(),

@@ -10,6 +10,7 @@ pub(crate) mod foresight;
 mod lost;
 mod roles;
 mod source;
+mod starts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,8 +24,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use lost::Lost;
+use starts::Starts;
+
 pub(super) use roles::{give_before_promotion, hold_rights};
-pub use source::{announcements, check_can_have, makes_announcements, release};
+pub use source::{announcements, check_can_have, makes_announcements, release, ssh_targets};
 
 use super::members::{planned, policy};
 use super::removal::{REMOVED, REMOVING};
@@ -90,9 +93,7 @@ struct Work {
     available: Option<(Instant, Vec<u64>, (usize, String))>,
     /// What the script says of lost nodes.
     lost: Lost,
-    /// Held from asking the provider for a machine until its id is recorded, where machines are given: two tasks must not
-    /// take the same one.
-    starts: Arc<tokio::sync::Mutex<()>>,
+    starts: Arc<Starts>,
 }
 
 /// A task has ended.

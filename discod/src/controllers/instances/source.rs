@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use disco_proto::v1::Progress;
 use disco_provider::install::{Architecture, Remote};
 use disco_provider::ssh::{ConnectOptions, KeyPair, Session};
-use disco_provider::{Announcements, Budget, Instance, InstanceState, Provider, ProviderContext, StartRequest};
+use disco_provider::{
+    Announcements, Budget, Instance, InstanceState, KnownMachine, Provider, ProviderContext, SshTarget, StartRequest,
+};
 
 use super::super::members::planned;
 use super::super::removal::REMOVED;
@@ -23,13 +25,51 @@ const ENDS_WITHIN: Duration = Duration::from_secs(180);
 /// Between two looks at a machine that is ending, at first and at last.
 const LOOKS_FIRST: Duration = Duration::from_millis(50);
 const LOOKS_LAST: Duration = Duration::from_secs(5);
+/// The kind of provider whose machines are given.
+const HOSTS: &str = "hosts";
 /// What a provider that makes machines is taken to have.
 const PLENTY: usize = 1000;
 
-/// The provider of `cluster.js`, or else the one that the cluster was bootstrapped with.
+/// The provider of `cluster.js`, or else the one of `client.js`. Given hosts are those that either names: an operator who adds
+/// one to the script at hand has said that it may be used.
 pub(super) fn spec(node: &Node) -> Option<ProviderSpec> {
-    let kept = || node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::keys::PROVIDER));
-    node.scripts().provider_spec().or_else(|| kept().map(|spec| spec.value))
+    let kept = node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::keys::PROVIDER));
+    match (node.scripts().provider_spec(), kept.map(|spec| spec.value)) {
+        (Some(own), Some(kept)) if own.kind == HOSTS && kept.kind == HOSTS => {
+            let options = disco_provider::hosts::merge(&own.options, &kept.options);
+            Some(ProviderSpec { options, ..own })
+        }
+        (own, kept) => own.or(kept),
+    }
+}
+
+/// The machines that are nodes, or on the way to it: by these the provider of given hosts knows them again.
+fn known(node: &Node) -> Vec<KnownMachine> {
+    let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
+    let ssh = |id: &str| machines.iter().find(|machine| machine.id == id).and_then(|machine| machine.ssh.parse().ok());
+    let nodes = nodes.iter().map(|node| (&node.instance, &node.address));
+    let all = nodes.chain(machines.iter().map(|machine| (&machine.id, &machine.address)));
+    let mut known: Vec<KnownMachine> = Vec::new();
+    for (id, address) in all.filter(|(id, _)| !id.is_empty()) {
+        if known.iter().all(|machine| machine.id != *id) {
+            known.push(KnownMachine { id: id.clone(), control_address: address.parse().ok(), ssh: ssh(id) });
+        }
+    }
+    known
+}
+
+/// Where the nodes' machines answer SSH, by the machines' ids, for those who come from elsewhere; empty where the provider tells
+/// them itself.
+pub fn ssh_targets(node: &Node) -> BTreeMap<String, SshTarget> {
+    if spec(node).is_none_or(|spec| spec.kind != HOSTS) {
+        return BTreeMap::new();
+    }
+    let Ok(provider) = provider(node) else { return BTreeMap::new() };
+    known(node)
+        .into_iter()
+        .filter_map(|machine| Some((provider.ssh_target(&machine.id)?, machine.id)))
+        .map(|(ssh, id)| (id, ssh))
+        .collect()
 }
 
 /// The provider itself.
@@ -41,6 +81,7 @@ pub(super) fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
         project_dir: None,
         local_dir: None,
         machine_executable: std::env::current_exe().context("finding this program's own file")?,
+        known: if spec.kind == HOSTS { known(node) } else { Vec::new() },
     };
     disco_provider::from_spec(&spec.kind, &spec.options, &context).context("the provider")
 }
@@ -218,11 +259,13 @@ pub(super) fn ssh_key(node: &Node) -> Result<KeyPair> {
     KeyPair::from_openssh(&secrets.ssh_private_key, "the cluster's SSH key").context("the cluster's SSH key")
 }
 
-/// A connection to the machine. Its host key is the one that the provider knows, or the one that was seen first.
-pub(super) async fn connect(node: &Node, instance: &Instance, limit: Duration) -> Result<Session> {
+/// A connection to the machine. Its host key is the one that the provider knows, or the one that was seen first. `boots` for one
+/// that may just be starting, which has until `limit`: of others a refusal is an answer.
+pub(super) async fn connect(node: &Node, instance: &Instance, boots: bool, limit: Duration) -> Result<Session> {
     let key = ssh_key(node)?;
     let policy = instance.host_key_policy(node.home().path().join("known_hosts"));
-    Ok(Session::connect(&instance.ssh, &key, &policy, ConnectOptions::booting(limit)).await?)
+    let options = if boots { ConnectOptions::booting(limit) } else { ConnectOptions::default() };
+    Ok(Session::connect(&instance.ssh, &key, &policy, options).await?)
 }
 
 /// Writes down that a machine is to end, which it then does until it has: whoever leads next goes on.
@@ -318,7 +361,7 @@ async fn give_back(node: &Node, term: u64, provider: &dyn Provider, instance: &I
 
 async fn clear(node: &Node, instance: &Instance) -> Result<()> {
     let cleared = async {
-        let session = connect(node, instance, Duration::from_secs(5)).await?;
+        let session = connect(node, instance, false, CLEARING).await?;
         Remote::probe(session).await?.uninstall().await?;
         anyhow::Ok(())
     };

@@ -47,6 +47,7 @@ impl ClusterHost for NodeHost {
             project_dir: None,
             local_dir: None,
             machine_executable: std::env::current_exe().map_err(|error| HostError::from_error(&error))?,
+            known: Vec::new(),
         };
         from_spec(kind.as_str().unwrap_or_default(), &spec.options, &context)
             .map_err(|error| HostError::from_error(&error).with_code("PROVIDER"))?;
