@@ -8,6 +8,7 @@ use std::{
 use disco_proto::v1::NodeStatus;
 use disco_provider::{
     Instance, InstanceState,
+    install::Owner,
     ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status, quote},
 };
 
@@ -92,6 +93,11 @@ impl Machines {
         })?;
         let key = operator_key(&project, &record)?;
         Ok(Self { project, record, key, sessions: Sessions::default() })
+    }
+
+    /// The cluster whose machines they are.
+    pub(crate) fn owner(&self) -> Owner {
+        self.record.owner()
     }
 
     /// Those that the provider knows, and those of the nodes that were seen last.

@@ -98,10 +98,11 @@ fn start_by(context: &ProviderContext, args: &[OsString]) -> Result<(), Failure>
 /// What the daemon does: says how it was started, and stays. A file in its folder makes it end.
 fn serve(args: &[OsString]) -> Result<(), Failure> {
     let data = PathBuf::from(after(args, "--data-dir")?);
-    std::fs::create_dir_all(&data)?;
+    let snapshots = data.join("snapshots");
+    std::fs::create_dir_all(&snapshots)?;
     let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     say(&format!("serving {} {}", words.join(" "), std::env::var("EXTRA").unwrap_or_default()))?;
-    let mut starts = std::fs::OpenOptions::new().create(true).append(true).open(data.join("starts"))?;
+    let mut starts = std::fs::OpenOptions::new().create(true).append(true).open(snapshots.join("starts"))?;
     writeln!(starts, "{}", std::process::id())?;
     loop {
         if data.join("leave").exists() {

@@ -23,7 +23,12 @@ impl Project {
 
     /// Writes the scripts of a project whose nodes are these hosts, each `user@ip:port`.
     pub fn write_hosts(&self, hosts: &[String]) {
-        self.write_client_hosts(hosts, hosts.len());
+        self.write_hosts_for(hosts, hosts.len());
+    }
+
+    /// The same for so many nodes, of which there may be fewer than hosts.
+    pub fn write_hosts_for(&self, hosts: &[String], nodes: usize) {
+        self.write_client_hosts(hosts, nodes);
         self.write_cluster_hosts(hosts);
     }
 

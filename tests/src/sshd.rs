@@ -34,15 +34,15 @@ impl Sshd {
     /// Starts one that admits `public_key`. `marks` are put into the environment of everything that runs by it.
     #[must_use]
     pub fn start(folder: &Path, ip: IpAddr, public_key: &str, marks: &[(&str, &Path)]) -> Self {
-        Self::start_behind(folder, ip, ip, &[], public_key, marks)
+        Self::start_behind(folder, ip, &[ip], &[], public_key, marks)
     }
 
-    /// Starts one that has the address `own`, and is called at `ip` by others; `through` is what it is started through.
+    /// Starts one that has the addresses `own`, and is called at `ip` by others; `through` is what it is started through.
     #[must_use]
     pub fn start_behind(
         folder: &Path,
         ip: IpAddr,
-        own: IpAddr,
+        own: &[IpAddr],
         through: &[OsString],
         public_key: &str,
         marks: &[(&str, &Path)],
@@ -59,8 +59,10 @@ impl Sshd {
         for (name, value) in marks {
             variables += &format!(" {name}={}", value.display());
         }
+        let listen: String = own.iter().map(|ip| format!("ListenAddress {ip}:2222\n")).collect();
+        // One channel at a time, as a strict server has it.
         let config = format!(
-            "ListenAddress {own}:2222\nHostKey {folder}/host_key\nPidFile {folder}/pid\n\
+            "{listen}HostKey {folder}/host_key\nPidFile {folder}/pid\nMaxSessions 1\n\
              AuthorizedKeysFile {folder}/{KEYS}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nPermitRootLogin yes\nSetEnv {variables}\nLogLevel VERBOSE\n"
         );
@@ -124,8 +126,20 @@ impl Sshd {
     /// `user@ip:port`, as `HostsProvider.init` takes it.
     #[must_use]
     pub fn host(&self) -> String {
+        self.host_at(self.address.ip())
+    }
+
+    /// The same by another of its addresses.
+    #[must_use]
+    pub fn host_at(&self, ip: IpAddr) -> String {
         let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
-        format!("{user}@{}", self.address)
+        format!("{user}@{}", SocketAddr::new(ip, self.address.port()))
+    }
+
+    /// Who may log in.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.folder.join(KEYS)
     }
 
     /// Where Disco is installed on it.

@@ -115,7 +115,7 @@ fn a_machine_behind_nat_is_a_node_and_one_that_cannot_be_called_is_no_healthy_on
     let mark = project.mark();
     let marks = [("DISCO_TEST_DIR", mark.as_path())];
     let here = Sshd::start(&project.outside("here"), HERE, &public, &marks);
-    let there = Sshd::start_behind(&project.outside("there"), OUTER, INNER, &behind.through(), &public, &marks);
+    let there = Sshd::start_behind(&project.outside("there"), OUTER, &[INNER], &behind.through(), &public, &marks);
     project.write_hosts(&[here.host(), there.host()]);
 
     // It reports, and its port is closed: it is named, and this is no success.

@@ -185,3 +185,84 @@ fn a_cluster_whose_certificates_have_expired_is_brought_back_over_openssh() {
         assert_eq!(row["state"], "valid", "{rows:#}");
     }
 }
+
+/// What a login shell may print, about nodes of clusters most of all.
+const NOISE: &str = "echo 'Welcome!'; printf '\\033]0;title\\007'\n\
+                     echo 'node {\"cluster_id\":\"x\",\"cluster_name\":\"x\",\"node_id\":1,\"name\":\"x\"}'\necho nothing\necho end\n\
+                     trap 'echo goodbye' EXIT\n";
+
+/// What is installed on a machine, and who may log in there.
+fn unchanging(server: &Sshd) -> Vec<(String, Vec<u8>)> {
+    let mut files = vec![("authorized_keys".to_owned(), fs::read(server.keys()).unwrap())];
+    for folder in ["bin", "service"] {
+        for entry in fs::read_dir(server.prefix().join(folder)).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_file() && !name.starts_with("log") {
+                files.push((format!("{folder}/{name}"), fs::read(path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn another_clusters_machine_is_untouched_and_the_others_are_as_before_in_the_end() {
+    let Some((prod, theirs)) = project_with_hosts("prod", 1) else { return };
+    prod.bootstrap();
+    prod.put("kept", "yes");
+    let (project, public) = hosts_project("stage");
+    let mark = project.mark();
+    let key = format!("from=\"127.0.0.0/8\" {public}");
+    let start = |name: &str, ips: &[IpAddr]| {
+        Sshd::start_behind(&project.outside(name), ips[0], ips, &[], &key, &[("DISCO_TEST_DIR", &mark)])
+    };
+    let (noisy_ips, plain_ip) = ([free_ip(), free_ip()], free_ip());
+    // The first has two addresses, and prints; the last line of the other one's keys has no break.
+    let noisy = start("noisy", &noisy_ips);
+    fs::write(project.outside("noisy/home/.bashrc"), NOISE).unwrap();
+    let plain = start("plain", &[plain_ip]);
+    let mut keys = fs::read(plain.keys()).unwrap();
+    keys.extend_from_slice(b"ssh-ed25519 AAAAsomebody else");
+    fs::write(plain.keys(), &keys).unwrap();
+    let noisy_keys = fs::read(noisy.keys()).unwrap();
+    // The operator of both is the same.
+    let theirs = &theirs[0];
+    let mut both = fs::read(theirs.keys()).unwrap();
+    both.extend_from_slice(format!("{public}\n").as_bytes());
+    fs::write(theirs.keys(), both).unwrap();
+    let before = unchanging(theirs);
+    let pids = prod.status().pids();
+
+    let hosts = [noisy.host_at(noisy_ips[0]), noisy.host_at(noisy_ips[1]), theirs.host(), plain.host()];
+    project.write_hosts_for(&hosts, 2);
+    let output = project.disco(&["bootstrap", "-y"]).ok();
+    assert!(output.stderr.contains("it belongs to another cluster") && output.stderr.contains("`prod`"), "{output}");
+    let status = project.wait_until_healthy(Duration::from_secs(30), 2);
+    let at = |ip: IpAddr| status.nodes.iter().find(|node| node.address.starts_with(&format!("{ip}:")));
+    assert!(at(noisy_ips[0]).is_some() && at(plain_ip).is_some(), "{status:#?}");
+    let events = project.disco(&["events", "-o", "json"]).ok();
+    // The cluster was not let in where another one is.
+    for why in ["this very cluster already", "refused the key"] {
+        assert!(events.stdout.contains(why), "{why}: {events}");
+    }
+    // The operator's line restricts as before, and nothing is glued to the last one.
+    let now = fs::read_to_string(plain.keys()).unwrap();
+    assert!(now.ends_with(std::str::from_utf8(&keys).unwrap()) && now.lines().count() == 3, "{now}");
+
+    // The machine of a node that the operator removes is as before it came.
+    let removed = at(plain_ip).unwrap().name.clone();
+    project.disco(&["node", "rm", &removed, "-y"]).ok();
+    wait_for(SOON, "the end of what was on the machine", || {
+        let now = fs::read_to_string(plain.keys()).unwrap();
+        if now.as_bytes() == keys && !plain.prefix().exists() { Ok(()) } else { Err(now) }
+    });
+
+    project.disco(&["destroy", "-y"]).ok().says(&["belongs to another cluster", "same machine"]);
+    assert!(!noisy.prefix().exists() && !plain.prefix().exists());
+    assert_eq!((fs::read(noisy.keys()).unwrap(), fs::read(plain.keys()).unwrap()), (noisy_keys, keys));
+    assert_eq!(unchanging(theirs), before);
+    assert_eq!(prod.status().pids(), pids);
+    assert_eq!(prod.get("kept").as_deref(), Some("yes"));
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use disco_identity::{Authority, CertificateInfo, NODE_LIFETIME, Phase, Validity, unix_now};
 use disco_provider::{
     Instance, InstanceState,
-    install::{InstallError, Remote},
+    install::{InstallError, Refusal, Remote},
     ssh::{ConnectOptions, KeyPair, Session},
 };
 use futures_util::future::join_all;
@@ -167,6 +167,13 @@ impl Comeback<'_> {
             Failure::failed(format!("cannot give `{}` a new certificate", machine.name)).because(&error)
         };
         let remote = Remote::probe(session).await.map_err(failed)?;
+        let remote = match remote.permit(self.record.owner()).await {
+            Ok(remote) => remote,
+            Err(InstallError::Refused { refusal: Refusal::AnotherCluster { .. }, .. }) => {
+                return Ok("belongs to another cluster, left as it is".to_owned());
+            }
+            Err(error) => return Err(failed(error)),
+        };
         let Some(text) = remote.identity().await.map_err(failed)? else {
             return Ok("is no node, left as it is".to_owned());
         };

@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use disco_provider::{
     Instance, InstanceState, Provider,
-    install::{InstallError, Remote},
-    ssh::{ConnectOptions, KeyPair, Session, quote},
+    install::{InstallError, Permitted, Refusal, Remote},
+    ssh::{ConnectOptions, KeyPair, Session},
 };
 use futures_util::future::join_all;
 
@@ -177,12 +177,15 @@ async fn given_back(
     }
     let key = operator_key(project, record)?;
     let cluster_key = cluster_public_key(&project.state())?;
-    let removals = machines.iter().map(|machine| async {
+    let key = &key;
+    let visits = machines.iter().map(|machine| async move {
         let task = context.printer.task(&machine.ssh.endpoint());
-        match give_back(project, record, machine, &key, cluster_key.as_deref(), &task).await {
-            Ok(done) => {
-                task.done(done);
-                Ok(())
+        task.state("connecting");
+        match visit(project, record, machine, key).await {
+            Ok(Some(remote)) => Ok(Some((machine, task, remote))),
+            Ok(None) => {
+                task.done("belongs to another cluster, left as it is");
+                Ok(None)
             }
             Err(failure) => {
                 task.failed("left as it is");
@@ -190,7 +193,36 @@ async fn given_back(
             }
         }
     });
-    let failures: Vec<Failure> = join_all(removals).await.into_iter().filter_map(Result::err).collect();
+    let visits: Vec<Outcome<_>> = join_all(visits).await;
+    // One machine may have two addresses: it is cleared once.
+    let (mut visited, mut failures) = (Vec::<(&Instance, Task, Permitted)>::new(), Vec::new());
+    for visit in visits {
+        match visit {
+            Ok(Some((machine, task, remote))) => {
+                match visited.iter().find(|(_, _, other)| other.is_same_place(&remote)) {
+                    Some((first, ..)) => task.done(&format!("is the same machine as {}", first.ssh.endpoint())),
+                    None => visited.push((machine, task, remote)),
+                }
+            }
+            Ok(None) => {}
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let cluster_key = cluster_key.as_deref();
+    let removals = visited.into_iter().map(|(machine, task, remote)| async move {
+        task.state("removing Disco");
+        match give_back(&remote, cluster_key).await {
+            Ok(left) => {
+                task.done(&left_behind(&left));
+                Ok(())
+            }
+            Err(error) => {
+                task.failed("not all was removed");
+                Err(not_removed(machine, &error))
+            }
+        }
+    });
+    failures.extend(join_all(removals).await.into_iter().filter_map(Result::err));
     let out_of_reach = |failure: &Failure| failure.status() == ExitStatus::Unreachable;
     if force && failures.iter().all(out_of_reach) {
         for failure in &failures {
@@ -212,55 +244,47 @@ async fn given_back(
     })
 }
 
-/// Removes what was installed on one machine. What was done, in words.
-async fn give_back(
+/// The leave to change one machine; `None` where it belongs to another cluster.
+async fn visit(
     project: &Project,
     record: &ClusterRecord,
     machine: &Instance,
     key: &KeyPair,
-    cluster_key: Option<&str>,
-    task: &Task,
-) -> Outcome<&'static str> {
-    task.state("connecting");
+) -> Outcome<Option<Permitted>> {
     let policy = host_key_policy(project, machine);
     let session = Session::connect(&machine.ssh, key, &policy, ConnectOptions::default()).await;
     let session = session.map_err(|error| ssh_failure(&error))?;
-    let failed = |error: InstallError| {
-        Failure::failed(format!("cannot remove Disco from `{}`", machine.ssh.endpoint())).because(&error)
-    };
-    let remote = Remote::probe(session).await.map_err(failed)?;
-    if belongs_to_another(&remote, record).await? {
-        return Ok("belongs to another cluster, left as it is");
+    let failed = |error: InstallError| not_removed(machine, &error);
+    match Remote::probe(session).await.map_err(failed)?.permit(record.owner()).await {
+        Ok(remote) => Ok(Some(remote)),
+        Err(InstallError::Refused { refusal: Refusal::AnotherCluster { .. }, .. }) => Ok(None),
+        Err(error) => Err(failed(error)),
     }
-    task.state("removing Disco");
-    remote.uninstall().await.map_err(failed)?;
+}
+
+/// Removes what was installed on one machine, and the cluster's key. What is left of it.
+async fn give_back(remote: &Permitted, cluster_key: Option<&str>) -> Result<Vec<String>, InstallError> {
+    let left = remote.uninstall().await?;
     if let Some(cluster_key) = cluster_key {
-        forget_key(&remote, cluster_key).await?;
+        remote.forget_key(cluster_key).await?;
     }
-    Ok("Disco removed")
+    Ok(left)
 }
 
-/// Whether the machine is a node of another cluster: hosts may be named in several projects.
-async fn belongs_to_another(remote: &Remote, record: &ClusterRecord) -> Outcome<bool> {
-    let command = format!("cat {}/node.json", quote(&remote.layout().data));
-    let output = remote.session().exec(&command).await.map_err(|error| ssh_failure(&error))?;
-    // Without the file it is nobody's node.
-    let node: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    Ok(node["cluster_id"].as_str().is_some_and(|id| id != record.id))
+fn not_removed(machine: &Instance, error: &InstallError) -> Failure {
+    let failure = Failure::failed(format!("cannot remove Disco from `{}`", machine.ssh.endpoint())).because(error);
+    match error.refusal() {
+        Some(refusal) => failure.hint(refusal.hint()),
+        None => failure,
+    }
 }
 
-/// Takes one key out of the user's `authorized_keys`.
-async fn forget_key(remote: &Remote, key: &str) -> Outcome<()> {
-    let script = format!(
-        "f=~/.ssh/authorized_keys; [ ! -f $f ] || {{ umask 077; grep -vxF -e {} $f > $f.disco; cat $f.disco > $f; rm -f $f.disco; }}",
-        quote(key)
-    );
-    let output = remote.session().exec(&format!("exec /bin/sh -c {}", quote(&script))).await;
-    let output = output.map_err(|error| ssh_failure(&error))?;
-    if output.status.success() {
-        return Ok(());
+/// What is left on a machine, in words.
+fn left_behind(left: &[String]) -> String {
+    if left.is_empty() {
+        return "Disco removed".to_owned();
     }
-    Err(Failure::failed("cannot take the cluster's key out of `authorized_keys`").cause(output.error_text()))
+    format!("Disco removed; what it did not put there was left: {}", left.join(", "))
 }
 
 async fn alive(provider: &dyn Provider) -> Outcome<Vec<Instance>> {

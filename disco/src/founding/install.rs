@@ -5,7 +5,7 @@ use std::{path::Path, sync::atomic::Ordering, time::Duration};
 use disco_proto::v1::{ConfigureRequest, CreateJoinTokenRequest};
 use disco_provider::{
     Instance, InstanceState, StartRequest,
-    install::{Binaries, Boot, InstallError, NodeSettings, Remote, ServiceState},
+    install::{Binaries, Boot, InstallError, NodeSettings, Permitted, Remote, ServiceState},
     ssh::{ConnectOptions, KeyPair},
 };
 use futures_util::future::join_all;
@@ -101,7 +101,7 @@ impl Founder {
     /// Installs the machine of node 1. Only while the cluster is being founded is it given that identity.
     async fn install_first(&self, work: &Work, machine: &Instance, client: &Client, found: bool) -> Outcome<()> {
         let task = self.context.printer.task(&machine.name);
-        let remote = self.connect(&work.key, machine, &task).await?;
+        let remote = self.connect(&work.key, Some(&work.binaries), machine, &task).await?;
         let settings = self.settings(machine, &remote, None);
         let progress = TaskProgress { task: &task };
         let installed = if found {
@@ -131,7 +131,7 @@ impl Founder {
         let is_member = |machine: &Instance| members.iter().any(|node| node.instance == machine.id);
         let installs = machines.iter().map(|machine| async {
             let task = self.context.printer.task(&machine.name);
-            let remote = match self.connect(&work.key, machine, &task).await {
+            let remote = match self.connect(&work.key, Some(&work.binaries), machine, &task).await {
                 Ok(remote) => remote,
                 Err(failure) if is_member(machine) => {
                     task.failed("cannot be reached");
@@ -196,10 +196,13 @@ impl Founder {
         let closed = machines.iter().filter(|machine| nodes.iter().all(|node| node.instance != machine.id));
         let opened = closed.map(|machine| async {
             let task = self.context.printer.task(&machine.name);
-            match self.connect(key, machine, &task).await {
+            match self.connect(key, None, machine, &task).await {
                 Ok(_) => task.done("lets the cluster in"),
                 // It may never be needed.
-                Err(failure) => task.failed(&format!("{failure}: the cluster cannot use it")),
+                Err(failure) => {
+                    let causes: String = failure.causes().iter().map(|cause| format!(": {cause}")).collect();
+                    task.failed(&format!("the cluster cannot use it: {failure}{causes}"));
+                }
             }
         });
         join_all(opened).await;
@@ -230,7 +233,7 @@ impl Founder {
                     task.done("machine runs again");
                 }
                 let task = self.context.printer.task(&machine.name);
-                let remote = self.connect(&work.key, &machine, &task).await?;
+                let remote = self.connect(&work.key, Some(&work.binaries), &machine, &task).await?;
                 let failed = |error: InstallError| install_failure(&machine.name, &error);
                 match remote.service_state().await.map_err(failed)? {
                     ServiceState::Running => task.done("runs, nothing to do"),
@@ -248,7 +251,13 @@ impl Founder {
         join_all(revived).await.into_iter().collect()
     }
 
-    async fn connect(&self, key: &KeyPair, machine: &Instance, task: &Task) -> Outcome<Remote> {
+    async fn connect(
+        &self,
+        key: &KeyPair,
+        binaries: Option<&Binaries>,
+        machine: &Instance,
+        task: &Task,
+    ) -> Outcome<Permitted> {
         task.state("connecting");
         let policy = host_key_policy(&self.project, machine);
         // Only a machine that was just made may not be ready yet; of others a refusal is an answer.
@@ -267,11 +276,13 @@ impl Founder {
                 session.host_key().fingerprint
             ));
         }
-        let remote = Remote::probe(session).await.map_err(|error| install_failure(&machine.name, &error))?;
+        let failed = |error: InstallError| install_failure(&machine.name, &error);
+        let owner = self.record()?.owner_of(machine, binaries);
+        let remote = Remote::probe(session).await.map_err(failed)?.permit(owner).await.map_err(failed)?;
         if !self.provider.capabilities().can_terminate {
-            // A machine that was given knows the operator's key, but not yet the cluster's.
-            let keys = self.authorized_keys()?;
-            remote.authorize(&keys).await.map_err(|error| install_failure(&machine.name, &error))?;
+            // A machine that was given lets the operator in, by a line that may restrict that, but not yet the cluster.
+            let keys: Vec<String> = self.cluster_public_key()?.into_iter().collect();
+            remote.authorize(&keys).await.map_err(failed)?;
         }
         Ok(remote)
     }

@@ -66,12 +66,16 @@ impl Founder {
     /// Who may log in on machines: the operator, and the cluster itself.
     pub(super) fn authorized_keys(&self) -> Outcome<Vec<String>> {
         let mut keys = vec![self.operator_key()?.public_openssh()];
-        let cluster = match self.cluster_key()? {
-            Some(pair) => Some(pair.public_openssh()),
-            None => cluster_public_key(&self.state())?,
-        };
-        keys.extend(cluster);
+        keys.extend(self.cluster_public_key()?);
         Ok(keys)
+    }
+
+    /// The cluster's public key.
+    pub(super) fn cluster_public_key(&self) -> Outcome<Option<String>> {
+        match self.cluster_key()? {
+            Some(pair) => Ok(Some(pair.public_openssh())),
+            None => cluster_public_key(&self.state()),
+        }
     }
 }
 

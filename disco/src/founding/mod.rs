@@ -20,6 +20,7 @@ mod kept;
 mod key_pair;
 mod name;
 mod orphans;
+mod owner;
 mod place;
 mod planning;
 mod progress;

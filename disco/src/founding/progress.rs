@@ -34,7 +34,12 @@ pub(crate) fn install_failure(machine: &str, error: &InstallError) -> Failure {
         | InstallError::NotElf { .. }
         | InstallError::WrongArchitecture { .. }
         | InstallError::NoInterpreter { .. } => ExitStatus::Usage,
+        InstallError::Refused { .. } => ExitStatus::Guarded,
         _ => ExitStatus::Failed,
     };
-    Failure::new(status, format!("cannot install `{machine}`")).because(error)
+    let failure = Failure::new(status, format!("cannot install `{machine}`")).because(error);
+    match error.refusal() {
+        Some(refusal) => failure.hint(refusal.hint()),
+        None => failure,
+    }
 }

@@ -4,7 +4,7 @@ use disco_planner::upgrade::Node;
 use disco_proto::v1::NodeStatus;
 use disco_provider::{
     Instance,
-    install::{Installation, Remote},
+    install::{Installation, Permitted, Remote},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -100,14 +100,16 @@ impl<'a> Nodes<'a> {
     }
 
     /// The way to a node's machine.
-    pub(super) async fn connect(&self, node: &NodeStatus) -> Outcome<Remote> {
+    pub(super) async fn connect(&self, node: &NodeStatus) -> Outcome<Permitted> {
         let machine = self.machines.iter().find(|machine| machine.id == node.instance);
         let machine = machine.ok_or_else(|| {
             Failure::new(ExitStatus::NotFound, format!("the provider has no machine for `{}`", node.name))
                 .hint(format!("install it there yourself, or remove the node: `disco node rm {}`", node.name))
         })?;
         let session = self.upgrade.machines.connect(machine).await?;
-        Remote::probe(session).await.map_err(|error| install_failure(&node.name, &error))
+        let failed = |error| install_failure(&node.name, &error);
+        let remote = Remote::probe(session).await.map_err(failed)?;
+        remote.permit(self.upgrade.machines.owner()).await.map_err(failed)
     }
 
     /// The nodes as the planner sees them.

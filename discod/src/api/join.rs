@@ -128,6 +128,7 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
             version: message.version.clone(),
             joined_at: crate::clock::rfc3339(),
             leaving: false,
+            dismissed: false,
         };
         let token_key = records::keys::token(token_id);
         let mut txn = records::Txn::new()

@@ -48,6 +48,8 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
         return Ok(());
     }
     begin(node, term, record.as_ref(), fewer).await?;
+    // With the mark, which an earlier leader may have set.
+    let record = node.raft().store().read(|store| records::node(store, id)).or(record);
     if node.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
         node.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;
         super::members::demoted(node, id).await;
@@ -96,7 +98,8 @@ async fn begin(node: &Node, term: u64, record: Option<&NodeRecord>, fewer: bool)
     let wished = desired.filter(|desired| fewer && *desired >= members).map(|desired| desired - 1);
     let mut txn = records::Txn::new();
     if let Some(record) = record {
-        txn = txn.put(&records::keys::node(record.id), &NodeRecord { leaving: true, ..record.clone() });
+        txn =
+            txn.put(&records::keys::node(record.id), &NodeRecord { leaving: true, dismissed: fewer, ..record.clone() });
     }
     if let Some(wished) = wished {
         txn = txn.put(records::keys::DESIRED_NODES, &wished);

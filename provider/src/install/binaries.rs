@@ -49,6 +49,12 @@ impl Binaries {
         Ok(Self { disco: Binary::read("disco", disco)?, discod: Binary::read("discod", discod)? })
     }
 
+    /// Their checksums, in hexadecimal digits.
+    #[must_use]
+    pub fn checksums(&self) -> Vec<String> {
+        self.both().map(|binary| binary.sha256.clone()).into()
+    }
+
     pub(super) fn both(&self) -> [&Binary; 2] {
         [&self.discod, &self.disco]
     }

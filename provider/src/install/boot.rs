@@ -1,9 +1,9 @@
 //! Starting with the machine, where no systemd of the system does it.
 //!
 //! Without root the user's own systemd can, if it may linger; without any systemd, cron. What is done here is undone by
-//! [`Remote::forget_boot`], and leaves alone what others have written.
+//! [`Permitted::forget_boot`], and leaves alone what others have written.
 
-use super::{InstallError, Remote, ServiceKind};
+use super::{InstallError, Permitted, ServiceKind};
 use crate::ssh::quote;
 
 /// Whether a node starts with its machine.
@@ -18,7 +18,7 @@ pub enum Boot {
     Nobody,
 }
 
-impl Remote {
+impl Permitted {
     /// Sees to it that the service starts with the machine, if there is a way. That there is none is no failure.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Architecture;
+use super::{Architecture, Refusal};
 use crate::ssh::{SshError, Status};
 
 /// Why Disco cannot be installed.
@@ -171,6 +171,14 @@ pub enum InstallError {
         /// Its value.
         value: String,
     },
+    /// The machine must not be touched.
+    #[error("{endpoint} must not be touched: {refusal}; nothing was changed there")]
+    Refused {
+        /// `host:port`.
+        endpoint: String,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The node's identity was not signed.
     #[error("cannot sign the identity of {endpoint}")]
     Sign {
@@ -180,4 +188,15 @@ pub enum InstallError {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
+}
+
+impl InstallError {
+    /// Why the machine must not be touched, where it must not.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused { refusal, .. } => Some(refusal),
+            _ => None,
+        }
+    }
 }

@@ -2,10 +2,24 @@
 
 use std::error::Error as StdError;
 
-use super::{InstallError, NodeSettings, Remote, ServiceState};
+use super::{InstallError, NodeSettings, Permitted, Remote, ServiceState};
 use crate::ssh::quote;
 
 impl Remote {
+    /// Who the node on this machine is: the JSON that `discod identity show` prints; `None` where there is no node. It changes
+    /// nothing, and the daemon need not run.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn identity(&self) -> Result<Option<String>, InstallError> {
+        let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
+        let script = format!("[ -e {data}/node.json ] || exit 0; exec {discod} identity show --data-dir {data}");
+        let text = self.step("ask who the node is", &script, &[]).await?.text();
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+}
+
+impl Permitted {
     /// Makes the first node's identity: the node makes its key and asks for a signature, `sign` gives the answer (the JSON that
     /// `discod identity install` reads), and the node stores it. The key never leaves the node.
     pub(super) async fn install_identity(
@@ -27,18 +41,6 @@ impl Remote {
         let install = format!("exec {discod} identity install --data-dir {data}");
         self.step("store the node's identity", &install, answer.as_bytes()).await?;
         Ok(())
-    }
-
-    /// Who the node on this machine is: the JSON that `discod identity show` prints; `None` where there is no node. It changes
-    /// nothing, and the daemon need not run.
-    ///
-    /// # Errors
-    /// The connection's, and what the machine says.
-    pub async fn identity(&self) -> Result<Option<String>, InstallError> {
-        let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
-        let script = format!("[ -e {data}/node.json ] || exit 0; exec {discod} identity show --data-dir {data}");
-        let text = self.step("ask who the node is", &script, &[]).await?.text();
-        Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
     /// Gives the node a certificate (PEM, leaf first) for the key that it has, and has it run. The daemon uses the certificate

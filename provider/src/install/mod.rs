@@ -1,7 +1,7 @@
 //! Getting Disco onto a machine over SSH, in the same way for every provider.
 //!
 //! ```text
-//! probe ──> compare with what is there ──> send the binaries that differ ──> identity or join token ──> service
+//! probe ──> may it be touched? ──> compare with what is there ──> send the binaries that differ ──> identity or join token ──> service
 //! ```
 //! What is found by [`Remote::probe`] decides the [`Layout`]:
 //!
@@ -13,24 +13,32 @@
 //! | anyone else | `~/.local/share/disco/bin` | `…/data` | `…/service`, [`crate::supervise`] |
 //!
 //! Invariants:
+//! - Nothing is changed on a machine before [`Remote::permit`] has said that it may be: see [`Owner`].
+//! - What is removed is what Disco has put there, by its note of that.
 //! - Every step may be repeated: what is right already is left alone, and the service is restarted only when a binary or its
 //!   settings changed, or when it does not run.
 //! - A file appears under its name only when it is whole, checked, and (for a program) could be started there. So an
 //!   installation that is interrupted anywhere is completed by the next one.
 //! - Nothing is sent to a machine that could not use it.
 
+mod authorized_keys;
 mod binaries;
 mod boot;
 mod clock;
 mod elf;
 mod error;
 mod identity;
+mod keys;
 mod layout;
 mod listen;
+mod manifest;
 mod node;
+mod owner;
+mod permit;
 mod probe;
 mod progress;
 mod remote;
+mod removal;
 mod service;
 mod settings;
 mod state;
@@ -43,6 +51,8 @@ pub use elf::Architecture;
 pub use error::InstallError;
 pub use layout::{Layout, ServiceKind};
 pub use node::Installed;
+pub use owner::{Other, Owner, Refusal};
+pub use permit::Permitted;
 pub use probe::{Probe, Room};
 pub use progress::{InstallProgress, NoProgress, Step};
 pub use remote::Remote;

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use super::{Binaries, Boot, InstallError, InstallProgress, NodeSettings, Remote, Step};
+use super::{Binaries, Boot, InstallError, InstallProgress, NodeSettings, Permitted, Step};
 
 /// What an installation did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,7 +17,7 @@ pub struct Installed {
     pub boot: Boot,
 }
 
-impl Remote {
+impl Permitted {
     /// Installs the first node of a cluster. `sign` gets the node's signing request (PEM) and returns the JSON that
     /// `discod identity install` reads.
     ///

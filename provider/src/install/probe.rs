@@ -13,6 +13,8 @@ echo "machine=$(uname -m)"
 echo "uid=$(id -u)"
 echo "home=$HOME"
 echo "prefix=$DISCO_PREFIX"
+echo "machine_id=$(cat /etc/machine-id 2> /dev/null || cat /var/lib/dbus/machine-id 2> /dev/null)"
+echo "boot_id=$(cat /proc/sys/kernel/random/boot_id 2> /dev/null)"
 [ -d /run/systemd/system ] && command -v systemctl > /dev/null 2>&1 && echo systemd=yes
 room() {
   dir=$1
@@ -47,6 +49,10 @@ pub struct Probe {
     pub systemd: bool,
     /// Where the binaries go, then where the data goes, where that is another place.
     pub rooms: Vec<Room>,
+    /// The id that its system was given when it was installed, see machine-id(5); empty where there is none.
+    pub machine_id: String,
+    /// The id of the kernel that runs, another one after each boot; empty where there is none.
+    pub boot_id: String,
     /// The addresses that it has; empty where it does not tell.
     pub addresses: Vec<IpAddr>,
     /// Its own side of the connection.
@@ -85,6 +91,8 @@ impl Probe {
             prefix: path("prefix"),
             systemd: value("systemd") == "yes",
             rooms: rooms(text).filter(|rooms| !rooms.is_empty()).ok_or_else(senseless)?,
+            machine_id: value("machine_id").to_owned(),
+            boot_id: value("boot_id").to_owned(),
             addresses: listen::addresses(text),
             reached_at: listen::reached_at(value("ssh")),
             clock_ahead: value("time").parse().map_or(0, |time: i64| time.saturating_sub(now)),

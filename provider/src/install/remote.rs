@@ -3,13 +3,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{InstallError, Layout, Probe};
+use super::{InstallError, Layout, Permitted, Probe};
 use crate::ssh::{Output, Session, quote};
 
 /// How long one step may take, apart from sending binaries.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A machine to install on: connected, and known in its kind.
+/// A machine to install on: connected, and known in its kind. What changes it takes [`Self::permit`].
 #[derive(Debug, Clone)]
 pub struct Remote {
     pub(super) session: Session,
@@ -43,19 +43,6 @@ impl Remote {
         &self.layout
     }
 
-    /// Lets these public keys log in as the same user, besides those that may already.
-    ///
-    /// # Errors
-    /// The connection's, and a file that cannot be written.
-    pub async fn authorize(&self, keys: &[String]) -> Result<(), InstallError> {
-        let script = "umask 077; mkdir -p ~/.ssh && touch ~/.ssh/authorized_keys && while IFS= read -r key; do \
-                      grep -qxF -e \"$key\" ~/.ssh/authorized_keys || printf '%s\\n' \"$key\" >> ~/.ssh/authorized_keys || exit; \
-                      done";
-        let lines: String = keys.iter().map(|key| format!("{}\n", key.trim())).collect();
-        self.step("authorize keys", script, lines.as_bytes()).await?;
-        Ok(())
-    }
-
     pub(super) fn endpoint(&self) -> String {
         self.session.target().endpoint()
     }
@@ -71,16 +58,16 @@ impl Remote {
         script: &str,
         input: &[u8],
     ) -> Result<Output, InstallError> {
-        // Not the login shell: that may be any program.
-        let command = format!("exec /bin/sh -c {}", quote(script));
-        let output = session.exec_with(&command, input, LIMIT).await?;
+        let output = session.script(script, input, LIMIT).await?;
         if output.status.success() {
             return Ok(output);
         }
         let endpoint = session.target().endpoint();
         Err(InstallError::Command { what, endpoint, stderr: output.error_text(), status: output.status })
     }
+}
 
+impl Permitted {
     /// Writes files of the service, each of which is there whole or not at all, in this order.
     pub(super) async fn write(&self, files: &[ServiceFile]) -> Result<(), InstallError> {
         let mut script = format!("set -e; umask 077; mkdir -p {}", quote(&self.layout.service));

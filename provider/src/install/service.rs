@@ -1,13 +1,10 @@
 //! The service on a machine.
 
-use std::fmt::Write;
-
-use ring::digest::{SHA256, digest};
-
 use super::layout::{UNIT, UNIT_PATH};
+use super::permit::sum;
 use super::remote::ServiceFile;
 use super::state::State;
-use super::{InstallError, NodeSettings, Remote, ServiceKind};
+use super::{InstallError, NodeSettings, Permitted, Remote, ServiceKind};
 use crate::ssh::quote;
 use crate::supervise::Service;
 
@@ -25,7 +22,7 @@ pub enum ServiceState {
     Running,
 }
 
-impl Remote {
+impl Permitted {
     /// Writes the service's files as they should be. Returns whether any was another one before.
     pub(super) async fn write_service(&self, settings: &NodeSettings, state: &State) -> Result<bool, InstallError> {
         settings.check()?;
@@ -105,7 +102,9 @@ impl Remote {
         self.stop_service().await?;
         self.start_service().await
     }
+}
 
+impl Remote {
     /// Whether there is a service, and whether it runs.
     ///
     /// # Errors
@@ -133,32 +132,6 @@ impl Remote {
         Ok(self.step("read the log", &script, &[]).await?.text())
     }
 
-    /// Removes everything: service, binaries and data.
-    ///
-    /// # Errors
-    /// The connection's, and what the machine says.
-    pub async fn uninstall(&self) -> Result<(), InstallError> {
-        let mut script = String::from("set -e; ");
-        if self.layout.kind == ServiceKind::Systemd {
-            let _ = write!(script, "[ ! -e {UNIT_PATH} ] || systemctl disable --now --quiet {UNIT}; ");
-        } else {
-            self.stop_service().await?;
-        }
-        self.forget_boot().await?;
-        let _ = write!(
-            script,
-            "for f in {} {}; do rm -f \"$f\" \"$f.previous\" \"$f.next\"; done; rm -rf {}",
-            quote(&self.layout.binary("disco")),
-            quote(&self.layout.binary("discod")),
-            self.layout.all.iter().map(|path| quote(path)).collect::<Vec<_>>().join(" ")
-        );
-        if self.layout.kind == ServiceKind::Systemd {
-            script.push_str("; systemctl daemon-reload");
-        }
-        self.step("remove Disco", &script, &[]).await?;
-        Ok(())
-    }
-
     pub(super) fn supervise(&self, action: &str) -> String {
         self.supervise_by(&quote(&self.layout.binary("discod")), action)
     }
@@ -167,10 +140,6 @@ impl Remote {
     pub(super) fn supervise_by(&self, program: &str, action: &str) -> String {
         format!("{program} supervise --dir {} {action}", quote(&self.layout.service))
     }
-}
-
-fn sum(content: &[u8]) -> String {
-    hex::encode(digest(&SHA256, content))
 }
 
 fn unit(program: &str, args: &[String]) -> String {

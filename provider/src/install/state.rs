@@ -21,6 +21,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// The checksum of a file that exists.
+    pub(super) fn sum(&self, path: &str) -> Option<&str> {
+        self.sums.get(path).map(String::as_str)
+    }
+
     /// Whether a file has this checksum.
     pub(super) fn has(&self, path: &str, sha256: &str) -> bool {
         self.sums.get(path).is_some_and(|sum| sum == sha256)
@@ -36,6 +41,18 @@ impl Remote {
                 vec![format!("{}/{}", self.layout.service, Service::FILE), format!("{}/start", self.layout.service)]
             }
         }
+    }
+
+    /// The checksums of those of these files that exist.
+    pub(super) async fn sums(&self, paths: &[String]) -> Result<HashMap<String, String>, InstallError> {
+        let quoted: Vec<String> = paths.iter().map(|path| quote(path)).collect();
+        let script = format!(
+            "set -e; for f in {}; do if [ -f \"$f\" ]; then x=$(sha256sum < \"$f\"); printf '%s %s\\n' \"${{x%% *}}\" \"$f\"; fi; done",
+            quoted.join(" ")
+        );
+        let text = self.step("look at what is installed", &script, &[]).await?.text();
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        Ok(lines.map(|(sum, path)| (path.to_owned(), sum.to_owned())).collect())
     }
 
     /// Looks what is there.

@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 
 use super::layout::UNIT;
-use super::{Binaries, Binary, InstallError, InstallProgress, Remote, ServiceKind, Step};
+use super::{Binaries, Binary, InstallError, InstallProgress, Permitted, Remote, ServiceKind, Step};
 use crate::ssh::quote;
 use crate::supervise::ServiceStatus;
 
@@ -137,7 +137,9 @@ impl Remote {
         let text = self.step("look at the service", &self.process_script(), &[]).await?.text();
         Ok(process(&text))
     }
+}
 
+impl Permitted {
     /// Sends those of the binaries that are not there yet, each checked, beside those in use. Nothing is exchanged. What is there
     /// afterwards.
     ///
@@ -151,6 +153,12 @@ impl Remote {
     ) -> Result<Installation, InstallError> {
         self.check_architecture(binaries)?;
         let mut found = found.clone();
+        let replaced = binaries.both().into_iter().filter(|binary| !found.has(binary, ""));
+        let present = replaced.filter_map(|binary| {
+            let sum = found.sums.get(binary.name())?.clone();
+            Some((self.layout.binary(binary.name()), sum))
+        });
+        self.check_replaceable(&present.collect::<Vec<_>>()).await?;
         let stale = found.stale(binaries);
         if !stale.is_empty() {
             let script = format!("cd {} && rm -f {}", quote(&self.layout.bin), stale.join(" "));
@@ -161,6 +169,7 @@ impl Remote {
         let missing: Vec<&Binary> = binaries.both().into_iter().filter(|binary| !there(binary)).collect();
         self.check_room(&missing)?;
         self.check_interpreters(&missing).await?;
+        self.claim(&missing).await?;
         for binary in missing {
             progress.step(Step::Uploading { name: binary.name() });
             let place = format!("{}.next", binary.name());
@@ -243,7 +252,9 @@ impl Remote {
         self.step("restart the service", &script, &[]).await?;
         Ok(())
     }
+}
 
+impl Remote {
     /// A shell word for the program that is known to work: during an upgrade the one of before.
     fn good(&self) -> String {
         let (now, before) = (self.layout.binary("discod"), self.layout.binary("discod.previous"));

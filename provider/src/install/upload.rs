@@ -3,35 +3,16 @@
 use tokio::fs::File;
 
 use super::state::State;
-use super::{Binaries, Binary, InstallError, InstallProgress, Remote, Room, Step};
-use crate::ssh::{Status, Stream, quote};
+use super::{Binaries, Binary, InstallError, InstallProgress, Permitted, Remote, Room, Step};
+use crate::ssh::{Status, quote};
 
 /// Room that must be left for what the node writes itself.
 const SLACK: u64 = 32 << 20;
 /// Exit codes of the script below.
 const BAD_CHECKSUM: u32 = 90;
 const DOES_NOT_START: u32 = 91;
-/// How much of what the other side says is kept.
-const STDERR_LIMIT: usize = 4096;
 
 impl Remote {
-    /// Sends the binaries that are not there yet, each checked before it takes its place. Returns whether `discod` is another
-    /// one than before.
-    ///
-    /// # Errors
-    /// Before anything is sent: a binary for another kind of processor, a missing dynamic loader, too little room. Then the
-    /// connection's, a checksum that differs, a binary that does not start.
-    pub async fn upload_binaries(
-        &self,
-        binaries: &Binaries,
-        progress: &dyn InstallProgress,
-    ) -> Result<bool, InstallError> {
-        self.check_architecture(binaries)?;
-        progress.step(Step::Checking);
-        let state = self.state().await?;
-        self.upload_missing(binaries, &state, progress).await
-    }
-
     /// Refuses binaries for another kind of processor.
     pub(super) fn check_architecture(&self, binaries: &Binaries) -> Result<(), InstallError> {
         match binaries.both().into_iter().find(|binary| binary.architecture() != self.probe.architecture) {
@@ -44,27 +25,6 @@ impl Remote {
                 machine: self.probe.architecture,
             }),
         }
-    }
-
-    pub(super) async fn upload_missing(
-        &self,
-        binaries: &Binaries,
-        state: &State,
-        progress: &dyn InstallProgress,
-    ) -> Result<bool, InstallError> {
-        let there = |binary: &Binary| state.has(&self.layout.binary(binary.name()), binary.sha256());
-        let missing: Vec<&Binary> = binaries.both().into_iter().filter(|binary| !there(binary)).collect();
-        if missing.is_empty() {
-            return Ok(false);
-        }
-        self.check_room(&missing)?;
-        self.check_interpreters(&missing).await?;
-        for binary in &missing {
-            progress.step(Step::Uploading { name: binary.name() });
-            // The client is not what the service runs.
-            self.upload(binary, binary.name(), binary.name() == "discod", progress).await?;
-        }
-        Ok(missing.iter().any(|binary| binary.name() == "discod"))
     }
 
     /// Refuses binaries that have no room there.
@@ -99,6 +59,54 @@ impl Remote {
         }
         Ok(())
     }
+}
+
+impl Permitted {
+    /// Sends the binaries that are not there yet, each checked before it takes its place. Returns whether `discod` is another
+    /// one than before.
+    ///
+    /// # Errors
+    /// Before anything is sent: a binary for another kind of processor, a missing dynamic loader, too little room. Then the
+    /// connection's, a checksum that differs, a binary that does not start.
+    pub async fn upload_binaries(
+        &self,
+        binaries: &Binaries,
+        progress: &dyn InstallProgress,
+    ) -> Result<bool, InstallError> {
+        self.check_architecture(binaries)?;
+        progress.step(Step::Checking);
+        let state = self.state().await?;
+        self.upload_missing(binaries, &state, progress).await
+    }
+
+    pub(super) async fn upload_missing(
+        &self,
+        binaries: &Binaries,
+        state: &State,
+        progress: &dyn InstallProgress,
+    ) -> Result<bool, InstallError> {
+        let there = |binary: &Binary| state.has(&self.layout.binary(binary.name()), binary.sha256());
+        let missing: Vec<&Binary> = binaries.both().into_iter().filter(|binary| !there(binary)).collect();
+        if missing.is_empty() {
+            self.claim(&[]).await?;
+            return Ok(false);
+        }
+        self.check_room(&missing)?;
+        self.check_interpreters(&missing).await?;
+        let present = missing.iter().filter_map(|binary| {
+            let path = self.layout.binary(binary.name());
+            let sum = state.sum(&path)?.to_owned();
+            Some((path, sum))
+        });
+        self.check_replaceable(&present.collect::<Vec<_>>()).await?;
+        self.claim(&missing).await?;
+        for binary in &missing {
+            progress.step(Step::Uploading { name: binary.name() });
+            // The client is not what the service runs.
+            self.upload(binary, binary.name(), binary.name() == "discod", progress).await?;
+        }
+        Ok(missing.iter().any(|binary| binary.name() == "discod"))
+    }
 
     /// Sends one, which appears under this name; `mark`: the service is to be restarted for it.
     pub(super) async fn upload(
@@ -128,26 +136,14 @@ impl Remote {
             sum = binary.sha256(),
             size = binary.size(),
         );
-        let (mut sent, mut stderr) = (0, Vec::new());
-        let status = self
-            .session
-            .exec_streaming(
-                &format!("exec /bin/sh -c {}", quote(&script)),
-                file,
-                |stream, data| {
-                    if stream == Stream::Error && stderr.len() < STDERR_LIMIT {
-                        stderr.extend_from_slice(&data);
-                    }
-                },
-                |count| {
-                    sent += count;
-                    progress.sent(binary.name(), sent, binary.size());
-                },
-            )
-            .await?;
-        let (name, endpoint) = (binary.name(), self.endpoint());
-        let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
-        match status {
+        let mut sent = 0;
+        let told = |count| {
+            sent += count;
+            progress.sent(binary.name(), sent, binary.size());
+        };
+        let output = self.session.script_streaming(&script, file, told).await?;
+        let (name, endpoint, stderr) = (binary.name(), self.endpoint(), output.error_text());
+        match output.status {
             Status::Code(0) => Ok(()),
             Status::Code(BAD_CHECKSUM) => Err(InstallError::Checksum { name, endpoint, stderr }),
             Status::Code(DOES_NOT_START) => Err(InstallError::DoesNotStart { name, endpoint, stderr }),

@@ -215,6 +215,20 @@ pub enum SshError {
         /// How many are kept.
         limit: usize,
     },
+    /// The server ran something else than it was asked to, or printed into what the command printed.
+    #[error(
+        "{target} gave no clear answer ({status}){}; its login shell, or a forced command for this key, stands in between. It has \
+         to run `/bin/sh` there",
+        if printed.is_empty() { String::new() } else { format!(": it printed `{printed}`") }
+    )]
+    Unclear {
+        /// `user@host:port`.
+        target: String,
+        /// How the command ended.
+        status: super::Status,
+        /// What it printed, shortened.
+        printed: String,
+    },
     /// What was to be sent cannot be read.
     #[error("cannot read what was to be sent to {endpoint}")]
     Input {

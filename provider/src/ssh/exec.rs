@@ -4,9 +4,10 @@ use std::fmt;
 use std::io::Cursor;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
 use russh::client::Msg;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{Session, SshError};
@@ -14,9 +15,12 @@ use super::{Session, SshError};
 /// How long [`Session::exec`] waits.
 const EXEC_LIMIT: Duration = Duration::from_secs(60);
 /// How much output [`Session::exec`] keeps.
-const OUTPUT_LIMIT: usize = 4 << 20;
+pub(super) const OUTPUT_LIMIT: usize = 4 << 20;
 /// How much input is read at once.
 const CHUNK: usize = 256 * 1024;
+/// After a refused channel; doubled each time, so about 2.5 s in all.
+const OPEN_PAUSE: Duration = Duration::from_millis(10);
+const OPEN_TRIES: usize = 8;
 /// Extended data of this kind is standard error.
 const STDERR: u32 = 1;
 /// How much of a command errors show.
@@ -133,8 +137,8 @@ impl Session {
         sent: impl FnMut(u64) + Send,
     ) -> Result<Status, SshError> {
         let failed = |error| self.protocol_error(error);
-        let channel = self.handle.channel_open_session().await.map_err(failed)?;
-        let (reader, writer) = channel.split();
+        let _turn = self.turn.lock().await;
+        let (reader, writer) = self.open_channel().await.map_err(failed)?.split();
         let writer = CloseOnDrop(Some(writer));
         let Some(half) = &writer.0 else { return Err(self.protocol_error(russh::Error::SendError)) };
         half.exec(true, command).await.map_err(failed)?;
@@ -146,7 +150,18 @@ impl Session {
                 receive.await?
             }
         };
+        // Before the next one is opened. An error means that it is closed already.
+        let _ = half.close().await;
         Ok(status)
+    }
+
+    /// A server that allows one channel may not have noticed yet that the one before is closed.
+    async fn open_channel(&self) -> Result<Channel<Msg>, russh::Error> {
+        let pauses = ExponentialBuilder::default().with_min_delay(OPEN_PAUSE).with_max_times(OPEN_TRIES);
+        (|| self.handle.channel_open_session())
+            .retry(pauses)
+            .when(|error| matches!(error, russh::Error::ChannelOpenFailure(_)))
+            .await
     }
 
     /// Sends all input. A command that stops listening is no error; how it ended tells.

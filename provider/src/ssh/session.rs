@@ -12,6 +12,7 @@ use russh::keys::{Algorithm, PrivateKeyWithHashAlg};
 use russh::{AlgorithmKind, Preferred, SshId, cipher};
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::handler::{Handler, HandlerError};
@@ -64,11 +65,12 @@ impl ConnectOptions {
     }
 }
 
-/// A connection to a machine, logged in. Commands may run on it at the same time. It is closed when the last clone is
-/// dropped.
+/// A connection to a machine, logged in. Commands run on it one after the other. It is closed when the last clone is dropped.
 #[derive(Clone)]
 pub struct Session {
     pub(super) handle: Arc<Handle<Handler>>,
+    /// Held while a channel is open: a server may allow one alone.
+    pub(super) turn: Arc<Mutex<()>>,
     target: SshTarget,
     host_key: HostKeySeen,
 }
@@ -171,7 +173,7 @@ impl Session {
             return Err(SshError::SecondFactor { target, fingerprint, methods: methods.join(", ") });
         }
         let host_key = seen.get().cloned().ok_or_else(|| protocol(target, russh::Error::UnknownKey))?;
-        Ok(Self { handle: Arc::new(handle), target: target.clone(), host_key })
+        Ok(Self { handle: Arc::new(handle), turn: Arc::default(), target: target.clone(), host_key })
     }
 
     /// Whom it is connected to.

@@ -9,7 +9,7 @@ use disco_provider::install::{Binaries, NoProgress, Remote};
 use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status};
 use disco_provider::{InstanceState, KnownMachine, ProviderContext, ProviderError, SshTarget, StartRequest, from_spec};
 
-use crate::install::settings;
+use crate::install::{owner, settings};
 use crate::setup::{LIMIT, eventually, is_alive, stand_in};
 
 /// OpenSSH's server on a port of its own, ended with this.
@@ -146,13 +146,13 @@ async fn a_node_is_installed_on_a_real_host() {
     );
     assert_eq!(session.exec("kill -9 $$").await.unwrap().status, Status::Signal("KILL".into()));
 
-    let remote = Remote::probe(session).await.unwrap();
+    let remote = Remote::probe(session).await.unwrap().permit(owner(&machine)).await.unwrap();
     let binaries = Binaries::from_paths(&stand_in(), &stand_in()).unwrap();
     let sign = |request: &str| Ok(request.to_owned());
     let installed = remote.install_first_node(&binaries, &settings(&machine), sign, &NoProgress).await.unwrap();
     assert!(installed.started);
     let starts = || -> Vec<u32> {
-        let text = std::fs::read_to_string(sshd.dir.path().join("prefix/data/starts")).unwrap_or_default();
+        let text = std::fs::read_to_string(sshd.dir.path().join("prefix/data/snapshots/starts")).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
     };
     eventually("the service runs", || starts().len() == 1).await;

@@ -52,7 +52,7 @@ impl Supervised {
 
     /// The processes that the program has been, in order.
     fn starts(&self) -> Vec<u32> {
-        let text = std::fs::read_to_string(self.data().join("starts")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.data().join("snapshots/starts")).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use disco_provider::install::{Binaries, Installation, NoProgress, Remote};
+use disco_provider::install::{Binaries, Installation, NoProgress, Permitted, Remote};
 
-use crate::install::settings;
+use crate::install::{owner, settings};
 use crate::setup::{LIMIT, Machines, stand_in};
 
 /// The stand-in as both programs, with other bytes at its end for each name.
@@ -42,7 +42,7 @@ impl Builds {
 struct Machine {
     machines: Machines,
     builds: Builds,
-    remote: Remote,
+    remote: Permitted,
     bin: PathBuf,
 }
 
@@ -51,6 +51,7 @@ impl Machine {
         let (machines, builds) = (Machines::new(), Builds::new());
         let machine = machines.start("one").await;
         let remote = Remote::probe(machines.connect(&machine).await).await.unwrap();
+        let remote = remote.permit(owner(&machine)).await.unwrap();
         let old = builds.binaries("old-disco", "old");
         let settings = settings(&machine);
         remote.install_first_node(&old, &settings, |request| Ok(request.to_owned()), &NoProgress).await.unwrap();

@@ -30,6 +30,9 @@ pub struct NodeRecord {
     /// It is being removed: it gets no vote any more, and the record goes with the end of that.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,
+    /// The operator has removed it: where its machine was given, the cluster gives up the way to that as well.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dismissed: bool,
 }
 
 /// The node that a join was given; a join that is repeated is given the same.
@@ -91,6 +94,9 @@ pub struct InstanceRecord {
     /// `user@host:port` where it answered SSH when it was installed, empty where that is not known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ssh: String,
+    /// As for [`NodeRecord::dismissed`], of the node that it was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dismissed: bool,
 }
 
 /// States of an [`InstanceRecord`]. Text, so that a version that does not know a later one can still read the record.

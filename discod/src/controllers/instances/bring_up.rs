@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use disco_proto::v1::Progress;
-use disco_provider::install::{Binaries, Boot, InstallProgress, NodeSettings, Remote, Step};
+use disco_provider::install::{Binaries, Boot, InstallProgress, NodeSettings, Owner, Permitted, Remote, Step};
 use disco_provider::{Instance, Pace, ProgressSink, Provider, StartRequest};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -45,6 +45,7 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Start
     let request =
         StartRequest { progress, avoid: starts.avoided(Instant::now()), ..source::request(node, &record, &own_key) };
     let instance = provider.start(request).await.context("starting the machine")?;
+    let asked = record.clone();
     let record = InstanceRecord {
         id: instance.id.clone(),
         address: instance.control_address.to_string(),
@@ -55,19 +56,29 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Start
     node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
     drop(turn);
     node.progress(step("installing", instance.ssh.to_string()));
-    let reached = reach(node, &instance, provider.capabilities().boots).await;
-    if given && reached.is_err() {
-        // It was not touched, and another one may do.
-        starts.note_failure(&instance.id, Instant::now());
-        let free = InstanceRecord { id: String::new(), address: String::new(), ssh: String::new(), ..record.clone() };
-        let free = InstanceRecord { state: state::STARTING.to_owned(), ..free };
-        node.write_in_term(term, records::Txn::new().put(&key, &free).operation()).await?;
-    }
-    let remote = reached.with_context(|| format!("reaching `{}` over SSH", instance.ssh.endpoint()))?;
-    let settings = settings(node, term, &record, &instance, &remote, provider.as_ref()).await?;
     let own = std::env::current_exe().context("finding this program's own file")?;
     let client = own.with_file_name("disco");
     let binaries = tokio::task::spawn_blocking(move || Binaries::from_paths(&client, &own)).await??;
+    let remote = match reach(node, provider.as_ref(), &record, &instance, &binaries).await {
+        Ok(remote) => remote,
+        Err(error) if !given => return Err(error),
+        Err(error) => {
+            let error = format!("{error:#}");
+            // It was not touched, and another one may do.
+            let free = InstanceRecord { id: String::new(), address: String::new(), ssh: String::new(), ..asked };
+            let free = InstanceRecord { state: state::STARTING.to_owned(), ..free };
+            node.write_in_term(term, records::Txn::new().put(&key, &free).operation()).await?;
+            let text = format!("`{}` cannot be used: {error}", instance.ssh.endpoint());
+            if !starts.note_failure(&instance.id, &error, Instant::now()) {
+                bail!("{text}");
+            }
+            // The first time this is no failure: another one is tried at once.
+            records::emit_in_term(node, term, "machine.unusable", Severity::Warning, None, text.clone()).await;
+            node.progress(step("trying another machine", text));
+            return Ok(());
+        }
+    };
+    let settings = settings(node, term, &record, &instance, &remote, provider.as_ref()).await?;
     let shown = Shown { node, name: &record.name, percent: Mutex::new(0) };
     let installed = remote.install_joining_node(&binaries, &settings, &shown).await.context("installing")?;
     if installed.boot == Boot::Nobody {
@@ -87,6 +98,20 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Start
     }
 }
 
+/// The way to the machine, and the leave to change it.
+async fn reach(
+    node: &Node,
+    provider: &dyn Provider,
+    record: &InstanceRecord,
+    instance: &Instance,
+    binaries: &Binaries,
+) -> Result<Permitted> {
+    let boots = provider.capabilities().boots;
+    let session = source::connect(node, instance, boots, BOOT).await.context("reaching the machine over SSH")?;
+    let owner = Owner { programs: binaries.checksums(), ..source::owner(node, &record.token, None, instance) };
+    Ok(Remote::probe(session).await?.permit(owner).await?)
+}
+
 /// Tells what the provider waits for as the cluster's progress.
 fn waits(node: &Node, name: &str) -> ProgressSink {
     let (node, subject) = (node.clone(), name.to_owned());
@@ -103,11 +128,6 @@ fn waits(node: &Node, name: &str) -> ProgressSink {
             });
         }
     })
-}
-
-async fn reach(node: &Node, instance: &Instance, boots: bool) -> Result<Remote> {
-    let session = source::connect(node, instance, boots, BOOT).await?;
-    Ok(Remote::probe(session).await?)
 }
 
 async fn settings(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use disco_proto::v1::Progress;
-use disco_provider::install::{Architecture, Remote};
+use disco_provider::install::{Architecture, Other, Owner, Remote};
 use disco_provider::ssh::{ConnectOptions, KeyPair, Session};
 use disco_provider::{
     Announcements, Budget, Instance, InstanceState, KnownMachine, Provider, ProviderContext, SshTarget, StartRequest,
@@ -268,6 +268,24 @@ pub(super) async fn connect(node: &Node, instance: &Instance, boots: bool, limit
     Ok(Session::connect(&instance.ssh, &key, &policy, options).await?)
 }
 
+/// This cluster, as it asks for a machine that is, or is to become, that of the record `token`, or of the node `of`. What its
+/// other machines are this one must not be: it may be one of them under another address.
+pub(super) fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> Owner {
+    let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
+    let nodes =
+        nodes.into_iter().filter(|record| Some(record.id) != of).map(|record| (record.instance, Some(record.id)));
+    let machines =
+        machines.into_iter().filter(|machine| machine.token != token).map(|machine| (machine.id, machine.node));
+    let others = nodes.chain(machines).filter(|(id, _)| !id.is_empty() && *id != instance.id);
+    Owner {
+        cluster_id: node.cluster_id().to_string(),
+        cluster_name: node.cluster_name().to_owned(),
+        instance: Some(instance.id.clone()),
+        others: others.map(|(instance, node)| Other { instance, node }).collect(),
+        programs: Vec::new(),
+    }
+}
+
 /// Writes down that a machine is to end, which it then does until it has: whoever leads next goes on.
 pub(super) async fn mark_ending(node: &Node, term: u64, token: &str) -> Result<()> {
     let key = records::keys::instance(token);
@@ -308,7 +326,7 @@ async fn until_ended(node: &Node, term: u64, provider: &dyn Provider, record: &I
         anyhow::Ok(instances.into_iter().find(is_it))
     };
     let Some(instance) = find().await? else { return Ok(()) };
-    give_back(node, term, provider, &instance).await?;
+    give_back(node, term, provider, record, &instance).await?;
     let mut pause = LOOKS_FIRST;
     while provider.capabilities().can_terminate
         && let Some(left) = find().await?
@@ -334,13 +352,15 @@ pub async fn release(node: &Node, term: u64, record: &NodeRecord) -> Result<()> 
     let machine = known.unwrap_or_else(|| InstanceRecord {
         token: record.instance.clone(),
         id: record.instance.clone(),
+        node: Some(record.id),
         created_at: crate::clock::rfc3339(),
         created_ms: crate::clock::unix_ms(),
         ..InstanceRecord::default()
     });
     if machine.state != TERMINATING {
         // By the node's name, which people know it by.
-        let machine = InstanceRecord { name: record.name.clone(), ..ending(machine) };
+        let (name, dismissed) = (record.name.clone(), record.dismissed);
+        let machine = InstanceRecord { name, dismissed, ..ending(machine) };
         let txn = records::Txn::new().put(&records::keys::instance(&machine.token), &machine);
         node.write_in_term(term, txn.operation()).await?;
     }
@@ -348,10 +368,16 @@ pub async fn release(node: &Node, term: u64, record: &NodeRecord) -> Result<()> 
     Ok(())
 }
 
-async fn give_back(node: &Node, term: u64, provider: &dyn Provider, instance: &Instance) -> Result<()> {
+async fn give_back(
+    node: &Node,
+    term: u64,
+    provider: &dyn Provider,
+    record: &InstanceRecord,
+    instance: &Instance,
+) -> Result<()> {
     if !provider.capabilities().can_terminate {
         // The machine stays somebody's: what was installed on it goes.
-        if let Err(error) = clear(node, instance).await {
+        if let Err(error) = clear(node, record, instance).await {
             let text = format!("{} was not cleared of what was installed: {error:#}", instance.name);
             records::emit_in_term(node, term, "machine.not_cleared", Severity::Warning, None, text).await;
         }
@@ -359,10 +385,18 @@ async fn give_back(node: &Node, term: u64, provider: &dyn Provider, instance: &I
     provider.terminate(&instance.id).await.with_context(|| format!("giving back the machine {}", instance.id))
 }
 
-async fn clear(node: &Node, instance: &Instance) -> Result<()> {
+async fn clear(node: &Node, record: &InstanceRecord, instance: &Instance) -> Result<()> {
     let cleared = async {
         let session = connect(node, instance, false, CLEARING).await?;
-        Remote::probe(session).await?.uninstall().await?;
+        let owner = owner(node, &record.token, record.node, instance);
+        let remote = Remote::probe(session).await?.permit(owner).await?;
+        let left = remote.uninstall().await?;
+        if !left.is_empty() {
+            tracing::info!(machine = instance.id, left = left.join(", "), "left what Disco did not put there");
+        }
+        if record.dismissed {
+            remote.forget_key(&ssh_key(node)?.public_openssh()).await?;
+        }
         anyhow::Ok(())
     };
     tokio::time::timeout(CLEARING, cleared).await.context("it took too long")?

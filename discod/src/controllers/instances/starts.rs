@@ -14,7 +14,7 @@ const AVOIDED: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Starts {
     turn: tokio::sync::Mutex<()>,
-    failed: Mutex<BTreeMap<String, Instant>>,
+    failed: Mutex<BTreeMap<String, (Instant, String)>>,
 }
 
 // === impl Starts ===
@@ -25,15 +25,16 @@ impl Starts {
         self.turn.lock().await
     }
 
-    /// Notes a machine that could not be reached.
-    pub(super) fn note_failure(&self, id: &str, now: Instant) {
-        self.failed.lock().insert(id.to_owned(), now);
+    /// Notes a machine that could not be reached, or must not be touched, and why. Whether that is news.
+    pub(super) fn note_failure(&self, id: &str, why: &str, now: Instant) -> bool {
+        let before = self.failed.lock().insert(id.to_owned(), (now, why.to_owned()));
+        before.is_none_or(|(_, before)| before != why)
     }
 
     /// Machines that could not be reached a while ago.
     pub(super) fn avoided(&self, now: Instant) -> BTreeSet<String> {
         let mut failed = self.failed.lock();
-        failed.retain(|_, at| now.saturating_duration_since(*at) < AVOIDED);
+        failed.retain(|_, (at, _)| now.saturating_duration_since(*at) < AVOIDED);
         failed.keys().cloned().collect()
     }
 }
@@ -45,7 +46,9 @@ mod tests {
     #[test]
     fn a_machine_gets_another_chance() {
         let (starts, now) = (Starts::default(), Instant::now());
-        starts.note_failure("a:22", now);
+        assert!(starts.note_failure("a:22", "no answer", now));
+        assert!(!starts.note_failure("a:22", "no answer", now));
+        assert!(starts.note_failure("a:22", "another cluster's", now));
         assert_eq!(starts.avoided(now + AVOIDED / 2), BTreeSet::from(["a:22".to_owned()]));
         assert_eq!(starts.avoided(now + AVOIDED), BTreeSet::new());
     }

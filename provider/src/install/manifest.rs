@@ -1,0 +1,118 @@
+//! What Disco notes on a machine before it changes anything there: whose machine it is, and what on it is Disco's own.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::UNIT_PATH;
+use super::{Layout, ServiceKind};
+use crate::ssh::quote;
+use crate::supervise::Service;
+
+/// Files and folders of the daemon below its data folder, as patterns of a shell; whatever else lies there is somebody's.
+/// The file that says who the node is comes last: as long as it is there the rest is known to be the node's.
+pub(super) const DATA: &[&str] = &[
+    "raft.redb",
+    "raft.journal",
+    "log.mark",
+    "snapshots",
+    "backups",
+    "identity",
+    "join-id",
+    "format",
+    "known_hosts",
+    "restore.snapshot",
+    "recover.json",
+    "recovered.json",
+    "hooks.json",
+    "incarnation",
+    ".tmp*.tmp",
+    "node.json",
+];
+
+/// What Disco notes on a machine. Fields are added, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    /// The cluster's random id.
+    pub(super) cluster_id: String,
+    /// The cluster's name, for people.
+    pub(super) cluster_name: String,
+    /// The id of the machine, as the cluster's provider names it.
+    #[serde(default)]
+    pub(super) instance: Option<String>,
+    /// Checksums of programs that Disco has put there, in hexadecimal digits.
+    #[serde(default)]
+    pub(super) programs: BTreeSet<String>,
+    /// Folders that were not there before.
+    #[serde(default)]
+    pub(super) folders: BTreeSet<String>,
+}
+
+impl Layout {
+    /// Where the manifest is.
+    pub(super) fn manifest(&self) -> String {
+        format!("{}/manifest.json", self.service)
+    }
+
+    /// The file that makes a machine a node.
+    pub(super) fn node_file(&self) -> String {
+        format!("{}/node.json", self.data)
+    }
+
+    /// Programs under all names that they have during an upgrade.
+    pub(super) fn programs(&self) -> Vec<String> {
+        let names = ["discod", "disco"].into_iter();
+        names
+            .flat_map(|name| ["", ".previous", ".next"].map(|suffix| self.binary(&format!("{name}{suffix}"))))
+            .collect()
+    }
+
+    /// The service's files, as patterns of a shell, without the manifest.
+    pub(super) fn service_patterns(&self) -> Vec<String> {
+        let below = |name: &str| format!("{}/{name}", quote(&self.service));
+        let mut names =
+            vec!["restart", "restart.tmp", "upgrade", "join-token", "join-token.tmp", "manifest.json.tmp.*"];
+        match self.kind {
+            ServiceKind::Systemd => names.extend(["discod.env", "discod.env.tmp"]),
+            ServiceKind::Supervised => names.extend([
+                Service::FILE,
+                "service.json.tmp",
+                "start",
+                "start.tmp",
+                "lock",
+                "supervisor.json",
+                "supervisor.json.tmp",
+                "child.json",
+                "child.json.tmp",
+                "log",
+                "log.1",
+                "linger",
+                "crontab",
+                "crontab.error",
+                "crontab.rest",
+            ]),
+        }
+        let mut all: Vec<String> = names.into_iter().map(below).collect();
+        if self.kind == ServiceKind::Systemd {
+            all.extend([UNIT_PATH.to_owned(), format!("{UNIT_PATH}.tmp")]);
+        }
+        all
+    }
+
+    /// All folders that an installation may have to make, the outermost first.
+    pub(super) fn folders(&self) -> Vec<String> {
+        let mut folders = BTreeSet::new();
+        for folder in [&self.bin, &self.data, &self.service] {
+            folders.extend(folder.match_indices('/').filter(|(at, _)| *at > 0).map(|(at, _)| folder[..at].to_owned()));
+            folders.insert(folder.clone());
+        }
+        // A folder's name begins with its parent's, so that comes first.
+        folders.into_iter().collect()
+    }
+
+    /// Those that an installation without a manifest has made: it was done by an earlier version.
+    pub(super) fn former_folders(&self) -> BTreeSet<String> {
+        let own = |folder: &String| self.all.iter().any(|root| folder.starts_with(root.as_str()));
+        self.folders().into_iter().filter(own).collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! Taking Disco off a machine.
+
+use super::layout::{UNIT, UNIT_PATH};
+use super::manifest::DATA;
+use super::permit::Permitted;
+use super::{InstallError, ServiceKind};
+use crate::ssh::quote;
+
+impl Permitted {
+    /// Stops the service and removes what Disco has put on the machine, and nothing else. The paths of what is left: programs
+    /// that Disco did not put there, and folders in which others have put something.
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says. Doing it again goes on.
+    pub async fn uninstall(&self) -> Result<Vec<String>, InstallError> {
+        const WHAT: &str = "remove Disco";
+        let found = self.check().await?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let manifest = self.manifest(&found).await?;
+        let layout = &self.layout;
+        match layout.kind {
+            ServiceKind::Systemd => {
+                let stop = format!("if [ -e {UNIT_PATH} ]; then systemctl disable --now --quiet {UNIT}; fi");
+                self.step("stop the service", &stop, &[]).await?;
+            }
+            ServiceKind::Supervised => self.stop_service().await?,
+        }
+        self.forget_boot().await?;
+        let quoted = |paths: &[String]| paths.iter().map(|path| quote(path)).collect::<Vec<_>>().join(" ");
+        let (bin, data) = (quote(&layout.bin), quote(&layout.data));
+        let data: Vec<String> = DATA.iter().map(|name| format!("{data}/{name}")).collect();
+        let reload = if layout.kind == ServiceKind::Systemd { "systemctl daemon-reload\n" } else { "" };
+        // The innermost first.
+        let folders: Vec<String> = manifest.folders.iter().rev().cloned().collect();
+        // The manifest goes last of all files: as long as it is there it is known what is to go.
+        let script = format!(
+            "set -e\n\
+             for f in {programs}; do if [ -f \"$f\" ]; then x=$(sha256sum < \"$f\"); case {sums} in *\" ${{x%% *}} \"*) \
+             rm -f \"$f\";; *) printf 'left %s\\n' \"$f\";; esac; fi; done\n\
+             rm -f {bin}/.tmp-disco.* {bin}/.tmp-discod.*\n\
+             rm -rf {data}\n\
+             rm -f {service}\n\
+             {reload}rm -f {file}\n\
+             for d in {folders}; do if [ -d \"$d\" ]; then rmdir \"$d\" 2> /dev/null || printf 'left %s\\n' \"$d\"; fi; done\n\
+             echo end",
+            programs = quoted(&layout.programs()),
+            sums = quote(&format!(" {} ", manifest.programs.iter().cloned().collect::<Vec<_>>().join(" "))),
+            data = data.join(" "),
+            service = layout.service_patterns().join(" "),
+            file = quote(&layout.manifest()),
+            folders = quoted(&folders),
+        );
+        let text = self.step(WHAT, &script, &[]).await?.text();
+        if text.lines().last() != Some("end") {
+            return Err(InstallError::Answer { what: WHAT, endpoint: self.endpoint(), answer: text });
+        }
+        Ok(text.lines().filter_map(|line| line.strip_prefix("left ")).map(str::to_owned).collect())
+    }
+}
