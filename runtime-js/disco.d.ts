@@ -1,7 +1,7 @@
 // Types of everything that `client.js` and `cluster.js` find in their global scope. Written by `disco init`, so that an
 // editor completes and checks the scripts. Names of Disco's own are snake_case; names from the web are as there.
 //
-// Time is in milliseconds everywhere. An error of the cluster or of a machine is an `Error` with a `code`.
+// Time is in milliseconds everywhere. An error of Disco's own is an `Error` with a `code`, see `ErrorCode`.
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What a script exports
@@ -41,8 +41,6 @@ interface ClusterScript {
    * otherwise, and without the hook, a new machine takes its place.
    */
   node_lost?(cluster: Cluster, node: Node): Promise<boolean | void>;
-  /** The leader, for each task to be placed. May compute, and nothing else. */
-  place?(service: Service, nodes: Node[]): Node | { node: number; score: number }[];
   /** The leader, for every event, at least once. */
   event?(cluster: Cluster, event: ClusterEvent): Promise<void>;
 }
@@ -57,6 +55,7 @@ declare abstract class Provider {
   readonly name: string;
   readonly kind: "aws" | "local" | "hosts";
   toString(): string;
+  toJSON(): { kind: string; name: string };
 }
 
 /** Machines of Amazon EC2. */
@@ -180,17 +179,17 @@ declare class Cluster {
   nodes(): Promise<Node[]>;
   /** The leader, where one is known. */
   leader(): Promise<Node | null>;
-  /** Deploys a stack: a path in the project, or the stack itself. */
-  deploy(stack?: string | object): Promise<Deployment>;
+  /** In `client.js`: sends the project's files, and has the leader call the hook `deploy` of `cluster.js`. */
+  deploy(): Promise<Deployment>;
   /** The newest first. */
   deployments(): Promise<Deployment[]>;
-  service(name: string): Promise<Service | null>;
   /** The latest events, the oldest first. */
   events(): Promise<ClusterEvent[]>;
   /** Ends the cluster and its machines. */
   destroy(): Promise<void>;
   /** `Cluster(name)` */
   toString(): string;
+  toJSON(): { name: string; provider: Provider | null };
 }
 
 /** A member of the cluster. */
@@ -231,12 +230,6 @@ declare class Node {
 /** The record of a deployment. */
 interface Deployment {
   readonly id: number;
-  readonly [field: string]: any;
-}
-
-/** The record of a service. */
-interface Service {
-  readonly name: string;
   readonly [field: string]: any;
 }
 
@@ -296,8 +289,10 @@ type KvStep =
 type KvStepResult = { get?: KvEntry[]; put?: true; delete?: number };
 
 /** A watch that runs. */
-interface KvWatch extends AsyncIterableIterator<KvEvent> {
-  return(): Promise<IteratorResult<KvEvent>>;
+interface KvWatch {
+  next(): Promise<IteratorResult<KvEvent, undefined>>;
+  return(): Promise<IteratorResult<KvEvent, undefined>>;
+  [Symbol.asyncIterator](): KvWatch;
 }
 
 interface Kv {
@@ -434,9 +429,87 @@ declare const tcp: {
 // From the web, as far as it is there
 // ---------------------------------------------------------------------------------------------------------------------
 
+/**
+ * What kind of failure an error is: the same in `client.js` and in `cluster.js`. Words are added, never renamed.
+ */
+type ErrorCode =
+  /** The script's own signal ended it. */
+  | "ABORTED"
+  /** A fault of Disco. */
+  | "BUG"
+  /** The call that it belongs to has ended, or what would do it is shutting down. */
+  | "CANCELLED"
+  /** The revisions that were asked for are no longer kept. */
+  | "COMPACTED"
+  /** One transaction changes a key twice. */
+  | "DUPLICATE_KEY"
+  /** The connection was given up by this machine. */
+  | "ECONNABORTED"
+  /** Nothing listens at that address. */
+  | "ECONNREFUSED"
+  /** The other end closed the connection. */
+  | "ECONNRESET"
+  /** There is no way to that machine. */
+  | "EHOSTUNREACH"
+  /** An address that is none. */
+  | "EINVAL"
+  /** Another fault of input or output. */
+  | "EIO"
+  /** There is no way to that network. */
+  | "ENETUNREACH"
+  /** The name has no address. */
+  | "ENOTFOUND"
+  /** A URL that is none. */
+  | "ERR_INVALID_URL"
+  /** The network gave up before the time limit did. */
+  | "ETIMEDOUT"
+  /** Too much is under way already; later it may work. */
+  | "EXHAUSTED"
+  /** Something of that name is there already. */
+  | "EXISTS"
+  /** A command of `$` ended with another status than 0. */
+  | "EXIT"
+  /** It failed, and no other code says it better. */
+  | "FAILED"
+  /** The other end does not speak HTTP as it should. */
+  | "HTTP"
+  /** An argument or option that can never work. */
+  | "INVALID"
+  /** There is no such lease; it may have ended. */
+  | "LEASE_NOT_FOUND"
+  /** This hook, or whoever asks, may not do it. */
+  | "NOT_ALLOWED"
+  /** What was named does not exist. */
+  | "NOT_FOUND"
+  /** The store or a disk is full. Nothing was changed. */
+  | "NO_SPACE"
+  /** The answer lies outside of what can be given: a revision still to come, or more than fits into one message. */
+  | "OUT_OF_RANGE"
+  /** A redirect that is not to be followed, or one too many. */
+  | "REDIRECT"
+  /** A guard refused what would lose quorum or data, or the cluster is not in a state for it. */
+  | "REFUSED"
+  /** It failed, and all is as it was before. */
+  | "ROLLED_BACK"
+  /** The time limit passed. */
+  | "TIMEOUT"
+  /** No secure connection could be made. */
+  | "TLS"
+  /** More bytes than may be. */
+  | "TOO_LARGE"
+  /** A transaction has more operations than may be. */
+  | "TOO_MANY_OPERATIONS"
+  /** There was more output than is kept, and all of it was asked for. */
+  | "TRUNCATED"
+  /** No node answers, or none has a quorum. A write may have happened all the same. */
+  | "UNAVAILABLE"
+  /** This version, or this place, cannot do it. */
+  | "UNSUPPORTED"
+;
+
 interface Error {
-  /** A word for programs, as in `NO_QUORUM`, `ECONNREFUSED`, `TIMEOUT`. */
-  code?: string;
+  /** Errors of Disco's own globals have one; scripts may give theirs others. */
+  code?: ErrorCode | (string & {});
 }
 
 interface Console {
@@ -447,7 +520,7 @@ interface Console {
   error(...values: unknown[]): void;
   trace(...values: unknown[]): void;
   dir(value: unknown): void;
-  table(value: unknown): void;
+  table(value: unknown, columns?: string[]): void;
   assert(condition?: unknown, ...values: unknown[]): void;
   group(...values: unknown[]): void;
   groupEnd(): void;
@@ -466,6 +539,18 @@ declare function clearTimeout(id: number | undefined): void;
 declare function clearInterval(id: number | undefined): void;
 declare function queueMicrotask(callback: () => void): void;
 declare function structuredClone<T>(value: T): T;
+
+/** To base64; each character is a byte. */
+declare function btoa(text: string): string;
+/** From base64; each character is a byte. */
+declare function atob(base64: string): string;
+
+declare const performance: {
+  /** Milliseconds since `timeOrigin`, by a clock that is never set. */
+  now(): number;
+  /** Milliseconds since 1970. */
+  readonly timeOrigin: number;
+};
 
 declare const crypto: {
   randomUUID(): string;
@@ -546,9 +631,12 @@ declare class Headers implements Iterable<[string, string]> {
   append(name: string, value: string): void;
   delete(name: string): void;
   get(name: string): string | null;
+  /** Each `set-cookie` by itself, as a cookie may hold commas. */
+  getSetCookie(): string[];
   has(name: string): boolean;
   set(name: string, value: string): void;
   forEach(callback: (value: string, name: string, headers: Headers) => void): void;
+  toJSON(): Record<string, string>;
   keys(): IterableIterator<string>;
   values(): IterableIterator<string>;
   entries(): IterableIterator<[string, string]>;
@@ -570,7 +658,10 @@ interface Response {
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 
-/** HTTP/1.1, plain or over TLS. Gives up after a minute. */
+/**
+ * HTTP/1.1, plain or over TLS. Gives up after a minute. A name and password in the URL are sent as basic authorization. A body
+ * compressed by gzip, deflate or brotli is decoded.
+ */
 declare function fetch(url: string | URL, options?: {
   method?: string;
   headers?: HeadersInit;

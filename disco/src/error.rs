@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, path::Path};
 
+use disco_runtime_js::ErrorCode;
+
 use crate::exit::ExitStatus;
 
 pub(crate) type Outcome<T> = Result<T, Failure>;
@@ -17,6 +19,8 @@ struct Inner {
     trace: Vec<String>,
     causes: Vec<String>,
     hint: Option<String>,
+    /// What scripts see, where the exit status does not say it all.
+    code: Option<ErrorCode>,
 }
 
 /// A position in a script.
@@ -34,7 +38,8 @@ pub(crate) struct Place {
 impl Failure {
     pub(crate) fn new(status: ExitStatus, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { status, message, place: None, trace: Vec::new(), causes: Vec::new(), hint: None }))
+        let (place, hint, code) = (None, None, None);
+        Self(Box::new(Inner { status, message, place, trace: Vec::new(), causes: Vec::new(), hint, code }))
     }
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
@@ -84,8 +89,29 @@ impl Failure {
         self
     }
 
+    /// Says it to scripts more closely than the exit status does.
+    pub(crate) fn coded(mut self, code: ErrorCode) -> Self {
+        self.0.code = Some(code);
+        self
+    }
+
     pub(crate) fn status(&self) -> ExitStatus {
         self.0.status
+    }
+
+    /// `error.code` of a script that meets this failure.
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.0.code.unwrap_or(match self.0.status {
+            ExitStatus::Usage => ErrorCode::Invalid,
+            ExitStatus::Denied => ErrorCode::NotAllowed,
+            ExitStatus::Unreachable => ErrorCode::Unavailable,
+            ExitStatus::Guarded => ErrorCode::Refused,
+            ExitStatus::NotFound => ErrorCode::NotFound,
+            ExitStatus::Cancelled => ErrorCode::Cancelled,
+            ExitStatus::TimedOut => ErrorCode::Timeout,
+            ExitStatus::RolledBack => ErrorCode::RolledBack,
+            ExitStatus::Done | ExitStatus::Failed | ExitStatus::Changes | ExitStatus::Program(_) => ErrorCode::Failed,
+        })
     }
 
     pub(crate) fn message(&self) -> &str {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ErrorCode;
+
 /// A failure of a host, as the script sees it: a JavaScript `Error` with this `name`, `message` and `.code`.
 ///
 /// A host's error that a script does not catch comes back to the caller as a [`ScriptError`] with the same `code`, so
@@ -13,24 +15,24 @@ pub struct HostError {
     pub name: String,
     /// Lower case, no full stop, names the thing that failed.
     pub message: String,
-    /// Stable word for programs, `SCREAMING_SNAKE_CASE`; `error.code` in the script.
-    pub code: Option<String>,
+    /// For programs; `error.code` in the script.
+    pub code: ErrorCode,
 }
 
 impl HostError {
-    /// An `Error` without a code.
+    /// An `Error` with the code [`ErrorCode::Failed`].
     pub fn new(message: impl Into<String>) -> Self {
-        Self { name: "Error".into(), message: message.into(), code: None }
+        Self { name: "Error".into(), message: message.into(), code: ErrorCode::Failed }
     }
 
     /// A `TypeError`: the script gave something that can never work.
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self { name: "TypeError".into(), message: message.into(), code: Some("INVALID".into()) }
+        Self { name: "TypeError".into(), message: message.into(), code: ErrorCode::Invalid }
     }
 
     /// What this build or this place cannot do.
     pub fn unsupported(message: impl Into<String>) -> Self {
-        Self { name: "Error".into(), message: message.into(), code: Some("UNSUPPORTED".into()) }
+        Self { name: "Error".into(), message: message.into(), code: ErrorCode::Unsupported }
     }
 
     /// The whole chain of a Rust error, causes after colons.
@@ -45,10 +47,10 @@ impl HostError {
         Self::new(message)
     }
 
-    /// The same with a code.
+    /// The same with another code.
     #[must_use]
-    pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+    pub fn with_code(mut self, code: ErrorCode) -> Self {
+        self.code = code;
         self
     }
 }

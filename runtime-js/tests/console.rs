@@ -96,3 +96,79 @@ async fn the_other_methods() {
     assert!(lines[9].starts_with("t: ") && lines[9].ends_with(" ms"), "{}", lines[9]);
     assert!(lines[10].starts_with("debug: Trace: here\n    at main (cluster.js:"), "{}", lines[10]);
 }
+
+/// Each expectation is what Node prints.
+#[tokio::test]
+async fn formats_are_those_of_node() {
+    for (code, expected) in [
+        ("'%d %d %d', 1n, Symbol('x'), '0x10'", "1n NaN 16"),
+        ("'%d %i %f', {}, '42.9', '1.5x'", "NaN 42 1.5"),
+        ("'%s %s %s', -0, 5n, Symbol('q')", "-0 5n Symbol(q)"),
+        ("'%s %s', null, { toString() { return 'own'; } }", "null own"),
+        ("'%s %s', { a: 1 }, new Date(0)", "{ a: 1 } 1970-01-01T00:00:00.000Z"),
+        ("'%j %j', { a: [1] }, undefined", "{\"a\":[1]} undefined"),
+        ("'%j', (() => { const a = {}; a.a = a; return a; })()", "[Circular]"),
+        ("'%c%s%%', 'color: red', 5", "5%"),
+        ("'%x %s', 1", "%x 1"),
+        ("'%%'", "%%"),
+    ] {
+        assert_eq!(written(&format!("console.log({code})")).await, [expected], "{code}");
+    }
+    for (code, expected) in [
+        (
+            "[{ a: 1, b: 'x' }, { a: 2, c: true }]",
+            "
+┌─────────┬───┬─────┬──────┐
+│ (index) │ a │ b   │ c    │
+├─────────┼───┼─────┼──────┤
+│ 0       │ 1 │ 'x' │      │
+│ 1       │ 2 │     │ true │
+└─────────┴───┴─────┴──────┘",
+        ),
+        (
+            "{ first: { x: 1 }, second: 5 }",
+            "
+┌─────────┬───┬────────┐
+│ (index) │ x │ Values │
+├─────────┼───┼────────┤
+│ first   │ 1 │        │
+│ second  │   │ 5      │
+└─────────┴───┴────────┘",
+        ),
+        (
+            "[{ a: 1, b: 2 }], ['b']",
+            "
+┌─────────┬───┐
+│ (index) │ b │
+├─────────┼───┤
+│ 0       │ 2 │
+└─────────┴───┘",
+        ),
+        (
+            "new Map([['k', '日本']])",
+            "
+┌───────────────────┬─────┬────────┐
+│ (iteration index) │ Key │ Values │
+├───────────────────┼─────┼────────┤
+│ 0                 │ 'k' │ '日本' │
+└───────────────────┴─────┴────────┘",
+        ),
+        ("'text'", "\ntext"),
+    ] {
+        assert_eq!(written(&format!("console.table({code})")).await, [expected.trim_start()], "{code}");
+    }
+}
+
+#[tokio::test]
+async fn large_values_are_shown_in_part_and_take_little_memory() {
+    let bench = bench_with(|options| options.limits.heap_bytes = 16 << 20);
+    let code =
+        "console.log(new Uint8Array(1 << 20)); console.log(Array(500_000).fill(0)); console.log(['x'.repeat(20_000)]);
+        console.table(new Uint8Array(1 << 20));";
+    bench.eval(code).await.unwrap();
+    let lines = bench.console.all();
+    assert!(lines[0].starts_with("Uint8Array(1048576) [") && lines[0].ends_with("... 1048476 more\n]"), "{}", lines[0]);
+    assert!(lines[1].ends_with("... 499900 more\n]"), "{}", lines[1]);
+    assert!(lines[2].contains("\"... 10000 more characters"), "{}", &lines[2][9_990..]);
+    assert_eq!(lines[3].lines().count(), 1004);
+}

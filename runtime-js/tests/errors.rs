@@ -103,7 +103,7 @@ export async function umlaut() { const grüße = "ä𝒳"; throw new Error(`${gr
 #[tokio::test]
 async fn thrown_by_hooks() {
     let bench = bench();
-    let refused = HostError::new("would lose quorum").with_code("QUORUM");
+    let refused = HostError::new("would lose quorum").with_code(ErrorCode::Refused);
     bench.cluster.failures.lock().unwrap().insert("scale".into(), refused);
     let source = files(&[
         ("cluster.js", SCRIPT),
@@ -126,7 +126,7 @@ async fn thrown_by_hooks() {
     for (hook, line) in [("host", 16), ("host_later", 22)] {
         let error = call(hook).await;
         assert_eq!(error.message, "would lose quorum", "{error:?}");
-        assert_eq!(error.code.as_deref(), Some("QUORUM"), "{error:?}");
+        assert_eq!(error.code.as_deref(), Some("REFUSED"), "{error:?}");
         assert_eq!((error.file.as_deref(), error.line), (Some("cluster.js"), Some(line)), "{error:?}");
         assert_eq!(error.source_line.as_deref(), Some("  await cluster.scale(3);"), "{error:?}");
     }
@@ -176,7 +176,7 @@ async fn rendered_with_the_source_line() {
 #[tokio::test]
 async fn scripts_see_codes_and_names_of_host_errors() {
     let bench = bench();
-    let named = HostError { name: "NoQuorum".into(), message: "lost".into(), code: Some("NO_QUORUM".into()) };
+    let named = HostError { name: "NoQuorum".into(), message: "lost".into(), code: ErrorCode::Unavailable };
     bench.cluster.failures.lock().unwrap().insert("healthy".into(), named);
     bench.cluster.failures.lock().unwrap().insert("scale".into(), HostError::invalid("bad number"));
     let result = bench
@@ -196,7 +196,7 @@ async fn scripts_see_codes_and_names_of_host_errors() {
         .await
         .unwrap();
     let expected = serde_json::json!([
-        [true, false, "NoQuorum", "lost", "NO_QUORUM", "NoQuorum: lost"],
+        [true, false, "NoQuorum", "lost", "UNAVAILABLE", "NoQuorum: lost"],
         "NoQuorum: lost",
         [true, true, "TypeError", "bad number", "INVALID", "TypeError: bad number"],
         "TypeError: bad number",

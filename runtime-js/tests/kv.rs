@@ -101,7 +101,7 @@ impl Kv for Store {
 
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
         if start_revision == COMPACTED {
-            return Err(HostError::new("compacted").with_code("COMPACTED"));
+            return Err(HostError::new("compacted").with_code(ErrorCode::Compacted));
         }
         *self.watches.lock().unwrap() += 1;
         Ok(Box::new(Watch { changes: self.changes.subscribe(), select, open: self.watches.clone() }))
@@ -296,5 +296,42 @@ async fn wrong_arguments() {
     ] {
         let error = bench.eval(&format!("{HEAD} await {code};")).await.unwrap_err();
         assert_eq!(error.message, format!("TypeError: {message}"), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn large_bytes_take_little_memory() {
+    let store = Store::new();
+    let kv = store.clone();
+    let bench = bench_with(|options| {
+        options.hosts.kv = Some(kv);
+        options.limits.heap_bytes = 16 << 20;
+    });
+    let result = bench
+        .eval(&format!(
+            "{HEAD} await kv.put('bytes', new Uint8Array(700_000).fill(255));
+            const {{ value }} = await kv.get('bytes');
+            return [value.length, value.every((byte) => byte === 255)];"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(result, json!([700_000, true]));
+}
+
+#[tokio::test]
+async fn options_that_are_not_known_are_refused() {
+    let (bench, _) = bench_with_store();
+    for code in [
+        "kv.get('a', { limit: 1 })",
+        "kv.list('a', { prefix: true })",
+        "kv.put('a', 'b', { ttl: 5 })",
+        "kv.delete('a', { limit: 1 })",
+        "kv.watch('a', { form: 1 })",
+        "kv.txn({ then: [], esle: [] })",
+        "kv.txn({ then: [{ delete: 'a', limit: 1 }] })",
+        "kv.put('a', 'b', 'c')",
+    ] {
+        let error = bench.eval(&format!("{HEAD} await {code};")).await.unwrap_err();
+        assert_eq!(error.code.as_deref(), Some("INVALID"), "{code}: {error}");
     }
 }

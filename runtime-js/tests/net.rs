@@ -67,6 +67,16 @@ fn answer(head: &str, body: &[u8]) -> Option<Vec<u8>> {
             Some(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_vec())
         }
         "/bytes" => respond("200 OK", "", &[0, 255, 128]),
+        "/gzip" => respond("200 OK", "content-encoding: gzip\r\n", &gzip("grüße".repeat(1000).as_bytes())),
+        "/bomb" => respond("200 OK", "content-encoding: gzip\r\n", &gzip(&vec![0; 8 << 20])),
+        // Two bytes, as brotli has them uncompressed.
+        "/brotli" => respond("200 OK", "content-encoding: br\r\n", &[0x8b, 0x00, 0x80, b'h', b'i', 0x03]),
+        "/cookies" => respond("200 OK", "set-cookie: a=1; Expires=Mon, 1 Jan\r\nset-cookie: b=2\r\n", b""),
+        "/headers" => {
+            let headers: String = (0..300).map(|number| format!("x-{number}: {number}\r\n")).collect();
+            respond("200 OK", &headers, b"")
+        }
+        "/away" => respond("302 Found", "location: http://other:word@localhost:1/\r\n", b""),
         "/big" => respond("200 OK", "", &vec![b'x'; 200_000]),
         "/moved" => respond("302 Found", "location: /echo\r\n", b""),
         "/again" => respond("307 Temporary Redirect", "location: /echo\r\n", b""),
@@ -75,6 +85,13 @@ fn answer(head: &str, body: &[u8]) -> Option<Vec<u8>> {
         "/cut" => Some(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec()),
         _ => None,
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 async fn eval(bench: &Bench, address: SocketAddr, code: &str) -> Result<Json, ScriptError> {
@@ -201,4 +218,61 @@ async fn probes() {
     .await
     .unwrap();
     assert_eq!(result, json!([404, false, "nothing here", "12", "number", true, "number"]));
+}
+
+#[tokio::test]
+async fn fetch_takes_compressed_bodies_cookies_and_many_headers() {
+    let (bench, address) = (bench(), serve().await);
+    let result = eval(
+        &bench,
+        address,
+        "const gzip = await (await fetch(base + '/gzip')).text();
+        const { headers } = await fetch(base + '/cookies');
+        const many = await fetch(base + '/headers');
+        let bomb;
+        try { await fetch(base + '/bomb'); } catch (error) { bomb = error.code; }
+        const own = new Headers([['set-cookie', 'c=3'], ['b', '1'], ['a', '2'], ['b', '3']]);
+        return [gzip === 'grüße'.repeat(1000), await (await fetch(base + '/brotli')).text(), (await (await fetch(base + '/echo')).text()).includes('accept-encoding: gzip, deflate, br'),
+          headers.getSetCookie(), headers.get('set-cookie'), many.headers.get('x-299'), [...many.headers].length, bomb, [...own], own.getSetCookie()];",
+    )
+    .await
+    .unwrap();
+    let expected = json!([
+        true,
+        "hi",
+        true,
+        ["a=1; Expires=Mon, 1 Jan", "b=2"],
+        "a=1; Expires=Mon, 1 Jan, b=2",
+        "299",
+        301,
+        "TOO_LARGE",
+        [["a", "2"], ["b", "1, 3"], ["set-cookie", "c=3"]],
+        ["c=3"]
+    ]);
+    assert_eq!(result, expected);
+}
+
+#[tokio::test]
+async fn credentials_in_a_url_are_sent_as_such_and_never_shown() {
+    let (bench, address) = (bench(), serve().await);
+    let result = eval(
+        &bench,
+        address,
+        "const secret = base.replace('//', '//me:s%40fe@');
+        const answer = await fetch(secret + '/echo');
+        const errors = [];
+        for (const path of ['/loop', '/broken', '/away', '/hangs']) {
+          try { await http.get(secret + path, { timeout: path === '/hangs' ? 30 : 5000 }); } catch (error) { errors.push(error.message); }
+        }
+        return [await answer.text(), answer.url === base + '/echo', errors.join()];",
+    )
+    .await
+    .unwrap();
+    let echoed = result[0].as_str().unwrap();
+    // `me:s@fe`
+    assert!(echoed.contains("authorization: Basic bWU6c0BmZQ==\r\n") && echoed.starts_with("GET /echo "), "{echoed}");
+    assert_eq!(result[1], json!(true));
+    let errors = result[2].as_str().unwrap();
+    assert!(errors.matches(',').count() >= 3, "{errors}");
+    assert!(!["fe@", "word", "me:"].iter().any(|secret| errors.contains(secret)), "{errors}");
 }

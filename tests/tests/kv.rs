@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use disco_proto::v1::{
-    Command, Compare, DeleteRangeRequest, MoveLeaderRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    Command, Compare, DeleteRangeRequest, MoveLeaderRequest, PutRequest, RangeRequest, Refusal, RequestOp, TxnRequest,
     WatchRequest, command, command_response, compare, event, request_op,
 };
 use disco_tests::{Api, Project, SOON, Shared, Status, Turn, block, wait_for};
@@ -209,16 +209,18 @@ fn a_transaction_is_done_whole_or_not_at_all_and_only_one_of_many_wins() {
 fn what_the_store_refuses_is_said_and_changes_nothing() {
     let (project, status, api) = whole();
     let leader = &status.leading().address;
-    let refused = api.propose(leader, Api::put_command("", "x")).unwrap_err();
-    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    let refusal = |command| match api.propose(leader, command).unwrap().result {
+        Some(command_response::Result::Error(error)) => error.refusal(),
+        other => panic!("not refused: {other:?}"),
+    };
+    assert_eq!(refusal(Api::put_command("", "x")), Refusal::EmptyKey);
     project.disco(&["kv", "put", "", "x"]).expect(2);
     let future = RangeRequest { key: "a".into(), revision: 1 << 40, ..RangeRequest::default() };
     assert_eq!(api.range(leader, future, false).unwrap_err().code(), Code::OutOfRange);
     let before_all = WatchRequest { key: "a".into(), start_revision: i64::MIN, ..WatchRequest::default() };
     assert_eq!(block(api.control(leader).watch(before_all)).unwrap_err().code(), Code::InvalidArgument);
     let huge = "x".repeat(3 << 20);
-    let refused = api.propose(leader, Api::put_command("huge", &huge));
-    assert!(refused.is_err(), "a value of 3 MiB was taken");
+    assert_eq!(refusal(Api::put_command("huge", &huge)), Refusal::TooLarge);
     assert_eq!(api.get(leader, "huge", false).unwrap(), None);
     assert!(project.status().healthy);
 }

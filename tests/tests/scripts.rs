@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use disco_proto::v1::MoveLeaderRequest;
+use disco_proto::v1::{CompactRequest, MoveLeaderRequest, command};
 use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, block, wait_for};
 use sha2::{Digest, Sha256};
 
@@ -293,4 +293,32 @@ fn a_function_of_client_js_can_be_done() {
     assert!(said.contains(&status.leading().name), "{said}");
     assert_eq!(project.disco(&["do"]).ok().stdout, "greet\n");
     project.disco(&["do", "nothing"]).expect(6).says(&["greet"]);
+}
+
+/// One table of faults, gone through by `client.js` and by a hook of `cluster.js`.
+#[test]
+fn an_error_has_the_same_code_in_both_scripts() {
+    let (project, status) = whole();
+    let api = Api::operator(&project);
+    let leader = status.leading().address.clone();
+    let compact = CompactRequest { revision: api.put(std::slice::from_ref(&leader), "c", "1", SOON).unwrap() };
+    api.propose(&leader, Api::command(command::Operation::Compact(compact))).unwrap();
+
+    let import = "import { codes } from './codes.js';\n";
+    project.write("codes.js", include_str!("../fixtures/codes.js"));
+    let hooks = "export const deploy = (cluster) => codes(cluster);";
+    project.write("cluster.js", &format!("{import}{}", disco_tests::cluster_script("scripts", hooks)));
+    let before = std::fs::read_to_string(project.path("client.js")).unwrap();
+    let client = "export const both = async (cluster) =>
+        ({ client: await codes(cluster), node: (await cluster.deploy()).result });";
+    project.write("client.js", &format!("{import}{before}\n{client}"));
+    let said = project.disco(&["do", "both", "-o", "json"]).ok().json();
+    project.write("client.js", &before);
+    let faults = said["client"].as_object().unwrap_or_else(|| panic!("{said:#}"));
+    assert!(faults.len() > 25, "{said:#}");
+    let expected: serde_json::Map<_, _> =
+        faults.keys().map(|fault| (fault.clone(), fault.split(' ').next().unwrap_or_default().into())).collect();
+    let expected = serde_json::Value::Object(expected);
+    assert_eq!(said["client"], expected, "in `client.js`");
+    assert_eq!(said["node"], expected, "in `cluster.js`");
 }

@@ -2,6 +2,7 @@
 
 use disco_identity::Expiry;
 use disco_proto::v1::ScriptFailure;
+use disco_runtime_js::ErrorCode;
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -24,7 +25,12 @@ pub(crate) fn from_status(status: &Status) -> Failure {
         return from_wire(ExitStatus::Usage, failure);
     }
     let message = describe(status);
-    match status.code() {
+    let code = match status.code() {
+        // What the transport reports when a connection breaks in the middle of a request.
+        Code::Unknown | Code::Internal if std::error::Error::source(status).is_some() => ErrorCode::Unavailable,
+        code => ErrorCode::from_grpc(code.into(), &message),
+    };
+    let failure = match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Unknown | Code::Cancelled => {
             Failure::new(ExitStatus::Unreachable, "the cluster cannot be reached, or has no quorum")
                 .cause(message)
@@ -37,7 +43,8 @@ pub(crate) fn from_status(status: &Status) -> Failure {
         Code::Unimplemented => Failure::failed(message)
             .hint("the node runs another version of Disco: compare `disco --version` with `disco nodes`"),
         _ => Failure::failed(message),
-    }
+    };
+    failure.coded(code)
 }
 
 /// What a refused script version comes with, see `ScriptFailure` in the wire contract.

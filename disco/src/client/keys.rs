@@ -4,6 +4,7 @@ use disco_proto::v1::{
     Command, CommandResponse, KeyValue, ProposeRequest, RangeRequest, RangeResponse, ReadRequest, Refusal,
     WatchRequest, WatchResponse, command, command_response,
 };
+use disco_runtime_js::ErrorCode;
 use tonic::Streaming;
 
 use super::{Client, from_status};
@@ -27,7 +28,12 @@ impl Client {
                 let request = request.clone();
                 async move { control.propose(request).await }
             })
-            .await?;
+            .await
+            // A write finds nothing exhausted but room.
+            .map_err(|failure| match failure.code() {
+                ErrorCode::Exhausted => failure.coded(ErrorCode::NoSpace),
+                _ => failure,
+            })?;
         let response = answer.response.ok_or_else(|| Failure::failed("the cluster's answer is empty"))?;
         match &response.result {
             Some(command_response::Result::Error(error)) => Err(refused(error.refusal(), &error.message)),
@@ -79,10 +85,7 @@ impl Client {
             loop {
                 match stream.message().await {
                     Ok(Some(answer)) if answer.compact_revision > 0 => {
-                        return Err(Failure::new(
-                            ExitStatus::NotFound,
-                            format!("revisions before {} are no longer kept", answer.compact_revision),
-                        ));
+                        return Err(compacted(answer.compact_revision));
                     }
                     Ok(Some(answer)) => {
                         next = next.max(answer.revision + 1);
@@ -110,12 +113,21 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     vec![0]
 }
 
+/// A watch that asks for revisions from before the first that is kept.
+pub(crate) fn compacted(first: i64) -> Failure {
+    Failure::new(ExitStatus::NotFound, format!("revisions before {first} are no longer kept"))
+        .coded(ErrorCode::Compacted)
+}
+
 fn refused(refusal: Refusal, message: &str) -> Failure {
     let status = match refusal {
         Refusal::KeyNotFound | Refusal::LeaseNotFound => ExitStatus::NotFound,
-        Refusal::EmptyKey | Refusal::DuplicateKey | Refusal::TooLarge | Refusal::Invalid | Refusal::FutureRevision => {
-            ExitStatus::Usage
-        }
+        Refusal::EmptyKey
+        | Refusal::DuplicateKey
+        | Refusal::TooLarge
+        | Refusal::TooManyOperations
+        | Refusal::Invalid
+        | Refusal::FutureRevision => ExitStatus::Usage,
         Refusal::NoSpace => ExitStatus::Guarded,
         _ => ExitStatus::Failed,
     };
@@ -123,6 +135,7 @@ fn refused(refusal: Refusal, message: &str) -> Failure {
         status,
         if message.is_empty() { refusal.as_str_name().to_ascii_lowercase() } else { message.to_owned() },
     )
+    .coded(ErrorCode::from_refusal(refusal.as_str_name()))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(crate) use self::{
     call::passing,
     certificates::{Shows, known_node, rfc3339},
     error::from_status,
-    keys::prefix_end,
+    keys::{compacted, prefix_end},
     survey::OwnView,
 };
 use crate::{

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use disco_runtime_js::HostError;
 
-use crate::{error::Failure, exit::ExitStatus};
+use crate::error::Failure;
 
 /// Failures on their way through a script: the script sees an error with a message and a code; when it does not catch it,
 /// the command ends with the failure itself, with its causes, its hint and its exit code.
@@ -17,7 +17,7 @@ impl Failures {
             message.push_str(": ");
             message.push_str(cause);
         }
-        let error = HostError::new(message.clone()).with_code(code(failure.status()));
+        let error = HostError::new(message.clone()).with_code(failure.code());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((message, failure));
         error
     }
@@ -29,20 +29,5 @@ impl Failures {
             return last.take().map(|(_, failure)| failure);
         }
         None
-    }
-}
-
-/// `error.code` in the script.
-fn code(status: ExitStatus) -> &'static str {
-    match status {
-        ExitStatus::Usage => "USAGE",
-        ExitStatus::Denied => "NOT_ALLOWED",
-        ExitStatus::Unreachable => "UNREACHABLE",
-        ExitStatus::Guarded => "REFUSED",
-        ExitStatus::NotFound => "NOT_FOUND",
-        ExitStatus::Cancelled => "CANCELLED",
-        ExitStatus::TimedOut => "TIMED_OUT",
-        ExitStatus::RolledBack => "ROLLED_BACK",
-        ExitStatus::Done | ExitStatus::Failed | ExitStatus::Changes | ExitStatus::Program(_) => "FAILED",
     }
 }

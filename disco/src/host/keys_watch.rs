@@ -13,8 +13,8 @@ use super::{
     keys::{entry, first_key, range_end},
 };
 use crate::{
-    client::{Client, from_status},
-    error::{Failure, Outcome},
+    client::{Client, compacted, from_status},
+    error::Outcome,
 };
 
 /// A watch that outlives the node it was begun at.
@@ -41,9 +41,7 @@ impl ClientWatch {
 
     async fn more(&mut self) -> Outcome<()> {
         match self.stream.message().await {
-            Ok(Some(answer)) if answer.compact_revision > 0 => {
-                Err(Failure::failed(format!("revisions before {} are no longer kept", answer.compact_revision)))
-            }
+            Ok(Some(answer)) if answer.compact_revision > 0 => Err(compacted(answer.compact_revision)),
             Ok(Some(answer)) => {
                 self.next = self.next.max(answer.revision + 1);
                 self.waiting.extend(answer.events);

@@ -1,12 +1,14 @@
 //! Files that operators and scripts put on this node.
 //!
 //! A file comes in parts, in order. They go into a file beside the target, which takes the target's place in one step when
-//! the last part is there and the checksum is right: nobody ever sees half a file.
+//! the last part is there and the checksum is right: nobody ever sees half a file. Each upload has a file of its own, so that the
+//! same file may come twice at once, and a part that comes again takes the place of what it was.
 
 use std::fs::Permissions;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
@@ -15,6 +17,8 @@ use thiserror::Error;
 
 /// Bytes in one part.
 pub const PART_BYTES: usize = 1 << 20;
+/// What an upload that was given up has left goes at the next one to the same target, after this time.
+const STALE: Duration = Duration::from_secs(3600);
 /// The largest file.
 const FILE_BYTES: u64 = 64 << 20;
 
@@ -33,6 +37,8 @@ pub struct Part {
     pub size: u64,
     /// Of the whole file, lower-case hexadecimal.
     pub sha256: String,
+    /// Which upload it belongs to; may be empty.
+    pub upload: String,
 }
 
 /// Why a part was not written.
@@ -60,7 +66,7 @@ pub async fn write(part: Part) -> Result<(), FileError> {
 fn write_part(part: &Part) -> Result<(), FileError> {
     let target = check(part)?;
     let end = part.offset + part.data.len() as u64;
-    let partial = partial(target, &part.sha256);
+    let partial = partial(target, part);
     let mut file = if part.offset == 0 { begin(target, &partial)? } else { go_on(&partial, part.offset)? };
     file.write_all(&part.data)?;
     if end < part.size {
@@ -99,21 +105,46 @@ fn check(part: &Part) -> Result<&Path, FileError> {
     if part.data.is_empty() && part.size > 0 {
         return invalid("a part is empty");
     }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if part.upload.len() > 64 || !part.upload.bytes().all(is_plain) {
+        return invalid("the name of the upload has other characters than letters, digits and `-`");
+    }
     if part.sha256.len() != 64 || !part.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return invalid("the checksum is not a SHA-256 in hexadecimal");
     }
     Ok(target)
 }
 
-/// The same for all parts of one file, and another for each target and content.
-fn partial(target: &Path, sha256: &str) -> PathBuf {
+/// What the names of all partial files for a target begin with.
+fn prefix(target: &Path) -> String {
     let name = Sha256::digest(target.as_os_str().as_encoded_bytes());
-    target.with_file_name(format!(".disco-{}-{}", hex::encode(&name[..4]), sha256[..16].to_ascii_lowercase()))
+    format!(".disco-{}-", hex::encode(&name[..4]))
+}
+
+/// The same for all parts of one upload, and another for each target, content and upload.
+fn partial(target: &Path, part: &Part) -> PathBuf {
+    let dash = if part.upload.is_empty() { "" } else { "-" };
+    let content = part.sha256[..16].to_ascii_lowercase();
+    target.with_file_name(format!("{}{content}{dash}{}", prefix(target), part.upload))
+}
+
+/// Removes what uploads to this target have left that were given up.
+fn sweep(folder: &Path, target: &Path) {
+    let prefix = prefix(target);
+    let Ok(entries) = fs_err::read_dir(folder) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed().unwrap_or_default());
+        if age.is_ok_and(|age| age > STALE) {
+            // It is in nobody's way, and is tried again the next time.
+            let _ = fs_err::remove_file(entry.path());
+        }
+    }
 }
 
 fn begin(target: &Path, partial: &Path) -> io::Result<fs_err::File> {
     if let Some(folder) = target.parent() {
         fs_err::create_dir_all(folder)?;
+        sweep(folder, target);
     }
     match fs_err::remove_file(partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -127,17 +158,20 @@ fn begin(target: &Path, partial: &Path) -> io::Result<fs_err::File> {
 
 fn go_on(partial: &Path, offset: u64) -> Result<fs_err::File, FileError> {
     let mut options = std::fs::OpenOptions::new();
-    options.read(true).append(true).custom_flags(no_follow());
-    let file = match fs_err::OpenOptions::from_options(options).open(partial) {
+    options.read(true).write(true).custom_flags(no_follow());
+    let mut file = match fs_err::OpenOptions::from_options(options).open(partial) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(FileError::Invalid("the parts of a file must come in order, the first one first".to_owned()));
         }
         opened => opened?,
     };
     let length = file.metadata()?.len();
-    if length != offset {
+    if length < offset {
         return Err(FileError::Invalid(format!("a part begins at byte {offset}, but {length} bytes are there")));
     }
+    // Who did not hear the answer sends a part again.
+    file.file().set_len(offset)?;
+    file.seek(SeekFrom::Start(offset))?;
     Ok(file)
 }
 
@@ -186,7 +220,37 @@ mod tests {
             offset: range.start as u64,
             size: whole.len() as u64,
             sha256: hex::encode(Sha256::digest(whole)),
+            upload: String::new(),
         }
+    }
+
+    #[test]
+    fn the_same_file_may_come_twice_at_once_and_a_part_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("file");
+        let whole: Vec<u8> = (0..5000_u32).map(|number| (number % 251) as u8).collect();
+        let of = |upload: &str, range| Part { upload: upload.to_owned(), ..part(&target, &whole, range) };
+        for upload in ["a", "b"] {
+            write_part(&of(upload, 0..2000)).unwrap();
+        }
+        write_part(&of("a", 2000..4000)).unwrap();
+        write_part(&of("b", 2000..4000)).unwrap();
+        write_part(&of("b", 2000..4000)).unwrap();
+        write_part(&of("a", 4000..5000)).unwrap();
+        write_part(&of("b", 4000..5000)).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), whole);
+        // Given up long ago, and just now.
+        for (upload, hours) in [("old", 2), ("new", 0)] {
+            write_part(&of(upload, 0..10)).unwrap();
+            let left = std::fs::File::options().write(true).open(partial(&target, &of(upload, 0..10))).unwrap();
+            left.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        }
+        write_part(&of("c", 0..5000)).unwrap();
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = names.filter(|name| name != "file").collect();
+        assert!(left.len() == 1 && left[0].to_string_lossy().ends_with("-new"), "{left:?}");
+        let odd = Part { upload: "../x".to_owned(), ..of("", 0..5000) };
+        assert!(matches!(write_part(&odd), Err(FileError::Invalid(_))));
     }
 
     #[test]
@@ -235,7 +299,7 @@ mod tests {
         }
         let linked = folder.path().join("target");
         let outside = folder.path().join("outside");
-        std::os::unix::fs::symlink(&outside, partial(&linked, &part(&linked, b"x", 0..1).sha256)).unwrap();
+        std::os::unix::fs::symlink(&outside, partial(&linked, &part(&linked, b"x", 0..1))).unwrap();
         write_part(&part(&linked, b"x", 0..1)).unwrap();
         assert!(!outside.exists(), "a link in the way is not followed");
     }

@@ -77,7 +77,10 @@ async fn perform(node: &Node, request: ProposeRequest) -> Result<CommandResponse
     let ProposeRequest { command, hops, .. } = request;
     let mut command = command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
     let limits = node.raft().store().read(|store| *store.limits());
-    disco_store::validate(&command, &limits).map_err(|refused| Status::invalid_argument(refused.message))?;
+    if let Err(refused) = disco_store::validate(&command, &limits) {
+        // As the store itself would answer, so that the reason has its name wherever the command came in.
+        return Ok(refused.into_response(node.raft().store().read(disco_store::Store::revision)));
+    }
     command.proposed_at_ms = crate::clock::unix_ms();
     node.submit_raw(command, hops).await.map_err(write_status)
 }

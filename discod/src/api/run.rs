@@ -70,6 +70,7 @@ pub(super) async fn copy(node: &Node, request: Request<CopyFileRequest>) -> Resu
         offset: message.offset,
         size: message.size,
         sha256: message.sha256,
+        upload: message.upload,
     };
     files::write(part).await.map_err(|error| match error {
         FileError::Invalid(why) => Status::invalid_argument(why),

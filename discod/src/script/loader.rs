@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disco_runtime_js::{Capabilities, LoadOptions, Loaded, ModuleSource, ScriptEngine, ScriptError, ScriptErrorKind};
+use disco_runtime_js::{
+    Capabilities, ErrorCode, LoadOptions, Loaded, ModuleSource, ScriptEngine, ScriptError, ScriptErrorKind,
+};
 use disco_store::Store;
 use tokio::time::Instant;
 
@@ -17,6 +19,8 @@ use crate::records::{EventRecord, Severity, Txn, event, log_event, record_along}
 pub const ENTRY: &str = "cluster.js";
 /// By which the guard knows that a version is tried.
 const CHECK: &str = "check of a version";
+/// Hooks that are described and not built.
+const NOT_BUILT: [&str; 1] = ["place"];
 /// Pauses between tries of a version that did not load: its `init` may have failed for a passing reason.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -104,7 +108,7 @@ pub async fn check(node: &Node, hash: &str, files: &[FileRecord], dry_run: bool)
         init = init.capabilities(capabilities);
     }
     let options = LoadOptions { init: Some(init), check_only: true };
-    ScriptEngine::start(host::engine_options(node))?.load(source, options).await
+    built(ScriptEngine::start(host::engine_options(node))?.load(source, options).await?)
 }
 
 /// Tells by an event of each hook that is not run any more on this node. Without a leader it is tried again.
@@ -128,6 +132,16 @@ pub(super) async fn tell_of_those_that_are_off(node: Node) {
     }
 }
 
+/// Refuses hooks that no version has yet: exported they would wait for ever to be called.
+fn built(loaded: Loaded) -> Result<Loaded, ScriptError> {
+    let Some(name) = NOT_BUILT.iter().find(|name| loaded.has(name)) else { return Ok(loaded) };
+    let message =
+        format!("`{ENTRY}` exports `{name}`, which this version of Disco never calls: remove it or rename it");
+    let mut error = ScriptError::new(ScriptErrorKind::Load, message);
+    error.code = Some(ErrorCode::Unsupported.to_string());
+    Err(error)
+}
+
 fn source(store: &Store, files: &[FileRecord]) -> Result<ModuleSource, ScriptError> {
     let mut contents: BTreeMap<String, Arc<[u8]>> = BTreeMap::new();
     for file in files {
@@ -136,4 +150,18 @@ fn source(store: &Store, files: &[FileRecord]) -> Result<ModuleSource, ScriptErr
         contents.insert(file.path.clone(), content.into());
     }
     Ok(ModuleSource::memory(ENTRY, contents))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_that_are_never_called_are_refused() {
+        let loaded = |name: &str| Loaded { exports: vec!["init".to_owned(), name.to_owned()], cluster: None };
+        assert!(built(loaded("health")).is_ok());
+        let refused = built(loaded("place")).unwrap_err();
+        assert_eq!(refused.code.as_deref(), Some("UNSUPPORTED"));
+        assert!(refused.message.contains("exports `place`"), "{refused}");
+    }
 }

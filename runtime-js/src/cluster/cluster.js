@@ -3,14 +3,14 @@
 (() => {
   const { core, internals } = globalThis.__bootstrap;
   const { op_provider_init, op_cluster_default, op_cluster_define, op_cluster_call } = core.ops;
-  const { READ, CLOUD, NODES, INSPECT, effectJson, define, milliseconds } = internals;
+  const { READ, CLOUD, NODES, INSPECT, effectJson, define, invalid, milliseconds, options } = internals;
 
   function plainObject(value, what) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError(`${what} needs an object of options`);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid(`${what} needs an object of options`);
     return value;
   }
   function text(value, what) {
-    if (typeof value !== "string" || value === "") throw new TypeError(`${what} must be a text that is not empty`);
+    if (typeof value !== "string" || value === "") throw invalid(`${what} must be a text that is not empty`);
     return value;
   }
   const call = (capability, handle, method, args) =>
@@ -81,19 +81,20 @@
       makeNode = (handle, info) => new Node(KEY, handle, info);
     }
     #call(method, args) {
-      if (this.#handle === undefined) throw internals.codedError("this Node belongs to no Cluster: there is no `init` that returned one", "INVALID", TypeError);
+      if (this.#handle === undefined) throw invalid("this Node belongs to no Cluster: there is no `init` that returned one");
       return call(NODES, this.#handle, method, args);
     }
-    async run(command, options = {}) {
-      const timeout_ms = milliseconds(options.timeout, "timeout");
-      if (timeout_ms > LONGEST_RUN) throw internals.codedError(`\`timeout\` of node.run is ${LONGEST_RUN} ms at most, not ${options.timeout}`, "INVALID", TypeError);
+    async run(command, given) {
+      const { timeout } = options(given, ["timeout"], "node.run");
+      const timeout_ms = milliseconds(timeout, "timeout");
+      if (timeout_ms > LONGEST_RUN) throw invalid(`\`timeout\` of node.run is ${LONGEST_RUN} ms at most, not ${timeout}`);
       const result = await this.#call("node.run", { node_id: this.id, command: text(command, "`command`"), timeout_ms });
       internals.warnTruncated(`\`${command}\` on node ${this.id}`, result);
       return result;
     }
-    async copy(path_in_project, path_on_node, options = {}) {
-      const { mode } = options;
-      if (mode !== undefined && !(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777)) throw new TypeError("`mode` must be permission bits as in 0o755");
+    async copy(path_in_project, path_on_node, given) {
+      const { mode } = options(given, ["mode"], "node.copy");
+      if (mode !== undefined && !(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777)) throw invalid("`mode` must be permission bits as in 0o755");
       await this.#call("node.copy", {
         node_id: this.id,
         path_in_project: text(path_in_project, "`path_in_project`"),
@@ -121,7 +122,7 @@
       const spec = provider === undefined || provider === null ? null : specOf(provider);
       if (spec === undefined) {
         const hint = typeof provider?.then === "function" ? ": `await` is missing before it" : "";
-        throw new TypeError(`\`provider\` of new Cluster must be what AwsProvider.init, LocalProvider.init or HostsProvider.init gave${hint}`);
+        throw invalid(`\`provider\` of new Cluster must be what AwsProvider.init, LocalProvider.init or HostsProvider.init gave${hint}`);
       }
       this.#provider = provider ?? null;
       const site = new Error();
@@ -161,7 +162,7 @@
       await call(CLOUD, this.#handle, "ssh_install", null);
     }
     async scale(nodes) {
-      if (!Number.isInteger(nodes) || nodes < 0 || nodes > 0xffffffff) throw new TypeError("`scale` needs a number of nodes");
+      if (!Number.isInteger(nodes) || nodes < 0 || nodes > 0xffffffff) throw invalid("`scale` needs a number of nodes");
       await call(CLOUD, this.#handle, "scale", nodes);
     }
     async nodes() {

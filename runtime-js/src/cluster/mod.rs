@@ -3,6 +3,7 @@
 mod health;
 mod interface;
 pub(crate) mod ops;
+mod path;
 mod types;
 
 pub use health::HealthVerdict;

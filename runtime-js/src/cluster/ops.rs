@@ -8,6 +8,7 @@ use std::time::Duration;
 use deno_core::{OpState, op2};
 use serde::Deserialize;
 
+use super::path::in_project;
 use super::{ClusterHandle, ClusterHost, ClusterSpec, CopyRequest, KeyPairPaths, ProviderSpec, RunRequest};
 use crate::engine::{OpError, Shared};
 use crate::{HostError, Json};
@@ -114,6 +115,7 @@ async fn dispatch(cluster: &dyn ClusterHandle, method: &str, args: &str) -> Resu
         }
         "node.copy" => {
             let CopyArgs { node_id, path_in_project, path_on_node, mode } = parse(args)?;
+            let path_in_project = in_project(&path_in_project)?;
             nothing(cluster.node_copy(node_id, CopyRequest { path_in_project, path_on_node, mode }).await?)
         }
         other => return Err(HostError::invalid(format!("a Cluster has no method `{other}`"))),

@@ -162,7 +162,7 @@ pub struct CommandOutput {
 /// `node.copy(path_in_project, path_on_node, { mode })`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyRequest {
-    /// Relative to the project. The host refuses what leads out of it.
+    /// Relative to the project, without detours. The host refuses links that lead out of it.
     pub path_in_project: String,
     /// Absolute.
     pub path_on_node: String,

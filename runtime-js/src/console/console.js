@@ -8,8 +8,14 @@
   const MAX_DEPTH = 4;
   const MAX_ITEMS = 100;
   const LINE = 76;
+  // Characters of a text within something else, and rows of a table.
+  const MAX_TEXT = 10_000;
+  const MAX_ROWS = 1000;
 
-  const quoted = (text) => {
+  const quoted = (whole) => {
+    const more = whole.length - MAX_TEXT;
+    if (more > 0) return `${quoted(whole.slice(0, MAX_TEXT))}... ${more} more characters`;
+    const text = whole;
     const json = JSON.stringify(text);
     return text.includes('"') && !text.includes("'") ? `'${json.slice(1, -1).replaceAll('\\"', '"')}'` : json;
   };
@@ -30,6 +36,16 @@
     const stack = typeof error.stack === "string" ? error.stack : "";
     const frames = stack.split("\n").filter((line) => /^\s+at .*disco:\/\/\d+\//.test(line));
     return [head, ...frames].join("\n").replace(/disco:\/\/\d+\//g, "").replace(/\bat Module\./g, "at ");
+  }
+
+  // What an iterable gives at first.
+  function first(iterable, count) {
+    const items = [];
+    for (const item of iterable) {
+      if (items.length === count) break;
+      items.push(item);
+    }
+    return items;
   }
 
   function group(open, parts, close, indent, more) {
@@ -65,7 +81,10 @@
       if (get !== undefined || set !== undefined) return `${key(name)}: [${get ? "Getter" : ""}${get && set ? "/" : ""}${set ? "Setter" : ""}]`;
       return `${key(name)}: ${nested(item)}`;
     };
-    const keys = Object.keys(value);
+    const isArray = Array.isArray(value);
+    const isView = ArrayBuffer.isView(value) && !(value instanceof DataView);
+    // The keys of a large array would take more room than the array itself: those besides its items are not shown.
+    const keys = (isArray || isView) && value.length > MAX_ITEMS ? [] : Object.keys(value);
 
     if (value instanceof Error) {
       let text = errorText(value);
@@ -80,8 +99,6 @@
     if (value instanceof Promise) return "Promise {}";
 
     const name = constructorName(value);
-    const isArray = Array.isArray(value);
-    const isView = ArrayBuffer.isView(value) && !(value instanceof DataView);
     if (depth > MAX_DEPTH) return isArray ? "[Array]" : `[${name ?? "Object"}]`;
 
     if (isArray || isView) {
@@ -93,11 +110,11 @@
       return group(`${prefix}[`, parts, "]", indent, value.length - shown);
     }
     if (value instanceof Map) {
-      const parts = [...value].slice(0, MAX_ITEMS).map(([k, v]) => `${nested(k)} => ${nested(v)}`);
+      const parts = first(value, MAX_ITEMS).map(([k, v]) => `${nested(k)} => ${nested(v)}`);
       return group(`Map(${value.size}) {`, parts, "}", indent, value.size - parts.length);
     }
     if (value instanceof Set) {
-      const parts = [...value].slice(0, MAX_ITEMS).map(nested);
+      const parts = first(value, MAX_ITEMS).map(nested);
       return group(`Set(${value.size}) {`, parts, "}", indent, value.size - parts.length);
     }
     if (value instanceof ArrayBuffer) return `ArrayBuffer(${value.byteLength})`;
@@ -120,6 +137,36 @@
     }
   };
 
+  const number = (value) => Object.is(value, -0) ? "-0" : String(value);
+  // What a number is made of; a symbol and an object that refuses are none.
+  function toNumber(value, convert) {
+    try {
+      return number(convert(value));
+    } catch {
+      return "NaN";
+    }
+  }
+  // As `%s` has it: what says itself how it looks as text does so, all other objects are shown.
+  function toText(value) {
+    if (typeof value === "number") return number(value);
+    if (typeof value === "bigint") return `${value}n`;
+    if (typeof value !== "object" || value === null) return String(value);
+    try {
+      const builtin = [Object, Array, Date, Error].some((Class) => value.toString === Class.prototype.toString);
+      const own = (typeof value.toString === "function" && !builtin) || (typeof value[Symbol.toPrimitive] === "function" && !(value instanceof Date));
+      return own ? String(value) : show(value);
+    } catch (error) {
+      return `[cannot be shown: ${error}]`;
+    }
+  }
+  function toJson(value) {
+    try {
+      return String(JSON.stringify(value));
+    } catch (error) {
+      return /circular/.test(error?.message) ? "[Circular]" : `[cannot be shown: ${error}]`;
+    }
+  }
+
   function format(args) {
     let first = 0;
     let text = "";
@@ -130,18 +177,81 @@
         if (first >= args.length) return spec;
         const value = args[first++];
         switch (spec) {
-          case "%s": return typeof value === "object" ? show(value) : String(value);
-          case "%d": return String(Number(value));
-          case "%i": return String(Number.parseInt(value, 10));
-          case "%f": return String(Number.parseFloat(value));
-          case "%j": return JSON.stringify(value);
+          case "%s": return toText(value);
+          case "%d": return typeof value === "bigint" ? `${value}n` : toNumber(value, Number);
+          case "%i": return typeof value === "bigint" ? `${value}n` : toNumber(value, (value) => Number.parseInt(value, 10));
+          case "%f": return toNumber(value, Number.parseFloat);
+          case "%j": return toJson(value);
           case "%c": return "";
-          default: return inspect(value, 0, 0, []);
+          default: return typeof value === "string" ? quoted(value) : show(value);
         }
       });
       if (first < args.length) text += " ";
     }
     return text + args.slice(first).map(show).join(" ");
+  }
+
+  // Columns that a text takes in a terminal, as far as tables need it: wide characters are two, marks are none.
+  function columns(text) {
+    let count = 0;
+    for (const character of text) {
+      if (/\p{Mark}/u.test(character)) continue;
+      count += /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u.test(character) ? 2 : 1;
+    }
+    return count;
+  }
+  // A table as Node draws it.
+  function draw(head, rows) {
+    const widths = head.map((title, column) => Math.max(columns(title), ...rows.map((row) => columns(row[column] ?? ""))));
+    const line = (cells) => `\u2502${cells.map((cell, column) => ` ${cell}${" ".repeat(widths[column] - columns(cell))} `).join("\u2502")}\u2502`;
+    const rule = (left, between, right) => left + widths.map((width) => "\u2500".repeat(width + 2)).join(between) + right;
+    return [rule("\u250c", "\u252c", "\u2510"), line(head), rule("\u251c", "\u253c", "\u2524"), ...rows.map(line), rule("\u2514", "\u2534", "\u2518")].join("\n");
+  }
+  // A cell holds text in single quotes, and not much of what is deep.
+  const cell = (value) => {
+    if (typeof value === "string") return `'${JSON.stringify(value).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`;
+    const isPlain = typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length > 2;
+    try {
+      return inspect(value, isPlain ? MAX_DEPTH + 1 : MAX_DEPTH, 0, []).replaceAll("\n", " ");
+    } catch (error) {
+      return `[cannot be shown: ${error}]`;
+    }
+  };
+  function table(data, properties) {
+    if (typeof data !== "object" || data === null) return show(data);
+    if (data instanceof Map) {
+      const rows = first(data, MAX_ROWS).map(([key, value], index) => [String(index), cell(key), cell(value)]);
+      return draw(["(iteration index)", "Key", "Values"], rows);
+    }
+    if (data instanceof Set) {
+      const rows = first(data, MAX_ROWS).map((value, index) => [String(index), cell(value)]);
+      return draw(["(iteration index)", "Values"], rows);
+    }
+    const isList = Array.isArray(data) || (ArrayBuffer.isView(data) && !(data instanceof DataView));
+    const names = isList && data.length > MAX_ROWS ? Array.from({ length: MAX_ROWS }, (_, index) => String(index)) : Object.keys(data).slice(0, MAX_ROWS);
+    const titles = properties === undefined ? [] : properties.map(String);
+    const found = new Map(titles.map((title) => [title, true]));
+    let hasValues = false;
+    const items = names.map((name) => {
+      const item = data[name];
+      const isPrimitive = item === null || (typeof item !== "object" && typeof item !== "function");
+      if (isPrimitive) hasValues = true;
+      else if (properties === undefined) for (const key of Object.keys(item)) found.set(key, true);
+      return { name, item, isPrimitive };
+    });
+    const keys = [...found.keys()];
+    const rows = items.map(({ name, item, isPrimitive }) => {
+      const cells = keys.map((key) => !isPrimitive && Object.hasOwn(item, key) ? cell(item[key]) : "");
+      return [name, ...cells, ...(hasValues ? [isPrimitive ? cell(item) : ""] : [])];
+    });
+    return draw(["(index)", ...keys, ...(hasValues ? ["Values"] : [])], rows);
+  }
+  function showTable(data, properties) {
+    try {
+      return table(data, properties);
+    } catch (error) {
+      return `[cannot be shown: ${error}]`;
+    }
   }
 
   const DEBUG = 0, INFO = 1, WARN = 2, ERROR = 3;
@@ -179,6 +289,6 @@
       if (timers.has(label)) write(INFO, `${label}: ${Date.now() - timers.get(label)} ms`);
       timers.delete(label);
     },
-    table: (value) => write(INFO, show(value)),
+    table: (value, properties) => write(INFO, showTable(value, properties)),
   });
 })();

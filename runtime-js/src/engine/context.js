@@ -17,6 +17,17 @@
 
   const endedError = (call, what) =>
     codedError(`\`${what}\` is refused: \`${call.hook}\` has ended (${call.revoked})`, "CANCELLED");
+  const invalid = (message) => codedError(message, "INVALID", TypeError);
+
+  // The options of a function. One that it does not know is refused: misspelt it would be ignored without a word.
+  function options(given, known, what) {
+    if (given === undefined || given === null) return {};
+    if (typeof given !== "object") throw invalid(`the options of \`${what}\` are an object`);
+    for (const name of Object.keys(given)) {
+      if (!known.includes(name)) throw invalid(`\`${what}\` has no option \`${name}\`${known.length === 0 ? "" : `; it has ${known.join(", ")}`}`);
+    }
+    return given;
+  }
 
   // The id of the current call, if it may do `what`.
   function need(capability, what) {
@@ -90,7 +101,7 @@
 
   const milliseconds = (value, what) => {
     if (value === undefined) return -1;
-    if (typeof value !== "number" || !(value >= 0)) throw new TypeError(`\`${what}\` must be a number of milliseconds`);
+    if (typeof value !== "number" || !(value >= 0)) throw invalid(`\`${what}\` must be a number of milliseconds`);
     return Math.min(value, Number.MAX_SAFE_INTEGER);
   };
 
@@ -105,13 +116,10 @@
     if (truncated) ops.op_console(current().id, WARN, `${what} wrote more than is kept: the rest of its output was dropped (\`truncated\`)`);
   }
 
-  const bytesToHex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const hexToBytes = (hex) => Uint8Array.from({ length: hex.length / 2 }, (_, i) => parseInt(hex.substr(2 * i, 2), 16));
-
   Object.assign(internals, {
     // As in `capabilities.rs`.
     READ: 1, CLOUD: 2, KV_WRITE: 4, NODES: 8, NET: 16, PROCESS: 32, ASK: 64,
-    current, need, endedError, effect, effectJson, located, moveTo, abortable, codedError, define, milliseconds, bytesToHex, hexToBytes,
+    current, need, endedError, effect, effectJson, located, moveTo, abortable, codedError, invalid, options, define, milliseconds,
     planning, wouldRun, warnTruncated,
     INSPECT: Symbol("inspect"),
     // The error of a command that was never run.

@@ -25,13 +25,8 @@ impl JsErrorClass for OpError {
     }
 
     fn get_additional_properties(&self) -> AdditionalProperties {
-        let code = self.0.code.clone().map(|code| ("code", code));
-        Box::new(
-            [("own_name", self.0.name.clone())]
-                .into_iter()
-                .chain(code)
-                .map(|(key, value)| (key.into(), PropertyValue::String(value.into()))),
-        )
+        let properties = [("own_name", self.0.name.clone()), ("code", self.0.code.as_str().to_owned())];
+        Box::new(properties.into_iter().map(|(key, value)| (key.into(), PropertyValue::String(value.into()))))
     }
 
     fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {

@@ -11,11 +11,12 @@ use crate::cluster::ops::{op_cluster_call, op_cluster_default, op_cluster_define
 use crate::console::ops::op_console;
 use crate::crypto::ops::op_random_uuid;
 use crate::env::ops::op_env;
+use crate::intl::ops::{op_local_zone, op_zone};
 use crate::kv::ops::{op_kv, op_kv_watch, op_kv_watch_close, op_kv_watch_next};
 use crate::net::ops::{op_fetch, op_tcp_connect};
 use crate::plan::ops::op_would_run;
 use crate::process::ops::op_process_run;
-use crate::text::ops::op_decode_utf8;
+use crate::text::ops::{op_decode_utf8, op_from_hex, op_to_hex};
 use crate::url::ops::{op_form_parse, op_form_serialize, op_url_parse, op_url_set};
 
 deno_core::extension!(
@@ -36,19 +37,23 @@ deno_core::extension!(
         op_fetch,
         op_form_parse,
         op_form_serialize,
+        op_from_hex,
         op_install_host,
         op_kv,
         op_kv_watch,
         op_kv_watch_close,
         op_kv_watch_next,
+        op_local_zone,
         op_process_run,
         op_provider_init,
         op_random_uuid,
         op_tcp_connect,
+        op_to_hex,
         op_uncaught,
         op_url_parse,
         op_url_set,
         op_would_run,
+        op_zone,
     ],
     options = { shared: Rc<Shared> },
     state = |state, options| state.put(options.shared),
@@ -62,7 +67,7 @@ macro_rules! source {
 }
 
 /// In the order in which they run.
-const SOURCES: [ExtensionFileSource; 16] = [
+const SOURCES: [ExtensionFileSource; 17] = [
     source!("engine/context.js"),
     source!("engine/failure.js"),
     source!("engine/guards.js"),
@@ -70,6 +75,7 @@ const SOURCES: [ExtensionFileSource; 16] = [
     source!("timers/timers.js"),
     source!("console/console.js"),
     source!("text/text.js"),
+    source!("intl/intl.js"),
     source!("url/url.js"),
     source!("crypto/crypto.js"),
     source!("env/env.js"),

@@ -111,12 +111,12 @@
     },
   };
 
-  for (const name of ["Deno", "__bootstrap", "__infra", "__timers", "Temporal", "WebAssembly", "gc", "ShadowRealm"]) {
+  for (const name of ["Deno", "__bootstrap", "__infra", "__timers", "Temporal", "WebAssembly", "gc", "ShadowRealm", "DOMException", "InternalError"]) {
     delete globalThis[name];
   }
-  // The engine's own; `Intl` needs the one that is left.
+  // The engine's own.
   for (const name of Reflect.ownKeys(globalThis)) {
-    if (String(name).startsWith("__v8x") && name !== "__v8xTemporalTimeZone") delete globalThis[name];
+    if (String(name).startsWith("__v8x")) delete globalThis[name];
   }
   ops.op_install_host(host);
 })();

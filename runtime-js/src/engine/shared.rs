@@ -15,7 +15,7 @@ use super::loader::Versions;
 use crate::cluster::{ClusterHandle, ClusterSpec};
 use crate::console::ConsoleLevel;
 use crate::kv::KvWatch;
-use crate::{EngineOptions, HostError};
+use crate::{EngineOptions, ErrorCode, HostError};
 
 /// How many clusters, watches or abortable operations a script may hold: more means that it forgets to let go.
 const MAX_HELD: usize = 1000;
@@ -120,9 +120,9 @@ impl Shared {
             match task.await {
                 Ok(result) => result,
                 Err(error) if error.is_panic() => {
-                    Err(HostError::new("the host failed: this is a bug in Disco").with_code("BUG"))
+                    Err(HostError::new("the host failed: this is a bug in Disco").with_code(ErrorCode::Bug))
                 }
-                Err(_) => Err(HostError::new("the host is shutting down").with_code("CANCELLED")),
+                Err(_) => Err(HostError::new("the host is shutting down").with_code(ErrorCode::Cancelled)),
             }
         })
         .await
@@ -153,7 +153,7 @@ impl Shared {
         self.until_ended(call, async {
             tokio::select! {
                 biased;
-                () = token.cancelled() => Err(HostError::new("aborted").with_code("ABORTED")),
+                () = token.cancelled() => Err(HostError::new("aborted").with_code(ErrorCode::Aborted)),
                 result = future => result,
             }
         })
@@ -162,7 +162,7 @@ impl Shared {
 }
 
 fn over() -> HostError {
-    HostError::new("the call has ended").with_code("CANCELLED")
+    HostError::new("the call has ended").with_code(ErrorCode::Cancelled)
 }
 
 /// Things that scripts hold by number, from 1, each for a call (0: for none).

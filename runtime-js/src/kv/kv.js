@@ -2,38 +2,41 @@
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
-  const { op_kv, op_kv_watch, op_kv_watch_next, op_kv_watch_close } = core.ops;
-  const { READ, KV_WRITE, codedError, effect, effectJson, bytesToHex, hexToBytes } = internals;
+  const { op_kv, op_kv_watch, op_kv_watch_next, op_kv_watch_close, op_from_hex, op_to_hex } = core.ops;
+  const { READ, KV_WRITE, effect, effectJson, invalid, options } = internals;
 
   function checkKey(key) {
-    if (typeof key !== "string" || key === "") throw new TypeError("a key must be a text that is not empty");
+    if (typeof key !== "string" || key === "") throw invalid("a key must be a text that is not empty");
     return key;
   }
   // Text as it is; bytes in hexadecimal.
   function fromValue(value) {
     if (typeof value === "string") return { text: value };
-    if (value instanceof Uint8Array) return { hex: bytesToHex(value) };
-    throw new TypeError("a value must be a text or a Uint8Array: use JSON.stringify for anything else");
+    if (value instanceof Uint8Array) return { hex: op_to_hex(value) };
+    throw invalid("a value must be a text or a Uint8Array: use JSON.stringify for anything else");
   }
-  const toValue = ({ text, hex }) => text ?? hexToBytes(hex);
+  const toValue = ({ text, hex }) => text ?? op_from_hex(hex);
   const toEntry = (entry) => ({ ...entry, value: toValue(entry.value) });
-  const select = (key, options = {}) => ({ key: checkKey(key), prefix: Boolean(options.prefix), limit: options.limit ?? 0 });
+  const select = (key, { prefix, limit } = {}) => ({ key: checkKey(key), prefix: Boolean(prefix), limit: limit ?? 0 });
 
   const OPERATORS = ["=", "!=", ">", "<"];
   function fromCompare({ key, op = "=", ...target }) {
     const names = Object.keys(target);
     if (names.length !== 1 || !["value", "version", "create_revision", "mod_revision"].includes(names[0])) {
-      throw new TypeError("a comparison has a key and one of value, version, create_revision, mod_revision");
+      throw invalid("a comparison has a key and one of value, version, create_revision, mod_revision");
     }
-    if (!OPERATORS.includes(op)) throw new TypeError(`\`op\` is one of ${OPERATORS.join(" ")}`);
+    if (!OPERATORS.includes(op)) throw invalid(`\`op\` is one of ${OPERATORS.join(" ")}`);
     const [name] = names;
     return { key: checkKey(key), op, target: { [name]: name === "value" ? fromValue(target.value) : target[name] } };
   }
   function fromOp(step) {
-    if (step.get !== undefined) return { get: select(step.get, step) };
-    if (step.put !== undefined) return { put: { key: checkKey(step.put), value: fromValue(step.value), lease: step.lease ?? 0 } };
-    if (step.delete !== undefined) return { delete: select(step.delete, step) };
-    throw new TypeError("a step is { get: key }, { put: key, value } or { delete: key }");
+    if (step?.get !== undefined) return { get: select(step.get, options(step, ["get", "prefix", "limit"], "get of kv.txn")) };
+    if (step?.put !== undefined) {
+      const { value, lease = 0 } = options(step, ["put", "value", "lease"], "put of kv.txn");
+      return { put: { key: checkKey(step.put), value: fromValue(value), lease } };
+    }
+    if (step?.delete !== undefined) return { delete: select(step.delete, options(step, ["delete", "prefix"], "delete of kv.txn")) };
+    throw invalid("a step is { get: key }, { put: key, value } or { delete: key }");
   }
   const toResult = (result) => result?.get === undefined ? result : { get: result.get.map(toEntry) };
 
@@ -53,31 +56,35 @@
     });
 
   class Kv {
-    async get(key) {
+    async get(key, given) {
+      options(given, [], "kv.get");
       const [entry] = await call(READ, "kv.get", { get: select(key) });
       return entry === undefined ? null : toEntry(entry);
     }
-    async list(prefix, options) {
-      return (await call(READ, "kv.list", { get: select(prefix, { limit: options?.limit, prefix: true }) })).map(toEntry);
+    async list(prefix, given) {
+      const { limit } = options(given, ["limit"], "kv.list");
+      return (await call(READ, "kv.list", { get: select(prefix, { limit, prefix: true }) })).map(toEntry);
     }
-    async put(key, value, options) {
-      return call(KV_WRITE, "kv.put", { put: { key: checkKey(key), value: fromValue(value), lease: options?.lease ?? 0 } });
+    async put(key, value, given) {
+      const { lease = 0 } = options(given, ["lease"], "kv.put");
+      return call(KV_WRITE, "kv.put", { put: { key: checkKey(key), value: fromValue(value), lease } });
     }
-    async delete(key, options) {
-      return call(KV_WRITE, "kv.delete", { delete: select(key, options) });
+    async delete(key, given) {
+      return call(KV_WRITE, "kv.delete", { delete: select(key, options(given, ["prefix"], "kv.delete")) });
     }
-    async txn({ if: compare = [], then: success = [], else: failure = [] }) {
+    async txn(given) {
+      const { if: compare = [], then: success = [], else: failure = [] } = options(given, ["if", "then", "else"], "kv.txn");
       const request = { compare: compare.map(fromCompare), success: success.map(fromOp), failure: failure.map(fromOp) };
       const result = await call(KV_WRITE, "kv.txn", { txn: request });
       return { ...result, responses: result.responses.map(toResult) };
     }
     // Begins now: what is written after it is seen, however late the first `next` comes.
-    watch(key, options = {}) {
-      const { start_revision = 0, signal } = options;
+    watch(key, given) {
+      const { prefix, start_revision = 0, signal } = options(given, ["prefix", "start_revision", "signal"], "kv.watch");
       if (!Number.isSafeInteger(start_revision) || start_revision < 0) {
-        throw codedError(`\`start_revision\` must be a revision, or 0 for what comes from now on, not ${start_revision}`, "INVALID", TypeError);
+        throw invalid(`\`start_revision\` must be a revision, or 0 for what comes from now on, not ${start_revision}`);
       }
-      const request = JSON.stringify({ ...select(key, { prefix: options.prefix }), start_revision });
+      const request = JSON.stringify({ ...select(key, { prefix }), start_revision });
       const opening = effect(READ, "kv.watch", (id) => op_kv_watch(id, request));
       begin(opening);
 

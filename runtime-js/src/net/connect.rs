@@ -10,12 +10,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::HostError;
+use super::names;
+use crate::{ErrorCode, HostError};
 
 /// Connects to `host:port`, trying all addresses of the name.
 pub(super) async fn tcp(address: &str) -> Result<TcpStream, HostError> {
-    let stream =
-        TcpStream::connect(address).await.map_err(|error| io_error(&format!("connect to {address}"), &error))?;
+    let failed = |error: std::io::Error| io_error(&format!("connect to {address}"), &error);
+    let found = names::addresses(address).await.map_err(failed)?;
+    let stream = TcpStream::connect(found.as_slice()).await.map_err(failed)?;
     // Requests are small and wait for answers.
     let _ = stream.set_nodelay(true);
     Ok(stream)
@@ -29,7 +31,7 @@ pub(super) async fn tls(stream: TcpStream, host: &str) -> Result<TlsStream<TcpSt
     TlsConnector::from(config()?)
         .connect(name, stream)
         .await
-        .map_err(|error| HostError::new(format!("TLS with {host}: {error}")).with_code("TLS"))
+        .map_err(|error| HostError::new(format!("TLS with {host}: {error}")).with_code(ErrorCode::Tls))
 }
 
 /// Made at the first use, since most scripts need none: the roots that browsers trust, and those of `SSL_CERT_FILE`.
@@ -38,7 +40,7 @@ fn config() -> Result<Arc<ClientConfig>, HostError> {
     if let Some(config) = CONFIG.get() {
         return Ok(config.clone());
     }
-    let failed = |what: String| HostError::new(what).with_code("TLS");
+    let failed = |what: String| HostError::new(what).with_code(ErrorCode::Tls);
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
         let shown = path.display();
@@ -59,15 +61,15 @@ fn config() -> Result<Arc<ClientConfig>, HostError> {
 /// An I/O error as scripts know them from other engines.
 pub(super) fn io_error(what: &str, error: &io::Error) -> HostError {
     let code = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "ECONNREFUSED",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => "ECONNRESET",
-        io::ErrorKind::ConnectionAborted => "ECONNABORTED",
-        io::ErrorKind::TimedOut => "ETIMEDOUT",
-        io::ErrorKind::HostUnreachable => "EHOSTUNREACH",
-        io::ErrorKind::NetworkUnreachable => "ENETUNREACH",
-        io::ErrorKind::InvalidInput => "EINVAL",
-        _ if error.raw_os_error().is_none() => "ENOTFOUND",
-        _ => "EIO",
+        io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => ErrorCode::ConnectionReset,
+        io::ErrorKind::ConnectionAborted => ErrorCode::ConnectionAborted,
+        io::ErrorKind::TimedOut => ErrorCode::ConnectionTimedOut,
+        io::ErrorKind::HostUnreachable => ErrorCode::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable => ErrorCode::NetworkUnreachable,
+        io::ErrorKind::InvalidInput => ErrorCode::InvalidAddress,
+        _ if error.raw_os_error().is_none() => ErrorCode::NameNotFound,
+        _ => ErrorCode::Io,
     };
     HostError::new(format!("{what}: {error}")).with_code(code)
 }

@@ -1,22 +1,30 @@
 //! One HTTP request with its redirects.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use deno_core::url::{Position, Url};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, USER_AGENT};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connect;
-use crate::HostError;
+use super::encoding::{self, DecodeError};
+use crate::{ErrorCode, HostError};
 
 /// As browsers have it.
 const MAX_REDIRECTS: usize = 20;
+/// Fields in the head of an answer. Those that go further are no web servers.
+const MAX_HEADERS: usize = 1000;
 
 /// What `net.js` asks for.
 #[derive(Deserialize)]
@@ -53,6 +61,7 @@ pub(super) async fn fetch(request: FetchRequest, body: Bytes, limit: usize) -> R
     let invalid = |what: &str, error: &dyn std::fmt::Display| HostError::invalid(format!("{what}: {error}"));
     let mut url =
         Url::parse(&request.url).map_err(|error| invalid(&format!("`{}` is not a URL", request.url), &error))?;
+    let mut credentials = take_credentials(&mut url);
     let mut method = Method::from_bytes(request.method.as_bytes()).map_err(|error| invalid(&request.method, &error))?;
     let mut body = request.has_body.then_some(body);
     if body.is_some() && matches!(method, Method::GET | Method::HEAD) {
@@ -65,15 +74,19 @@ pub(super) async fn fetch(request: FetchRequest, body: Bytes, limit: usize) -> R
         headers.append(name, value);
     }
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("disco/", env!("CARGO_PKG_VERSION"))));
+    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(encoding::ACCEPTED));
 
     for redirects in 0..=MAX_REDIRECTS {
+        if let Some(credentials) = credentials.take() {
+            headers.entry(AUTHORIZATION).or_insert(credentials);
+        }
         let response = send(&url, &method, &headers, body.clone()).await?;
         let next = redirect_target(&response, &url);
         match next {
             Some(_) if request.redirect == Redirect::Error => {
-                return Err(HostError::new(format!("{url} redirects")).with_code("REDIRECT"));
+                return Err(HostError::new(format!("{url} redirects")).with_code(ErrorCode::Redirect));
             }
-            Some(next) if request.redirect == Redirect::Follow => {
+            Some(mut next) if request.redirect == Redirect::Follow => {
                 let status = response.status();
                 if status == StatusCode::SEE_OTHER && method != Method::HEAD
                     || matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND) && method == Method::POST
@@ -88,12 +101,35 @@ pub(super) async fn fetch(request: FetchRequest, body: Bytes, limit: usize) -> R
                         headers.remove(secret);
                     }
                 }
+                credentials = take_credentials(&mut next);
                 url = next;
             }
             _ => return finish(response, &url, redirects > 0, limit).await,
         }
     }
-    Err(HostError::new(format!("{} redirects more than {MAX_REDIRECTS} times", request.url)).with_code("REDIRECT"))
+    Err(HostError::new(format!("{url} redirects, and that was {MAX_REDIRECTS} times")).with_code(ErrorCode::Redirect))
+}
+
+/// A URL as errors show it.
+pub(super) fn without_credentials(url: &str) -> String {
+    let Ok(mut parsed) = Url::parse(url) else { return url.to_owned() };
+    take_credentials(&mut parsed).map_or_else(|| url.to_owned(), |_| parsed.into())
+}
+
+/// Takes name and password out of a URL, so that they are neither sent in the request's line nor shown in errors; gives the
+/// header that they stand for.
+fn take_credentials(url: &mut Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
+    // Only URLs without a host refuse it, and those have no credentials.
+    let _ = (url.set_username(""), url.set_password(None));
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn redirect_target(response: &Answer, url: &Url) -> Option<Url> {
@@ -151,31 +187,37 @@ where
     S: Send + Unpin + 'static,
     TokioIo<S>: Read + Write,
 {
+    let failed = |error: hyper::Error| http_error(url, &error);
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| http_error(url, &error))?;
+        http1::Builder::new().max_headers(MAX_HEADERS).handshake(TokioIo::new(stream)).await.map_err(failed)?;
     // Its errors come out at the request as well.
     let connection = AbortOnDropHandle::new(tokio::spawn(async { drop(connection.await) }));
-    let response = sender.send_request(request).await.map_err(|error| http_error(url, &error))?;
+    let response = sender.send_request(request).await.map_err(failed)?;
     Ok(Answer { response, _connection: connection })
 }
 
 fn http_error(url: &Url, error: &hyper::Error) -> HostError {
     let mut result = HostError::from_error(error);
     result.message.insert_str(0, &format!("{url}: "));
-    result.with_code("HTTP")
+    result.with_code(ErrorCode::Http)
 }
 
 async fn finish(answer: Answer, url: &Url, redirected: bool, limit: usize) -> Result<(FetchHead, Bytes), HostError> {
     let (parts, body) = answer.response.into_parts();
+    let too_large =
+        || HostError::new(format!("the answer of {url} has more than {limit} bytes")).with_code(ErrorCode::TooLarge);
+    let broken = |why: &dyn std::fmt::Display| HostError::new(format!("{url}: {why}")).with_code(ErrorCode::Http);
     let body = match Limited::new(body, limit).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            return Err(
-                HostError::new(format!("the answer of {url} has more than {limit} bytes")).with_code("TOO_LARGE")
-            );
-        }
-        Err(error) => return Err(HostError::new(format!("{url}: {error}")).with_code("HTTP")),
+        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Err(error) => return Err(broken(&error)),
     };
+    let codings = parts.headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let codings: Vec<&str> = codings.collect();
+    let body = encoding::decode(&codings.join(","), body, limit).map_err(|error| match error {
+        DecodeError::TooLarge => too_large(),
+        DecodeError::Damaged(why) => broken(&format!("the body is not what `content-encoding` says: {why}")),
+    })?;
     let headers = parts.headers.iter();
     let head = FetchHead {
         status: parts.status.as_u16(),

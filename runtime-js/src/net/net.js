@@ -3,9 +3,10 @@
 (() => {
   const { core, internals } = globalThis.__bootstrap;
   const { op_fetch, op_tcp_connect } = core.ops;
-  const { NET, effect, abortable, milliseconds } = internals;
+  const { NET, effect, abortable, invalid, milliseconds, options } = internals;
 
   class Headers {
+    // Of each name, all values.
     #values = new Map();
     constructor(init) {
       if (init === undefined || init === null) return;
@@ -14,14 +15,19 @@
     }
     append(name, value) {
       const lower = String(name).toLowerCase();
-      const before = this.#values.get(lower);
-      this.#values.set(lower, before === undefined ? String(value) : `${before}, ${value}`);
+      const values = this.#values.get(lower);
+      if (values === undefined) this.#values.set(lower, [String(value)]);
+      else values.push(String(value));
     }
     set(name, value) {
-      this.#values.set(String(name).toLowerCase(), String(value));
+      this.#values.set(String(name).toLowerCase(), [String(value)]);
     }
     get(name) {
-      return this.#values.get(String(name).toLowerCase()) ?? null;
+      return this.#values.get(String(name).toLowerCase())?.join(", ") ?? null;
+    }
+    // A cookie may hold commas: these values are never joined.
+    getSetCookie() {
+      return [...this.#values.get("set-cookie") ?? []];
     }
     has(name) {
       return this.#values.has(String(name).toLowerCase());
@@ -30,22 +36,25 @@
       this.#values.delete(String(name).toLowerCase());
     }
     forEach(callback) {
-      for (const [name, value] of this.#values) callback(value, name, this);
+      for (const [name, value] of this) callback(value, name, this);
     }
-    keys() {
-      return this.#values.keys();
+    *keys() {
+      for (const [name] of this) yield name;
     }
-    values() {
-      return this.#values.values();
+    *values() {
+      for (const [, value] of this) yield value;
     }
-    entries() {
-      return this.#values.entries();
+    *entries() {
+      for (const name of [...this.#values.keys()].sort()) {
+        if (name === "set-cookie") for (const value of this.#values.get(name)) yield [name, value];
+        else yield [name, this.#values.get(name).join(", ")];
+      }
     }
     [Symbol.iterator]() {
-      return this.#values.entries();
+      return this.entries();
     }
     toJSON() {
-      return Object.fromEntries(this.#values);
+      return Object.fromEntries(Array.from(this.#values, ([name, values]) => [name, values.join(", ")]));
     }
     [internals.INSPECT]() {
       return `Headers ${internals.inspect(this.toJSON())}`;
@@ -95,7 +104,7 @@
 
   function request(what, url, options, timeout) {
     const { method = "GET", headers, body, redirect = "follow", signal } = options;
-    if (!["follow", "manual", "error"].includes(redirect)) throw new TypeError(`\`redirect\` is "follow", "manual" or "error"`);
+    if (!["follow", "manual", "error"].includes(redirect)) throw invalid(`\`redirect\` is "follow", "manual" or "error"`);
     const [bytes, type, hasBody] = encodeBody(body);
     const all = new Headers(headers);
     if (type !== null && !all.has("content-type")) all.set("content-type", type);
@@ -125,19 +134,20 @@
 
   const PROBE_TIMEOUT = 5000;
   internals.define("http", Object.freeze({
-    async get(url, options = {}) {
+    async get(url, given) {
+      const { headers, signal, timeout = PROBE_TIMEOUT } = options(given, ["headers", "signal", "timeout"], "http.get");
       const started = Date.now();
-      const timeout = options.timeout === undefined ? PROBE_TIMEOUT : milliseconds(options.timeout, "timeout");
-      const response = await request("http.get", url, { headers: options.headers, signal: options.signal }, timeout);
+      const response = await request("http.get", url, { headers, signal }, milliseconds(timeout, "timeout"));
       const body = await response.text();
       return { status: response.status, ok: response.ok, headers: response.headers, body, ms: Date.now() - started };
     },
   }));
   internals.define("tcp", Object.freeze({
-    async connect(address, options = {}) {
-      const timeout = options.timeout === undefined ? PROBE_TIMEOUT : milliseconds(options.timeout, "timeout");
+    async connect(address, given) {
+      const { timeout = PROBE_TIMEOUT } = options(given, ["timeout"], "tcp.connect");
+      const limit = milliseconds(timeout, "timeout");
       const started = Date.now();
-      const peer = await effect(NET, "tcp.connect", (id) => op_tcp_connect(id, String(address), timeout));
+      const peer = await effect(NET, "tcp.connect", (id) => op_tcp_connect(id, String(address), limit));
       return { address: peer, ms: Date.now() - started };
     },
   }));

@@ -9,9 +9,9 @@ use deno_core::convert::Uint8Array;
 use deno_core::{JsBuffer, OpState, op2};
 
 use super::connect;
-use super::fetch::{FetchRequest, fetch};
-use crate::HostError;
+use super::fetch::{FetchRequest, fetch, without_credentials};
 use crate::engine::{OpError, Shared};
+use crate::{ErrorCode, HostError};
 
 /// For a `fetch` that gives none.
 const DEFAULT_TIMEOUT_MS: f64 = 60_000.0;
@@ -28,7 +28,7 @@ pub(crate) async fn op_fetch(
     let shared = state.borrow().borrow::<Rc<Shared>>().clone();
     let request: FetchRequest =
         serde_json::from_str(&request).map_err(|error| HostError::invalid(error.to_string()))?;
-    let (url, milliseconds) = (request.url.clone(), request.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
+    let (url, milliseconds) = (without_credentials(&request.url), request.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
     let fetching = fetch(request, Bytes::copy_from_slice(&body), shared.options.limits.output_bytes);
     let (head, body) = shared.until_aborted(call, abort, limited(&url, milliseconds, fetching)).await?;
     let head = serde_json::json!(head).to_string();
@@ -64,6 +64,8 @@ async fn limited<T>(
 ) -> Result<T, HostError> {
     match tokio::time::timeout(Duration::from_millis(milliseconds as u64), future).await {
         Ok(result) => result,
-        Err(_) => Err(HostError::new(format!("{what} took longer than {milliseconds} ms")).with_code("TIMEOUT")),
+        Err(_) => {
+            Err(HostError::new(format!("{what} took longer than {milliseconds} ms")).with_code(ErrorCode::Timeout))
+        }
     }
 }

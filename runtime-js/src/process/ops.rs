@@ -10,8 +10,8 @@ use deno_core::{JsBuffer, OpState, op2};
 use serde::Deserialize;
 
 use super::{ShellCommand, ShellError};
-use crate::HostError;
 use crate::engine::{OpError, Shared};
+use crate::{ErrorCode, HostError};
 
 /// A command as the script has set it up.
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ pub(crate) async fn op_process_run(
         match timeout_ms.filter(|_| output.timed_out) {
             Some(limit) => {
                 let message = format!("`{command}` took longer than {limit} ms");
-                Err(HostError::new(message).with_code("TIMEOUT"))
+                Err(HostError::new(message).with_code(ErrorCode::Timeout))
             }
             None => Ok(output),
         }

@@ -1,5 +1,6 @@
 //! What `text.js` calls.
 
+use deno_core::convert::Uint8Array;
 use deno_core::op2;
 
 use crate::HostError;
@@ -16,4 +17,18 @@ pub(crate) fn op_decode_utf8(#[buffer] bytes: &[u8], fatal: bool) -> Result<Stri
         };
     }
     Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Bytes in hexadecimal: in the script itself it would take an object for each byte.
+#[op2]
+#[string]
+pub(crate) fn op_to_hex(#[buffer] bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}
+
+/// The bytes of hexadecimal text.
+#[op2]
+pub(crate) fn op_from_hex(#[string] text: &str) -> Result<Uint8Array, OpError> {
+    let bytes = hex::decode(text).map_err(|error| HostError::invalid(format!("not hexadecimal: {error}")))?;
+    Ok(bytes.into())
 }

@@ -1,4 +1,4 @@
-// `TextEncoder`, `TextDecoder` (UTF-8), `structuredClone`.
+// `TextEncoder`, `TextDecoder` (UTF-8), `structuredClone`, `performance`. (`atob` and `btoa` are the engine's.)
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
@@ -36,6 +36,13 @@
 
   internals.define("TextEncoder", TextEncoder);
   internals.define("TextDecoder", TextDecoder);
+  // The engine's own counts from the start of the machine: its origin is no date.
+  const clock = globalThis.performance;
+  const timeOrigin = Date.now() - clock.now();
+  internals.define("performance", Object.freeze({
+    now: () => clock.now(),
+    timeOrigin,
+  }));
   internals.define("structuredClone", function structuredClone(value) {
     return core.structuredClone(value);
   });

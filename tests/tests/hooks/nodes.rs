@@ -42,6 +42,7 @@ fn commands_and_files_go_to_the_node_that_is_named() {
                 offset: (number << 20) as u64,
                 size: content.len() as u64,
                 sha256: sha256.clone(),
+                ..CopyFileRequest::default()
             };
             block(bed.api.control(&follower).copy_file(request))?;
         }

@@ -9,7 +9,7 @@ use disco_runtime_js::cluster::{
     ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo,
     ProviderInfo, ProviderSpec, RunRequest,
 };
-use disco_runtime_js::{HostError, Json};
+use disco_runtime_js::{ErrorCode, HostError, Json};
 
 use super::{copy, errors};
 use crate::api::ask;
@@ -50,7 +50,7 @@ impl ClusterHost for NodeHost {
             known: Vec::new(),
         };
         from_spec(kind.as_str().unwrap_or_default(), &spec.options, &context)
-            .map_err(|error| HostError::from_error(&error).with_code("PROVIDER"))?;
+            .map_err(|error| errors::provider(&error))?;
         Ok(ProviderInfo { kind: spec.kind, name: spec.name })
     }
 
@@ -76,7 +76,7 @@ impl NodeCluster {
     async fn status(&self) -> Result<StatusResponse, HostError> {
         let status = ask::status(&self.node).await.map_err(|status| errors::status(&status))?;
         if status.stale {
-            return Err(HostError::new("no leader answers").with_code("UNAVAILABLE"));
+            return Err(HostError::new("no leader answers").with_code(ErrorCode::Unavailable));
         }
         Ok(status)
     }
@@ -102,7 +102,7 @@ impl ClusterHandle for NodeCluster {
         match self.status().await {
             Ok(status) => Ok(status.healthy),
             // No quorum is an answer to this question.
-            Err(error) if error.code.as_deref() == Some("UNAVAILABLE") => Ok(false),
+            Err(error) if error.code == ErrorCode::Unavailable => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -138,7 +138,7 @@ impl ClusterHandle for NodeCluster {
 
     async fn deploy(&self, _: Json) -> Result<Json, HostError> {
         Err(HostError::unsupported(
-            "stacks cannot be deployed yet; `disco deploy` calls the hook `deploy` with the project's files",
+            "this version deploys no stacks yet; `disco deploy` calls the hook `deploy` with the project's files",
         ))
     }
 
@@ -149,7 +149,7 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
-        Err(HostError::unsupported("there are no services yet"))
+        Err(HostError::unsupported("this version runs no services yet"))
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {
@@ -168,7 +168,7 @@ impl ClusterHandle for NodeCluster {
         if answer.timed_out {
             let limit = crate::api::ask::command_limit(timeout_ms).as_secs_f64();
             let message = format!("the command on node {node_id} did not end within {limit} s and was killed");
-            return Err(HostError::new(message).with_code("TIMEOUT"));
+            return Err(HostError::new(message).with_code(ErrorCode::Timeout));
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stdout, stderr) = (text(&answer.stdout), text(&answer.stderr));

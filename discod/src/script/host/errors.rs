@@ -1,8 +1,8 @@
 //! Failures of the daemon as scripts see them, each with a code.
 
-use disco_proto::v1::Refusal;
-use disco_runtime_js::HostError;
-use tonic::{Code, Status};
+use disco_provider::ProviderError;
+use disco_runtime_js::{ErrorCode, HostError};
+use tonic::Status;
 
 use crate::grpc;
 use crate::node::WriteError;
@@ -11,39 +11,39 @@ use crate::node::WriteError;
 pub(super) fn write(error: WriteError) -> HostError {
     match error {
         WriteError::Refused(refusal) => {
-            let code = refusal.refusal().as_str_name().trim_start_matches("REFUSAL_");
-            let code = if refusal.refusal() == Refusal::Unspecified { "REFUSED" } else { code };
+            let code = ErrorCode::from_refusal(refusal.refusal().as_str_name());
             HostError::new(refusal.message).with_code(code)
         }
-        WriteError::NoRoom(why) => HostError::new(why).with_code("NO_SPACE"),
-        WriteError::AnswerTooLarge(_) => HostError::new(error.to_string()).with_code("OUT_OF_RANGE"),
+        WriteError::NoRoom(why) => HostError::new(why).with_code(ErrorCode::NoSpace),
+        WriteError::AnswerTooLarge(_) => HostError::new(error.to_string()).with_code(ErrorCode::OutOfRange),
         WriteError::Unavailable { .. } | WriteError::Unknown(_) | WriteError::Stopped(_) => {
-            HostError::new(error.to_string()).with_code("UNAVAILABLE")
+            HostError::new(error.to_string()).with_code(ErrorCode::Unavailable)
         }
     }
 }
 
 /// What another part of the daemon, or another node, answered.
 pub(super) fn status(status: &Status) -> HostError {
-    let code = match status.code() {
-        Code::InvalidArgument => "INVALID",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "EXISTS",
-        Code::PermissionDenied | Code::Unauthenticated => "NOT_ALLOWED",
-        Code::FailedPrecondition => "REFUSED",
-        Code::ResourceExhausted => "EXHAUSTED",
-        Code::DeadlineExceeded => "TIMEOUT",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNSUPPORTED",
-        Code::Unavailable | Code::Aborted | Code::Cancelled => "UNAVAILABLE",
-        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => "FAILED",
+    let message = grpc::describe(status);
+    let code = ErrorCode::from_grpc(status.code().into(), &message);
+    HostError::new(message).with_code(code)
+}
+
+/// A provider that cannot work.
+pub(super) fn provider(error: &ProviderError) -> HostError {
+    let code = match error {
+        _ if error.is_usage() => ErrorCode::Invalid,
+        _ if error.is_denied() => ErrorCode::NotAllowed,
+        _ if error.is_limit() => ErrorCode::Refused,
+        ProviderError::NoSuchInstance { .. } => ErrorCode::NotFound,
+        _ => ErrorCode::Failed,
     };
-    HostError::new(grpc::describe(status)).with_code(code)
+    HostError::from_error(error).with_code(code)
 }
 
 #[cfg(test)]
 mod tests {
-    use disco_proto::v1::CommandError;
+    use disco_proto::v1::{CommandError, Refusal};
 
     use super::*;
 
@@ -51,6 +51,14 @@ mod tests {
     fn refusals_keep_their_name() {
         let refusal = CommandError { refusal: Refusal::TooLarge.into(), message: "too large".to_owned() };
         let error = write(WriteError::Refused(refusal));
-        assert_eq!((error.code.as_deref(), error.message.as_str()), (Some("TOO_LARGE"), "too large"));
+        assert_eq!((error.code, error.message.as_str()), (ErrorCode::TooLarge, "too large"));
+    }
+
+    #[test]
+    fn each_refusal_has_a_code() {
+        for refusal in (1..64).map_while(|number| Refusal::try_from(number).ok()) {
+            let code = ErrorCode::from_refusal(refusal.as_str_name());
+            assert_ne!(code, ErrorCode::Refused, "{refusal:?}: add it to `ErrorCode::from_refusal`");
+        }
     }
 }

@@ -10,11 +10,11 @@ use disco_proto::v1::{
     CommandResponse, Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, TxnRequest,
     command_response,
 };
-use disco_runtime_js::HostError;
 use disco_runtime_js::kv::{
     Kv, KvCompare, KvDeleted, KvEntry, KvOp, KvOpResult, KvOperator, KvPut, KvSelect, KvTarget, KvTxn, KvTxnResult,
     KvWatch,
 };
+use disco_runtime_js::{ErrorCode, HostError};
 use disco_store::prefix_end;
 
 use super::errors;
@@ -89,7 +89,7 @@ impl Kv for NodeKv {
 }
 
 fn unexpected() -> HostError {
-    HostError::new("the store gave an answer of another kind").with_code("FAILED")
+    HostError::new("the store gave an answer of another kind")
 }
 
 fn range(select: KvSelect) -> RangeRequest {
@@ -119,7 +119,7 @@ fn delete_request(select: KvSelect) -> Result<DeleteRangeRequest, HostError> {
 fn guard(key: &[u8], prefix: bool) -> Result<(), HostError> {
     if key.starts_with(OWN) || (prefix && OWN.starts_with(key)) {
         let message = "keys under `/disco/` are Disco's own and can only be read";
-        return Err(HostError::new(message).with_code("NOT_ALLOWED"));
+        return Err(HostError::new(message).with_code(ErrorCode::NotAllowed));
     }
     Ok(())
 }

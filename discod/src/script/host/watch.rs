@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use disco_proto::v1::Event;
 use disco_proto::v1::event::Type;
-use disco_runtime_js::HostError;
 use disco_runtime_js::kv::{KvEvent, KvWatch};
+use disco_runtime_js::{ErrorCode, HostError};
 use disco_store::Store;
 use tokio::sync::watch;
 
@@ -51,7 +51,7 @@ impl KvWatch for StoreWatch {
             }
             let (key, range_end, next) = (&self.key, &self.range_end, self.next);
             let history = self.store.read(|store| store.history(next, key, range_end, AT_ONCE));
-            let history = history.map_err(|error| HostError::new(error.to_string()).with_code("COMPACTED"))?;
+            let history = history.map_err(|error| HostError::new(error.to_string()).with_code(ErrorCode::Compacted))?;
             self.read.extend(history.revisions.into_iter().flat_map(|revision| revision.events));
             self.next = history.next;
         }

@@ -38,11 +38,9 @@ export async function leader(cluster, node, signal) {
   if (code !== 0 || truncated) throw new Error(stderr + stdout);
   await node.copy("a", "/b", { mode: 0o644 });
   await cluster.deploy();
-  await cluster.deploy("stack.yml");
   const [deployment] = await cluster.deployments();
-  const service = await cluster.service("web");
   const events = await cluster.events();
-  console.error(deployment.id, service?.name, events[0].kind, events[0].node, events[0].data.x);
+  console.error(deployment.id, events[0].kind, events[0].node, events[0].data.x);
   await cluster.destroy();
 }
 
@@ -52,9 +50,6 @@ export async function health(_cluster, node) {
   const peer = await tcp.connect("127.0.0.1:80", { timeout: 100 });
   return { healthy: ok && status === 200, reason: `${body} ${ms} ${headers.get("a")} ${peer.address} ${peer.ms} ${node}` };
 }
-
-/** @type {NonNullable<ClusterScript["place"]>} */
-export const place = (service, nodes) => nodes.find((node) => node.labels.for === service.name) ?? nodes[0];
 
 /** @param {Cluster} cluster */
 export async function keys({ kv }) {
@@ -97,6 +92,8 @@ export async function web() {
   console.group("g");
   console.groupEnd();
   console.assert(true);
+  console.table([{ a: 1 }], ["a"]);
+  console.log(atob(btoa("x")), performance.now() + performance.timeOrigin, response.headers.getSetCookie().length);
 }
 
 export async function commands() {
@@ -107,5 +104,8 @@ export async function commands() {
     await $`false`;
   } catch (error) {
     if (error instanceof Error && error.code === "EXIT") console.log("failed");
+    /** @type {ErrorCode} */
+    const code = "TIMEOUT";
+    if (error instanceof Error && error.code === code) console.log("too slow");
   }
 }
