@@ -241,4 +241,7 @@ async fn what_caused_an_error_is_told_with_it() {
     let rendered = bench.call("several").await.unwrap_err().render();
     assert!(rendered.contains("one of them: Error: one (cluster.js:8:"), "{rendered}");
     assert!(rendered.contains("one of them: { b: 2 }"), "{rendered}");
+    // Errors take causes as everywhere.
+    let result = bench.eval("const e = new Error('e'); const before = e.cause; e.cause = 1; return [before ?? null, e.cause, Object.keys(e)]").await;
+    assert_eq!(result.unwrap(), serde_json::json!([null, 1, ["cause"]]));
 }

@@ -74,6 +74,20 @@
     return construct(Registry, [guarded], new.target);
   });
 
+  // When it has ended a script, the engine takes apart an error of its own, and what that inherits as its cause: nothing.
+  for (const name of ["Error", "InternalError"]) {
+    const prototype = globalThis[name]?.prototype;
+    if (prototype === undefined) continue;
+    Object.defineProperty(prototype, "cause", {
+      get: () => undefined,
+      set(value) {
+        Object.defineProperty(this, "cause", { value, writable: true, configurable: true, enumerable: true });
+      },
+      configurable: false, enumerable: false,
+    });
+    Object.defineProperty(prototype, "constructor", { writable: false, configurable: false });
+  }
+
   // The engine looks these up by their names whenever it makes an error or a symbol, and ends the process where they are not its own.
   const lock = (object, key) => {
     const own = Object.getOwnPropertyDescriptor(object, key);

@@ -80,6 +80,7 @@ pub(crate) fn spawn(beginning: Beginning) -> Result<ScriptThread, ScriptError> {
             let shared = Rc::new(Shared::new(options, host_runtime, watchdog.watch.root.clone()));
             let engine = Rc::new(Engine::new(shared, watchdog, strikes, version));
             runtime.block_on(LocalSet::new().run_until(serve(engine, receiver)));
+            give_back();
         })
         .map_err(|error| failed(format!("cannot start the script thread: {error}")))?;
     Ok(ScriptThread { requests, stuck: told, lives })
@@ -90,6 +91,16 @@ fn step_back() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "the script thread keeps its priority");
+    }
+}
+
+/// What an isolate has held is free, but the C library keeps it: some megabytes, where versions are tried in engines of their own.
+fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[expect(unsafe_code, reason = "no safe interface gives the C library's memory back")]
+    // SAFETY: gives pages back that nothing uses; any thread may call it at any time.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

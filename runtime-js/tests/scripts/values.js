@@ -6,7 +6,7 @@ export function init() {
 export const alive = () => 1;
 
 const cluster = () => new Cluster({ name: "c" });
-const tampered = [[Object.prototype, "cause"], [Object.prototype, "code"], [Object.prototype, "toJSON"], [Error.prototype, "cause"],
+const tampered = [[Object.prototype, "cause"], [Object.prototype, "code"], [Object.prototype, "toJSON"],
   [Error, Symbol.hasInstance], [Error, "prepareStackTrace"], [Object.prototype, "then"]];
 const restore = () => {
   for (const [object, key] of tampered) delete object[key];
