@@ -114,7 +114,7 @@ async fn every_method_of_a_cluster_reaches_its_host() {
     assert_eq!(result["service"], json!([{ "name": "web" }, null]));
     assert_eq!(result["events"], json!([{ "kind": "node.joined" }]));
     assert_eq!(result["node"], json!([1, "web-1", "10.0.0.1:5080", "leader", true, { "zone": "a" }]));
-    assert_eq!(result["run"], json!({ "code": 0, "stdout": "out\n", "stderr": "" }));
+    assert_eq!(result["run"], json!({ "code": 0, "stdout": "out\n", "stderr": "", "truncated": false }));
     assert_eq!(result["frozen"], json!("TypeError"));
     for method in ["set_key_pair", "ssh_install", "scale", "destroy", "copy"] {
         assert!(result.get(method).is_none(), "{method} gives undefined or null: {result}");
