@@ -212,7 +212,8 @@ impl Guard {
         let entry = notes.entry(script, hook);
         entry.running = entry.running.saturating_sub(1);
         entry.returned += u32::from(came_back);
-        if entry.returned >= TRUSTED {
+        // One that runs for so long is not what ends the daemon as soon as it starts.
+        if !came_back || entry.returned >= TRUSTED {
             entry.ends = 0;
         }
         self.keep(&notes);
@@ -328,6 +329,16 @@ mod tests {
         assert_eq!(std::fs::metadata(folder.path().join("hooks.json")).unwrap().modified().unwrap(), before);
         killed_in(folder.path(), "sha256:a", "health").unwrap();
         Guard::open(folder.path()).enter("sha256:a", "health").unwrap();
+    }
+
+    #[test]
+    fn a_hook_that_runs_for_long_is_forgiven() {
+        let folder = tempfile::tempdir().unwrap();
+        killed_in(folder.path(), "sha256:a", "leader").unwrap();
+        let mut long = Guard::open(folder.path()).enter("sha256:a", "leader").unwrap();
+        long.strike_out();
+        killed_in(folder.path(), "sha256:a", "leader").unwrap();
+        Guard::open(folder.path()).enter("sha256:a", "leader").unwrap();
     }
 
     #[test]
