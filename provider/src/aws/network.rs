@@ -110,6 +110,7 @@ mod tests {
             state: InstanceState::Running,
             ssh: SshTarget { user: "root".into(), host: "10.0.0.1".into(), port: 22 },
             control_address: SocketAddr::from(([10, 0, 0, 1], 5080)),
+            listen: None,
             public_address: None,
             host_key: None,
             given_host_key: None,

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn what_a_machine_tells_is_read() {
         let text = "uid=0\nip=10.0.0.7\nip=127.0.0.1\nip=10.0.0.7\nip=fe80000000000000020c29fffe000007\nip=\nip=eth0";
-        let expected = ["10.0.0.7", "127.0.0.1", "fe80::20c:29ff:fe00:7"].map(|ip| ip.parse().unwrap());
+        let expected = ["10.0.0.7", "127.0.0.1", "fe80::20c:29ff:fe00:7"].map(|ip| ip.parse::<IpAddr>().unwrap());
         assert_eq!(addresses(text), expected);
         assert_eq!(reached_at("198.51.100.4 50312 192.168.1.7 22"), "192.168.1.7".parse().ok());
         assert_eq!(reached_at(""), None);
