@@ -53,6 +53,7 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
         data_dir: args.data_dir.clone(),
         pace: args.raft_pace,
         limits: Limits::default(),
+        start: home.begin_life()?,
     };
     let raft = RaftNode::open(settings, peers.clone()).await.context("opening the log")?;
     if file.founder && raft.is_pristine()? {

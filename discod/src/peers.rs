@@ -90,6 +90,12 @@ impl Peers {
         Ok(())
     }
 
+    /// What this node proves itself with.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// From now on a node is where the membership says that it is, whatever who asks for its channel was told before.
     pub fn set_address(&self, node: u64, address: &str) {
         let address = self.place(node, address);

@@ -1,18 +1,25 @@
 //! Signs of life, on the leader: what each node last said about itself, and when. In memory alone; a new leader hears
 //! from everybody within one report interval.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use disco_proto::v1::ReportRequest;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+/// A process that was refused, and is again after this, is news.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// Processes that were refused and are kept in mind.
+const MOST_REFUSED: usize = 64;
+
 /// The last report of each node.
 #[derive(Debug)]
 pub struct Vitals {
     reports: Mutex<HashMap<u64, Vital>>,
     listening_since: Mutex<Instant>,
+    /// Processes that are not the node that they claim to be, by node and address, and when each was last refused.
+    refused: Mutex<BTreeMap<(u64, String), Instant>>,
 }
 
 /// A node's last report.
@@ -32,7 +39,7 @@ pub struct Vital {
 
 impl Default for Vitals {
     fn default() -> Self {
-        Self { reports: Mutex::default(), listening_since: Mutex::new(Instant::now()) }
+        Self { reports: Mutex::default(), listening_since: Mutex::new(Instant::now()), refused: Mutex::default() }
     }
 }
 
@@ -50,6 +57,22 @@ impl Vitals {
         };
         reports.insert(report.node_id, Vital { at: now, since, unhealthy_since, report });
         news
+    }
+
+    /// Notes that a process at the address was refused. True when that is news.
+    pub fn refuse(&self, node: u64, address: &str) -> bool {
+        let mut refused = self.refused.lock();
+        refused.retain(|_, at| at.elapsed() < FORGOTTEN_AFTER);
+        let who = (node, address.to_owned());
+        // More than these would be told of no more than they would be stopped.
+        (refused.len() < MOST_REFUSED || refused.contains_key(&who)) && refused.insert(who, Instant::now()).is_none()
+    }
+
+    /// Processes that were refused within the time: the node that each claims to be, and where it runs.
+    #[must_use]
+    pub fn refused_within(&self, limit: Duration) -> Vec<(u64, String)> {
+        let refused = self.refused.lock();
+        refused.iter().filter(|(_, at)| at.elapsed() < limit).map(|(who, _)| who.clone()).collect()
     }
 
     /// What a node last said.
@@ -75,6 +98,7 @@ impl Vitals {
     /// Forgets everything: this node leads no more, or has just begun to.
     pub fn clear(&self) {
         self.reports.lock().clear();
+        self.refused.lock().clear();
         *self.listening_since.lock() = Instant::now();
     }
 

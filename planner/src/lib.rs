@@ -11,6 +11,7 @@
 //! - [`quorum`]: whether the living voters can decide anything.
 //! - [`reach`]: whether the leader can be called, and who leads where it cannot.
 //! - [`wish`]: what comes of the number of nodes that a script asks for.
+//! - [`twins`]: which of two processes with one node's identity is the node.
 //! - [`upgrade`]: which node gets a new binary next, and which goes back.
 
 pub mod dead;
@@ -19,6 +20,7 @@ pub mod quorum;
 pub mod reach;
 pub mod repair;
 pub mod scale;
+pub mod twins;
 pub mod upgrade;
 pub mod voters;
 pub mod wish;

@@ -190,6 +190,15 @@ impl RawCluster {
         })
     }
 
+    /// A node at another address whose data folder is a copy of the one of this index, which must not run meanwhile.
+    #[must_use]
+    pub fn copy_of(&self, index: usize) -> RawNode {
+        let copy = self.node();
+        let copied = Command::new("cp").arg("-a").arg(&self.nodes[index].data).arg(&copy.data).status().unwrap();
+        assert!(copied.success(), "the data folder was not copied");
+        copy
+    }
+
     /// Adds a node and waits until it is a member.
     pub fn join(&mut self) {
         let node = self.node();

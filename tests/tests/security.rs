@@ -145,7 +145,7 @@ fn an_oversized_message_is_refused() {
             matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted | Code::InvalidArgument | Code::Unknown),
             "{status:?}"
         );
-        let raft = RaftMessage { from: 1, to: 1, payload: vec![0; 48 << 20].into() };
+        let raft = RaftMessage { from: 1, to: 1, payload: vec![0; 48 << 20].into(), ..RaftMessage::default() };
         assert!(block(operator.raft(&address).append_entries(raft)).is_err());
         let after = operator.status(&address).unwrap();
         for (before, after) in before.nodes.iter().zip(&after.nodes) {
@@ -245,7 +245,7 @@ fn a_node_speaks_for_itself_alone() {
     let own = third.identity().own().node_id().expect("it is a node");
     let first = cluster.addresses()[0].clone();
     let other = (1..=3).find(|id| *id != own).unwrap();
-    let message = |from| RaftMessage { from, to: 1, payload: Vec::new().into() };
+    let message = |from| RaftMessage { from, to: 1, ..RaftMessage::default() };
     let denied = |status: tonic::Status| assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");
     let mut raft = third.raft(&first);
     denied(block(raft.append_entries(message(other))).unwrap_err());
@@ -264,7 +264,7 @@ fn a_node_speaks_for_itself_alone() {
     assert_eq!(streamed(RaftMessage { to: 99, ..message(own) }).code(), Code::FailedPrecondition);
     // In its own name the message itself is what is wrong.
     assert_eq!(block(raft.vote(message(own))).unwrap_err().code(), Code::InvalidArgument);
-    let wrong_receiver = RaftMessage { from: own, to: 99, payload: Vec::new().into() };
+    let wrong_receiver = RaftMessage { from: own, to: 99, ..RaftMessage::default() };
     assert_eq!(block(raft.vote(wrong_receiver)).unwrap_err().code(), Code::FailedPrecondition);
     let report = ReportRequest { node_id: other, pid: 1, ..ReportRequest::default() };
     denied(block(third.control(&first).report(report.clone())).unwrap_err());

@@ -49,6 +49,7 @@ pub(super) async fn run(node: Node) {
         if node.raft().leads().is_some() {
             // The leader looks at itself when it is asked.
             told = None;
+            note_start(&node);
             super::certificate::renew_own(&node);
             continue;
         }
@@ -68,6 +69,7 @@ pub(super) async fn run(node: Node) {
         match answer {
             Ok(Ok(())) => {
                 failures = 0;
+                note_start(&node);
                 if let Some(since) = silent_since.take() {
                     tracing::info!(after = ?since.elapsed(), "the leader hears this node again");
                 }
@@ -81,6 +83,13 @@ pub(super) async fn run(node: Node) {
                 note_silence(&mut silent_since, "no answer");
             }
         }
+    }
+}
+
+/// Notes in the data folder that this start was taken for the node; only then the leader remembers it.
+fn note_start(node: &Node) {
+    if let Err(error) = node.home().note_taken(node.raft().start().life) {
+        tracing::error!(error = format!("{error:#}"), "that this start was taken for the node was not noted");
     }
 }
 
@@ -99,12 +108,16 @@ async fn report(node: &Node, told: &mut Option<(u64, String)>, failures: usize) 
     candidates.rotate_left(failures % count);
     for (id, address) in candidates {
         match send(node, id, &address).await {
+            Ok(answer) if !answer.refusal.is_empty() => return Err(answer.refusal),
             Ok(answer) if answer.taken => {
                 *told = Some((answer.leader, answer.leader_address));
                 return Ok(());
             }
             Ok(answer) if answer.leader != 0 && !answer.leader_address.is_empty() => {
                 let answer = send(node, Some(answer.leader), &answer.leader_address).await?;
+                if !answer.refusal.is_empty() {
+                    return Err(answer.refusal);
+                }
                 if answer.taken {
                     *told = Some((answer.leader, answer.leader_address));
                     return Ok(());
@@ -165,6 +178,7 @@ async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportRespo
 pub fn own_report(node: &Node) -> ReportRequest {
     let health = node.scripts().health();
     let room = node.raft().room();
+    let start = node.raft().start();
     ReportRequest {
         node_id: node.id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -187,6 +201,10 @@ pub fn own_report(node: &Node) -> ReportRequest {
         retiring: node.retirement().notice().unwrap_or_default(),
         format: disco_proto::format::own(),
         hooks_off: node.scripts().off(node),
+        incarnation: start.life.number,
+        run: start.life.run,
+        earlier: start.earlier.clone(),
+        noted: node.home().is_noted(start.life),
     }
 }
 

@@ -127,8 +127,7 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
             public_address: message.public_address.clone(),
             version: message.version.clone(),
             joined_at: crate::clock::rfc3339(),
-            leaving: false,
-            dismissed: false,
+            ..NodeRecord::default()
         };
         let token_key = records::keys::token(token_id);
         let mut txn = records::Txn::new()

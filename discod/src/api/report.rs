@@ -1,11 +1,15 @@
 //! Nodes' reports about themselves, and the certificates that they ask for with them.
 
+use std::net::SocketAddr;
+
+use disco_planner::twins::Life;
 use disco_proto::v1::{ReportRequest, ReportResponse};
 use tonic::{Request, Response, Status};
 
 use super::{certificate, join};
 use crate::node::Node;
-use crate::records;
+use crate::raft::NotTheNode;
+use crate::records::{self, Severity};
 
 /// Takes a report on the leader; elsewhere tells who leads. Not forwarded: only the leader's own connection proves who reports.
 pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
@@ -16,6 +20,10 @@ pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Resu
     let (mut certificate_chain, mut certificate_refusal) = (String::new(), String::new());
     if taken {
         let mut report = request.into_inner();
+        let life = Life { number: report.incarnation, run: report.run };
+        if let Err(error) = node.raft().check_life(report.node_id, life, &report.earlier).await {
+            return Ok(Response::new(refuse(node, leadership.term, report, &error)));
+        }
         let signing_request = std::mem::take(&mut report.signing_request);
         if !signing_request.is_empty() {
             // A node that cannot have a new certificate now lives all the same.
@@ -31,7 +39,32 @@ pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Resu
     let leader_address =
         if taken { node.address().to_string() } else { node.member_address(leader).unwrap_or_default() };
     let term = leadership.term;
-    Ok(Response::new(ReportResponse { leader, term, certificate_chain, leader_address, taken, certificate_refusal }))
+    let answer = ReportResponse { leader, term, certificate_chain, leader_address, taken, ..ReportResponse::default() };
+    Ok(Response::new(ReportResponse { certificate_refusal, ..answer }))
+}
+
+/// What a process hears that is not the node that it claims to be; everybody else hears of it by an event and in `status`.
+fn refuse(node: &Node, term: u64, report: ReportRequest, error: &NotTheNode) -> ReportResponse {
+    let id = report.node_id;
+    let why = match error {
+        NotTheNode::Twin { .. } => Some("its data folder was copied"),
+        NotTheNode::Older { .. } => Some("its data folder is older than the one that the node was last started from"),
+        // One that moves is asked again, and then is.
+        NotTheNode::Unclear { .. } => None,
+    };
+    let address = report.address.parse::<SocketAddr>().map_or_else(|_| "no address".to_owned(), |_| report.address);
+    if let Some(why) = why
+        && node.vitals().refuse(id, &address)
+    {
+        let (name, own) = (records::node_name(node, id), node.member_address(id).unwrap_or_default());
+        let text =
+            format!("{name} is the node at {own}; a second process with its identity, at {address}, is refused: {why}");
+        let node = node.clone();
+        tokio::spawn(async move {
+            records::emit_in_term(&node, term, "node.duplicate", Severity::Warning, Some(id), text).await;
+        });
+    }
+    ReportResponse { leader: node.id(), term, refusal: error.to_string(), ..ReportResponse::default() }
 }
 
 /// A new certificate for a node that has one. Only on a voter.

@@ -98,9 +98,12 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     }
     warnings.extend(hooks_off(node));
     warnings.extend(certificate::warnings(&nodes, signing_key.as_ref()));
+    let copies = copies(node);
+    let no_copies = copies.is_empty();
+    warnings.extend(copies);
     let base = base(node);
     StatusResponse {
-        healthy: !nodes.is_empty() && all_there && all_reached && nodes.iter().all(|node| node.healthy),
+        healthy: !nodes.is_empty() && all_there && all_reached && no_copies && nodes.iter().all(|node| node.healthy),
         leader: leadership.leader.unwrap_or(0),
         term: leadership.term,
         nodes,
@@ -139,6 +142,17 @@ fn hooks_off(node: &Node) -> Vec<String> {
         format!("{what}; correct `cluster.js` and send it: `disco script push`")
     });
     texts.collect()
+}
+
+/// Processes that are refused because they are not the node that they claim to be.
+fn copies(node: &Node) -> Vec<String> {
+    let recent = node.vitals().refused_within(node.raft().pace().suspect_after() * 2);
+    let copies = recent.into_iter().map(|(id, address)| {
+        let name = records::node_name(node, id);
+        let own = node.member_address(id).unwrap_or_default();
+        format!("{name} is the node at {own}; a process at {address} runs on a copy of its data folder and is refused: stop it")
+    });
+    copies.collect()
 }
 
 /// What this node knows by itself.

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use disco_identity::INTERMEDIATE_LIFETIME;
+use disco_planner::twins::Life;
 use disco_planner::voters::{self, Change};
 use disco_planner::{Member as Planned, Policy};
 use disco_proto::v1::VoterSecrets;
 
 use crate::node::Node;
-use crate::raft::{Member, NodeInfo, Role};
+use crate::raft::{Member, NodeInfo, Role, remembered};
 use crate::records::{self, NodeRecord, Severity};
 use crate::vitals::Vital;
 
@@ -53,6 +54,7 @@ async fn reconcile(node: &Node, term: u64) -> Result<bool> {
     Ok(leave_full_disk(node, &members).await?
         || leave_unhealthy(node, &members).await?
         || keep_records(node, term, &members).await?
+        || remember_starts(node, term).await?
         || admit(node, term, &members).await?
         || follow_addresses(node, term, &members).await?
         || hand_out_secrets(node, &members).await?
@@ -138,6 +140,23 @@ async fn keep_records(node: &Node, term: u64, members: &[Member]) -> Result<bool
 /// What the founder was started with; of others the record comes from their join.
 fn founders<T: Default>(node: &Node, id: u64, read: impl Fn(&crate::args::DaemonArgs) -> T) -> T {
     if id == node.id() { read(node.args()) } else { T::default() }
+}
+
+/// The start of each node that is taken for it is remembered: whatever comes of an earlier one is a copy.
+async fn remember_starts(node: &Node, term: u64) -> Result<bool> {
+    for vital in node.vitals().heard_within(node.raft().pace().suspect_after()) {
+        let report = vital.report;
+        let Some(record) = node.raft().store().read(|store| records::node(store, report.node_id)) else { continue };
+        let (life, known) = (Life { number: report.incarnation, run: report.run }, remembered(&record));
+        if !report.noted || life.run == 0 || life == known || life.number < known.number {
+            continue;
+        }
+        let record = NodeRecord { incarnation: life.number, run: format!("{:016x}", life.run), ..record };
+        let txn = records::Txn::new().put(&records::keys::node(report.node_id), &record);
+        node.write_in_term(term, txn.operation()).await?;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// A node that was admitted and reports becomes a learner.

@@ -10,6 +10,7 @@
 //! identity/intermediate.key     0600
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
 //! hooks.json                    hooks of `cluster.js` that run, and those that have ended the daemon, see `script::guard`
+//! incarnation                   how often the folder was started: by it a copy that is started too is found out
 //! format                        in which the rest is written, where it is not 1
 //! raft.redb, raft.journal, log.mark, snapshots/   see `raft`
 //! ```
@@ -19,17 +20,22 @@
 mod commands;
 mod voter_secrets;
 
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use disco_identity::{ClusterId, Credentials, PrivateKey};
+use disco_planner::twins::{Life, Start};
 use serde::{Deserialize, Serialize};
 
 pub use commands::run as run_identity_command;
 pub use voter_secrets::VoterSecrets;
 
 const MAX_RECORD_BYTES: u64 = 256 * 1024;
+const STARTS: &str = "incarnation";
+/// Starts that were taken and are kept: the cluster remembers the last of them, or one before where it could not write that yet.
+const STARTS_KEPT: usize = 8;
 
 /// A node's data folder.
 #[derive(Clone, Debug)]
@@ -120,6 +126,64 @@ impl Home {
             Err(error) if error.is_not_found() => Ok(1),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Counts this start of the folder, durably, before anything is said in the node's name.
+    ///
+    /// Written in place: that needs no room, so a full disk keeps nobody from starting.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn begin_life(&self) -> Result<Start> {
+        let (last, earlier) = self.starts()?;
+        let number = last + 1;
+        if last == 0 {
+            self.write_starts(number, &earlier)?;
+        } else {
+            let mut file = fs_err::File::options().write(true).open(self.path.join(STARTS))?;
+            file.write_all(format!("{number:020}").as_bytes())?;
+            file.sync_all()?;
+        }
+        Ok(Start { life: Life { number, run: rand::random_range(1..=u64::MAX) }, earlier })
+    }
+
+    /// Whether the folder says that this start was taken for the node.
+    #[must_use]
+    pub fn is_noted(&self, life: Life) -> bool {
+        self.starts().is_ok_and(|(_, taken)| taken.contains(&life.run))
+    }
+
+    /// Notes that this start was taken for the node: the cluster may remember it from now on, and then takes only what comes of it.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn note_taken(&self, life: Life) -> Result<()> {
+        let (number, mut taken) = self.starts()?;
+        if taken.contains(&life.run) {
+            return Ok(());
+        }
+        taken.push(life.run);
+        let forgotten = taken.len().saturating_sub(STARTS_KEPT);
+        self.write_starts(number, &taken[forgotten..])
+    }
+
+    /// How often the folder was started, and which of the starts were taken.
+    fn starts(&self) -> Result<(u64, Vec<u64>)> {
+        let path = self.path.join(STARTS);
+        let text = match disco_identity::read_limited(&path, MAX_RECORD_BYTES) {
+            Ok(text) => text,
+            Err(error) if error.is_not_found() => return Ok((0, Vec::new())),
+            Err(error) => return Err(error.into()),
+        };
+        let mut lines = text.lines();
+        let number = lines.next().and_then(|line| line.parse().ok());
+        let taken = lines.map(|line| u64::from_str_radix(line, 16).ok()).collect::<Option<Vec<_>>>();
+        number.zip(taken).with_context(|| format!("`{}` is damaged", path.display()))
+    }
+
+    fn write_starts(&self, number: u64, taken: &[u64]) -> Result<()> {
+        let taken: String = taken.iter().map(|run| format!("{run:016x}\n")).collect();
+        Ok(disco_identity::write_public(&self.path.join(STARTS), format!("{number:020}\n{taken}").as_bytes())?)
     }
 
     /// Who the node is; `None` as long as it is nobody.
@@ -225,5 +289,39 @@ impl NodeFile {
     /// The file was edited.
     pub fn cluster_id(&self) -> Result<ClusterId> {
         self.cluster_id.parse().context("`node.json` is damaged")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_start_of_a_folder_counts_and_differs_from_every_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(&folder.path().join("data")).unwrap();
+        let starts = [(); 3].map(|()| home.begin_life().unwrap());
+        assert_eq!(starts.clone().map(|start| start.life.number), [1, 2, 3]);
+        // Of the earlier ones only those count that were taken.
+        assert!(starts.iter().all(|start| start.earlier.is_empty() && !home.is_noted(start.life)));
+        let taken = starts[2].life;
+        home.note_taken(taken).unwrap();
+        home.note_taken(taken).unwrap();
+        assert!(home.is_noted(taken) && !home.is_noted(starts[1].life));
+        // A copy counts on from the same number, and is another one all the same.
+        let copy = Home::open(&folder.path().join("copy")).unwrap();
+        std::fs::copy(home.path().join("incarnation"), copy.path().join("incarnation")).unwrap();
+        let (original, copied) = (home.begin_life().unwrap(), copy.begin_life().unwrap());
+        assert_eq!((original.life.number, copied.life.number), (4, 4));
+        assert_ne!(original.life.run, copied.life.run);
+        assert_eq!((original.earlier, copied.earlier), (vec![taken.run], vec![taken.run]));
+        for _ in 0..20 {
+            let start = home.begin_life().unwrap();
+            home.note_taken(start.life).unwrap();
+            assert!(home.is_noted(start.life));
+        }
+        assert_eq!(home.begin_life().unwrap().earlier.len(), STARTS_KEPT);
+        std::fs::write(home.path().join("incarnation"), "many").unwrap();
+        assert!(home.begin_life().unwrap_err().to_string().contains("is damaged"));
     }
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use disco_identity::{Authority, ChannelOptions, ClusterId, Credentials, Identity, ListenLimits, PrivateKey, Validity};
+use disco_planner::twins::Start;
 use disco_proto::v1::raft_server::{Raft, RaftServer};
 use disco_proto::v1::{RaftMessage, SnapshotPart};
 use futures_util::{FutureExt, StreamExt};
@@ -43,7 +44,7 @@ struct Follower {
 
 fn answer(told: Told) -> Result<RaftMessage, Status> {
     let payload = codec::encode(&told?).unwrap().into();
-    Ok(RaftMessage { from: FOLLOWER, to: LEADER, payload })
+    Ok(RaftMessage { from: FOLLOWER, to: LEADER, payload, ..RaftMessage::default() })
 }
 
 #[tonic::async_trait]
@@ -70,6 +71,10 @@ impl Raft for Follower {
         });
         let told = self.told.lock().take().expect("it is told once");
         Ok(Response::new(Box::pin(ReceiverStream::new(told).map(answer))))
+    }
+
+    async fn identify(&self, _: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        Err(Status::unimplemented("not here"))
     }
 
     async fn vote(&self, _: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
@@ -120,7 +125,7 @@ impl Pair {
         tokio::spawn(Server::builder().add_service(RaftServer::new(follower)).serve_with_incoming(incoming));
         let peers = Peers::new(identity(LEADER), ChannelOptions::default());
         let node = NodeInfo { address, name: "follower".to_owned() };
-        let connection = Network { peers, node_id: LEADER }.new_client(FOLLOWER, &node).await;
+        let connection = Network { peers, node_id: LEADER, start: Start::default() }.new_client(FOLLOWER, &node).await;
         Self { connection, got, tell: Some(tell) }
     }
 

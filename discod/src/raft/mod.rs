@@ -13,6 +13,7 @@ mod codec;
 mod database;
 mod follow;
 mod journal;
+mod lives;
 mod log_bound;
 mod log_file;
 mod log_mark;
@@ -35,6 +36,7 @@ mod state_machine;
 mod suite_test;
 mod types;
 
+pub use lives::{NotTheNode, remembered};
 pub use node::{Member, RaftError, RaftNode, RaftSettings, Role};
 pub use pace::Pace;
 pub use read_index::ReadIndexError;

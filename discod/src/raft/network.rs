@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use disco_planner::twins::Start;
 use disco_proto::v1::raft_client::RaftClient;
 use disco_proto::v1::{RaftMessage, SnapshotPart, snapshot_part};
 use futures_util::Stream;
@@ -26,6 +27,7 @@ use tonic::{Code, Status};
 
 use super::append_stream::{self, Answers, ROUND_TRIPS};
 use super::codec;
+use super::lives;
 use super::snapshot::SnapshotFile;
 use super::types::{NodeInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 use crate::peers::{Lane, Peers};
@@ -44,12 +46,14 @@ pub(super) type Rpc = RPCError<TypeConfig>;
 pub(super) struct Network {
     pub(super) peers: Peers,
     pub(super) node_id: u64,
+    pub(super) start: Start,
 }
 
 /// The way to one peer.
 #[derive(Clone)]
 pub(super) struct Connection {
     from: u64,
+    start: Start,
     to: u64,
     /// Where it was when the connection was made: openraft keeps one for as long as the node is a member.
     address: String,
@@ -71,7 +75,7 @@ pub(super) struct SnapshotHead {
 impl Network {
     fn connect(&self, target: u64, node: &NodeInfo, lane: Lane) -> Connection {
         let (address, peers) = (node.address.clone(), self.peers.clone());
-        Connection { from: self.node_id, to: target, address, lane, peers, streams: true }
+        Connection { from: self.node_id, start: self.start.clone(), to: target, address, lane, peers, streams: true }
     }
 }
 
@@ -97,8 +101,8 @@ impl Connection {
     }
 
     pub(super) fn message<T: Serialize>(&self, value: &T) -> Result<RaftMessage, Rpc> {
-        let payload = codec::encode(value).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
-        Ok(RaftMessage { from: self.from, to: self.to, payload: payload.into() })
+        let message = lives::message(self.from, &self.start, self.to, value);
+        message.map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }
 
     /// Sends one message and waits for its answer within the limit.

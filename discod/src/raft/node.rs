@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use disco_planner::twins::{Life, Start};
 use disco_proto::v1::{Command, CommandResponse};
 use disco_store::Limits;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use super::database::LogDatabase;
 use super::follow;
+use super::lives::{Lives, NotTheNode};
 use super::log_bound;
 use super::log_store::LogStore;
 use super::network::Network;
@@ -48,6 +50,8 @@ pub struct RaftSettings {
     pub pace: Pace,
     /// Bounds of the store.
     pub limits: Limits,
+    /// This start of the data folder.
+    pub start: Start,
 }
 
 /// Why Raft did not do what was asked.
@@ -119,6 +123,7 @@ struct Inner {
     pace: Pace,
     leadership: watch::Receiver<Leadership>,
     read_index: ReadIndex,
+    lives: Lives,
 }
 
 // === impl RaftNode ===
@@ -129,7 +134,7 @@ impl RaftNode {
     /// # Errors
     /// The data folder cannot be used: not readable, damaged, or open in another process.
     pub async fn open(settings: RaftSettings, peers: Peers) -> io::Result<Self> {
-        let RaftSettings { node_id, data_dir, pace, limits } = settings;
+        let RaftSettings { node_id, data_dir, pace, limits, start } = settings;
         fs_err::create_dir_all(&data_dir)?;
         let space = Space::new(data_dir.clone());
         let database = LogDatabase::open(&data_dir.join("raft.redb"), space.clone())?;
@@ -149,14 +154,15 @@ impl RaftNode {
         }
         let (machine, store) = StateMachine::open(database, dir.clone(), limits)?;
         let config = pace.config().validate().map_err(io::Error::other)?;
-        let network = Network { peers: peers.clone(), node_id };
+        let network = Network { peers: peers.clone(), node_id, start: start.clone() };
         let raft =
             Raft::new(node_id, Arc::new(config), network, log.clone(), machine).await.map_err(io::Error::other)?;
         let leadership = follow::leadership(&raft, node_id);
         follow::addresses(&raft, peers.clone());
         log_bound::spawn(&raft, log.clone());
-        let read_index = ReadIndex::start(&raft, node_id, pace, leadership.clone(), peers);
-        let inner = Inner { id: node_id, raft, store, log, dir, space, pace, leadership, read_index };
+        let read_index = ReadIndex::start(&raft, (node_id, start.clone()), pace, leadership.clone(), peers.clone());
+        let lives = Lives::new(node_id, start, peers, raft.clone(), store.clone(), pace);
+        let inner = Inner { id: node_id, raft, store, log, dir, space, pace, leadership, read_index, lives };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -384,6 +390,20 @@ impl RaftNode {
             Ok(Err(_)) => Err(RaftError::Stopped("it shuts down".to_owned())),
             Err(_) => Err(RaftError::Unknown(limit)),
         }
+    }
+
+    /// This start of the node.
+    #[must_use]
+    pub fn start(&self) -> &Start {
+        self.inner.lives.own()
+    }
+
+    /// Whether the process that claims to be this start of a node is to be listened to.
+    ///
+    /// # Errors
+    /// Why it is not that node.
+    pub async fn check_life(&self, node: u64, claim: Life, earlier: &[u64]) -> Result<(), NotTheNode> {
+        self.inner.lives.check(node, claim, earlier).await
     }
 
     /// How much room this node's disk has.

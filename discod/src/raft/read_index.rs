@@ -11,7 +11,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use disco_proto::v1::RaftMessage;
+use disco_planner::twins::Start;
 use disco_proto::v1::raft_client::RaftClient;
 use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::codec;
+use super::lives;
 use super::node::{Leadership, OpenRaft, RaftNode};
 use super::pace::Pace;
 use crate::peers::{Lane, Peers};
@@ -61,6 +62,7 @@ struct Questions(mpsc::Sender<oneshot::Sender<Answer>>);
 struct Asker {
     raft: OpenRaft,
     id: u64,
+    start: Start,
     limit: Duration,
     leadership: watch::Receiver<Leadership>,
     peers: Peers,
@@ -71,12 +73,12 @@ struct Asker {
 impl ReadIndex {
     pub(super) fn start(
         raft: &OpenRaft,
-        id: u64,
+        (id, start): (u64, Start),
         pace: Pace,
         leadership: watch::Receiver<Leadership>,
         peers: Peers,
     ) -> Self {
-        let asker = Asker { raft: raft.clone(), id, limit: pace.request_timeout(), leadership, peers };
+        let asker = Asker { raft: raft.clone(), id, start, limit: pace.request_timeout(), leadership, peers };
         let other = asker.clone();
         Self {
             here: Questions::start(move || {
@@ -157,8 +159,8 @@ impl Asker {
             metrics.membership_config.membership().get_node(&leader).map(|info| info.address.clone())
         };
         let Some(address) = address else { return Err(ReadIndexError::NoLeader) };
-        let payload = codec::encode(&()).map_err(|error| ReadIndexError::Unconfirmed(error.to_string()))?;
-        let message = RaftMessage { from: self.id, to: leader, payload: payload.into() };
+        let message = lives::message(self.id, &self.start, leader, &());
+        let message = message.map_err(|error| ReadIndexError::Unconfirmed(error.to_string()))?;
         let mut client = RaftClient::new(self.peers.channel(leader, &address, Lane::Control));
         let mut leadership = self.leadership.clone();
         let answer = tokio::select! {

@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::RaftNode;
 use super::codec;
+use super::lives;
 use super::network::SnapshotHead;
 use super::snapshot::SnapshotFile;
 use super::types::TypeConfig;
@@ -41,20 +42,20 @@ impl RaftService {
     }
 
     /// Checks who speaks to whom, and decodes.
-    fn open<T: DeserializeOwned>(&self, request: Request<RaftMessage>) -> Result<T, Status> {
+    async fn open<T: DeserializeOwned>(&self, request: Request<RaftMessage>) -> Result<T, Status> {
         disco_identity::require_sender(&request, request.get_ref().from)?;
-        self.payload(request.into_inner())
+        self.payload(request.into_inner()).await
     }
 
     /// Checks that one message of a stream is from who opened it, and decodes.
-    fn open_from<T: DeserializeOwned>(&self, peer: u64, message: RaftMessage) -> Result<T, Status> {
+    async fn open_from<T: DeserializeOwned>(&self, peer: u64, message: RaftMessage) -> Result<T, Status> {
         if message.from != peer {
             return Err(Status::permission_denied(format!("node {peer} speaks in the name of node {}", message.from)));
         }
-        self.payload(message)
+        self.payload(message).await
     }
 
-    fn payload<T: DeserializeOwned>(&self, message: RaftMessage) -> Result<T, Status> {
+    async fn payload<T: DeserializeOwned>(&self, message: RaftMessage) -> Result<T, Status> {
         if message.to != self.node.id() {
             return Err(Status::failed_precondition(format!(
                 "this is node {}, the message is for node {}",
@@ -62,12 +63,13 @@ impl RaftService {
                 message.to
             )));
         }
+        self.node.check_life(message.from, lives::life_of(&message), &message.earlier).await?;
         codec::decode(&message.payload).map_err(|error| Status::invalid_argument(error.to_string()))
     }
 
     fn answer<T: Serialize>(&self, to: u64, value: &T) -> Result<Response<RaftMessage>, Status> {
-        let payload = codec::encode(value).map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Response::new(RaftMessage { from: self.node.id(), to, payload: payload.into() }))
+        let message = lives::message(self.node.id(), self.node.start(), to, value);
+        message.map(Response::new).map_err(|error| Status::internal(error.to_string()))
     }
 }
 
@@ -82,7 +84,7 @@ impl RaftApi for RaftService {
 
     async fn append_entries(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let from = request.get_ref().from;
-        let message: AppendEntriesRequest<TypeConfig> = self.open(request)?;
+        let message: AppendEntriesRequest<TypeConfig> = self.open(request).await?;
         let answer = self.node.raft().append_entries(message).await.map_err(unavailable)?;
         self.answer(from, &answer)
     }
@@ -95,10 +97,17 @@ impl RaftApi for RaftService {
         let (service, refused) = (self.clone(), Arc::new(OnceLock::new()));
         let refusal = refused.clone();
         let messages = request.into_inner().scan(refused, move |refused, message| {
-            let opened = message.and_then(|message| service.open_from(peer, message));
-            // What breaks the stream is the last that is answered.
-            std::future::ready(opened.map_err(|status| refused.set(status)).ok())
+            let (service, refused) = (service.clone(), refused.clone());
+            async move {
+                let opened = match message {
+                    Ok(message) => service.open_from(peer, message).await,
+                    Err(status) => Err(status),
+                };
+                // What breaks the stream is the last that is answered.
+                opened.map_err(|status| refused.set(status)).ok()
+            }
         });
+        let messages = Box::pin(messages);
         let (service, node) = (self.clone(), self.node.clone());
         let answers = self.node.raft().stream_append(messages).map(move |answer| {
             let answer = AppendEntriesResponse::<TypeConfig>::from(answer.map_err(unavailable)?);
@@ -112,28 +121,35 @@ impl RaftApi for RaftService {
 
     async fn vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let from = request.get_ref().from;
-        let message: VoteRequest<TypeConfig> = self.open(request)?;
+        let message: VoteRequest<TypeConfig> = self.open(request).await?;
         let answer = self.node.raft().vote(message).await.map_err(unavailable)?;
         self.answer(from, &answer)
     }
 
     async fn pre_vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let from = request.get_ref().from;
-        let message: VoteRequest<TypeConfig> = self.open(request)?;
+        let message: VoteRequest<TypeConfig> = self.open(request).await?;
         let answer = self.node.raft().pre_vote(message).await.map_err(unavailable)?;
         self.answer(from, &answer)
     }
 
     async fn transfer_leader(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let from = request.get_ref().from;
-        let message: TransferLeaderRequest<TypeConfig> = self.open(request)?;
+        let message: TransferLeaderRequest<TypeConfig> = self.open(request).await?;
         let answer = self.node.raft().handle_transfer_leader(message).await.map_err(unavailable)?;
         self.answer(from, &answer)
     }
 
+    async fn identify(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        let peer = disco_identity::require_node(&request)?;
+        let (from, life) = (self.node.id(), self.node.start().life);
+        let (to, incarnation, run) = (peer, life.number, life.run);
+        Ok(Response::new(RaftMessage { from, to, incarnation, run, ..RaftMessage::default() }))
+    }
+
     async fn read_index(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let from = request.get_ref().from;
-        let () = self.open(request)?;
+        let () = self.open(request).await?;
         let index = self.node.read_index().as_leader().await.map_err(unavailable)?;
         self.answer(from, &index)
     }
@@ -147,7 +163,7 @@ impl RaftApi for RaftService {
         let Some(SnapshotPart { part: Some(snapshot_part::Part::Head(head)) }) = parts.message().await? else {
             return Err(Status::invalid_argument("a snapshot starts with its head"));
         };
-        let SnapshotHead { vote, meta } = self.open_from(peer, head)?;
+        let SnapshotHead { vote, meta } = self.open_from(peer, head).await?;
         let path = self.node.snapshot_dir().partial();
         // Whatever goes wrong, nothing stays behind: the file is gone unless it became the recorded one.
         let partial = PartialFile(path.clone());

@@ -27,12 +27,24 @@ pub struct NodeRecord {
     pub version: String,
     /// RFC 3339.
     pub joined_at: String,
+    /// How often its data folder had been started when it was last taken for the node, and the random number of that start in
+    /// hexadecimal: what comes of an earlier one is a copy.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub incarnation: u64,
+    /// See `incarnation`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub run: String,
     /// It is being removed: it gets no vote any more, and the record goes with the end of that.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,
     /// The operator has removed it: where its machine was given, the cluster gives up the way to that as well.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dismissed: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The node that a join was given; a join that is repeated is given the same.

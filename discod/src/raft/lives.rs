@@ -1,0 +1,199 @@
+//! Whether who speaks in a node's name is that node: see [`disco_planner::twins`], which decides.
+//!
+//! Asked before any message of Raft and any report is taken. It costs a connection for the first message of each start of a node, and
+//! nothing for the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use disco_identity::{ChannelOptions, Expect};
+use disco_planner::twins::{self, Life, Start, Verdict};
+use disco_proto::v1::RaftMessage;
+use disco_proto::v1::raft_client::RaftClient;
+use openraft::async_runtime::watch::WatchReceiver;
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::codec;
+use super::node::OpenRaft;
+use super::pace::Pace;
+use super::state_machine::SharedStore;
+use crate::peers::Peers;
+use crate::records::NodeRecord;
+
+/// Why a process is not taken for the node that it claims to be.
+#[derive(Clone, Debug, Error)]
+pub enum NotTheNode {
+    /// The node lives.
+    #[error(
+        "node {node} runs at {address}, and this is a second process with its identity, of a data folder that was copied\nhint: stop it; \
+         to move the node, stop the one at {address}"
+    )]
+    Twin {
+        /// The node.
+        node: u64,
+        /// Where it lives.
+        address: String,
+    },
+    /// It may be: the node was heard just now, but answers no more.
+    #[error("node {node} was heard elsewhere just now; this process is taken for it as soon as that is over")]
+    Unclear {
+        /// The node.
+        node: u64,
+    },
+    /// Its data is of an earlier time.
+    #[error(
+        "node {node} was started from a newer state of this data folder than this one\nhint: start that one, or `disco node rm` the node \
+         and join again with an empty folder"
+    )]
+    Older {
+        /// The node.
+        node: u64,
+    },
+}
+
+/// Which start of each node this node takes messages from.
+#[derive(Clone)]
+pub(super) struct Lives {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: u64,
+    own: Start,
+    peers: Peers,
+    raft: OpenRaft,
+    store: SharedStore,
+    pace: Pace,
+    known: Mutex<Known>,
+    /// One question about each node at a time: a burst of messages asks once.
+    asking: Mutex<HashMap<u64, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// With the time of its last message.
+    taken: HashMap<u64, (Life, Instant)>,
+    /// By node and start, since when.
+    refused: HashMap<(u64, Life), (NotTheNode, Instant)>,
+}
+
+// === impl Lives ===
+
+impl Lives {
+    pub(super) fn new(id: u64, own: Start, peers: Peers, raft: OpenRaft, store: SharedStore, pace: Pace) -> Self {
+        let (known, asking) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { id, own, peers, raft, store, pace, known, asking }) }
+    }
+
+    /// The start of this node itself.
+    pub(super) fn own(&self) -> &Start {
+        &self.inner.own
+    }
+
+    /// Whether who claims to be this start of that node is to be listened to.
+    pub(super) async fn check(&self, node: u64, claim: Life, earlier: &[u64]) -> Result<(), NotTheNode> {
+        if claim.run == 0 {
+            return Ok(());
+        }
+        if let Some(known) = self.known(node, claim) {
+            return known;
+        }
+        let asking = self.inner.asking.lock().entry(node).or_default().clone();
+        let _one = asking.lock().await;
+        if let Some(known) = self.known(node, claim) {
+            return known;
+        }
+        let address = self.address(node).unwrap_or_default();
+        let at_address = self.at(node, &address).await;
+        let record = self.inner.store.read(|store| crate::records::node(store, node)).unwrap_or_default();
+        let now = Instant::now();
+        let mut known = self.inner.known.lock();
+        let recent = |at: &Instant| now.duration_since(*at) < self.remembers();
+        let heard = known.taken.get(&node).filter(|(_, at)| recent(at)).map(|(life, _)| *life);
+        let refusal = match twins::judge(claim, earlier, remembered(&record), at_address, heard) {
+            Verdict::Node => {
+                known.taken.insert(node, (claim, now));
+                return Ok(());
+            }
+            Verdict::Older => NotTheNode::Older { node },
+            Verdict::Twin => NotTheNode::Twin { node, address },
+            Verdict::Unclear => NotTheNode::Unclear { node },
+        };
+        known.refused.retain(|_, (_, at)| recent(at));
+        known.refused.insert((node, claim), (refusal.clone(), now));
+        Err(refusal)
+    }
+
+    /// What is known without asking.
+    fn known(&self, node: u64, claim: Life) -> Option<Result<(), NotTheNode>> {
+        let mut known = self.inner.known.lock();
+        if let Some((life, at)) = known.taken.get_mut(&node)
+            && *life == claim
+        {
+            *at = Instant::now();
+            return Some(Ok(()));
+        }
+        let (refusal, at) = known.refused.get(&(node, claim))?;
+        (at.elapsed() < self.remembers()).then(|| Err(refusal.clone()))
+    }
+
+    /// How long a process counts as heard, and a refusal stands.
+    fn remembers(&self) -> Duration {
+        self.inner.pace.suspect_after()
+    }
+
+    fn address(&self, node: u64) -> Option<String> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let said = metrics.membership_config.membership().get_node(&node).map(|info| info.address.clone())?;
+        Some(self.inner.peers.place(node, &said))
+    }
+
+    /// The start of the node that answers where the membership has it.
+    async fn at(&self, node: u64, address: &str) -> Option<Life> {
+        let Inner { id, own, peers, pace, .. } = &*self.inner;
+        if node == *id {
+            return Some(own.life);
+        }
+        if address.is_empty() {
+            return None;
+        }
+        let limit = pace.reach_within();
+        let options = ChannelOptions { connect_timeout: limit, ..ChannelOptions::default() };
+        let channel = disco_identity::channel(address, peers.identity(), Expect::Node(node), &options);
+        let ask = RaftMessage { from: *id, to: node, ..RaftMessage::default() };
+        let answer = tokio::time::timeout(limit, RaftClient::new(channel).identify(ask)).await.ok()?;
+        match answer {
+            Ok(answer) => Some(life_of(answer.get_ref())),
+            // A program that does not know the question is there all the same.
+            Err(status) if status.code() == tonic::Code::Unimplemented => Some(Life::default()),
+            Err(_) => None,
+        }
+    }
+}
+
+/// The start of a node that the cluster has last taken for it.
+pub fn remembered(record: &NodeRecord) -> Life {
+    Life { number: record.incarnation, run: u64::from_str_radix(&record.run, 16).unwrap_or(0) }
+}
+
+/// The start of the node that has sent the message.
+pub(super) fn life_of(message: &RaftMessage) -> Life {
+    Life { number: message.incarnation, run: message.run }
+}
+
+/// A message with an encoded payload, in the name of this start of a node.
+pub(super) fn message<T: serde::Serialize>(from: u64, own: &Start, to: u64, value: &T) -> std::io::Result<RaftMessage> {
+    let (payload, earlier) = (codec::encode(value)?.into(), own.earlier.clone());
+    Ok(RaftMessage { from, to, payload, incarnation: own.life.number, run: own.life.run, earlier })
+}
+
+impl From<NotTheNode> for Status {
+    fn from(error: NotTheNode) -> Self {
+        Self::failed_precondition(error.to_string())
+    }
+}
