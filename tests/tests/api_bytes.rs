@@ -12,7 +12,7 @@ use disco_proto::etcdserverpb::{AlarmRequest, AlarmType, alarm_request::AlarmAct
 use disco_tests::{Api, RawCluster, SOON, block};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -135,8 +135,12 @@ fn value(rng: &mut StdRng, kind: &Kind, depth: usize) -> Value {
 
 fn some_field(rng: &mut StdRng, field: &FieldDescriptor, depth: usize) -> Value {
     let kind = field.kind();
-    if field.is_map() {
-        return Value::Map([(MapKey::String(some_text(rng)), Value::String(some_text(rng)))].into());
+    if let Kind::Message(entry) = &kind
+        && field.is_map()
+    {
+        let key = value(rng, &entry.map_entry_key_field().kind(), depth);
+        let key = key.into_map_key().expect("what keys a map may have, a `MapKey` may be");
+        return Value::Map([(key, value(rng, &entry.map_entry_value_field().kind(), depth))].into());
     }
     if field.is_list() {
         return Value::List((0..rng.random_range(0..4)).map(|_| value(rng, &kind, depth)).collect());

@@ -170,6 +170,10 @@ impl Raft for Mirror {
         Err(Status::unimplemented("nobody here asks"))
     }
 
+    async fn identify(&self, _request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        Err(Status::unimplemented("nobody here asks"))
+    }
+
     async fn install_snapshot(
         &self,
         request: Request<Streaming<SnapshotPart>>,

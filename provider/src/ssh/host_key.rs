@@ -214,7 +214,7 @@ mod tests {
         let ecdsa = Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 };
         assert_eq!(policy.kinds(&target(22)).unwrap(), []);
         policy.check(&target(22), &key(ecdsa.clone())).unwrap();
-        assert_eq!(policy.kinds(&target(22)).unwrap(), [ecdsa.clone()]);
+        assert_eq!(policy.kinds(&target(22)).unwrap(), std::slice::from_ref(&ecdsa));
         let pinned = HostKeyPolicy::Pinned(key(ecdsa.clone()).to_openssh().unwrap());
         assert_eq!(pinned.kinds(&target(22)).unwrap(), [ecdsa]);
     }

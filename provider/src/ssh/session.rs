@@ -258,7 +258,7 @@ mod tests {
         let ecdsa = Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 };
         let all = host_keys(&[]);
         assert!(all.len() > 1 && !all.iter().any(|kind| matches!(kind, Algorithm::Rsa { .. })), "{all:?}");
-        let kinds = host_keys(&[ecdsa.clone()]);
+        let kinds = host_keys(std::slice::from_ref(&ecdsa));
         assert_eq!((&kinds[0], kinds.len()), (&ecdsa, all.len()));
     }
 
