@@ -8,7 +8,7 @@ use std::{
 use disco_proto::v1::NodeStatus;
 use disco_provider::{
     Instance, InstanceState,
-    install::Owner,
+    install::{Owner, Remote},
     ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status, quote},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     client::Client,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    founding::{host_key_policy, operator_key, provider_failure, recorded_provider},
+    founding::{host_key_policy, install_failure, operator_key, provider_failure, recorded_provider},
     project::{ClusterRecord, Project},
 };
 
@@ -40,9 +40,22 @@ pub(crate) async fn run(context: &Context, named: &str, command: &[String]) -> O
     })
 }
 
+/// The last lines that a node's daemon has written, from its machine; `node` is what the cluster says of it, where it answers.
+pub(crate) async fn log(context: &Context, named: &str, node: Option<NodeStatus>, lines: u32) -> Outcome<String> {
+    let node = node.ok_or_else(|| Failure::new(ExitStatus::NotFound, format!("no machine here is `{named}`")));
+    let session = connect_to(context, named, node).await?;
+    let failed = |error| install_failure(named, &error);
+    let remote = Remote::probe(session).await.map_err(failed)?;
+    remote.fetch_log(usize::try_from(lines).unwrap_or(usize::MAX)).await.map_err(failed)
+}
+
 async fn connect(context: &Context, named: &str) -> Outcome<Session> {
     // First: what the cluster says of its nodes names machines that the scripts here do not.
     let node = Client::open(context)?.node(named).await;
+    connect_to(context, named, node).await
+}
+
+async fn connect_to(context: &Context, named: &str, node: Outcome<NodeStatus>) -> Outcome<Session> {
     let machines = Machines::open(context)?;
     let listed = machines.list().await?;
     machines.connect(machine_of(node, named, &listed)?).await

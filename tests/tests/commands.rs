@@ -1,12 +1,13 @@
 //! Commands that look at a cluster that runs, and reach into its machines.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use disco_tests::{Project, SOON, Shared};
+use disco_tests::{Project, SOON, Shared, wait_for};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -33,6 +34,29 @@ fn events_are_followed_across_the_leaders_death() {
     let told = ids.len();
     ids.dedup();
     assert_eq!(ids.len(), told, "an event was told twice: {output}");
+}
+
+/// The daemon refuses a key that others may read, and its supervisor starts it again and again.
+#[test]
+fn the_log_of_a_daemon_that_does_not_start_is_read_on_its_machine() {
+    let (project, status) = CLUSTER.whole();
+    let node = status.nodes.iter().find(|node| Some(node.id) != status.leader).expect("there are three nodes");
+    let key = project.machine(node.instance.as_deref()).folder.join("home/disco/data/identity/node.key");
+    let permissions = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("the key is there");
+    permissions(0o644);
+    project.kill(node.pid);
+    let logs = wait_for(SOON, "its log", || {
+        let logs = project.disco(&["logs", "-n", "50", &node.name]);
+        if logs.stdout.contains("is open to others") { Ok(logs) } else { Err(logs.to_string()) }
+    });
+    permissions(0o600);
+    let logs = logs.ok();
+    assert!(
+        logs.stderr.contains(&format!("the daemon of `{}` does not answer at {}", node.name, node.address)),
+        "{logs}"
+    );
+    assert!(!logs.stderr.contains("quorum"), "{logs}");
+    project.wait_until_healthy(SOON, 3);
 }
 
 #[test]

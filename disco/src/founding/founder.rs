@@ -394,8 +394,11 @@ impl Founder {
 fn not_well(status: &disco_proto::v1::StatusResponse) -> Failure {
     let failure = Failure::failed(format!("the cluster `{}` is made, but not healthy", status.cluster));
     let sick = status.nodes.iter().filter(|node| !node.healthy);
+    let log = sick.clone().next().map_or_else(String::new, |node| format!("; its log: `disco logs {}`", node.name));
     let causes = sick.map(|node| format!("`{}`: {}", node.name, node.reason)).chain(status.warnings.iter().cloned());
-    causes.fold(failure, Failure::cause).hint("mend what is named, then run the command again: it goes on from here")
+    causes
+        .fold(failure, Failure::cause)
+        .hint(format!("mend what is named, then run the command again: it goes on from here{log}"))
 }
 
 /// Whether the project's cluster was made of given hosts.

@@ -374,7 +374,13 @@ impl Founder {
     async fn answering(&self, client: &Client) -> Outcome<()> {
         let task = self.context.printer.task(&self.name);
         task.state("waiting for a leader");
-        client.with_patience(ANSWERS_WITHIN).settled().await?;
+        // A daemon that ends again and again counts as running: its log says why.
+        let answered = client.with_patience(ANSWERS_WITHIN).settled().await;
+        answered.map_err(|failure| match failure.status() {
+            ExitStatus::Unreachable => failure
+                .hint("`disco logs NAME` reads what a daemon has written that does not run, `disco doctor` names them"),
+            _ => failure,
+        })?;
         task.done("answers");
         Ok(())
     }
