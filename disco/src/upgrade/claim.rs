@@ -3,7 +3,10 @@
 //! It is renewed as long as the command runs, looked at before every step, and ends by itself a few seconds after a client that has
 //! died. The project remembers under which name it asked: whoever runs the command again there goes on at once.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse};
 use tokio::task::JoinHandle;
@@ -26,6 +29,8 @@ pub(super) struct Claim {
     client: Client,
     state: StateDir,
     request: ClaimUpgradeRequest,
+    /// Who has taken it over. That stands, although the other one may have ended meanwhile.
+    lost: Arc<OnceLock<ClaimUpgradeResponse>>,
     renewing: JoinHandle<()>,
 }
 
@@ -40,25 +45,31 @@ impl Claim {
             return Err(refused(&held));
         }
         let request = ClaimUpgradeRequest { take_over: false, ..request };
-        let (renewed, renewal) = (client.clone(), request.clone());
+        let lost = Arc::new(OnceLock::new());
+        let (renewed, renewal, noted) = (client.clone(), request.clone(), Arc::clone(&lost));
         let renewing = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEW).await;
-                // Who has lost it hears so at the next step; while there is no leader it does not end.
-                let _ = ask(&renewed, &renewal).await;
+                // While there is no leader it does not end.
+                if let Ok(Some(held)) = ask(&renewed, &renewal).await
+                    && !held.granted
+                {
+                    // Asked again later, it might be granted anew: the next step must not begin all the same.
+                    let _ = noted.set(held);
+                    return;
+                }
             }
         });
-        Ok(Self { client: client.clone(), state, request, renewing })
+        Ok(Self { client: client.clone(), state, request, lost, renewing })
     }
 
     /// Whether it still stands: asked before each step.
     pub(super) async fn check(&self) -> Outcome<()> {
+        if let Some(held) = self.lost.get() {
+            return Err(taken_over(held));
+        }
         match ask(&self.client, &self.request).await? {
-            Some(held) if !held.granted => Err(Failure::new(
-                ExitStatus::Guarded,
-                format!("{} has taken this upgrade over at {}", held.by, held.since),
-            )
-            .hint("let it end there; `disco status` shows what the nodes run")),
+            Some(held) if !held.granted => Err(taken_over(&held)),
             _ => Ok(()),
         }
     }
@@ -92,6 +103,11 @@ async fn ask(client: &Client, request: &ClaimUpgradeRequest) -> Outcome<Option<C
         }
     };
     client.call(ask).await
+}
+
+fn taken_over(held: &ClaimUpgradeResponse) -> Failure {
+    let text = format!("{} has taken this upgrade over at {}", held.by, held.since);
+    Failure::new(ExitStatus::Guarded, text).hint("let it end there; `disco status` shows what the nodes run")
 }
 
 fn refused(held: &ClaimUpgradeResponse) -> Failure {
