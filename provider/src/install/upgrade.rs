@@ -67,7 +67,7 @@ impl Installation {
         binaries.both().into_iter().all(|binary| self.has(binary, ""))
     }
 
-    /// Whether both are installed, or were sent by [`Remote::stage`].
+    /// Whether both are installed, or were sent by [`Permitted::stage`].
     #[must_use]
     pub fn has_received(&self, binaries: &Binaries) -> bool {
         binaries.both().into_iter().all(|binary| self.has(binary, "") || self.has(binary, ".next"))
