@@ -29,11 +29,12 @@ impl Contact {
     pub fn trouble(&self, limit: Duration, listening: Duration, address: &str) -> Option<String> {
         let age = |way: Option<Duration>| way.unwrap_or(listening);
         let late = |way: Option<Duration>| age(way) > limit;
-        // Whoever dies is silent on both ways, on one of them a little earlier.
+        // A node that dies falls silent on both ways, on one of them a little earlier; one that returns is heard on both, on
+        // one of them a little later. So silence on one way is blamed on that way only while the other is lively.
         let lives = |way: Option<Duration>| way.is_some_and(|way| way <= limit / 2);
         match (self.seen(), late(self.reported), late(self.answered)) {
             (None, ..) => Some("no sign of life yet".to_owned()),
-            (Some(seen), true, true) => Some(format!("no sign of life for {:.1} s", seen.as_secs_f64())),
+            (_, false, false) => None,
             (_, false, true) if lives(self.reported) => Some(format!(
                 "it reports, but has not answered the leader for {:.1} s: is {address} open to the other nodes?",
                 age(self.answered).as_secs_f64()
@@ -42,7 +43,7 @@ impl Contact {
                 "it answers the leader, but its last report is {:.1} s old: can it open connections to the leader?",
                 age(self.reported).as_secs_f64()
             )),
-            _ => None,
+            (Some(seen), ..) => Some(format!("no sign of life for {:.1} s", seen.as_secs_f64())),
         }
     }
 }
@@ -77,9 +78,19 @@ mod tests {
     #[test]
     fn one_that_dies_is_not_taken_for_one_that_hears_nothing() {
         let (almost, just) = (Some(Duration::from_millis(3_900)), Some(Duration::from_millis(4_100)));
-        assert_eq!(trouble(just, almost, 100), None);
-        assert_eq!(trouble(almost, just, 100), None);
+        assert_eq!(trouble(just, almost, 100).as_deref(), Some("no sign of life for 3.9 s"));
+        assert_eq!(trouble(almost, just, 100).as_deref(), Some("no sign of life for 3.9 s"));
         assert_eq!(trouble(just, just, 100).as_deref(), Some("no sign of life for 4.1 s"));
+    }
+
+    /// While it starts it may answer once and then be busy: that is no recovery, to be revoked a second later.
+    #[test]
+    fn one_that_returns_is_healthy_once_both_ways_live() {
+        let some_time_ago = Some(Duration::from_millis(2_500));
+        for (reported, answered) in [(LONG_AGO, NOW), (LONG_AGO, some_time_ago), (some_time_ago, LONG_AGO)] {
+            assert!(trouble(reported, answered, 100).is_some(), "{reported:?} {answered:?}");
+        }
+        assert_eq!(trouble(some_time_ago, NOW, 100), None);
     }
 
     #[test]

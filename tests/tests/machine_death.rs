@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use disco_tests::{Api, Binaries, Project, SOON, Status, wait_for};
+use disco_tests::{Api, Binaries, NodeStatus, Project, SOON, Status, wait_for};
 
 #[test]
 fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
@@ -24,11 +24,13 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
     let ended = killed.elapsed();
-    assert!(ended < Duration::from_secs(2), "what ran on the machine outlived it by {ended:?}");
+    let limit = Duration::from_secs(if Binaries::optimised() { 2 } else { 10 });
+    assert!(ended < limit, "what ran on the machine outlived it by {ended:?}");
 
     let seen = project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(victim.id).healthy);
     let took = killed.elapsed();
-    assert!(took < Duration::from_secs(3), "shown as not healthy only after {took:?}");
+    let limit = Duration::from_secs(if Binaries::optimised() { 3 } else { 10 });
+    assert!(took < limit, "shown as not healthy only after {took:?}");
     println!("shown as not healthy {} ms after the machine was killed", took.as_millis());
     assert!(!seen.healthy, "{seen:#?}");
     let dead = seen.node(victim.id);
@@ -41,11 +43,11 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
     let table = project.disco(&["status"]).ok().stdout;
     assert!(table.contains("not healthy"), "{table}");
     project.put("meanwhile", "written");
-    it_is_told_and_not_again_and_again(&project, &victim.name, &before.leading().name);
+    it_is_recorded_once(&project, &victim, &before.leading().name);
 
     project.disco(&["bootstrap", "-y"]).ok();
     let after = project.wait_until_healthy(SOON, 3);
-    wait_for_event(&project, "node.healthy", &format!("{} is healthy again", victim.name));
+    wait_for_event(&project, "node.healthy", &victim.name, "is healthy again");
     // The same node on the same machine: its disk was there, so nothing new is made.
     assert_eq!(
         after.nodes.iter().map(|node| node.id).collect::<Vec<_>>(),
@@ -60,29 +62,33 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
     the_leaders_machine_dies(&project, &after);
 }
 
-/// Waits until exactly one such event says so.
-fn wait_for_event(project: &Project, kind: &str, text: &str) {
-    wait_for(SOON, "one event", || {
-        let told = project.disco(&["events", "-n", "200"]).ok().stdout;
-        match told.lines().filter(|line| line.contains(kind) && line.contains(text)).count() {
-            1 => Ok(()),
-            _ => Err(told),
-        }
+/// Waits until an event about the node says so. However often its health changes, each change is recorded once.
+fn wait_for_event(project: &Project, kind: &str, node: &str, text: &str) {
+    wait_for(SOON, "the event", || {
+        let events = project.disco(&["events", "-n", "200"]).ok().stdout;
+        let of_health = events.lines().filter(|line| line.contains(&format!(" {node} is ")));
+        let kinds: Vec<_> = of_health
+            .filter_map(|line| ["node.unhealthy", "node.healthy"].into_iter().find(|kind| line.contains(kind)))
+            .collect();
+        assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]), "the same twice in a row:\n{events}");
+        let found = events.lines().any(|line| line.contains(kind) && line.contains(&format!(" {node} {text}")));
+        if found { Ok(()) } else { Err(events) }
     });
 }
 
-/// As an event, and in the leader's log, whose lines are not lost among those of tries to reach it.
-fn it_is_told_and_not_again_and_again(project: &Project, victim: &str, leader: &str) {
-    wait_for_event(project, "node.unhealthy", &format!("{victim} is not healthy: no sign of life for"));
+/// As an event, and in the leader's log, whose lines are not lost among those of attempts to reach the node.
+fn it_is_recorded_once(project: &Project, victim: &NodeStatus, leader: &str) {
+    wait_for_event(project, "node.unhealthy", &victim.name, "is not healthy: no sign of life for");
     let log = project.disco(&["logs", "-n", "500", leader]).ok().stdout;
-    assert!(log.contains(&format!("{victim} is not healthy")), "{log}");
-    let since: Vec<_> = log.lines().skip_while(|line| !line.contains("not reached")).collect();
-    assert!((1..=10).contains(&since.len()), "{} lines since it was not reached:\n{log}", since.len());
+    assert!(log.contains(&format!("{} is not healthy", victim.name)), "{log}");
+    let about = |line: &&str| line.contains(&victim.name) || line.contains(&victim.address);
+    let since = log.lines().skip_while(|line| !line.contains("not reached")).filter(about).count();
+    assert!((1..=10).contains(&since), "{since} lines since it was not reached:\n{log}");
 }
 
 /// With it goes its supervisor: nobody starts that leader again.
 fn the_leaders_machine_dies(project: &Project, before: &Status) {
-    let limit = Duration::from_secs(if Binaries::optimised() { 1 } else { 3 });
+    let limit = Duration::from_secs(if Binaries::optimised() { 1 } else { 10 });
     let (api, old) = (Api::operator(project), before.leading().clone());
     let others: Vec<_> = before.others().iter().map(|node| node.address.clone()).collect();
     api.put(&others, "warm", "connections", SOON).unwrap();
