@@ -78,7 +78,7 @@ pub struct DaemonArgs {
     )]
     pub backup_keep: u32,
     /// Log filter, such as `info` or `discod=debug,openraft=info`
-    #[arg(long, env = "DISCOD_LOG", default_value = crate::logs::FILTER)]
+    #[arg(long, env = "DISCOD_LOG", default_value = crate::local::LOG_FILTER)]
     pub log: String,
 }
 

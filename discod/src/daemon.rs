@@ -19,12 +19,11 @@ use crate::api::ControlService;
 use crate::api::etcd::EtcdService;
 use crate::args::DaemonArgs;
 use crate::home::{Home, NodeFile};
-use crate::logs::Logs;
-use crate::node::{MAX_MESSAGE_BYTES, Node, NodeParts};
-use crate::peers::Peers;
+use crate::local::Logs;
+use crate::node::{Node, NodeParts};
+use crate::peers::{AddressOverrides, MAX_MESSAGE_BYTES, Peers};
 use crate::raft::{NodeInfo, RaftNode, RaftService, RaftSettings};
 use crate::script::Scripts;
-use crate::told::ToldAddresses;
 use crate::{agent, backups, controllers, join, memory};
 
 /// HTTP/2 windows: a control plane's messages are small, and each connection holds this much.
@@ -34,7 +33,7 @@ const STREAMS: u32 = 256;
 /// How long open requests may go on when the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Runs until the process is told to stop.
+/// Runs until the process shall stop.
 ///
 /// # Errors
 /// What kept the daemon from starting, or why Raft ended.
@@ -46,8 +45,8 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     let listener = bind(&args).await?;
     let file = become_somebody(&home, &args).await?;
     let identity = Identity::new(home.credentials()?)?;
-    let told = ToldAddresses::load(home.path()).context("reading where the other nodes are")?;
-    let peers = Peers::new(identity.clone(), ChannelOptions::default()).with_told(told);
+    let overrides = AddressOverrides::load(home.path()).context("reading the addresses that the operator has set")?;
+    let peers = Peers::new(identity.clone(), ChannelOptions::default()).with_overrides(overrides);
     let settings = RaftSettings {
         node_id: file.node_id,
         data_dir: args.data_dir.clone(),
@@ -84,7 +83,7 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     match end {
         End::Wanted => drain(&node).await,
         // Who keeps the service up starts it again, as it does after a failure.
-        End::Restart => bail!("starts again, as it was told to"),
+        End::Restart => bail!("restart requested"),
         End::Raft(fatal) => bail!("Raft has stopped: {fatal}"),
     }
     // Whoever waits for an answer gets it, within reason.

@@ -7,11 +7,10 @@ use anyhow::{Context, Result, bail};
 use backon::{ExponentialBuilder, Retryable};
 use disco_identity::{ChannelOptions, Credentials, Expect, Identity, JoinToken};
 use disco_proto::v1::JoinRequest;
-use disco_proto::v1::control_client::ControlClient;
-use tonic::Code;
 
 use crate::args::DaemonArgs;
 use crate::home::{Home, NodeFile};
+use crate::peers::MemberClient;
 
 /// How long a node goes on asking; whoever installed it waits about as long.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
@@ -88,15 +87,12 @@ async fn ask_members(
     let mut last = Refusal { error: anyhow::anyhow!("the token names no member"), may_pass: false };
     for endpoint in &token.endpoints {
         let channel = disco_identity::channel(endpoint, identity, Expect::AnyNode, &ChannelOptions::default());
-        let mut client = ControlClient::new(channel);
+        let mut client = MemberClient::new(channel);
         match tokio::time::timeout(ATTEMPT, client.join(request.clone())).await {
-            Ok(Ok(answer)) => return Ok(answer.into_inner()),
-            Ok(Err(status)) => {
-                let may_pass = !matches!(
-                    status.code(),
-                    Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument | Code::FailedPrecondition
-                );
-                last = Refusal { error: anyhow::anyhow!("{endpoint}: {}", crate::grpc::describe(&status)), may_pass };
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => {
+                let may_pass = !error.is_refusal();
+                last = Refusal { error: anyhow::anyhow!("{endpoint}: {error}"), may_pass };
                 if !may_pass {
                     return Err(last);
                 }

@@ -5,24 +5,22 @@ mod api;
 mod args;
 mod backups;
 mod clock;
+mod cluster;
 mod contact;
 mod controllers;
 mod daemon;
-mod grpc;
 mod home;
 mod join;
+#[cfg(test)]
+mod layers;
 mod lessor;
-mod logs;
+mod local;
 mod memory;
 mod node;
 mod peers;
 mod raft;
-mod reach;
 mod records;
-mod retirement;
-mod room;
 mod script;
-mod told;
 mod vitals;
 
 use std::process::ExitCode;

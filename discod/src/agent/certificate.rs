@@ -6,8 +6,8 @@
 
 use anyhow::Result;
 use disco_identity::{Credentials, Phase, unix_now};
-use disco_proto::v1::Certificate;
 
+use crate::cluster::certificates;
 use crate::home::ChainStamp;
 use crate::node::Node;
 use crate::records;
@@ -73,9 +73,9 @@ fn try_swap(node: &Node, chain: &str) -> Result<()> {
 /// The leader certifies itself.
 pub(super) fn renew_own(node: &Node) {
     let Some(request) = signing_request(node) else { return };
-    match crate::api::renew_certificate(node, node.id(), &request) {
+    match certificates::renew(node, node.id(), &request) {
         Ok(chain) => swap(node, &chain),
-        Err(status) => node.renewal().refused(status.message()),
+        Err(error) => node.renewal().refused(&error.to_string()),
     }
 }
 
@@ -84,14 +84,6 @@ pub(super) fn refuse_retired(node: &Node) {
     if let Some(signing) = node.raft().store().read(records::signing) {
         node.identity().refuse_intermediates(signing.value.retired);
     }
-}
-
-/// The certificate in use, for those who ask.
-#[must_use]
-pub fn own_certificate(node: &Node) -> Certificate {
-    let own = node.identity().own();
-    let signer = node.identity().signer_serial().unwrap_or_default();
-    Certificate { serial: own.serial, signer, not_before: own.not_before, not_after: own.not_after }
 }
 
 /// The certificate on disk as it was when it was last looked at, and what was said about the one in use.

@@ -2,17 +2,12 @@
 
 mod announcements;
 mod certificate;
-pub mod commands;
-pub mod files;
 mod health;
-mod renewal;
 mod report;
 
 use tokio_util::task::TaskTracker;
 
-pub use certificate::own_certificate;
 pub use health::own_info;
-pub use renewal::{NotRenewed, Renewal};
 pub use report::own_report;
 
 use crate::node::Node;

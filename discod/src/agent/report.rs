@@ -9,9 +9,7 @@ use disco_proto::v1::{ReportRequest, ReportResponse};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::certificate::Watched;
-use crate::grpc;
-use crate::node::{Node, control_client};
-use crate::peers::Lane;
+use crate::node::Node;
 use crate::raft::Role;
 
 /// A learner holds voters' secrets only while it is being promoted. After this many reports it forgets them.
@@ -141,27 +139,27 @@ fn candidates(node: &Node, told: Option<&(u64, String)>) -> Vec<(Option<u64>, St
         // before it has reported. So then any other.
         members.retain(|member| member.id != node.id());
         members.sort_by_key(|member| Some(member.id) != leader);
-        let place = |id, said: String| (Some(id), node.peers().place(id, &said));
-        return members.into_iter().map(|member| place(member.id, member.info.address)).collect();
+        let at = |id, recorded: String| (Some(id), node.peers().resolve(id, &recorded));
+        return members.into_iter().map(|member| at(member.id, member.info.address)).collect();
     }
     let told = told.map(|(id, address)| (Some(*id), address.clone()));
     told.into_iter().chain(node.known_members().iter().map(|address| (None, address.clone()))).collect()
 }
 
 async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportResponse, String> {
-    let channel = match id {
-        Some(id) => node.peers().channel(id, address, Lane::Control),
-        None => node.peers().any(address),
+    let mut client = match id {
+        Some(id) => node.peers().member(id, address),
+        None => node.peers().any_member(address),
     };
     let signing_request = super::certificate::signing_request(node).unwrap_or_default();
     let report = ReportRequest { signing_request, ..own_report(node) };
-    let Ok(answer) = tokio::time::timeout(ANSWERED_WITHIN, control_client(channel).report(report)).await else {
+    let Ok(answer) = tokio::time::timeout(ANSWERED_WITHIN, client.report(report)).await else {
         if let Some(id) = id {
             node.reconnect(id);
         }
         return Err(format!("{address}: no answer in {ANSWERED_WITHIN:?}"));
     };
-    let answer = answer.map_err(|status| format!("{address}: {}", grpc::describe(&status)))?.into_inner();
+    let answer = answer.map_err(|error| format!("{address}: {error}"))?;
     if let Some(id) = id {
         node.peers().reached(id);
     }
@@ -197,7 +195,7 @@ pub fn own_report(node: &Node) -> ReportRequest {
         signing_request: String::new(),
         disk_free: room.free,
         disk_low: room.low || room.exhausted,
-        certificate: Some(super::own_certificate(node)),
+        certificate: Some(crate::cluster::certificates::own(node)),
         retiring: node.retirement().notice().unwrap_or_default(),
         format: disco_proto::format::own(),
         hooks_off: node.scripts().off(node),

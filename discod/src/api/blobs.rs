@@ -6,7 +6,6 @@ use futures_util::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::forward::{Answer, relayed, to_leader};
-use super::write_status;
 use crate::node::Node;
 use crate::script::blobs::{self, FILE_BYTES};
 
@@ -73,7 +72,7 @@ pub(super) async fn put(node: &Node, mut parts: Streaming<BlobPart>) -> Result<R
     if blobs::name(&content) != sha256 {
         return Err(Status::invalid_argument(format!("the content does not have the checksum {sha256}")));
     }
-    blobs::write(node, &sha256, content.freeze()).await.map_err(write_status)?;
+    blobs::write(node, &sha256, content.freeze()).await.map_err(Status::from)?;
     Ok(Response::new(Empty {}))
 }
 

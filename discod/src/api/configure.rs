@@ -3,7 +3,6 @@
 use disco_proto::v1::{ConfigureRequest, Empty};
 use tonic::{Response, Status};
 
-use super::write_status;
 use crate::node::Node;
 use crate::records::{self, ProviderSpec};
 
@@ -37,7 +36,7 @@ pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<
         txn = txn.put(records::keys::ADDRESS_NODE, name);
     }
     if !txn.is_empty() {
-        node.write(txn.operation()).await.map_err(write_status)?;
+        node.write(txn.operation()).await.map_err(Status::from)?;
     }
     Ok(Response::new(Empty {}))
 }

@@ -7,8 +7,8 @@ use disco_proto::v1::{DeployOutput, DeployRequest};
 use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status};
 
+use super::Answers;
 use super::forward::{Answer, relay, to_leader};
-use super::{Answers, write_status};
 use crate::node::Node;
 use crate::script::manifest::Manifest;
 use crate::script::records::current;
@@ -46,7 +46,7 @@ pub(super) async fn deploy(
     let output = script::start(node, term, script, manifest, variables).await.map_err(|refused| match refused {
         Refused::Busy(_) => Status::failed_precondition(refused.to_string()),
         Refused::Blob(error) => missing(error),
-        Refused::Write(error) => write_status(error),
+        Refused::Write(error) => error.into(),
         Refused::Raft(error) => Status::unavailable(error.to_string()),
         Refused::Deposed => Status::unavailable(refused.to_string()),
     })?;

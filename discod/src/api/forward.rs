@@ -1,20 +1,15 @@
 //! Forwarding of requests to the node that they are for.
 
-use std::error::Error;
-
 use disco_proto::v1::control_client::ControlClient;
 use futures_util::{StreamExt, TryStreamExt};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, write_status};
-use crate::grpc;
-use crate::node::{Node, Route, control_client};
-
-/// How often a request was forwarded.
-const HOPS: &str = "disco-hops";
-const MAX_HOPS: u32 = 2;
+use super::Answers;
+use crate::cluster::{self, Executor};
+use crate::node::Node;
+use crate::peers::{HOPS, Hops, MemberClient, RemoteError};
 
 /// Who answers a request.
 pub(super) enum Answer {
@@ -27,16 +22,20 @@ pub(super) enum Answer {
 /// The way to another node, and what the forwarded request has to say.
 pub(super) struct Forward {
     pub(super) client: ControlClient<Channel>,
-    hops: u32,
+    hops: Hops,
 }
 
 // === impl Forward ===
 
 impl Forward {
+    fn by(client: MemberClient) -> Self {
+        Self { hops: client.hops(), client: client.into_inner() }
+    }
+
     /// The request as it goes on.
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert(HOPS, self.hops.into());
+        request.metadata_mut().insert(HOPS, self.hops.count().into());
         request
     }
 }
@@ -44,8 +43,8 @@ impl Forward {
 /// What the caller hears where the way to the other node broke: whether it was done is not known, and asking again may tell.
 /// Only the connection's errors have a source; what the other node has answered goes on as it is.
 pub(super) fn relayed(status: Status) -> Status {
-    match status.source() {
-        Some(_) => Status::unavailable(grpc::describe(&status)),
+    match std::error::Error::source(&status) {
+        Some(_) => RemoteError::from(status).into(),
         None => status,
     }
 }
@@ -59,33 +58,21 @@ pub(super) fn relay<T: Send + 'static>(
 
 /// Whether this node answers as the leader, or who does.
 pub(super) async fn to_leader(node: &Node, metadata: &MetadataMap) -> Result<Answer, Status> {
-    let limit = node.raft().pace().election_timeout() * 6;
-    match node.route(limit).await.map_err(write_status)? {
-        Route::Here(term) => Ok(Answer::Here(term)),
-        Route::There { id, channel } => {
-            let hops = next_hop(metadata, &format!("now node {id} is said to lead"))?;
-            Ok(Answer::There(Forward { client: control_client(channel), hops }))
-        }
+    match cluster::leader(node, hops(metadata)).await? {
+        Executor::Here(term) => Ok(Answer::Here(term)),
+        Executor::There(client) => Ok(Answer::There(Forward::by(client))),
     }
 }
 
 /// The way to a given member; `None` where that is this node.
 pub(super) fn to_node(node: &Node, id: u64, metadata: &MetadataMap) -> Result<Option<Forward>, Status> {
-    if id == node.id() || id == 0 {
-        return Ok(None);
-    }
-    let hops = next_hop(metadata, &format!("it is for node {id}"))?;
-    let client = node.member_client(id).ok_or_else(|| Status::not_found(format!("there is no node {id}")))?;
-    Ok(Some(Forward { client, hops }))
+    Ok(cluster::member(node, id, hops(metadata))?.map(Forward::by))
 }
 
-fn next_hop(metadata: &MetadataMap, whereto: &str) -> Result<u32, Status> {
-    let hops = metadata.get(HOPS).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u32>().ok());
-    let hops = hops.unwrap_or(0);
-    if hops >= MAX_HOPS {
-        return Err(Status::unavailable(format!("the request was forwarded {hops} times and {whereto}; try again")));
-    }
-    Ok(hops + 1)
+/// How often the request was forwarded.
+pub(super) fn hops(metadata: &MetadataMap) -> Hops {
+    let count = metadata.get(HOPS).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    Hops::new(count.unwrap_or(0))
 }
 
 #[cfg(test)]

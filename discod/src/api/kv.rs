@@ -1,17 +1,20 @@
 //! Reads, writes and watches of the store.
 
 use disco_proto::v1::{
-    CommandResponse, ProposeRequest, ProposeResponse, RangeResponse, ReadRequest, WatchRequest, WatchResponse, command,
+    CommandResponse, LeaseTimeRequest, LeaseTimeResponse, ProposeRequest, ProposeResponse, RangeResponse, ReadRequest,
+    WatchRequest, WatchResponse,
 };
-use disco_store::{Compacted, ReadError};
+use disco_store::Compacted;
 use futures_util::{StreamExt, TryStreamExt};
 use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, write_status};
-use crate::node::{MAX_MESSAGE_BYTES, Node};
-use crate::raft::ReadIndexError;
+use super::Answers;
+use super::forward::hops;
+use crate::cluster::{self, leases};
+use crate::node::Node;
+use crate::peers::MAX_MESSAGE_BYTES;
 
 /// Watch answers that may wait for a slow client before the stream waits for it.
 const UNDER_WAY: usize = 8;
@@ -19,10 +22,6 @@ const UNDER_WAY: usize = 8;
 const HANDED_ON: usize = 1024;
 /// What an answer in a stream has besides the response, at most.
 const ANSWER_HEAD: usize = 64;
-/// Where Disco's own records are. Only Disco writes there.
-const OWN_PREFIX: &[u8] = b"/disco/";
-const OWN_KEYS: &str = "keys under `/disco/` are Disco's own and can only be read";
-
 pub(super) async fn propose(
     node: &Node,
     request: Request<ProposeRequest>,
@@ -32,7 +31,7 @@ pub(super) async fn propose(
     if let Some(command) = &mut request.command
         && from_operator
     {
-        guard_own_keys(node, command)?;
+        node.check_own_keys(command).map_err(|denied| Status::permission_denied(denied.to_string()))?;
         // Terms are the leader's business.
         command.only_in_term = 0;
     }
@@ -82,68 +81,27 @@ async fn perform(node: &Node, request: ProposeRequest) -> Result<CommandResponse
         return Ok(refused.into_response(node.raft().store().read(disco_store::Store::revision)));
     }
     command.proposed_at_ms = crate::clock::unix_ms();
-    node.submit_raw(command, hops).await.map_err(write_status)
-}
-
-/// Refuses commands that would change Disco's own records.
-pub(super) fn guard_own_keys(node: &Node, command: &disco_proto::v1::Command) -> Result<(), Status> {
-    let own_lease = |id: i64| {
-        let attached = |store: &disco_store::Store| {
-            store.lease(id).is_some_and(|lease| lease.keys().any(|key| key.starts_with(OWN_PREFIX)))
-        };
-        node.raft().store().read(attached)
-    };
-    let touches = match &command.operation {
-        Some(command::Operation::Put(put)) => put.key.starts_with(OWN_PREFIX),
-        Some(command::Operation::DeleteRange(delete)) => overlaps_own(&delete.key, &delete.range_end),
-        Some(command::Operation::Txn(txn)) => txn_touches_own(txn),
-        Some(command::Operation::LeaseRevoke(revoke)) => own_lease(revoke.id),
-        _ => false,
-    };
-    if touches {
-        return Err(Status::permission_denied(OWN_KEYS));
-    }
-    Ok(())
-}
-
-fn txn_touches_own(txn: &disco_proto::v1::TxnRequest) -> bool {
-    use disco_proto::v1::request_op::Request as Op;
-    txn.success.iter().chain(&txn.failure).any(|op| match &op.request {
-        Some(Op::Put(put)) => put.key.starts_with(OWN_PREFIX),
-        Some(Op::DeleteRange(delete)) => overlaps_own(&delete.key, &delete.range_end),
-        Some(Op::Txn(txn)) => txn_touches_own(txn),
-        Some(Op::Range(_)) | None => false,
-    })
-}
-
-/// Whether a range of keys has any under the own prefix.
-fn overlaps_own(key: &[u8], range_end: &[u8]) -> bool {
-    // `/disco/` up to `/disco0`, the next byte string after all that start so.
-    let own_end: &[u8] = b"/disco0";
-    match range_end {
-        [] => key.starts_with(OWN_PREFIX),
-        [0] => key < own_end,
-        end => key < own_end && end > OWN_PREFIX,
-    }
+    node.submit_raw(command, hops).await.map_err(Status::from)
 }
 
 pub(super) async fn range(node: &Node, request: Request<ReadRequest>) -> Result<Response<RangeResponse>, Status> {
     let ReadRequest { range, stale } = request.into_inner();
     let range = range.ok_or_else(|| Status::invalid_argument("there is no range"))?;
-    if !stale {
-        let limit = node.raft().pace().election_timeout() * 6;
-        node.raft().read_barrier(limit).await.map_err(read_status)?;
-    }
-    let response = node.raft().store().read(|store| store.range(&range)).map_err(read_error)?;
+    let response = if stale {
+        node.read_stale(&range).map_err(cluster::Error::from)?
+    } else {
+        node.read(&range).await.map_err(cluster::Error::from)?
+    };
     Ok(Response::new(response))
 }
 
-fn read_status(error: ReadIndexError) -> Status {
-    Status::unavailable(error.to_string())
-}
-
-pub(super) fn read_error(error: ReadError) -> Status {
-    Status::out_of_range(error.to_string())
+/// The time that a lease has left.
+pub(super) async fn lease_time(
+    node: &Node,
+    request: Request<LeaseTimeRequest>,
+) -> Result<Response<LeaseTimeResponse>, Status> {
+    let hops = hops(request.metadata());
+    Ok(Response::new(leases::time(node, hops, request.into_inner()).await?))
 }
 
 /// Tells all changes from a revision on, from this node's own state.
@@ -216,21 +174,4 @@ fn changes(
     });
     let answer = WatchResponse { revision: history.next - 1, events: events.collect(), compact_revision: 0 };
     Ok(Some((answer, history.next)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::overlaps_own;
-
-    #[test]
-    fn ranges_that_reach_into_the_own_keys_are_seen() {
-        assert!(overlaps_own(b"/disco/nodes/1", b""));
-        assert!(overlaps_own(b"/", b"0"));
-        assert!(overlaps_own(b"", b"\0"));
-        assert!(overlaps_own(b"a", b"\0") == (b"a".as_slice() < b"/disco0".as_slice()));
-        assert!(!overlaps_own(b"/disco", b""));
-        assert!(!overlaps_own(b"/disco0", b"/z"));
-        assert!(!overlaps_own(b"/app/", b"/app0"));
-        assert!(!overlaps_own(b"0", b"\0"));
-    }
 }

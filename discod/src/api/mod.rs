@@ -3,36 +3,28 @@
 //! What only the leader can do is forwarded to it by the node that was asked, so that any node is an entry point. A
 //! request says how often it was forwarded; it is refused the third time, when two nodes take each other for the leader.
 
-pub(crate) mod ask;
+mod admission;
 mod backup;
 mod blobs;
-mod certificate;
+mod certificates;
 mod configure;
 mod deploy;
+mod errors;
 pub(crate) mod etcd;
 mod forward;
-mod join;
 mod kv;
-mod leases;
 mod logs;
+mod machines;
 mod members;
+mod nodes;
 mod outgoing;
 mod plan;
 mod reach;
 mod recover;
 mod relocate;
 mod report;
-mod run;
-mod scale;
 mod script;
-mod signing;
-mod status;
-mod tokens;
 mod upgrade;
-
-pub(crate) use report::renew as renew_certificate;
-pub(crate) use status::statuses;
-pub(crate) use tokens::issue as issue_token;
 
 use std::pin::Pin;
 
@@ -41,7 +33,9 @@ use disco_proto::v1::*;
 use futures_util::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::node::{Node, WriteError};
+use crate::node::Node;
+
+use self::errors::internal;
 
 /// A stream of answers.
 pub type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -61,33 +55,6 @@ impl ControlService {
     }
 }
 
-/// How a failed write is told to whoever asked.
-pub(crate) fn write_status(error: WriteError) -> Status {
-    match error {
-        WriteError::Refused(refusal) => {
-            let message = refusal.message.clone();
-            match refusal.refusal() {
-                Refusal::NoSpace => Status::resource_exhausted(message),
-                Refusal::StaleTerm => Status::unavailable("leadership has just changed; try again"),
-                Refusal::LeaseNotFound | Refusal::KeyNotFound => Status::not_found(message),
-                Refusal::LeaseExists => Status::already_exists(message),
-                Refusal::Compacted | Refusal::FutureRevision => Status::out_of_range(message),
-                _ => Status::invalid_argument(message),
-            }
-        }
-        WriteError::NoRoom(_) => Status::resource_exhausted(error.to_string()),
-        WriteError::AnswerTooLarge(_) => Status::out_of_range(error.to_string()),
-        WriteError::Unavailable { .. } | WriteError::Unknown(_) | WriteError::Stopped(_) => {
-            Status::unavailable(error.to_string())
-        }
-    }
-}
-
-/// A failure inside the daemon, with its causes.
-pub(crate) fn internal(error: impl Into<anyhow::Error>) -> Status {
-    Status::internal(format!("{:#}", error.into()))
-}
-
 #[tonic::async_trait]
 impl Control for ControlService {
     type ProposeStreamStream = Answers<ProposeResponse>;
@@ -100,7 +67,7 @@ impl Control for ControlService {
     type FetchBackupStream = Answers<BackupPart>;
 
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
-        join::join(&self.node, request).await
+        admission::join(&self.node, request).await
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
@@ -112,12 +79,12 @@ impl Control for ControlService {
     }
 
     async fn set_voter_secrets(&self, request: Request<VoterSecrets>) -> Result<Response<Empty>, Status> {
-        signing::set_voter_secrets(&self.node, request)
+        certificates::set_voter_secrets(&self.node, request)
     }
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         disco_identity::require_member(&request)?;
-        status::status(&self.node, request).await
+        nodes::status(&self.node, request).await
     }
 
     async fn propose(&self, request: Request<ProposeRequest>) -> Result<Response<ProposeResponse>, Status> {
@@ -145,7 +112,7 @@ impl Control for ControlService {
 
     async fn lease_time(&self, request: Request<LeaseTimeRequest>) -> Result<Response<LeaseTimeResponse>, Status> {
         disco_identity::require_member(&request)?;
-        leases::time(&self.node, request).await
+        kv::lease_time(&self.node, request).await
     }
 
     async fn configure(&self, request: Request<ConfigureRequest>) -> Result<Response<Empty>, Status> {
@@ -158,12 +125,12 @@ impl Control for ControlService {
         request: Request<CreateJoinTokenRequest>,
     ) -> Result<Response<CreateJoinTokenResponse>, Status> {
         disco_identity::require_member(&request)?;
-        tokens::create(&self.node, request).await
+        admission::create_token(&self.node, request).await
     }
 
     async fn scale(&self, request: Request<ScaleRequest>) -> Result<Response<Self::ScaleStream>, Status> {
         disco_identity::require_member(&request)?;
-        scale::scale(&self.node, request).await
+        machines::scale(&self.node, request).await
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
@@ -217,12 +184,12 @@ impl Control for ControlService {
 
     async fn run_command(&self, request: Request<RunCommandRequest>) -> Result<Response<RunCommandResponse>, Status> {
         disco_identity::require_member(&request)?;
-        run::command(&self.node, request).await
+        nodes::command(&self.node, request).await
     }
 
     async fn copy_file(&self, request: Request<CopyFileRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_member(&request)?;
-        run::copy(&self.node, request).await
+        nodes::copy(&self.node, request).await
     }
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
@@ -235,7 +202,7 @@ impl Control for ControlService {
         request: Request<Empty>,
     ) -> Result<Response<SigningKeyRequestResponse>, Status> {
         disco_identity::require_member(&request)?;
-        signing::request(&self.node, request).await
+        certificates::signing_key_request(&self.node, request).await
     }
 
     async fn rotate_certificate(
@@ -243,7 +210,7 @@ impl Control for ControlService {
         request: Request<RotateCertificateRequest>,
     ) -> Result<Response<RotateCertificateResponse>, Status> {
         disco_identity::require_member(&request)?;
-        certificate::rotate(&self.node, request).await
+        certificates::rotate(&self.node, request).await
     }
 
     async fn backup(&self, request: Request<Empty>) -> Result<Response<Self::BackupStream>, Status> {
@@ -284,6 +251,6 @@ impl Control for ControlService {
 
     async fn install_signing_key(&self, request: Request<InstallSigningKeyRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_member(&request)?;
-        signing::install(&self.node, request).await
+        certificates::install_signing_key(&self.node, request).await
     }
 }

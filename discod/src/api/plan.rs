@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::forward::{Answer, relayed, to_leader};
 use super::internal;
-use super::scale::check;
+use crate::cluster::machines::scale::check;
 use crate::controllers::instances::foresight::foresee;
 use crate::controllers::members::planned;
 use crate::node::Node;

@@ -15,6 +15,6 @@ pub(super) async fn reach(node: &Node, request: Request<ReachRequest>) -> Result
     if nodes.len() > MOST {
         return Err(Status::invalid_argument(format!("{} nodes; at most {MOST} can be tried at once", nodes.len())));
     }
-    let reached = crate::reach::reached(node, nodes).await.into_iter().collect();
+    let reached = crate::node::reached(node, nodes).await.into_iter().collect();
     Ok(Response::new(ReachResponse { reached }))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use disco_proto::v1::{Empty, RecoverRequest, StatusRequest};
 use futures_util::future::join_all;
-use tonic::{Request, Response, Status};
+use tonic::{Response, Status};
 
 use super::internal;
 use crate::node::Node;
@@ -55,8 +55,7 @@ pub(super) async fn recover(node: &Node, message: RecoverRequest) -> Result<Resp
 /// Term and index of the last entry of a voter that answers.
 async fn log_of(node: &Node, id: u64) -> Option<(u64, u64)> {
     let mut client = node.member_client(id)?;
-    let mut request = Request::new(StatusRequest { stale: true });
-    request.set_timeout(ANSWER);
-    let status = tokio::time::timeout(ANSWER, client.status(request)).await.ok()?.ok()?.into_inner();
+    let status = client.status(StatusRequest { stale: true }, Some(ANSWER));
+    let status = tokio::time::timeout(ANSWER, status).await.ok()?.ok()?;
     Some((status.log_term, status.log_index))
 }

@@ -17,7 +17,7 @@ pub(super) fn relocate(node: &Node, message: RelocateRequest) -> Result<Response
         return Err(Status::invalid_argument(format!("more than {MOST} addresses")));
     }
     let members = node.raft().members();
-    let mut told = BTreeMap::new();
+    let mut addresses = BTreeMap::new();
     for (id, address) in message.addresses {
         let parsed: Result<SocketAddr, _> = address.parse();
         let parsed = parsed.ok().filter(|address| address.port() != 0 && !address.ip().is_unspecified());
@@ -27,10 +27,10 @@ pub(super) fn relocate(node: &Node, message: RelocateRequest) -> Result<Response
         // One that this node does not know is none that it has to find.
         let member = members.iter().find(|member| member.id == id && id != node.id());
         if let Some(member) = member {
-            told.insert(id, (member.info.address.clone(), parsed.to_string()));
+            addresses.insert(id, (member.info.address.clone(), parsed.to_string()));
         }
     }
-    tracing::warn!(?told, "the operator says where the other nodes are");
-    node.peers().tell(told).map_err(internal)?;
+    tracing::warn!(?addresses, "the operator says where the other nodes are");
+    node.peers().set_overrides(addresses).map_err(internal)?;
     Ok(Response::new(Empty {}))
 }

@@ -6,7 +6,7 @@ use disco_planner::twins::Life;
 use disco_proto::v1::{ReportRequest, ReportResponse};
 use tonic::{Request, Response, Status};
 
-use super::{certificate, join};
+use crate::cluster::certificates;
 use crate::node::Node;
 use crate::raft::NotTheNode;
 use crate::records::{self, Severity};
@@ -27,9 +27,9 @@ pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Resu
         let signing_request = std::mem::take(&mut report.signing_request);
         if !signing_request.is_empty() {
             // A node that cannot have a new certificate now lives all the same.
-            match renew(node, report.node_id, &signing_request) {
+            match certificates::renew(node, report.node_id, &signing_request) {
                 Ok(chain) => certificate_chain = chain,
-                Err(status) => status.message().clone_into(&mut certificate_refusal),
+                Err(error) => certificate_refusal = error.to_string(),
             }
         }
         if node.vitals().record(report) {
@@ -65,13 +65,4 @@ fn refuse(node: &Node, term: u64, report: ReportRequest, error: &NotTheNode) -> 
         });
     }
     ReportResponse { leader: node.id(), term, refusal: error.to_string(), ..ReportResponse::default() }
-}
-
-/// A new certificate for a node that has one. Only on a voter.
-pub(crate) fn renew(node: &Node, id: u64, signing_request: &str) -> Result<String, Status> {
-    let record = node.raft().store().read(|store| records::node(store, id));
-    let record = record.ok_or_else(|| Status::permission_denied("this node was removed from the cluster"))?;
-    let chain = join::certify(&certificate::authority(node)?, &record, signing_request)?;
-    tracing::info!(node = id, "gave a new certificate");
-    Ok(chain)
 }

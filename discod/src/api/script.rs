@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status};
 
 use super::forward::{Answer, relayed, to_leader};
-use super::write_status;
 use crate::node::Node;
 use crate::records::{self, Severity, Txn};
 use crate::script::manifest::Manifest;
@@ -73,7 +72,7 @@ async fn push_here(node: &Node, term: u64, message: PushScriptRequest) -> Result
         .expect(records::keys::SCRIPT, revision)
         .put(&records::keys::script(&hash), &record)
         .put(records::keys::SCRIPT, &CurrentScript { hash: hash.clone(), version, pushed_at: time });
-    let written = node.write_in_term(term, txn.operation()).await.map_err(write_status)?;
+    let written = node.write_in_term(term, txn.operation()).await.map_err(Status::from)?;
     if !records::succeeded(&written) {
         return Err(Status::aborted("another version was pushed at the same time; try again"));
     }

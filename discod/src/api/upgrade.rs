@@ -10,8 +10,9 @@ use disco_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::forward::{Answer, to_leader};
-use super::{leases, write_status};
+use crate::cluster::leases;
 use crate::node::Node;
+use crate::peers::Hops;
 use crate::records::{self, UpgradeRecord, Versioned};
 
 /// Seconds that a claim stands without being renewed. Clients renew it several times in that time; while there is no leader it
@@ -86,7 +87,7 @@ async fn take(
 ) -> Result<Option<ClaimUpgradeResponse>, Status> {
     let lease = rand::random_range(1..=i64::MAX);
     let grant = Operation::LeaseGrant(LeaseGrantRequest { id: lease, ttl: CLAIM_TTL });
-    node.write_in_term(term, grant).await.map_err(write_status)?;
+    node.write_in_term(term, grant).await.map_err(Status::from)?;
     let record = UpgradeRecord {
         holder: message.holder.clone(),
         by: message.by.clone(),
@@ -97,7 +98,7 @@ async fn take(
     let key = records::keys::UPGRADE;
     let txn = records::Txn::new().expect(key, before.as_ref().map_or(0, |before| before.revision));
     let written = node.write_in_term(term, txn.put_leased(key, &record, lease).operation()).await;
-    if !records::succeeded(&written.map_err(write_status)?) {
+    if !records::succeeded(&written.map_err(Status::from)?) {
         revoke(node, term, lease).await?;
         return Ok(None);
     }
@@ -119,7 +120,7 @@ fn answer(record: UpgradeRecord, granted: bool, remaining_ms: u64) -> ClaimUpgra
 
 /// What a lease has left; `None` when it is over.
 async fn remaining(node: &Node, id: i64, renew: bool) -> Result<Option<u64>, Status> {
-    let time = leases::time(node, Request::new(LeaseTimeRequest { id, renew })).await?.into_inner();
+    let time = leases::time(node, Hops::default(), LeaseTimeRequest { id, renew }).await?;
     Ok(time.found.then_some(time.remaining_ms))
 }
 
@@ -127,6 +128,6 @@ async fn remaining(node: &Node, id: i64, renew: bool) -> Result<Option<u64>, Sta
 async fn revoke(node: &Node, term: u64, id: i64) -> Result<(), Status> {
     match node.write_in_term(term, Operation::LeaseRevoke(LeaseRevokeRequest { id })).await {
         Ok(_) | Err(crate::node::WriteError::Refused(_)) => Ok(()),
-        Err(error) => Err(write_status(error)),
+        Err(error) => Err(error.into()),
     }
 }

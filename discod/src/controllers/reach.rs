@@ -84,7 +84,7 @@ async fn views(node: &Node, voters: &[Member]) -> Vec<View> {
         let to = ids.iter().copied().filter(|id| *id != voter.id).collect();
         View { id: voter.id, fit: is_fit(node, voter), reaches: ask(node, voter.id, to).await }
     }));
-    let own = crate::reach::reached(node, ids.iter().copied().filter(|id| *id != node.id()));
+    let own = crate::node::reached(node, ids.iter().copied().filter(|id| *id != node.id()));
     let (own, mut views) = join(own, others).await;
     views.push(View { id: node.id(), fit: true, reaches: Some(own) });
     views
@@ -95,9 +95,9 @@ async fn ask(node: &Node, id: u64, nodes: Vec<u64>) -> Option<BTreeSet<u64>> {
     let mut client = node.member_client(id)?;
     let limit = node.raft().pace().reach_within() + ROUND_TRIP;
     match tokio::time::timeout(limit, client.reach(ReachRequest { nodes })).await {
-        Ok(Ok(answer)) => Some(answer.into_inner().reached.into_iter().collect()),
-        Ok(Err(status)) => {
-            tracing::debug!(node = id, error = crate::grpc::describe(&status), "did not say whom it can connect to");
+        Ok(Ok(answer)) => Some(answer.reached.into_iter().collect()),
+        Ok(Err(error)) => {
+            tracing::debug!(node = id, %error, "did not say whom it can connect to");
             None
         }
         Err(_) => None,

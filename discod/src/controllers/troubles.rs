@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use disco_proto::v1::NodeStatus;
 
-use crate::api::statuses;
+use crate::cluster::nodes::status::statuses;
 use crate::node::Node;
 use crate::records::{self, Severity, Txn};
 

@@ -1,6 +1,9 @@
 //! What all parts of the daemon share: this node, its cluster's state, and the ways to change it.
 
-mod write_stream;
+mod disk_space;
+mod guard;
+mod reach;
+mod reads;
 mod writes;
 
 use std::net::SocketAddr;
@@ -9,29 +12,25 @@ use std::sync::Arc;
 use anyhow::Result;
 use disco_identity::{ClusterId, Identity};
 use disco_proto::v1::Progress;
-use disco_proto::v1::control_client::ControlClient;
 use parking_lot::RwLock;
 use tokio::sync::{Notify, broadcast, watch};
-use tonic::transport::Channel;
 
-use crate::agent::Renewal;
 use crate::args::DaemonArgs;
 use crate::home::{Home, NodeFile, VoterSecrets};
 use crate::lessor::Lessor;
-use crate::logs::Logs;
-use crate::peers::{Lane, Peers};
+use crate::local::{Logs, Renewal, Retirement};
+use crate::peers::{MemberClient, Peers, WriteStream};
 use crate::raft::RaftNode;
-use crate::retirement::Retirement;
 use crate::script::Scripts;
 use crate::vitals::Vitals;
 
-use self::write_stream::WriteStream;
+pub use self::guard::check_own_range;
+pub use self::reach::reached;
+pub use self::reads::ReadError;
 pub use self::writes::{Route, WriteError, command};
 
 /// Steps of the controllers' work that a slow listener may be behind before it misses some.
 const PROGRESS: usize = 256;
-/// Largest answer that is taken from another node.
-pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// This node. Cheap to clone.
 #[derive(Clone)]
@@ -324,25 +323,17 @@ impl Node {
     /// Where a member is reached.
     #[must_use]
     pub fn member_address(&self, id: u64) -> Option<String> {
-        self.inner.raft.member_address(id).map(|said| self.peers().place(id, &said))
+        self.inner.raft.member_address(id).map(|recorded| self.peers().resolve(id, &recorded))
     }
 
     /// A client of another member's control service.
     #[must_use]
-    pub fn member_client(&self, id: u64) -> Option<ControlClient<Channel>> {
+    pub fn member_client(&self, id: u64) -> Option<MemberClient> {
         let address = self.member_address(id)?;
-        Some(control_client(self.inner.peers.channel(id, &address, Lane::Control)))
+        Some(self.inner.peers.member(id, &address))
     }
 }
 
 fn serial(secrets: Option<&VoterSecrets>) -> Result<String> {
     secrets.map_or(Ok(String::new()), |secrets| Ok(secrets.authority()?.serial().to_owned()))
-}
-
-/// A client with this daemon's limits.
-#[must_use]
-pub fn control_client(channel: Channel) -> ControlClient<Channel> {
-    ControlClient::new(channel)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }

@@ -7,12 +7,9 @@ use disco_proto::v1::command_response;
 use disco_proto::v1::{Command, CommandError, CommandResponse, ProposeRequest};
 use thiserror::Error;
 use tokio::time::Instant;
-use tonic::transport::Channel;
-use tonic::{Code, Status};
 
-use super::Node;
-use crate::grpc;
-use crate::peers::Lane;
+use super::{Node, disk_space};
+use crate::peers::{MemberClient, RemoteError};
 use crate::raft::RaftError;
 
 /// Pause before a write is tried again: long enough for an election to go on, short enough not to be noticed.
@@ -53,7 +50,7 @@ pub enum Route {
         /// Its id.
         id: u64,
         /// The way to it.
-        channel: Channel,
+        client: MemberClient,
     },
 }
 
@@ -84,9 +81,7 @@ impl Node {
         };
         match now.leader {
             Some(leader) if leader != id => match self.member_address(leader) {
-                Some(address) => {
-                    Ok(Route::There { id: leader, channel: self.inner.peers.channel(leader, &address, Lane::Control) })
-                }
+                Some(address) => Ok(Route::There { id: leader, client: self.inner.peers.member(leader, &address) }),
                 None => {
                     Err(WriteError::Unavailable { last: format!("the address of the leader {leader} is not known") })
                 }
@@ -157,8 +152,8 @@ impl Node {
         };
         match self.route(self.raft().pace().election_timeout() * 4).await.map_err(retry)? {
             Route::Here(_)
-                if crate::room::needs_room(command)
-                    && let Some(why) = crate::room::refusal(self) =>
+                if disk_space::is_needed_by(command)
+                    && let Some(why) = disk_space::refusal(self) =>
             {
                 Err(Attempt::Final(WriteError::NoRoom(why)))
             }
@@ -176,10 +171,10 @@ impl Node {
             Route::There { id, .. } if hops >= 2 => Err(Attempt::Final(WriteError::Unavailable {
                 last: format!("forwarded twice, now node {id} is said to lead"),
             })),
-            Route::There { id, channel } => {
+            Route::There { id, client } => {
                 let request =
                     ProposeRequest { command: Some(command.clone()), hops: hops + 1, ..ProposeRequest::default() };
-                let answer = self.inner.write_stream.propose(id, channel, request);
+                let answer = self.inner.write_stream.propose(id, client, request);
                 let mut leadership = self.raft().leadership();
                 // Only what can be tried again is.
                 let may_move = !command.request_id.is_empty();
@@ -187,7 +182,7 @@ impl Node {
                     biased;
                     answer = tokio::time::timeout(self.raft().pace().request_timeout(), answer) => match answer {
                         Ok(Ok(response)) => Ok(response),
-                        Ok(Err(status)) => Err(not_by_leader(&status)),
+                        Ok(Err(error)) => Err(not_by_leader(error)),
                         Err(_) => {
                             self.reconnect(id);
                             Err(Attempt::Unknown("the leader did not answer".to_owned()))
@@ -204,17 +199,18 @@ impl Node {
 }
 
 /// What comes of a write that was handed on and that the leader did not perform.
-fn not_by_leader(status: &Status) -> Attempt {
-    let message = status.message().to_owned();
-    match status.code() {
-        Code::InvalidArgument => {
-            let refusal = CommandError { refusal: disco_proto::v1::Refusal::Invalid.into(), message };
-            Attempt::Final(WriteError::Refused(refusal))
-        }
-        Code::ResourceExhausted => Attempt::Final(WriteError::NoRoom(message)),
-        Code::OutOfRange => Attempt::Final(WriteError::AnswerTooLarge(message)),
-        _ => Attempt::Unknown(grpc::describe(status)),
+fn not_by_leader(error: RemoteError) -> Attempt {
+    if error.is_invalid() {
+        let refusal = CommandError { refusal: disco_proto::v1::Refusal::Invalid.into(), message: error.message };
+        return Attempt::Final(WriteError::Refused(refusal));
     }
+    if error.is_exhausted() {
+        return Attempt::Final(WriteError::NoRoom(error.message));
+    }
+    if error.is_out_of_range() {
+        return Attempt::Final(WriteError::AnswerTooLarge(error.message));
+    }
+    Attempt::Unknown(error.message)
 }
 
 /// What is told of a write that was refused when an earlier try of it may have happened.

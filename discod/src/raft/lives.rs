@@ -11,6 +11,7 @@ use disco_identity::{ChannelOptions, Expect};
 use disco_planner::twins::{self, Life, Start, Verdict};
 use disco_proto::v1::RaftMessage;
 use disco_proto::v1::raft_client::RaftClient;
+use disco_store::typed::NodeRecord;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -22,7 +23,6 @@ use super::node::OpenRaft;
 use super::pace::Pace;
 use super::state_machine::SharedStore;
 use crate::peers::Peers;
-use crate::records::NodeRecord;
 
 /// Why a process is not taken for the node that it claims to be.
 #[derive(Clone, Debug, Error)]
@@ -150,7 +150,7 @@ impl Lives {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
         let said = metrics.membership_config.membership().get_node(&node).map(|info| info.address.clone())?;
-        Some(self.inner.peers.place(node, &said))
+        Some(self.inner.peers.resolve(node, &said))
     }
 
     /// The start of the node that answers where the membership has it.

@@ -140,7 +140,7 @@ impl Connection {
     }
 
     pub(super) fn failed(&self, status: &Status) -> Rpc {
-        let error = crate::grpc::describe(status);
+        let error = crate::peers::describe(status);
         if status.code() == Code::Unavailable {
             self.peers.not_reached(self.to, &error);
         }

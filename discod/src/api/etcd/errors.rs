@@ -3,6 +3,7 @@
 use disco_proto::v1::Refusal;
 use tonic::{Code, Status};
 
+use crate::cluster::Error;
 use crate::node::WriteError;
 use crate::raft::ReadIndexError;
 
@@ -99,6 +100,16 @@ pub(super) fn of_read_index(error: ReadIndexError) -> Status {
         ReadIndexError::NoLeader => no_leader(),
         ReadIndexError::Unconfirmed(_) => timed_out(),
         ReadIndexError::Stopped(_) => stopped(),
+    }
+}
+
+/// An operation that etcd knows otherwise, or not at all.
+pub(super) fn of_operation(error: Error) -> Status {
+    tracing::debug!(%error, "an operation failed");
+    match error {
+        Error::Denied(why) => denied(&why),
+        Error::Write(error) => of_write(error),
+        _ => timed_out(),
     }
 }
 

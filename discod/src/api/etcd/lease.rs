@@ -15,7 +15,9 @@ use futures_util::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{EtcdService, errors};
-use crate::api::{Answers, leases};
+use crate::api::Answers;
+use crate::cluster::leases;
+use crate::peers::Hops;
 
 /// What etcd tells of a lease that is not there.
 const NO_LEASE_TTL: i64 = -1;
@@ -28,11 +30,8 @@ impl EtcdService {
     }
 
     async fn time(&self, id: i64, renew: bool) -> Result<LeaseTimeResponse, Status> {
-        let answer = leases::time(&self.node, Request::new(LeaseTimeRequest { id, renew })).await;
-        answer.map(Response::into_inner).map_err(|status| {
-            tracing::debug!(lease = id, error = crate::grpc::describe(&status), "a lease was not asked for");
-            errors::timed_out()
-        })
+        let answer = leases::time(&self.node, Hops::default(), LeaseTimeRequest { id, renew }).await;
+        answer.map_err(errors::of_operation)
     }
 
     async fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Status> {

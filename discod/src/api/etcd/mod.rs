@@ -114,7 +114,7 @@ impl EtcdService {
     /// Brings a write into the log, if it is one that may be made from outside. The answer is never a refusal.
     async fn write(&self, operation: Operation) -> Result<(i64, Answer), Status> {
         let command = node::command(operation, 0);
-        super::kv::guard_own_keys(&self.node, &command).map_err(|denied| errors::denied(denied.message()))?;
+        self.node.check_own_keys(&command).map_err(|denied| errors::denied(&denied.to_string()))?;
         let limits = self.node.raft().store().read(|store| *store.limits());
         disco_store::validate(&command, &limits)
             .map_err(|refused| errors::of_refusal(refused.refusal, &refused.message))?;

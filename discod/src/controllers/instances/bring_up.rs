@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::source;
 use super::starts::Starts;
-use crate::api::issue_token;
+use crate::cluster::tokens;
 use crate::node::Node;
 use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
@@ -138,8 +138,7 @@ async fn settings(
     remote: &Remote,
     provider: &dyn Provider,
 ) -> Result<NodeSettings> {
-    let (token, _) =
-        issue_token(node, term, TOKEN_LIFE, 1).await.map_err(|status| anyhow::anyhow!("{}", status.message()))?;
+    let issued = tokens::issue(node, term, TOKEN_LIFE, 1).await?;
     let pace = match node.raft().pace() {
         crate::raft::Pace::Fast => Pace::Fast,
         crate::raft::Pace::Default => Pace::Default,
@@ -152,7 +151,7 @@ async fn settings(
         name: record.name.clone(),
         instance: Some(instance.id.clone()),
         pace,
-        join_token: Some(token),
+        join_token: Some(issued.token),
         labels: Default::default(),
         env: provider.node_environment(),
     })

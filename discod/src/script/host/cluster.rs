@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use disco_proto::v1::{NodeStatus, RunCommandRequest, StatusResponse};
+use disco_proto::v1::{NodeStatus, RangeRequest, RunCommandRequest, ScaleRequest, StatusRequest, StatusResponse};
 use disco_provider::{ProviderContext, from_spec};
 use disco_runtime_js::cluster::{
     ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo,
     ProviderInfo, ProviderSpec, RunRequest,
 };
 use disco_runtime_js::{ErrorCode, HostError, Json};
+use disco_store::prefix_end;
+use futures_util::StreamExt;
 
 use super::{copy, errors};
-use crate::api::ask;
+use crate::cluster::machines::scale;
+use crate::cluster::nodes::{run, status};
 use crate::node::Node;
+use crate::peers::Hops;
 use crate::records;
 
 /// Events that `cluster.events()` gives.
@@ -74,7 +78,7 @@ impl ClusterHost for NodeHost {
 
 impl NodeCluster {
     async fn status(&self) -> Result<StatusResponse, HostError> {
-        let status = ask::status(&self.node).await.map_err(|status| errors::status(&status))?;
+        let status = status::status(&self.node, Hops::default(), StatusRequest { stale: false }).await;
         if status.stale {
             return Err(HostError::new("no leader answers").with_code(ErrorCode::Unavailable));
         }
@@ -83,7 +87,12 @@ impl NodeCluster {
 
     /// All records that begin so, after everything that was acknowledged before.
     async fn records(&self, prefix: &str) -> Result<Vec<Json>, HostError> {
-        let range = ask::range(&self.node, ask::prefix(prefix)).await.map_err(|status| errors::status(&status))?;
+        let range = RangeRequest {
+            key: prefix.to_owned().into(),
+            range_end: prefix_end(prefix.as_bytes()).into(),
+            ..RangeRequest::default()
+        };
+        let range = self.node.read_when_led(&range).await.map_err(errors::operation)?;
         let records = range.kvs.iter().map(|kv| serde_json::from_slice(&kv.value));
         records.collect::<Result<_, _>>().map_err(|error| HostError::from_error(&error))
     }
@@ -124,7 +133,12 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn scale(&self, nodes: u32) -> Result<(), HostError> {
-        ask::scale(&self.node, nodes).await.map_err(|status| errors::status(&status))
+        let request = ScaleRequest { nodes, ..ScaleRequest::default() };
+        let mut steps = scale::scale(&self.node, Hops::default(), request).await.map_err(errors::operation)?;
+        while let Some(step) = steps.next().await {
+            step.map_err(errors::operation)?;
+        }
+        Ok(())
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
@@ -164,9 +178,9 @@ impl ClusterHandle for NodeCluster {
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
         let timeout_ms = request.timeout.map_or(0, |limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1));
         let message = RunCommandRequest { node_id, command: request.command, timeout_ms };
-        let answer = ask::run_command(&self.node, message).await.map_err(|status| errors::status(&status))?;
+        let answer = run::command(&self.node, Hops::default(), message).await.map_err(errors::operation)?;
         if answer.timed_out {
-            let limit = crate::api::ask::command_limit(timeout_ms).as_secs_f64();
+            let limit = run::time_limit(timeout_ms).as_secs_f64();
             let message = format!("the command on node {node_id} did not end within {limit} s and was killed");
             return Err(HostError::new(message).with_code(ErrorCode::Timeout));
         }

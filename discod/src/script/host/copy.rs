@@ -5,9 +5,10 @@ use disco_runtime_js::cluster::CopyRequest;
 use disco_runtime_js::{ErrorCode, HostError};
 
 use super::errors;
-use crate::agent::files::PART_BYTES;
-use crate::api::ask;
+use crate::cluster::nodes::files::PART_BYTES;
+use crate::cluster::nodes::run;
 use crate::node::Node;
+use crate::peers::Hops;
 use crate::script::blobs;
 use crate::script::records::{self, DeploymentState, FileRecord};
 
@@ -31,7 +32,7 @@ pub(super) async fn copy(node: &Node, node_id: u64, request: &CopyRequest) -> Re
             sha256: file.sha256.clone(),
             upload: upload.clone(),
         };
-        ask::copy_file(node, part).await.map_err(|status| errors::status(&status))?;
+        run::copy(node, Hops::default(), part).await.map_err(errors::operation)?;
         offset = end;
         if offset == content.len() {
             return Ok(());

@@ -2,9 +2,8 @@
 
 use disco_provider::ProviderError;
 use disco_runtime_js::{ErrorCode, HostError};
-use tonic::Status;
 
-use crate::grpc;
+use crate::cluster::Error;
 use crate::node::WriteError;
 
 /// A write that did not happen, or of which that is not known.
@@ -22,11 +21,22 @@ pub(super) fn write(error: WriteError) -> HostError {
     }
 }
 
-/// What another part of the daemon, or another node, answered.
-pub(super) fn status(status: &Status) -> HostError {
-    let message = grpc::describe(status);
-    let code = ErrorCode::from_grpc(status.code().into(), &message);
-    HostError::new(message).with_code(code)
+/// An operation of the cluster that failed, here or on another node.
+pub(super) fn operation(error: impl Into<Error>) -> HostError {
+    let error = error.into();
+    let code = match error {
+        Error::Write(error) => return write(error),
+        Error::Remote(ref remote) => ErrorCode::from_grpc(remote.code, &remote.message),
+        Error::Invalid(_) => ErrorCode::Invalid,
+        Error::NotFound(_) => ErrorCode::NotFound,
+        Error::Denied(_) => ErrorCode::NotAllowed,
+        Error::Refused(_) => ErrorCode::Refused,
+        Error::Exhausted(_) => ErrorCode::Exhausted,
+        Error::OutOfRange(_) => ErrorCode::OutOfRange,
+        Error::Conflict(_) | Error::Unavailable(_) => ErrorCode::Unavailable,
+        Error::Internal(_) => ErrorCode::Failed,
+    };
+    HostError::new(error.to_string()).with_code(code)
 }
 
 /// A provider that cannot work.

@@ -19,11 +19,7 @@ use disco_store::prefix_end;
 
 use super::errors;
 use super::watch::StoreWatch;
-use crate::api::ask;
-use crate::node::Node;
-
-/// Where Disco's own records are: scripts read them, Disco alone writes them.
-const OWN: &[u8] = b"/disco/";
+use crate::node::{Node, check_own_range};
 
 /// The cluster's keys.
 pub(super) struct NodeKv {
@@ -45,7 +41,7 @@ impl NodeKv {
 #[async_trait]
 impl Kv for NodeKv {
     async fn get(&self, select: KvSelect) -> Result<Vec<KvEntry>, HostError> {
-        let answer = ask::range(&self.node, range(select)).await.map_err(|status| errors::status(&status))?;
+        let answer = self.node.read_when_led(&range(select)).await.map_err(errors::operation)?;
         Ok(answer.kvs.into_iter().map(entry).collect())
     }
 
@@ -102,26 +98,22 @@ fn range_end(select: &KvSelect) -> Bytes {
 }
 
 fn put_request(put: KvPut) -> Result<PutRequest, HostError> {
-    guard(&put.key, false)?;
+    guard(&put.key, &[])?;
     Ok(PutRequest { key: put.key.into(), value: put.value.into(), lease: put.lease, ..PutRequest::default() })
 }
 
 fn delete_request(select: KvSelect) -> Result<DeleteRangeRequest, HostError> {
-    guard(&select.key, select.prefix)?;
+    let range_end = range_end(&select);
+    guard(&select.key, &range_end)?;
     if select.limit != 0 {
         return Err(HostError::invalid("`delete` knows no `limit`"));
     }
-    let range_end = range_end(&select);
     Ok(DeleteRangeRequest { key: select.key.into(), range_end, ..DeleteRangeRequest::default() })
 }
 
 /// Refuses to change Disco's own records.
-fn guard(key: &[u8], prefix: bool) -> Result<(), HostError> {
-    if key.starts_with(OWN) || (prefix && OWN.starts_with(key)) {
-        let message = "keys under `/disco/` are Disco's own and can only be read";
-        return Err(HostError::new(message).with_code(ErrorCode::NotAllowed));
-    }
-    Ok(())
+fn guard(key: &[u8], range_end: &[u8]) -> Result<(), HostError> {
+    check_own_range(key, range_end).map_err(|denied| HostError::from_error(&denied).with_code(ErrorCode::NotAllowed))
 }
 
 fn compare(compare: KvCompare) -> Compare {
@@ -165,15 +157,20 @@ pub(super) fn entry(kv: KeyValue) -> KvEntry {
 mod tests {
     use super::*;
 
+    fn select(key: &[u8]) -> KvSelect {
+        KvSelect { key: key.to_vec(), prefix: false, limit: 0 }
+    }
+
     #[test]
     fn own_records_are_not_written() {
-        assert!(guard(b"/disco/nodes/1", false).is_err());
+        let all = |prefix: &[u8]| delete_request(KvSelect { prefix: true, ..select(prefix) });
+        assert!(delete_request(select(b"/disco/nodes/1")).is_err());
         for prefix in [b"".as_slice(), b"/", b"/dis", b"/disco/", b"/disco/x"] {
-            assert!(guard(prefix, true).is_err(), "{prefix:?}");
+            assert!(all(prefix).is_err(), "{prefix:?}");
         }
         for key in [b"/disco".as_slice(), b"/", b"", b"/discos/x"] {
-            assert!(guard(key, false).is_ok(), "{key:?}");
+            assert!(delete_request(select(key)).is_ok(), "{key:?}");
         }
-        assert!(guard(b"/discos/", true).is_ok());
+        assert!(all(b"/discos/").is_ok());
     }
 }

@@ -1,7 +1,13 @@
 //! Connections to the other nodes.
 //!
 //! One channel for each peer and lane: heartbeats and requests never queue behind a snapshot or a file. Channels connect
-//! when they are first used, and again by themselves.
+//! when they are first used, and again by themselves. Here, in `raft`, and in `api` is all that knows gRPC.
+
+mod error;
+mod hops;
+mod member;
+mod overrides;
+mod write_stream;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
@@ -14,7 +20,14 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
-use crate::told::ToldAddresses;
+pub use error::{RemoteError, describe};
+pub use hops::Hops;
+pub use member::{HOPS, MemberClient};
+pub use overrides::AddressOverrides;
+pub use write_stream::WriteStream;
+
+/// Largest message between two nodes.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Requests in a row without an answer after which a connection may be one whose packets are dropped, while a new one would work.
 const UNANSWERED: u32 = 3;
@@ -46,7 +59,7 @@ pub struct Peers {
     options: ChannelOptions,
     channels: Arc<Mutex<Channels>>,
     moved: Arc<Mutex<HashMap<u64, String>>>,
-    told: ToldAddresses,
+    overrides: AddressOverrides,
     unreached: Arc<Mutex<HashSet<u64>>>,
     unanswered: Arc<Mutex<HashMap<u64, u32>>>,
 }
@@ -62,31 +75,31 @@ impl Peers {
             options,
             channels: Arc::default(),
             moved: Arc::default(),
-            told: ToldAddresses::default(),
+            overrides: AddressOverrides::default(),
             unreached: Arc::default(),
             unanswered: Arc::default(),
         }
     }
 
-    /// The same, looking for nodes where the operator has told that they are.
+    /// The same, with the addresses that the operator has set.
     #[must_use]
-    pub fn with_told(self, told: ToldAddresses) -> Self {
-        Self { told, ..self }
+    pub fn with_overrides(self, overrides: AddressOverrides) -> Self {
+        Self { overrides, ..self }
     }
 
-    /// Where a node is, of which the membership says `said`.
+    /// The address of a node whose address in the membership is `recorded`.
     #[must_use]
-    pub fn place(&self, node: u64, said: &str) -> String {
-        self.told.place(node, said)
+    pub fn resolve(&self, node: u64, recorded: &str) -> String {
+        self.overrides.resolve(node, recorded)
     }
 
-    /// Takes the operator's word for where nodes are: by id what the membership says, and where they are.
+    /// Sets addresses by the operator's word: by node id the one in the membership, and the one to use instead.
     ///
     /// # Errors
     /// It cannot be written down.
-    pub fn tell(&self, told: BTreeMap<u64, (String, String)>) -> io::Result<()> {
-        self.told.tell(told.clone())?;
-        self.moved.lock().extend(told.into_iter().map(|(node, (_, address))| (node, address)));
+    pub fn set_overrides(&self, addresses: BTreeMap<u64, (String, String)>) -> io::Result<()> {
+        self.overrides.set(addresses.clone())?;
+        self.moved.lock().extend(addresses.into_iter().map(|(node, (_, address))| (node, address)));
         Ok(())
     }
 
@@ -96,20 +109,20 @@ impl Peers {
         &self.identity
     }
 
-    /// From now on a node is where the membership says that it is, whatever who asks for its channel was told before.
+    /// From now on a node is where the membership says that it is, whatever a caller of [`Self::current`] knows.
     pub fn set_address(&self, node: u64, address: &str) {
-        let address = self.place(node, address);
+        let address = self.resolve(node, address);
         let mut moved = self.moved.lock();
         if moved.get(&node).is_none_or(|known| *known != address) {
             moved.insert(node, address);
         }
     }
 
-    /// The channel to a node where it is now; `told` is where it was when nothing newer is known.
+    /// The channel to a node where it is now; `known` is where it was when nothing newer is known.
     #[must_use]
-    pub fn current(&self, node: u64, told: &str, lane: Lane) -> Channel {
+    pub fn current(&self, node: u64, known: &str, lane: Lane) -> Channel {
         let address = self.moved.lock().get(&node).cloned();
-        self.channel(node, address.as_deref().unwrap_or(told), lane)
+        self.channel(node, address.as_deref().unwrap_or(known), lane)
     }
 
     /// The channel to a node; a changed address replaces the channel.
@@ -127,10 +140,17 @@ impl Peers {
         channel
     }
 
-    /// A channel of its own to whichever member answers at the address, for a node that does not know yet who is there.
+    /// A client of the control service of the node at the address.
     #[must_use]
-    pub fn any(&self, address: &str) -> Channel {
-        disco_identity::channel(address, &self.identity, Expect::AnyNode, &self.options)
+    pub fn member(&self, node: u64, address: &str) -> MemberClient {
+        MemberClient::new(self.channel(node, address, Lane::Control))
+    }
+
+    /// The same, by a connection of its own, of whichever member answers at the address.
+    #[must_use]
+    pub fn any_member(&self, address: &str) -> MemberClient {
+        let channel = disco_identity::channel(address, &self.identity, Expect::AnyNode, &self.options);
+        MemberClient::new(channel)
     }
 
     /// Notes that a node has answered; says so where it could not be reached before.

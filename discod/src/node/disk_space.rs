@@ -9,24 +9,24 @@ use disco_proto::v1::request_op::Request as Op;
 use disco_proto::v1::{Command, TxnRequest};
 use disco_store::SYSTEM_PREFIX;
 
-use crate::node::Node;
+use super::Node;
 use crate::raft::Role;
 
 /// Whether the command may make the store of clients' keys larger.
 #[must_use]
-pub fn needs_room(command: &Command) -> bool {
+pub fn is_needed_by(command: &Command) -> bool {
     match &command.operation {
         Some(Operation::Put(put)) => is_clients(&put.key),
-        Some(Operation::Txn(txn)) => txn_needs_room(txn),
+        Some(Operation::Txn(txn)) => txn_needs_space(txn),
         Some(Operation::LeaseGrant(_)) => true,
         _ => false,
     }
 }
 
-fn txn_needs_room(txn: &TxnRequest) -> bool {
+fn txn_needs_space(txn: &TxnRequest) -> bool {
     txn.success.iter().chain(&txn.failure).any(|op| match &op.request {
         Some(Op::Put(put)) => is_clients(&put.key),
-        Some(Op::Txn(txn)) => txn_needs_room(txn),
+        Some(Op::Txn(txn)) => txn_needs_space(txn),
         Some(Op::Range(_) | Op::DeleteRange(_)) | None => false,
     })
 }
@@ -96,7 +96,7 @@ mod tests {
             (Operation::Txn(txn(Op::Put(put("/disco/events/1")))), false),
             (Operation::Txn(txn(Op::DeleteRange(delete))), false),
         ] {
-            assert_eq!(needs_room(&command(operation.clone())), needs, "{operation:?}");
+            assert_eq!(is_needed_by(&command(operation.clone())), needs, "{operation:?}");
         }
     }
 }

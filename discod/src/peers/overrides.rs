@@ -1,8 +1,8 @@
-//! Where nodes are by the operator's word, when the membership says something else.
+//! Addresses of nodes that the operator has set, in place of those in the membership.
 //!
-//! Once all nodes have come to new addresses none finds another, so no leader can write the new ones into the membership. The operator
-//! tells each node where the others are. A word holds as long as the membership says what it said then: the leader that is found by
-//! it writes what the nodes report, and from there on the membership is right.
+//! Once all nodes have new addresses none finds another, so no leader can write the new ones into the membership. The operator gives
+//! each node the addresses of the others. An override holds as long as the membership has the address that it replaces: the leader that is
+//! found by it writes what the nodes report, and from then on the membership is right.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,18 +23,18 @@ struct Place {
     address: String,
 }
 
-/// What the operator has told. Clones share it.
+/// The operator's overrides. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct ToldAddresses {
+pub struct AddressOverrides {
     /// Absent in tests: then it is forgotten with the process.
     path: Option<PathBuf>,
     places: Arc<Mutex<BTreeMap<u64, Place>>>,
 }
 
-// === impl ToldAddresses ===
+// === impl AddressOverrides ===
 
-impl ToldAddresses {
-    /// What was told before this start.
+impl AddressOverrides {
+    /// Those that were set before this start.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -50,30 +50,30 @@ impl ToldAddresses {
         Ok(Self { path: Some(path), places: Arc::new(Mutex::new(places)) })
     }
 
-    /// Where a node is, of which the membership says `said`.
+    /// The address of a node whose address in the membership is `recorded`.
     #[must_use]
-    pub fn place(&self, node: u64, said: &str) -> String {
+    pub fn resolve(&self, node: u64, recorded: &str) -> String {
         let mut places = self.places.lock();
         match places.get(&node) {
-            None => said.to_owned(),
-            Some(place) if place.instead_of == said => place.address.clone(),
+            None => recorded.to_owned(),
+            Some(place) if place.instead_of == recorded => place.address.clone(),
             Some(_) => {
                 places.remove(&node);
                 if let Err(error) = self.keep(&places) {
                     tracing::warn!(%error, "an address that is not needed any more was not forgotten");
                 }
-                said.to_owned()
+                recorded.to_owned()
             }
         }
     }
 
-    /// Takes note of where nodes are: by id what the membership says, and where they are. What is the same needs no note.
+    /// Sets addresses: by node id the one in the membership, and the one to use instead. Equal ones remove the override.
     ///
     /// # Errors
     /// It cannot be written down; it is known until the process ends.
-    pub fn tell(&self, told: BTreeMap<u64, (String, String)>) -> io::Result<()> {
+    pub fn set(&self, addresses: BTreeMap<u64, (String, String)>) -> io::Result<()> {
         let mut places = self.places.lock();
-        for (node, (instead_of, address)) in told {
+        for (node, (instead_of, address)) in addresses {
             if instead_of == address {
                 places.remove(&node);
             } else {
@@ -99,38 +99,38 @@ impl ToldAddresses {
 mod tests {
     use super::*;
 
-    fn told(node: u64, instead_of: &str, address: &str) -> BTreeMap<u64, (String, String)> {
+    fn one(node: u64, instead_of: &str, address: &str) -> BTreeMap<u64, (String, String)> {
         BTreeMap::from([(node, (instead_of.to_owned(), address.to_owned()))])
     }
 
     #[test]
     fn a_word_outlives_the_process_and_ends_when_the_membership_says_something_else() {
         let dir = tempfile::tempdir().unwrap();
-        let first = ToldAddresses::load(dir.path()).unwrap();
-        first.tell(told(2, "10.0.0.2:5080", "10.1.0.2:5080")).unwrap();
-        assert_eq!(first.place(1, "10.0.0.1:5080"), "10.0.0.1:5080");
-        let again = ToldAddresses::load(dir.path()).unwrap();
-        assert_eq!(again.place(2, "10.0.0.2:5080"), "10.1.0.2:5080");
-        assert_eq!(again.place(2, "10.1.0.2:5080"), "10.1.0.2:5080");
+        let first = AddressOverrides::load(dir.path()).unwrap();
+        first.set(one(2, "10.0.0.2:5080", "10.1.0.2:5080")).unwrap();
+        assert_eq!(first.resolve(1, "10.0.0.1:5080"), "10.0.0.1:5080");
+        let again = AddressOverrides::load(dir.path()).unwrap();
+        assert_eq!(again.resolve(2, "10.0.0.2:5080"), "10.1.0.2:5080");
+        assert_eq!(again.resolve(2, "10.1.0.2:5080"), "10.1.0.2:5080");
         // It may come back to where it was, and is then found there, also after another start.
-        assert_eq!(again.place(2, "10.0.0.2:5080"), "10.0.0.2:5080");
+        assert_eq!(again.resolve(2, "10.0.0.2:5080"), "10.0.0.2:5080");
         assert!(!dir.path().join(FILE).exists());
-        assert_eq!(ToldAddresses::load(dir.path()).unwrap().place(2, "10.0.0.2:5080"), "10.0.0.2:5080");
+        assert_eq!(AddressOverrides::load(dir.path()).unwrap().resolve(2, "10.0.0.2:5080"), "10.0.0.2:5080");
     }
 
     #[test]
     fn what_the_membership_says_already_takes_a_word_back() {
-        let addresses = ToldAddresses::default();
-        addresses.tell(told(2, "a", "b")).unwrap();
-        addresses.tell(told(2, "a", "a")).unwrap();
-        assert_eq!(addresses.place(2, "a"), "a");
+        let addresses = AddressOverrides::default();
+        addresses.set(one(2, "a", "b")).unwrap();
+        addresses.set(one(2, "a", "a")).unwrap();
+        assert_eq!(addresses.resolve(2, "a"), "a");
     }
 
     #[test]
     fn a_damaged_file_is_named() {
         let dir = tempfile::tempdir().unwrap();
         fs_err::write(dir.path().join(FILE), "no json").unwrap();
-        let error = ToldAddresses::load(dir.path()).unwrap_err();
+        let error = AddressOverrides::load(dir.path()).unwrap_err();
         assert!(error.to_string().contains("addresses.json"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use disco_identity::Expect;
 use futures_util::future::join_all;
 
-use crate::node::Node;
+use super::Node;
 
 /// Those of the members to which a new connection comes about, and who prove to be who they should be, within
 /// [`Pace::reach_within`](crate::raft::Pace::reach_within).

@@ -6,17 +6,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use disco_proto::v1::{CommandResponse, ProposeRequest, ProposeResponse};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
-use tonic::{Code, Status};
 
-use super::control_client;
-use crate::grpc;
+use super::{MemberClient, RemoteError, describe};
 
 /// Writes that wait until the connection takes them.
 const QUEUE: usize = 64;
@@ -25,7 +23,7 @@ const SMALL_BYTES: usize = 16 * 1024;
 
 /// The way of writes to the leader.
 #[derive(Default)]
-pub(super) struct WriteStream {
+pub struct WriteStream {
     open: Mutex<Option<Open>>,
 }
 
@@ -66,27 +64,28 @@ impl WriteStream {
     ///
     /// # Errors
     /// Why it did not answer, `unavailable`: then the write may have happened, or not. Or its own refusal.
-    pub(super) async fn propose(
+    pub async fn propose(
         &self,
         leader: u64,
-        channel: Channel,
+        client: MemberClient,
         write: ProposeRequest,
-    ) -> Result<CommandResponse, Status> {
+    ) -> Result<CommandResponse, RemoteError> {
         let answer = if write.encoded_len() > SMALL_BYTES {
-            control_client(channel).propose(write).await?.into_inner()
+            client.into_inner().propose(write).await?.into_inner()
         } else {
-            self.propose_small(leader, channel, write).await.map_err(Status::unavailable)?
+            self.propose_small(leader, client, write).await.map_err(RemoteError::unavailable)?
         };
-        answer.response.ok_or_else(|| Status::new(Code::from(answer.code), answer.message))
+        let ProposeResponse { response, code, message, .. } = answer;
+        response.ok_or_else(|| RemoteError { code, message, details: Bytes::new() })
     }
 
     async fn propose_small(
         &self,
         leader: u64,
-        channel: Channel,
+        client: MemberClient,
         mut write: ProposeRequest,
     ) -> Result<ProposeResponse, String> {
-        let open = self.open(leader, channel);
+        let open = self.open(leader, client);
         let place = open.waiting.place()?;
         write.number = place.number;
         // When nobody takes it any more the place knows why.
@@ -95,7 +94,7 @@ impl WriteStream {
     }
 
     /// Gives up the request that is under way to this leader: who waits for an answer hears that there is none.
-    pub(super) fn close(&self, leader: u64, why: &str) {
+    pub fn close(&self, leader: u64, why: &str) {
         let closed = self.open.lock().take_if(|open| open.leader == leader);
         if let Some(open) = closed {
             open.waiting.end(why.to_owned());
@@ -104,7 +103,7 @@ impl WriteStream {
     }
 
     /// The request that is under way to this leader, or a new one.
-    fn open(&self, leader: u64, channel: Channel) -> Open {
+    fn open(&self, leader: u64, client: MemberClient) -> Open {
         let mut open = self.open.lock();
         if let Some(open) = open.as_ref()
             && open.leader == leader
@@ -116,7 +115,7 @@ impl WriteStream {
         let waiting = Waiting::default();
         let waits = waiting.clone();
         let answering = tokio::spawn(async move {
-            let why = answers(channel, queue, &waits).await;
+            let why = answers(client, queue, &waits).await;
             waits.end(why);
         });
         let new = Open { leader, writes, waiting, answering: answering.abort_handle() };
@@ -125,17 +124,16 @@ impl WriteStream {
 }
 
 /// Hands answers to those who wait, until there are no more. Why.
-async fn answers(channel: Channel, queue: mpsc::Receiver<ProposeRequest>, waiting: &Waiting) -> String {
-    let mut client = control_client(channel);
-    let mut answers = match client.propose_stream(ReceiverStream::new(queue)).await {
+async fn answers(client: MemberClient, queue: mpsc::Receiver<ProposeRequest>, waiting: &Waiting) -> String {
+    let mut answers = match client.into_inner().propose_stream(ReceiverStream::new(queue)).await {
         Ok(answers) => answers.into_inner(),
-        Err(status) => return grpc::describe(&status),
+        Err(status) => return describe(&status),
     };
     loop {
         match answers.message().await {
             Ok(Some(answer)) => waiting.answered(answer),
             Ok(None) => return "the leader takes no more writes".to_owned(),
-            Err(status) => return grpc::describe(&status),
+            Err(status) => return describe(&status),
         }
     }
 }

@@ -50,23 +50,23 @@ impl Renewal {
     }
 
     /// Returns when somebody has asked.
-    pub(super) async fn asked(&self) {
+    pub async fn asked(&self) {
         self.asked.notified().await;
     }
 
-    pub(super) fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Acquire)
     }
 
     /// A new certificate is in use.
-    pub(super) fn done(&self) {
+    pub fn done(&self) {
         self.wanted.store(false, Ordering::Release);
         *self.refusal.lock() = None;
         self.renewed.notify_waiters();
     }
 
     /// The leader gave none. Logged once for each reason.
-    pub(super) fn refused(&self, reason: &str) {
+    pub fn refused(&self, reason: &str) {
         let mut refusal = self.refusal.lock();
         if refusal.as_ref().is_none_or(|(_, before)| before != reason) {
             tracing::warn!(reason, "no new certificate for this node yet");
@@ -74,7 +74,7 @@ impl Renewal {
         *refusal = Some((Instant::now(), reason.to_owned()));
     }
 
-    pub(super) fn was_refused_within(&self, time: Duration) -> bool {
+    pub fn was_refused_within(&self, time: Duration) -> bool {
         self.refusal.lock().as_ref().is_some_and(|(at, _)| at.elapsed() < time)
     }
 }

@@ -1,26 +1,27 @@
 //! The number of nodes.
 //!
-//! The wish is written; the leader's controller makes it so. This only watches, so a client that goes away stops nothing.
+//! The number is written; the leader's controllers bring it about. This only watches, so a client that goes away stops nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::time::Duration;
 
 use disco_planner::scale::{self as planner, Refusal};
 use disco_planner::{Member, Policy};
 use disco_proto::v1::{NodeStatus, Progress, ScaleRequest, StatusResponse};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, relay, to_leader};
-use super::{Answers, write_status};
+use crate::cluster::nodes::status;
+use crate::cluster::{Error, Executor, Result, leader};
 use crate::controllers::confirm::confirmed;
 use crate::controllers::members::{planned, policy};
 use crate::controllers::removal::{ENDING, REMOVED, REMOVING};
 use crate::node::Node;
+use crate::peers::Hops;
 use crate::records::{self, InstanceRecord};
 
 /// Steps that may wait for a slow client.
@@ -30,14 +31,17 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A new node that the leader cannot reach for so long is not waited for: a closed port does not open by itself.
 const UNREACHED: Duration = Duration::from_secs(20);
 
-pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result<Response<Answers<Progress>>, Status> {
-    let (metadata, _, message) = request.into_parts();
-    let term = match to_leader(node, &metadata).await? {
-        Answer::There(mut forward) => {
-            let request = forward.request(message);
-            return relay(forward.client.scale(request).await);
-        }
-        Answer::Here(term) => term,
+/// What is done to have a number of nodes, step by step. It ends when there are so many, or with why there are not.
+pub type Steps = Pin<Box<dyn Stream<Item = Result<Progress>> + Send>>;
+
+/// Sets the number of nodes, and follows what is done.
+///
+/// # Errors
+/// The number is refused, or could not be written.
+pub async fn scale(node: &Node, hops: Hops, message: ScaleRequest) -> Result<Steps> {
+    let term = match leader(node, hops).await? {
+        Executor::There(mut client) => return Ok(client.scale(message).await?.map_err(Error::from).boxed()),
+        Executor::Here(term) => term,
     };
     as_expected(&message, node.raft().store().read(records::desired_nodes))?;
     let members = check(node, message.nodes).await?;
@@ -54,22 +58,22 @@ pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result
         };
         // The receiver is right here.
         let _ = sender.send(Ok(plan)).await;
-        return Ok(Response::new(ReceiverStream::new(receiver).boxed()));
+        return Ok(ReceiverStream::new(receiver).boxed());
     }
-    wish(node, term, &message).await?;
+    set_desired(node, term, &message).await?;
     node.wake_controllers();
     if !message.detach {
         tokio::spawn(follow(node.clone(), message, steps, sender));
     }
-    Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+    Ok(ReceiverStream::new(receiver).boxed())
 }
 
-/// Refused where another number is wished than the one by which it was decided. A request that is repeated finds its own.
-fn as_expected(message: &ScaleRequest, wished: Option<u32>) -> Result<(), Status> {
-    match (message.expected, wished) {
-        (Some(expected), Some(wished)) if wished != expected && wished != message.nodes => {
-            Err(Status::failed_precondition(format!(
-                "meanwhile {wished} nodes are wished, and {expected} were when it was decided\nhint: run the command again"
+/// Refused where another number is desired than the one by which it was decided. A request that is repeated finds its own.
+fn as_expected(message: &ScaleRequest, desired: Option<u32>) -> Result<()> {
+    match (message.expected, desired) {
+        (Some(expected), Some(desired)) if desired != expected && desired != message.nodes => {
+            Err(Error::Refused(format!(
+                "meanwhile {desired} nodes are wished, and {expected} were when it was decided\nhint: run the command again"
             )))
         }
         _ => Ok(()),
@@ -77,18 +81,18 @@ fn as_expected(message: &ScaleRequest, wished: Option<u32>) -> Result<(), Status
 }
 
 /// Writes the number, and with it the one that the script asks for.
-async fn wish(node: &Node, term: u64, message: &ScaleRequest) -> Result<(), Status> {
+async fn set_desired(node: &Node, term: u64, message: &ScaleRequest) -> Result<()> {
     loop {
         let found = node.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
-        let (wished, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
-        as_expected(message, wished)?;
+        let (desired, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
+        as_expected(message, desired)?;
         let mut txn = records::Txn::new()
             .expect(records::keys::DESIRED_NODES, revision)
             .put(records::keys::DESIRED_NODES, &message.nodes);
         if let Some(nodes) = &message.script_nodes {
             txn = txn.put(records::keys::SCRIPT_NODES, nodes);
         }
-        let response = node.write_in_term(term, txn.operation()).await.map_err(write_status)?;
+        let response = node.write_in_term(term, txn.operation()).await?;
         // Else somebody else has written a number since it was read, and it is looked at again.
         if records::succeeded(&response) {
             return Ok(());
@@ -96,31 +100,34 @@ async fn wish(node: &Node, term: u64, message: &ScaleRequest) -> Result<(), Stat
     }
 }
 
-/// Whether so many nodes may be wished; the members that there are.
-pub(super) async fn check(node: &Node, wished: u32) -> Result<Vec<Member>, Status> {
-    let allowed = |members: &[Member], policy: &Policy| planner::check(members, wished as usize, policy).map(|_| ());
+/// Whether the cluster can have so many nodes; the members that there are.
+///
+/// # Errors
+/// Why it cannot.
+pub async fn check(node: &Node, desired: u32) -> Result<Vec<Member>> {
+    let allowed = |members: &[Member], policy: &Policy| planner::check(members, desired as usize, policy).map(|_| ());
     confirmed(node, allowed).await.map_err(refuse)?;
     let (members, policy) = (planned(node), policy(node));
-    if wished as usize > members.len() {
+    if desired as usize > members.len() {
         let dead: Vec<u64> = members.iter().filter(|member| member.is_lost(&policy)).map(|member| member.id).collect();
-        let checked = crate::controllers::instances::check_can_have(node, wished as usize, &dead).await;
-        checked.map_err(Status::failed_precondition)?;
+        let checked = crate::controllers::instances::check_can_have(node, desired as usize, &dead).await;
+        checked.map_err(Error::Refused)?;
     }
     Ok(members)
 }
 
-fn refuse(refusal: Refusal) -> Status {
-    Status::failed_precondition(refusal.to_string())
+fn refuse(refusal: Refusal) -> Error {
+    Error::Refused(refusal.to_string())
 }
 
-/// Tells the steps until the cluster is as wished, or this node leads no more, or a machine has failed for good.
+/// Sends the steps until the cluster has the number, or this node leads no more, or a machine has failed for good.
 async fn follow(
     node: Node,
     message: ScaleRequest,
     mut steps: tokio::sync::broadcast::Receiver<Progress>,
-    sender: mpsc::Sender<Result<Progress, Status>>,
+    sender: mpsc::Sender<Result<Progress>>,
 ) {
-    let wished = message.nodes;
+    let desired = message.nodes;
     let mut told = Told::default();
     let mut unreached: Option<Instant> = None;
     let mut look = tokio::time::interval(LOOK);
@@ -137,15 +144,15 @@ async fn follow(
         };
         if node.raft().leads().is_none() {
             // Whoever asked asks again, and is forwarded to the new leader.
-            let _ = sender.send(Err(Status::unavailable("leadership has changed; the work goes on"))).await;
+            let _ = sender.send(Err(Error::Unavailable("leadership has changed; the work goes on".to_owned()))).await;
             return;
         }
-        let status = super::status::leader_view(&node);
+        let status = status::leader_view(&node);
         let mut news: Vec<Progress> = step.into_iter().collect();
         news.extend(told.healthy(&status));
         let (ending, leaving) = if waits_for_ends(&message) { going(&node) } else { (Vec::new(), false) };
         news.extend(told.ending(&ending));
-        let whole = is_whole(&node, &status, wished) && ending.is_empty() && !leaving;
+        let whole = is_whole(&node, &status, desired) && ending.is_empty() && !leaving;
         if whole {
             // What was said before this moment is said, and what was begun has ended.
             while let Ok(step) = steps.try_recv() {
@@ -173,21 +180,21 @@ async fn follow(
                      that port to the other nodes, then run the command again",
                     member.name, member.address
                 );
-                let _ = sender.send(Err(Status::internal(text))).await;
+                let _ = sender.send(Err(Error::internal(anyhow::Error::msg(text)))).await;
                 return;
             }
             Some(_) => {}
         }
-        let now_wished = node.raft().store().read(records::desired_nodes);
-        if now_wished.is_some_and(|now| now != wished) {
-            let text = format!("meanwhile {} nodes are wished", now_wished.unwrap_or(0));
-            let _ = sender.send(Err(Status::aborted(text))).await;
+        let now_desired = node.raft().store().read(records::desired_nodes);
+        if now_desired.is_some_and(|now| now != desired) {
+            let text = format!("meanwhile {} nodes are wished", now_desired.unwrap_or(0));
+            let _ = sender.send(Err(Error::Conflict(text))).await;
             return;
         }
     }
 }
 
-/// A machine that has not ended is still paid for, so whoever wishes a number waits for it. A script's bootstrap that takes nothing away
+/// A machine that has not ended is still paid for, so a request for a number waits for it. A script's bootstrap that takes nothing away
 /// does not: a machine of before that cannot be ended is not in the way of a repair.
 fn waits_for_ends(message: &ScaleRequest) -> bool {
     message.script_nodes.is_none() || message.expected.is_some_and(|expected| message.nodes < expected)
@@ -201,11 +208,11 @@ fn going(node: &Node) -> (Vec<InstanceRecord>, bool) {
 }
 
 /// Whether there are so many nodes, all are healthy, and as many vote as shall.
-fn is_whole(node: &Node, status: &StatusResponse, wished: u32) -> bool {
+fn is_whole(node: &Node, status: &StatusResponse, desired: u32) -> bool {
     let members = planned(node);
     let voters = members.iter().filter(|member| member.voter).count();
     let settled = voters == disco_planner::voters::wanted(members.len(), &policy(node));
-    status.nodes.len() == wished as usize && status.healthy && settled
+    status.nodes.len() == desired as usize && status.healthy && settled
 }
 
 /// What whoever follows was told.
@@ -282,7 +289,7 @@ mod tests {
         // Repeated after a lost answer.
         assert!(as_expected(&request(3, Some(3), Some(5)), Some(3)).is_ok());
         let refused = as_expected(&request(3, Some(3), Some(5)), Some(7)).unwrap_err();
-        assert!(refused.message().contains("meanwhile 7 nodes are wished"), "{refused:?}");
+        assert!(refused.to_string().contains("meanwhile 7 nodes are wished"), "{refused:?}");
     }
 
     #[test]

@@ -8,46 +8,43 @@ use std::time::Duration;
 
 use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
 use disco_provider::SshTarget;
-use tonic::{Request, Response, Status};
 
-use super::certificate;
-use super::forward::{Answer, to_leader};
+use crate::cluster::{Executor, certificates, leader};
 use crate::contact::Contact;
 use crate::controllers::instances::ssh_targets;
 use crate::node::Node;
+use crate::peers::Hops;
 use crate::raft::{Member, Role};
 use crate::records;
 use crate::script;
 use crate::vitals::Vital;
 
-pub(super) async fn status(node: &Node, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-    let (metadata, _, message) = request.into_parts();
+/// How the cluster is. Answered always: where there is no leader, by what this node knows.
+pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusResponse {
     if message.stale {
-        return Ok(Response::new(own_view(node)));
+        return own_view(node);
     }
-    match to_leader(node, &metadata).await {
-        Ok(Answer::Here(_)) => {
+    match leader(node, hops).await {
+        Ok(Executor::Here(_)) => {
             let quorum = node.raft().linearizable().await;
             let mut status = leader_view(node);
             if let Err(error) = quorum {
                 status.healthy = false;
                 status.warnings.insert(0, format!("no quorum answers: {error}"));
             }
-            Ok(Response::new(status))
+            status
         }
-        Ok(Answer::There(mut forward)) => {
-            let request = forward.request(message);
-            match forward.client.status(request).await {
-                Ok(answer) => Ok(answer),
-                Err(_) => Ok(Response::new(own_view(node))),
-            }
-        }
-        Err(_) => Ok(Response::new(own_view(node))),
+        Ok(Executor::There(mut client)) => match client.status(message, None).await {
+            Ok(status) => status,
+            Err(_) => own_view(node),
+        },
+        Err(_) => own_view(node),
     }
 }
 
 /// What the leader knows of each member.
-pub(crate) fn statuses(node: &Node) -> Vec<NodeStatus> {
+#[must_use]
+pub fn statuses(node: &Node) -> Vec<NodeStatus> {
     let leader = node.raft().leadership().borrow().leader;
     let acknowledged = node.raft().acknowledged();
     let members = node.raft().members();
@@ -66,7 +63,8 @@ pub(crate) fn statuses(node: &Node) -> Vec<NodeStatus> {
 }
 
 /// What the leader knows. Also used where the daemon itself asks how the cluster is.
-pub(crate) fn leader_view(node: &Node) -> StatusResponse {
+#[must_use]
+pub fn leader_view(node: &Node) -> StatusResponse {
     let leadership = node.raft().leadership().borrow().clone();
     let nodes = statuses(node);
     let desired = node.raft().store().read(records::desired_nodes);
@@ -83,9 +81,9 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
     let all_reached = unreached().next().is_none();
     warnings
         .extend(unreached().map(|node| format!("the leader has not reached {} at {} yet", node.name, node.address)));
-    let signing_key = certificate::signing_key(node);
+    let signing_key = certificates::signing_key(node);
     let known_elsewhere = node.raft().store().read(records::signing_key_is_stale);
-    let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificate::is_due);
+    let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificates::is_due);
     if known_elsewhere {
         warnings.push("a voter that has left knew the signing key; `disco bootstrap` by the operator who holds `.disco/ca.key` replaces it".to_owned());
     }
@@ -97,7 +95,7 @@ pub(crate) fn leader_view(node: &Node) -> StatusResponse {
         );
     }
     warnings.extend(hooks_off(node));
-    warnings.extend(certificate::warnings(&nodes, signing_key.as_ref()));
+    warnings.extend(certificates::warnings(&nodes, signing_key.as_ref()));
     let copies = copies(node);
     let no_copies = copies.is_empty();
     warnings.extend(copies);

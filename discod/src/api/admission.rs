@@ -1,0 +1,57 @@
+//! New nodes, and the tokens by which they join.
+
+use disco_proto::v1::{CreateJoinTokenRequest, CreateJoinTokenResponse, JoinRequest, JoinResponse};
+use tonic::{Request, Response, Status};
+
+use super::forward::{Answer, relayed, to_leader};
+use crate::cluster::nodes::admission;
+use crate::cluster::tokens::{self, IssuedToken};
+use crate::node::Node;
+
+/// Metadata by which a member that forwards a join names its token.
+const TOKEN: &str = "disco-join-token";
+
+pub(super) async fn join(node: &Node, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
+    // Checked where the certificate was seen. A forwarded join comes from a member, who has checked it.
+    let token_id = match disco_identity::require_join(&request) {
+        Ok(token_id) => token_id.to_owned(),
+        Err(denied) => {
+            disco_identity::require_node(&request).map_err(|_| denied)?;
+            forwarded_token(&request)?
+        }
+    };
+    let (metadata, _, message) = request.into_parts();
+    admission::check(&message)?;
+    match to_leader(node, &metadata).await? {
+        Answer::There(mut forward) => {
+            let mut request = forward.request(message);
+            let token_id = token_id.parse().map_err(|_| Status::invalid_argument("not the name of a token"))?;
+            request.metadata_mut().insert(TOKEN, token_id);
+            forward.client.join(request).await.map_err(relayed)
+        }
+        Answer::Here(term) => Ok(Response::new(admission::admit(node, term, &token_id, message).await?)),
+    }
+}
+
+fn forwarded_token(request: &Request<JoinRequest>) -> Result<String, Status> {
+    let token = request.metadata().get(TOKEN).and_then(|value| value.to_str().ok());
+    token.map(str::to_owned).ok_or_else(|| Status::permission_denied("joining needs a join token"))
+}
+
+pub(super) async fn create_token(
+    node: &Node,
+    request: Request<CreateJoinTokenRequest>,
+) -> Result<Response<CreateJoinTokenResponse>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    match to_leader(node, &metadata).await? {
+        Answer::There(mut forward) => {
+            let request = forward.request(message);
+            forward.client.create_join_token(request).await.map_err(relayed)
+        }
+        Answer::Here(term) => {
+            let lifetime = tokens::lifetime(message.ttl_seconds);
+            let IssuedToken { token, expires_at } = tokens::issue(node, term, lifetime, message.uses).await?;
+            Ok(Response::new(CreateJoinTokenResponse { token, expires_at }))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Certificates: one for a node at once, and the signing key, which is handed to voters and replaced with the operator's help.
+
+use std::time::Duration;
+
+use disco_proto::v1::{
+    Empty, InstallSigningKeyRequest, RotateCertificateRequest, RotateCertificateResponse, SigningKeyRequestResponse,
+    VoterSecrets as Wire,
+};
+use tonic::{Request, Response, Status};
+
+use super::forward::{Answer, relayed, to_leader, to_node};
+use crate::cluster::certificates::{self, RENEWED_WITHIN};
+use crate::home::VoterSecrets;
+use crate::node::Node;
+
+/// How long the answer may take besides the renewal.
+const AROUND: Duration = Duration::from_secs(2);
+
+pub(super) async fn rotate(
+    node: &Node,
+    request: Request<RotateCertificateRequest>,
+) -> Result<Response<RotateCertificateResponse>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
+        let mut request = forward.request(message);
+        request.set_timeout(RENEWED_WITHIN + AROUND);
+        // Connections end when a signing key is retired, which a renewal may be the last step to.
+        return forward.client.rotate_certificate(request).await.map_err(relayed);
+    }
+    let certificate = certificates::rotate(node).await?;
+    Ok(Response::new(RotateCertificateResponse { certificate: Some(certificate) }))
+}
+
+/// Takes or forgets the secrets; only a node may ask, and only the leader does.
+pub(super) fn set_voter_secrets(node: &Node, request: Request<Wire>) -> Result<Response<Empty>, Status> {
+    let from = disco_identity::require_node(&request)?;
+    let secrets = request.into_inner();
+    let secrets = (!secrets.intermediate_key.is_empty()).then(|| VoterSecrets::from(secrets));
+    certificates::set_voter_secrets(node, from, secrets)?;
+    Ok(Response::new(Empty {}))
+}
+
+pub(super) async fn signing_key_request(
+    node: &Node,
+    request: Request<Empty>,
+) -> Result<Response<SigningKeyRequestResponse>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    match to_leader(node, &metadata).await? {
+        Answer::There(mut forward) => {
+            let request = forward.request(message);
+            forward.client.signing_key_request(request).await.map_err(relayed)
+        }
+        Answer::Here(_) => {
+            let signing_request = certificates::request_signing_key()?;
+            Ok(Response::new(SigningKeyRequestResponse { signing_request }))
+        }
+    }
+}
+
+pub(super) async fn install_signing_key(
+    node: &Node,
+    request: Request<InstallSigningKeyRequest>,
+) -> Result<Response<Empty>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    match to_leader(node, &metadata).await? {
+        Answer::There(mut forward) => {
+            let request = forward.request(message);
+            forward.client.install_signing_key(request).await.map_err(relayed)
+        }
+        Answer::Here(_) => {
+            certificates::install_signing_key(node, message.certificate).await?;
+            Ok(Response::new(Empty {}))
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The daemon's errors as gRPC's.
+
+use disco_proto::v1::Refusal;
+use tonic::Status;
+
+use crate::cluster::Error;
+use crate::node::WriteError;
+use crate::peers::RemoteError;
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(why) => Self::invalid_argument(why),
+            Error::NotFound(why) => Self::not_found(why),
+            Error::Denied(why) => Self::permission_denied(why),
+            Error::Refused(why) => Self::failed_precondition(why),
+            Error::Conflict(why) => Self::aborted(why),
+            Error::Exhausted(why) => Self::resource_exhausted(why),
+            Error::OutOfRange(why) => Self::out_of_range(why),
+            Error::Unavailable(why) => Self::unavailable(why),
+            Error::Write(error) => error.into(),
+            Error::Remote(error) => error.into(),
+            Error::Internal(_) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<WriteError> for Status {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Refused(refusal) => {
+                let message = refusal.message.clone();
+                match refusal.refusal() {
+                    Refusal::NoSpace => Self::resource_exhausted(message),
+                    Refusal::StaleTerm => Self::unavailable("leadership has just changed; try again"),
+                    Refusal::LeaseNotFound | Refusal::KeyNotFound => Self::not_found(message),
+                    Refusal::LeaseExists => Self::already_exists(message),
+                    Refusal::Compacted | Refusal::FutureRevision => Self::out_of_range(message),
+                    _ => Self::invalid_argument(message),
+                }
+            }
+            WriteError::NoRoom(_) => Self::resource_exhausted(error.to_string()),
+            WriteError::AnswerTooLarge(_) => Self::out_of_range(error.to_string()),
+            WriteError::Unavailable { .. } | WriteError::Unknown(_) | WriteError::Stopped(_) => {
+                Self::unavailable(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<RemoteError> for Status {
+    /// The answer of another node, as it gave it.
+    fn from(error: RemoteError) -> Self {
+        Self::with_details(error.code.into(), error.message, error.details)
+    }
+}
+
+/// A failure inside the daemon, with its causes.
+pub(super) fn internal(error: impl Into<anyhow::Error>) -> Status {
+    Error::internal(error).into()
+}

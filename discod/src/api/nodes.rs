@@ -1,0 +1,27 @@
+//! What nodes are asked for: how they are, commands, files.
+
+use disco_proto::v1::{CopyFileRequest, Empty, RunCommandRequest, RunCommandResponse, StatusRequest, StatusResponse};
+use tonic::{Request, Response, Status};
+
+use super::forward::hops;
+use crate::cluster::nodes::{run, status};
+use crate::node::Node;
+
+pub(super) async fn status(node: &Node, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+    let hops = hops(request.metadata());
+    Ok(Response::new(status::status(node, hops, request.into_inner()).await))
+}
+
+pub(super) async fn command(
+    node: &Node,
+    request: Request<RunCommandRequest>,
+) -> Result<Response<RunCommandResponse>, Status> {
+    let hops = hops(request.metadata());
+    Ok(Response::new(run::command(node, hops, request.into_inner()).await?))
+}
+
+pub(super) async fn copy(node: &Node, request: Request<CopyFileRequest>) -> Result<Response<Empty>, Status> {
+    let hops = hops(request.metadata());
+    run::copy(node, hops, request.into_inner()).await?;
+    Ok(Response::new(Empty {}))
+}

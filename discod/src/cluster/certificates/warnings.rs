@@ -1,0 +1,64 @@
+//! What an operator should know about certificates.
+
+use disco_identity::{CertificateInfo, Phase, Validity, unix_now};
+use disco_proto::v1::{Certificate, NodeStatus};
+
+use super::is_due;
+
+/// What an operator should know: certificates that were not renewed in time, and the signing key's end.
+#[must_use]
+pub fn warnings(nodes: &[NodeStatus], signing_key: Option<&CertificateInfo>) -> Vec<String> {
+    let now = unix_now();
+    let key = signing_key.filter(|key| is_due(key)).map(|key| {
+        let replaced = "`disco cert rotate --signing-key` by the operator who holds `.disco/ca.key` replaces it";
+        format!("the signing key {}; {replaced}", ends(key.validity, now))
+    });
+    let late = nodes.iter().filter_map(|node| Some((node, validity(node.certificate.as_ref()?))));
+    let late = late.filter(|(_, validity)| validity.is_overdue(now)).map(|(node, validity)| {
+        let name = &node.name;
+        format!(
+            "the certificate of `{name}` {} and was not renewed; `disco cert rotate {name}` says why",
+            ends(validity, now)
+        )
+    });
+    key.into_iter().chain(late).collect()
+}
+
+fn validity(certificate: &Certificate) -> Validity {
+    Validity { not_before: certificate.not_before, not_after: certificate.not_after }
+}
+
+fn ends(validity: Validity, now: u64) -> String {
+    let at = i64::try_from(validity.not_after).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+    let at = at.map_or_else(|| "at an unknown time".to_owned(), |at| format!("at {at}"));
+    if validity.phase(now) == Phase::Expired { format!("has ended {at}") } else { format!("ends {at}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    fn node(name: &str, left: i64) -> NodeStatus {
+        let not_after = unix_now().checked_add_signed(left).unwrap();
+        let certificate = Certificate { not_before: not_after - 30 * DAY, not_after, ..Certificate::default() };
+        NodeStatus { name: name.to_owned(), certificate: Some(certificate), ..NodeStatus::default() }
+    }
+
+    #[test]
+    fn what_renews_itself_in_time_is_not_worth_a_word() {
+        let day = 86_400;
+        let nodes = [node("new", 30 * day), node("due", 9 * day), node("late", 4 * day), node("gone", -day)];
+        let warnings = warnings(&nodes, None);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].starts_with("the certificate of `late` ends at "), "{warnings:?}");
+        assert!(warnings[1].starts_with("the certificate of `gone` has ended at "), "{warnings:?}");
+        assert!(warnings[1].contains("`disco cert rotate gone`"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_node_that_has_reported_nothing_is_left_alone() {
+        assert_eq!(warnings(&[NodeStatus::default()], None), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,41 @@
+//! Which node an operation is for.
+
+use super::{Error, Result};
+use crate::node::{Node, Route};
+use crate::peers::{Hops, MemberClient};
+
+/// Who does what only the leader can do.
+pub enum Executor {
+    /// This node, which leads in the given term.
+    Here(u64),
+    /// Another node.
+    There(MemberClient),
+}
+
+/// The leader. Waits for an election that goes on.
+///
+/// # Errors
+/// No leader is known in time, or the request was forwarded too often.
+pub async fn leader(node: &Node, hops: Hops) -> Result<Executor> {
+    let limit = node.raft().pace().election_timeout() * 6;
+    match node.route(limit).await? {
+        Route::Here(term) => Ok(Executor::Here(term)),
+        Route::There { id, client } => {
+            let hops = hops.next(&format!("now node {id} is said to lead"))?;
+            Ok(Executor::There(client.forwarding(hops)))
+        }
+    }
+}
+
+/// The way to a given member; `None` where that is this node. So is 0.
+///
+/// # Errors
+/// There is no such node, or the request was forwarded too often.
+pub fn member(node: &Node, id: u64, hops: Hops) -> Result<Option<MemberClient>> {
+    if id == node.id() || id == 0 {
+        return Ok(None);
+    }
+    let hops = hops.next(&format!("it is for node {id}"))?;
+    let client = node.member_client(id).ok_or_else(|| Error::NotFound(format!("there is no node {id}")))?;
+    Ok(Some(client.forwarding(hops)))
+}

@@ -1,0 +1,3 @@
+//! The machines that a cluster has, and how many of them.
+
+pub mod scale;

@@ -1,0 +1,124 @@
+//! Admission of new nodes.
+//!
+//! The node's id comes from a counter in the store and is never used twice; the token is used up in the same transaction
+//! that makes the node's record. The join id, kept on the new node's disk, finds the same record again when an answer was
+//! lost, so a repeated join neither makes a second node nor uses the token again.
+
+use std::net::{IpAddr, SocketAddr};
+
+use disco_proto::v1::{JoinRequest, JoinResponse};
+
+use crate::cluster::{Error, Result, certificates};
+use crate::node::Node;
+use crate::records::{self, JoinRecord, NodeRecord, TokenRecord};
+
+/// Tries of the admission's transaction while other joins change the same records.
+const CONFLICTS: usize = 64;
+
+/// Whether a request can be one to join.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(message: &JoinRequest) -> Result<()> {
+    if message.address.parse::<SocketAddr>().is_err() {
+        return Err(Error::Invalid(format!("`{}` is not an address of the form IP:PORT", message.address)));
+    }
+    if message.join_id.len() != 16 {
+        return Err(Error::Invalid("the join id has not 16 bytes".to_owned()));
+    }
+    let public = Some(&message.public_address).filter(|text| !text.is_empty());
+    let mut addresses = message.extra_addresses.iter().chain(public);
+    if let Some(wrong) = addresses.find(|text| text.parse::<IpAddr>().is_err()) {
+        return Err(Error::Invalid(format!("`{wrong}` is not an IP address")));
+    }
+    if !message.name.is_empty() {
+        records::check_name(&message.name).map_err(Error::Invalid)?;
+    }
+    Ok(())
+}
+
+/// Makes a new node a member, by the token with this id. Only on the leader.
+///
+/// # Errors
+/// The token is not known, the node was removed, or cannot read the cluster's data.
+pub async fn admit(node: &Node, term: u64, token_id: &str, message: JoinRequest) -> Result<JoinResponse> {
+    let format = node.raft().store().read(records::format);
+    if disco_proto::format::told(message.format) < format {
+        return Err(Error::Refused(format!(
+            "the cluster's data has format {format}, which the new node's `discod` {} cannot read\nhint: install the version that \
+             the cluster runs",
+            message.version
+        )));
+    }
+    let authority = certificates::authority(node)?;
+    let record = admitted(node, term, token_id, &message).await?;
+    let chain = certificates::certify(&authority, &record, &message.signing_request)?;
+    tracing::info!(node = record.id, name = record.name, address = record.address, "admitted");
+    node.wake_controllers();
+    Ok(JoinResponse {
+        node_id: record.id,
+        name: record.name,
+        cluster_id: node.cluster_id().to_string(),
+        cluster_name: node.cluster_name().to_owned(),
+        certificate_chain: chain,
+        members: node.raft().members().into_iter().map(|member| member.info.address).collect(),
+    })
+}
+
+/// The record of the new node: the one of an earlier try, or one that is made now.
+async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest) -> Result<NodeRecord> {
+    let join_key = records::keys::join(&hex::encode(&message.join_id));
+    for _ in 0..CONFLICTS {
+        node.raft().linearizable().await?;
+        let store = node.raft().store();
+        if let Some(join) = store.read(|store| records::get::<JoinRecord>(store, &join_key)) {
+            let key = records::keys::node(join.value.node_id);
+            let record = store.read(|store| records::get::<NodeRecord>(store, &key));
+            let record = record.ok_or_else(|| Error::Refused("this node was removed from the cluster".to_owned()))?;
+            return Ok(record.value);
+        }
+        let token = store.read(|store| records::get::<TokenRecord>(store, &records::keys::token(token_id)));
+        let token = token.ok_or_else(|| Error::Denied("the join token is not known, or was used up".to_owned()))?;
+        let counter = store.read(|store| records::get::<u64>(store, records::keys::NEXT_NODE_ID));
+        // The founder is 1.
+        let (id, counter_revision) = counter.map_or((2, 0), |counter| (counter.value, counter.revision));
+        let record = NodeRecord {
+            id,
+            name: free_name(node, id, &message.name),
+            address: message.address.clone(),
+            instance: message.instance.clone(),
+            labels: message.labels.clone().into_iter().collect(),
+            extra_addresses: message.extra_addresses.clone(),
+            public_address: message.public_address.clone(),
+            version: message.version.clone(),
+            joined_at: crate::clock::rfc3339(),
+            ..NodeRecord::default()
+        };
+        let token_key = records::keys::token(token_id);
+        let mut txn = records::Txn::new()
+            .expect(&token_key, token.revision)
+            .expect(records::keys::NEXT_NODE_ID, counter_revision)
+            .expect(&join_key, 0)
+            .put(records::keys::NEXT_NODE_ID, &(id + 1))
+            .put(&join_key, &JoinRecord { node_id: id })
+            .put(&records::keys::node(id), &record);
+        txn = match token.value.uses_left {
+            0 | 1 => txn.delete(&token_key),
+            uses => txn.put(&token_key, &TokenRecord { uses_left: uses - 1, ..token.value }),
+        };
+        if records::succeeded(&node.write_in_term(term, txn.operation()).await?) {
+            return Ok(record);
+        }
+    }
+    Err(Error::Conflict("too many nodes join at once; try again".to_owned()))
+}
+
+/// The requested name unless another node has it, else one made of the cluster's name and the id.
+fn free_name(node: &Node, id: u64, requested: &str) -> String {
+    let taken = |name: &str| node.raft().store().read(records::nodes).iter().any(|other| other.name == name);
+    if !requested.is_empty() && !taken(requested) {
+        requested.to_owned()
+    } else {
+        format!("{}-{id}", node.cluster_name())
+    }
+}

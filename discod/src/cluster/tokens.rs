@@ -1,0 +1,53 @@
+//! Join tokens.
+
+use std::time::Duration;
+
+use disco_identity::JoinToken;
+
+use super::{Error, Result, certificates};
+use crate::node::Node;
+use crate::records::{self, TokenRecord};
+
+/// A token's life where nothing else is said, and the longest one.
+const DEFAULT_TTL: Duration = Duration::from_secs(15 * 60);
+const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_USES: u32 = 50;
+
+/// A token that was made.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// What the new node is given.
+    pub token: String,
+    /// RFC 3339.
+    pub expires_at: String,
+}
+
+/// The life of a token of which so many seconds are asked for; 0 asks for the default.
+#[must_use]
+pub fn lifetime(seconds: u32) -> Duration {
+    match seconds {
+        0 => DEFAULT_TTL,
+        seconds => Duration::from_secs(u64::from(seconds)).min(MAX_TTL),
+    }
+}
+
+/// Makes a token by which the given number of nodes may join within the time. Only on the leader.
+///
+/// # Errors
+/// This leader has no signing key, or the token's record was not written.
+pub async fn issue(node: &Node, term: u64, ttl: Duration, uses: u32) -> Result<IssuedToken> {
+    let authority = certificates::authority(node)?;
+    let root = node.home().root().map_err(Error::Internal)?;
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    // The leader first: it need not forward.
+    let others = node.raft().members().into_iter().filter(|member| member.id != node.id());
+    let endpoints = others.filter_map(|member| member.info.address.parse().ok());
+    let endpoints = std::iter::once(node.address()).chain(endpoints).collect();
+    let token = JoinToken::issue(&authority, &root, endpoints, &id, ttl).map_err(Error::internal)?;
+    let expires = jiff::Timestamp::from_second(i64::try_from(token.expires).map_err(Error::internal)?)
+        .map_err(Error::internal)?;
+    let record = TokenRecord { id: id.clone(), expires_at: expires.to_string(), uses_left: uses.clamp(1, MAX_USES) };
+    let txn = records::Txn::new().put(&records::keys::token(&id), &record);
+    node.write_in_term(term, txn.operation()).await?;
+    Ok(IssuedToken { token: token.encode(), expires_at: record.expires_at })
+}

@@ -1,0 +1,186 @@
+//! Which folder may import which, held by a test that reads the sources.
+//!
+//! ```text
+//! daemon
+//! api | script | controllers | agent | backups     who asks: a client, a script, the leader, the node itself
+//!   -> cluster                                      operations, with errors of their own
+//!     -> node                                       this node's replica: reads, writes, the way to the leader
+//!       -> raft -> peers                            the log, and the connections to the others
+//!       -> home, local                              what belongs to this machine alone
+//! ```
+//!
+//! A folder imports those of lower layers alone. What does not hold yet stands in [`EXCEPTIONS`], each with the reason; one that is not
+//! needed any more fails the test, so that the list only shrinks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Modules by layer, the lowest first. Those of one layer do not import each other.
+const LAYERS: &[&[&str]] = &[
+    &["clock", "memory"],
+    &["peers"],
+    &["raft"],
+    &["local"],
+    &["args"],
+    &["home"],
+    &["join"],
+    &["contact", "lessor", "records", "vitals"],
+    &["node"],
+    &["cluster"],
+    &["api", "script", "controllers", "agent", "backups"],
+    &["daemon"],
+    &["main"],
+];
+
+/// Modules that may name the library of gRPC.
+const GRPC: &[&str] = &["api", "daemon", "peers", "raft"];
+
+/// Imports against the direction: module, what it imports, and why that is so still.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("agent", "controllers", "what the provider announces of a machine is asked where machines are started"),
+    ("agent", "script", "the hook `health` is called, and the script version followed, by the node itself"),
+    ("api", "backups", "an operator's backup is taken as the node's own are"),
+    ("api", "controllers", "the controllers hold what is decided of members and machines, and do removals"),
+    ("api", "script", "a version is tried, and a deployment begun, in the script engine"),
+    ("cluster", "agent", "the leader's own report is made by its agent"),
+    ("cluster", "controllers", "the controllers hold what is decided of members and machines"),
+    ("cluster", "script", "which hooks are off is told in the words of the script guard"),
+    ("controllers", "agent", "the leader's own report is made by its agent"),
+    ("controllers", "script", "the leader calls hooks"),
+    ("node", "script", "every function gets at the scripts through the node"),
+    ("raft", "records", "the records' readers stand beside their writers"),
+    ("records", "node", "the records' readers stand beside their writers"),
+];
+
+/// The modules that each module imports, with the files that do.
+type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+/// All source files but this one, which names modules in texts.
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("layers.rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The text without comments.
+fn code(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn ident(text: &str) -> &str {
+    let end = text.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+/// The first names in `{a, b::{c, d}}`, as far as they stand in the outermost braces.
+fn group(text: &str) -> Vec<&str> {
+    let (mut depth, mut names, mut start) = (0_usize, Vec::new(), 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' | ',' if depth == 1 => {
+                names.push(ident(text[start..at].trim_start_matches('{').trim()));
+                if character == '}' {
+                    break;
+                }
+            }
+            '}' => depth -= 1,
+            _ => continue,
+        }
+        if depth == 1 && matches!(character, '{' | ',') {
+            start = at + 1;
+        }
+    }
+    names.into_iter().filter(|name| !name.is_empty()).collect()
+}
+
+/// Modules of the crate that a text names.
+fn named(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if rest.starts_with('{') {
+            found.extend(group(rest).into_iter().map(str::to_owned));
+        } else {
+            found.insert(ident(rest).to_owned());
+        }
+    }
+    found
+}
+
+/// The module of the crate's root that a file belongs to.
+fn module(src: &Path, file: &Path) -> String {
+    let first = file.strip_prefix(src).unwrap().components().next().unwrap();
+    first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+fn imports(src: &Path) -> Imports {
+    let mut files = Vec::new();
+    sources(src, &mut files);
+    let mut imports = Imports::new();
+    for file in files {
+        let module = module(src, &file);
+        let path = file.strip_prefix(src).unwrap().display().to_string();
+        let code = code(&std::fs::read_to_string(&file).unwrap());
+        for other in named(&code).into_iter().filter(|other| *other != module) {
+            imports.entry(module.clone()).or_default().entry(other).or_default().insert(path.clone());
+        }
+    }
+    imports
+}
+
+fn own() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn layer(module: &str) -> usize {
+    let found = LAYERS.iter().position(|layer| layer.contains(&module));
+    found.unwrap_or_else(|| panic!("`{module}` has no layer yet: give it one"))
+}
+
+#[test]
+fn folders_import_lower_layers_alone() {
+    let mut against = Vec::new();
+    let mut needed = BTreeSet::new();
+    for (module, others) in imports(&own()) {
+        for (other, files) in others {
+            if layer(&other) < layer(&module) {
+                continue;
+            }
+            match EXCEPTIONS.iter().find(|(from, to, _)| *from == module && *to == other) {
+                Some((from, to, _)) => drop(needed.insert((*from, *to))),
+                None => against.push(format!("`{module}` imports `{other}` in {files:?}")),
+            }
+        }
+    }
+    assert!(against.is_empty(), "against the layers:\n{}", against.join("\n"));
+    let idle = EXCEPTIONS.iter().filter(|(from, to, _)| !needed.contains(&(*from, *to))).collect::<Vec<_>>();
+    assert!(idle.is_empty(), "not needed any more: {idle:?}");
+}
+
+#[test]
+fn grpc_is_named_where_requests_come_in_and_go_out_alone() {
+    let src = own();
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let elsewhere: Vec<String> = files
+        .iter()
+        .filter(|file| !GRPC.contains(&module(&src, file).as_str()))
+        .filter(|file| code(&std::fs::read_to_string(file).unwrap()).contains("tonic"))
+        .map(|file| file.display().to_string())
+        .collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+#[test]
+fn all_ways_to_name_a_module_are_seen() {
+    let text = "use crate::{agent, backups::{Folder, Kept},\n    memory};\nuse crate::node::Node;\nlet x = crate::clock::now();";
+    assert_eq!(named(&code(text)).into_iter().collect::<Vec<_>>(), ["agent", "backups", "clock", "memory", "node"]);
+    assert!(named(&code("// crate::api is above")).is_empty());
+}

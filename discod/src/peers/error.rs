@@ -1,0 +1,102 @@
+//! What goes wrong between two nodes, without the types of the transport.
+
+use std::error::Error as _;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tonic::{Code, Status};
+
+/// The answer of another node that did not do what it was asked, or why there is no answer.
+#[derive(Clone, Debug, Error)]
+#[error("{message}")]
+pub struct RemoteError {
+    /// gRPC's number of the kind of failure. It is that of `UNAVAILABLE` where the connection broke: the outcome is unknown then.
+    pub code: i32,
+    /// In words, with the causes that the transport knows.
+    pub message: String,
+    /// What the other node attached, as it was sent.
+    pub details: Bytes,
+}
+
+// === impl RemoteError ===
+
+impl RemoteError {
+    /// The other node cannot be asked now.
+    #[must_use]
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self { code: Code::Unavailable.into(), message: message.into(), details: Bytes::new() }
+    }
+
+    /// Whether asking again cannot help: the other node has looked at the request and refuses it.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            Code::from(self.code),
+            Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument | Code::FailedPrecondition
+        )
+    }
+
+    /// Whether the request itself is wrong.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        Code::from(self.code) == Code::InvalidArgument
+    }
+
+    /// Whether the other node has no space for what it was asked to take.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        Code::from(self.code) == Code::ResourceExhausted
+    }
+
+    /// Whether the answer does not fit.
+    #[must_use]
+    pub fn is_out_of_range(&self) -> bool {
+        Code::from(self.code) == Code::OutOfRange
+    }
+}
+
+impl From<Status> for RemoteError {
+    /// Only the errors of a connection have a source. What the other node has answered stays as it is.
+    fn from(status: Status) -> Self {
+        match status.source() {
+            Some(_) => Self::unavailable(describe(&status)),
+            None => Self {
+                code: status.code().into(),
+                message: describe(&status),
+                details: Bytes::copy_from_slice(status.details()),
+            },
+        }
+    }
+}
+
+/// A status with the causes that the transport keeps in its sources.
+#[must_use]
+pub fn describe(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut source = status.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = if text.is_empty() { next } else { format!("{text}: {next}") };
+        }
+        source = error.source();
+    }
+    if text.is_empty() { status.code().description().to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_is_no_answer_and_an_answer_is_no_broken_connection() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let error = RemoteError::from(Status::from_error(Box::new(broken)));
+        assert_eq!(Code::from(error.code), Code::Unavailable);
+        assert!(error.message.contains("connection reset"), "{error}");
+        for answer in [Status::unknown("what"), Status::not_found("there is no node 9"), Status::internal("a bug")] {
+            let error = RemoteError::from(answer.clone());
+            assert_eq!((Code::from(error.code), error.message.as_str()), (answer.code(), answer.message()));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! How often a request was forwarded. Two nodes that take each other for the leader would forward it for ever.
+
+use super::RemoteError;
+
+/// Nodes that may forward one request.
+const MOST: u32 = 2;
+
+/// Nodes that have forwarded a request before this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hops(u32);
+
+// === impl Hops ===
+
+impl Hops {
+    /// A request that was forwarded so often.
+    #[must_use]
+    pub fn new(count: u32) -> Self {
+        Self(count)
+    }
+
+    /// The number, as the next node is to read it.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.0
+    }
+
+    /// One more. `to` says where the request would go next, for the error.
+    ///
+    /// # Errors
+    /// It was forwarded as often as a request may be.
+    pub fn next(self, to: &str) -> Result<Self, RemoteError> {
+        if self.0 >= MOST {
+            let text = format!("the request was forwarded {} times and {to}; try again", self.0);
+            return Err(RemoteError::unavailable(text));
+        }
+        Ok(Self(self.0 + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_forwarded_twice_at_most() {
+        let second = Hops::default().next("x").and_then(|hops| hops.next("x")).unwrap();
+        assert_eq!(second.count(), 2);
+        let error = second.next("now node 3 is said to lead").unwrap_err();
+        assert_eq!(error.message, "the request was forwarded 2 times and now node 3 is said to lead; try again");
+    }
+}

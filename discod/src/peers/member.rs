@@ -1,0 +1,133 @@
+//! The control service of another node, as the daemon's own parts ask it.
+
+use std::time::Duration;
+
+use disco_proto::v1::control_client::ControlClient;
+use disco_proto::v1::{
+    CopyFileRequest, JoinRequest, JoinResponse, LeaseTimeRequest, LeaseTimeResponse, Progress, ReachRequest,
+    ReachResponse, ReportRequest, ReportResponse, RunCommandRequest, RunCommandResponse, ScaleRequest, StatusRequest,
+    StatusResponse, VoterSecrets,
+};
+use futures_util::{Stream, TryStreamExt};
+use tonic::Request;
+use tonic::transport::Channel;
+
+use super::{Hops, MAX_MESSAGE_BYTES, RemoteError};
+
+/// Name of the metadata that says how often a request was forwarded.
+pub const HOPS: &str = "disco-hops";
+
+/// A client of another node's control service.
+#[derive(Clone)]
+pub struct MemberClient {
+    client: ControlClient<Channel>,
+    hops: Hops,
+}
+
+// === impl MemberClient ===
+
+impl MemberClient {
+    /// With this daemon's limits.
+    #[must_use]
+    pub fn new(channel: Channel) -> Self {
+        let client = ControlClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Self { client, hops: Hops::default() }
+    }
+
+    /// The same for requests that are forwarded.
+    #[must_use]
+    pub fn forwarding(self, hops: Hops) -> Self {
+        Self { hops, ..self }
+    }
+
+    /// How often the requests that this client sends were forwarded.
+    #[must_use]
+    pub fn hops(&self) -> Hops {
+        self.hops
+    }
+
+    /// The client of the transport.
+    #[must_use]
+    pub fn into_inner(self) -> ControlClient<Channel> {
+        self.client
+    }
+
+    fn request<T>(&self, message: T, limit: Option<Duration>) -> Request<T> {
+        let mut request = Request::new(message);
+        if self.hops != Hops::default() {
+            request.metadata_mut().insert(HOPS, self.hops.count().into());
+        }
+        if let Some(limit) = limit {
+            request.set_timeout(limit);
+        }
+        request
+    }
+
+    /// Asks for a place in the cluster.
+    ///
+    /// # Errors
+    /// See [`RemoteError`], here and below.
+    pub async fn join(&mut self, message: JoinRequest) -> Result<JoinResponse, RemoteError> {
+        Ok(self.client.join(message).await?.into_inner())
+    }
+
+    /// Reports to the leader.
+    pub async fn report(&mut self, message: ReportRequest) -> Result<ReportResponse, RemoteError> {
+        Ok(self.client.report(message).await?.into_inner())
+    }
+
+    /// Asks which members the node can connect to.
+    pub async fn reach(&mut self, message: ReachRequest) -> Result<ReachResponse, RemoteError> {
+        Ok(self.client.reach(message).await?.into_inner())
+    }
+
+    /// Hands over the voters' secrets; empty ones have the node forget them.
+    pub async fn set_voter_secrets(&mut self, secrets: VoterSecrets) -> Result<(), RemoteError> {
+        self.client.set_voter_secrets(secrets).await?;
+        Ok(())
+    }
+
+    /// How the cluster is.
+    pub async fn status(
+        &mut self,
+        message: StatusRequest,
+        limit: Option<Duration>,
+    ) -> Result<StatusResponse, RemoteError> {
+        Ok(self.client.status(self.request(message, limit)).await?.into_inner())
+    }
+
+    /// What a lease has left.
+    pub async fn lease_time(
+        &mut self,
+        message: LeaseTimeRequest,
+        limit: Duration,
+    ) -> Result<LeaseTimeResponse, RemoteError> {
+        Ok(self.client.lease_time(self.request(message, Some(limit))).await?.into_inner())
+    }
+
+    /// Sets the number of nodes, and follows what comes of it.
+    pub async fn scale(
+        &mut self,
+        message: ScaleRequest,
+    ) -> Result<impl Stream<Item = Result<Progress, RemoteError>> + Send + 'static, RemoteError> {
+        let steps = self.client.scale(self.request(message, None)).await?.into_inner();
+        Ok(steps.map_err(RemoteError::from))
+    }
+
+    /// Runs a command.
+    pub async fn run_command(
+        &mut self,
+        message: RunCommandRequest,
+        limit: Duration,
+    ) -> Result<RunCommandResponse, RemoteError> {
+        Ok(self.client.run_command(self.request(message, Some(limit))).await?.into_inner())
+    }
+
+    /// Writes a part of a file.
+    pub async fn copy_file(&mut self, message: CopyFileRequest, limit: Duration) -> Result<(), RemoteError> {
+        self.client.copy_file(self.request(message, Some(limit))).await?;
+        Ok(())
+    }
+}
