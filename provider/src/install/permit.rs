@@ -7,6 +7,7 @@ use ring::digest::{SHA256, digest};
 
 use super::manifest::Manifest;
 use super::owner::{Found, Node, Owner};
+use super::remote::SUMS;
 use super::{Binary, InstallError, Refusal, Remote};
 use crate::ssh::quote;
 
@@ -48,7 +49,7 @@ impl Remote {
         remains.extend(["raft.redb", "raft.journal", "log.mark"].map(|name| format!("{}/{name}", layout.data)));
         // What cannot be looked into is not empty: each step is checked.
         let script = format!(
-            "set -e\n\
+            "{SUMS}set -e\n\
              for d in {data} {service}; do if [ -d \"$d\" ]; then x=$(ls -A \"$d\"); fi; done\n\
              tell() {{ if [ -e \"$2\" ]; then x=$(tr -d '\\n' < \"$2\"); printf '%s %s\\n' \"$1\" \"$x\"; fi; }}\n\
              tell node {node}\n\
@@ -56,7 +57,7 @@ impl Remote {
              for f in {remains}; do if [ -e \"$f\" ]; then printf 'remains %s\\n' \"$f\"; fi; done\n\
              for d in {folders}; do if [ ! -d \"$d\" ]; then printf 'absent %s\\n' \"$d\"; fi; done\n\
              if [ ! -e {node} ] && [ ! -e {manifest} ]; then for f in {programs}; do if [ -e \"$f\" ]; then \
-             x=$(sha256sum < \"$f\"); printf 'program %s %s\\n' \"${{x%% *}}\" \"$f\"; fi; done; fi\n\
+             x=$(sha256 \"$f\"); printf 'program %s %s\\n' \"${{x%% *}}\" \"$f\"; fi; done; fi\n\
              echo end",
             remains = quoted(&remains),
             folders = quoted(&layout.folders()),

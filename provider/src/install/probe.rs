@@ -13,6 +13,7 @@ echo "machine=$(uname -m)"
 echo "uid=$(id -u)"
 echo "home=$HOME"
 echo "prefix=$DISCO_PREFIX"
+echo "local=$DISCO_MACHINE"
 echo "machine_id=$(cat /etc/machine-id 2> /dev/null || cat /var/lib/dbus/machine-id 2> /dev/null)"
 echo "boot_id=$(cat /proc/sys/kernel/random/boot_id 2> /dev/null)"
 [ -d /run/systemd/system ] && command -v systemctl > /dev/null 2>&1 && echo systemd=yes
@@ -45,6 +46,8 @@ pub struct Probe {
     pub home: String,
     /// `DISCO_PREFIX` of the machine, where it is set.
     pub prefix: Option<String>,
+    /// Whether it is a machine of the local provider, whose disk is a folder of the computer that it is on.
+    pub local: bool,
     /// Whether systemd runs.
     pub systemd: bool,
     /// Where the binaries go, then where the data goes, where that is another place.
@@ -89,6 +92,7 @@ impl Probe {
             uid: value("uid").parse().map_err(|_| senseless())?,
             home: path("home").ok_or_else(senseless)?,
             prefix: path("prefix"),
+            local: !value("local").is_empty(),
             systemd: value("systemd") == "yes",
             rooms: rooms(text).filter(|rooms| !rooms.is_empty()).ok_or_else(senseless)?,
             machine_id: value("machine_id").to_owned(),
@@ -142,7 +146,7 @@ fn free_bytes(line: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "system=Linux aarch64\nmachine=aarch64\nuid=1000\nhome=/home/pi\nprefix=\nsystemd=yes\ndir=/home/pi\n\
+    const TEXT: &str = "system=Linux aarch64\nmachine=aarch64\nuid=1000\nhome=/home/pi\nprefix=\nlocal=\nsystemd=yes\ndir=/home/pi\n\
                         free=my disk 100 50 25 67% /home of pi\nssh=10.0.0.1 50000 10.0.0.7 22\ntime=4000\nip=10.0.0.7";
 
     #[test]

@@ -3,6 +3,7 @@
 use super::layout::{UNIT, UNIT_PATH};
 use super::manifest::DATA;
 use super::permit::Permitted;
+use super::remote::SUMS;
 use super::{InstallError, ServiceKind};
 use crate::ssh::quote;
 
@@ -36,8 +37,8 @@ impl Permitted {
         let folders: Vec<String> = manifest.folders.iter().rev().cloned().collect();
         // The manifest goes last of all files: as long as it is there it is known what is to go.
         let script = format!(
-            "set -e\n\
-             for f in {programs}; do if [ -f \"$f\" ]; then x=$(sha256sum < \"$f\"); case {sums} in *\" ${{x%% *}} \"*) \
+            "{SUMS}set -e\n\
+             for f in {programs}; do if [ -f \"$f\" ]; then x=$(sha256 \"$f\"); case {sums} in *\" ${{x%% *}} \"*) \
              rm -f \"$f\";; *) printf 'left %s\\n' \"$f\";; esac; fi; done\n\
              rm -f {bin}/.tmp-disco.* {bin}/.tmp-discod.*\n\
              rm -rf {data}\n\

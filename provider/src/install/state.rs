@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::layout::{UNIT, UNIT_PATH};
+use super::remote::SUMS;
 use super::{InstallError, Remote, ServiceKind};
 use crate::ssh::quote;
 use crate::supervise::{Service, ServiceStatus};
@@ -47,7 +48,7 @@ impl Remote {
     pub(super) async fn sums(&self, paths: &[String]) -> Result<HashMap<String, String>, InstallError> {
         let quoted: Vec<String> = paths.iter().map(|path| quote(path)).collect();
         let script = format!(
-            "set -e; for f in {}; do if [ -f \"$f\" ]; then x=$(sha256sum < \"$f\"); printf '%s %s\\n' \"${{x%% *}}\" \"$f\"; fi; done",
+            "{SUMS}set -e; for f in {}; do if [ -f \"$f\" ]; then x=$(sha256 \"$f\"); printf '%s %s\\n' \"${{x%% *}}\" \"$f\"; fi; done",
             quoted.join(" ")
         );
         let text = self.step("look at what is installed", &script, &[]).await?.text();
@@ -70,8 +71,8 @@ impl Remote {
             }
         };
         let script = format!(
-            "command -v sha256sum > /dev/null || {{ echo 'sha256sum is not installed' >&2; exit 1; }}; \
-             for f in {}; do [ ! -f \"$f\" ] || printf '%s %s\\n' \"$(sha256sum < \"$f\" | cut -d ' ' -f 1)\" \"$f\"; done; \
+            "{SUMS}command -v sha256sum > /dev/null || {{ echo 'sha256sum is not installed' >&2; exit 1; }}; \
+             for f in {}; do [ ! -f \"$f\" ] || printf '%s %s\\n' \"$(sha256 \"$f\" | cut -d ' ' -f 1)\" \"$f\"; done; \
              echo \"status $({status} 2> /dev/null)\"",
             quoted.join(" ")
         );

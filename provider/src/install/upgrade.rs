@@ -15,6 +15,7 @@
 use std::collections::HashMap;
 
 use super::layout::UNIT;
+use super::remote::SUMS;
 use super::{Binaries, Binary, InstallError, InstallProgress, Permitted, Remote, ServiceKind, Step};
 use crate::ssh::quote;
 use crate::supervise::ServiceStatus;
@@ -107,9 +108,9 @@ impl Remote {
     /// The connection's, and what the machine says.
     pub async fn installation(&self) -> Result<Installation, InstallError> {
         let script = format!(
-            "command -v sha256sum > /dev/null || {{ echo 'sha256sum is not installed' >&2; exit 1; }}; \
+            "{SUMS}command -v sha256sum > /dev/null || {{ echo 'sha256sum is not installed' >&2; exit 1; }}; \
              for n in {NAMES}; do for s in '' .previous .next; do f={bin}/$n$s; [ ! -f \"$f\" ] || \
-             echo \"sum $n$s $(sha256sum < \"$f\" | cut -d ' ' -f 1)\"; done; done; \
+             echo \"sum $n$s $(sha256 \"$f\" | cut -d ' ' -f 1)\"; done; done; \
              [ ! -e {marker} ] || echo unfinished; {process}",
             bin = quote(&self.layout.bin),
             marker = quote(&self.layout.upgrade_marker()),
@@ -279,8 +280,8 @@ impl Remote {
             ),
         };
         format!(
-            "{pid}; [ -z \"$p\" ] || [ ! -e \"/proc/$p/exe\" ] || \
-             echo \"process $p $(sha256sum < \"/proc/$p/exe\" | cut -d ' ' -f 1)\""
+            "{SUMS}{pid}; [ -z \"$p\" ] || [ ! -e \"/proc/$p/exe\" ] || \
+             echo \"process $p $(sha256 \"/proc/$p/exe\" | cut -d ' ' -f 1)\""
         )
     }
 }

@@ -1,16 +1,22 @@
 //! Sending binaries.
 
+use std::time::Duration;
+
 use tokio::fs::File;
 
+use super::remote::SUMS;
 use super::state::State;
 use super::{Binaries, Binary, InstallError, InstallProgress, Permitted, Remote, Room, Step};
 use crate::ssh::{Status, quote};
 
 /// Room that must be left for what the node writes itself.
 const SLACK: u64 = 32 << 20;
-/// Exit codes of the script below.
+/// Exit codes of the scripts below.
 const BAD_CHECKSUM: u32 = 90;
 const DOES_NOT_START: u32 = 91;
+const NO_COPY: u32 = 92;
+/// How long copying within a disk may take.
+const COPY_LIMIT: Duration = Duration::from_secs(60);
 
 impl Remote {
     /// Refuses binaries for another kind of processor.
@@ -116,23 +122,20 @@ impl Permitted {
         mark: bool,
         progress: &dyn InstallProgress,
     ) -> Result<(), InstallError> {
+        let end = self.end_of_upload(place, mark);
+        if self.probe.local && self.copy(binary, place, &end).await? {
+            progress.sent(binary.name(), binary.size(), binary.size());
+            return Ok(());
+        }
         let unreadable = |source| InstallError::BinaryUnreadable { path: binary.path().to_path_buf(), source };
         let mut file = File::open(binary.path()).await.map_err(unreadable)?;
         // Read in pieces as large as the connection takes them.
         file.set_max_buf_size(1 << 20);
-        let mark = if mark {
-            format!("mkdir -p {}; : > {}; ", quote(&self.layout.service), quote(&self.layout.restart_marker()))
-        } else {
-            String::new()
-        };
         // The sum is made while the file arrives, and the size tells whether all of it found room.
         let script = format!(
-            "set -e; umask 022; mkdir -p {bin}; cd {bin}; rm -f .tmp-{place}.*; t=.tmp-{place}.$$; \
-             trap 'rm -f \"$t\"' EXIT; sum=$(tee \"$t\" | sha256sum | cut -d ' ' -f 1); \
-             [ \"$sum\" = {sum} ] && [ \"$(wc -c < \"$t\")\" -eq {size} ] || exit {BAD_CHECKSUM}; \
-             chmod 755 \"$t\"; \"./$t\" --version > /dev/null || exit {DOES_NOT_START}; \
-             {mark}mv -f \"$t\" {place}",
-            bin = quote(&self.layout.bin),
+            "{begin}sum=$(tee \"$t\" | sha256sum | cut -d ' ' -f 1); \
+             [ \"$sum\" = {sum} ] && [ \"$(wc -c < \"$t\")\" -eq {size} ] || exit {BAD_CHECKSUM}; {end}",
+            begin = self.begin_of_upload(place),
             sum = binary.sha256(),
             size = binary.size(),
         );
@@ -149,6 +152,45 @@ impl Permitted {
             Status::Code(DOES_NOT_START) => Err(InstallError::DoesNotStart { name, endpoint, stderr }),
             status => Err(InstallError::Command { what: "store a binary", endpoint, status, stderr }),
         }
+    }
+
+    /// Copies one from where it is on this computer, to a machine whose disk is there as well: the programs of a developer are ten times
+    /// as large as those of a release, and three machines would be sent them through three encrypted connections. False where it must be
+    /// sent: the file is not to be seen there, is another one by now, or has no room.
+    async fn copy(&self, binary: &Binary, place: &str, end: &str) -> Result<bool, InstallError> {
+        let script = format!(
+            "{SUMS}{begin}cp {from} \"$t\" 2> /dev/null || exit {NO_COPY}; \
+             [ \"$(sha256 \"$t\" | cut -d ' ' -f 1)\" = {sum} ] || exit {NO_COPY}; {end}",
+            begin = self.begin_of_upload(place),
+            from = quote(&binary.path().to_string_lossy()),
+            sum = binary.sha256(),
+        );
+        let output = self.session.script(&script, &[], COPY_LIMIT).await?;
+        let (name, endpoint) = (binary.name(), self.endpoint());
+        match output.status {
+            Status::Code(DOES_NOT_START) => {
+                Err(InstallError::DoesNotStart { name, endpoint, stderr: output.error_text() })
+            }
+            status => Ok(status.success()),
+        }
+    }
+
+    /// The beginning of both scripts: in the folder of the programs, with the name of a file that goes with the script in `$t`.
+    fn begin_of_upload(&self, place: &str) -> String {
+        format!(
+            "set -e; umask 022; mkdir -p {bin}; cd {bin}; rm -f .tmp-{place}.*; t=.tmp-{place}.$$; trap 'rm -f \"$t\"' EXIT; ",
+            bin = quote(&self.layout.bin),
+        )
+    }
+
+    /// Their end: what is in `$t`, whole, takes its place if it can be started.
+    fn end_of_upload(&self, place: &str, mark: bool) -> String {
+        let mark = if mark {
+            format!("mkdir -p {}; : > {}; ", quote(&self.layout.service), quote(&self.layout.restart_marker()))
+        } else {
+            String::new()
+        };
+        format!("chmod 755 \"$t\"; \"./$t\" --version > /dev/null || exit {DOES_NOT_START}; {mark}mv -f \"$t\" {place}")
     }
 }
 

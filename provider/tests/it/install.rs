@@ -88,7 +88,8 @@ pub(crate) fn owner(machine: &Instance) -> Owner {
 }
 
 async fn remote(machines: &Machines, machine: &Instance) -> Permitted {
-    Remote::probe(machines.connect(machine).await).await.unwrap().permit(owner(machine)).await.unwrap()
+    // As if it had a disk of its own: sending is what is tested.
+    Remote::probe(machines.connect(machine).await).await.unwrap().with_own_disk().permit(owner(machine)).await.unwrap()
 }
 
 fn sign(request: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
@@ -172,6 +173,38 @@ async fn the_first_node_is_installed_repaired_and_removed() {
     assert_eq!(remote.uninstall().await.unwrap(), Vec::<String>::new());
     assert!(!home.join("disco").exists());
     remote.uninstall().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_local_machine_copies_what_is_on_its_computer_and_is_sent_what_it_cannot_see() {
+    use std::os::unix::fs::MetadataExt;
+
+    let (machines, project) = (Machines::new(), Project::new());
+    let machine = machines.start("one").await;
+    let bin = machines.path(&machine).join("home/disco/bin");
+    let near = Remote::probe(machines.connect(&machine).await).await.unwrap();
+    assert!(near.machine().local);
+    let near = near.permit(owner(&machine)).await.unwrap();
+    let (binaries, told) = (project.binaries().unwrap(), Told::default());
+    assert!(near.upload_binaries(&binaries, &told).await.unwrap());
+    assert_eq!(*told.sent.lock().unwrap(), binaries.disco.size());
+    for binary in [&binaries.disco, &binaries.discod] {
+        let (there, here) = (bin.join(binary.name()), binary.path());
+        assert_eq!(std::fs::read(&there).unwrap(), std::fs::read(here).unwrap(), "{}", binary.name());
+        // What is done on the machine's disk is not done to the computer's.
+        assert_ne!(there.metadata().unwrap().ino(), here.metadata().unwrap().ino());
+    }
+    assert!(!near.upload_binaries(&binaries, &NoProgress).await.unwrap());
+
+    // What is there by now is not what was looked at: it is not taken, and cannot be sent for the other either.
+    project.change("discod");
+    let looked_at = project.binaries().unwrap();
+    project.change("discod");
+    let error = near.upload_binaries(&looked_at, &NoProgress).await.unwrap_err();
+    assert!(matches!(error, InstallError::Checksum { name: "discod", .. }), "{error}");
+    let mut names: Vec<_> = std::fs::read_dir(&bin).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["disco", "discod"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
