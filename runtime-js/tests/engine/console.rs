@@ -1,9 +1,7 @@
 //! What `console` writes.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
-use support::*;
+use crate::support::*;
 
 async fn written(code: &str) -> Vec<String> {
     let bench = bench();

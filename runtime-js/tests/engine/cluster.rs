@@ -1,11 +1,9 @@
 //! The seed's scripts, and every method of the objects.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::*;
 use disco_runtime_js::*;
 use serde_json::json;
-use support::*;
 
 fn seed(name: &str) -> ModuleSource {
     ModuleSource::directory(name, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts/seed"))

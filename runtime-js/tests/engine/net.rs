@@ -1,13 +1,11 @@
 //! `fetch`, `http`, `tcp`, against real servers on the loopback interface.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::net::SocketAddr;
 
+use crate::support::*;
 use disco_runtime_js::*;
 use serde_json::json;
-use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

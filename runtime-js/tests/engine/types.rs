@@ -3,8 +3,6 @@
 //! The compiler comes from npm. Where there is none, these tests say that they are skipped.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -225,12 +223,12 @@ async fn enumerate(lib: &BTreeMap<String, Shape>) -> Found {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         }
     });
-    let bench = support::bench();
+    let bench = crate::support::bench();
     let things: Vec<String> =
         GOT_BY.iter().map(|(name, how)| format!("{name}: async (cluster, base) => [{how}]")).collect();
     bench.load(&ENUMERATE.replace("GOT_BY", &things.join(", "))).await;
     let args = vec![disco_runtime_js::Arg::Json(base.into()), disco_runtime_js::Arg::Json(serde_json::json!(lib))];
-    let found = bench.engine.call("main", args, support::limited()).await.unwrap().unwrap();
+    let found = bench.engine.call("main", args, crate::support::limited()).await.unwrap().unwrap();
     serde_json::from_value(found).unwrap()
 }
 

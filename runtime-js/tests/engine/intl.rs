@@ -1,10 +1,8 @@
 //! `Intl`: as Node 20 and 22 print it, or refused.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::*;
 use serde_json::json;
-use support::*;
 
 /// Each expectation is what Node prints.
 #[tokio::test]

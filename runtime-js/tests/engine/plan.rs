@@ -1,14 +1,12 @@
 //! A call in a plan: nothing is done that could change something.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::*;
 use disco_runtime_js::plan::{Plan, WouldRun};
 use disco_runtime_js::*;
 use serde_json::json;
-use support::*;
 
 /// What was told, as lines.
 struct Told(Record);

@@ -1,13 +1,11 @@
 //! `$`: real commands.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::*;
 use disco_runtime_js::*;
 use serde_json::json;
-use support::*;
 
 #[tokio::test]
 async fn commands_run_with_quoted_arguments() {

@@ -1,11 +1,9 @@
 //! The globals that need no host, and what must not be there.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::*;
 use disco_runtime_js::*;
 use serde_json::json;
-use support::*;
 
 #[tokio::test]
 async fn only_what_is_documented_is_global() {

@@ -1,16 +1,14 @@
 //! `cluster.kv`, over a small store in memory.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::support::*;
 use async_trait::async_trait;
 use disco_runtime_js::kv::*;
 use disco_runtime_js::*;
 use serde_json::json;
-use support::*;
 use tokio::sync::broadcast;
 
 /// A revision that is no longer kept.

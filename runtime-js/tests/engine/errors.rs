@@ -1,10 +1,8 @@
 //! Where errors are said to be.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::*;
 use disco_runtime_js::*;
-use support::*;
 
 async fn load_error(list: &[(&str, &str)]) -> ScriptError {
     bench().engine.load(files(list), LoadOptions::default()).await.unwrap_err()

@@ -1,11 +1,9 @@
 //! Where modules come from: folders, memory, and nothing outside; versions after one another.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::*;
 use disco_runtime_js::*;
 use serde_json::json;
-use support::*;
 
 #[tokio::test]
 async fn a_folder_is_a_project() {
