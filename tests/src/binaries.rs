@@ -108,6 +108,13 @@ fn build(folder: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace()).args(["build", "--quiet", "--bins"]);
+    // What cargo says to a test about its package would be news to build scripts, and a third of all crates would be built again.
+    let about = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| about.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
     match folder.file_name().and_then(|name| name.to_str()) {
         // As `cargo test --workspace` builds: with other features of a dependency half of everything would be built again.
         Some("debug") | None => {

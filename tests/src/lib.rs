@@ -5,6 +5,7 @@
 //! - [`RawCluster`]: `discod` processes without machines and SSH, for what is beneath.
 //! - [`Etcdctl`]: the cluster as etcd's own client sees it.
 //! - [`Api`]: the cluster by gRPC, as an operator, or as anyone else.
+//! - [`Permit`]: when a test may run its cluster.
 //!
 //! Invariants: no test depends on another's files, addresses or environment; nothing waits by sleeping ([`wait_for`] looks
 //! again and again, and says what it saw last); a process is signalled only when it carries the mark of its own project; however
@@ -21,6 +22,7 @@ mod hosts;
 mod idle;
 mod machine;
 mod output;
+mod permit;
 mod processes;
 mod project;
 mod raw;
@@ -45,6 +47,7 @@ pub use hosts::hosts_project;
 pub use idle::idle_time;
 pub use machine::Machine;
 pub use output::{Output, Running};
+pub use permit::Permit;
 pub use processes::{Process, is_alive, memory};
 pub use project::{Project, ProjectBuilder};
 pub use raw::{RawCluster, RawNode};

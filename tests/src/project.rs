@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::machine::logs_beneath;
 use crate::processes::{self, Process};
-use crate::{Binaries, Machine, Output, Running, Status, client_script, cluster_script, wait_for};
+use crate::{Binaries, Machine, Output, Permit, Running, Status, client_script, cluster_script, wait_for};
 
 /// No command takes longer, unless something hangs.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -23,6 +23,8 @@ pub struct Project {
     name: String,
     /// Of every command, besides what each has.
     environment: Vec<(String, String)>,
+    /// Given back when all of the above is gone.
+    _permit: Permit,
 }
 
 /// What a project begins with.
@@ -71,12 +73,13 @@ impl ProjectBuilder {
     /// Writes it.
     #[must_use]
     pub fn build(self) -> Project {
+        let permit = Permit::one();
         let root = tempfile::Builder::new().prefix("disco-test-").tempdir().unwrap();
         for folder in ["project", "home", "tmp"] {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
         crate::reaper::watch_over(root.path());
-        let project = Project { root, name: self.name, environment: Vec::new() };
+        let project = Project { root, name: self.name, environment: Vec::new(), _permit: permit };
         project.write("client.js", &self.client);
         if let Some(source) = self.cluster {
             project.write("cluster.js", &source);

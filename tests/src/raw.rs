@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::output::pid;
 use crate::project::tail;
-use crate::{Api, Binaries, Output, Project, Running, SOON, block, free_ip, processes, wait_for};
+use crate::{Api, Binaries, Output, Permit, Project, Running, SOON, block, free_ip, processes, wait_for};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -29,6 +29,8 @@ pub struct RawCluster {
     pub nodes: Vec<RawNode>,
     /// `--raft-pace` of its nodes.
     pace: String,
+    /// Given back when all of the above is gone.
+    _permit: Permit,
 }
 
 /// One `discod`.
@@ -60,11 +62,12 @@ impl RawCluster {
     /// No node yet.
     #[must_use]
     pub fn empty() -> Self {
+        let permit = Permit::one();
         let root = tempfile::Builder::new().prefix("disco-raw-").tempdir().unwrap();
         crate::reaper::watch_over(root.path());
         let authority = Authority::new_root(&ClusterId::random(), "raw").unwrap();
         let signer = authority.new_intermediate().unwrap();
-        Self { root, authority, signer, nodes: Vec::new(), pace: "fast".to_owned() }
+        Self { root, authority, signer, nodes: Vec::new(), pace: "fast".to_owned(), _permit: permit }
     }
 
     /// Makes this node the first.

@@ -1,7 +1,10 @@
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use crate::{Project, RawCluster, SOON, Status};
+use crate::permit::{Covered, Detached, Share, ran_for};
+use crate::{Permit, Project, RawCluster, SOON, Status};
 
 /// What a failed test shows of the cluster that it used.
 pub trait Report {
@@ -21,18 +24,36 @@ impl Report for RawCluster {
     }
 }
 
-/// A cluster that the tests of one file use one after the other. It ends with the process.
+/// A cluster that the tests of one file use one after the other. It ends when none of them waits for it any more.
 pub struct Shared<T: 'static> {
     make: fn() -> T,
-    cluster: OnceLock<T>,
+    share: Share,
+    cluster: Mutex<Option<Arc<Held<T>>>>,
+    waiting: AtomicUsize,
     turn: Mutex<()>,
+}
+
+/// A cluster with its permit, which is given back after its end.
+struct Held<T> {
+    cluster: T,
+    _permit: Detached,
 }
 
 impl<T: Report> Shared<T> {
     /// Made when first used.
     #[must_use]
     pub const fn new(make: fn() -> T) -> Self {
-        Self { make, cluster: OnceLock::new(), turn: Mutex::new(()) }
+        Self::of(make, Share::One)
+    }
+
+    /// The same for tests that hold something to a time: nothing else runs as long as the cluster does.
+    #[must_use]
+    pub const fn alone(make: fn() -> T) -> Self {
+        Self::of(make, Share::Whole)
+    }
+
+    const fn of(make: fn() -> T, share: Share) -> Self {
+        Self { make, share, cluster: Mutex::new(None), waiting: AtomicUsize::new(0), turn: Mutex::new(()) }
     }
 
     /// This test's turn.
@@ -41,9 +62,20 @@ impl<T: Report> Shared<T> {
     /// When the cluster cannot be made.
     #[must_use]
     pub fn take(&'static self) -> Turn<T> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         // A test that failed in its turn leaves a cluster that may still be whole: the next one sees.
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        Turn { cluster: self.cluster.get_or_init(self.make), _turn: turn }
+        let mut began = Instant::now();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        let mut there = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = there.take().unwrap_or_else(|| {
+            let permit = Permit::of(self.share).detach();
+            began = Instant::now();
+            let _covered = Permit::covered();
+            Arc::new(Held { cluster: (self.make)(), _permit: permit })
+        });
+        *there = Some(Arc::clone(&held));
+        Turn { shared: self, held, began, _covered: Permit::covered(), _turn: turn }
     }
 }
 
@@ -62,7 +94,10 @@ impl Shared<Project> {
 
 /// The cluster, for one test.
 pub struct Turn<T: Report + 'static> {
-    cluster: &'static T,
+    shared: &'static Shared<T>,
+    held: Arc<Held<T>>,
+    began: Instant,
+    _covered: Covered,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -70,14 +105,19 @@ impl<T: Report> Deref for Turn<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.cluster
+        &self.held.cluster
     }
 }
 
 impl<T: Report> Drop for Turn<T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.cluster.report());
+            eprintln!("{}", self.held.cluster.report());
         }
+        if self.shared.waiting.load(Ordering::SeqCst) == 0 {
+            // The last hold of it is this turn's own.
+            *self.shared.cluster.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        ran_for(self.began);
     }
 }

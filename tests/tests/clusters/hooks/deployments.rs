@@ -8,7 +8,7 @@ use disco_tests::{SOON, block, wait_for};
 use serde_json::Value;
 use tonic::Code;
 
-use crate::support::{Bed, follow, hash, next};
+use super::support::{Bed, follow, hash, next};
 
 #[test]
 fn a_deployment_runs_and_copies_on_every_node_and_tells_what_it_says() {

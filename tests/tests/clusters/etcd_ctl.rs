@@ -5,7 +5,7 @@ use std::time::Duration;
 use disco_proto::etcdserverpb::alarm_request::AlarmAction;
 use disco_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use disco_proto::etcdserverpb::{AlarmRequest, AlarmType};
-use disco_tests::{Api, Etcdctl, Project, SOON, Shared, Turn, block, wait_for};
+use disco_tests::{Api, Etcdctl, Permit, Project, SOON, Shared, Turn, block, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -335,6 +335,7 @@ fn the_settings_work_in_a_shell() {
 
 #[test]
 fn the_performance_check_runs_to_its_end() {
+    let _permit = Permit::first();
     // A cluster of its own: it writes for a minute.
     let project = Project::new("etcdperf");
     project.bootstrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use disco_tests::{Project, Status, SystemdMachine, free_ip, hosts_project, skipped, wait_for};
+use disco_tests::{Permit, Project, Status, SystemdMachine, free_ip, hosts_project, skipped, wait_for};
 
 /// Starting a machine, and a node on it, with debug builds.
 const LONG: Duration = Duration::from_secs(90);
@@ -34,6 +34,7 @@ fn shown(project: &Project, status: &Status, property: &str) -> Vec<String> {
 
 #[test]
 fn systemd_keeps_the_daemon_up_and_nothing_of_it_stays() {
+    let _permit = Permit::first();
     let Some((project, mut machines)) = project_with_machines("units", 3) else { return };
     let status = project.bootstrap();
     assert!(status.healthy, "{status:#?}");

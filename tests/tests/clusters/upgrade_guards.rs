@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse, CreateJoinTokenRequest};
-use disco_tests::{Api, Binaries, Project, SOON, Status, block, wait_for};
+use disco_tests::{Api, Binaries, Permit, Project, SOON, Status, block, wait_for};
 use rustix::process::Signal;
 
 /// Starting a machine with debug builds.
@@ -40,6 +40,7 @@ fn untouched(project: &Project, before: &Status) {
 
 #[test]
 fn of_two_upgrades_at_once_one_is_refused_and_a_dead_one_is_followed() {
+    let _permit = Permit::first();
     let project = Project::new("two");
     let before = project.bootstrap();
     project.another_build("new");
@@ -85,6 +86,7 @@ fn of_two_upgrades_at_once_one_is_refused_and_a_dead_one_is_followed() {
 
 #[test]
 fn an_upgrade_that_is_taken_over_stops_and_one_that_was_killed_goes_on_at_once() {
+    let _permit = Permit::first();
     let project = Project::new("takenover");
     let before = project.bootstrap();
     let new = project.another_build("new");

@@ -7,7 +7,7 @@ use disco_proto::v1::MoveLeaderRequest;
 use disco_tests::{SOON, block, wait_for};
 use serde_json::Value;
 
-use crate::support::{Bed, follow};
+use super::support::{Bed, follow};
 
 #[test]
 fn a_health_hook_that_computes_for_ever_is_ended_and_replaced() {

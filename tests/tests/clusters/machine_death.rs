@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use disco_tests::{Api, Binaries, NodeStatus, Project, SOON, Status, wait_for};
+use disco_tests::{Api, Binaries, NodeStatus, Permit, Project, SOON, Status, wait_for};
 
 #[test]
 fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
+    let _permit = Permit::alone();
     let project = Project::new("machine-death");
     let before = project.bootstrap();
     let victim = before.others()[0].clone();

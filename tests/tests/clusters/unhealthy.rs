@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use disco_tests::{Project, SOON, cluster_script, wait_for};
+use disco_tests::{Permit, Project, SOON, cluster_script, wait_for};
 
 /// A node that is not healthy for so long is lost.
 const GRACE: Duration = Duration::from_secs(60);
@@ -27,6 +27,7 @@ fn events(project: &Project) -> String {
 
 #[test]
 fn a_node_that_is_not_healthy_for_a_minute_is_replaced_unless_the_script_spares_it() {
+    let _permit = Permit::first();
     let project = Project::new("unwell");
     project.bootstrap();
     project.write_hooks(&format!("{HEALTH}{SPARED}"));
@@ -76,6 +77,7 @@ export async function health(cluster, node) {
 
 #[test]
 fn a_leader_that_is_not_healthy_hands_over_and_is_replaced() {
+    let _permit = Permit::first();
     let project = Project::new("heading");
     let before = project.bootstrap();
     let unwell = before.leading().clone();

@@ -7,7 +7,7 @@ use disco_proto::etcdserverpb::*;
 use disco_tests::{Api, SOON, block, wait_for};
 use tonic::Code;
 
-use crate::support::{kv, op, put, put_request, range, range_request, whole};
+use super::support::{kv, op, put, put_request, range, range_request, whole};
 
 #[test]
 fn headers_say_who_answered_and_when() {

@@ -6,7 +6,7 @@ use disco_proto::etcdserverpb::*;
 use disco_tests::{SOON, block, wait_for};
 use tonic::Code;
 
-use crate::support::{Watching, kv, op, prefix, put, put_request, whole};
+use super::support::{Watching, kv, op, prefix, put, put_request, whole};
 
 #[test]
 fn one_stream_has_many_watches_each_as_it_was_asked_for() {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use x509_parser::extensions::GeneralName;
 
-use disco_tests::{SOON, Sshd, hosts_project, skipped, wait_for};
+use disco_tests::{Permit, SOON, Sshd, hosts_project, skipped, wait_for};
 
 /// Set for the process that has a network of its own.
 const INSIDE: &str = "DISCO_NAT_INSIDE";
-const TEST: &str = "a_machine_behind_nat_is_a_node_and_one_that_cannot_be_called_is_no_healthy_one";
+const TEST: &str = "install_nat::a_machine_behind_nat_is_a_node_and_one_that_cannot_be_called_is_no_healthy_one";
 /// Here, on the machine, and what others call that by.
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 7, 1));
 const INNER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 7, 2));
@@ -98,6 +98,8 @@ fn in_own_network() {
         skipped("it needs `sshd`, `nft`, and the right to make network namespaces");
         return;
     }
+    // The permit of this process counts, not that of the one that it starts.
+    let _permit = Permit::one();
     let mut again = Command::new("unshare");
     again.args(["--net", "--"]).arg(std::env::current_exe().expect("a running program has a file"));
     let status = again.args(["--exact", TEST, "--nocapture"]).env(INSIDE, "1").status();

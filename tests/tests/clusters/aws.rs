@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use disco_tests::{Cloud, Inventory, Output, Project, SOON, Status, skipped, wait_for};
+use disco_tests::{Cloud, Inventory, Output, Permit, Project, SOON, Status, skipped, wait_for};
 use serde_json::Value;
 
-const CLIENT: &str = include_str!("../../runtime-js/tests/scripts/seed/client.js");
-const DOCS: &str = include_str!("../../docs/aws.md");
-const CLUSTER: &str = include_str!("../../runtime-js/tests/scripts/seed/cluster.js");
+const CLIENT: &str = include_str!("../../../runtime-js/tests/scripts/seed/client.js");
+const DOCS: &str = include_str!("../../../docs/aws.md");
+const CLUSTER: &str = include_str!("../../../runtime-js/tests/scripts/seed/cluster.js");
 /// Of the scripts.
 const NAME: &str = "heavyobjects";
 /// A member that is silent for so long is replaced.
@@ -36,6 +36,7 @@ fn bootstrap(project: &Project) -> Output {
 
 #[test]
 fn from_an_empty_account_to_three_nodes_and_back_to_nothing() {
+    let _permit = Permit::first();
     let Some((project, cloud)) = account() else { return };
     let output = bootstrap(&project).ok();
     assert!(output.stdout.contains("Complete cluster"), "{output}");

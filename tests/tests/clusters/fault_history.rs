@@ -3,11 +3,12 @@
 use std::process::Command;
 use std::time::Instant;
 
-use disco_tests::{Binaries, Running};
+use disco_tests::{Binaries, Permit, Running};
 use serde_json::Value;
 
 #[test]
 fn under_faults_of_every_kind_nothing_is_lost() {
+    let _permit = Permit::alone();
     let mut command = Command::new(env!("CARGO_BIN_EXE_disco-faults"));
     let binaries = Binaries::get().discod.parent().expect("it is in a folder");
     command.args(["--seconds", "20", "--seed", "7"]).env("DISCO_TEST_BINARIES", binaries);

@@ -8,7 +8,7 @@ use disco_proto::v1::{CopyFileRequest, RunCommandRequest};
 use disco_tests::{SOON, block, wait_for};
 use tonic::{Code, Status};
 
-use crate::support::{Bed, hash};
+use super::support::{Bed, hash};
 
 #[test]
 fn commands_and_files_go_to_the_node_that_is_named() {

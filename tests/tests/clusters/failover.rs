@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, Writers, block, wait_for};
 use rustix::process::Signal;
 
-static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("failover"));
+static CLUSTER: Shared<Project> = Shared::alone(|| Project::bootstrapped("failover"));
 
 /// The cluster, whole.
 fn whole() -> (Turn<Project>, Status, Api, Vec<String>) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use disco_proto::v1::StatusResponse;
-use disco_tests::{Api, Binaries, Closed, Door, RawCluster, SOON, wait_for};
+use disco_tests::{Api, Binaries, Closed, Door, Permit, RawCluster, SOON, wait_for};
 use serde_json::Value;
 
 /// Three voters, each behind a door.
@@ -64,6 +64,7 @@ fn write_limit() -> Duration {
 
 #[test]
 fn a_leader_that_nobody_can_call_hands_over() {
+    let _permit = Permit::alone();
     let cluster = Cluster::start();
     let unreachable = cluster.leader();
     let id = cluster.raw.wait_for_members(3).leader;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request};
 
-use crate::support::{kv, op, prefix, put, put_request, range, range_request, whole};
+use super::support::{kv, op, prefix, put, put_request, range, range_request, whole};
 
 #[test]
 fn a_full_store_says_so_as_etcd_does() {

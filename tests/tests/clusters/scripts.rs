@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use disco_proto::v1::{CompactRequest, MoveLeaderRequest, command};
-use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, block, wait_for};
+use disco_tests::{Api, Binaries, Permit, Project, SOON, Shared, Status, Turn, block, wait_for};
 use sha2::{Digest, Sha256};
 
 static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("scripts"));
@@ -143,6 +143,7 @@ fn slowest_write(api: &Api, addresses: &[String]) -> Duration {
 
 #[test]
 fn hooks_that_loop_eat_memory_or_recurse_disturb_nobody() {
+    let _permit = Permit::alone();
     let (project, before) = whole();
     let api = Api::operator(&project);
     let addresses: Vec<_> = before.nodes.iter().map(|node| node.address.clone()).collect();
@@ -305,7 +306,7 @@ fn an_error_has_the_same_code_in_both_scripts() {
     api.propose(&leader, Api::command(command::Operation::Compact(compact))).unwrap();
 
     let import = "import { codes } from './codes.js';\n";
-    project.write("codes.js", include_str!("../fixtures/codes.js"));
+    project.write("codes.js", include_str!("../../fixtures/codes.js"));
     let hooks = "export const deploy = (cluster) => codes(cluster);";
     project.write("cluster.js", &format!("{import}{}", disco_tests::cluster_script("scripts", hooks)));
     let before = std::fs::read_to_string(project.path("client.js")).unwrap();

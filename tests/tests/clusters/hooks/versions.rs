@@ -8,7 +8,7 @@ use disco_tests::{SOON, block, wait_for};
 use prost::Message;
 use tonic::Code;
 
-use crate::support::{Bed, hash};
+use super::support::{Bed, hash};
 
 #[test]
 fn a_version_is_tried_first_and_then_runs_on_every_node() {

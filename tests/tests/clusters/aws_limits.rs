@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use disco_tests::{Cloud, Project, SOON, wait_for};
+use disco_tests::{Cloud, Permit, Project, SOON, wait_for};
 use serde_json::json;
 
 const NAME: &str = "limited";
@@ -66,6 +66,7 @@ fn present(cloud: &Cloud) -> Vec<String> {
 
 #[test]
 fn limits_hold_and_a_dead_machine_is_not_in_the_way_of_its_substitute() {
+    let _permit = Permit::first();
     let Some((project, cloud)) = account("max_nodes: 3") else { return };
     project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(150)).ok();
     project.wait_until_healthy(SOON, 3);

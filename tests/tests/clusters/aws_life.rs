@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use disco_tests::{Cloud, NodeStatus, Project, SOON, Status, wait_for};
+use disco_tests::{Cloud, NodeStatus, Permit, Project, SOON, Status, wait_for};
 use serde_json::json;
 
 const NAME: &str = "living";
@@ -47,6 +47,7 @@ fn account() -> Option<(Project, Cloud)> {
 
 #[test]
 fn a_cluster_keeps_its_address_its_operator_and_its_size() {
+    let _permit = Permit::first();
     let Some((project, cloud)) = account() else { return };
     project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(120)).ok();
     project.wait_until_healthy(SOON, 3);
