@@ -24,7 +24,7 @@ use crate::node::{Node, NodeParts};
 use crate::peers::{AddressOverrides, MAX_MESSAGE_BYTES, Peers};
 use crate::raft::{NodeInfo, RaftNode, RaftService, RaftSettings};
 use crate::script::Scripts;
-use crate::{agent, backups, controllers, join, memory};
+use crate::{agent, controllers, join, memory};
 
 /// HTTP/2 windows: a control plane's messages are small, and each connection holds this much.
 const WINDOW: u32 = 128 * 1024;
@@ -75,7 +75,6 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     let tasks = TaskTracker::new();
     agent::spawn(&node, &tasks);
     controllers::spawn(&node, &tasks);
-    backups::spawn(&node, &tasks);
     tasks.spawn(memory::run());
 
     let end = wait_for_end(&node).await?;

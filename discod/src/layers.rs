@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! daemon
-//! api | script | controllers | agent | backups     who asks: a client, a script, the leader, the node itself
-//!   -> cluster                                      operations, with errors of their own
-//!     -> node                                       this node's replica: reads, writes, the way to the leader
-//!       -> raft -> peers                            the log, and the connections to the others
-//!       -> home, local                              what belongs to this machine alone
+//! api | controllers | agent       who asks: a client, the leader, the node itself
+//!   -> script                     whose hooks these call, and which asks by itself
+//!     -> cluster                  operations, with errors of their own
+//!       -> node                   this node's replica: reads, writes, the way to the leader
+//!         -> raft -> peers        the log, and the connections to the others
+//!         -> home, local          what belongs to this machine alone
 //! ```
 //!
 //! A folder imports those of lower layers alone. What does not hold yet stands in [`EXCEPTIONS`], each with the reason; one that is not
@@ -24,10 +25,12 @@ const LAYERS: &[&[&str]] = &[
     &["args"],
     &["home"],
     &["join"],
-    &["contact", "lessor", "records", "vitals"],
+    &["contact", "lessor", "vitals"],
     &["node"],
+    &["records"],
     &["cluster"],
-    &["api", "script", "controllers", "agent", "backups"],
+    &["script"],
+    &["api", "controllers", "agent"],
     &["daemon"],
     &["main"],
 ];
@@ -37,19 +40,10 @@ const GRPC: &[&str] = &["api", "daemon", "peers", "raft"];
 
 /// Imports against the direction: module, what it imports, and why that is so still.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("agent", "controllers", "what the provider announces of a machine is asked where machines are started"),
-    ("agent", "script", "the hook `health` is called, and the script version followed, by the node itself"),
-    ("api", "backups", "an operator's backup is taken as the node's own are"),
-    ("api", "controllers", "the controllers hold what is decided of members and machines, and do removals"),
-    ("api", "script", "a version is tried, and a deployment begun, in the script engine"),
     ("cluster", "agent", "the leader's own report is made by its agent"),
-    ("cluster", "controllers", "the controllers hold what is decided of members and machines"),
     ("cluster", "script", "which hooks are off is told in the words of the script guard"),
     ("controllers", "agent", "the leader's own report is made by its agent"),
-    ("controllers", "script", "the leader calls hooks"),
     ("node", "script", "every function gets at the scripts through the node"),
-    ("raft", "records", "the records' readers stand beside their writers"),
-    ("records", "node", "the records' readers stand beside their writers"),
 ];
 
 /// The modules that each module imports, with the files that do.

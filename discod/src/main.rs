@@ -3,7 +3,6 @@
 mod agent;
 mod api;
 mod args;
-mod backups;
 mod clock;
 mod cluster;
 mod contact;

@@ -183,7 +183,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
 /// What to call a node.
 #[must_use]
 pub fn node_name(on: &Node, id: u64) -> String {
-    on.raft().store().read(|store| node(store, id)).map_or_else(|| format!("node {id}"), |record| record.name)
+    on.name_of(id)
 }
 
 /// Writes an event. That it cannot be written is logged: what happened has happened.

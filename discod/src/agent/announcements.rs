@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::controllers::instances;
+use crate::cluster::machines::provider;
 use crate::node::Node;
 use crate::raft::Role;
 use crate::records::{self, Severity};
@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) async fn run(node: Node) {
     let Some(machine) = node.args().instance.clone() else { return };
     loop {
-        let Some(mut announcements) = instances::announcements(&node, &machine) else {
+        let Some(mut announcements) = provider::announcements(&node, &machine) else {
             sleep(IDLE).await;
             continue;
         };
@@ -29,7 +29,7 @@ pub(super) async fn run(node: Node) {
                 Err(error) => tracing::debug!(%error, "what is announced about this machine is not known"),
             }
             sleep(announcements.pause()).await;
-            if !instances::makes_announcements(&node) {
+            if !provider::makes_announcements(&node) {
                 break;
             }
         }

@@ -1,6 +1,7 @@
 //! What every node does for itself, whoever leads: it reports, watches its health, follows the script version.
 
 mod announcements;
+mod backups;
 mod certificate;
 mod health;
 mod report;
@@ -17,5 +18,6 @@ pub fn spawn(node: &Node, tasks: &TaskTracker) {
     tasks.spawn(report::run(node.clone()));
     tasks.spawn(health::run(node.clone()));
     tasks.spawn(announcements::run(node.clone()));
+    tasks.spawn(backups::run(node.clone()));
     crate::script::spawn(node, tasks);
 }

@@ -1,16 +1,31 @@
-//! The number of nodes.
+//! The number of nodes, how their machines are started, and what would be done.
 
-use disco_proto::v1::{Progress, ScaleRequest};
+use disco_proto::v1::{ConfigureRequest, Empty, PlanRequest, PlanResponse, Progress, ScaleRequest};
 use futures_util::{StreamExt, TryStreamExt};
 use tonic::{Request, Response, Status};
 
 use super::Answers;
-use super::forward::hops;
-use crate::cluster::machines::scale;
+use super::forward::{Answer, hops, relayed, to_leader};
+use crate::cluster::machines::{configure, forecast, scale};
 use crate::node::Node;
 
 pub(super) async fn scale(node: &Node, request: Request<ScaleRequest>) -> Result<Response<Answers<Progress>>, Status> {
     let hops = hops(request.metadata());
     let steps = scale::scale(node, hops, request.into_inner()).await?;
     Ok(Response::new(steps.map_err(Status::from).boxed()))
+}
+
+pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<Response<Empty>, Status> {
+    configure::configure(node, request).await?;
+    Ok(Response::new(Empty {}))
+}
+
+/// What the cluster would do by itself. Nothing is done for the answer.
+pub(super) async fn plan(node: &Node, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
+    let (metadata, _, message) = request.into_parts();
+    if let Answer::There(mut forward) = to_leader(node, &metadata).await? {
+        let request = forward.request(message);
+        return forward.client.plan(request).await.map_err(relayed);
+    }
+    Ok(Response::new(forecast::plan(node, message.nodes).await?))
 }

@@ -7,7 +7,6 @@ mod admission;
 mod backup;
 mod blobs;
 mod certificates;
-mod configure;
 mod deploy;
 mod errors;
 pub(crate) mod etcd;
@@ -18,13 +17,10 @@ mod machines;
 mod members;
 mod nodes;
 mod outgoing;
-mod plan;
 mod reach;
-mod recover;
-mod relocate;
 mod report;
 mod script;
-mod upgrade;
+mod upgrades;
 
 use std::pin::Pin;
 
@@ -117,7 +113,7 @@ impl Control for ControlService {
 
     async fn configure(&self, request: Request<ConfigureRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_member(&request)?;
-        configure::configure(&self.node, request.into_inner()).await
+        machines::configure(&self.node, request.into_inner()).await
     }
 
     async fn create_join_token(
@@ -135,7 +131,7 @@ impl Control for ControlService {
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
         disco_identity::require_member(&request)?;
-        plan::plan(&self.node, request).await
+        machines::plan(&self.node, request).await
     }
 
     async fn remove_node(
@@ -156,7 +152,7 @@ impl Control for ControlService {
         request: Request<ClaimUpgradeRequest>,
     ) -> Result<Response<ClaimUpgradeResponse>, Status> {
         disco_identity::require_member(&request)?;
-        upgrade::claim(&self.node, request).await
+        upgrades::claim(&self.node, request).await
     }
 
     async fn missing_blobs(
@@ -241,12 +237,12 @@ impl Control for ControlService {
 
     async fn recover(&self, request: Request<RecoverRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_operator(&request)?;
-        recover::recover(&self.node, request.into_inner()).await
+        nodes::recover(&self.node, request.into_inner()).await
     }
 
     async fn relocate(&self, request: Request<RelocateRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_operator(&request)?;
-        relocate::relocate(&self.node, request.into_inner())
+        nodes::relocate(&self.node, request.into_inner())
     }
 
     async fn install_signing_key(&self, request: Request<InstallSigningKeyRequest>) -> Result<Response<Empty>, Status> {

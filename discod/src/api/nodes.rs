@@ -1,10 +1,13 @@
 //! What nodes are asked for: how they are, commands, files.
 
-use disco_proto::v1::{CopyFileRequest, Empty, RunCommandRequest, RunCommandResponse, StatusRequest, StatusResponse};
+use disco_proto::v1::{
+    CopyFileRequest, Empty, RecoverRequest, RelocateRequest, RunCommandRequest, RunCommandResponse, StatusRequest,
+    StatusResponse,
+};
 use tonic::{Request, Response, Status};
 
 use super::forward::hops;
-use crate::cluster::nodes::{run, status};
+use crate::cluster::nodes::{recover, relocate, run, status};
 use crate::node::Node;
 
 pub(super) async fn status(node: &Node, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
@@ -23,5 +26,15 @@ pub(super) async fn command(
 pub(super) async fn copy(node: &Node, request: Request<CopyFileRequest>) -> Result<Response<Empty>, Status> {
     let hops = hops(request.metadata());
     run::copy(node, hops, request.into_inner()).await?;
+    Ok(Response::new(Empty {}))
+}
+
+pub(super) async fn recover(node: &Node, message: RecoverRequest) -> Result<Response<Empty>, Status> {
+    recover::recover(node, message.lost).await?;
+    Ok(Response::new(Empty {}))
+}
+
+pub(super) fn relocate(node: &Node, message: RelocateRequest) -> Result<Response<Empty>, Status> {
+    relocate::relocate(node, message.addresses)?;
     Ok(Response::new(Empty {}))
 }

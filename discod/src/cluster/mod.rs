@@ -5,6 +5,7 @@
 //!
 //! An operation that only the leader can do takes the term in which this node leads.
 
+pub mod backups;
 pub mod certificates;
 mod error;
 mod executor;
@@ -12,6 +13,7 @@ pub mod leases;
 pub mod machines;
 pub mod nodes;
 pub mod tokens;
+pub mod upgrade;
 
 pub use error::{Error, Result};
 pub use executor::{Executor, leader, member};

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use disco_identity::INTERMEDIATE_LIFETIME;
 use disco_planner::twins::Life;
 use disco_planner::voters::{self, Change};
-use disco_planner::{Member as Planned, Policy};
-use disco_proto::v1::VoterSecrets;
 
+use crate::cluster::nodes::view::{LAG, planned, policy};
+use crate::cluster::nodes::{removal, voter_secrets};
 use crate::node::Node;
 use crate::raft::{Member, NodeInfo, Role, remembered};
 use crate::records::{self, NodeRecord, Severity};
@@ -19,8 +19,6 @@ use crate::vitals::Vital;
 
 /// By how much clocks may differ before a retired signing key is forgotten too early.
 const SKEW: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Time for a node to take the voters' secrets.
-const HAND_OVER: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(node: &Node, term: u64) {
     let mut ticks = tokio::time::interval(node.raft().pace().report());
@@ -224,7 +222,7 @@ async fn hand_out_secrets(node: &Node, members: &[Member]) -> Result<bool> {
         let Some(vital) = node.vitals().get(member.id) else { continue };
         let fresh = vital.at.elapsed() < node.raft().pace().suspect_after();
         if fresh && vital.report.signing_serial != serial {
-            match hand_over(node, member, secrets.clone().into()).await {
+            match voter_secrets::hand_over(node, member.id, secrets.clone().into()).await {
                 Ok(()) => {
                     // Until its next report says so.
                     let report = disco_proto::v1::ReportRequest { signing_serial: serial.clone(), ..vital.report };
@@ -288,12 +286,6 @@ async fn retire_signing_keys(node: &Node, members: &[Member]) -> Result<bool> {
     Ok(true)
 }
 
-async fn hand_over(node: &Node, member: &Member, secrets: VoterSecrets) -> Result<()> {
-    let mut client = node.member_client(member.id).context("its address is not known")?;
-    tokio::time::timeout(HAND_OVER, client.set_voter_secrets(secrets)).await.context("no answer")??;
-    Ok(())
-}
-
 async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
     if node.raft().is_joint() {
         // openraft does not end what another leader began, and until then two majorities decide together.
@@ -303,7 +295,7 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
             voters.map(|member| member.id).collect::<BTreeSet<u64>>()
         };
         for id in voters(members).difference(&voters(&node.raft().members())) {
-            demoted(node, *id).await;
+            voter_secrets::take_back(node, *id).await;
         }
         return Ok(true);
     }
@@ -316,21 +308,21 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
             }
             node.raft().promote(&ids).await.with_context(|| format!("promoting {ids:?}"))?;
             for id in ids {
-                tell(node, "node.promoted", id, "votes now").await;
+                voter_secrets::tell(node, "node.promoted", id, "votes now").await;
             }
         }
         Change::Demote(ids) => {
             node.raft().demote(&ids).await.with_context(|| format!("demoting {ids:?}"))?;
             for id in ids {
-                demoted(node, id).await;
+                voter_secrets::take_back(node, id).await;
             }
         }
         Change::Replace { old, new } => {
             let _held = super::instances::hold_rights(node).await;
             prepare_promotion(node, members, new).await?;
             node.raft().replace_voter(old, new).await.with_context(|| format!("replacing voter {old} by {new}"))?;
-            tell(node, "node.promoted", new, &format!("votes now in place of node {old}")).await;
-            demoted(node, old).await;
+            voter_secrets::tell(node, "node.promoted", new, &format!("votes now in place of node {old}")).await;
+            voter_secrets::take_back(node, old).await;
         }
     }
     Ok(true)
@@ -339,8 +331,8 @@ async fn change_voters(node: &Node, members: &[Member]) -> Result<bool> {
 /// A member that was silent for days is removed.
 async fn remove_dead(node: &Node, term: u64) -> Result<bool> {
     let Some(id) = disco_planner::dead::to_remove(&planned(node), &policy(node)) else { return Ok(false) };
-    tell(node, "node.expired", id, "was silent for so long that it does not come back").await;
-    super::removal::remove(node, term, id, false).await.with_context(|| format!("removing node {id}"))?;
+    voter_secrets::tell(node, "node.expired", id, "was silent for so long that it does not come back").await;
+    removal::remove(node, term, id, false).await.with_context(|| format!("removing node {id}"))?;
     Ok(true)
 }
 
@@ -348,78 +340,9 @@ async fn remove_dead(node: &Node, term: u64) -> Result<bool> {
 async fn prepare_promotion(node: &Node, members: &[Member], id: u64) -> Result<()> {
     let Some(member) = members.iter().find(|member| member.id == id) else { bail!("node {id} is no member") };
     let Some(secrets) = node.secrets() else { bail!("this leader does not have the signing key") };
-    hand_over(node, member, secrets.into()).await.with_context(|| format!("handing node {id} the signing key"))?;
+    voter_secrets::hand_over(node, member.id, secrets.into())
+        .await
+        .with_context(|| format!("handing node {id} the signing key"))?;
     super::instances::give_before_promotion(node, id).await;
     Ok(())
 }
-
-/// A node that votes no more forgets the secrets; whether it does cannot be known, so the key counts as stale.
-pub(super) async fn demoted(node: &Node, id: u64) {
-    tell(node, "node.demoted", id, "does not vote any more").await;
-    if let Some(mut client) = node.member_client(id) {
-        let forget = client.set_voter_secrets(VoterSecrets::default());
-        if !matches!(tokio::time::timeout(HAND_OVER, forget).await, Ok(Ok(_))) {
-            tracing::warn!(node = id, "did not confirm that it has forgotten the signing key");
-        }
-    }
-    if let Err(error) = records::change_signing(node, |record| record.stale = true).await {
-        tracing::warn!(%error, "that the signing key is stale was not noted");
-    }
-}
-
-async fn tell(node: &Node, kind: &str, id: u64, what: &str) {
-    let name = node
-        .raft()
-        .store()
-        .read(|store| records::node(store, id))
-        .map_or_else(|| format!("node {id}"), |record| record.name);
-    records::emit(node, kind, Severity::Info, Some(id), format!("{name} {what}")).await;
-}
-
-/// The limits of decisions at this cluster's pace.
-pub(crate) fn policy(node: &Node) -> Policy {
-    let (pace, repair, usual) = (node.raft().pace(), node.scripts().repair(), Policy::default());
-    Policy {
-        suspect_after: pace.suspect_after(),
-        unheard_after: pace.unheard_after(),
-        dead_after: pace.dead_after(),
-        unhealthy_after: repair.grace().unwrap_or(usual.unhealthy_after),
-        replace_every: repair.every().unwrap_or(usual.replace_every),
-        ..usual
-    }
-}
-
-/// The members as the planner sees them.
-pub(crate) fn planned(node: &Node) -> Vec<Planned> {
-    let last = node.raft().last_index();
-    let acknowledged = node.raft().acknowledged();
-    let nodes = node.raft().store().read(records::nodes);
-    let leaving = |id: u64| nodes.iter().any(|node| node.id == id && node.leaving);
-    let members = node.raft().members().into_iter().map(|member| {
-        let own = member.id == node.id();
-        let vital = node.vitals().get(member.id);
-        let seen =
-            vital.iter().map(|vital: &Vital| vital.at.elapsed()).chain(acknowledged.get(&member.id).copied()).min();
-        let retiring = match &vital {
-            _ if own => node.retirement().notice().is_some(),
-            Some(vital) => !vital.report.retiring.is_empty(),
-            None => false,
-        };
-        let unhealthy_since = vital.as_ref().and_then(|vital| vital.unhealthy_since);
-        Planned {
-            id: member.id,
-            voter: member.role == Role::Voter,
-            leader: own,
-            silent_for: seen.unwrap_or_else(|| node.vitals().listening_for()),
-            up_to_date: own || member.matched.is_some_and(|matched| matched + LAG >= last),
-            draining: leaving(member.id) || vital.is_some_and(|vital| vital.report.draining),
-            retiring,
-            unhealthy_for: unhealthy_since.map_or(Duration::ZERO, |since| since.elapsed()),
-            spared: false,
-        }
-    });
-    members.collect()
-}
-
-/// Entries that a learner may lack and still count as up to date: what comes in during a round trip or two.
-pub(super) const LAG: u64 = 100;

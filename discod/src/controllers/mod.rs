@@ -5,18 +5,17 @@
 //! term, so that a leader that was deposed without noticing changes nothing.
 
 mod compaction;
-pub mod confirm;
 mod format;
 mod hooks;
-pub mod instances;
+mod instances;
 mod leases;
-pub mod members;
+mod members;
 mod reach;
-pub mod removal;
 mod troubles;
 
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::nodes::removal;
 use crate::node::Node;
 use crate::records;
 

@@ -11,7 +11,7 @@ use disco_proto::v1::ReachRequest;
 use futures_util::future::{join, join_all};
 use tokio::time::MissedTickBehavior;
 
-use super::members::{LAG, policy};
+use crate::cluster::nodes::view::{LAG, policy};
 use crate::node::Node;
 use crate::raft::{Member, Role};
 use crate::records::{self, Severity};

@@ -56,7 +56,7 @@ pub fn refusal(node: &Node) -> Option<String> {
     if (voters.len() - full.len()) * 2 > voters.len() {
         return None;
     }
-    Some(sentence(&crate::records::node_name(node, first.node_id), first.disk_free, room.needed))
+    Some(sentence(&node.name_of(first.node_id), first.disk_free, room.needed))
 }
 
 fn sentence(name: &str, free: u64, needed: u64) -> String {

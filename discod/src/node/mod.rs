@@ -8,6 +8,7 @@ mod writes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use disco_identity::{ClusterId, Identity};
@@ -20,7 +21,7 @@ use crate::home::{Home, NodeFile, VoterSecrets};
 use crate::lessor::Lessor;
 use crate::local::{Logs, Renewal, Retirement};
 use crate::peers::{MemberClient, Peers, WriteStream};
-use crate::raft::RaftNode;
+use crate::raft::{RaftNode, node_record};
 use crate::script::Scripts;
 use crate::vitals::Vitals;
 
@@ -31,6 +32,8 @@ pub use self::writes::{Route, WriteError, command};
 
 /// Steps of the controllers' work that a slow listener may be behind before it misses some.
 const PROGRESS: usize = 256;
+/// Time for an answer to reach who has asked before the process ends.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// This node. Cheap to clone.
 #[derive(Clone)]
@@ -142,6 +145,13 @@ impl Node {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.inner.file.name
+    }
+
+    /// What to call a node.
+    #[must_use]
+    pub fn name_of(&self, id: u64) -> String {
+        let record = self.inner.raft.store().read(|store| node_record(store, id));
+        record.map_or_else(|| format!("node {id}"), |record| record.name)
     }
 
     /// The cluster's name.
@@ -313,6 +323,15 @@ impl Node {
     /// Has the process end, so that it is started again.
     pub fn restart(&self) {
         self.inner.restart.notify_one();
+    }
+
+    /// The same, when the answer to the request that asks for it has had time to arrive.
+    pub fn restart_after_answer(&self) {
+        let node = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(FAREWELL).await;
+            node.restart();
+        });
     }
 
     /// Returns when the process shall end and be started again.

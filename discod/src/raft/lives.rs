@@ -21,6 +21,7 @@ use tonic::Status;
 use super::codec;
 use super::node::OpenRaft;
 use super::pace::Pace;
+use super::records::node_record;
 use super::state_machine::SharedStore;
 use crate::peers::Peers;
 
@@ -109,7 +110,7 @@ impl Lives {
         }
         let address = self.address(node).unwrap_or_default();
         let at_address = self.at(node, &address).await;
-        let record = self.inner.store.read(|store| crate::records::node(store, node)).unwrap_or_default();
+        let record = self.inner.store.read(|store| node_record(store, node)).unwrap_or_default();
         let now = Instant::now();
         let mut known = self.inner.known.lock();
         let recent = |at: &Instant| now.duration_since(*at) < self.remembers();

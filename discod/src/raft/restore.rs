@@ -39,7 +39,7 @@ pub fn place(data_dir: &Path) -> PathBuf {
 /// What is wrong with it.
 pub fn check(path: &Path, limits: Limits) -> io::Result<i64> {
     let store = read(path, limits)?;
-    let (format, own) = (crate::records::format(&store), disco_proto::format::own());
+    let (format, own) = (super::records::format(&store), disco_proto::format::own());
     if format > own {
         let why = format!("the backup has format {format}, and this `discod` reads formats up to {own}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));

@@ -15,11 +15,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::provider;
+use crate::cluster::nodes::confirm::confirmed;
+use crate::cluster::nodes::removal::{ENDING, REMOVED, REMOVING};
 use crate::cluster::nodes::status;
+use crate::cluster::nodes::view::{planned, policy};
 use crate::cluster::{Error, Executor, Result, leader};
-use crate::controllers::confirm::confirmed;
-use crate::controllers::members::{planned, policy};
-use crate::controllers::removal::{ENDING, REMOVED, REMOVING};
 use crate::node::Node;
 use crate::peers::Hops;
 use crate::records::{self, InstanceRecord};
@@ -110,7 +111,7 @@ pub async fn check(node: &Node, desired: u32) -> Result<Vec<Member>> {
     let (members, policy) = (planned(node), policy(node));
     if desired as usize > members.len() {
         let dead: Vec<u64> = members.iter().filter(|member| member.is_lost(&policy)).map(|member| member.id).collect();
-        let checked = crate::controllers::instances::check_can_have(node, desired as usize, &dead).await;
+        let checked = provider::check_can_have(node, desired as usize, &dead).await;
         checked.map_err(Error::Refused)?;
     }
     Ok(members)

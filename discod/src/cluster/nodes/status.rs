@@ -9,9 +9,9 @@ use std::time::Duration;
 use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
 use disco_provider::SshTarget;
 
+use crate::cluster::machines::provider::ssh_targets;
 use crate::cluster::{Executor, certificates, leader};
 use crate::contact::Contact;
-use crate::controllers::instances::ssh_targets;
 use crate::node::Node;
 use crate::peers::Hops;
 use crate::raft::{Member, Role};

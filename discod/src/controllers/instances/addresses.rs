@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::time::Instant;
 
-use super::source;
+use crate::cluster::machines::provider as source;
 use crate::node::Node;
 use crate::records::{self, NodeRecord, Severity};
 

@@ -9,8 +9,8 @@ use disco_provider::{Instance, Pace, ProgressSink, Provider, StartRequest};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::source;
 use super::starts::Starts;
+use crate::cluster::machines::provider as source;
 use crate::cluster::tokens;
 use crate::node::Node;
 use crate::records::{self, InstanceRecord, Severity, instance_state as state};

@@ -6,10 +6,8 @@
 
 mod addresses;
 mod bring_up;
-pub(crate) mod foresight;
 mod lost;
 mod roles;
-mod source;
 mod starts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,10 +25,11 @@ use lost::Lost;
 use starts::Starts;
 
 pub(super) use roles::{give_before_promotion, hold_rights};
-pub use source::{announcements, check_can_have, makes_announcements, release, ssh_targets};
 
-use super::members::{planned, policy};
-use super::removal::{REMOVED, REMOVING};
+use crate::cluster::machines::provider as source;
+use crate::cluster::machines::view::{FIRST_OWN, dead, limits, machine, since_replacement};
+use crate::cluster::nodes::removal::{self, REMOVED, REMOVING};
+use crate::cluster::nodes::view::planned;
 use crate::node::Node;
 use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
@@ -38,8 +37,6 @@ use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 const PAUSE: Duration = Duration::from_secs(2);
 /// Between two tries of ending a machine that could not be ended.
 const END_AGAIN: Duration = Duration::from_secs(10);
-/// Number of the first machine that the cluster starts: the one before is the operator's.
-const FIRST_OWN: u64 = 2;
 /// How often the provider is asked for what its machines cost while nodes are missing.
 const ASKED_EVERY: Duration = Duration::from_secs(10);
 
@@ -181,12 +178,12 @@ impl Work {
                 let nodes = node.raft().store().read(records::nodes);
                 let id = nodes.iter().find(|node| node.leaving).map_or(id, |node| node.id);
                 // Decided by what was heard; one that died since must not be counted on.
-                super::removal::check(node, id, false).await.map_err(anyhow::Error::msg)?;
+                removal::check(node, id, false).await.map_err(anyhow::Error::msg)?;
                 let subject = records::node_name(node, id);
                 let step =
                     |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
                 node.progress(step(REMOVING));
-                super::removal::remove(node, term, id, false).await?;
+                removal::remove(node, term, id, false).await?;
                 let ending = node.raft().store().read(records::ending);
                 match ending.into_iter().find(|machine| machine.name == subject) {
                     // The last word is said when the machine has ended.
@@ -291,39 +288,6 @@ impl Work {
         node.set_blocked(blocked.clone());
         self.blocked = blocked;
     }
-}
-
-/// The limits of decisions about machines.
-fn limits(node: &Node) -> Policy {
-    let policy = policy(node);
-    // One that is silent has the same time of grace: its machine may be restarting.
-    Policy { dead_after: policy.dead_after.max(policy.unhealthy_after), ..policy }
-}
-
-/// The members that are dead, or will be.
-fn dead(members: &[Member], limits: &Policy) -> Vec<u64> {
-    members.iter().filter(|member| member.is_lost(limits)).map(|member| member.id).collect()
-}
-
-/// Since a machine was asked for in the place of a dead node.
-fn since_replacement(records: &[InstanceRecord]) -> Option<Duration> {
-    records.iter().filter(|record| record.replaces).map(age).min()
-}
-
-/// A machine's record as the planner sees it.
-fn machine(record: &InstanceRecord) -> Machine {
-    let stage = match (record.node, record.state.as_str()) {
-        (_, state::TERMINATING) => Stage::Leaving,
-        (Some(node), _) => Stage::Joined(node),
-        (None, _) => Stage::UnderWay { since: age(record) },
-    };
-    Machine { token: record.token.clone(), stage }
-}
-
-/// Since the machine was asked for.
-fn age(record: &InstanceRecord) -> Duration {
-    let since = crate::clock::unix_ms().saturating_sub(record.created_ms);
-    Duration::from_millis(u64::try_from(since).unwrap_or(0))
 }
 
 /// Writes down that there shall be one more machine; `replaces`: in the place of a dead node.

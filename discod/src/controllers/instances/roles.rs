@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 
-use super::source;
+use crate::cluster::machines::provider as source;
 use crate::node::Node;
 use crate::raft::Role;
 use crate::records;

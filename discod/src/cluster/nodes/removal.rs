@@ -2,11 +2,17 @@
 
 use anyhow::{Context, Result};
 use disco_planner::{Member, Policy};
+use disco_proto::v1::Progress;
+use futures_util::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 
+use crate::cluster::{self, Error};
 use crate::node::Node;
 use crate::raft::{Recovery, Role};
 use crate::records::{self, NodeRecord, Severity};
 
+/// Steps that may wait for a slow client.
+const UNDER_WAY: usize = 32;
 /// States of a node that leaves, and of its machine, as they are told.
 pub const REMOVING: &str = "removing";
 /// The node is no member any more, and its machine has not ended.
@@ -34,6 +40,48 @@ pub async fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
         .map_err(|()| format!("without node {id} the living voters would be no quorum; bring a dead one back first"))
 }
 
+/// The same for a node of which it is not known whether it is a member.
+///
+/// # Errors
+/// It is none, or cannot be removed.
+pub async fn check_member(node: &Node, id: u64, force: bool) -> cluster::Result<()> {
+    if !node.raft().members().iter().any(|member| member.id == id) {
+        return Err(Error::NotFound(format!("there is no node {id}")));
+    }
+    check(node, id, force).await.map_err(Error::Refused)
+}
+
+/// Removes a node, so that the cluster has one less. Goes on when nobody follows the steps any more.
+pub fn start(node: &Node, term: u64, id: u64) -> impl Stream<Item = cluster::Result<Progress>> + Send + 'static {
+    let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
+    let node = node.clone();
+    tokio::spawn(async move {
+        let subject = records::node_name(&node, id);
+        let step = |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
+        // A client that has gone away misses the steps, no more.
+        let _ = sender.send(Ok(step(REMOVING))).await;
+        let record = node.raft().store().read(|store| records::node(store, id));
+        if let Err(error) = remove(&node, term, id, true).await {
+            let failed = Progress { done: true, error: format!("{error:#}"), ..step("failed") };
+            let _ = sender.send(Ok(failed)).await;
+            return;
+        }
+        let _ = sender.send(Ok(step(ENDING))).await;
+        let machine = record.map(|record| record.instance).unwrap_or_default();
+        let ended = tokio::select! {
+            biased;
+            () = sender.closed() => return,
+            ended = machine_ended(&node, &machine) => ended,
+        };
+        let end = match ended {
+            true => Ok(Progress { done: true, ..step(REMOVED) }),
+            false => Err(Error::Unavailable("leadership has changed; the machine's end goes on".to_owned())),
+        };
+        let _ = sender.send(end).await;
+    });
+    ReceiverStream::new(receiver)
+}
+
 /// Removes a node. Repeating it does what is missing. `fewer`: the cluster shall then be smaller by one. Its machine is given back
 /// by the controller of machines, which [`machine_ended`] waits for: one that does not end holds up nothing else.
 ///
@@ -52,14 +100,14 @@ pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> 
     let record = node.raft().store().read(|store| records::node(store, id)).or(record);
     if node.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
         node.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;
-        super::members::demoted(node, id).await;
+        super::voter_secrets::take_back(node, id).await;
     }
     if is_member() {
         node.raft().remove(id).await.with_context(|| format!("removing {name} from the membership"))?;
     }
     // Before the node's record goes: whoever looks finds one of the two until nothing is left.
     if let Some(record) = &record {
-        super::instances::release(node, term, record).await?;
+        crate::cluster::machines::provider::release(node, term, record).await?;
     }
     // Without its record it is not admitted again, whatever it reports.
     let txn = records::Txn::new().delete(&records::keys::node(id)).delete(&records::keys::health(id));
@@ -111,7 +159,7 @@ async fn begin(node: &Node, term: u64, record: Option<&NodeRecord>, fewer: bool)
 }
 
 /// Goes on with the removals that an earlier leader had begun, and with those of nodes that the operator has given up.
-pub(super) async fn resume(node: &Node, term: u64) {
+pub async fn resume(node: &Node, term: u64) {
     if let Err(error) = remove_lost(node, term).await {
         tracing::warn!(error = format!("{error:#}"), "lost nodes are not removed yet");
     }

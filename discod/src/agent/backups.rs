@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Folder, Kept, take};
+use crate::cluster::backups::{Folder, Kept, take};
 use crate::node::Node;
 use crate::raft::Role;
 use crate::records::{self, Severity};
@@ -21,7 +21,11 @@ const SOONEST: u32 = 10;
 /// again in a moment, and until then their backups may be what is needed.
 const LEARNER_KEEPS: u32 = 2;
 
+/// Makes them until the process ends; none where the interval is 0.
 pub(super) async fn run(node: Node) {
+    if node.args().backup_interval.is_zero() {
+        return;
+    }
     let interval = node.args().backup_interval;
     let folder = Folder::within(node.home().path());
     let mut wait = first(interval, folder.age());

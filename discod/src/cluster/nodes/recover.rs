@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-use disco_proto::v1::{Empty, RecoverRequest, StatusRequest};
+use disco_proto::v1::StatusRequest;
 use futures_util::future::join_all;
-use tonic::{Response, Status};
 
-use super::internal;
+use crate::cluster::{Error, Result};
 use crate::node::Node;
 use crate::raft::{Member, Recovery, Role};
 
 /// Time for another voter to answer. One that needs longer is not a voter that a cluster could go on with.
 const ANSWER: Duration = Duration::from_secs(3);
-/// Time for the answer to reach the operator before the process ends.
-const FAREWELL: Duration = Duration::from_millis(200);
 
-pub(super) async fn recover(node: &Node, message: RecoverRequest) -> Result<Response<Empty>, Status> {
+/// Has this node start again as the only member, without the `lost` ones.
+///
+/// # Errors
+/// The cluster has a quorum, a node is not lost, or another one has more of the log.
+pub async fn recover(node: &Node, lost: Vec<u64>) -> Result<()> {
     let members = node.raft().members();
     let voters: Vec<&Member> = members.iter().filter(|member| member.role == Role::Voter).collect();
     if !members.iter().any(|member| member.id == node.id()) {
-        return Err(Status::failed_precondition("this node is no member, so it has nothing to go on from"));
+        return Err(Error::Refused("this node is no member, so it has nothing to go on from".to_owned()));
     }
     let others = voters.iter().filter(|voter| voter.id != node.id());
     let answers = join_all(others.map(|voter| async { Some((voter.id, log_of(node, voter.id).await?)) })).await;
@@ -27,29 +28,23 @@ pub(super) async fn recover(node: &Node, message: RecoverRequest) -> Result<Resp
     let alive: Vec<u64> = answers.iter().map(|(id, _)| *id).collect();
     let own = usize::from(voters.iter().any(|voter| voter.id == node.id()));
     if (alive.len() + own) * 2 > voters.len() {
-        return Err(Status::failed_precondition(format!(
+        return Err(Error::Refused(format!(
             "{} of {} voters answer, which is a quorum: the cluster can decide by itself\nhint: `disco status` shows how it is; \
              `disco node rm` removes a dead node",
             alive.len() + own,
             voters.len()
         )));
     }
-    if let Some(id) = message.lost.iter().find(|id| alive.contains(id) || **id == node.id()) {
-        return Err(Status::failed_precondition(format!("node {id} answers, so it is not lost")));
+    if let Some(id) = lost.iter().find(|id| alive.contains(id) || **id == node.id()) {
+        return Err(Error::Refused(format!("node {id} answers, so it is not lost")));
     }
     if let Some((id, _)) = answers.iter().find(|(_, log)| *log > node.raft().last_log_id()) {
-        return Err(Status::failed_precondition(format!(
-            "node {id} has more of the log than this node: go on from that one"
-        )));
+        return Err(Error::Refused(format!("node {id} has more of the log than this node: go on from that one")));
     }
-    tracing::warn!(lost = ?message.lost, "the operator gives up nodes; this one starts again to go on alone");
-    Recovery { lost: message.lost }.request(node.home().path()).map_err(internal)?;
-    let node = node.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(FAREWELL).await;
-        node.restart();
-    });
-    Ok(Response::new(Empty {}))
+    tracing::warn!(?lost, "the operator gives up nodes; this one starts again to go on alone");
+    Recovery { lost }.request(node.home().path()).map_err(Error::internal)?;
+    node.restart_after_answer();
+    Ok(())
 }
 
 /// Term and index of the last entry of a voter that answers.

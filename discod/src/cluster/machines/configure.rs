@@ -1,19 +1,22 @@
 //! What the operator tells the cluster once: its provider, the operator's public key, how machines are started.
 
-use disco_proto::v1::{ConfigureRequest, Empty};
-use tonic::{Response, Status};
+use disco_proto::v1::ConfigureRequest;
 
+use crate::cluster::{Error, Result};
 use crate::node::Node;
 use crate::records::{self, ProviderSpec};
 
 /// Keeps the settings that are given; empty ones stay as they are.
-pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<Response<Empty>, Status> {
+///
+/// # Errors
+/// One of them is damaged, or they could not be written.
+pub async fn configure(node: &Node, request: ConfigureRequest) -> Result<()> {
     // A follower may not know yet what was told last.
-    node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    node.raft().linearizable().await?;
     let mut txn = records::Txn::new();
     if !request.provider.is_empty() {
         let spec: ProviderSpec = serde_json::from_str(&request.provider)
-            .map_err(|error| Status::invalid_argument(format!("the provider's specification: {error}")))?;
+            .map_err(|error| Error::Invalid(format!("the provider's specification: {error}")))?;
         // What is told at each bootstrap is mostly what is known.
         if read::<ProviderSpec>(node, records::keys::PROVIDER).as_ref() != Some(&spec) {
             txn = txn.put(records::keys::PROVIDER, &spec);
@@ -26,19 +29,19 @@ pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<
     }
     if !request.instance_options.is_empty() {
         let options: serde_json::Value = serde_json::from_str(&request.instance_options)
-            .map_err(|error| Status::invalid_argument(format!("the options of machines: {error}")))?;
+            .map_err(|error| Error::Invalid(format!("the options of machines: {error}")))?;
         txn = txn.put(records::keys::INSTANCE_OPTIONS, &options);
     }
     if let Some(name) = &request.address_node {
         if !name.is_empty() {
-            records::check_name(name).map_err(Status::invalid_argument)?;
+            records::check_name(name).map_err(Error::Invalid)?;
         }
         txn = txn.put(records::keys::ADDRESS_NODE, name);
     }
     if !txn.is_empty() {
-        node.write(txn.operation()).await.map_err(Status::from)?;
+        node.write(txn.operation()).await?;
     }
-    Ok(Response::new(Empty {}))
+    Ok(())
 }
 
 fn read<T: serde::de::DeserializeOwned>(node: &Node, key: &str) -> Option<T> {

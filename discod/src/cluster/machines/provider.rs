@@ -12,8 +12,9 @@ use disco_provider::{
     Announcements, Budget, Instance, InstanceState, KnownMachine, Provider, ProviderContext, SshTarget, StartRequest,
 };
 
-use super::super::members::planned;
-use super::super::removal::REMOVED;
+use super::view::{dead, limits};
+use crate::cluster::nodes::removal::REMOVED;
+use crate::cluster::nodes::view::planned;
 use crate::node::Node;
 use crate::records::instance_state::TERMINATING;
 use crate::records::{self, InstanceRecord, NodeRecord, ProviderSpec, Severity};
@@ -32,7 +33,7 @@ const PLENTY: usize = 1000;
 
 /// The provider of `cluster.js`, or else the one of `client.js`. Given hosts are those that either names: an operator who adds
 /// one to the script at hand has said that it may be used.
-pub(super) fn spec(node: &Node) -> Option<ProviderSpec> {
+pub fn spec(node: &Node) -> Option<ProviderSpec> {
     let kept = node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::keys::PROVIDER));
     match (node.scripts().provider_spec(), kept.map(|spec| spec.value)) {
         (Some(own), Some(kept)) if own.kind == HOSTS && kept.kind == HOSTS => {
@@ -73,7 +74,7 @@ pub fn ssh_targets(node: &Node) -> BTreeMap<String, SshTarget> {
 }
 
 /// The provider itself.
-pub(super) fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
+pub fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
     let spec = spec(node).context("the cluster was not told where machines come from")?;
     let context = ProviderContext {
         cluster_name: node.cluster_name().to_owned(),
@@ -87,7 +88,7 @@ pub(super) fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
 }
 
 /// Whether machines have rights at the provider, which only voters shall have.
-pub(super) fn has_roles(node: &Node) -> bool {
+pub fn has_roles(node: &Node) -> bool {
     spec(node).is_some() && provider(node).is_ok_and(|provider| provider.capabilities().has_roles)
 }
 
@@ -103,13 +104,13 @@ pub fn makes_announcements(node: &Node) -> bool {
 }
 
 /// Whether machines have addresses from outside that are to be followed.
-pub(super) fn has_addresses(node: &Node) -> bool {
+pub fn has_addresses(node: &Node) -> bool {
     spec(node).is_some() && provider(node).is_ok_and(|provider| provider.capabilities().can_attach_address)
 }
 
 /// How many machines can still be started, and why not more, where there is something to say. `dead` are members whose machines
 /// will be given back for those that take their places.
-pub(super) async fn available(node: &Node, dead: &[u64]) -> Result<(usize, String)> {
+pub async fn available(node: &Node, dead: &[u64]) -> Result<(usize, String)> {
     let provider = provider(node)?;
     let capabilities = provider.capabilities();
     if !capabilities.can_start {
@@ -185,7 +186,7 @@ fn is_ending(records: &[InstanceRecord], machine: &str) -> bool {
 
 /// Machines that do not count against limits.
 fn leaving(node: &Node) -> BTreeSet<String> {
-    let dead = super::dead(&planned(node), &super::limits(node));
+    let dead = dead(&planned(node), &limits(node));
     let mut leaving = of_lost_nodes(node, &dead);
     let ending = node.raft().store().read(records::instances).into_iter();
     leaving.extend(ending.filter(|record| record.state == TERMINATING).map(|record| record.id));
@@ -221,13 +222,13 @@ pub async fn check_can_have(node: &Node, wished: usize, dead: &[u64]) -> Result<
 }
 
 /// How the first machine was started: the others are like it.
-pub(super) fn instance_options(node: &Node) -> serde_json::Value {
+pub fn instance_options(node: &Node) -> serde_json::Value {
     let read = |store: &disco_store::Store| records::get::<serde_json::Value>(store, records::keys::INSTANCE_OPTIONS);
     node.raft().store().read(read).map(|options| options.value).unwrap_or_default()
 }
 
 /// The wish for a machine, the same at every try.
-pub(super) fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -> StartRequest {
+pub fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -> StartRequest {
     let store = node.raft().store();
     let (operator, machines) = store.read(|store| {
         let operator = records::get::<String>(store, records::keys::OPERATOR_PUBLIC_KEY).map(|key| key.value);
@@ -254,14 +255,14 @@ pub(super) fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -
 }
 
 /// The cluster's own SSH key, which only voters hold.
-pub(super) fn ssh_key(node: &Node) -> Result<KeyPair> {
+pub fn ssh_key(node: &Node) -> Result<KeyPair> {
     let secrets = node.secrets().context("this leader does not have the cluster's SSH key yet")?;
     KeyPair::from_openssh(&secrets.ssh_private_key, "the cluster's SSH key").context("the cluster's SSH key")
 }
 
 /// A connection to the machine. Its host key is the one that the provider knows, or the one that was seen first. `boots` for one
 /// that may just be starting, which has until `limit`: of others a refusal is an answer.
-pub(super) async fn connect(node: &Node, instance: &Instance, boots: bool, limit: Duration) -> Result<Session> {
+pub async fn connect(node: &Node, instance: &Instance, boots: bool, limit: Duration) -> Result<Session> {
     let key = ssh_key(node)?;
     let policy = instance.host_key_policy(node.home().path().join("known_hosts"));
     let options = if boots { ConnectOptions::booting(limit) } else { ConnectOptions::default() };
@@ -270,7 +271,7 @@ pub(super) async fn connect(node: &Node, instance: &Instance, boots: bool, limit
 
 /// This cluster, as it asks for a machine that is, or is to become, that of the record `token`, or of the node `of`. What its
 /// other machines are this one must not be: it may be one of them under another address.
-pub(super) fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> Owner {
+pub fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> Owner {
     let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
     let nodes =
         nodes.into_iter().filter(|record| Some(record.id) != of).map(|record| (record.instance, Some(record.id)));
@@ -287,7 +288,7 @@ pub(super) fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instan
 }
 
 /// Writes down that a machine is to end, which it then does until it has: whoever leads next goes on.
-pub(super) async fn mark_ending(node: &Node, term: u64, token: &str) -> Result<()> {
+pub async fn mark_ending(node: &Node, term: u64, token: &str) -> Result<()> {
     let key = records::keys::instance(token);
     let found = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key));
     if let Some(record) = found.map(|found| found.value).filter(|record| record.state != TERMINATING) {
@@ -303,7 +304,7 @@ fn ending(record: InstanceRecord) -> InstanceRecord {
 }
 
 /// Gives back the machine of a record, waits until it has ended, and forgets the record.
-pub(super) async fn terminate(node: &Node, term: u64, token: &str) -> Result<()> {
+pub async fn terminate(node: &Node, term: u64, token: &str) -> Result<()> {
     let key = records::keys::instance(token);
     let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return Ok(());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use disco_planner::{Member, Policy};
 
-use super::members::{planned, policy};
+use super::view::{planned, policy};
 use crate::node::Node;
 
 /// How often the members are looked at again.

@@ -7,11 +7,9 @@ use disco_proto::v1::command::Operation;
 use disco_proto::v1::{
     ClaimUpgradeRequest, ClaimUpgradeResponse, LeaseGrantRequest, LeaseRevokeRequest, LeaseTimeRequest,
 };
-use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
-use crate::cluster::leases;
-use crate::node::Node;
+use super::{Error, Result, leases};
+use crate::node::{Node, WriteError};
 use crate::peers::Hops;
 use crate::records::{self, UpgradeRecord, Versioned};
 
@@ -23,37 +21,33 @@ const CONFLICTS: usize = 16;
 /// Longest text of a claim.
 const MAX_TEXT: usize = 256;
 
-pub(super) async fn claim(
-    node: &Node,
-    request: Request<ClaimUpgradeRequest>,
-) -> Result<Response<ClaimUpgradeResponse>, Status> {
-    let (metadata, _, message) = request.into_parts();
+/// Whether a request can be a claim.
+///
+/// # Errors
+/// It names no holder, or a text is too long.
+pub fn check(message: &ClaimUpgradeRequest) -> Result<()> {
     if message.holder.is_empty() || [&message.holder, &message.by, &message.binary].iter().any(|t| t.len() > MAX_TEXT) {
-        return Err(Status::invalid_argument(format!("a claim names its holder, by at most {MAX_TEXT} bytes")));
+        return Err(Error::Invalid(format!("a claim names its holder, by at most {MAX_TEXT} bytes")));
     }
-    let term = match to_leader(node, &metadata).await? {
-        Answer::There(mut forward) => {
-            let mut request = forward.request(message);
-            request.set_timeout(node.raft().pace().request_timeout() * 2);
-            return forward.client.claim_upgrade(request).await;
-        }
-        Answer::Here(term) => term,
-    };
+    Ok(())
+}
+
+/// Takes, renews or releases the right to upgrade. Only on the leader.
+///
+/// # Errors
+/// A write failed, or this node is not known to lead. That another operator holds the right is an answer.
+pub async fn claim(node: &Node, term: u64, message: &ClaimUpgradeRequest) -> Result<ClaimUpgradeResponse> {
     for _ in 0..CONFLICTS {
-        if let Some(answer) = try_claim(node, term, &message).await? {
-            return Ok(Response::new(answer));
+        if let Some(answer) = try_claim(node, term, message).await? {
+            return Ok(answer);
         }
     }
-    Err(Status::aborted("others ask for the upgrade at the same time; try again"))
+    Err(Error::Conflict("others ask for the upgrade at the same time; try again".to_owned()))
 }
 
 /// `None` when somebody else came in between.
-async fn try_claim(
-    node: &Node,
-    term: u64,
-    message: &ClaimUpgradeRequest,
-) -> Result<Option<ClaimUpgradeResponse>, Status> {
-    node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
+async fn try_claim(node: &Node, term: u64, message: &ClaimUpgradeRequest) -> Result<Option<ClaimUpgradeResponse>> {
+    node.raft().linearizable().await?;
     let now = node.raft().store().read(|store| records::get::<UpgradeRecord>(store, records::keys::UPGRADE));
     let own = now.as_ref().is_some_and(|now| now.value.holder == message.holder);
     if message.release {
@@ -84,10 +78,10 @@ async fn take(
     term: u64,
     message: &ClaimUpgradeRequest,
     before: Option<Versioned<UpgradeRecord>>,
-) -> Result<Option<ClaimUpgradeResponse>, Status> {
+) -> Result<Option<ClaimUpgradeResponse>> {
     let lease = rand::random_range(1..=i64::MAX);
     let grant = Operation::LeaseGrant(LeaseGrantRequest { id: lease, ttl: CLAIM_TTL });
-    node.write_in_term(term, grant).await.map_err(Status::from)?;
+    node.write_in_term(term, grant).await?;
     let record = UpgradeRecord {
         holder: message.holder.clone(),
         by: message.by.clone(),
@@ -98,7 +92,7 @@ async fn take(
     let key = records::keys::UPGRADE;
     let txn = records::Txn::new().expect(key, before.as_ref().map_or(0, |before| before.revision));
     let written = node.write_in_term(term, txn.put_leased(key, &record, lease).operation()).await;
-    if !records::succeeded(&written.map_err(Status::from)?) {
+    if !records::succeeded(&written?) {
         revoke(node, term, lease).await?;
         return Ok(None);
     }
@@ -119,15 +113,15 @@ fn answer(record: UpgradeRecord, granted: bool, remaining_ms: u64) -> ClaimUpgra
 }
 
 /// What a lease has left; `None` when it is over.
-async fn remaining(node: &Node, id: i64, renew: bool) -> Result<Option<u64>, Status> {
+async fn remaining(node: &Node, id: i64, renew: bool) -> Result<Option<u64>> {
     let time = leases::time(node, Hops::default(), LeaseTimeRequest { id, renew }).await?;
     Ok(time.found.then_some(time.remaining_ms))
 }
 
 /// Ends a lease, and what goes with it. That it has ended already is as well.
-async fn revoke(node: &Node, term: u64, id: i64) -> Result<(), Status> {
+async fn revoke(node: &Node, term: u64, id: i64) -> Result<()> {
     match node.write_in_term(term, Operation::LeaseRevoke(LeaseRevokeRequest { id })).await {
-        Ok(_) | Err(crate::node::WriteError::Refused(_)) => Ok(()),
+        Ok(_) | Err(WriteError::Refused(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -7,20 +7,41 @@ use disco_proto::v1::{PlanResponse, PlannedChange};
 use disco_provider::plan::{Action, Change, MACHINE};
 use disco_provider::{Instance, Provider, Usd};
 
-use super::super::members::planned;
-use super::source;
+use super::view::{FIRST_OWN, dead, limits, machine, since_replacement};
+use super::{provider as source, scale};
+use crate::cluster::Error;
+use crate::cluster::nodes::view::planned;
 use crate::node::Node;
 use crate::records::{self, InstanceRecord, NodeRecord};
 
+/// What the cluster would do by itself to have so many nodes, or as many as it is to have. Only on the leader.
+///
+/// # Errors
+/// It cannot have so many, or the provider does not say.
+pub async fn plan(node: &Node, nodes: Option<u32>) -> crate::cluster::Result<PlanResponse> {
+    let desired = match nodes {
+        Some(nodes) => {
+            scale::check(node, nodes).await?;
+            nodes
+        }
+        // No number was set yet: as many as there are.
+        None => {
+            let members = u32::try_from(planned(node).len()).unwrap_or(u32::MAX);
+            node.raft().store().read(records::desired_nodes).unwrap_or(members)
+        }
+    };
+    foresee(node, desired).await.map_err(Error::Internal)
+}
+
 /// All that would be done to have `desired` nodes.
-pub(crate) async fn foresee(node: &Node, desired: u32) -> Result<PlanResponse> {
-    let (members, limits) = (planned(node), super::limits(node));
-    let dead = super::dead(&members, &limits);
+async fn foresee(node: &Node, desired: u32) -> Result<PlanResponse> {
+    let (members, limits) = (planned(node), limits(node));
+    let dead = dead(&members, &limits);
     let (records, nodes) = node.raft().store().read(|store| (records::instances(store), records::nodes(store)));
-    let machines: Vec<Machine> = records.iter().map(super::machine).collect();
+    let machines: Vec<Machine> = records.iter().map(machine).collect();
     let provider = source::provider(node)?;
     let (available, limit) = source::available(node, &dead).await?;
-    let replaced = super::since_replacement(&records);
+    let replaced = since_replacement(&records);
     let limit = limit.as_str();
     let view = View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };
     let foreseen = forecast(view, &limits);
@@ -45,7 +66,7 @@ pub(crate) async fn foresee(node: &Node, desired: u32) -> Result<PlanResponse> {
 fn names(node: &Node) -> impl Iterator<Item = String> {
     let next = node.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
     let cluster = node.cluster_name().to_owned();
-    (next.map_or(super::FIRST_OWN, |next| next.value)..).map(move |number| format!("{cluster}-{number}"))
+    (next.map_or(FIRST_OWN, |next| next.value)..).map(move |number| format!("{cluster}-{number}"))
 }
 
 fn started(name: String, like: &str, replaces: bool, price: Option<Usd>) -> Change {

@@ -1,0 +1,83 @@
+//! Backups that every voter makes by itself, in the folder `backups` of its data folder.
+//!
+//! Each is a file as `disco backup save` writes one (see [`disco_proto::backup`]): what this node had applied at one moment, which
+//! is a whole state of the store, though on a follower not always the newest.
+//!
+//! Invariants:
+//! - A file appears under its name when it is whole and durable.
+//! - Only a voter makes one, only where the store has changed since the last, and only where the disk has room to spare.
+//! - They are bounded by count and by bytes; the newest always stays.
+
+mod folder;
+mod restore;
+
+use std::io::{self, BufReader};
+
+use disco_proto::v1::{BackupFile, BackupHead};
+use disco_store::Store;
+use sha2::{Digest, Sha256};
+
+pub use folder::{Folder, Kept};
+pub use restore::Restore;
+
+use super::{Error, Result};
+use crate::node::Node;
+
+/// The store as this node has applied it, and the description of its backup. Reads all of the store: no work for the async
+/// threads.
+///
+/// # Errors
+/// None: nothing is written yet.
+pub fn take(node: &Node) -> io::Result<(BackupHead, Store)> {
+    let store = node.raft().store().copy();
+    let mut sum = Sha256::new();
+    let size = store.encode_snapshot(&mut sum)?;
+    let head = BackupHead {
+        cluster: node.cluster_name().to_owned(),
+        cluster_id: node.cluster_id().to_string(),
+        revision: store.revision(),
+        created_at: crate::clock::rfc3339(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        size,
+        sha256: hex::encode(sum.finalize()),
+    };
+    Ok((head, store))
+}
+
+/// The backups that this node has made by itself, oldest first. Those that cannot be read are left out.
+///
+/// # Errors
+/// The folder cannot be read.
+pub async fn list(node: &Node) -> Result<Vec<BackupFile>> {
+    let folder = Folder::within(node.home().path());
+    let listed = tokio::task::spawn_blocking(move || {
+        let listed = folder.list()?.into_iter().filter_map(|kept| match folder.open(&kept) {
+            Ok((head, _)) => Some(BackupFile { name: kept.name, size: kept.size, head: Some(head) }),
+            Err(error) => {
+                tracing::warn!(%error, "a backup cannot be read");
+                None
+            }
+        });
+        io::Result::Ok(listed.collect())
+    });
+    listed.await.map_err(Error::internal)?.map_err(Error::internal)
+}
+
+/// Opens one of them, by its name, or the newest: its description, and a reader that stands at the store's snapshot.
+///
+/// # Errors
+/// There is none of that name, or it cannot be read.
+pub async fn open(node: &Node, name: String) -> Result<(BackupHead, BufReader<fs_err::File>)> {
+    let folder = Folder::within(node.home().path());
+    let nothing = match name.as_str() {
+        "" => format!("{} has made no backup yet", node.name()),
+        name => format!("{} has no backup `{name}`", node.name()),
+    };
+    let opened = tokio::task::spawn_blocking(move || {
+        // By what is there, so that a name leads nowhere else.
+        let found = folder.list()?.into_iter().rfind(|kept| name.is_empty() || kept.name == name);
+        found.map(|kept| folder.open(&kept)).transpose()
+    });
+    let opened = opened.await.map_err(Error::internal)?.map_err(Error::internal)?;
+    opened.ok_or_else(|| Error::NotFound(format!("{nothing}\nhint: `disco backup ls` shows what there is")))
+}

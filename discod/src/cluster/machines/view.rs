@@ -1,0 +1,50 @@
+//! The machines as the leader sees them, for whoever decides by them.
+
+use std::time::Duration;
+
+use disco_planner::repair::{Machine, Stage};
+use disco_planner::{Member, Policy};
+
+use crate::cluster::nodes::view::policy;
+use crate::node::Node;
+use crate::records::{InstanceRecord, instance_state as state};
+
+/// Number of the first machine that the cluster starts: the one before is the operator's.
+pub const FIRST_OWN: u64 = 2;
+
+/// The limits of decisions about machines.
+#[must_use]
+pub fn limits(node: &Node) -> Policy {
+    let policy = policy(node);
+    // One that is silent has the same time of grace: its machine may be restarting.
+    Policy { dead_after: policy.dead_after.max(policy.unhealthy_after), ..policy }
+}
+
+/// The members that are dead, or will be.
+#[must_use]
+pub fn dead(members: &[Member], limits: &Policy) -> Vec<u64> {
+    members.iter().filter(|member| member.is_lost(limits)).map(|member| member.id).collect()
+}
+
+/// Since a machine was asked for in the place of a dead node.
+#[must_use]
+pub fn since_replacement(records: &[InstanceRecord]) -> Option<Duration> {
+    records.iter().filter(|record| record.replaces).map(age).min()
+}
+
+/// A machine's record as the planner sees it.
+#[must_use]
+pub fn machine(record: &InstanceRecord) -> Machine {
+    let stage = match (record.node, record.state.as_str()) {
+        (_, state::TERMINATING) => Stage::Leaving,
+        (Some(node), _) => Stage::Joined(node),
+        (None, _) => Stage::UnderWay { since: age(record) },
+    };
+    Machine { token: record.token.clone(), stage }
+}
+
+/// Since the machine was asked for.
+fn age(record: &InstanceRecord) -> Duration {
+    let since = crate::clock::unix_ms().saturating_sub(record.created_ms);
+    Duration::from_millis(u64::try_from(since).unwrap_or(0))
+}

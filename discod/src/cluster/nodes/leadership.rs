@@ -1,0 +1,27 @@
+//! Which node leads.
+
+use crate::cluster::{Error, Result};
+use crate::node::Node;
+use crate::raft::Role;
+
+/// Moves leadership to a node, or to whichever has most of the log. Only on the leader.
+///
+/// # Errors
+/// The node does not vote, or did not take it over.
+pub async fn move_to(node: &Node, to: Option<u64>) -> Result<()> {
+    if to == Some(node.id()) {
+        return Ok(());
+    }
+    if let Some(to) = to {
+        let members = node.raft().members();
+        match members.iter().find(|member| member.id == to).map(|member| member.role) {
+            Some(Role::Voter) => {}
+            Some(Role::Learner) => {
+                return Err(Error::Refused(format!("node {to} does not vote, so it cannot lead")));
+            }
+            None => return Err(Error::NotFound(format!("there is no node {to}"))),
+        }
+    }
+    node.raft().transfer_leadership(to).await?;
+    Ok(())
+}

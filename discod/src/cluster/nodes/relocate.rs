@@ -1,0 +1,40 @@
+//! All nodes have come to new addresses at once: the operator tells each where the others are.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::cluster::{Error, Result};
+use crate::node::Node;
+
+/// More nodes than any cluster has.
+const MOST: usize = 1000;
+
+/// Sets the addresses of the other nodes, by their ids.
+///
+/// # Errors
+/// One is no address, or they cannot be written down.
+pub fn relocate(
+    node: &Node,
+    given: impl IntoIterator<Item = (u64, String), IntoIter: ExactSizeIterator>,
+) -> Result<()> {
+    let given = given.into_iter();
+    if given.len() > MOST {
+        return Err(Error::Invalid(format!("more than {MOST} addresses")));
+    }
+    let members = node.raft().members();
+    let mut addresses = BTreeMap::new();
+    for (id, address) in given {
+        let parsed =
+            address.parse::<SocketAddr>().ok().filter(|address| address.port() != 0 && !address.ip().is_unspecified());
+        let parsed = parsed
+            .ok_or_else(|| Error::Invalid(format!("`{address}` is no address of node {id}: expected `IP:PORT`")))?;
+        // One that this node does not know is none that it has to find.
+        let member = members.iter().find(|member| member.id == id && id != node.id());
+        if let Some(member) = member {
+            addresses.insert(id, (member.info.address.clone(), parsed.to_string()));
+        }
+    }
+    tracing::warn!(?addresses, "the operator says where the other nodes are");
+    node.peers().set_overrides(addresses).map_err(Error::internal)?;
+    Ok(())
+}
