@@ -8,25 +8,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     cli::Cli,
     commands,
+    context::Context,
     environment::ByEnvironment,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::Printer,
-    project::{Project, Settings},
+    project::Settings,
 };
-
-/// What every command is given.
-#[derive(Clone)]
-pub(crate) struct Context {
-    pub(crate) settings: Settings,
-    pub(crate) printer: Printer,
-}
-
-impl Context {
-    pub(crate) fn project(&self) -> Outcome<Project> {
-        Project::find(&self.settings.directory)
-    }
-}
 
 /// The hidden subcommand by which the local provider starts its machines; nothing where something else was asked for.
 pub(crate) fn be_machine_when_asked() -> Option<ExitCode> {

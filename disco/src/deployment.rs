@@ -6,12 +6,11 @@ use disco_proto::v1::{DeployOutput, DeployRequest, deploy_output::Output};
 use serde_json::Value;
 
 use crate::{
-    app::Context,
-    client::{Client, entries, from_status},
+    client::{Client, entries, from_status, from_wire},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::push_script,
-    host::{console::say, from_wire},
     printer::Task,
 };
 
@@ -86,7 +85,7 @@ pub(crate) async fn deploy(client: &Client, context: &Context, request: &Request
                 deployed.id = started.deployment;
                 task.state(&format!("deployment {} runs on node {}", started.deployment, started.leader));
             }
-            Output::Line(line) => say(&context.printer, context.settings.verbose > 0, &line.level, &line.text),
+            Output::Line(line) => context.printer.script_line(context.settings.verbose > 0, &line.level, &line.text),
             Output::Finished(finished) => return ended(finished, deployed, task),
         }
     }

@@ -6,8 +6,8 @@
 use clap::{ArgMatches, parser::ValueSource};
 
 use crate::{
-    app::Context,
     cli::{Cli, Command},
+    context::Context,
     project::{ClusterRecord, Project},
 };
 

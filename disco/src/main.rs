@@ -8,6 +8,7 @@ mod app;
 mod cli;
 mod client;
 mod commands;
+mod context;
 mod deployment;
 mod environment;
 mod error;

@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use tokio::sync::oneshot;
 
 use crate::{
-    app::Context,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
 };

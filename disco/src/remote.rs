@@ -1,23 +1,20 @@
 //! The machines of a cluster, with the operator's own key; `disco node ssh`: a shell or a command on one of them.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
-
 use disco_proto::v1::NodeStatus;
 use disco_provider::{
     Instance, InstanceState,
     install::{Owner, Remote},
-    ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status, quote},
+    ssh::{ConnectOptions, KeyPair, Session, Status, quote},
 };
 
 use crate::{
-    app::Context,
     client::Client,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    founding::{host_key_policy, install_failure, operator_key, provider_failure, recorded_provider},
+    founding::{
+        Sessions, host_key_policy, install_failure, operator_key, provider_failure, recorded_provider, ssh_failure,
+    },
     project::{ClusterRecord, Project},
 };
 
@@ -59,34 +56,6 @@ async fn connect_to(context: &Context, named: &str, node: Outcome<NodeStatus>) -
     let machines = Machines::open(context)?;
     let listed = machines.list().await?;
     machines.connect(machine_of(node, named, &listed)?).await
-}
-
-/// Connections of one command, one for each machine: a server counts them, and may answer many by keeping this computer out.
-#[derive(Default)]
-pub(crate) struct Sessions(Mutex<HashMap<String, Session>>);
-
-impl Sessions {
-    /// The connection to a machine that is there already, or a new one.
-    pub(crate) async fn connect(
-        &self,
-        machine: &Instance,
-        key: &KeyPair,
-        policy: &HostKeyPolicy,
-        options: ConnectOptions,
-    ) -> Result<Session, SshError> {
-        let target = machine.ssh.to_string();
-        let known = self.open().get(&target).filter(|session| !session.is_closed()).cloned();
-        if let Some(session) = known {
-            return Ok(session);
-        }
-        let session = Session::connect(&machine.ssh, key, policy, options).await?;
-        self.open().insert(target, session.clone());
-        Ok(session)
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<String, Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The machines of the project's cluster, as the operator reaches them.
@@ -142,26 +111,5 @@ fn machine_of<'a>(node: Outcome<NodeStatus>, named: &str, machines: &'a [Instanc
         Some(machine) => Err(Failure::failed(format!("the machine of `{named}` is {}", machine.state))
             .hint("`disco bootstrap` starts and repairs what is down")),
         None => Err(Failure::new(ExitStatus::NotFound, format!("the provider has no machine for `{named}`"))),
-    }
-}
-
-/// A refusal of SSH, with the exit code that fits.
-pub(crate) fn ssh_failure(error: &SshError) -> Failure {
-    let status = match error {
-        SshError::LoginRefused { .. }
-        | SshError::SecondFactor { .. }
-        | SshError::HostKeyChanged { .. }
-        | SshError::HostKeyUnknown { .. } => ExitStatus::Denied,
-        SshError::Unresolved { .. }
-        | SshError::Connect { .. }
-        | SshError::Closed { .. }
-        | SshError::NoAnswer { .. } => ExitStatus::Unreachable,
-        SshError::KeyFile { .. } | SshError::KeyPermissions { .. } | SshError::KeyFormat { .. } => ExitStatus::Usage,
-        _ => ExitStatus::Failed,
-    };
-    let failure = Failure::new(status, error.to_string());
-    match std::error::Error::source(error) {
-        Some(source) => failure.because(source),
-        None => failure,
     }
 }

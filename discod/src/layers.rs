@@ -178,3 +178,34 @@ fn all_ways_to_name_a_module_are_seen() {
     assert_eq!(named(&code(text)).into_iter().collect::<Vec<_>>(), ["agent", "backups", "clock", "memory", "node"]);
     assert!(named(&code("// crate::api is above")).is_empty());
 }
+
+/// The modules of the client that import each other in a circle, and why they do still.
+const CLIENT_CIRCLES: &[(&[&str], &str)] =
+    &[(&["cli", "project"], "settings are made of arguments, and arguments are completed by what the project knows")];
+
+#[test]
+fn the_clients_modules_do_not_import_in_a_circle() {
+    let imports = imports(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../disco/src"));
+    let reached = |from: &str| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from.to_owned()]);
+        while let Some(module) = open.pop() {
+            for other in imports.get(&module).into_iter().flat_map(BTreeMap::keys) {
+                if seen.insert(other.clone()) {
+                    open.push(other.clone());
+                }
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&String, BTreeSet<String>> = imports.keys().map(|module| (module, reached(module))).collect();
+    let circles: BTreeSet<Vec<&str>> = reached
+        .iter()
+        .filter(|(module, others)| others.contains(module.as_str()))
+        .map(|(module, others)| {
+            let back = |other: &&String| reached.get(other).is_some_and(|others| others.contains(module.as_str()));
+            others.iter().filter(back).map(String::as_str).collect()
+        })
+        .collect();
+    let known: BTreeSet<Vec<&str>> = CLIENT_CIRCLES.iter().map(|(modules, _)| modules.to_vec()).collect();
+    assert_eq!(circles, known, "circles of modules, and those that are known");
+}

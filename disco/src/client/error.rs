@@ -6,7 +6,8 @@ use disco_runtime_js::ErrorCode;
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::{error::Failure, exit::ExitStatus, host::from_wire};
+use super::script_failure::from_wire;
+use crate::{error::Failure, exit::ExitStatus};
 
 pub(crate) fn from_status(status: &Status) -> Failure {
     if let Some(refusal) = disco_identity::refusal(status) {

@@ -11,6 +11,7 @@ mod error;
 mod keys;
 mod nodes;
 mod progress;
+mod script_failure;
 mod survey;
 
 use std::{
@@ -29,10 +30,11 @@ pub(crate) use self::{
     certificates::{Shows, known_node, rfc3339},
     error::from_status,
     keys::{compacted, prefix_end},
+    script_failure::{frames, from_wire, place},
     survey::OwnView,
 };
 use crate::{
-    app::Context,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     project::{Addresses, KnownNode, StateDir},

@@ -15,9 +15,9 @@ use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    app::Context,
     cli::{BackupRestoreArgs, BackupSaveArgs},
     client::{Client, from_status},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     question::confirm,

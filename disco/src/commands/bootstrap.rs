@@ -4,8 +4,8 @@ use disco_proto::v1::StatusResponse;
 use serde_json::{Value, json};
 
 use crate::{
-    app::Context,
     cli::BootstrapArgs,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::Purpose,

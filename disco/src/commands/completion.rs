@@ -2,8 +2,8 @@ use clap::CommandFactory;
 use clap_complete::env::Shells;
 
 use crate::{
-    app::Context,
     cli::{Cli, CompletionArgs, Shell},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
 };

@@ -1,6 +1,6 @@
 use crate::{
-    app::Context,
     cli::ConnectArgs,
+    context::Context,
     error::Outcome,
     exit::ExitStatus,
     founding::{Purpose, Wish, connect},

@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    app::Context,
     cli::DeployArgs,
     client::Client,
+    context::Context,
     deployment::{self, Deployed, Request},
     error::Outcome,
     exit::ExitStatus,

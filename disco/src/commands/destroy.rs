@@ -1,8 +1,8 @@
 use disco_provider::local::RunningMachine;
 
 use crate::{
-    app::Context,
     cli::DestroyArgs,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::{END_ORPHANS, Purpose, destroy, elsewhere, end_orphans, orphans_by_folder, remains},

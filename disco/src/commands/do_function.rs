@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    app::Context,
     cli::DoArgs,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::Purpose,

@@ -1,8 +1,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    app::Context,
     client::{CA_CERTIFICATE, Client, OPERATOR_CERTIFICATE, OPERATOR_KEY},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::{Style, View},

@@ -4,9 +4,9 @@ use disco_proto::v1::{
 };
 
 use crate::{
-    app::Context,
     cli::EventsArgs,
     client::{Client, prefix_end},
+    context::Context,
     error::Outcome,
     exit::ExitStatus,
     view::EventItem,

@@ -8,9 +8,9 @@ use disco_proto::v1::{
 use serde_json::{Value, json};
 
 use crate::{
-    app::Context,
     cli::{Format, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},
     client::{Client, prefix_end},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::{Style, View},

@@ -3,9 +3,9 @@ use disco_proto::v1::{LogLine, LogsRequest, NodeStatus};
 use serde_json::{Value, json};
 
 use crate::{
-    app::Context,
     cli::LogsArgs,
     client::{Client, from_status},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::{Item, Style},

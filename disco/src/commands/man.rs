@@ -4,8 +4,8 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 
 use crate::{
-    app::Context,
     cli::Cli,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
 };

@@ -26,8 +26,8 @@ mod status;
 mod upgrade;
 
 use crate::{
-    app::Context,
     cli::{BackupCommand, CertCommand, Command, KvCommand, NodeCommand, ScriptCommand},
+    context::Context,
     error::Outcome,
     exit::ExitStatus,
     founding::require_original,

@@ -1,9 +1,9 @@
 use disco_proto::v1::RemoveNodeRequest;
 
 use crate::{
-    app::Context,
     cli::{NodeRmArgs, NodeSshArgs},
     client::Client,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::renew_signing_key,

@@ -1,6 +1,6 @@
 use crate::{
-    app::Context,
     client::Client,
+    context::Context,
     error::Outcome,
     exit::ExitStatus,
     view::{NodeView, NodesView},

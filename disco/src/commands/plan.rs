@@ -1,8 +1,8 @@
 use super::bootstrap::{BOOTSTRAP, no_bootstrap};
 use crate::{
-    app::Context,
     cli::PlanArgs,
     client::{Client, load_identity},
+    context::Context,
     error::Outcome,
     exit::ExitStatus,
     founding::{Purpose, foresee},

@@ -6,9 +6,9 @@ use disco_proto::v1::{NodeStatus, RecoverRequest};
 use disco_provider::{Instance, InstanceState};
 
 use crate::{
-    app::Context,
     cli::RecoverArgs,
     client::{Client, OwnView, from_status},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::{provider_failure, recorded_provider},

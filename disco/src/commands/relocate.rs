@@ -13,8 +13,8 @@ use disco_proto::v1::{NodeStatus, RelocateRequest};
 use futures_util::future::join_all;
 
 use crate::{
-    app::Context,
     client::{Client, OwnView, from_status},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
 };

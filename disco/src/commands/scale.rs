@@ -1,9 +1,9 @@
 use disco_proto::v1::ScaleRequest;
 
 use crate::{
-    app::Context,
     cli::ScaleArgs,
     client::Client,
+    context::Context,
     error::Outcome,
     exit::ExitStatus,
     founding::{Purpose, names_hosts, renew_signing_key},

@@ -2,9 +2,9 @@ use disco_proto::v1::RangeRequest;
 use serde_json::{Value, json};
 
 use crate::{
-    app::Context,
     cli::ScriptPushArgs,
     client::{Client, prefix_end},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::push_script,

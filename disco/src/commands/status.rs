@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{app::Context, client::Client, error::Outcome, exit::ExitStatus, view::StatusView};
+use crate::{client::Client, context::Context, error::Outcome, exit::ExitStatus, view::StatusView};
 
 /// Whoever asks how it is wants to know now, also that it is not well.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,4 +1,6 @@
-use crate::{app::Context, cli::UpgradeArgs, error::Outcome, exit::ExitStatus, upgrade::Upgrade, view::UpgradeView};
+use crate::{
+    cli::UpgradeArgs, context::Context, error::Outcome, exit::ExitStatus, upgrade::Upgrade, view::UpgradeView,
+};
 
 pub(super) async fn run(args: &UpgradeArgs, context: &Context) -> Outcome<ExitStatus> {
     let upgrade = Upgrade::open(args, context).await?;

@@ -23,15 +23,15 @@ use super::{
     destroy::recorded_provider,
     founder::provider_failure,
     host_key_policy, operator_key, replace_signing_key,
+    sessions::ssh_failure,
 };
 use crate::{
-    app::Context,
     client::{Client, Shows, known_node, rfc3339},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::Task,
     project::{Addresses, ClusterRecord, KnownNode, Lock, Project},
-    remote::ssh_failure,
 };
 
 /// Time for the nodes to find each other again and elect a leader.

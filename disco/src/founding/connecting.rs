@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::{Founder, founder::provider_failure, instances::start_token, kept::Kept, key_pair};
 use crate::{
-    app::Context,
     client::Client,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     project::{ClusterRecord, InstanceRecord, Lock, Project},

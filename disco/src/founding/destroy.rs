@@ -11,15 +11,15 @@ use super::{
     founder::{provider_failure, provider_of},
     host_key_policy,
     key_pair::{cluster_public_key, operator_key},
+    sessions::ssh_failure,
 };
 use crate::{
-    app::Context,
     client::Client,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::Task,
     project::{ClusterRecord, Project},
-    remote::ssh_failure,
 };
 
 /// A machine that the cluster was just starting may appear while the others end: it is looked for until there are none.

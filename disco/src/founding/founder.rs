@@ -11,14 +11,13 @@ use disco_provider::{KnownMachine, Provider, ProviderContext, from_spec, plan::R
 use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
 
-use super::{authority, planning::Planning, push_script, renew_signing_key, valid_cluster_name};
+use super::{authority, planning::Planning, push_script, renew_signing_key, sessions::Sessions, valid_cluster_name};
 use crate::{
-    app::Context,
     client::{Client, load_identity},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     project::{Addresses, ClusterRecord, Lock, Project, StateDir},
-    remote::Sessions,
 };
 
 /// The kind of provider whose machines are given.

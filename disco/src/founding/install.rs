@@ -16,6 +16,7 @@ use super::{
     founder::provider_failure,
     host_key_policy, key_pair,
     progress::{TaskProgress, install_failure},
+    sessions::ssh_failure,
 };
 use crate::{
     client::Client,
@@ -23,7 +24,6 @@ use crate::{
     exit::ExitStatus,
     printer::Task,
     project::{Addresses, KnownNode},
-    remote::ssh_failure,
 };
 
 /// A machine that was just started may need this long until it answers SSH.

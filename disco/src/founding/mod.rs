@@ -26,6 +26,7 @@ mod planning;
 mod progress;
 mod scaling;
 mod script;
+mod sessions;
 mod signing_key;
 
 pub(crate) use self::{
@@ -43,5 +44,6 @@ pub(crate) use self::{
     planning::{Planned, foresee},
     progress::{TaskProgress, install_failure},
     script::push_script,
+    sessions::{Sessions, ssh_failure},
     signing_key::{renew_signing_key, replace_signing_key},
 };

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 
 use super::{founder::provider_failure, place};
 use crate::{
-    app::Context,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     question::confirm,

@@ -8,7 +8,7 @@ use disco_provider::local::RunningMachine;
 
 use super::{destroy::recorded_provider, founder::provider_failure};
 use crate::{
-    app::Context,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     project::{ClusterRecord, Project},

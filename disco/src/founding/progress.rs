@@ -1,6 +1,7 @@
 use disco_provider::install::{InstallError, InstallProgress, Step};
 
-use crate::{error::Failure, exit::ExitStatus, printer::Task, remote::ssh_failure};
+use super::sessions::ssh_failure;
+use crate::{error::Failure, exit::ExitStatus, printer::Task};
 
 /// An installation as a line of progress.
 pub(crate) struct TaskProgress<'a> {

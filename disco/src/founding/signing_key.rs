@@ -5,8 +5,8 @@ use disco_proto::v1::{Empty, InstallSigningKeyRequest};
 
 use super::authority;
 use crate::{
-    app::Context,
     client::Client,
+    context::Context,
     error::{Failure, Outcome},
 };
 

@@ -21,8 +21,8 @@ use sha2::{Digest, Sha256};
 
 use super::failures::Failures;
 use crate::{
-    app::Context,
     client::{Client, prefix_end},
+    context::Context,
     deployment,
     error::{Failure, Outcome},
     exit::ExitStatus,

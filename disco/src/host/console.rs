@@ -11,18 +11,6 @@ pub(super) struct PrinterConsole {
 
 impl Console for PrinterConsole {
     fn write(&self, level: ConsoleLevel, text: &str) {
-        say(&self.printer, self.verbose, level.as_str(), text);
-    }
-}
-
-/// A line of a script's console, here or on the leader.
-pub(crate) fn say(printer: &Printer, verbose: bool, level: &str, text: &str) {
-    let style = printer.style();
-    match level {
-        "debug" if !verbose => {}
-        "debug" => printer.note(&style.dim(text)),
-        "warn" => printer.always(&style.warning(text)),
-        "error" => printer.always(&style.bad(text)),
-        _ => printer.note(text),
+        self.printer.script_line(self.verbose, level.as_str(), text);
     }
 }

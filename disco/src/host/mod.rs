@@ -1,7 +1,7 @@
 //! What `client.js` can do: the client's side of the script engine's interfaces.
 
 mod cluster;
-pub(crate) mod console;
+mod console;
 mod failures;
 mod keys;
 mod keys_watch;
@@ -9,7 +9,4 @@ mod prompt;
 mod script;
 mod script_failure;
 
-pub(crate) use self::{
-    script::Script,
-    script_failure::{from_script_error, from_wire},
-};
+pub(crate) use self::{script::Script, script_failure::from_script_error};

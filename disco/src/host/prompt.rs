@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use disco_runtime_js::{HostError, Json, ask::Prompt};
 
 use super::failures::Failures;
-use crate::{app::Context, question};
+use crate::{context::Context, question};
 
 /// `ask`: on the terminal, or answered by `-y`.
 pub(super) struct TerminalPrompt {

@@ -16,7 +16,7 @@ use super::{
     script_failure::with_failures,
 };
 use crate::{
-    app::Context,
+    context::Context,
     error::{Failure, Outcome},
     founding::{Founder, Purpose},
     project::{CLIENT_SCRIPT, Lock},

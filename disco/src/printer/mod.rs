@@ -114,6 +114,18 @@ impl Printer {
         self.lines(text);
     }
 
+    /// A line of a script's console, here or on the leader; those of `console.debug` when `verbose`.
+    pub(crate) fn script_line(&self, verbose: bool, level: &str, text: &str) {
+        let style = self.style();
+        match level {
+            "debug" if !verbose => {}
+            "debug" => self.note(&style.dim(text)),
+            "warn" => self.always(&style.warning(text)),
+            "error" => self.always(&style.bad(text)),
+            _ => self.note(text),
+        }
+    }
+
     /// Something that the operator should know although the command goes on.
     pub(crate) fn warn(&self, text: &str) {
         let style = self.0.notes;

@@ -29,9 +29,9 @@ use self::claim::Claim;
 pub(crate) use self::record::{Action, NodeRecord, Record};
 use self::roll::{Roll, Stop};
 use crate::{
-    app::Context,
     cli::UpgradeArgs,
     client::Client,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::find_binaries,

@@ -2,9 +2,9 @@ use disco_proto::v1::StatusResponse;
 
 use super::status::gather;
 use crate::{
-    app::Context,
     cli::CertRotateArgs,
     client::{Client, known_node},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::{bring_back, renew_operator, replace_signing_key, require_root},

@@ -1,8 +1,8 @@
 use std::io::Read;
 
 use crate::{
-    app::Context,
     cli::CertSignArgs,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::{NodeIdentity, require_root},

@@ -5,8 +5,8 @@ use disco_proto::v1::StatusResponse;
 use futures_util::future::join_all;
 
 use crate::{
-    app::Context,
     client::{CA_CERTIFICATE, Client, OPERATOR_CERTIFICATE, known_node},
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     project::{Addresses, KnownNode},

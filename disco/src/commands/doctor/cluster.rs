@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::Check;
-use crate::{app::Context, client::Client, error::Outcome};
+use crate::{client::Client, context::Context, error::Outcome};
 
 /// How long the cluster may take to answer.
 const PATIENCE: Duration = Duration::from_secs(4);

@@ -10,7 +10,7 @@ mod scripts;
 
 use check::{Check, Report};
 
-use crate::{app::Context, error::Outcome, exit::ExitStatus, project::ClusterRecord};
+use crate::{context::Context, error::Outcome, exit::ExitStatus, project::ClusterRecord};
 
 pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
     if let Some(checks) = orphans::check_without_project(context) {

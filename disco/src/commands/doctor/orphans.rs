@@ -2,7 +2,7 @@ use disco_provider::local::RunningMachine;
 
 use super::Check;
 use crate::{
-    app::Context,
+    context::Context,
     founding::{END_ORPHANS, elsewhere, orphans_by_folder, refusal},
     project::Project,
 };

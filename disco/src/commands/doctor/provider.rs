@@ -2,8 +2,8 @@ use disco_provider::{Finding, InstanceState};
 
 use super::Check;
 use crate::{
-    app::Context,
     commands::bootstrap::BOOTSTRAP,
+    context::Context,
     error::Failure,
     founding::{Purpose, provider_failure, recorded_provider},
     host::Script,

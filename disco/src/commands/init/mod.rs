@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::{
-    app::Context,
     cli::InitArgs,
+    context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::{Style, View},
