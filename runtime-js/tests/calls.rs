@@ -74,8 +74,13 @@ async fn a_hook_that_waits_does_not_hold_up_others() {
 #[tokio::test]
 async fn many_calls_are_under_way_at_once() {
     let bench = bench();
-    bench.load("export async function wait(n) { await delay(100); return n; }").await;
-    let started = Instant::now();
+    // None returns before all have begun.
+    bench
+        .load(
+            "let begun = 0, open; const all = new Promise((resolve) => { open = resolve; });
+            export async function wait(n) { if (++begun === 100) open(); await all; return n; }",
+        )
+        .await;
     let calls: Vec<_> = (0..100)
         .map(|n| {
             let engine = bench.engine.clone();
@@ -85,7 +90,6 @@ async fn many_calls_are_under_way_at_once() {
     for (n, call) in calls.into_iter().enumerate() {
         assert_eq!(call.await.unwrap().unwrap(), Some(json!(n)));
     }
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -332,7 +336,7 @@ async fn the_thread_ends_with_the_engine() {
     };
     assert_eq!(running(), 1);
     drop(bench);
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while running() > 0 {
         assert!(Instant::now() < deadline, "the thread is still there");
         tokio::time::sleep(Duration::from_millis(5)).await;

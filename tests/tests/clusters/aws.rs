@@ -84,7 +84,8 @@ fn the_leader_started_the_others(cloud: &Cloud, status: &Status) {
     assert_eq!(holder.public.map(|ip| ip.to_string()).as_deref(), address["ip"].as_str());
 }
 
-/// The recorded session, but for times, addresses, ids, and which machine was a little faster.
+/// The recorded session, but for times, addresses, ids, which machine was a little faster, and states that are passed
+/// through between two looks.
 fn what_was_printed_is_what_the_docs_show(output: &Output) {
     let (_, session) = DOCS.split_once("$ disco bootstrap -y\n").expect("it is there");
     let (session, _) = session.split_once("$ disco doctor").expect("it ends there");
@@ -100,8 +101,9 @@ fn words(line: &str) -> Option<String> {
     if line.ends_with('%') || line.starts_with("done in") || line.trim().is_empty() {
         return None;
     }
-    // The machines behind the stand-in have neither systemd nor cron; those of EC2 have.
-    if line.contains("does not come back by itself") {
+    // The machines behind the stand-in have neither systemd nor cron; those of EC2 have. And a machine that has come to run before
+    // it is looked at for the first time was never seen pending.
+    if ["does not come back by itself", " is pending"].iter().any(|maybe| line.contains(maybe)) {
         return None;
     }
     let word = |word: &str| match word {

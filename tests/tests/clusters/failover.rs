@@ -17,7 +17,7 @@ fn whole() -> (Turn<Project>, Status, Api, Vec<String>) {
 
 /// What is promised holds for release builds; debug builds share two cores with all else.
 fn write_limit() -> Duration {
-    Duration::from_secs(if Binaries::optimised() { 1 } else { 3 })
+    Duration::from_secs(if Binaries::optimised() { 1 } else { 15 })
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn the_command_line_writes_across_the_leaders_death_too() {
     let (project, before, ..) = whole();
     project.kill(before.leading().pid);
     let output = project.disco(&["kv", "put", "by-hand", "x"]).ok();
-    assert!(output.took < Duration::from_secs(if Binaries::optimised() { 2 } else { 5 }), "{output}");
+    assert!(output.took < Duration::from_secs(if Binaries::optimised() { 2 } else { 20 }), "{output}");
     assert_eq!(project.get("by-hand").as_deref(), Some("x"));
 }
 
