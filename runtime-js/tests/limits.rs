@@ -10,6 +10,14 @@ use disco_runtime_js::*;
 use serde_json::json;
 use support::*;
 
+/// A small heap, and the time to fill it on any machine.
+fn small() -> Bench {
+    bench_with(|options| {
+        options.limits.cpu_without_yield = Duration::from_secs(60);
+        options.limits.heap_bytes = 16 << 20;
+    })
+}
+
 fn tight() -> Bench {
     bench_with(|options| {
         options.limits.cpu_without_yield = Duration::from_millis(200);
@@ -47,6 +55,21 @@ export function buffers() {
   const all = [];
   for (;;) all.push(new Uint8Array(1 << 20).fill(1));
 }
+export function buffers_caught() {
+  const all = [];
+  try {
+    for (;;) all.push(new Uint8Array(1 << 20));
+  } catch {}
+  return all.length;
+}
+export function large() {
+  return new ArrayBuffer(1 << 30).byteLength;
+}
+const keep = [];
+export function below() {
+  const fill = () => { keep.push(new Array(10).fill(0)); };
+  for (;;) fill();
+}
 export function stack() {
   const down = (n) => down(n + 1) + 1;
   return down(0);
@@ -73,7 +96,7 @@ async fn loops_are_stopped_and_the_engine_goes_on() {
         assert_eq!(error.kind, ScriptErrorKind::CpuLimit, "{hook}: {error:?}");
         assert!(error.message.contains("ran 0.2 s without yielding"), "{error}");
         assert!(error.message.contains(&format!("`{hook}`")), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(5), "{hook} took {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(20), "{hook} took {:?}", started.elapsed());
     }
     assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
 }
@@ -96,11 +119,17 @@ async fn a_call_that_computes_is_stopped_by_its_own_limit_if_that_is_shorter() {
 #[tokio::test]
 async fn calls_that_were_given_up_while_another_computed_are_not_made() {
     let bench = bench_with(|options| options.limits.cpu_without_yield = Duration::from_millis(500));
-    bench.load(SCRIPT).await;
+    bench
+        .load(
+            "let count = 0; export const add = () => ++count;
+            export function loop() { console.log('begun'); for (;;) { count++; } }",
+        )
+        .await;
     let looping = tokio::spawn({
         let engine = bench.engine.clone();
         async move { engine.call("loop", Vec::new(), CallOptions::new()).await }
     });
+    bench.console.wait_for("begun").await;
     // All of them wait for the thread.
     for _ in 0..10 {
         let call = bench.engine.call("loop", Vec::new(), CallOptions::new());
@@ -109,9 +138,12 @@ async fn calls_that_were_given_up_while_another_computed_are_not_made() {
     }
     let error = looping.await.unwrap().unwrap_err();
     assert_eq!(error.kind, ScriptErrorKind::CpuLimit);
-    let started = Instant::now();
     assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
-    assert!(started.elapsed() < Duration::from_secs(2), "the thread computed for nobody: {:?}", started.elapsed());
+    // Had one of them been made, it would have broken the limit too, and the third time the function is left alone.
+    for _ in 0..2 {
+        let error = bench.call("loop").await.unwrap_err();
+        assert_eq!(error.message, "`loop` ran 0.5 s without yielding", "the thread computed for nobody");
+    }
 }
 
 #[tokio::test]
@@ -126,7 +158,7 @@ async fn a_loop_that_was_stopped_is_shown() {
 
 #[tokio::test]
 async fn heaps_are_bounded() {
-    let bench = tight();
+    let bench = small();
     bench.load(SCRIPT).await;
     for hook in ["heap", "heap_later", "buffers"] {
         assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)), "a new isolate before `{hook}`");
@@ -140,13 +172,39 @@ async fn heaps_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_heap_that_is_full_is_shown() {
+    let bench = small();
+    bench.load(SCRIPT).await;
+    // Where it takes many kilobytes at a time, only the function is named: what is left until a loop that counts is used up.
+    let places = [("heap", "all.push('x'"), ("heap_later", "all.push({ a"), ("below", "keep.push(new Array(10)")];
+    for (hook, text) in places {
+        let error = bench.call(hook).await.unwrap_err();
+        assert_eq!(error.kind, ScriptErrorKind::HeapLimit, "{hook}: {error:?}");
+        let line = SCRIPT.lines().position(|line| line.contains(text)).unwrap() + 1;
+        assert_eq!((error.file.as_deref(), error.line), (Some("cluster.js"), Some(line as u32)), "{hook}: {error:?}");
+        assert!(error.render().contains(text), "{}", error.render());
+    }
+    // What is too large by itself is refused at once.
+    let error = bench.call("large").await.unwrap_err();
+    assert!(
+        error.message.contains("out of memory") && error.render().contains("new ArrayBuffer(1 << 30)"),
+        "{error:?}"
+    );
+    // Nor does it help to catch what is thrown then.
+    let error = bench.call("buffers_caught").await.unwrap_err();
+    assert_eq!(error.kind, ScriptErrorKind::HeapLimit, "{error:?}");
+    assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
+}
+
+#[tokio::test]
 async fn deep_recursion_is_an_error_of_the_call() {
-    let bench = tight();
+    let bench = small();
     bench.load(SCRIPT).await;
     assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)));
     let error = bench.call("stack").await.unwrap_err();
     assert_eq!(error.kind, ScriptErrorKind::StackLimit, "{error:?}");
-    assert_eq!(error.line, Some(32), "{error:?}");
+    let line = SCRIPT.lines().position(|line| line.contains("const down")).unwrap() + 1;
+    assert_eq!(error.line, Some(line as u32), "{error:?}");
     assert_eq!(bench.call("stack_caught").await.unwrap(), Some(json!("RangeError")));
     assert_eq!(bench.call("add").await.unwrap(), Some(json!(2)), "the isolate is the same");
 }
@@ -206,11 +264,11 @@ async fn a_hook_that_breaks_limits_again_and_again_is_left_alone() {
         let error = bench.call("loop").await.unwrap_err();
         assert_eq!(error.message, "`loop` ran 0.2 s without yielding");
     }
-    let started = Instant::now();
     let error = bench.call("loop").await.unwrap_err();
     assert_eq!(error.kind, ScriptErrorKind::CpuLimit);
-    assert_eq!(error.message, "`loop` is not called for another 60 s: it ran 0.2 s without yielding, again and again");
-    assert!(started.elapsed() < Duration::from_millis(150), "{:?}", started.elapsed());
+    let left = error.message.strip_prefix("`loop` is not called for another ");
+    let left = left.and_then(|left| left.strip_suffix(" s: it ran 0.2 s without yielding, again and again"));
+    assert!(left.is_some_and(|seconds| (1..=60).contains(&seconds.parse::<u32>().unwrap())), "{error}");
     assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)), "others are called");
     bench.load(SCRIPT).await;
     assert_eq!(bench.call("loop").await.unwrap_err().message, "`loop` ran 0.2 s without yielding");
@@ -320,7 +378,7 @@ async fn what_cannot_be_interrupted_ends_its_isolate_and_not_the_engine() {
         assert_eq!(bench.call("add").await.unwrap(), Some(json!(1)), "a new isolate");
         assert_eq!(threads(name), 2);
         let error = bench.engine.call("stuck", vec![Arg::Json(json!(how))], limited()).await.unwrap_err();
-        assert!(error.message.starts_with("`stuck` is not called for another 3600 s: it"), "{error}");
+        assert!(error.message.starts_with("`stuck` is not called for another 3"), "{error}");
         console.let_go();
         let deadline = Instant::now() + Duration::from_secs(10);
         while threads(name) > 1 {
@@ -375,7 +433,7 @@ async fn waits_that_block_and_shared_memory_are_refused() {
 
 #[tokio::test]
 async fn buffers_count_as_memory_however_they_are_made() {
-    let bench = tight();
+    let bench = small();
     bench
         .load(
             "const keep = [];
@@ -386,10 +444,15 @@ async fn buffers_count_as_memory_however_they_are_made() {
             export const moved = () => fill(() => new ArrayBuffer(1 << 20).transfer());
             export const sliced = () => fill(() => new Uint8Array(1 << 20).slice());
             export const encoded = () => { const text = 'x'.repeat(1 << 20); fill(() => new TextEncoder().encode(text)); };
+            export const encoded_wide = () => { const text = 'é'.repeat(6 << 20); fill(() => new TextEncoder().encode(text)); };
+            export const decoded = () => { const bytes = new Uint8Array(10 << 20).fill(97); fill(() => new TextDecoder().decode(bytes)); };
+            export const cloned = () => { const text = 'x'.repeat(5 << 20); fill(() => structuredClone({ text, list: [text] })); };
             export const large = () => new ArrayBuffer(1 << 30).byteLength;",
         )
         .await;
-    for hook in ["typed", "plain", "resizable", "moved", "sliced", "encoded", "large"] {
+    for hook in
+        ["typed", "plain", "resizable", "moved", "sliced", "encoded", "encoded_wide", "decoded", "cloned", "large"]
+    {
         let error = bench.call(hook).await.unwrap_err();
         assert!(
             error.kind == ScriptErrorKind::HeapLimit || error.message.contains("out of memory"),

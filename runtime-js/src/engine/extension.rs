@@ -16,7 +16,7 @@ use crate::kv::ops::{op_kv, op_kv_watch, op_kv_watch_close, op_kv_watch_next};
 use crate::net::ops::{op_fetch, op_tcp_connect};
 use crate::plan::ops::op_would_run;
 use crate::process::ops::op_process_run;
-use crate::text::ops::{op_decode_utf8, op_from_hex, op_to_hex};
+use crate::text::ops::{op_decode_utf8, op_from_hex, op_to_hex, op_utf8_into, op_utf8_length};
 use crate::url::ops::{op_form_parse, op_form_serialize, op_url_parse, op_url_set};
 
 deno_core::extension!(
@@ -49,6 +49,8 @@ deno_core::extension!(
         op_random_uuid,
         op_tcp_connect,
         op_to_hex,
+        op_utf8_into,
+        op_utf8_length,
         op_uncaught,
         op_url_parse,
         op_url_set,

@@ -113,8 +113,16 @@
     }
   }
 
+  // The last error of a call, for one that has used up its memory: then no operation is let through any more.
+  const last = { __proto__: null, call: "", stack: "" };
+  function note(id, stack) {
+    last.call = `${id}`;
+    last.stack = stack;
+  }
+
   function failed(id, thrown) {
     const { name, message, code, stack, behind } = safely(thrown);
+    note(id, stack);
     ops.op_call_failed(id, name, message, code, stack, behind);
   }
 
@@ -123,6 +131,7 @@
     try {
       const call = internals.current();
       const { name, message, code, stack, behind } = safely(thrown);
+      note(call.id, stack);
       // A call that has ended is not told that this is so.
       if (call.revoked !== null && code === "CANCELLED") return;
       ops.op_uncaught(call.id, name, message, code, stack, behind);
@@ -136,5 +145,5 @@
     return true;
   });
 
-  Object.assign(internals, { failed, uncaught });
+  Object.assign(internals, { failed, uncaught, thrown: last });
 })();

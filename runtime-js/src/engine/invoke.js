@@ -118,5 +118,6 @@
   for (const name of Reflect.ownKeys(globalThis)) {
     if (String(name).startsWith("__v8x")) delete globalThis[name];
   }
+  host.thrown = internals.thrown;
   ops.op_install_host(host);
 })();

@@ -2,24 +2,19 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use deno_core::error::CoreError;
 use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, v8};
 
-use super::errors::Frame;
+use super::errors::{Frame, frames};
 use super::extension::extension;
+use super::heap::{FOR_THE_END, UNTIL_STOPPED};
 use super::loader::Loader;
 use super::shared::Shared;
 use super::watchdog::{Stopped, Watchdog, current_call, set_context};
 use crate::{ScriptError, ScriptErrorKind};
-
-/// What a script gets beyond its limit while it is being ended.
-const HEADROOM: usize = 16 << 20;
-/// No heap limit was hit.
-const NOT_HIT: u32 = u32::MAX;
 
 /// The functions of `invoke.js`.
 pub(super) struct HostFunctions {
@@ -29,11 +24,18 @@ pub(super) struct HostFunctions {
     pub(super) abort: v8::Global<v8::Function>,
     pub(super) end: v8::Global<v8::Function>,
     pub(super) forget: v8::Global<v8::Function>,
+    /// The last error of a call: `call` and `stack`, both texts.
+    pub(super) thrown: v8::Global<v8::Object>,
 }
 
 impl HostFunctions {
     /// Takes them from the object that `invoke.js` hands over.
     pub(super) fn from_object<'s>(scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<Self> {
+        let thrown = {
+            let key = v8::String::new(scope, "thrown")?;
+            let object = v8::Local::<v8::Object>::try_from(object.get(scope, key.into())?).ok()?;
+            v8::Global::new(scope, object)
+        };
         let get = |name: &str| {
             let key = v8::String::new(scope, name)?;
             let function = v8::Local::<v8::Function>::try_from(object.get(scope, key.into())?).ok()?;
@@ -46,6 +48,7 @@ impl HostFunctions {
             abort: get("abort")?,
             end: get("end")?,
             forget: get("forget")?,
+            thrown,
         })
     }
 }
@@ -82,8 +85,6 @@ pub(super) struct Isolate {
     runtime: JsRuntime,
     shared: Rc<Shared>,
     watchdog: Rc<Watchdog>,
-    /// The call that hit the heap limit, 0 if unknown.
-    heap_hit: Rc<AtomicU32>,
     /// Tells this isolate's versions from those of the one before.
     pub(super) generation: u32,
 }
@@ -101,25 +102,26 @@ impl Isolate {
             ScriptError::new(ScriptErrorKind::Load, format!("the script engine does not start: {error}"))
         })?;
 
-        let heap_hit = Rc::new(AtomicU32::new(NOT_HIT));
-        let hit = heap_hit.clone();
+        let (heap, watch) = (shared.heap.clone(), watchdog.watch.clone());
         let handle = runtime.v8_isolate().thread_safe_handle();
         #[expect(unsafe_code, reason = "the callback is not given its isolate")]
         // SAFETY: the pointer is used by the callback alone, which the isolate itself calls.
         let isolate = unsafe { runtime.v8_isolate().as_raw_isolate_ptr() };
         runtime.add_near_heap_limit_callback(move |current, _initial| {
-            if hit.load(Ordering::Relaxed) == NOT_HIT {
+            if heap.hit().is_none() {
                 #[expect(unsafe_code, reason = "the callback is not given its isolate")]
                 // SAFETY: called by this very isolate, in the middle of a script, on its thread.
                 let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
-                hit.store(current_call(&mut isolate), Ordering::Relaxed);
-                handle.terminate_execution();
+                heap.set(current_call(&mut isolate));
+                watch.end_for_memory(&handle);
+                return current.max(limit + UNTIL_STOPPED);
             }
-            current.max(limit + HEADROOM)
+            handle.terminate_execution();
+            current.max(limit + UNTIL_STOPPED + FOR_THE_END)
         });
         watchdog.watch.set_isolate(Some(runtime.v8_isolate().thread_safe_handle()));
         set_context(Some(runtime.main_context()));
-        Ok(Self { runtime, shared, watchdog, heap_hit, generation })
+        Ok(Self { runtime, shared, watchdog, generation })
     }
 
     /// Calls one of the functions of `invoke.js`, for a call (0: for none).
@@ -172,11 +174,30 @@ impl Isolate {
         }
     }
 
+    /// Where a call that has used up its memory has thrown since, as `failure.js` has kept it.
+    fn thrown(&mut self) -> Vec<Frame> {
+        let Some(functions) = self.shared.functions.borrow().clone() else { return Vec::new() };
+        deno_core::scope!(scope, self.runtime);
+        let thrown = v8::Local::new(scope, &functions.thrown);
+        let get = |name: &str| {
+            let key = v8::String::new(scope, name)?;
+            let value = thrown.get(scope, key.into())?;
+            value.is_string().then(|| value.to_rust_string_lossy(scope))
+        };
+        let call = get("call").and_then(|call| call.parse().ok());
+        match get("stack") {
+            Some(stack) if call.is_some_and(|call| self.shared.heap.is_of(call)) => frames(&stack),
+            _ => Vec::new(),
+        }
+    }
+
     fn check(&mut self, stopped: Option<Stopped>) -> Result<(), Broken> {
-        let hit = self.heap_hit.load(Ordering::Relaxed);
-        if hit != NOT_HIT {
-            let limit = Duration::ZERO;
-            return Err(Broken { kind: ScriptErrorKind::HeapLimit, call: hit, limit, frames: Vec::new() });
+        if let Some(call) = self.shared.heap.hit() {
+            let frames = match stopped {
+                Some(stopped) if self.shared.heap.is_of(stopped.call) => stopped.frames,
+                _ => self.thrown(),
+            };
+            return Err(Broken { kind: ScriptErrorKind::HeapLimit, call, limit: Duration::ZERO, frames });
         }
         match stopped {
             Some(Stopped { call, limit, frames }) => {

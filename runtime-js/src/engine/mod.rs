@@ -10,6 +10,7 @@
 mod calls;
 mod errors;
 mod extension;
+mod heap;
 mod isolate;
 mod load;
 mod loader;

@@ -25,7 +25,10 @@ pub(super) fn op_install_host<'s>(
 /// A call ended well.
 #[op2(fast)]
 pub(super) fn op_call_done(state: &mut OpState, #[smi] id: u32, #[string] result: String) {
-    state.borrow::<Rc<Shared>>().calls.borrow_mut().complete(id, Ok(result));
+    let shared = state.borrow::<Rc<Shared>>();
+    if !shared.heap.is_of(id) {
+        shared.calls.borrow_mut().complete(id, Ok(result));
+    }
 }
 
 /// A call threw: texts made by `failure.js`, since no value of a script is converted here.
@@ -40,6 +43,9 @@ pub(super) fn op_call_failed(
     #[string] behind: String,
 ) {
     let shared = state.borrow::<Rc<Shared>>();
+    if shared.heap.is_of(id) {
+        return;
+    }
     let error = Thrown { name, message, code, stack, behind }.into_error(&shared.versions);
     shared.calls.borrow_mut().complete(id, Err(error));
 }
@@ -56,6 +62,9 @@ pub(super) fn op_uncaught(
     #[string] behind: String,
 ) {
     let shared = state.borrow::<Rc<Shared>>();
+    if shared.heap.is_of(id) {
+        return;
+    }
     let mut error = Thrown { name, message, code, stack, behind }.into_error(&shared.versions);
     if error.kind == ScriptErrorKind::Thrown {
         error.message.insert_str(0, "uncaught: ");

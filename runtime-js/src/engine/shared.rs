@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::calls::Calls;
+use super::heap::HeapHit;
 use super::isolate::HostFunctions;
 use super::loader::Versions;
 use crate::cluster::{ClusterHandle, ClusterSpec};
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(super) calls: RefCell<Calls>,
     pub(super) versions: Rc<Versions>,
     pub(super) functions: RefCell<Option<Rc<HostFunctions>>>,
+    pub(super) heap: Rc<HeapHit>,
     clusters: RefCell<Vec<(ClusterSpec, Arc<dyn ClusterHandle>)>>,
     pub(crate) watches: RefCell<Table<SharedWatch>>,
     pub(crate) aborts: RefCell<Table<CancellationToken>>,
@@ -50,6 +52,7 @@ impl Shared {
             calls: RefCell::new(Calls::new(root)),
             versions: Rc::default(),
             functions: RefCell::default(),
+            heap: Rc::default(),
             clusters: RefCell::default(),
             watches: RefCell::default(),
             aborts: RefCell::default(),
@@ -59,6 +62,7 @@ impl Shared {
     /// Forgets what scripts held: their isolate is gone.
     pub(super) fn clear(&self) {
         self.functions.take();
+        self.heap.clear();
         self.versions.clear();
         self.clusters.take();
         self.watches.take();

@@ -102,7 +102,7 @@ pub(super) struct Watch {
 pub(super) struct Stopped {
     /// The call that it belonged to, or 0.
     pub(super) call: u32,
-    /// The limit that it broke.
+    /// The limit of time that it broke, or zero.
     pub(super) limit: Duration,
     pub(super) frames: Vec<Frame>,
 }
@@ -289,6 +289,11 @@ impl Watch {
         }
     }
 
+    /// Has the script ended at its next loop or call, since it wants more memory than it may have: where it is can be read only there.
+    pub(super) fn end_for_memory(self: &Arc<Self>, isolate: &v8::IsolateHandle) {
+        isolate.request_interrupt(memory_interrupt, Arc::as_ptr(self).cast_mut().cast());
+    }
+
     /// Leaves the thread to itself.
     fn give_up(&self, entry: u64, slept: bool, limit: Duration) {
         self.abandoned.store(true, Ordering::SeqCst);
@@ -371,7 +376,23 @@ unsafe extern "C" fn interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_vo
         watch.condemned.store(0, Ordering::Release);
         return;
     }
-    let stopped = Stopped { call, limit, frames: current_frames(&mut isolate) };
+    stop(watch, &mut isolate, call, limit);
+}
+
+/// As [`interrupt`], for one that has used up its memory.
+#[expect(unsafe_code, reason = "the engine's interrupts are C functions")]
+unsafe extern "C" fn memory_interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_void) {
+    // SAFETY: as in `interrupt`.
+    let watch = unsafe { &*data.cast_const().cast::<Watch>() };
+    // SAFETY: as in `interrupt`.
+    let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
+    let call = current_call(&mut isolate);
+    stop(watch, &mut isolate, call, Duration::ZERO);
+}
+
+/// Notes where the script is, and ends it.
+fn stop(watch: &Watch, isolate: &mut v8::Isolate, call: u32, limit: Duration) {
+    let stopped = Stopped { call, limit, frames: current_frames(isolate) };
     *watch.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopped);
     watch.terminated.store(watch.entries.load(Ordering::SeqCst), Ordering::SeqCst);
     isolate.terminate_execution();

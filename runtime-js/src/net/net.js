@@ -96,10 +96,10 @@
   // A body as bytes, and the content type that goes with it.
   function encodeBody(body) {
     if (body === undefined || body === null) return [new Uint8Array(), null, false];
-    if (body instanceof URLSearchParams) return [core.encode(body.toString()), "application/x-www-form-urlencoded;charset=UTF-8", true];
+    if (body instanceof URLSearchParams) return [internals.encode(body.toString()), "application/x-www-form-urlencoded;charset=UTF-8", true];
     if (ArrayBuffer.isView(body)) return [new Uint8Array(body.buffer, body.byteOffset, body.byteLength), null, true];
     if (body instanceof ArrayBuffer) return [new Uint8Array(body), null, true];
-    return [core.encode(String(body)), "text/plain;charset=UTF-8", true];
+    return [internals.encode(String(body)), "text/plain;charset=UTF-8", true];
   }
 
   function request(what, url, options, timeout) {
@@ -113,7 +113,7 @@
       internals.need(NET, what);
       internals.wouldRun({ kind: "request", name: `${verb} ${url}`, details: "from this machine" });
       const answer = { status: 200, status_text: "", url: String(url), redirected: false, headers: [["content-type", "application/json"]] };
-      return Promise.resolve(new Response(answer, core.encode("{}")));
+      return Promise.resolve(new Response(answer, internals.encode("{}")));
     }
     const head = JSON.stringify({
       method: verb, url: String(url), headers: [...all], redirect, has_body: hasBody,
@@ -123,7 +123,7 @@
       .then((answer) => {
         // Length of the head, head, body.
         const size = new DataView(answer.buffer, answer.byteOffset).getUint32(0);
-        return new Response(JSON.parse(core.decode(answer.subarray(4, 4 + size))), answer.subarray(4 + size));
+        return new Response(JSON.parse(internals.decode(answer.subarray(4, 4 + size))), answer.subarray(4 + size));
       });
   }
 

@@ -79,7 +79,7 @@
       return this;
     }
     stdin(data) {
-      if (typeof data === "string") this.#stdin = core.encode(data);
+      if (typeof data === "string") this.#stdin = internals.encode(data);
       else if (data instanceof Uint8Array) this.#stdin = data.slice();
       else throw invalid("`stdin` must be a text or a Uint8Array");
       return this;

@@ -19,6 +19,23 @@ pub(crate) fn op_decode_utf8(#[buffer] bytes: &[u8], fatal: bool) -> Result<Stri
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
+/// How many bytes the text has as UTF-8.
+#[op2(fast)]
+#[number]
+pub(crate) fn op_utf8_length(#[string] text: &str) -> usize {
+    text.len()
+}
+
+/// Writes the text as UTF-8 into bytes that are as many.
+#[op2(fast)]
+pub(crate) fn op_utf8_into(#[string] text: &str, #[buffer] bytes: &mut [u8]) -> Result<(), OpError> {
+    if bytes.len() != text.len() {
+        return Err(HostError::invalid("the bytes are not as many as the text's").into());
+    }
+    bytes.copy_from_slice(text.as_bytes());
+    Ok(())
+}
+
 /// Bytes in hexadecimal: in the script itself it would take an object for each byte.
 #[op2]
 #[string]

@@ -2,14 +2,36 @@
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
-  const { op_decode_utf8 } = core.ops;
+  const { op_decode_utf8, op_utf8_into, op_utf8_length } = core.ops;
+
+  // Where an operation of the engine is refused memory for what it returns, that is the end of the process. So what is large is
+  // allocated here, or piece by piece.
+  const PIECE = 1 << 20;
+  function encode(text) {
+    if (text.length <= PIECE) return core.encode(text);
+    const bytes = new Uint8Array(op_utf8_length(text));
+    op_utf8_into(text, bytes);
+    return bytes;
+  }
+  function decode(bytes, fatal) {
+    if (bytes.length <= PIECE) return op_decode_utf8(bytes, fatal);
+    let text = "";
+    for (let start = 0; start < bytes.length;) {
+      let end = Math.min(start + PIECE, bytes.length);
+      // Not within a character, whose first byte is at most three before.
+      for (let back = 0; back < 3 && end < bytes.length && (bytes[end] & 0xc0) === 0x80; back++) end--;
+      text += op_decode_utf8(bytes.subarray(start, end), fatal);
+      start = end;
+    }
+    return text;
+  }
 
   class TextEncoder {
     get encoding() {
       return "utf-8";
     }
     encode(text = "") {
-      return core.encode(String(text));
+      return encode(String(text));
     }
   }
 
@@ -29,11 +51,12 @@
     }
     decode(bytes = new Uint8Array()) {
       const view = ArrayBuffer.isView(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
-      const text = op_decode_utf8(view, this.#fatal);
+      const text = decode(view, this.#fatal);
       return !this.#ignoreBOM && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
     }
   }
 
+  Object.assign(internals, { encode, decode });
   internals.define("TextEncoder", TextEncoder);
   internals.define("TextDecoder", TextDecoder);
   // The engine's own counts from the start of the machine: its origin is no date.
