@@ -84,6 +84,15 @@ impl Api {
         block(timed(control.status(StatusRequest { stale: false }))).map(tonic::Response::into_inner)
     }
 
+    /// How the cluster is, as this node knows by itself.
+    ///
+    /// # Errors
+    /// It did not answer.
+    pub fn own_status(&self, address: &str) -> Result<StatusResponse, Status> {
+        let mut control = self.control(address);
+        block(timed(control.status(StatusRequest { stale: true }))).map(tonic::Response::into_inner)
+    }
+
     /// Asks one node, once.
     pub fn propose(&self, address: &str, command: Command) -> Result<CommandResponse, Status> {
         block(self.propose_async(address, command))

@@ -348,6 +348,16 @@ impl RaftNode {
         metrics.membership_config.membership().get_joint_config().len() > 1
     }
 
+    /// Whether this node knows of a change of the members that is not done: two sets of voters decide together, or the newest set is not
+    /// known to be committed.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let newest = &metrics.membership_config;
+        newest.membership().get_joint_config().len() > 1 || *newest.log_id() > metrics.last_applied
+    }
+
     /// Ends a change of the voters that another leader has begun; who has lost the vote by it stays a learner.
     ///
     /// # Errors

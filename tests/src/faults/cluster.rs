@@ -1,7 +1,7 @@
 use std::fs;
 use std::time::Duration;
 
-use disco_proto::v1::{MoveLeaderRequest, RemoveNodeRequest};
+use disco_proto::v1::{MoveLeaderRequest, RemoveNodeRequest, StatusResponse};
 use rustix::process::Signal;
 use tokio_stream::StreamExt;
 
@@ -56,7 +56,7 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until all nodes are healthy members that vote (but one, of an even number).
+    /// Waits until all nodes are healthy members that vote, and none knows of a change of the members that is not done.
     ///
     /// # Errors
     /// What was seen last.
@@ -71,25 +71,32 @@ impl Cluster {
         })
     }
 
-    /// Whether one node says that all are healthy members that vote (but one, of an even number).
+    /// Whether the leader says that all are healthy members that vote, and no node knows of a change of the members that is not done: a
+    /// fault that takes a log or a disk away would take the only vote of such a change.
     fn whole(&self) -> Result<(), String> {
         let addresses = self.raw.addresses();
         let mut last = "nobody was asked".to_owned();
-        for address in &addresses {
-            match self.api.status(address) {
-                Ok(status)
-                    if status.leader != 0
-                        && status.nodes.len() == addresses.len()
-                        && status.nodes.iter().all(|node| node.healthy && node.role != "learner")
-                        && addresses.iter().all(|own| status.nodes.iter().any(|node| node.address == *own)) =>
-                {
-                    return Ok(());
-                }
-                Ok(status) => last = format!("{status:#?}"),
-                Err(status) => last = format!("{address}: {status}"),
+        let led = addresses.iter().find_map(|address| match self.api.status(address) {
+            Ok(status) if status.stale || status.leader == 0 => {
+                last = format!("{address} knows of no leader: {status:#?}");
+                None
             }
+            Ok(status) => Some(status),
+            Err(status) => {
+                last = format!("{address}: {status}");
+                None
+            }
+        });
+        let led = led.ok_or(last)?;
+        let own = addresses.iter().map(|address| match self.api.own_status(address) {
+            Ok(status) => Ok((address.clone(), status)),
+            Err(status) => Err(format!("{address}: {status}")),
+        });
+        let own = own.collect::<Result<Vec<_>, _>>()?;
+        match unsettled(&led, &own) {
+            None => Ok(()),
+            Some(why) => Err(format!("{why}: {led:#?}")),
         }
-        Err(last)
     }
 
     /// Whether a node has ended by itself.
@@ -190,6 +197,26 @@ impl Cluster {
     }
 }
 
+/// Why a cluster is not whole, by what its leader says and what each node knows by itself.
+fn unsettled(led: &StatusResponse, own: &[(String, StatusResponse)]) -> Option<String> {
+    if led.nodes.len() != own.len() {
+        return Some(format!("{} of {} nodes are members", led.nodes.len(), own.len()));
+    }
+    if let Some(node) = led.nodes.iter().find(|node| !node.healthy || node.role == "learner") {
+        return Some(format!("node {} at {} is not healthy or has no vote", node.id, node.address));
+    }
+    let unknown = |address: &String| !led.nodes.iter().any(|node| node.address == *address);
+    if let Some((address, _)) = own.iter().find(|(address, _)| unknown(address)) {
+        return Some(format!("{address} is no member's address"));
+    }
+    let changing = |status: &StatusResponse| status.changing || status.nodes.iter().any(|node| node.role == "learner");
+    if led.changing {
+        return Some("the members are being changed".to_owned());
+    }
+    let (address, _) = own.iter().find(|(_, status)| changing(status))?;
+    Some(format!("{address} knows of a change of the members that is not done"))
+}
+
 /// The node's id, from its data folder.
 fn node_id(node: &RawNode) -> Result<u64, String> {
     let path = node.data.join("node.json");
@@ -201,4 +228,45 @@ fn node_id(node: &RawNode) -> Result<u64, String> {
 async fn tokio_timeout<T>(work: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, tonic::Status> {
     let limit = Duration::from_secs(15);
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_proto::v1::NodeStatus;
+
+    use super::*;
+
+    const ADDRESSES: [&str; 3] = ["a", "b", "c"];
+
+    fn status() -> StatusResponse {
+        let node = |(id, address): (u64, &str)| NodeStatus {
+            id,
+            address: address.to_owned(),
+            role: "voter".to_owned(),
+            healthy: true,
+            ..NodeStatus::default()
+        };
+        StatusResponse { leader: 1, nodes: (1..).zip(ADDRESSES).map(node).collect(), ..StatusResponse::default() }
+    }
+
+    #[test]
+    fn a_change_that_any_node_knows_of_is_waited_for() {
+        let own = || ADDRESSES.map(|address| (address.to_owned(), status()));
+        assert_eq!(unsettled(&status(), &own()), None);
+        assert!(unsettled(&StatusResponse { changing: true, ..status() }, &own()).is_some());
+        for (index, address) in ADDRESSES.into_iter().enumerate() {
+            let mut joint = own();
+            joint[index].1.changing = true;
+            let why = unsettled(&status(), &joint).unwrap();
+            assert!(why.starts_with(address), "{why}");
+            // One that was promised a vote has none yet, as one node still knows it.
+            let mut promised = own();
+            promised[index].1.nodes[2].role = "learner".to_owned();
+            assert!(unsettled(&status(), &promised).is_some());
+            let mut ill = status();
+            ill.nodes[index].healthy = false;
+            assert!(unsettled(&ill, &own()).is_some());
+        }
+        assert!(unsettled(&status(), &own()[..2]).is_some());
+    }
 }

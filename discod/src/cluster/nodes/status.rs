@@ -194,6 +194,7 @@ fn base(node: &Node) -> StatusResponse {
         answered_by: node.id(),
         own_address: node.address().to_string(),
         format: node.raft().store().read(records::format),
+        changing: node.raft().is_changing(),
         ..StatusResponse::default()
     }
 }
