@@ -16,6 +16,7 @@ use crate::node::Node;
 use crate::records::{self, Severity, Txn};
 use crate::script::manifest::Manifest;
 use crate::script::records::{CurrentScript, ScriptRecord, current};
+use crate::script::trial::{self, TrialError};
 use crate::script::{self, blobs};
 
 /// The file that a version starts with.
@@ -37,7 +38,12 @@ pub(super) async fn push(
             let request = forward.request(message);
             forward.client.push_script(request).await.map_err(relayed)
         }
-        Answer::Here(term) => push_here(node, term, message).await.map(Response::new),
+        Answer::Here(term) => {
+            // Who has asked may go away: a version that is tried is tried to the end, or would be taken for one that ends daemons.
+            let node = node.clone();
+            let pushing = tokio::spawn(async move { push_here(&node, term, message).await });
+            pushing.await.map_err(|error| Status::internal(format!("the push has failed: {error}")))?.map(Response::new)
+        }
     }
 }
 
@@ -55,7 +61,13 @@ async fn push_here(node: &Node, term: u64, message: PushScriptRequest) -> Result
     }
     let missing = node.raft().store().read(|store| blobs::check(store, manifest.files()));
     missing.map_err(|error| Status::aborted(format!("{error}; send it again")))?;
-    let checked = script::check(node, &hash, manifest.files(), dry_run).await.map_err(|error| refuse(&error))?;
+    trial::begin(node, term, &hash).await.map_err(|error| match error {
+        TrialError::Refused(error) => refuse(&error),
+        TrialError::NotWritten(error) => error.into(),
+    })?;
+    let checked = script::check(node, manifest.files(), dry_run).await;
+    trial::end(node, term).await;
+    let checked = checked.map_err(|error| refuse(&error))?;
     if dry_run {
         return Ok(PushScriptResponse { script: hash, changed: true, nodes: Vec::new() });
     }

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 /// Ends of the daemon after which a hook is not run any more. One may be a coincidence.
-const ENDS: u32 = 2;
+pub(super) const ENDS: u32 = 2;
 /// A hook that runs for longer is not noted as running any more: who comes so far lets operators in between.
 pub(super) const NOTED_FOR: Duration = Duration::from_secs(30);
 /// Calls in a row that came back, after which a hook is trusted until the daemon starts anew.

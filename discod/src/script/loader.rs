@@ -17,8 +17,6 @@ use crate::records::{EventRecord, Severity, Txn, event, log_event, record_along}
 
 /// The file that a script version starts with.
 pub const ENTRY: &str = "cluster.js";
-/// By which the guard knows that a version is tried.
-const CHECK: &str = "check of a version";
 /// Hooks that are described and not built.
 const NOT_BUILT: [&str; 1] = ["place"];
 /// Pauses between tries of a version that did not load: its `init` may have failed for a passing reason.
@@ -95,13 +93,13 @@ async fn load(node: &Node, hash: &str) -> Result<Loaded, ScriptError> {
 }
 
 /// Tries a version without using it: that it compiles, and that its `init` does not throw. In an engine of its own, so that it leaves
-/// nothing behind and has no part in what the version in use does. In a dry run `init` changes nothing: its commands are not run.
+/// nothing behind and has no part in what the version in use does. In a dry run `init` changes nothing: its commands are not run. Who
+/// calls this has noted it before ([`trial`](super::trial)).
 ///
 /// # Errors
 /// Why it cannot be used.
-pub async fn check(node: &Node, hash: &str, files: &[FileRecord], dry_run: bool) -> Result<Loaded, ScriptError> {
+pub async fn check(node: &Node, files: &[FileRecord], dry_run: bool) -> Result<Loaded, ScriptError> {
     let source = node.raft().store().read(|store| source(store, files))?;
-    let _note = node.scripts().guard(node).enter(hash, CHECK)?;
     let mut init = Hook::Init.options();
     if dry_run {
         let capabilities = init.capabilities | Capabilities::PLAN;

@@ -5,7 +5,8 @@
 //! - The replicated store says which version is in use. Each node loads it; one that cannot keeps the version before and
 //!   says so.
 //! - A hook that throws or breaks a limit is an event with its place in the script. It never ends the node.
-//! - A hook that ended the daemon all the same, twice, is not run any more until another version is there ([`guard`]).
+//! - A hook that ended the daemon all the same, twice, is not run any more until another version is there ([`guard`]). A version
+//!   that ended who tried it is not tried by the next leader more often than that ([`trial`]).
 //! - JavaScript runs on the engine's own thread; what it asks for is done on the daemon's runtime ([`host`]). Neither waits
 //!   for the other except by awaiting.
 
@@ -21,6 +22,7 @@ mod loader;
 pub mod manifest;
 pub mod records;
 mod scripts;
+pub mod trial;
 
 pub use call::{HEALTH as HEALTH_LIMIT, Hook};
 pub use deployment::{Refused, abandon, start};

@@ -14,6 +14,17 @@ pub struct EventCursor {
     pub id: u64,
 }
 
+/// A version that a leader tries before it is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// Hash of the version.
+    pub script: String,
+    /// Times that it was begun, and not ended.
+    pub tries: u32,
+    /// The node that began it last.
+    pub node: u64,
+}
+
 /// The version in use.
 #[must_use]
 pub fn current(store: &Store) -> Option<Versioned<CurrentScript>> {

@@ -20,6 +20,8 @@ pub const NEXT_INSTANCE: &str = "/disco/next_instance";
 pub const NEXT_EVENT: &str = "/disco/next_event";
 /// The script version in use ([`CurrentScript`](super::CurrentScript)).
 pub const SCRIPT: &str = "/disco/script";
+/// The script version that a leader tries, and how often one has ended while it did; absent while none is tried.
+pub const SCRIPT_TRIAL: &str = "/disco/script_trial";
 /// The format that the cluster's data is written in; absent: 1. See `disco_proto::format`.
 pub const FORMAT: &str = "/disco/format";
 /// Who upgrades the cluster ([`UpgradeRecord`](super::UpgradeRecord)).

@@ -1,5 +1,6 @@
 //! Hooks that end their daemon: the cluster keeps its quorum, says so, and takes a corrected version.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use disco_proto::v1::StatusResponse;
@@ -14,6 +15,14 @@ export const health = end;
 export const leader = end;
 export const event = end;
 export async function deploy() { return 'deployed' }
+";
+/// Already its trial ends the leader.
+const DEADLY_TO_TRY: &str = "
+export async function init() {
+  await $`kill -9 $PPID`.nothrow();
+  await delay(60000);
+  return new Cluster({ name: 'raw' });
+}
 ";
 const CORRECTED: &str = "
 export function health() { return { healthy: true, reason: 'corrected' } }
@@ -111,4 +120,28 @@ fn a_script_that_ends_its_process_at_every_call_is_not_run_any_more_and_can_be_r
     assert_eq!(status.nodes.len(), 3);
     let now: Vec<_> = bed.cluster.nodes.iter().map(disco_tests::RawNode::pid).collect();
     assert_eq!(pids, now, "no daemon has ended since");
+}
+
+#[test]
+fn a_version_that_ends_who_tries_it_ends_two_daemons_and_not_each_leader() {
+    let mut bed = Bed::new(3);
+    let pids = |bed: &Bed| bed.cluster.nodes.iter().map(disco_tests::RawNode::pid).collect::<Vec<_>>();
+    let mut seen: BTreeSet<u32> = pids(&bed).into_iter().collect();
+    let refused = supervise(&mut bed, "refusal", |bed| {
+        seen.extend(pids(bed));
+        let (leader, _) = leader(bed)?;
+        match bed.push_files(&leader, &[("cluster.js", DEADLY_TO_TRY)], false) {
+            Err(refused) if refused.message().contains("is not tried any more") => Ok(refused),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    assert!(refused.message().contains("ended 2 times, the last time on node "), "{refused}");
+    assert!(seen.len() <= 3 + 2, "{} daemons have ended", seen.len() - 3);
+    let before = pids(&bed);
+    supervise(&mut bed, "corrected version", |bed| {
+        let (leader, _) = leader(bed)?;
+        bed.push(&leader, CORRECTED).map_err(|error| error.to_string())
+    });
+    assert_eq!(bed.wait_for_key("led"), "yes");
+    assert_eq!(pids(&bed), before, "no daemon has ended since");
 }

@@ -1,0 +1,80 @@
+//! Versions that end whoever tries them.
+//!
+//! The notes of [`guard`](super::guard) are a node's own. A version whose `init` ends the daemon is tried by the leader alone: by
+//! those notes it would end one leader after the other, each of them twice. So the leader writes into the store, before it
+//! tries a version, which one that is, and takes that away afterwards: the next leader knows.
+//!
+//! # Invariants
+//! - One version is tried at a time (`Scripts::commits`).
+//! - What a leader has begun and could not strike out counts as an end, also when it has lost its office meanwhile: one may be a
+//!   coincidence, so the version is refused after the second. Another version is not touched by it.
+
+use disco_runtime_js::{ScriptError, ScriptErrorKind};
+
+use super::guard::{DISABLED, ENDS};
+use super::records::{TrialRecord, keys};
+use crate::node::{Node, WriteError};
+use crate::records::{self, Txn};
+
+/// Why a version is not tried.
+#[derive(Debug)]
+pub enum TrialError {
+    /// It has ended leaders before.
+    Refused(ScriptError),
+    /// That it is tried could not be written.
+    NotWritten(WriteError),
+}
+
+/// The leader is about to try a version.
+///
+/// # Errors
+/// See [`TrialError`].
+pub async fn begin(node: &Node, term: u64, script: &str) -> Result<(), TrialError> {
+    let last = node.raft().store().read(|store| records::get::<TrialRecord>(store, keys::SCRIPT_TRIAL));
+    let next = next(last.map(|last| last.value), script, node.id()).map_err(TrialError::Refused)?;
+    let txn = Txn::new().put(keys::SCRIPT_TRIAL, &next);
+    node.write_in_term(term, txn.operation()).await.map(drop).map_err(TrialError::NotWritten)
+}
+
+/// It has tried it, with whatever result.
+pub async fn end(node: &Node, term: u64) {
+    if let Err(error) = node.write_in_term(term, Txn::new().delete(keys::SCRIPT_TRIAL).operation()).await {
+        tracing::warn!(%error, "that a version of the script was tried to its end is not recorded");
+    }
+}
+
+fn next(last: Option<TrialRecord>, script: &str, node: u64) -> Result<TrialRecord, ScriptError> {
+    let last = last.filter(|last| last.script == script);
+    let tries = last.as_ref().map_or(0, |last| last.tries);
+    match last {
+        Some(last) if tries >= ENDS => Err(refusal(&last)),
+        _ => Ok(TrialRecord { script: script.to_owned(), tries: tries + 1, node }),
+    }
+}
+
+fn refusal(last: &TrialRecord) -> ScriptError {
+    let TrialRecord { tries, node, .. } = last;
+    let text = format!(
+        "this version of `cluster.js` is not tried any more: the daemon that tried it ended {tries} times, the last time on node {node}\nhint: correct it and send it again: `disco script push`"
+    );
+    let mut error = ScriptError::new(ScriptErrorKind::Load, text);
+    error.code = Some(DISABLED.to_owned());
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_leads_a_version_has_two_tries() {
+        let one = next(None, "sha256:a", 1).unwrap();
+        let two = next(Some(one), "sha256:a", 2).unwrap();
+        assert_eq!(two, TrialRecord { script: "sha256:a".to_owned(), tries: 2, node: 2 });
+        let error = next(Some(two.clone()), "sha256:a", 3).unwrap_err();
+        assert_eq!(error.code.as_deref(), Some(DISABLED));
+        assert!(error.message.contains("ended 2 times, the last time on node 2"), "{error}");
+        // Another version begins anew.
+        assert_eq!(next(Some(two), "sha256:b", 3).unwrap().tries, 1);
+    }
+}
