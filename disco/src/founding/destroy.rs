@@ -44,7 +44,11 @@ pub(crate) async fn remains(context: &Context, lost: Option<ClusterRecord>) -> O
     let provider = recorded_provider(&project, &record)?;
     let machines = alive(provider.as_ref()).await?;
     let rest = provider.rest().await.map_err(|error| provider_failure(&error))?;
-    Ok(machines.iter().map(|one| format!("machine {} ({})", one.id, one.name)).chain(rest).collect())
+    let word = |one: &Instance| match is_mere_folder(&record, one) {
+        true => format!("the folder of machine {} ({}), which does not run here", one.id, one.name),
+        false => format!("machine {} ({})", one.id, one.name),
+    };
+    Ok(machines.iter().map(word).chain(rest).collect())
 }
 
 /// Ends every machine of the cluster, whether or not it answers, and removes the project's state. `lost` stands for a record
@@ -56,7 +60,7 @@ pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>, forc
     if let Some(record) = record_to_end(context, &project, lost)? {
         let provider = recorded_provider(&project, &record)?;
         if provider.capabilities().can_terminate {
-            end_all(context, provider.as_ref()).await?;
+            end_all(context, &record, provider.as_ref()).await?;
         } else {
             given_back(context, &project, &record, provider.as_ref(), force).await?;
         }
@@ -105,10 +109,10 @@ fn record_to_end(context: &Context, project: &Project, lost: Option<ClusterRecor
 
 /// The machines, then what was made for them. A leader that still lives may start another one in between, so this goes on
 /// until nothing is left.
-async fn end_all(context: &Context, provider: &dyn Provider) -> Outcome<()> {
+async fn end_all(context: &Context, record: &ClusterRecord, provider: &dyn Provider) -> Outcome<()> {
     let deadline = tokio::time::Instant::now() + REST_WITHIN;
     loop {
-        end_machines(context, provider).await?;
+        end_machines(context, record, provider).await?;
         let rest = provider.rest().await.map_err(|error| provider_failure(&error))?;
         if rest.is_empty() {
             return Ok(());
@@ -132,7 +136,12 @@ async fn end_all(context: &Context, provider: &dyn Provider) -> Outcome<()> {
     }
 }
 
-async fn end_machines(context: &Context, provider: &dyn Provider) -> Outcome<()> {
+/// Of a local machine that does not run, as in a copy of a project none does, there is a folder and nothing to end.
+fn is_mere_folder(record: &ClusterRecord, machine: &Instance) -> bool {
+    record.provider["kind"] == "local" && machine.state == InstanceState::Stopped
+}
+
+async fn end_machines(context: &Context, record: &ClusterRecord, provider: &dyn Provider) -> Outcome<()> {
     for round in 0..ROUNDS {
         let machines = alive(provider).await?;
         if machines.is_empty() {
@@ -141,22 +150,26 @@ async fn end_machines(context: &Context, provider: &dyn Provider) -> Outcome<()>
         if round > 0 {
             tokio::time::sleep(BETWEEN).await;
         }
-        let ends = join_all(machines.iter().map(|machine| end(context, provider, machine))).await;
+        let ends = join_all(machines.iter().map(|machine| end(context, record, provider, machine))).await;
         ends.into_iter().collect::<Outcome<()>>()?;
     }
     Err(Failure::failed("machines keep appearing while the cluster is ended").hint("run `disco destroy` again"))
 }
 
-async fn end(context: &Context, provider: &dyn Provider, machine: &Instance) -> Outcome<()> {
+async fn end(context: &Context, record: &ClusterRecord, provider: &dyn Provider, machine: &Instance) -> Outcome<()> {
     let task = context.printer.task(&machine.name);
-    task.state("ending");
+    let mere_folder = is_mere_folder(record, machine);
+    task.state(if mere_folder { "removing its folder" } else { "ending" });
     match provider.terminate(&machine.id).await {
         Ok(()) => {
-            task.done(&format!("machine {} ended", machine.id));
+            task.done(&match mere_folder {
+                true => format!("the folder of machine {}, which did not run here, is removed", machine.id),
+                false => format!("machine {} ended", machine.id),
+            });
             Ok(())
         }
         Err(error) => {
-            task.failed("not ended");
+            task.failed(if mere_folder { "its folder is not removed" } else { "not ended" });
             Err(Failure::new(provider_failure(&error).status(), format!("cannot end machine `{}`", machine.id))
                 .because(&error))
         }

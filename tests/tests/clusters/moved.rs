@@ -127,7 +127,12 @@ fn a_copy_has_none_of_its_machines(wandering: &Wandering) {
     assert!(doctor.stdout.contains("copies of one folder"), "{doctor}");
     // Looking is no harm.
     wandering.disco_in(&copy, &["status"]).ok();
-    wandering.disco_in(&copy, &["destroy", "-y"]).ok().says(&["left alone", &original]);
+    let listed = wandering.disco_in(&copy, &["destroy", "--dry-run"]).ok();
+    let folders = ["the folder of machine local-1 (", "which does not run here"];
+    let ended = wandering.disco_in(&copy, &["destroy", "-y"]).ok().says(&["left alone", &original]);
+    assert!(folders.iter().all(|part| listed.stderr.contains(part)), "{listed}");
+    assert!(ended.stderr.contains("the folder of machine local-1, which did not run here, is removed"), "{ended}");
+    assert!(!ended.stderr.contains(" ended"), "{ended}");
     assert!(!copy.join(".disco/cluster.json").exists() && !copy.join(".disco/local").exists());
     assert_eq!(before, (wandering.machines(), wandering.healthy(4).pids()));
     assert!(before.0.values().all(|pid| is_alive(*pid)));
