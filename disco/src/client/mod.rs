@@ -149,13 +149,13 @@ impl Client {
         if nodes.is_empty() {
             return Ok(());
         }
-        let mut addresses = Addresses { nodes, wished: None, script_nodes: status.script_nodes };
+        let mut addresses = Addresses { nodes, target: None, script_nodes: status.script_nodes };
         if status.desired_nodes != 0 {
-            addresses.wished = Some(status.desired_nodes);
+            addresses.target = Some(status.desired_nodes);
         } else {
             // Only a leader says so. What was known before stays.
             let before = Addresses::load(&self.0.state).unwrap_or_default();
-            (addresses.wished, addresses.script_nodes) = (before.wished, before.script_nodes);
+            (addresses.target, addresses.script_nodes) = (before.target, before.script_nodes);
         }
         {
             let mut peers = self.peers();

@@ -87,11 +87,11 @@ impl Founder {
     /// The same where the cluster does not answer, by what was seen last.
     pub(super) fn plan_unanswered(&self, planning: &Planning, nodes: u32) -> Outcome<()> {
         let seen = Addresses::load(&self.state())?;
-        match wish::of_script(nodes, seen.wished, seen.script_nodes) {
+        match wish::of_script(nodes, seen.target, seen.script_nodes) {
             // Nothing is known of how many there are.
-            Wish::Take(_) if seen.wished.is_none() => {}
+            Wish::Take(_) if seen.target.is_none() => {}
             Wish::Take(nodes) => {
-                let more = nodes.saturating_sub(seen.wished.unwrap_or(nodes));
+                let more = nodes.saturating_sub(seen.target.unwrap_or(nodes));
                 if more > 0 {
                     let details = format!("{more} more than when the cluster was seen last");
                     let change = Change::free(Action::Create, MACHINE, format!("{more} more"), details);
