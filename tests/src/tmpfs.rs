@@ -50,6 +50,13 @@ impl Tmpfs {
         });
     }
 
+    /// Whether anything may be written to it from now on, even by root.
+    pub fn set_writable(&self, writable: bool) {
+        let option = if writable { "remount,rw" } else { "remount,ro" };
+        let status = Command::new("mount").args(["-o", option]).arg(&self.path).status().unwrap();
+        assert!(status.success(), "{} is not mounted anew", self.path.display());
+    }
+
     /// Gives it back.
     pub fn empty(&self) {
         fs::remove_file(self.ballast()).unwrap();

@@ -187,6 +187,29 @@ async fn a_host_that_gets_a_second_key_is_no_stranger_and_one_with_rsa_alone_is_
     assert!(message.contains("no host key that Disco understands") && message.contains("rsa-sha2-512"), "{message}");
 }
 
+/// No kind of certificate is asked for, so that a server that has one shows the plain key beside it.
+#[tokio::test]
+async fn a_host_with_a_certificate_is_known_by_its_plain_key() {
+    let Some(mut sshd) = Sshd::start("a_host_with_a_certificate_is_known_by_its_plain_key").await else { return };
+    sshd.with_host_keys(&["ed25519"]);
+    let plain = sshd.connect().await.unwrap().host_key().clone();
+    let file = |name: &str| sshd.dir.path().join(name);
+    let keygen = |args: &[&str]| {
+        let made = Command::new("ssh-keygen").arg("-q").args(args).current_dir(sshd.dir.path()).status().unwrap();
+        assert!(made.success(), "ssh-keygen failed");
+    };
+    keygen(&["-t", "ed25519", "-N", "", "-f", "authority"]);
+    keygen(&["-s", "authority", "-I", "host", "-h", "-n", "127.0.0.1", "host_ed25519.pub"]);
+    let config = std::fs::read_to_string(file("sshd_config")).unwrap();
+    let certificate = file("host_ed25519-cert.pub");
+    assert!(certificate.exists());
+    std::fs::write(file("sshd_config"), format!("{config}HostCertificate {}\n", certificate.display())).unwrap();
+    sshd.with_host_keys(&["ed25519"]);
+    let session = sshd.connect().await.unwrap();
+    assert_eq!(session.host_key().key, plain.key);
+    assert!(!session.host_key().first_use);
+}
+
 #[tokio::test]
 async fn a_second_factor_is_no_refused_key() {
     let more = "AuthenticationMethods publickey,password\nPasswordAuthentication yes\n";

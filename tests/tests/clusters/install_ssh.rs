@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use disco_identity::{Authority, PrivateKey, Validity, unix_now};
-use disco_tests::{Project, SOON, Sshd, Status, free_ip, hosts_project, skipped, wait_for};
+use disco_tests::{Project, SOON, Sshd, Status, Tmpfs, free_ip, hosts_project, skipped, wait_for};
 
 /// A project with a key pair and so many servers; `None` where there is no OpenSSH.
 fn project_with_hosts(name: &str, hosts: u32) -> Option<(Project, Vec<Sshd>)> {
@@ -123,6 +123,43 @@ fn hosts_that_are_added_or_moved_are_taken_up_and_a_bad_one_stops_nobody() {
     );
     project.disco(&["destroy", "-y", "--force"]).ok().says(&["given up", &second]);
     assert!(!project.path(".disco").exists());
+}
+
+#[test]
+fn where_nothing_can_be_written_who_may_log_in_stays_as_it_is() {
+    if Sshd::program().is_none() {
+        return skipped("there is no `sshd` (Debian: openssh-server)");
+    }
+    let (project, public) = hosts_project("unwritable");
+    let folder = project.outside("host-0");
+    let Some(disk) = Tmpfs::mount(&folder.join("home/.ssh"), 64 << 10) else { return };
+    let server = Sshd::start(&folder, free_ip(), &public, &[("DISCO_TEST_DIR", &project.mark())]);
+    project.write_hosts(&[server.host()]);
+    let before = format!("# mine\n{public}\nssh-ed25519 AAAAother me");
+    fs::write(server.keys(), &before).unwrap();
+    let keys = || fs::read_to_string(server.keys()).unwrap();
+    // An operation fails, says which file and why, and changes nothing of it.
+    let fails = |args: &[&str]| {
+        let kept = keys();
+        for (full, why) in [(true, "No space left on device"), (false, "Read-only file system")] {
+            if full {
+                disk.fill(0)
+            } else {
+                disk.set_writable(false)
+            }
+            let output = project.disco(args).says(&["authorized_keys", why]);
+            assert_ne!(output.code, 0, "{output}");
+            assert_eq!(keys(), kept, "{why}: {output}");
+            if full { disk.empty() } else { disk.set_writable(true) }
+        }
+    };
+    fails(&["bootstrap", "-y"]);
+    project.bootstrap();
+    assert!(keys().ends_with(&before) && keys().len() > before.len(), "{}", keys());
+    fails(&["destroy", "-y"]);
+    project.disco(&["destroy", "-y"]).ok();
+    assert_eq!(keys(), before);
+    assert!(!server.prefix().exists());
 }
 
 /// As if the machines had been off: the node's certificate has ended, and its daemon starts with that.
