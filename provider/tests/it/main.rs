@@ -8,6 +8,7 @@ mod hosts;
 mod install;
 mod local;
 mod machine;
+mod others;
 mod setup;
 mod supervise;
 mod terminal;
