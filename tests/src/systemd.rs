@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::{SOON, wait_for};
 
 /// What a machine has besides the smallest system there is.
-const PACKAGES: &str = "systemd-sysv,openssh-server";
+const PACKAGES: &str = "systemd-sysv,openssh-server,cron,dbus,dbus-user-session,libpam-systemd";
+/// Raised with each change of the system that is kept.
+const GENERATION: u32 = 2;
 /// Below the machine's folder: where its file system begins.
 const ROOT: &str = "root";
 /// Starting a whole system, beside other tests.
@@ -109,6 +111,19 @@ impl SystemdMachine {
         format!("root@{}", self.address)
     }
 
+    /// The same for a user without rights, who is made, and admitted with the same key.
+    ///
+    /// # Panics
+    /// When there can be none.
+    #[must_use]
+    pub fn host_of(&self, user: &str) -> String {
+        let script = format!(
+            "useradd --create-home {user} && cp -r /root/.ssh /home/{user}/ && chown -R {user}: /home/{user}/.ssh"
+        );
+        run(Command::new("chroot").arg(self.folder.join(ROOT)).args(["/bin/sh", "-c", &script]));
+        format!("{user}@{}", self.address)
+    }
+
     /// A file of the machine, as it is seen from outside.
     #[must_use]
     pub fn file(&self, path: &str) -> PathBuf {
@@ -146,9 +161,9 @@ fn base() -> PathBuf {
     // Whoever comes second waits and finds it made.
     let lock = File::create(cache.join("machine.lock")).unwrap();
     lock.lock().unwrap();
-    let path = cache.join(format!("machine-{release}"));
+    let path = cache.join(format!("machine-{release}-{GENERATION}"));
     if !path.exists() {
-        let new = cache.join(format!("machine-{release}.new"));
+        let new = cache.join(format!("machine-{release}-{GENERATION}.new"));
         if new.exists() {
             fs::remove_dir_all(&new).unwrap();
         }

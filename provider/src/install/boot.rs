@@ -83,7 +83,7 @@ fn enable(start: &str, service: &str) -> String {
     common(start, service)
         + "if user; then\n\
              [ -e \"/var/lib/systemd/linger/$(id -un)\" ] || lingers=no\n\
-             if loginctl enable-linger > /dev/null 2>&1; then\n\
+             if [ -z \"$lingers\" ] || loginctl enable-linger > /dev/null 2>&1; then\n\
                [ -z \"$lingers\" ] || : > \"$dir/linger\"\n\
                mkdir -p \"${unit%/*}\"\n\
                printf '%s\\n' '[Unit]' 'Description=Disco node' '[Service]' 'Type=oneshot' 'RemainAfterExit=yes' 'KillMode=process' \

@@ -78,6 +78,42 @@ fn systemd_keeps_the_daemon_up_and_nothing_of_it_stays() {
     }
 }
 
+/// As Debian has it a user may not have a systemd of their own that outlives them: there cron starts the node. Where an administrator
+/// has allowed it, the user's systemd does.
+#[test]
+fn a_node_without_root_comes_back_with_its_machine() {
+    if let Some(why) = SystemdMachine::missing() {
+        return skipped(why);
+    }
+    let (project, public) = hosts_project("boots");
+    let mut machine = SystemdMachine::start(&project.outside("boots-0"), free_ip(), &public, &project.mark());
+    project.write_hosts(&[machine.host_of("alice")]);
+    let [table, unit, linger] = [
+        "/var/spool/cron/crontabs/alice",
+        "/home/alice/.config/systemd/user/discod.service",
+        "/var/lib/systemd/linger/alice",
+    ]
+    .map(|path| machine.file(path));
+    for lingers in [false, true] {
+        if lingers {
+            fs::create_dir_all(linger.parent().unwrap()).unwrap();
+            fs::write(&linger, "").unwrap();
+            machine.down();
+            machine.up();
+        }
+        project.bootstrap();
+        assert_eq!((table.exists(), unit.exists()), (!lingers, lingers), "{}", machine.log());
+        project.put("kept", "yes");
+        machine.down();
+        machine.up();
+        project.wait_until_healthy(LONG, 1);
+        assert_eq!(project.get("kept").as_deref(), Some("yes"));
+        project.disco(&["destroy", "-y"]).ok();
+        assert!(!table.exists() && !unit.exists(), "what starts it is left");
+        assert_eq!(linger.exists(), lingers);
+    }
+}
+
 fn another_build_goes_in_and_one_that_is_none_comes_out(project: &Project, machines: &[SystemdMachine]) {
     let installed = |machine: &SystemdMachine| fs::read(machine.file("/usr/local/bin/discod")).unwrap();
     let new = project.another_build("new");
