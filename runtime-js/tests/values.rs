@@ -19,7 +19,7 @@ const CASES: usize = 10_000;
 const LOADED: usize = 100;
 
 /// Expressions of values that have no parts.
-const LEAVES: [&str; 38] = [
+const LEAVES: [&str; 40] = [
     "undefined",
     "null",
     "NaN",
@@ -58,6 +58,9 @@ const LEAVES: [&str; 38] = [
     "globalThis",
     "new Array(5)",
     "(() => { const e = new Error('loop'); e.cause = e; return e })()",
+    // What the engine keeps of an error in properties of its own, as the script would have it.
+    "(() => { const e = new Error('own'); for (const key of Object.getOwnPropertySymbols(Error.prototype)) Object.defineProperty(e, key, { value: 1 }); return e })()",
+    "(() => { const e = new Error('own'); for (const key of Object.getOwnPropertySymbols(Error.prototype)) Object.defineProperty(e, key, { value: [] }); return e })()",
 ];
 
 /// Expressions around another value, `V`.
