@@ -22,7 +22,7 @@ use super::server::Shared;
 pub(super) async fn serve(channel: Channel<Msg>, handle: Handle, shared: Arc<Shared>, mut client: watch::Receiver<()>) {
     let id = channel.id();
     let (mut reader, writer) = channel.split();
-    let Some((command, terminal)) = wait_for_command(&mut reader, &handle, id).await else { return };
+    let Some((command, terminal)) = wait_for_command(&mut reader).await else { return };
     let mut command = match command::spawn(&shared, command.as_deref(), terminal.as_ref()) {
         Ok(command) => command,
         Err(error) => {
@@ -48,27 +48,16 @@ pub(super) async fn serve(channel: Channel<Msg>, handle: Handle, shared: Arc<Sha
     }
 }
 
-/// What comes before a command. `None` when the client leaves instead.
-async fn wait_for_command(
-    reader: &mut ChannelReadHalf,
-    handle: &Handle,
-    id: russh::ChannelId,
-) -> Option<(Option<Vec<u8>>, Option<Size>)> {
+/// What comes before a command. `None` when the client leaves instead. It is answered by
+/// [`Handler`](super::handler::Handler).
+async fn wait_for_command(reader: &mut ChannelReadHalf) -> Option<(Option<Vec<u8>>, Option<Size>)> {
     let mut terminal = None;
     loop {
-        // Answers fail only when the client is gone, which the next message then says.
         match reader.wait().await? {
             ChannelMsg::Exec { command, .. } => return Some((Some(command), terminal)),
             ChannelMsg::RequestShell { .. } => return Some((None, terminal)),
             ChannelMsg::RequestPty { term, col_width, row_height, .. } => {
                 terminal = Some(Size::new(col_width, row_height, term));
-                let _ = handle.channel_success(id).await;
-            }
-            ChannelMsg::SetEnv { .. }
-            | ChannelMsg::RequestSubsystem { .. }
-            | ChannelMsg::RequestX11 { .. }
-            | ChannelMsg::AgentForward { .. } => {
-                let _ = handle.channel_failure(id).await;
             }
             ChannelMsg::Close => return None,
             _ => {}

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::AuthorizedKeys;
 use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelOpenFailure};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use tokio::sync::watch;
 
 use super::channel;
@@ -78,6 +78,58 @@ impl russh::server::Handler for Handler {
         self.channels.insert(channel.id(), alive);
         tokio::spawn(channel::serve(channel, session.handle(), Arc::clone(&self.shared), client));
         reply.accept().await;
+        Ok(())
+    }
+
+    // What comes before a command is answered here, while it is the channel's last request: clients send the next one without waiting,
+    // and an answer that came later would be taken for that to the command.
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_success(channel)?;
+        Ok(())
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        _value: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)?;
+        Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)?;
+        Ok(())
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)?;
         Ok(())
     }
 

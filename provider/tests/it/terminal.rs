@@ -54,6 +54,30 @@ async fn a_shell_has_a_terminal_of_the_right_size() {
     assert!(text.contains("/local-1/home\r\n"), "{text}");
 }
 
+/// As OpenSSH's client does with Debian's settings (`SendEnv LANG LC_*`): it wants no answer, and takes one for that to its command.
+#[tokio::test]
+async fn a_variable_that_is_not_taken_does_not_fail_the_command_after_it() {
+    let machines = Machines::new();
+    let machine = machines.start("one").await;
+    let handle = connect(&machines, &machine).await;
+    for wanted in [false, true] {
+        let mut channel = handle.channel_open_session().await.unwrap();
+        channel.set_env(wanted, "LANG", "C.UTF-8").await.unwrap();
+        channel.exec(true, "echo ran").await.unwrap();
+        let (mut answers, mut text) = (Vec::new(), String::new());
+        while let Some(message) = channel.wait().await {
+            match message {
+                ChannelMsg::Success => answers.push(true),
+                ChannelMsg::Failure => answers.push(false),
+                ChannelMsg::Data { data } => text.push_str(&String::from_utf8_lossy(&data)),
+                _ => {}
+            }
+        }
+        assert_eq!(answers, if wanted { vec![false, true] } else { vec![true] });
+        assert_eq!(text, "ran\n");
+    }
+}
+
 #[tokio::test]
 async fn other_services_of_ssh_are_refused() {
     let machines = Machines::new();
