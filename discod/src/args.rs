@@ -95,6 +95,9 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Tell the cluster of an end of the daemon, in the daemon's stead
+    #[command(hide = true, name = disco_provider::supervise::REPORT_SUBCOMMAND)]
+    ReportEnd(ReportEndArgs),
     /// Be a machine of the local provider
     #[command(hide = true, disable_help_flag = true)]
     Machine {
@@ -102,6 +105,32 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+}
+
+/// As whoever keeps the daemon up gives them.
+#[derive(Args, Debug)]
+pub struct ReportEndArgs {
+    /// The service's folder
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// systemd calls, and says in the environment how the daemon ended
+    #[arg(long)]
+    pub systemd: bool,
+    /// The daemon's own
+    #[arg(last = true)]
+    pub daemon: Vec<OsString>,
+}
+
+impl ReportEndArgs {
+    /// The daemon's arguments, with its variables.
+    ///
+    /// # Errors
+    /// The daemon would not take them.
+    pub fn daemon(&self) -> Result<DaemonArgs, clap::Error> {
+        let words = std::iter::once(OsString::from("discod")).chain(self.daemon.iter().cloned());
+        let matches = Cli::command().try_get_matches_from(words)?;
+        DaemonArgs::from_arg_matches(&matches)
+    }
 }
 
 /// Steps of the installer on the first node, and of bringing back nodes whose certificates have expired.
@@ -156,6 +185,15 @@ fn interval(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_is_told_of_with_the_daemons_own_arguments() {
+        let words = ["discod", "report-end", "--dir", ".", "--", "--data-dir", "../data", "--listen", "127.0.0.1:5080"];
+        let cli = Cli::try_parse_from(words).unwrap();
+        let Some(Command::ReportEnd(args)) = cli.command else { panic!("{cli:?}") };
+        assert!(!args.systemd);
+        assert_eq!(args.daemon().unwrap().data_dir, PathBuf::from("../data"));
+    }
 
     #[test]
     fn intervals_carry_a_unit_or_are_seconds() {

@@ -8,6 +8,7 @@ use disco_identity::{ChannelOptions, Identity, ListenLimits};
 use disco_proto::v1::control_server::ControlServer;
 use disco_proto::v1::raft_server::RaftServer;
 use disco_store::Limits;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -24,21 +25,33 @@ use crate::node::{Node, NodeParts};
 use crate::peers::{AddressOverrides, MAX_MESSAGE_BYTES, Peers};
 use crate::raft::{NodeInfo, RaftNode, RaftService, RaftSettings};
 use crate::script::Scripts;
-use crate::{agent, controllers, join, memory};
+use crate::{agent, controllers, holder, join, memory};
 
 /// HTTP/2 windows: a control plane's messages are small, and each connection holds this much.
 const WINDOW: u32 = 128 * 1024;
 /// Requests that one connection may have under way.
 const STREAMS: u32 = 256;
+/// Open files that are enough: as in the unit for systemd.
+const DESCRIPTORS: u64 = 65_536;
 /// How long open requests may go on when the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How the daemon came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It is done.
+    Done,
+    /// It is to be started again.
+    ToRestart,
+}
 
 /// Runs until the process shall stop.
 ///
 /// # Errors
 /// What kept the daemon from starting, or why Raft ended.
-pub async fn run(args: DaemonArgs) -> Result<()> {
+pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     let logs = Logs::start(&args.log)?;
+    raise_descriptors();
     let home = Home::open(&args.data_dir)?;
     home.check_format()?;
     // First of all: an address that is taken must not cost a place in the cluster.
@@ -65,6 +78,7 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let incoming = disco_identity::incoming(listener, node.identity(), ListenLimits::default());
+    node.set_accepting(incoming.accepting());
     let etcd = EtcdService::new(node.clone());
     let incoming = etcd.without_http1(incoming);
     let server = server(&node, etcd).serve_with_incoming_shutdown(incoming, async {
@@ -81,8 +95,10 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
     node.scripts().stopping();
     match end {
         End::Wanted => drain(&node).await,
-        // Who keeps the service up starts it again, as it does after a failure.
-        End::Restart => bail!("restart requested"),
+        End::Restart => {
+            tracing::info!("restart requested");
+            return Ok(Stopped::ToRestart);
+        }
         End::Raft(fatal) => bail!("Raft has stopped: {fatal}"),
     }
     // Whoever waits for an answer gets it, within reason.
@@ -91,7 +107,19 @@ pub async fn run(args: DaemonArgs) -> Result<()> {
         tracing::info!("requests were still under way");
     }
     tracing::info!(node = node.id(), "stopped");
-    Ok(())
+    Ok(Stopped::Done)
+}
+
+/// As many open files as the system allows this process: what it serves takes more than what shells are given.
+fn raise_descriptors() {
+    let now = getrlimit(Resource::Nofile);
+    let most = now.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if now.current.is_some_and(|current| current < most) {
+        let wanted = Rlimit { current: Some(most), maximum: now.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+            tracing::warn!(%error, "the number of open files stays at {:?}", now.current);
+        }
+    }
 }
 
 /// Binds to the address of `--listen`. A machine that others call by another one may have got a new one of its own, from its router:
@@ -102,6 +130,10 @@ async fn bind(args: &DaemonArgs) -> Result<TcpListener> {
         Ok(listener) => return Ok(listener),
         Err(error) => error,
     };
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        let holder = holder::of(args.listen).map(|holder| format!(", which {holder} has")).unwrap_or_default();
+        return Err(error).with_context(|| format!("{}{holder}", failed()));
+    }
     if error.kind() != std::io::ErrorKind::AddrNotAvailable {
         return Err(error).with_context(failed);
     }

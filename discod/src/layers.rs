@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first. Those of one layer do not import each other.
 const LAYERS: &[&[&str]] = &[
-    &["clock", "memory"],
+    &["clock", "clocks", "ends", "holder", "memory"],
     &["peers"],
     &["raft"],
     &["local"],
     &["args"],
     &["home"],
-    &["join"],
+    &["join", "last_report"],
     &["contact", "lessor", "vitals"],
     &["node"],
     &["records"],

@@ -4,12 +4,16 @@ mod agent;
 mod api;
 mod args;
 mod clock;
+mod clocks;
 mod cluster;
 mod contact;
 mod controllers;
 mod daemon;
+mod ends;
+mod holder;
 mod home;
 mod join;
+mod last_report;
 #[cfg(test)]
 mod layers;
 mod lessor;
@@ -28,6 +32,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 
 use crate::args::{Cli, Command};
+use crate::daemon::Stopped;
 
 fn main() -> ExitCode {
     // Before the first thread: the engine reads its switches from the environment.
@@ -49,9 +54,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Some(Command::Identity(command)) => home::run_identity_command(&command).map(|()| ExitCode::SUCCESS),
         Some(Command::Supervise { args }) => Ok(disco_provider::supervise::run(&args).map(|()| ExitCode::SUCCESS)?),
+        Some(Command::ReportEnd(args)) => last_report::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Command::Machine { args }) => Ok(disco_provider::machine::run(&args).map(|()| ExitCode::SUCCESS)?),
         None => match cli.daemon {
-            Some(args) => runtime()?.block_on(daemon::run(args)).map(|()| ExitCode::SUCCESS),
+            Some(args) => Ok(match runtime()?.block_on(daemon::run(args))? {
+                Stopped::Done => ExitCode::SUCCESS,
+                // Who keeps the service up starts it again, as it does after a failure, and counts none.
+                Stopped::ToRestart => ExitCode::from(disco_provider::supervise::RESTART_CODE),
+            }),
             None => {
                 Cli::command().print_help().context("printing the help")?;
                 Ok(ExitCode::from(2))

@@ -3,7 +3,7 @@
 //! A record is JSON under `/disco/`, so that every client can read it. Fields are added, never renamed; what a version
 //! does not know it leaves out of account.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 
 use disco_proto::v1::RangeRequest;
@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use crate::node::Node;
 
 pub use disco_store::typed::{
-    EventRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, Severity, SigningRecord,
-    TokenRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
+    EndsRecord, EventRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, Severity,
+    SigningRecord, TokenRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
 };
 
 /// A record, if it is there and can be read.
@@ -84,6 +84,13 @@ fn ids(store: &Store, prefix: &str) -> Vec<u64> {
 #[must_use]
 pub fn troubled(store: &Store) -> BTreeSet<u64> {
     ids(store, keys::TROUBLES).into_iter().collect()
+}
+
+/// What was told of the ends of nodes' daemons, by node.
+#[must_use]
+pub fn told_ends(store: &Store) -> BTreeMap<u64, EndsRecord> {
+    let told = ids(store, keys::ENDS).into_iter();
+    told.map(|id| (id, get(store, &keys::ends(id)).map_or_else(Default::default, |record| record.value))).collect()
 }
 
 /// Id of the last event, 0 while there is none.

@@ -1,12 +1,15 @@
 //! Signs of life, on the leader: what each node last said about itself, and when. In memory alone; a new leader hears
 //! from everybody within one report interval.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use disco_proto::v1::ReportRequest;
+use disco_proto::v1::{DaemonEnds, ReportRequest};
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::ends::Ended;
 
 /// A process that was refused, and is again after this, is news.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
@@ -20,6 +23,8 @@ pub struct Vitals {
     listening_since: Mutex<Instant>,
     /// Processes that are not the node that they claim to be, by node and address, and when each was last refused.
     refused: Mutex<BTreeMap<(u64, String), Instant>>,
+    /// Of daemons that have ended unexpectedly.
+    ended: Mutex<HashMap<u64, Ended>>,
 }
 
 /// A node's last report.
@@ -31,6 +36,8 @@ pub struct Vital {
     pub since: Instant,
     /// Since when it has said that it is not healthy, without a pause; none while it is.
     pub unhealthy_since: Option<Instant>,
+    /// How far its clock was ahead of this one's, in milliseconds; none where it does not tell.
+    pub ahead_ms: Option<i64>,
     /// What it said.
     pub report: ReportRequest,
 }
@@ -39,7 +46,12 @@ pub struct Vital {
 
 impl Default for Vitals {
     fn default() -> Self {
-        Self { reports: Mutex::default(), listening_since: Mutex::new(Instant::now()), refused: Mutex::default() }
+        Self {
+            reports: Mutex::default(),
+            listening_since: Mutex::new(Instant::now()),
+            refused: Mutex::default(),
+            ended: Mutex::default(),
+        }
     }
 }
 
@@ -47,6 +59,18 @@ impl Vitals {
     /// Takes a report. True when the node was not known, or said something other than before.
     pub fn record(&self, report: ReportRequest) -> bool {
         let now = Instant::now();
+        match (&report.ends, self.ended.lock().entry(report.node_id)) {
+            (Some(ends), entry) => {
+                let before = match &entry {
+                    Entry::Occupied(entry) => Some(entry.get()),
+                    Entry::Vacant(_) => None,
+                };
+                let ended = Ended::hear(ends.clone(), true, now, before);
+                entry.insert_entry(ended);
+            }
+            (None, Entry::Occupied(mut entry)) => entry.get_mut().reported(now),
+            (None, Entry::Vacant(_)) => {}
+        }
         let mut reports = self.reports.lock();
         let last = reports.get(&report.node_id);
         let news = last.is_none_or(|last| !same(&last.report, &report));
@@ -55,8 +79,22 @@ impl Vitals {
             Some(false) => Some(last.and_then(|last| last.unhealthy_since).unwrap_or(now)),
             _ => None,
         };
-        reports.insert(report.node_id, Vital { at: now, since, unhealthy_since, report });
+        let ahead_ms = (report.clock_ms != 0).then(|| report.clock_ms.saturating_sub(crate::clock::unix_ms()));
+        reports.insert(report.node_id, Vital { at: now, since, unhealthy_since, ahead_ms, report });
         news
+    }
+
+    /// Takes what whoever keeps a node's daemon up says of its last end.
+    pub fn record_end(&self, node: u64, ends: DaemonEnds) {
+        let mut all = self.ended.lock();
+        let ended = Ended::hear(ends, false, Instant::now(), all.get(&node));
+        all.insert(node, ended);
+    }
+
+    /// What is known of unexpected ends of a node's daemon.
+    #[must_use]
+    pub fn ended(&self, node: u64) -> Option<Ended> {
+        self.ended.lock().get(&node).cloned()
     }
 
     /// Notes that a process at the address was refused. True when that is news.
@@ -99,6 +137,7 @@ impl Vitals {
     pub fn clear(&self) {
         self.reports.lock().clear();
         self.refused.lock().clear();
+        self.ended.lock().clear();
         *self.listening_since.lock() = Instant::now();
     }
 
@@ -111,11 +150,15 @@ impl Vitals {
     /// Forgets a node that is no member any more.
     pub fn forget(&self, node: u64) {
         self.reports.lock().remove(&node);
+        self.ended.lock().remove(&node);
     }
 }
 
 /// Whether two reports differ only in figures that change all the time.
 fn same(a: &ReportRequest, b: &ReportRequest) -> bool {
-    let steady = |report: &ReportRequest| ReportRequest { rss_kb: 0, term: 0, disk_free: 0, ..report.clone() };
+    let steady = |report: &ReportRequest| {
+        let ends = report.ends.clone().map(|ends| DaemonEnds { ago_ms: Vec::new(), ..ends });
+        ReportRequest { rss_kb: 0, term: 0, disk_free: 0, clock_ms: 0, ends, ..report.clone() }
+    };
     steady(a) == steady(b)
 }

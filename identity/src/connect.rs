@@ -224,9 +224,11 @@ fn explain(error: &rustls::Error) -> Option<String> {
             Some(refusal) => refusal.to_string(),
             None => "the other end's certificate is not valid".to_owned(),
         },
-        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
-            "the other end's certificate has expired".into()
-        }
+        E::InvalidCertificate(C::ExpiredContext { time, not_after }) => format!(
+            "the other end's certificate has expired, {} ago by this machine's clock: it was not renewed, or this clock is ahead",
+            shown(time.as_secs().saturating_sub(not_after.as_secs()))
+        ),
+        E::InvalidCertificate(C::Expired) => "the other end's certificate has expired".into(),
         E::InvalidCertificate(C::NotValidYetContext { time, not_before }) => format!(
             "the other end's certificate is not valid yet, but in {}: this machine's clock is behind, or that of whoever made \
              the certificate was ahead",

@@ -41,7 +41,7 @@ pub use credentials::{Credentials, CredentialsError};
 pub use files::{FileError, create_private_dir, read_limited, read_private, write_private, write_public};
 pub use guard::{peer, remote_address, require_join, require_member, require_node, require_operator, require_sender};
 pub use key::{KeyError, PrivateKey};
-pub use listen::{Incoming, ListenLimits, incoming};
+pub use listen::{Accepting, Incoming, ListenLimits, incoming};
 pub use role::{InvalidRole, PeerIdentity, Role};
 pub use server_stream::{ConnectInfo, ServerStream};
 pub use tls::{Identity, IdentityError};

@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
 use tracing::{debug, info, warn};
@@ -26,6 +26,8 @@ use crate::tls::Identity;
 
 /// Pause after the system refused to accept, which it does when no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A refusal counts for so long: one connection may be accepted in between, as another one ends.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
 
 /// Bounds of a listener.
 #[derive(Debug, Clone)]
@@ -44,11 +46,37 @@ impl Default for ListenLimits {
     }
 }
 
+/// Whether the system refuses to accept connections, as it does when no file descriptors are left. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Accepting(Arc<Mutex<Option<(Instant, String)>>>);
+
+impl Accepting {
+    /// What the system said when it last refused, where that was within the last seconds: it is asked again and again.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.filter(|(at, _)| at.elapsed() < REFUSED_FOR).map(|(_, why)| why)
+    }
+
+    fn note(&self, error: &io::Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), error.to_string()));
+    }
+}
+
 /// The accepted connections, for `serve_with_incoming`. It never ends and never fails. Dropping it closes the port.
 #[derive(Debug)]
 pub struct Incoming {
     accepted: mpsc::Receiver<ServerStream>,
     task: JoinHandle<()>,
+    accepting: Accepting,
+}
+
+impl Incoming {
+    /// Whether connections can be accepted.
+    #[must_use]
+    pub fn accepting(&self) -> Accepting {
+        self.accepting.clone()
+    }
 }
 
 impl Stream for Incoming {
@@ -80,10 +108,12 @@ pub fn incoming(listener: TcpListener, identity: &Identity, limits: ListenLimits
         sender,
         limit: limits.handshake,
     };
-    Incoming { accepted, task: tokio::spawn(accept(listener, acceptor, limits.pending)) }
+    let accepting = Accepting::default();
+    let task = tokio::spawn(accept(listener, acceptor, limits.pending, accepting.clone()));
+    Incoming { accepted, task, accepting }
 }
 
-async fn accept(listener: TcpListener, acceptor: Acceptor, most: usize) {
+async fn accept(listener: TcpListener, acceptor: Acceptor, most: usize, accepting: Accepting) {
     let mut pending = Pending::default();
     loop {
         match listener.accept().await {
@@ -95,7 +125,10 @@ async fn accept(listener: TcpListener, acceptor: Acceptor, most: usize) {
                 debug!(%error, "a connection ended before it was accepted")
             }
             Err(error) => {
-                warn!(%error, "cannot accept connections");
+                if accepting.refused().is_none() {
+                    warn!(%error, "cannot accept connections");
+                }
+                accepting.note(&error);
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -171,5 +204,18 @@ impl Acceptor {
             Ok(stream) => drop(self.sender.send(stream).await),
             Err(error) => debug!(%remote, %error, "a connection without a usable certificate"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_said_is_kept_for_whoever_asks() {
+        let accepting = Accepting::default();
+        assert_eq!(accepting.refused(), None);
+        accepting.clone().note(&io::Error::from_raw_os_error(24));
+        assert!(accepting.refused().is_some_and(|why| why.contains("open files")));
     }
 }

@@ -10,11 +10,15 @@ use disco_provider::{ProviderContext, StartRequest, from_spec};
 
 type Failure = Box<dyn std::error::Error>;
 
+/// What it says to its own `main` when it wants to be started again.
+const AGAIN: &str = "start me again";
+
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let result = match args.first().and_then(|word| word.to_str()) {
         Some(disco_provider::machine::SUBCOMMAND) => disco_provider::machine::run(&args[1..]).map_err(Into::into),
         Some(disco_provider::supervise::SUBCOMMAND) => disco_provider::supervise::run(&args[1..]).map_err(Into::into),
+        Some(disco_provider::supervise::REPORT_SUBCOMMAND) => report(&args[1..]),
         Some("start") => start(&args[1..]),
         Some("lead") => lead(&args[1..]),
         Some("--version") => say("stand-in 0.1.0"),
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.to_string() == AGAIN => ExitCode::from(disco_provider::supervise::RESTART_CODE),
         Err(error) => {
             // Nobody listens when this fails.
             let _ = writeln!(std::io::stderr(), "{error}");
@@ -95,6 +100,13 @@ fn start_by(context: &ProviderContext, args: &[OsString]) -> Result<(), Failure>
     Ok(())
 }
 
+/// What the daemon's program does instead of the daemon: here it keeps what it was given, a line for each time.
+fn report(args: &[OsString]) -> Result<(), Failure> {
+    let path = PathBuf::from(after(args, "--data-dir")?).join("snapshots/reported");
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    Ok(writeln!(file, "{}", std::env::var(disco_provider::supervise::ENDS)?)?)
+}
+
 /// What the daemon does: says how it was started, and stays. A file in its folder makes it end.
 fn serve(args: &[OsString]) -> Result<(), Failure> {
     let data = PathBuf::from(after(args, "--data-dir")?);
@@ -104,6 +116,10 @@ fn serve(args: &[OsString]) -> Result<(), Failure> {
     say(&format!("serving {} {}", words.join(" "), std::env::var("EXTRA").unwrap_or_default()))?;
     let mut starts = std::fs::OpenOptions::new().create(true).append(true).open(snapshots.join("starts"))?;
     writeln!(starts, "{}", std::process::id())?;
+    if data.join("restart").exists() {
+        std::fs::remove_file(data.join("restart"))?;
+        return Err(AGAIN.into());
+    }
     loop {
         if data.join("leave").exists() {
             return Ok(());

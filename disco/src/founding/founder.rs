@@ -63,6 +63,8 @@ pub(crate) struct Founder {
     pub(super) sessions: Sessions,
     /// Hosts that were given let the cluster in, as far as they could be reached in this run.
     pub(super) doors_opened: AtomicBool,
+    /// The first daemon that was seen not to stay up. The other machines are looked after all the same.
+    failing: Mutex<Option<Failure>>,
 }
 
 impl Founder {
@@ -107,7 +109,18 @@ impl Founder {
             address_node: Mutex::default(),
             sessions: Sessions::default(),
             doors_opened: AtomicBool::new(false),
+            failing: Mutex::default(),
         })
+    }
+
+    /// Keeps that a daemon does not stay up, for the end of this call.
+    pub(super) fn note_failing(&self, failure: Failure) {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+    }
+
+    /// What was kept.
+    pub(super) fn take_failing(&self) -> Option<Failure> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Stands for a record that is lost, or that somebody else has, where the provider finds the cluster's machines by tags.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Founder, authority,
+    failing::{LOG_LINES, does_not_stay_up, failing, until_failing},
     founder::provider_failure,
     host_key_policy, key_pair,
     progress::{TaskProgress, install_failure},
@@ -30,8 +31,6 @@ use crate::{
 const BOOTED_WITHIN: Duration = Duration::from_secs(180);
 /// A node that was started answers within this time, or something is wrong.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
-/// Lines of a node's log that explain why it does not answer.
-const LOG_LINES: usize = 15;
 /// Life of the tokens for machines that are installed right afterwards.
 const TOKEN_LIFE: u32 = 15 * 60;
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -72,7 +71,7 @@ impl Founder {
             let down = self.passed_over(looked_after)?;
             // Some may be enough for a quorum.
             if let Err(failure) = self.answering(&client).await {
-                return Err(down.unwrap_or(failure));
+                return Err(self.take_failing().or(down).unwrap_or(failure));
             }
         } else {
             self.install_first(&work, &first, &client, true).await?;
@@ -82,7 +81,8 @@ impl Founder {
             authority::forget_intermediate(&self.state())?;
             key_pair::forget_cluster_key(&self.state())?;
         }
-        self.join_rest(&work, own.collect(), &client).await
+        self.join_rest(&work, own.collect(), &client).await?;
+        self.take_failing().map_or(Ok(()), Err)
     }
 
     /// Of machines that could not be looked after, one that cannot be reached is no reason to leave the others; the first of these.
@@ -115,6 +115,10 @@ impl Founder {
         if found {
             task.state("waiting for its answer");
             self.answers(client, &remote, &machine.name).await?;
+        } else if let Some(failure) = failing(&remote, &machine.name).await? {
+            task.failed("does not stay up");
+            self.note_failing(failure);
+            return Ok(());
         }
         task.done(if installed.started { "installed, runs" } else { "runs, nothing to do" });
         Ok(())
@@ -144,7 +148,15 @@ impl Founder {
             let installed = installed.map_err(|error| install_failure(&machine.name, &error))?;
             self.say_boot(&machine.name, installed.boot);
             task.state("waiting until it has joined");
-            self.joined(client, machine).await?;
+            tokio::select! {
+                biased;
+                joined = self.joined(client, machine) => joined?,
+                failure = until_failing(&remote, &machine.name) => {
+                    task.failed("does not stay up");
+                    self.note_failing(failure);
+                    return Ok(());
+                }
+            }
             task.done(if installed.started { "installed, joined" } else { "runs, nothing to do" });
             Ok(())
         });
@@ -237,6 +249,10 @@ impl Founder {
                 let failed = |error: InstallError| install_failure(&machine.name, &error);
                 match remote.service_state().await.map_err(failed)? {
                     ServiceState::Running => task.done("runs, nothing to do"),
+                    ServiceState::Failing(reason) => {
+                        task.failed("does not stay up");
+                        self.note_failing(does_not_stay_up(&remote, &machine.name, &reason).await);
+                    }
                     ServiceState::Stopped => {
                         task.state("starting its service");
                         remote.start_service().await.map_err(failed)?;
@@ -361,7 +377,13 @@ impl Founder {
 
     /// Waits until the first node answers; when it does not, its log says why.
     async fn answers(&self, client: &Client, remote: &Remote, name: &str) -> Outcome<()> {
-        let Err(failure) = client.with_patience(ANSWERS_WITHIN).settled().await else { return Ok(()) };
+        let patient = client.with_patience(ANSWERS_WITHIN);
+        let answered = tokio::select! {
+            biased;
+            answered = patient.settled() => answered,
+            failure = until_failing(remote, name) => return Err(failure),
+        };
+        let Err(failure) = answered else { return Ok(()) };
         if failure.status() != ExitStatus::Unreachable {
             return Err(failure);
         }
@@ -374,7 +396,7 @@ impl Founder {
     async fn answering(&self, client: &Client) -> Outcome<()> {
         let task = self.context.printer.task(&self.name);
         task.state("waiting for a leader");
-        // A daemon that ends again and again counts as running: its log says why.
+        // A daemon may be up and answer nobody: its log says why.
         let answered = client.with_patience(ANSWERS_WITHIN).settled().await;
         answered.map_err(|failure| match failure.status() {
             ExitStatus::Unreachable => failure

@@ -12,6 +12,7 @@ mod authority;
 mod comeback;
 mod connecting;
 mod destroy;
+mod failing;
 mod founder;
 mod host_key;
 mod install;
@@ -34,6 +35,7 @@ pub(crate) use self::{
     comeback::{NodeIdentity, bring_back},
     connecting::{Wish, connect},
     destroy::{destroy, recorded_provider, remains},
+    failing::failing,
     founder::{Founder, Purpose, make_provider, names_hosts, provider_failure},
     host_key::host_key_policy,
     install::find_binaries,

@@ -33,6 +33,8 @@ pub(crate) struct NodeView {
     behind: Option<u64>,
     /// Since it last answered the leader; absent when it was not reached yet.
     answered_ms: Option<u64>,
+    /// Ends of its daemon that nobody asked for, since it was installed; absent where nobody counts them.
+    restarts: Option<u64>,
 }
 
 impl From<NodeStatus> for NodeView {
@@ -56,6 +58,7 @@ impl From<NodeStatus> for NodeView {
             public_address: some(node.public_address),
             behind: node.behind,
             answered_ms: node.answered_ms,
+            restarts: node.restarts,
         }
     }
 }

@@ -3,12 +3,16 @@
 //! They go to the leader alone and straight, since its connection proves who reports. A node that is not in the membership
 //! yet does not know the leader; it asks the members that it was told of when it was admitted.
 
+use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use disco_proto::v1::{ReportRequest, ReportResponse};
+use disco_proto::v1::{DaemonEnds, ReportRequest, ReportResponse};
+use disco_provider::supervise::{self, Ends};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::certificate::Watched;
+use crate::last_report::message;
 use crate::node::Node;
 use crate::raft::Role;
 
@@ -32,6 +36,7 @@ pub(super) async fn run(node: Node) {
     let mut failures = 0;
     let mut reports_as_learner = 0;
     let mut certificate = Watched::default();
+    let mut members = Vec::new();
     loop {
         tokio::select! {
             biased;
@@ -42,6 +47,7 @@ pub(super) async fn run(node: Node) {
         }
         certificate.look(&node);
         keep_format(&node);
+        keep_members(&node, &mut members);
         forget_secrets_of_a_learner(&node, &mut reports_as_learner);
         super::certificate::refuse_retired(&node);
         if node.raft().leads().is_some() {
@@ -203,7 +209,18 @@ pub fn own_report(node: &Node) -> ReportRequest {
         run: start.life.run,
         earlier: start.earlier.clone(),
         noted: node.home().is_noted(start.life),
+        ends: own_ends(),
+        clock_ms: crate::clock::unix_ms(),
+        no_connections: node.refuses_connections().unwrap_or_default(),
     }
+}
+
+/// What whoever keeps this daemon up has counted before it was started.
+fn own_ends() -> Option<DaemonEnds> {
+    // Nothing is added while this process runs.
+    static ENDS: LazyLock<Option<Ends>> =
+        LazyLock::new(|| std::env::var_os(supervise::SERVICE_DIR).map(|dir| Ends::read(Path::new(&dir))));
+    ENDS.as_ref().map(|ends| message(ends.told(crate::clock::unix_ms())))
 }
 
 /// Resident memory of this process in kB; 0 where the system does not tell.
@@ -223,6 +240,19 @@ fn keep_format(node: &Node) {
             node.restart();
         }
         Err(error) => tracing::error!(error = format!("{error:#}"), "the format of the data was not noted"),
+    }
+}
+
+/// Keeps where the others are, for whoever has to tell them of this daemon's end. `kept` is what was tried last.
+fn keep_members(node: &Node, kept: &mut Vec<String>) {
+    let mut members: Vec<String> = candidates(node, None).into_iter().map(|(_, address)| address).collect();
+    members.sort_unstable();
+    if members == *kept || members.is_empty() {
+        return;
+    }
+    kept.clone_from(&members);
+    if let Err(error) = node.home().set_members(&members) {
+        tracing::warn!(error = format!("{error:#}"), "where the other members are was not kept");
     }
 }
 

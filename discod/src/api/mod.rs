@@ -19,6 +19,7 @@ mod nodes;
 mod outgoing;
 mod reach;
 mod report;
+mod report_end;
 mod script;
 mod upgrades;
 
@@ -68,6 +69,10 @@ impl Control for ControlService {
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
         report::report(&self.node, request).await
+    }
+
+    async fn report_end(&self, request: Request<ReportEndRequest>) -> Result<Response<ReportResponse>, Status> {
+        report_end::report_end(&self.node, request)
     }
 
     async fn reach(&self, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {

@@ -5,6 +5,7 @@
 //! term, so that a leader that was deposed without noticing changes nothing.
 
 mod compaction;
+mod ends;
 mod format;
 mod hooks;
 mod instances;
@@ -70,5 +71,6 @@ async fn lead(node: &Node, term: u64) {
         compaction::run(node, term),
         hooks::run(node, term),
         troubles::run(node, term),
+        ends::run(node, term),
     );
 }

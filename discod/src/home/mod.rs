@@ -11,6 +11,7 @@
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
 //! hooks.json                    hooks of `cluster.js` that run, and those that have ended the daemon, see `script::guard`
 //! incarnation                   how often the folder was started: by it a copy that is started too is found out
+//! members.json                  where the members are, for whoever has to tell them that the daemon does not run
 //! format                        in which the rest is written, where it is not 1
 //! raft.redb, raft.journal, log.mark, snapshots/   see `raft`
 //! ```
@@ -34,6 +35,7 @@ pub use voter_secrets::VoterSecrets;
 
 const MAX_RECORD_BYTES: u64 = 256 * 1024;
 const STARTS: &str = "incarnation";
+const MEMBERS: &str = "members.json";
 /// Starts that were taken and are kept: the cluster remembers the last of them, or one before where it could not write that yet.
 const STARTS_KEPT: usize = 8;
 
@@ -80,6 +82,12 @@ impl Home {
         disco_identity::create_private_dir(path)?;
         disco_identity::create_private_dir(&path.join("identity"))?;
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// A folder that is only read.
+    #[must_use]
+    pub fn existing(path: &Path) -> Self {
+        Self { path: path.to_owned() }
     }
 
     /// The folder.
@@ -252,6 +260,33 @@ impl Home {
     /// A file is missing or damaged, or the key is open to others.
     pub fn credentials(&self) -> Result<Credentials> {
         Ok(Credentials::load(&self.file("ca.pem"), &self.file("node.pem"), &self.file("node.key"))?)
+    }
+
+    /// The same, whatever the permissions of the key: that these are open may be what there is to report.
+    ///
+    /// # Errors
+    /// A file is missing or damaged.
+    pub fn credentials_to_report(&self) -> Result<Credentials> {
+        let key = disco_identity::read_limited(&self.file("node.key"), MAX_RECORD_BYTES)?;
+        Ok(Credentials::from_pem(&self.root()?, &self.chain()?, &key)?)
+    }
+
+    /// Where the members were when the daemon last ran, as `IP:PORT`.
+    #[must_use]
+    pub fn members(&self) -> Vec<String> {
+        let text = disco_identity::read_limited(&self.path.join(MEMBERS), MAX_RECORD_BYTES).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Keeps where the members are.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set_members(&self, addresses: &[String]) -> Result<()> {
+        if self.members() != addresses {
+            disco_identity::write_public(&self.path.join(MEMBERS), &serde_json::to_vec(addresses)?)?;
+        }
+        Ok(())
     }
 
     /// The cluster's root certificate.

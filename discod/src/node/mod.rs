@@ -7,11 +7,11 @@ mod reads;
 mod writes;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Result;
-use disco_identity::{ClusterId, Identity};
+use disco_identity::{Accepting, ClusterId, Identity};
 use disco_proto::v1::Progress;
 use parking_lot::RwLock;
 use tokio::sync::{Notify, broadcast, watch};
@@ -66,6 +66,8 @@ struct Inner {
     /// Why the cluster has not the nodes that are wished, as this node sees it while it leads.
     blocked: parking_lot::Mutex<Option<String>>,
     restart: Notify,
+    /// Set when the node begins to serve.
+    accepting: OnceLock<Accepting>,
 }
 
 /// What a node is made of.
@@ -121,8 +123,21 @@ impl Node {
             retirement: Retirement::default(),
             blocked: parking_lot::Mutex::default(),
             restart: Notify::new(),
+            accepting: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// From now on connections are accepted, as far as this says.
+    pub fn set_accepting(&self, accepting: Accepting) {
+        // It is told once.
+        let _ = self.inner.accepting.set(accepting);
+    }
+
+    /// Why no connections are accepted at this moment, if so.
+    #[must_use]
+    pub fn refuses_connections(&self) -> Option<String> {
+        self.inner.accepting.get()?.refused()
     }
 
     /// Held while this leader removes a node: one after the other, and none twice at the same time.

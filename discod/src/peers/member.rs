@@ -5,8 +5,8 @@ use std::time::Duration;
 use disco_proto::v1::control_client::ControlClient;
 use disco_proto::v1::{
     CopyFileRequest, JoinRequest, JoinResponse, LeaseTimeRequest, LeaseTimeResponse, Progress, ReachRequest,
-    ReachResponse, ReportRequest, ReportResponse, RunCommandRequest, RunCommandResponse, ScaleRequest, StatusRequest,
-    StatusResponse, VoterSecrets,
+    ReachResponse, ReportEndRequest, ReportRequest, ReportResponse, RunCommandRequest, RunCommandResponse,
+    ScaleRequest, StatusRequest, StatusResponse, VoterSecrets,
 };
 use futures_util::{Stream, TryStreamExt};
 use tonic::Request;
@@ -76,6 +76,11 @@ impl MemberClient {
     /// Reports to the leader.
     pub async fn report(&mut self, message: ReportRequest) -> Result<ReportResponse, RemoteError> {
         Ok(self.client.report(message).await?.into_inner())
+    }
+
+    /// Tells of the end of a daemon in its stead.
+    pub async fn report_end(&mut self, message: ReportEndRequest) -> Result<ReportResponse, RemoteError> {
+        Ok(self.client.report_end(message).await?.into_inner())
     }
 
     /// Asks which members the node can connect to.

@@ -9,8 +9,7 @@ mod member;
 mod overrides;
 mod write_stream;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Display;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +59,8 @@ pub struct Peers {
     channels: Arc<Mutex<Channels>>,
     moved: Arc<Mutex<HashMap<u64, String>>>,
     overrides: AddressOverrides,
-    unreached: Arc<Mutex<HashSet<u64>>>,
+    /// Nodes that could not be reached when they were last called, and why.
+    unreached: Arc<Mutex<HashMap<u64, String>>>,
     unanswered: Arc<Mutex<HashMap<u64, u32>>>,
 }
 
@@ -156,7 +156,7 @@ impl Peers {
     /// Notes that a node has answered; says so where it could not be reached before.
     pub fn reached(&self, node: u64) {
         self.unanswered.lock().remove(&node);
-        if self.unreached.lock().remove(&node) {
+        if self.unreached.lock().remove(&node).is_some() {
             tracing::info!(node, "reached again");
         }
     }
@@ -180,17 +180,23 @@ impl Peers {
     }
 
     /// Notes that a node could not be reached; says so the first time.
-    pub fn not_reached(&self, node: u64, why: &dyn Display) {
-        if self.unreached.lock().insert(node) {
-            tracing::warn!(node, error = %why, "not reached");
+    pub fn not_reached(&self, node: u64, why: &str) {
+        if self.unreached.lock().insert(node, why.to_owned()).is_none() {
+            tracing::warn!(node, error = why, "not reached");
         }
+    }
+
+    /// Why a node was not reached when it was last called, if so.
+    #[must_use]
+    pub fn why_not_reached(&self, node: u64) -> Option<String> {
+        self.unreached.lock().get(&node).cloned()
     }
 
     /// Lets go of the channels to nodes that are no members any more.
     pub fn retain(&self, keep: impl Fn(u64) -> bool) {
         self.channels.lock().retain(|(node, _), _| keep(*node));
         self.moved.lock().retain(|node, _| keep(*node));
-        self.unreached.lock().retain(|node| keep(*node));
+        self.unreached.lock().retain(|node, _| keep(*node));
         self.unanswered.lock().retain(|node, _| keep(*node));
     }
 }

@@ -142,7 +142,8 @@ impl Connection {
     pub(super) fn failed(&self, status: &Status) -> Rpc {
         let error = crate::peers::describe(status);
         if status.code() == Code::Unavailable {
-            self.peers.not_reached(self.to, &error);
+            // What is wrong with a certificate or a clock is said better by who looked at it.
+            self.peers.not_reached(self.to, &disco_identity::refusal(status).unwrap_or_else(|| error.clone()));
         }
         let error = AnyError::error(format!("node {}: {error}", self.to));
         match status.code() {

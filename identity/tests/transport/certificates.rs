@@ -118,7 +118,12 @@ async fn expired_and_future_certificates_are_refused_in_both_directions() {
     let early = Identity::new(world.node_credentials(2, future())).unwrap();
     let by_server = failure(&good, &expired, Expect::Node(1)).await;
     assert_eq!(by_server, "the other end refused this certificate, as it has expired or is not valid yet by its clock");
-    assert_eq!(failure(&expired, &good, Expect::Node(2)).await, "the other end's certificate has expired");
+    let by_client = failure(&expired, &good, Expect::Node(2)).await;
+    // Whose clock it may be, and by how much.
+    assert!(
+        by_client.starts_with("the other end's certificate has expired, ") && by_client.contains("clock"),
+        "{by_client}"
+    );
     assert!(failure(&good, &early, Expect::Node(1)).await.starts_with("the other end refused this certificate"));
     assert!(failure(&early, &good, Expect::Node(2)).await.contains("not valid yet"));
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::UNIT_PATH;
 use super::{Layout, ServiceKind};
 use crate::ssh::quote;
-use crate::supervise::Service;
+use crate::supervise::{Ends, Service};
 
 /// Files and folders of the daemon below its data folder, as patterns of a shell; whatever else lies there is somebody's.
 /// The file that says who the node is comes last: as long as it is there the rest is known to be the node's.
@@ -26,6 +26,8 @@ pub(super) const DATA: &[&str] = &[
     "recovered.json",
     "hooks.json",
     "incarnation",
+    "addresses.json",
+    "members.json",
     ".tmp*.tmp",
     "node.json",
 ];
@@ -72,6 +74,7 @@ impl Layout {
         let below = |name: &str| format!("{}/{name}", quote(&self.service));
         let mut names =
             vec!["restart", "restart.tmp", "upgrade", "join-token", "join-token.tmp", "manifest.json.tmp.*"];
+        names.extend([Ends::FILE, "ends.json.tmp"]);
         match self.kind {
             ServiceKind::Systemd => names.extend(["discod.env", "discod.env.tmp"]),
             ServiceKind::Supervised => names.extend([

@@ -6,20 +6,22 @@ use super::remote::ServiceFile;
 use super::state::State;
 use super::{InstallError, NodeSettings, Permitted, Remote, ServiceKind};
 use crate::ssh::quote;
-use crate::supervise::Service;
+use crate::supervise::{REPORT_SUBCOMMAND, SERVICE_DIR, Service, ServiceStatus};
 
 /// How long `discod` may take to end, in seconds: as for [`Service::STOP_LIMIT`].
 const STOP_LIMIT_S: u64 = Service::STOP_LIMIT.as_secs();
 
 /// Whether a machine is a node already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceState {
     /// Nobody has installed one, or somebody is about to.
     Missing,
     /// It is there and can be started.
     Stopped,
-    /// It runs, or at least is being started again and again.
+    /// It runs, as far as can be seen.
     Running,
+    /// It is started again and again and does not stay up: how often it ended of late and why, as a clause about it.
+    Failing(String),
 }
 
 impl Permitted {
@@ -48,7 +50,7 @@ impl Permitted {
     fn files(&self, settings: &NodeSettings) -> Vec<ServiceFile> {
         let (program, args) = (self.layout.binary("discod"), settings.args(&self.layout));
         let contents = match self.layout.kind {
-            ServiceKind::Systemd => [(unit(&program, &args), "644"), (env_file(settings), "600")],
+            ServiceKind::Systemd => [(unit(&program, &self.layout.service, &args), "644"), (env_file(settings), "600")],
             ServiceKind::Supervised => {
                 let program = self.layout.for_service(&program);
                 let start = format!(
@@ -111,11 +113,23 @@ impl Remote {
     /// The connection's, and what the machine says.
     pub async fn service_state(&self) -> Result<ServiceState, InstallError> {
         let state = self.state().await?;
-        Ok(match (state.running, state.installed) {
-            (true, _) => ServiceState::Running,
-            (false, true) => ServiceState::Stopped,
-            (false, false) => ServiceState::Missing,
+        Ok(match (state.running, state.failing, state.installed) {
+            (true, Some(reason), _) => ServiceState::Failing(reason),
+            (true, None, _) => ServiceState::Running,
+            (false, _, true) => ServiceState::Stopped,
+            (false, _, false) => ServiceState::Missing,
         })
+    }
+
+    /// How often the daemon ended of late and why, as a clause about it, where it is started again and again and does not stay up. Much
+    /// less to look at than for [`Self::service_state`].
+    ///
+    /// # Errors
+    /// The connection's, and what the machine says.
+    pub async fn failing(&self) -> Result<Option<String>, InstallError> {
+        let text = self.step("look how the daemon is", &self.status_command(), &[]).await?.text();
+        // A program of before prints less, and none prints nothing.
+        Ok(serde_json::from_str::<ServiceStatus>(text.trim()).unwrap_or_default().failing())
     }
 
     /// The last lines that the service wrote.
@@ -142,8 +156,13 @@ impl Remote {
     }
 }
 
-fn unit(program: &str, args: &[String]) -> String {
-    let command: Vec<String> = std::iter::once(program).chain(args.iter().map(String::as_str)).map(unit_word).collect();
+fn unit(program: &str, service: &str, args: &[String]) -> String {
+    let line = |words: &[&str]| {
+        let words = words.iter().copied().chain(args.iter().map(String::as_str));
+        words.map(unit_word).collect::<Vec<_>>().join(" ")
+    };
+    // A program of before that does not know the subcommand fails, which `-` allows.
+    let report = line(&[program, REPORT_SUBCOMMAND, "--dir", service, "--systemd", "--"]);
     format!(
         "[Unit]\n\
          Description=Disco node\n\
@@ -153,6 +172,8 @@ fn unit(program: &str, args: &[String]) -> String {
          \n\
          [Service]\n\
          ExecStart={}\n\
+         ExecStopPost=-{report}\n\
+         Environment={SERVICE_DIR}={service}\n\
          EnvironmentFile=-/etc/disco/discod.env\n\
          Restart=on-failure\n\
          RestartSec=1\n\
@@ -161,7 +182,7 @@ fn unit(program: &str, args: &[String]) -> String {
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n",
-        command.join(" ")
+        line(&[program])
     )
 }
 
@@ -191,7 +212,9 @@ mod tests {
 
     #[test]
     fn the_unit_starts_the_daemon_with_its_arguments() {
-        let text = unit("/usr/local/bin/discod", &["--name".to_owned(), "web 1".to_owned()]);
+        let text = unit("/usr/local/bin/discod", "/etc/disco", &["--name".to_owned(), "web 1".to_owned()]);
         assert!(text.contains("\nExecStart=\"/usr/local/bin/discod\" \"--name\" \"web 1\"\n"), "{text}");
+        let report = "\nExecStopPost=-\"/usr/local/bin/discod\" \"report-end\" \"--dir\" \"/etc/disco\" \"--systemd\" \"--\" \"--name\" ";
+        assert!(text.contains(report), "{text}");
     }
 }

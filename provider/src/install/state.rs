@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) installed: bool,
     /// Whether it runs as it was before a change.
     pub(super) outdated: bool,
+    /// How often the daemon ended of late and why, where it does not stay up.
+    pub(super) failing: Option<String>,
 }
 
 impl State {
@@ -56,6 +58,11 @@ impl Remote {
         Ok(lines.map(|(sum, path)| (path.to_owned(), sum.to_owned())).collect())
     }
 
+    /// What the service's folder says of the daemon, as [`ServiceStatus`]. Where systemd runs it holds what was counted all the same.
+    pub(super) fn status_command(&self) -> String {
+        format!("[ ! -x {} ] || {}", quote(&self.layout.binary("discod")), self.supervise("--status"))
+    }
+
     /// Looks what is there.
     pub(super) async fn state(&self) -> Result<State, InstallError> {
         let mut paths = self.service_files();
@@ -63,29 +70,29 @@ impl Remote {
         let marker = self.layout.restart_marker();
         paths.push(marker.clone());
         let quoted: Vec<String> = paths.iter().map(|path| quote(path)).collect();
-        let status = match self.layout.kind {
-            ServiceKind::Systemd => format!("systemctl is-active {UNIT}"),
-            ServiceKind::Supervised => {
-                let discod = quote(&self.layout.binary("discod"));
-                format!("[ ! -x {discod} ] || {discod} supervise --dir {} --status", quote(&self.layout.service))
-            }
+        let own = self.status_command();
+        let systemd = match self.layout.kind {
+            ServiceKind::Systemd => format!("; echo \"systemd $(systemctl is-active {UNIT} 2> /dev/null)\""),
+            ServiceKind::Supervised => String::new(),
         };
         let script = format!(
             "{SUMS}command -v sha256sum > /dev/null || {{ echo 'sha256sum is not installed' >&2; exit 1; }}; \
              for f in {}; do [ ! -f \"$f\" ] || printf '%s %s\\n' \"$(sha256 \"$f\" | cut -d ' ' -f 1)\" \"$f\"; done; \
-             echo \"status $({status} 2> /dev/null)\"",
+             echo \"status $({own} 2> /dev/null)\"{systemd}",
             quoted.join(" ")
         );
         let text = self.step("look at what is installed", &script, &[]).await?.text();
-        let mut state = State { sums: HashMap::new(), running: false, installed: false, outdated: false };
+        let mut state =
+            State { sums: HashMap::new(), running: false, installed: false, outdated: false, failing: None };
         for line in text.lines() {
             match line.split_once(' ') {
                 Some(("status", status)) => {
-                    state.running = match self.layout.kind {
-                        ServiceKind::Systemd => matches!(status, "active" | "activating" | "reloading"),
-                        ServiceKind::Supervised => serde_json::from_str::<ServiceStatus>(status)
-                            .is_ok_and(|status| status.supervisor.is_some()),
-                    }
+                    let status = serde_json::from_str::<ServiceStatus>(status).unwrap_or_default();
+                    state.running |= status.supervisor.is_some();
+                    state.failing = status.failing();
+                }
+                Some(("systemd", status)) => {
+                    state.running |= matches!(status, "active" | "activating" | "reloading");
                 }
                 Some((_, path)) if path == marker => state.outdated = true,
                 Some((sum, path)) => {

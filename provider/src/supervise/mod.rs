@@ -9,18 +9,27 @@
 //!            └──SIGTERM──> stopping ──> done
 //! ```
 //! Files in its folder: `service.json` (the program, see [`Service`]), `lock` (held by the supervisor), `supervisor.json`
-//! and `child.json` (its process and the program's), `log` and `log.1` (what the program writes, at most 4 MiB each).
+//! and `child.json` (its process and the program's), `log` and `log.1` (what the program writes, at most 4 MiB each), `ends.json` (its ends
+//! that nobody asked for, see [`Ends`]).
+//!
+//! Of each such end the cluster is told in the program's stead ([`REPORT_SUBCOMMAND`]). Where systemd keeps the program up it calls the same
+//! subcommand after each end, which counts then, too ([`count_systemd`]).
 //!
 //! Invariants: one supervisor per folder; the program never outlives its supervisor; neither outlives the machine of the
 //! local provider that they run on. Both have the folder as their working directory and hold no other path to it, so that it may
 //! be moved meanwhile; in a copy of it nobody is supervised, whatever its files say.
 
 mod args;
+mod end;
+mod ends;
 mod error;
 mod log;
+mod oom;
+mod reporter;
 mod service;
 mod status;
 mod supervisor;
+mod systemd;
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -28,18 +37,28 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use args::{Action, SuperviseArgs};
+pub use end::RESTART_CODE;
+pub use ends::{Ends, EndsTold};
 pub use error::SuperviseError;
 use rustix::process::Signal;
 pub use service::Service;
 pub use status::ServiceStatus;
+pub use systemd::count as count_systemd;
 
 use crate::{detach, files};
 
 /// The hidden subcommand that has to call [`run`] with the arguments that follow it.
 pub const SUBCOMMAND: &str = "supervise";
+/// The hidden subcommand that tells the cluster of an end of the program: `--dir DIR` (the service's folder), `--systemd` where systemd calls
+/// it, and after `--` the program's own arguments.
+pub const REPORT_SUBCOMMAND: &str = "report-end";
+/// The variable in which that subcommand gets what a supervisor has counted ([`Ends`] as JSON): the file may not be writable.
+pub const ENDS: &str = "DISCO_ENDS";
+/// The variable by which the program knows its service's folder, where its ends are counted.
+pub const SERVICE_DIR: &str = "DISCO_SERVICE_DIR";
 
 /// How long a supervisor may take to start its program.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -122,6 +141,12 @@ fn stop(dir: &Path) -> Result<(), SuperviseError> {
 /// What `ps` shows as the program's name.
 fn process_title() -> String {
     std::env::args().next().unwrap_or_else(|| "discod".to_owned())
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn is_supervised(dir: &Path) -> Result<bool, SuperviseError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::SuperviseError;
+use super::{Ends, EndsTold, SuperviseError, now_ms};
 use crate::files;
 use crate::process::{ProcessName, is_same_folder};
 
@@ -13,21 +13,32 @@ const CHILD: &str = "child.json";
 /// Held by the supervisor.
 pub(super) const LOCK: &str = "lock";
 
-/// What `--status` prints.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What `--status` prints. Fields are added, never renamed: the program and who asks may be of different versions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ServiceStatus {
     /// The supervisor's process id, when it runs.
     pub supervisor: Option<u32>,
     /// The program's process id, when it runs.
     pub pid: Option<u32>,
+    /// The program's ends that nobody asked for.
+    #[serde(default)]
+    pub ends: EndsTold,
 }
 
 impl ServiceStatus {
+    /// How often the program ended of late and why, as a clause about it, where it is started again and again and does not stay up.
+    #[must_use]
+    pub fn failing(&self) -> Option<String> {
+        let waits = self.supervisor.is_some() && self.pid.is_none() && self.ends.is_loop(0);
+        (waits || self.ends.keeps_ending(0)).then(|| self.ends.describe(0))
+    }
+
     /// Reads it, and looks which of the processes are alive.
     pub(super) fn read(dir: &Path) -> Result<Self, SuperviseError> {
         Ok(Self {
             supervisor: supervisor(dir)?.map(|process| process.pid),
             pid: child(dir)?.map(|process| process.pid),
+            ends: Ends::read(dir).told(now_ms()),
         })
     }
 }

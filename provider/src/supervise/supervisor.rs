@@ -14,8 +14,10 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use super::end::End;
 use super::log::Log;
-use super::{Service, SuperviseError, status};
+use super::reporter::Reporter;
+use super::{Ends, SERVICE_DIR, Service, SuperviseError, now_ms, oom, status};
 use crate::process::ProcessName;
 use crate::{detach, files};
 
@@ -26,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const WELL_AFTER: Duration = Duration::from_secs(60);
 /// How much of the program's output is read at once.
 const CHUNK: usize = 16 * 1024;
+/// How much of what it wrote last is kept to find the reason of its end in.
+const TAIL: usize = 4 * 1024;
 
 /// Supervises the service in a folder, which is this process's working directory, until it is done.
 pub(super) fn supervise(dir: &Path) -> Result<(), SuperviseError> {
@@ -48,8 +52,10 @@ pub(super) fn supervise(dir: &Path) -> Result<(), SuperviseError> {
             machine: machine.watch().map_err(start)?,
             output,
             log,
+            tail: Vec::new(),
         };
-        Supervisor { dir, writer, events }.run().await
+        let ends = Ends::read(dir);
+        Supervisor { dir, writer, events, ends, killed_before: None, reporter: Reporter::default() }.run().await
     })
 }
 
@@ -80,6 +86,8 @@ struct Events {
     machine: Option<AsyncFd<OwnedFd>>,
     output: pipe::Receiver,
     log: Log,
+    /// The end of what the program has written since it was started.
+    tail: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +110,7 @@ impl Events {
                 _ = self.hup.recv() => return Event::Reload,
                 () = gone(self.machine.as_ref()) => return Event::MachineGone,
                 ready = self.output.readable() => match ready.and_then(|()| self.output.try_read(&mut chunk)) {
-                    Ok(count) => self.log.write(&chunk[..count]),
+                    Ok(count) => self.keep(&chunk[..count]),
                     // Readiness was a false alarm.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => {
@@ -118,7 +126,16 @@ impl Events {
     fn drain(&mut self) {
         let mut chunk = vec![0; CHUNK];
         while let Ok(count @ 1..) = self.output.try_read(&mut chunk) {
-            self.log.write(&chunk[..count]);
+            self.keep(&chunk[..count]);
+        }
+    }
+
+    fn keep(&mut self, text: &[u8]) {
+        self.log.write(text);
+        self.tail.extend_from_slice(text);
+        // Rarely, as it moves what stays.
+        if self.tail.len() > 2 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
         }
     }
 }
@@ -143,6 +160,10 @@ struct Supervisor<'a> {
     dir: &'a Path,
     writer: PipeWriter,
     events: Events,
+    ends: Ends,
+    /// What the kernel had killed for want of memory when the program was started.
+    killed_before: Option<u64>,
+    reporter: Reporter,
 }
 
 impl Supervisor<'_> {
@@ -171,7 +192,9 @@ impl Supervisor<'_> {
                     Ok((child, service)) => break (service, child),
                     Err(error) => {
                         let reason = std::error::Error::source(&error).map(|source| format!(": {source}"));
-                        self.events.log.note(&format!("{error}{}", reason.unwrap_or_default()));
+                        let words = format!("{error}{}", reason.unwrap_or_default());
+                        self.events.log.note(&words);
+                        self.count_end("not started".to_owned(), words, &service);
                     }
                 }
                 if !self.pause(&mut pause).await {
@@ -186,7 +209,7 @@ impl Supervisor<'_> {
         let event = tokio::select! {
             status = child.wait() => {
                 self.events.drain();
-                return if self.is_done(status) { Outcome::Done } else { Outcome::Crashed };
+                return if self.is_done(status, service) { Outcome::Done } else { Outcome::Crashed };
             }
             event = self.events.next() => event,
         };
@@ -206,7 +229,7 @@ impl Supervisor<'_> {
     }
 
     /// Whether the program is done for good.
-    fn is_done(&mut self, status: io::Result<ExitStatus>) -> bool {
+    fn is_done(&mut self, status: io::Result<ExitStatus>, service: &Service) -> bool {
         match status {
             Ok(status) if status.success() => {
                 self.events.log.note("the program has ended by itself; it is not started again");
@@ -214,12 +237,31 @@ impl Supervisor<'_> {
             }
             Ok(status) => {
                 self.events.log.note(&format!("the program ended: {status}"));
+                let end =
+                    End::of(status, oom::kills().zip(self.killed_before).is_some_and(|(now, before)| now > before));
+                if !end.is_wanted() {
+                    let words = end.words(&String::from_utf8_lossy(&self.events.tail));
+                    self.count_end(end.how(), words, service);
+                }
                 false
             }
             Err(error) => {
                 self.events.log.note(&format!("the program cannot be waited for: {error}"));
                 false
             }
+        }
+    }
+
+    /// Counts an end that nobody asked for, and has it told to the others, as the program cannot.
+    fn count_end(&mut self, how: String, words: String, service: &Service) {
+        self.ends.add(now_ms(), how, words);
+        if let Err(error) = self.ends.write(self.dir) {
+            // A disk that cannot be written may be why the program ends: what is told to the others is in memory.
+            let reason = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            self.events.log.note(&format!("{error}{}", reason.unwrap_or_default()));
+        }
+        if let Err(error) = self.reporter.report(service, &self.ends) {
+            self.events.log.note(&format!("nobody is told of the end: {error}"));
         }
     }
 
@@ -248,27 +290,34 @@ impl Supervisor<'_> {
         self.events.drain();
     }
 
-    fn spawn(&self, service: &Service) -> Result<Child, SuperviseError> {
+    fn spawn(&mut self, service: &Service) -> Result<Child, SuperviseError> {
         let failed = |source| SuperviseError::Program { program: service.program.clone(), source };
+        self.events.tail.clear();
+        self.killed_before = oom::kills();
         let mut command = Command::new(&service.program);
-        command.args(&service.args).envs(&service.env).stdin(Stdio::null()).process_group(0);
+        command.args(&service.args).envs(&service.env).env(SERVICE_DIR, ".").stdin(Stdio::null()).process_group(0);
         command.stdout(self.writer.try_clone().map_err(failed)?).stderr(self.writer.try_clone().map_err(failed)?);
-        let supervisor = getpid();
-        let bind_life = move || {
-            set_parent_process_death_signal(Some(Signal::KILL))?;
-            // We may have died before that line.
-            if getppid() == Some(supervisor) { Ok(()) } else { Err(io::Error::from(rustix::io::Errno::SRCH)) }
-        };
-        #[expect(unsafe_code, reason = "std has no other way to set the death signal of a child")]
-        // SAFETY: between fork and exec only system calls are made, without allocating and without locks.
-        unsafe {
-            command.pre_exec(bind_life);
-        }
+        bind_life(&mut command);
         let child = command.spawn().map_err(failed)?;
         if let Some(process) = child.id().and_then(ProcessName::of) {
             status::write_child(self.dir, process)?;
         }
         Ok(child)
+    }
+}
+
+/// Ties the life of a child to this process.
+pub(super) fn bind_life(command: &mut Command) {
+    let supervisor = getpid();
+    let bind = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // We may have died before that line.
+        if getppid() == Some(supervisor) { Ok(()) } else { Err(io::Error::from(rustix::io::Errno::SRCH)) }
+    };
+    #[expect(unsafe_code, reason = "std has no other way to set the death signal of a child")]
+    // SAFETY: between fork and exec only system calls are made, without allocating and without locks.
+    unsafe {
+        command.pre_exec(bind);
     }
 }
 

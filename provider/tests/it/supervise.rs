@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use disco_provider::supervise::{Service, ServiceStatus};
+use disco_provider::supervise::{Ends, Service, ServiceStatus};
 
 use crate::setup::{eventually, is_alive, kill, stand_in};
 
@@ -56,6 +56,12 @@ impl Supervised {
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
+    /// What the program was to tell of its ends.
+    fn reported(&self) -> Vec<Ends> {
+        let text = std::fs::read_to_string(self.data().join("snapshots/reported")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
@@ -70,7 +76,7 @@ impl Drop for Supervised {
 #[tokio::test]
 async fn a_service_is_started_once_restarted_after_a_crash_and_stopped() {
     let service = Supervised::new();
-    assert_eq!(service.status(), ServiceStatus { supervisor: None, pid: None });
+    assert_eq!(service.status(), ServiceStatus::default());
     service.ok("--detach");
     service.ok("--detach");
     eventually("the program runs", || service.starts().len() == 1).await;
@@ -89,7 +95,10 @@ async fn a_service_is_started_once_restarted_after_a_crash_and_stopped() {
     eventually("with its new arguments", || service.log().contains("--name two")).await;
 
     service.ok("--stop");
-    assert_eq!(service.status(), ServiceStatus { supervisor: None, pid: None });
+    let ended = service.status();
+    assert_eq!((ended.supervisor, ended.pid), (None, None));
+    // What was asked for, a reload and a stop, is no crash.
+    assert_eq!((ended.ends.count, ended.ends.how.as_str()), (1, "signal 9 (SIGKILL)"));
     assert!(!service.starts().into_iter().any(is_alive));
     service.ok("--stop");
 }
@@ -115,6 +124,50 @@ async fn a_program_that_crashes_always_is_started_ever_more_slowly() {
     // Pauses of 100, 200 and 400 ms.
     assert!(before.elapsed() >= std::time::Duration::from_millis(700));
     assert!(service.log().contains("crashing as asked"));
+}
+
+#[tokio::test]
+async fn a_program_that_crashes_always_is_counted_and_told_of_with_its_reason() {
+    let service = Supervised::new();
+    std::fs::create_dir_all(service.data()).unwrap();
+    std::fs::write(service.data().join("crash"), "").unwrap();
+    service.ok("--detach");
+    eventually("three ends are counted", || service.status().ends.count >= 3).await;
+    let ends = service.status().ends;
+    assert_eq!(ends.cause(), "exit code 1: crashing as asked");
+    assert!(ends.is_loop(0) && ends.describe(0).starts_with("ended "), "{ends:?}");
+    // One that is told of while a later one comes is told with that one.
+    eventually("the cluster is told", || service.reported().iter().any(|ends| ends.count >= 3)).await;
+    assert!(service.reported().iter().all(|ends| ends.words == "crashing as asked" && ends.how == "exit code 1"));
+
+    service.ok("--stop");
+    let counted = service.status().ends.count;
+    std::fs::remove_file(service.data().join("crash")).unwrap();
+    service.ok("--detach");
+    eventually("the program runs", || service.status().pid.is_some()).await;
+    assert_eq!(service.status().ends.count, counted);
+}
+
+#[tokio::test]
+async fn ends_are_told_of_also_when_they_cannot_be_kept() {
+    let service = Supervised::new();
+    // Not even root writes a file where a folder is.
+    std::fs::create_dir_all(service.dir.path().join("ends.json/in the way")).unwrap();
+    std::fs::create_dir_all(service.data()).unwrap();
+    std::fs::write(service.data().join("crash"), "").unwrap();
+    service.ok("--detach");
+    eventually("the cluster is told of more than one", || service.reported().iter().any(|ends| ends.count >= 2)).await;
+    assert!(service.log().contains("ends.json"), "{}", service.log());
+}
+
+#[tokio::test]
+async fn a_program_that_asks_to_be_started_again_has_not_crashed() {
+    let service = Supervised::new();
+    std::fs::create_dir_all(service.data()).unwrap();
+    std::fs::write(service.data().join("restart"), "").unwrap();
+    service.ok("--detach");
+    eventually("it was started again", || service.starts().len() == 2).await;
+    assert_eq!(service.status().ends.count, 0);
 }
 
 #[tokio::test]

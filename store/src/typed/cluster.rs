@@ -123,6 +123,17 @@ pub mod instance_state {
     pub const TERMINATING: &str = "terminating";
 }
 
+/// What was told of the ends of a node's daemon that nobody asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndsRecord {
+    /// How many were told, of those since the node was installed.
+    pub count: u64,
+    /// It was told that the daemon ends again and again, and not yet that it runs on.
+    #[serde(rename = "loop")]
+    pub is_loop: bool,
+}
+
 /// What a node's health hook last said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthRecord {

@@ -35,6 +35,8 @@ pub const NODES: &str = "/disco/nodes/";
 pub const HEALTH: &str = "/disco/health/";
 /// Prefix of what is wrong with nodes that are not healthy.
 pub const TROUBLES: &str = "/disco/troubles/";
+/// Prefix of what was told of the ends of nodes' daemons.
+pub const ENDS: &str = "/disco/ends/";
 /// Prefix of machines' records.
 pub const INSTANCES: &str = "/disco/instances/";
 /// Prefix of events, whose keys are in their order.
@@ -68,6 +70,11 @@ pub fn health(id: u64) -> String {
 /// Why a node is not healthy, as it was told: JSON text, there as long as it is so.
 pub fn trouble(id: u64) -> String {
     format!("{TROUBLES}{id}")
+}
+
+/// What was told of the ends of a node's daemon that nobody asked for ([`EndsRecord`](super::EndsRecord)).
+pub fn ends(id: u64) -> String {
+    format!("{ENDS}{id}")
 }
 
 /// A machine's record, by the token of its start.

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
 use disco_tests::{Project, SOON, Shared, wait_for};
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -144,4 +145,62 @@ fn doctor_finds_a_whole_cluster_well_and_says_what_is_wrong_with_a_broken_projec
     std::fs::set_permissions(&key, closed).unwrap();
     assert_ne!(output.code, 0, "{output}");
     assert!(format!("{output}").contains("chmod 600"), "{output}");
+}
+
+#[test]
+fn a_node_without_descriptors_is_not_healthy_until_it_has_some() {
+    let (project, status) = CLUSTER.whole();
+    let node = status.nodes.iter().find(|node| Some(node.id) != status.leader).expect("there are three nodes");
+    let pid = Pid::from_raw(i32::try_from(node.pid).unwrap()).unwrap();
+    // Fewer than it has open already.
+    let none = Rlimit { current: Some(4), maximum: getrlimit(Resource::Nofile).maximum };
+    let before = prlimit(Some(pid), Resource::Nofile, none).unwrap();
+    let waits = TcpStream::connect(&node.address).expect("the kernel takes it on behalf of the daemon");
+    project.wait_for_status(SOON, "the reason", |now| {
+        let node = now.node(node.id);
+        let reason = node.reason.as_deref().unwrap_or_default();
+        !node.healthy && reason.contains("takes no new connections") && reason.contains("Too many open files")
+    });
+    prlimit(Some(pid), Resource::Nofile, before).unwrap();
+    drop(waits);
+    assert_eq!(project.wait_until_healthy(SOON, 3).node(node.id).pid, node.pid);
+}
+
+/// Its supervisor tells what it cannot tell itself, first of a key that others may read, then of a port that is taken.
+#[test]
+fn a_daemon_that_ends_again_and_again_is_not_healthy_and_everybody_says_why() {
+    let (project, status) = CLUSTER.whole();
+    let node = status.nodes.iter().find(|node| Some(node.id) != status.leader).expect("there are three nodes");
+    let key = project.machine(node.instance.as_deref()).folder.join("home/disco/data/identity/node.key");
+    let permissions = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("the key is there");
+    let reason_is = |texts: &'static [&'static str]| {
+        project.wait_for_status(SOON, "the reason", |now| {
+            let node = now.node(node.id);
+            let said = node.reason.as_deref().unwrap_or_default();
+            !node.healthy && texts.iter().all(|text| said.contains(text))
+        })
+    };
+    permissions(0o644);
+    project.kill(node.pid);
+    reason_is(&["its daemon ended", "times in the last", "exit code 1", "is open to others"]);
+    wait_for(SOON, "the event", || {
+        let events = project.disco(&["events", "-n", "100"]).ok();
+        let told = events.stdout.contains("node.crashed") && events.stdout.contains("again and again");
+        if told { Ok(()) } else { Err(events.to_string()) }
+    });
+    let json = project.disco(&["status", "-o", "json"]).ok().json();
+    let restarts =
+        json["nodes"].as_array().unwrap().iter().find(|one| one["id"] == node.id).unwrap()["restarts"].clone();
+    assert!(restarts.as_u64().is_some_and(|restarts| restarts >= 3), "{json:#}");
+
+    let port = TcpListener::bind(&node.address).expect("nobody has its port while it does not start");
+    permissions(0o600);
+    reason_is(&["exit code 1", "listening on", "which process"]);
+    let holder = format!("which process {} (", std::process::id());
+    let stays_down = format!("the daemon of `{}` does not stay up: it ended", node.name);
+    project.disco(&["bootstrap", "-y"]).expect(1).says(&[&stays_down, &holder, "the end of its log"]);
+    let doctor = project.disco(&["doctor"]);
+    assert!(doctor.stdout.contains(&stays_down) && doctor.stdout.contains(&holder), "{doctor}");
+    drop(port);
+    project.wait_until_healthy(SOON, 3);
 }

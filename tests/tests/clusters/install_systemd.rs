@@ -58,6 +58,11 @@ fn systemd_keeps_the_daemon_up_and_nothing_of_it_stays() {
         if other == 1 { Ok(()) } else { Err(format!("{now:?}, before {main_pids:?}")) }
     });
     project.wait_until_healthy(LONG, 3);
+    wait_for(LONG, "the event of its end", || {
+        let events = project.disco(&["events", "-n", "100"]).ok();
+        let line = events.stdout.lines().find(|line| line.contains("node.crashed") && line.contains(&victim.name));
+        if line.is_some_and(|line| line.contains("signal 9 (SIGKILL)")) { Ok(()) } else { Err(events.to_string()) }
+    });
 
     // A power cut, and the node comes back with its machine.
     machines[2].down();

@@ -10,7 +10,9 @@ use std::time::Duration;
 use disco_identity::{
     Authority, ClusterId, Credentials, Expect, Identity, PrivateKey, Role, Validity, refusal, unix_now,
 };
-use disco_proto::v1::{Empty, InstallSigningKeyRequest, ProposeRequest, RaftMessage, ReportRequest, VoterSecrets};
+use disco_proto::v1::{
+    Empty, InstallSigningKeyRequest, ProposeRequest, RaftMessage, ReportEndRequest, ReportRequest, VoterSecrets,
+};
 use disco_tests::{Api, RawCluster, SOON, Shared, Turn, block, causes};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::{ClientConfig, RootCertStore};
@@ -264,6 +266,9 @@ fn a_node_speaks_for_itself_alone() {
     assert_eq!(block(raft.vote(wrong_receiver)).unwrap_err().code(), Code::FailedPrecondition);
     let report = ReportRequest { node_id: other, pid: 1, ..ReportRequest::default() };
     denied(block(third.control(&first).report(report.clone())).unwrap_err());
+    let end = ReportEndRequest { node_id: other, ..ReportEndRequest::default() };
+    denied(block(third.control(&first).report_end(end.clone())).unwrap_err());
+    denied(block(cluster.operator().control(&first).report_end(end)).unwrap_err());
     // An operator is no node, and a join token is neither.
     let operator = cluster.operator();
     denied(block(operator.raft(&first).vote(message(1))).unwrap_err());

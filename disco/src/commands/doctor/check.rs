@@ -56,6 +56,10 @@ impl Check {
         }
     }
 
+    pub(super) fn is_good(&self) -> bool {
+        self.state == State::Ok
+    }
+
     pub(super) fn is_bad(&self) -> bool {
         self.state == State::Fail
     }

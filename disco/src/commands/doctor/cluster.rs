@@ -29,6 +29,9 @@ async fn look(context: &Context) -> Outcome<Vec<Check>> {
         Check::doubtful("cluster", format!("{summary}, not healthy ({have} of {want} nodes)"))
             .next("`disco status` says more")
     }];
+    let ill = status.nodes.iter().filter(|node| !node.healthy && !node.reason.is_empty());
+    checks
+        .extend(ill.map(|node| Check::doubtful("cluster", format!("`{}` is not healthy: {}", node.name, node.reason))));
     checks.extend(status.warnings.iter().map(|warning| Check::doubtful("cluster", warning)));
     let own = env!("CARGO_PKG_VERSION");
     let others: Vec<String> = status

@@ -3,6 +3,7 @@
 mod binaries;
 mod check;
 mod cluster;
+mod daemons;
 mod keys;
 mod orphans;
 mod provider;
@@ -33,7 +34,12 @@ pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
     match &record {
         Some(record) => {
             checks.extend(provider::check(&project, record).await);
-            checks.extend(cluster::check(context).await);
+            let cluster = cluster::check(context).await;
+            let all_well = cluster.iter().all(Check::is_good);
+            checks.extend(cluster);
+            if !all_well {
+                checks.extend(daemons::check(context).await);
+            }
         }
         None => {
             // A script that does not even load was told above.

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
 use disco_provider::SshTarget;
+use tokio::time::Instant;
 
+use crate::clocks;
 use crate::cluster::machines::provider::ssh_targets;
 use crate::cluster::{Executor, certificates, leader};
 use crate::contact::Contact;
 use crate::node::Node;
 use crate::peers::Hops;
 use crate::raft::{Member, Role};
-use crate::records;
+use crate::records::{self, instance_state};
 use crate::script;
 use crate::vitals::Vital;
 
@@ -49,6 +51,13 @@ pub fn statuses(node: &Node) -> Vec<NodeStatus> {
     let acknowledged = node.raft().acknowledged();
     let members = node.raft().members();
     let ssh = ssh_targets(node);
+    let clocks: Vec<(u64, i64)> = members
+        .iter()
+        .filter_map(|member| match member.id == node.id() {
+            true => Some((member.id, 0)),
+            false => Some((member.id, node.vitals().get(member.id)?.ahead_ms?)),
+        })
+        .collect();
     let statuses = members.iter().map(|member| {
         let vital = node.vitals().get(member.id);
         let contact = if member.id == node.id() {
@@ -57,7 +66,8 @@ pub fn statuses(node: &Node) -> Vec<NodeStatus> {
             let reported = vital.as_ref().map(|vital| vital.at.elapsed());
             Contact { reported, answered: acknowledged.get(&member.id).copied() }
         };
-        with_ssh(node_status(node, member, vital.as_ref(), contact, leader), &ssh)
+        let status = node_status(node, member, vital.as_ref(), contact, leader);
+        with_ssh(with_clock(status, clocks::off(member.id, &clocks)), &ssh)
     });
     statuses.collect()
 }
@@ -76,6 +86,7 @@ pub fn leader_view(node: &Node) -> StatusResponse {
     warnings.extend(node.blocked());
     let ending = node.raft().store().read(records::ending);
     warnings.extend(ending.iter().map(still_there));
+    warnings.extend(node.raft().store().read(records::instances).iter().filter_map(come_to_nothing));
     // Whoever was never reached has no vote that counts, however well it feels.
     let unreached = || nodes.iter().filter(|node| node.healthy && node.answered_ms.is_none());
     let all_reached = unreached().next().is_none();
@@ -94,6 +105,7 @@ pub fn leader_view(node: &Node) -> StatusResponse {
                 .to_owned(),
         );
     }
+    warnings.extend(do_not_stay_up(node, &nodes));
     warnings.extend(hooks_off(node));
     warnings.extend(certificates::warnings(&nodes, signing_key.as_ref()));
     let copies = copies(node);
@@ -120,6 +132,23 @@ fn still_there(machine: &records::InstanceRecord) -> String {
     let since = since.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
     let why = if machine.error.is_empty() { String::new() } else { format!(": {}", machine.error) };
     format!("the machine {id} of `{name}` is being ended{since}, and is there and paid for until it has ended{why}")
+}
+
+/// Of a machine that is on its way and has failed before.
+fn come_to_nothing(machine: &records::InstanceRecord) -> Option<String> {
+    let under_way = matches!(machine.state.as_str(), instance_state::STARTING | instance_state::INSTALLING);
+    // The end of a log may follow.
+    let why = machine.error.lines().next().filter(|_| under_way)?;
+    Some(format!("the machine of `{}` has not become a node yet, and is tried again: {why}", machine.name))
+}
+
+/// Nodes that are healthy at this moment, and whose daemon has ended again and again.
+fn do_not_stay_up(node: &Node, nodes: &[NodeStatus]) -> Vec<String> {
+    let now = Instant::now();
+    let healthy = nodes.iter().filter(|status| status.healthy);
+    let looping =
+        healthy.filter_map(|status| Some((status, node.vitals().ended(status.id).filter(|ended| ended.is_loop(now))?)));
+    looping.map(|(status, ended)| format!("{} does not stay up: {}", status.name, ended.describe(now))).collect()
 }
 
 /// Hooks that are not run any more, each with its nodes.
@@ -217,6 +246,16 @@ fn node_status(
     };
     let (limit, listening) = (node.raft().pace().suspect_after(), node.vitals().listening_for());
     let trouble = contact.trouble(limit, listening, &member.info.address);
+    let ended = node.vitals().ended(member.id);
+    // Why it is silent is more than that it is.
+    let trouble = match (ended.as_ref().and_then(|ended| ended.trouble(trouble.is_some(), Instant::now())), trouble) {
+        (Some(ended), _) => Some(ended),
+        (None, Some(trouble)) => Some(match node.peers().why_not_reached(member.id) {
+            Some(why) => format!("{trouble} (called at {}: {why})", member.info.address),
+            None => trouble,
+        }),
+        (None, None) => None,
+    };
     let (healthy, reason) = judge(trouble, health.as_ref(), report);
     let retiring = report.map(|report| report.retiring.clone()).unwrap_or_default();
     // It does its work until its machine goes.
@@ -250,7 +289,22 @@ fn node_status(
         certificate: report.and_then(|report| report.certificate.clone()),
         answered_ms: contact.answered.map(millis),
         ssh: String::new(),
+        restarts: match (&ended, report) {
+            (Some(ended), _) => Some(ended.count()),
+            (None, report) => report.and_then(|report| report.ends.as_ref()).map(|ends| ends.count),
+        },
     }
+}
+
+/// A node whose clock is far off is not healthy, also while it still answers by connections that were made before.
+fn with_clock(mut status: NodeStatus, off: Option<i64>) -> NodeStatus {
+    if let Some(off) = off {
+        let also =
+            if status.healthy || status.reason.is_empty() { String::new() } else { format!("; {}", status.reason) };
+        status.healthy = false;
+        status.reason = format!("{}{also}", clocks::describe(off));
+    }
+    status
 }
 
 /// With where its machine answers SSH, as the scripts say it now.
@@ -289,7 +343,48 @@ fn judge(
             let free = report.map_or(0, |report| report.disk_free >> 20);
             (false, format!("its disk is full: {free} MiB are free"))
         }
+        _ if report.is_some_and(|report| !report.no_connections.is_empty()) => {
+            let why = report.map(|report| report.no_connections.as_str()).unwrap_or_default();
+            (false, format!("it takes no new connections: {why}"))
+        }
         _ if report.is_some_and(|report| report.draining) => (false, "it is stopping".to_owned()),
         _ => (true, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_takes_no_connections_or_whose_clock_is_wrong_is_not_healthy_and_says_why() {
+        let report = ReportRequest { no_connections: "Too many open files".to_owned(), ..ReportRequest::default() };
+        let (healthy, reason) = judge(None, None, Some(&report));
+        assert!(!healthy && reason == "it takes no new connections: Too many open files", "{reason}");
+        assert_eq!(judge(None, None, Some(&ReportRequest::default())), (true, String::new()));
+
+        let well = NodeStatus { healthy: true, ..NodeStatus::default() };
+        assert_eq!(with_clock(well.clone(), None), well);
+        let off = with_clock(well, Some(400 * 86_400_000));
+        assert!(!off.healthy && off.reason.starts_with("its clock is 400 days ahead"), "{}", off.reason);
+        let silent = NodeStatus { reason: "no sign of life for 9.0 s".to_owned(), ..NodeStatus::default() };
+        let both = with_clock(silent, Some(-400 * 86_400_000)).reason;
+        assert!(both.contains("behind") && both.ends_with("; no sign of life for 9.0 s"), "{both}");
+    }
+
+    #[test]
+    fn a_machine_that_comes_to_nothing_is_a_warning_with_its_providers_reason_until_it_is_a_node() {
+        let (name, error) = ("web-4".to_owned(), "starting the machine: no capacity\nmore".to_owned());
+        let machine = |state: &str| records::InstanceRecord {
+            name: name.clone(),
+            error: error.clone(),
+            state: state.to_owned(),
+            ..records::InstanceRecord::default()
+        };
+        let warning = come_to_nothing(&machine(instance_state::STARTING)).expect("it has failed");
+        assert!(warning.contains("`web-4`") && warning.ends_with(": starting the machine: no capacity"), "{warning}");
+        assert_eq!(come_to_nothing(&machine(instance_state::TERMINATING)), None);
+        let well = records::InstanceRecord { error: String::new(), ..machine(instance_state::INSTALLING) };
+        assert_eq!(come_to_nothing(&well), None);
     }
 }

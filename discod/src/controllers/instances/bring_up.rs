@@ -172,17 +172,21 @@ async fn joined(node: &Node, instance: &str) {
     }
 }
 
-/// Keeps the last failure with the machine's record.
-pub(super) async fn note_error(node: &Node, term: u64, token: &str, error: &str) {
+/// Keeps the last failure with the machine's record. Whether it is the first of this machine.
+pub(super) async fn note_error(node: &Node, term: u64, token: &str, error: &str) -> bool {
     let key = records::keys::instance(token);
-    let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else { return };
+    let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
+        return false;
+    };
     if record.value.error == error {
-        return;
+        return false;
     }
+    let is_first = record.value.error.is_empty();
     let record = InstanceRecord { error: error.to_owned(), ..record.value };
     if let Err(error) = node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await {
         tracing::warn!(%error, "a machine's failure was not noted");
     }
+    is_first
 }
 
 /// Tells an installation's steps as the cluster's progress.

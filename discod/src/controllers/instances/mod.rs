@@ -5,6 +5,7 @@
 //! the next leader finds every machine that this one has begun with, and goes on.
 
 mod addresses;
+mod attempts;
 mod bring_up;
 mod lost;
 mod roles;
@@ -21,6 +22,7 @@ use disco_proto::v1::Progress;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use attempts::Attempts;
 use lost::Lost;
 use starts::Starts;
 
@@ -33,8 +35,6 @@ use crate::cluster::nodes::view::planned;
 use crate::node::Node;
 use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
-/// Machines that have come to nothing are tried again after this.
-const PAUSE: Duration = Duration::from_secs(2);
 /// Between two tries of ending a machine that could not be ended.
 const END_AGAIN: Duration = Duration::from_secs(10);
 /// How often the provider is asked for what its machines cost while nodes are missing.
@@ -49,6 +49,7 @@ async fn look_after(node: &Node, term: u64) {
         at_work: BTreeSet::new(),
         tasks: JoinSet::new(),
         not_ended: BTreeMap::new(),
+        attempts: Attempts::default(),
         blocked: None,
         available: None,
         lost: Lost::default(),
@@ -84,6 +85,8 @@ struct Work {
     tasks: JoinSet<Done>,
     /// Machines that could not be ended, and when it is tried again.
     not_ended: BTreeMap<String, Instant>,
+    /// Machines that have come to nothing so far.
+    attempts: Attempts,
     /// What stood in the way at the last look.
     blocked: Option<String>,
     /// What the provider could start a moment ago, while these members were dead, where there is a limit.
@@ -96,8 +99,15 @@ struct Work {
 /// A task has ended.
 struct Done {
     token: String,
-    /// Why the machine that it was to end has not ended, where it was to end one.
-    not_ended: Option<Option<String>>,
+    outcome: Outcome,
+}
+
+/// What a task has come to.
+enum Outcome {
+    /// A machine was brought up, as far as it goes at once, or this failed: why.
+    Started(Result<(), String>),
+    /// A machine has ended, or has not: why.
+    Ended(Result<(), String>),
 }
 
 // === impl Work ===
@@ -107,7 +117,9 @@ impl Work {
         for machine in node.raft().store().read(records::ending) {
             self.end(node, term, machine.token);
         }
-        let Some(desired) = node.raft().store().read(records::desired_nodes) else { return Ok(()) };
+        let wish = node.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
+        let Some(records::Versioned { value: desired, revision, .. }) = wish else { return Ok(()) };
+        self.attempts.wished(revision);
         self.mark_joined(node, term).await?;
         let mut members = planned(node);
         let limits = limits(node);
@@ -197,24 +209,13 @@ impl Work {
 
     /// Works on a machine until its node has joined, or it has failed.
     fn spawn(&mut self, node: &Node, term: u64, token: String) {
-        if !self.at_work.insert(token.clone()) {
+        if !self.attempts.is_due(&token, Instant::now()) || !self.at_work.insert(token.clone()) {
             return;
         }
         let (node, starts) = (node.clone(), Arc::clone(&self.starts));
         self.tasks.spawn(async move {
-            if let Err(error) = bring_up::bring_up(&node, term, &token, &starts).await {
-                let error = format!("{error:#}");
-                let failed = Progress {
-                    subject: token.clone(),
-                    state: "failed".to_owned(),
-                    error: error.clone(),
-                    ..Progress::default()
-                };
-                node.progress(failed);
-                bring_up::note_error(&node, term, &token, &error).await;
-                tokio::time::sleep(PAUSE).await;
-            }
-            Done { token, not_ended: None }
+            let started = bring_up::bring_up(&node, term, &token, &starts).await;
+            Done { token, outcome: Outcome::Started(started.map_err(|error| format!("{error:#}"))) }
         });
     }
 
@@ -227,18 +228,36 @@ impl Work {
         let node = node.clone();
         self.tasks.spawn(async move {
             let ended = source::terminate(&node, term, &token).await;
-            Done { token, not_ended: Some(ended.err().map(|error| format!("{error:#}"))) }
+            Done { token, outcome: Outcome::Ended(ended.map_err(|error| format!("{error:#}"))) }
         });
     }
 
     /// Takes note of what a task has come to.
     async fn done(&mut self, node: &Node, term: u64, done: Done) {
-        let Done { token, not_ended } = done;
+        let Done { token, outcome } = done;
         self.at_work.remove(&token);
-        match not_ended {
-            None => {}
-            Some(None) => drop(self.not_ended.remove(&token)),
-            Some(Some(error)) => {
+        match outcome {
+            Outcome::Started(Ok(())) => self.attempts.forget(&token),
+            Outcome::Started(Err(error)) => {
+                self.attempts.failed(&token, Instant::now());
+                let failed = Progress {
+                    subject: token.clone(),
+                    state: "failed".to_owned(),
+                    error: error.clone(),
+                    ..Progress::default()
+                };
+                node.progress(failed);
+                // It is told when it begins; `status` says what it is now.
+                if bring_up::note_error(node, term, &token, &error).await {
+                    let text = format!("the machine of {token} has not become a node, and is tried again: {error}");
+                    records::emit_in_term(node, term, "machine.failed", Severity::Warning, None, text).await;
+                }
+            }
+            Outcome::Ended(Ok(())) => {
+                self.not_ended.remove(&token);
+                self.attempts.forget(&token);
+            }
+            Outcome::Ended(Err(error)) => {
                 let first = self.not_ended.insert(token.clone(), Instant::now() + END_AGAIN).is_none();
                 if first {
                     let text = format!("the machine of {token} was not ended, and is still paid for: {error}");
@@ -259,6 +278,7 @@ impl Work {
                 continue;
             };
             let key = records::keys::instance(&machine.token);
+            let (id, name, had_failed) = (joined.id, joined.name.clone(), !machine.error.is_empty());
             let record = InstanceRecord {
                 node: Some(joined.id),
                 state: state::JOINED.to_owned(),
@@ -266,6 +286,10 @@ impl Work {
                 ..machine
             };
             node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
+            if had_failed {
+                let text = format!("{name} has become a node, after its machine had failed before");
+                records::emit_in_term(node, term, "machine.recovered", Severity::Info, Some(id), text).await;
+            }
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use disco_identity::{Identity, JoinToken, PrivateKey, refusal};
 use disco_proto::v1::{
     BackupPart, ClaimUpgradeRequest, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, JoinRequest,
     ListBackupsRequest, LogsRequest, MoveLeaderRequest, PlanRequest, RaftMessage, ReachRequest, ReadRequest,
-    RecoverRequest, RelocateRequest, RemoveNodeRequest, ReportRequest, RotateCertificateRequest, RunCommandRequest,
-    ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
+    RecoverRequest, RelocateRequest, RemoveNodeRequest, ReportEndRequest, ReportRequest, RotateCertificateRequest,
+    RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, block, causes, wait_for};
 use tonic::Code;
@@ -40,6 +40,7 @@ fn a_join_token_can_join_and_nothing_else() {
                     .err(),
                 control.logs(LogsRequest { node_id: 0, lines: 1, follow: false }).await.err(),
                 control.report(ReportRequest { node_id: 1, ..ReportRequest::default() }).await.err(),
+                control.report_end(ReportEndRequest { node_id: 1, ..ReportEndRequest::default() }).await.err(),
                 control.set_voter_secrets(VoterSecrets::default()).await.err(),
                 control.reach(ReachRequest::default()).await.err(),
                 control.signing_key_request(Empty {}).await.err(),

@@ -1,0 +1,62 @@
+//! Nodes whose clock is far from the others'. Certificates are valid for a time, so such a node is refused by the others, and refuses
+//! them, as soon as a connection is made anew; what is still connected can be told before that.
+
+/// More than this beside the others is a clock that is wrong: certificates allow for less.
+const LIMIT_MS: u64 = disco_identity::CLOCK_SKEW.as_secs() * 1000;
+
+/// How far the clock of node `id` is beside that of most, in milliseconds, where that is too far: positive when ahead. `seen` is of each
+/// node how far its clock is ahead of the leader's, the leader's own being 0.
+#[must_use]
+pub fn off(id: u64, seen: &[(u64, i64)]) -> Option<i64> {
+    let own = seen.iter().find(|(node, _)| *node == id)?.1;
+    let agree = |with: i64| seen.iter().filter(|(_, ahead)| ahead.abs_diff(with) <= LIMIT_MS).count();
+    // Where no side is the greater, the leader's counts: somebody's must.
+    let right = if agree(0) * 2 >= seen.len() {
+        0
+    } else {
+        seen.iter().map(|(_, ahead)| *ahead).max_by_key(|ahead| agree(*ahead)).unwrap_or(0)
+    };
+    (own.abs_diff(right) > LIMIT_MS).then(|| own.saturating_sub(right))
+}
+
+/// Why such a node is not healthy.
+#[must_use]
+pub fn describe(off_ms: i64) -> String {
+    let seconds = off_ms.unsigned_abs() / 1000;
+    let time = match seconds {
+        0..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    };
+    let side = if off_ms > 0 { "ahead of" } else { "behind" };
+    format!("its clock is {time} {side} the other nodes': set it by NTP, since certificates are refused by it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+
+    #[test]
+    fn the_clock_that_is_wrong_is_the_one_that_is_beside_most() {
+        let one = [(1, 0), (2, 400 * DAY), (3, 1200)];
+        assert_eq!([1, 2, 3].map(|id| off(id, &one)), [None, Some(400 * DAY), None]);
+        // The leader's own: it sees the others where it is not.
+        let leader = [(1, 0), (2, -400 * DAY), (3, -400 * DAY + 800)];
+        assert!(off(1, &leader).is_some_and(|off| off > 399 * DAY));
+        assert_eq!([2, 3].map(|id| off(id, &leader)), [None, None]);
+        let two = [(1, 0), (2, -DAY)];
+        assert_eq!([1, 2].map(|id| off(id, &two)), [None, Some(-DAY)]);
+        assert_eq!(off(1, &[(1, 0)]), None);
+        assert_eq!(off(4, &one), None);
+        // As far as machines that have just been started may be apart.
+        assert_eq!(off(2, &[(1, 0), (2, 290_000), (3, 0)]), None);
+    }
+
+    #[test]
+    fn it_is_said_by_how_much() {
+        assert!(describe(400 * DAY).starts_with("its clock is 400 days ahead of the other nodes'"));
+        assert!(describe(-3 * 3_600_000).starts_with("its clock is 3 hours behind the other nodes'"));
+    }
+}

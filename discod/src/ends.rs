@@ -1,0 +1,140 @@
+//! Ends of nodes' daemons that nobody asked for, as the leader has heard of them: from a daemon that runs again, and from whoever
+//! keeps it up while it does not.
+
+use std::time::Duration;
+
+use disco_proto::v1::DaemonEnds;
+use disco_provider::supervise::EndsTold;
+use tokio::time::Instant;
+
+/// Bounds of what is taken from the wire.
+const MOST_AGES: usize = 16;
+const MOST_CHARACTERS: usize = 500;
+/// A daemon that has ended again and again is counted on when it has run for so long: the longest pause before a start.
+const STAYS_UP: Duration = Duration::from_secs(5);
+
+/// What was heard last of a node's daemon.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    ends: EndsTold,
+    heard: Instant,
+    /// When the daemon first reported since the last end; none while it has not.
+    up: Option<Instant>,
+}
+
+// === impl Ended ===
+
+impl Ended {
+    /// Heard at `now` from a daemon that runs (`up`), or from whoever keeps it up; `before` is what was known.
+    #[must_use]
+    pub fn hear(ends: DaemonEnds, up: bool, now: Instant, before: Option<&Self>) -> Self {
+        let DaemonEnds { count, mut ago_ms, how, words } = ends;
+        ago_ms.truncate(MOST_AGES);
+        let plain = |sign: char| if sign.is_control() { ' ' } else { sign };
+        let short = |text: String| text.chars().map(plain).take(MOST_CHARACTERS).collect();
+        let ends = EndsTold { count, ago_ms, how: short(how), words: short(words) };
+        // What is told late, of an end before the present start.
+        let known = before.filter(|before| before.ends.count == ends.count).and_then(|before| before.up);
+        Self { ends, heard: now, up: known.or(up.then_some(now)) }
+    }
+
+    /// Notes that the daemon has reported, and said nothing of its ends.
+    pub fn reported(&mut self, now: Instant) {
+        self.up.get_or_insert(now);
+    }
+
+    /// How many there were since the node was installed.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.ends.count
+    }
+
+    /// Whether the daemon runs again.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.up.is_some()
+    }
+
+    /// Whether it ends again and again.
+    #[must_use]
+    pub fn is_loop(&self, now: Instant) -> bool {
+        self.ends.is_loop(self.later(now))
+    }
+
+    /// Whether none of its ends is of late.
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.is_up() && self.ends.recent(self.later(now)).is_empty()
+    }
+
+    /// How the last end came, and why.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        self.ends.cause()
+    }
+
+    /// How often, when and why it ended, as a sentence about the node.
+    #[must_use]
+    pub fn describe(&self, now: Instant) -> String {
+        format!("its daemon {}", self.ends.describe(self.later(now)))
+    }
+
+    /// Why the node is not healthy. One that ended once is started again at once: before it is `silent` for long that is no trouble.
+    #[must_use]
+    pub fn trouble(&self, silent: bool, now: Instant) -> Option<String> {
+        let down = match self.up {
+            None => silent || self.is_loop(now),
+            Some(up) => now.saturating_duration_since(up) < STAYS_UP && self.is_loop(now),
+        };
+        down.then(|| self.describe(now))
+    }
+
+    fn later(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.heard).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(count: u64, ago_ms: &[u64]) -> DaemonEnds {
+        let (how, words) = ("exit code 1".to_owned(), "cannot open `x`: read-only\nfile system".to_owned());
+        DaemonEnds { count, ago_ms: ago_ms.to_vec(), how, words }
+    }
+
+    #[test]
+    fn a_node_whose_daemon_ends_again_and_again_is_not_healthy_and_says_why() {
+        let now = Instant::now();
+        let once = Ended::hear(ends(1, &[100]), false, now, None);
+        assert_eq!(once.trouble(false, now), None);
+        // What would otherwise be no sign of life, without a cause.
+        let reason = once.trouble(true, now).expect("it is silent");
+        assert_eq!(reason, "its daemon ended 1 s ago: exit code 1: cannot open `x`: read-only file system");
+
+        let thrice = Ended::hear(ends(3, &[100, 300, 900]), false, now, Some(&once));
+        assert!(thrice.trouble(false, now).expect("a loop").starts_with("its daemon ended 3 times in the last 1 s: "));
+        // It reports for a moment between two ends.
+        let up = Ended::hear(ends(3, &[200, 400, 1000]), true, now, Some(&thrice));
+        assert!(up.trouble(false, now).is_some());
+        // The report of the end may come after that of the start.
+        let late = Ended::hear(ends(3, &[300, 500, 1100]), false, now, Some(&up));
+        assert!(late.is_up());
+        let now = now + STAYS_UP;
+        assert_eq!(late.trouble(false, now), None);
+        assert!(late.is_loop(now) && !late.is_over(now));
+        let now = now + Duration::from_secs(120);
+        assert!(late.is_over(now));
+        let again = Ended::hear(ends(4, &[10]), false, now, Some(&late));
+        assert!(!again.is_up());
+    }
+
+    #[test]
+    fn what_comes_over_the_wire_is_bounded() {
+        let much = DaemonEnds { ago_ms: vec![u64::MAX; 1000], words: "x".repeat(10_000), ..ends(u64::MAX, &[]) };
+        let now = Instant::now();
+        let ended = Ended::hear(much, false, now, None);
+        assert!(ended.describe(now).len() < 600);
+        assert!(!ended.is_loop(now));
+    }
+}

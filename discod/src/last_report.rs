@@ -1,0 +1,106 @@
+//! What is told to the cluster of the end of a daemon, by whoever keeps it up: a program that has ended tells nothing itself.
+//!
+//! It uses the node's own certificate, and finds the members where the daemon last knew them. Nothing in the data folder is written.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use disco_identity::{ChannelOptions, Expect, Identity};
+use disco_proto::v1::{DaemonEnds, ReportEndRequest, ReportResponse};
+use disco_provider::supervise::{self, Ends, EndsTold};
+use futures_util::StreamExt;
+
+use crate::args::ReportEndArgs;
+use crate::home::Home;
+use crate::peers::MemberClient;
+
+/// How long it may take where a supervisor started it, which goes on meanwhile: longer than the election of a new leader.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Where systemd waits for it before it starts the daemon again.
+const SYSTEMD_LIMIT: Duration = Duration::from_secs(3);
+/// Time for one member to answer.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// Until it is tried again when no leader has answered.
+const BETWEEN: Duration = Duration::from_millis(500);
+/// Members that are asked at the same time.
+const AT_ONCE: usize = 3;
+
+/// Tells of an end, if there is one to tell of.
+///
+/// # Errors
+/// Why no leader has heard of it.
+pub fn run(args: &ReportEndArgs) -> Result<()> {
+    let (ends, limit) = if args.systemd {
+        let Some((ends, kept)) = supervise::count_systemd(&args.dir) else { return Ok(()) };
+        if let Err(error) = kept {
+            report_unkept(&error.into());
+        }
+        (ends, SYSTEMD_LIMIT)
+    } else {
+        let text = std::env::var(supervise::ENDS).with_context(|| format!("`{}` says nothing", supervise::ENDS))?;
+        (serde_json::from_str::<Ends>(&text).context("what was counted is damaged")?, LIMIT)
+    };
+    let daemon = args.daemon()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting")?;
+    runtime.block_on(async {
+        match tokio::time::timeout(limit, tell(&daemon.data_dir, &ends)).await {
+            Ok(told) => told,
+            Err(_) => bail!("no leader has answered within {limit:?}"),
+        }
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "the journal has what its service writes")]
+fn report_unkept(error: &anyhow::Error) {
+    eprintln!("discod: that the daemon has ended was not kept: {error:#}");
+}
+
+/// Until a leader has taken it.
+async fn tell(data_dir: &Path, ends: &Ends) -> Result<()> {
+    let home = Home::existing(data_dir);
+    let node = home.node()?.context("this node has not joined yet")?;
+    let identity = Identity::new(home.credentials_to_report()?)?;
+    let mut members = home.members();
+    members.extend(node.members.iter().cloned());
+    let mut known = std::collections::BTreeSet::new();
+    members.retain(|address| known.insert(address.clone()));
+    if members.is_empty() {
+        bail!("no other member is known");
+    }
+    loop {
+        let now = crate::clock::unix_ms();
+        let request = ReportEndRequest { node_id: node.node_id, ends: Some(message(ends.told(now))) };
+        let mut answers = futures_util::stream::iter(&members)
+            .map(|address| ask(&identity, address.clone(), request.clone()))
+            .buffer_unordered(AT_ONCE);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(answer) if answer.taken => return Ok(()),
+                Ok(answer) if !answer.leader_address.is_empty() => {
+                    if ask(&identity, answer.leader_address, request.clone()).await.is_ok_and(|answer| answer.taken) {
+                        return Ok(());
+                    }
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
+async fn ask(identity: &Identity, address: String, request: ReportEndRequest) -> Result<ReportResponse> {
+    let channel = disco_identity::channel(&address, identity, Expect::AnyNode, &ChannelOptions::default());
+    match tokio::time::timeout(ATTEMPT, MemberClient::new(channel).report_end(request)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => bail!("{address}: {error}"),
+        Err(_) => bail!("{address}: no answer in {ATTEMPT:?}"),
+    }
+}
+
+/// As it goes over the wire.
+#[must_use]
+pub fn message(ends: EndsTold) -> DaemonEnds {
+    let EndsTold { count, ago_ms, how, words } = ends;
+    DaemonEnds { count, ago_ms, how, words }
+}

@@ -1,0 +1,48 @@
+//! Whether the kernel has ended a process for want of memory.
+
+use std::fs;
+
+/// How many processes the kernel has ended for want of memory, in this one's control group where that is counted, else on the whole
+/// system; `None` where it says neither.
+pub(super) fn kills() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let counted = counters(&groups).into_iter().find_map(|path| count(&fs::read_to_string(path).ok()?));
+    counted.or_else(|| count(&fs::read_to_string("/proc/vmstat").ok()?))
+}
+
+/// Where the kernel counts for the groups of `/proc/self/cgroup`, see cgroups(7): version 2 has one group, version 1 one for memory.
+fn counters(groups: &str) -> Vec<String> {
+    let paths = groups.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (fields.next()?, fields.next()?);
+        if controllers.is_empty() {
+            Some(format!("/sys/fs/cgroup{group}/memory.events"))
+        } else {
+            let memory = controllers.split(',').any(|controller| controller == "memory");
+            memory.then(|| format!("/sys/fs/cgroup/memory{group}/memory.oom_control"))
+        }
+    });
+    paths.collect()
+}
+
+/// All three files have the same line.
+fn count(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counters_of_both_versions_of_control_groups_are_found() {
+        assert_eq!(counters("0::/system.slice/disco\n"), ["/sys/fs/cgroup/system.slice/disco/memory.events"]);
+        assert_eq!(
+            counters("5:cpu,cpuacct:/a\n4:memory:/b:c\n0::/\n"),
+            ["/sys/fs/cgroup/memory/b:c/memory.oom_control", "/sys/fs/cgroup//memory.events"]
+        );
+        assert_eq!(counters("nonsense\n"), Vec::<String>::new());
+        assert_eq!(count("low 0\noom 3\noom_kill 2\noom_group_kill 0\n"), Some(2));
+        assert_eq!(count("oom_kill_disable 0\nunder_oom 0\n"), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! Tells the cluster of an end that the program could not tell of itself.
+//!
+//! What is told needs the node's certificate and the protocol of the cluster, of which a supervisor knows nothing: it starts the program
+//! that it is itself once more, which runs where a new one does not, with a hidden subcommand.
+
+use std::io;
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+use super::supervisor::bind_life;
+use super::{ENDS, Ends, REPORT_SUBCOMMAND, Service, process_title};
+
+/// Tells of one end at a time: of a later one it is told what was before.
+#[derive(Debug, Default)]
+pub(super) struct Reporter {
+    /// Ends by itself, in whatever way, or when it is dropped.
+    child: Option<Child>,
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    pub(super) fn report(&mut self, service: &Service, ends: &Ends) -> io::Result<()> {
+        self.child = None;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(process_title()).args([REPORT_SUBCOMMAND, "--dir", ".", "--"]).args(&service.args);
+        command.envs(&service.env).env(ENDS, serde_json::to_string(ends)?);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).kill_on_drop(true);
+        bind_life(&mut command);
+        self.child = Some(command.spawn()?);
+        Ok(())
+    }
+}
