@@ -7,7 +7,7 @@ mod admission;
 mod backup;
 mod blobs;
 mod certificates;
-mod deploy;
+mod deployments;
 mod errors;
 pub(crate) mod etcd;
 mod forward;
@@ -180,7 +180,7 @@ impl Control for ControlService {
 
     async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<Self::DeployStream>, Status> {
         disco_identity::require_member(&request)?;
-        deploy::deploy(&self.node, request).await
+        deployments::deploy(&self.node, request).await
     }
 
     async fn run_command(&self, request: Request<RunCommandRequest>) -> Result<Response<RunCommandResponse>, Status> {

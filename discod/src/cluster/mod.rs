@@ -12,6 +12,7 @@ mod executor;
 pub mod leases;
 pub mod machines;
 pub mod nodes;
+pub mod scripts;
 pub mod tokens;
 pub mod upgrade;
 

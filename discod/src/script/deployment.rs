@@ -26,6 +26,7 @@ use super::manifest::Manifest;
 use super::records::{self, DeploymentRecord, DeploymentState};
 use super::scripts::{Deploying, DeploymentPlace};
 use super::{Hook, blobs, failure};
+use crate::cluster::Error;
 use crate::node::{Node, WriteError};
 use crate::raft::RaftError;
 use crate::records::{Severity, Txn, emit_with, succeeded};
@@ -61,11 +62,22 @@ pub enum Refused {
     Deposed,
 }
 
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Busy(_) => Self::Refused(refused.to_string()),
+            Refused::Blob(error) => error.into(),
+            Refused::Write(error) => error.into(),
+            Refused::Raft(_) | Refused::Deposed => Self::Unavailable(refused.to_string()),
+        }
+    }
+}
+
 /// Makes the next deployment version and starts its hook. Gives what the client may follow.
 ///
 /// # Errors
 /// See [`Refused`].
-pub async fn start(
+pub(super) async fn start(
     node: &Node,
     term: u64,
     script: String,

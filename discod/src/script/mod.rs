@@ -10,22 +10,20 @@
 //! - JavaScript runs on the engine's own thread; what it asks for is done on the daemon's runtime ([`host`]). Neither waits
 //!   for the other except by awaiting.
 
-pub mod blobs;
 mod call;
 mod console;
+mod deploying;
 mod deployment;
 mod failure;
-pub mod garbage;
 mod guard;
 mod host;
 mod loader;
-pub mod manifest;
-pub mod records;
 mod scripts;
 pub mod trial;
 
 pub use call::{HEALTH as HEALTH_LIMIT, Hook};
-pub use deployment::{Refused, abandon, start};
+pub use deploying::deploy;
+pub use deployment::abandon;
 pub use failure::{FAILED, report, to_wire};
 pub use guard::describe as describe_off;
 pub use loader::check;
@@ -33,6 +31,7 @@ pub use scripts::{Scripts, Version};
 
 use tokio_util::task::TaskTracker;
 
+pub use crate::cluster::scripts::{blobs, manifest, records};
 use crate::node::Node;
 
 /// Starts to follow the script version that the store names.

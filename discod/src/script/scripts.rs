@@ -8,10 +8,10 @@ use disco_runtime_js::{Arg, CallOptions, Json, ScriptEngine, ScriptError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::garbage::IdleBlobs;
 use super::guard::{self, Guard};
 use super::host;
 use super::records::{self as script_records, FileRecord};
+use crate::cluster::scripts::garbage::IdleBlobs;
 use crate::node::Node;
 use crate::records;
 

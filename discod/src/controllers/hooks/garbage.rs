@@ -1,15 +1,15 @@
 //! Removes old script versions, old deployments, contents of files that none of them needs, and the health of nodes that
-//! are members no more. What goes is decided by [`crate::script::garbage`].
+//! are members no more. What goes is decided by [`crate::cluster::scripts::garbage`].
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::cluster::scripts::records::{DeploymentRecord, current, deployments, versions};
+use crate::cluster::scripts::{blobs, garbage};
 use crate::node::{Node, WriteError};
 use crate::records::keys;
 use crate::records::{self, Txn};
-use crate::script::records::{DeploymentRecord, current, deployments, versions};
-use crate::script::{blobs, garbage};
 
 /// Nothing of it is urgent.
 const INTERVAL: Duration = Duration::from_secs(60);

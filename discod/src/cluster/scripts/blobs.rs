@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::records::FileRecord;
+use crate::cluster::{Error, Result as Outcome};
 use crate::node::{Node, WriteError};
 use crate::records;
 
@@ -21,6 +22,8 @@ use crate::records;
 pub const FILE_BYTES: u64 = 8 << 20;
 /// Bytes in one chunk: well below what the store takes as a value.
 const CHUNK_BYTES: usize = 512 << 10;
+/// Contents that are asked for at once.
+const HASHES: usize = 10_000;
 const BLOBS: &str = "/disco/blobs/";
 
 /// Says that a blob is there.
@@ -66,6 +69,35 @@ pub fn name(content: &[u8]) -> String {
 #[must_use]
 pub fn exists(store: &Store, sha256: &str) -> bool {
     head(store, sha256).is_some()
+}
+
+/// Makes sure that these are names of contents, and not too many.
+///
+/// # Errors
+/// Which is none, or how many there are.
+pub fn check_names(sha256: &[String]) -> Outcome<()> {
+    if sha256.len() > HASHES {
+        return Err(Error::Invalid(format!("there are {} checksums, more than {HASHES}", sha256.len())));
+    }
+    if let Some(wrong) = sha256.iter().find(|sha256| !is_sha256(sha256)) {
+        let wrong: String = wrong.chars().take(100).collect();
+        return Err(Error::Invalid(format!("`{wrong}` is not a SHA-256 in lower-case hexadecimal")));
+    }
+    Ok(())
+}
+
+/// Of the given contents those that the cluster does not hold. What it holds stays for a while, for the push or deployment
+/// that is to come. Only on the leader.
+///
+/// # Errors
+/// This node is not sure that it leads.
+pub async fn missing(node: &Node, sha256: Vec<String>) -> Outcome<Vec<String>> {
+    node.raft().linearizable().await?;
+    let commit = node.scripts().commits().await;
+    node.scripts().idle_blobs(|idle| idle.touch(sha256.iter()));
+    drop(commit);
+    let absent = |store: &Store| sha256.into_iter().filter(|sha256| !exists(store, sha256)).collect();
+    Ok(node.raft().store().read(absent))
 }
 
 /// Makes sure that the contents of files are there.
@@ -164,4 +196,14 @@ fn value(store: &Store, key: String) -> Option<Bytes> {
 
 fn put(key: String, value: Bytes) -> Operation {
     Operation::Put(PutRequest { key: key.into(), value, ..PutRequest::default() })
+}
+
+impl From<BlobError> for Error {
+    /// Blobs that were removed after they were found to be there can be sent again.
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Missing(_) => Self::Conflict(format!("{error}; send it again")),
+            BlobError::Size { .. } => Self::Invalid(error.to_string()),
+        }
+    }
 }
