@@ -176,7 +176,9 @@ mod tests {
 
     /// The start of a program of this machine, with one program header, for the path of its loader.
     fn small() -> Vec<u8> {
-        let mut program = own()[..HEADER].to_vec();
+        // Made for each case of a property: no more is read than is wanted of the 40 MB.
+        let mut program = vec![0; HEADER];
+        File::open(std::env::current_exe().unwrap()).unwrap().read_exact(&mut program).unwrap();
         program[PROGRAM_HEADERS..PROGRAM_HEADERS + 8].copy_from_slice(&64_u64.to_le_bytes());
         program[PROGRAM_HEADER_SIZE..PROGRAM_HEADER_SIZE + 2].copy_from_slice(&56_u16.to_le_bytes());
         program[PROGRAM_HEADER_COUNT..PROGRAM_HEADER_COUNT + 2].copy_from_slice(&1_u16.to_le_bytes());
