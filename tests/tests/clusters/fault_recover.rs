@@ -39,7 +39,7 @@ fn from_one_of_three_the_cluster_goes_on_and_grows_again() {
     recover(&api, &addresses[2], &[1, 2]).unwrap();
     let node = &mut cluster.nodes[0];
     node.wait_for_end(SOON);
-    assert!(node.log().contains("starts again, as it was told to"), "{}", node.log());
+    assert!(node.log().contains("restart requested"), "{}", node.log());
     node.start();
     wait_for(SOON, "the survivor to lead alone", || match api.status(&addresses[2]) {
         Ok(status) if status.leader == 3 && status.healthy && status.nodes.len() == 1 => Ok(()),
