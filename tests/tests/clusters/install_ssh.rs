@@ -181,7 +181,8 @@ fn expire(project: &Project, server: &Sshd, status: &Status) -> u32 {
 fn daemons(project: &Project, before: &[u32]) -> Vec<u32> {
     wait_for(SOON, "the daemons to be started again", || {
         let all = project.processes();
-        let running = all.iter().filter(|process| process.command.contains("--data-dir"));
+        // Not the short-lived process that reports the end of one.
+        let running = all.iter().filter(|process| process.command.contains("--listen"));
         let mut pids: Vec<u32> = running.map(|process| process.pid).collect();
         pids.sort_unstable();
         if pids.len() == 3 && before.iter().all(|pid| !pids.contains(pid)) { Ok(pids) } else { Err(format!("{all:?}")) }
