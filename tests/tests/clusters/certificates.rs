@@ -355,7 +355,10 @@ fn a_cluster_that_was_off_until_all_had_expired_comes_back_with_its_data() {
 
 /// The processes of `discod` as nodes, in order.
 fn daemons(project: &Project) -> Vec<u32> {
-    let nodes = project.processes().into_iter().filter(|process| process.command.contains("--listen"));
+    let nodes = project
+        .processes()
+        .into_iter()
+        .filter(|process| process.command.contains("--data-dir") && !process.command.contains(" report-end "));
     let mut pids: Vec<_> = nodes.map(|process| process.pid).collect();
     pids.sort_unstable();
     pids

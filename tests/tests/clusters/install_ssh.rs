@@ -182,7 +182,9 @@ fn daemons(project: &Project, before: &[u32]) -> Vec<u32> {
     wait_for(SOON, "the daemons to be started again", || {
         let all = project.processes();
         // Not the short-lived process that reports the end of one.
-        let running = all.iter().filter(|process| process.command.contains("--listen"));
+        let running = all
+            .iter()
+            .filter(|process| process.command.contains("--data-dir") && !process.command.contains(" report-end "));
         let mut pids: Vec<u32> = running.map(|process| process.pid).collect();
         pids.sort_unstable();
         if pids.len() == 3 && before.iter().all(|pid| !pids.contains(pid)) { Ok(pids) } else { Err(format!("{all:?}")) }
