@@ -19,6 +19,7 @@ mod log_file;
 mod log_mark;
 mod log_store;
 mod log_writer;
+mod membership;
 mod network;
 mod node;
 mod offline;
@@ -38,7 +39,8 @@ mod suite_test;
 mod types;
 
 pub use lives::{NotTheNode, remembered};
-pub use node::{Member, RaftError, RaftNode, RaftSettings, Role};
+pub use membership::{Member, Role};
+pub use node::{RaftError, RaftNode, RaftSettings};
 pub use pace::Pace;
 pub use read_index::ReadIndexError;
 pub use records::node_record;

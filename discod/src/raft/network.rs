@@ -140,7 +140,7 @@ impl Connection {
     }
 
     pub(super) fn failed(&self, status: &Status) -> Rpc {
-        let error = crate::peers::describe(status);
+        let error = disco_identity::describe(status);
         if status.code() == Code::Unavailable {
             // What is wrong with a certificate or a clock is said better by who looked at it.
             self.peers.not_reached(self.to, &disco_identity::refusal(status).unwrap_or_else(|| error.clone()));

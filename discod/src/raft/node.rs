@@ -1,6 +1,6 @@
 //! One node's part in Raft, in the daemon's own terms.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use disco_planner::twins::{Life, Start};
 use disco_proto::v1::{Command, CommandResponse};
 use disco_store::Limits;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::error::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError as OpenraftError};
-use openraft::{ChangeMembers, Instant, Raft, ReadPolicy};
+use openraft::error::{ClientWriteError, LinearizableReadError, RaftError as OpenraftError};
+use openraft::{Instant, Raft, ReadPolicy};
 use prost::Message;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use super::follow;
 use super::lives::{Lives, NotTheNode};
 use super::log_bound;
 use super::log_store::LogStore;
+use super::membership::Role;
 use super::network::Network;
 use super::offline::Offline;
 use super::pace::Pace;
@@ -35,9 +36,6 @@ use super::types::{NodeInfo, Request, TypeConfig};
 use crate::peers::Peers;
 
 pub(super) type OpenRaft = Raft<TypeConfig, StateMachine>;
-
-/// Before a change of the membership is tried again. Without it a leader without a quorum would do nothing else.
-const CHANGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How to open a node's Raft.
 #[derive(Debug)]
@@ -64,7 +62,7 @@ pub enum RaftError {
         leader: Option<(u64, String)>,
     },
     /// It may have happened, or may still happen.
-    #[error("no quorum answered within {0:?}; whether it was done is not known")]
+    #[error("no quorum answered within {0:?}; outcome unknown")]
     Unknown(Duration),
     /// The membership does not allow it.
     #[error("{0}")]
@@ -83,28 +81,6 @@ pub struct Leadership {
     pub leader: Option<u64>,
     /// Whether that is this node, and it may propose.
     pub is_self: bool,
-}
-
-/// A member's part in Raft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Counts for the quorum.
-    Voter,
-    /// Receives the log.
-    Learner,
-}
-
-/// A member of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Id.
-    pub id: u64,
-    /// Address and name.
-    pub info: NodeInfo,
-    /// Part in Raft.
-    pub role: Role,
-    /// On the leader: index of the last entry that this member is known to hold.
-    pub matched: Option<u64>,
 }
 
 /// Handle of a node's Raft. Cheap to clone.
@@ -245,34 +221,6 @@ impl RaftNode {
         }
     }
 
-    /// All members, by id.
-    #[must_use]
-    pub fn members(&self) -> Vec<Member> {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let membership = metrics.membership_config.membership();
-        let voters: BTreeSet<u64> = membership.voter_ids().collect();
-        let members = membership.nodes().map(|(id, info)| Member {
-            id: *id,
-            info: info.clone(),
-            role: if voters.contains(id) { Role::Voter } else { Role::Learner },
-            matched: metrics
-                .replication
-                .as_ref()
-                .and_then(|replication| replication.get(id))
-                .and_then(|log_id| log_id.as_ref().map(|log_id| log_id.index)),
-        });
-        members.collect()
-    }
-
-    /// Where a member is reached.
-    #[must_use]
-    pub fn member_address(&self, id: u64) -> Option<String> {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        metrics.membership_config.membership().get_node(&id).map(|info| info.address.clone())
-    }
-
     /// Term and index of the last entry in this node's log: who has the highest lacks nothing that another of them has.
     #[must_use]
     pub fn last_log_id(&self) -> (u64, u64) {
@@ -292,86 +240,6 @@ impl RaftNode {
         let metrics = metrics.borrow_watched();
         let heartbeats = metrics.heartbeat.iter().flatten();
         heartbeats.filter_map(|(id, at)| at.as_ref().map(|at| (*id, at.elapsed()))).collect()
-    }
-
-    /// Adds a member that receives the log but does not vote. Doing so again changes nothing.
-    ///
-    /// # Errors
-    /// See [`RaftError`].
-    pub async fn add_learner(&self, id: u64, info: NodeInfo) -> Result<(), RaftError> {
-        if self.members().iter().any(|member| member.id == id && member.info == info) {
-            return Ok(());
-        }
-        self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, info)]))).await
-    }
-
-    /// Replaces what membership knows of a member, after its identity was proven by its certificate.
-    ///
-    /// # Errors
-    /// See [`RaftError`].
-    pub async fn set_info(&self, id: u64, info: NodeInfo) -> Result<(), RaftError> {
-        self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, info)]))).await
-    }
-
-    /// Makes learners voters, all in one change.
-    ///
-    /// # Errors
-    /// See [`RaftError`].
-    pub async fn promote(&self, ids: &[u64]) -> Result<(), RaftError> {
-        self.change(ChangeMembers::AddVoterIds(ids.iter().copied().collect())).await
-    }
-
-    /// Makes voters learners, all in one change.
-    ///
-    /// # Errors
-    /// See [`RaftError`].
-    pub async fn demote(&self, ids: &[u64]) -> Result<(), RaftError> {
-        self.change_retaining(ChangeMembers::RemoveVoters(ids.iter().copied().collect()), true).await
-    }
-
-    /// Puts one voter in the place of another, which becomes a learner.
-    ///
-    /// # Errors
-    /// See [`RaftError`].
-    pub async fn replace_voter(&self, old: u64, new: u64) -> Result<(), RaftError> {
-        let members = self.members();
-        let voters = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id);
-        let voters = voters.filter(|id| *id != old).chain([new]).collect();
-        self.change_retaining(ChangeMembers::ReplaceAllVoters(voters), true).await
-    }
-
-    /// Whether a change of the voters was begun and not ended: its leader was lost between the two steps.
-    #[must_use]
-    pub fn is_joint(&self) -> bool {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        metrics.membership_config.membership().get_joint_config().len() > 1
-    }
-
-    /// Whether this node knows of a change of the members that is not done: two sets of voters decide together, or the newest set is not
-    /// known to be committed.
-    #[must_use]
-    pub fn is_changing(&self) -> bool {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let newest = &metrics.membership_config;
-        newest.membership().get_joint_config().len() > 1 || *newest.log_id() > metrics.last_applied
-    }
-
-    /// Ends a change of the voters that another leader has begun; who has lost the vote by it stays a learner.
-    ///
-    /// # Errors
-    /// See [`RaftError`].
-    pub async fn finish_change(&self) -> Result<(), RaftError> {
-        self.change_retaining(ChangeMembers::AddVoterIds(BTreeSet::new()), true).await
-    }
-
-    /// Removes a learner from the membership.
-    ///
-    /// # Errors
-    /// See [`RaftError`].
-    pub async fn remove(&self, id: u64) -> Result<(), RaftError> {
-        self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await
     }
 
     /// Hands leadership to the given voter, or to the one that is most up to date, and returns when another leads.
@@ -408,7 +276,7 @@ impl RaftNode {
         self.inner.lives.own()
     }
 
-    /// Whether the process that claims to be this start of a node is to be listened to.
+    /// Checks that the process that claims to be this start of a node is that node.
     ///
     /// # Errors
     /// Why it is not that node.
@@ -455,39 +323,7 @@ impl RaftNode {
         &self.inner.dir
     }
 
-    async fn change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
-        self.change_retaining(change, false).await
-    }
-
-    /// One change follows another: while one is under way, by whomever, the next waits. A whole set of voters does not: it
-    /// was put together from what the membership was.
-    async fn change_retaining(&self, change: ChangeMembers<u64, NodeInfo>, retain: bool) -> Result<(), RaftError> {
-        let limit = self.inner.pace.request_timeout() * 2;
-        let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
-        let work = async {
-            let mut metrics = self.inner.raft.metrics();
-            loop {
-                // What has changed until now may be what the next try waits for.
-                drop(metrics.borrow_and_update());
-                let changed = self.inner.raft.change_membership(change.clone(), retain).await;
-                match changed {
-                    Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(
-                        ChangeMembershipError::InProgress(_),
-                    ))) if waits && metrics.changed().await.is_ok() => {
-                        tokio::time::sleep(CHANGE_PAUSE).await;
-                    }
-                    // Another change came between two steps of this one.
-                    Err(OpenraftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {
-                        tokio::time::sleep(CHANGE_PAUSE).await;
-                    }
-                    other => return other.map(|_| ()).map_err(|error| self.write_error(error)),
-                }
-            }
-        };
-        tokio::time::timeout(limit, work).await.unwrap_or(Err(RaftError::Unknown(limit)))
-    }
-
-    fn write_error(&self, error: OpenraftError<TypeConfig, ClientWriteError<TypeConfig>>) -> RaftError {
+    pub(super) fn write_error(&self, error: OpenraftError<TypeConfig, ClientWriteError<TypeConfig>>) -> RaftError {
         match error {
             OpenraftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
                 self.not_leader(forward.leader_id, forward.leader_node.as_ref())

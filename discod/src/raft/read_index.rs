@@ -172,7 +172,7 @@ impl Asker {
             Ok(Ok(answer)) => codec::decode(&answer.into_inner().payload)
                 .map_err(|error| ReadIndexError::Unconfirmed(format!("node {leader}: {error}"))),
             Ok(Err(status)) => {
-                Err(ReadIndexError::Unconfirmed(format!("node {leader}: {}", crate::peers::describe(&status))))
+                Err(ReadIndexError::Unconfirmed(format!("node {leader}: {}", disco_identity::describe(&status))))
             }
             Err(_) => Err(ReadIndexError::Unconfirmed(format!("node {leader} did not answer within {:?}", self.limit))),
         }
