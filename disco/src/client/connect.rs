@@ -121,7 +121,7 @@ fn telling(status: &Status) -> u8 {
 
 /// Puts the address before the message, and keeps the causes.
 fn at(address: SocketAddr, status: Status) -> Status {
-    let message = super::error::describe(&status);
+    let message = disco_identity::describe(&status);
     let message = if message.contains(&address.to_string()) { message } else { format!("{address}: {message}") };
     let mut named = Status::new(status.code(), message);
     named.set_source(std::sync::Arc::new(status));

@@ -25,7 +25,7 @@ pub(crate) fn from_status(status: &Status) -> Failure {
     if let Some(failure) = script_failure(status) {
         return from_wire(ExitStatus::Usage, failure);
     }
-    let message = describe(status);
+    let message = disco_identity::describe(status);
     let code = match status.code() {
         // What the transport reports when a connection breaks in the middle of a request.
         Code::Unknown | Code::Internal if std::error::Error::source(status).is_some() => ErrorCode::Unavailable,
@@ -55,22 +55,4 @@ fn script_failure(status: &Status) -> Option<ScriptFailure> {
     }
     // Details of another kind leave the message, which says it as well.
     ScriptFailure::decode(status.details()).ok().filter(|failure| !failure.message.is_empty())
-}
-
-/// The message with the causes that the transport keeps beside it, each once.
-pub(super) fn describe(status: &Status) -> String {
-    let mut text = status.message().to_owned();
-    let mut source = std::error::Error::source(status);
-    while let Some(error) = source {
-        let cause = match error.downcast_ref::<Status>() {
-            Some(status) => status.message().to_owned(),
-            None => error.to_string(),
-        };
-        // The library's own word for "see the next cause".
-        if cause != "transport error" && !text.contains(&cause) {
-            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
-        }
-        source = error.source();
-    }
-    if text.is_empty() { status.code().description().to_owned() } else { text }
 }

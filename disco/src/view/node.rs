@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::units::{age, memory};
 use crate::printer::{Style, Table, View, cell};
 
+/// Characters of a node's health in the table: a longer reason stands below the table, which would be wider than terminals.
+const LONGEST_HEALTH: usize = 42;
+
 /// A node in `disco status -o json` and `disco nodes -o json`. Fields are added, never renamed.
 #[derive(Debug, Serialize)]
 pub(crate) struct NodeView {
@@ -72,11 +75,28 @@ impl NodeView {
         match (self.healthy, self.draining) {
             (true, false) => cell::good("healthy"),
             (true, true) => cell::warning("draining"),
-            (false, _) => cell::bad(self.reason.as_deref().map_or_else(
-                || "not healthy".to_owned(),
-                |reason| format!("not healthy: {}", reason.lines().next().unwrap_or_default()),
-            )),
+            (false, _) => cell::bad(self.ill_health()),
         }
+    }
+
+    /// Why it is not healthy, in one line.
+    fn ill_health(&self) -> String {
+        match self.reason.as_deref().and_then(|reason| reason.lines().next()) {
+            None => "not healthy".to_owned(),
+            Some(reason) => {
+                let text = format!("not healthy: {reason}");
+                match text.char_indices().nth(LONGEST_HEALTH) {
+                    Some((end, _)) => format!("{}…", text[..end].trim_end()),
+                    None => text,
+                }
+            }
+        }
+    }
+
+    /// The whole reason, where the table has room for its beginning alone.
+    fn long_reason(&self) -> Option<&str> {
+        let reason = self.reason.as_deref().filter(|_| !self.healthy)?;
+        (!self.ill_health().ends_with(reason)).then_some(reason)
     }
 
     fn cells(&self) -> Vec<Cell> {
@@ -116,6 +136,35 @@ impl View for NodesView {
         for node in &self.0 {
             table.row(node.cells());
         }
-        table.text()
+        let mut text = table.text();
+        for node in &self.0 {
+            if let Some(reason) = node.long_reason() {
+                text.push_str(&format!("{}: {}\n", style.bold(&node.name), reason.trim_end().replace('\n', "\n  ")));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_stands_below_the_table() {
+        let reason = "no sign of life for 4.1 s (called at 127.71.9.3:5080: cannot connect to it: Connection refused)";
+        let ill =
+            |reason: &str| NodeStatus { name: "web-1".to_owned(), reason: reason.to_owned(), ..NodeStatus::default() };
+        let text = |node: NodeStatus| NodesView(vec![node.into()]).text(Style { color: false });
+        let long = text(ill(reason));
+        assert!(
+            long.ends_with(&format!("web-1: {reason}\n")) && long.contains("not healthy: no sign of life"),
+            "{long}"
+        );
+        assert!(long.lines().take(2).all(|line| line.chars().count() <= 120), "{long}");
+        let short = text(ill("it has a cold"));
+        assert!(short.contains("not healthy: it has a cold") && short.lines().count() == 2, "{short}");
+        let well = text(NodeStatus { healthy: true, ..ill(reason) });
+        assert!(!well.contains("no sign"), "{well}");
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use bytes::Bytes;
+use disco_identity::describe;
 use thiserror::Error;
 use tonic::{Code, Status};
 
@@ -67,21 +68,6 @@ impl From<Status> for RemoteError {
             },
         }
     }
-}
-
-/// A status with the causes that the transport keeps in its sources.
-#[must_use]
-pub fn describe(status: &Status) -> String {
-    let mut text = status.message().to_owned();
-    let mut source = status.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = if text.is_empty() { next } else { format!("{text}: {next}") };
-        }
-        source = error.source();
-    }
-    if text.is_empty() { status.code().description().to_owned() } else { text }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
-pub use error::{RemoteError, describe};
+pub use error::RemoteError;
 pub use hops::Hops;
 pub use member::{HOPS, MemberClient};
 pub use overrides::AddressOverrides;

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{MemberClient, RemoteError, describe};
+use super::{MemberClient, RemoteError};
 
 /// Writes that wait until the connection takes them.
 const QUEUE: usize = 64;
@@ -127,13 +127,13 @@ impl WriteStream {
 async fn answers(client: MemberClient, queue: mpsc::Receiver<ProposeRequest>, waiting: &Waiting) -> String {
     let mut answers = match client.into_inner().propose_stream(ReceiverStream::new(queue)).await {
         Ok(answers) => answers.into_inner(),
-        Err(status) => return describe(&status),
+        Err(status) => return disco_identity::describe(&status),
     };
     loop {
         match answers.message().await {
             Ok(Some(answer)) => waiting.answered(answer),
             Ok(None) => return "the leader takes no more writes".to_owned(),
-            Err(status) => return describe(&status),
+            Err(status) => return disco_identity::describe(&status),
         }
     }
 }

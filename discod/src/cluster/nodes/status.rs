@@ -251,7 +251,7 @@ fn node_status(
     let trouble = match (ended.as_ref().and_then(|ended| ended.trouble(trouble.is_some(), Instant::now())), trouble) {
         (Some(ended), _) => Some(ended),
         (None, Some(trouble)) => Some(match node.peers().why_not_reached(member.id) {
-            Some(why) => format!("{trouble} (called at {}: {why})", member.info.address),
+            Some(why) => format!("{trouble} ({why})"),
             None => trouble,
         }),
         (None, None) => None,
