@@ -29,7 +29,7 @@ export async function greet(cluster, name = "you") {{
     )
 }
 
-/// A `cluster.js` whose `init` names the same provider; `hooks` follow it.
+/// A script whose `init` names the same provider; the `hooks` of a `cluster.js`, or the functions of a `client.js`, follow it.
 #[must_use]
 pub fn cluster_script(name: &str, hooks: &str) -> String {
     format!(

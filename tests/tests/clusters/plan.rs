@@ -1,6 +1,6 @@
 //! `disco plan`: what would be done, known before it is done, with nothing done for it.
 
-use disco_tests::{Output, Project, SOON};
+use disco_tests::{Output, Project, SOON, cluster_script};
 use serde_json::{Value, json};
 
 /// `action kind name` of each change.
@@ -155,22 +155,16 @@ fn a_plan_runs_nothing_here_and_goes_as_far_as_it_can() {
     }
 }
 
+/// A `client.js` that founds a cluster of one node; what follows `// MORE` is added by the test.
 fn client_for(name: &str) -> String {
-    format!(
-        r#"
-export async function init() {{
-  const provider = await LocalProvider.init({{ name: "{name}" }});
-  return new Cluster({{ name: "{name}", provider }});
-}}
-export async function bootstrap(cluster) {{
-  if (!(await cluster.healthy())) {{
+    let bootstrap = "export async function bootstrap(cluster) {
+  if (!(await cluster.healthy())) {
     await cluster.start_instance();
     await cluster.ssh_install();
-  }}
+  }
   // MORE
-}}
-"#
-    )
+}";
+    cluster_script(name, bootstrap)
 }
 
 #[test]
