@@ -107,7 +107,7 @@ pub enum Command {
     },
 }
 
-/// As whoever keeps the daemon up gives them.
+/// As the supervisor, or systemd's `ExecStopPost=`, passes them.
 #[derive(Args, Debug)]
 pub struct ReportEndArgs {
     /// The service's folder

@@ -10,7 +10,7 @@ const LIMIT_MS: u64 = disco_identity::CLOCK_SKEW.as_secs() * 1000;
 pub fn off(id: u64, seen: &[(u64, i64)]) -> Option<i64> {
     let own = seen.iter().find(|(node, _)| *node == id)?.1;
     let agree = |with: i64| seen.iter().filter(|(_, ahead)| ahead.abs_diff(with) <= LIMIT_MS).count();
-    // Where no side is the greater, the leader's counts: somebody's must.
+    // Without a majority on either side the leader's clock decides.
     let right = if agree(0) * 2 >= seen.len() {
         0
     } else {

@@ -1,5 +1,5 @@
-//! Ends of nodes' daemons that nobody asked for, as the leader has heard of them: from a daemon that runs again, and from whoever
-//! keeps it up while it does not.
+//! Unexpected ends of nodes' daemons, as reported to the leader: by the daemon once it runs again, and by its supervisor while it does
+//! not.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct Ended {
 // === impl Ended ===
 
 impl Ended {
-    /// Heard at `now` from a daemon that runs (`up`), or from whoever keeps it up; `before` is what was known.
+    /// Takes a report of `now` from a running daemon (`up`) or from its supervisor; `before` is the report until then.
     #[must_use]
     pub fn hear(ends: DaemonEnds, up: bool, now: Instant, before: Option<&Self>) -> Self {
         let DaemonEnds { count, mut ago_ms, how, words } = ends;

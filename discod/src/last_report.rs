@@ -1,4 +1,4 @@
-//! What is told to the cluster of the end of a daemon, by whoever keeps it up: a program that has ended tells nothing itself.
+//! `discod report-end`: reports the unexpected end of a daemon to the cluster. Its supervisor, or systemd, starts it.
 //!
 //! It uses the node's own certificate, and finds the members where the daemon last knew them. Nothing in the data folder is written.
 

@@ -84,7 +84,7 @@ impl Vitals {
         news
     }
 
-    /// Takes what whoever keeps a node's daemon up says of its last end.
+    /// Takes a supervisor's report of the last end of a node's daemon.
     pub fn record_end(&self, node: u64, ends: DaemonEnds) {
         let mut all = self.ended.lock();
         let ended = Ended::hear(ends, false, Instant::now(), all.get(&node));

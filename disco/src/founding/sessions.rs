@@ -1,4 +1,4 @@
-//! SSH connections to machines, and why there is none.
+//! SSH connections to machines, and the reason why a machine has no connection.
 
 use std::{
     collections::HashMap,

@@ -12,6 +12,7 @@ const FILE: &str = "addresses.json";
 pub(crate) struct Addresses {
     pub(crate) nodes: Vec<KnownNode>,
     /// How many nodes there were to be.
+    // The alias reads files of earlier versions.
     #[serde(default, alias = "wished", skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<u32>,
     /// How many the script's bootstrap had asked for.

@@ -215,7 +215,7 @@ pub fn own_report(node: &Node) -> ReportRequest {
     }
 }
 
-/// What whoever keeps this daemon up has counted before it was started.
+/// The unexpected ends that the supervisor, or systemd, counted before this start.
 fn own_ends() -> Option<DaemonEnds> {
     // Nothing is added while this process runs.
     static ENDS: LazyLock<Option<Ends>> =
@@ -243,7 +243,7 @@ fn keep_format(node: &Node) {
     }
 }
 
-/// Keeps where the others are, for whoever has to tell them of this daemon's end. `kept` is what was tried last.
+/// Writes the other members' addresses to disk, where `report-end` finds them. `kept` is the list of the last attempt.
 fn keep_members(node: &Node, kept: &mut Vec<String>) {
     let mut members: Vec<String> = candidates(node, None).into_iter().map(|(_, address)| address).collect();
     members.sort_unstable();

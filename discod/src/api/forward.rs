@@ -40,7 +40,7 @@ impl Forward {
     }
 }
 
-/// What the caller hears where the way to the other node broke: whether it was done is not known, and asking again may tell.
+/// What the caller hears where the way to the other node broke: outcome unknown, and asking again may tell.
 /// Only the connection's errors have a source; what the other node has answered goes on as it is.
 pub(super) fn relayed(status: Status) -> Status {
     match std::error::Error::source(&status) {

@@ -1,4 +1,5 @@
-//! What whoever keeps a daemon up tells of it. As with reports only the leader takes it, since its own connection proves who sends it.
+//! The report of a daemon's unexpected end, sent by its supervisor. As with ordinary reports only the leader takes it: the connection itself
+//! proves which node sends it, so it cannot be forwarded.
 
 use disco_proto::v1::{ReportEndRequest, ReportResponse};
 use tonic::{Request, Response, Status};

@@ -1,4 +1,4 @@
-//! Why an operation failed, whoever asked for it.
+//! Why an operation failed; the same for gRPC, etcd's API and scripts.
 
 use thiserror::Error;
 

@@ -1,7 +1,7 @@
 //! What can be done with a cluster: its operations, with domain types in and [`Error`] out.
 //!
 //! Nothing here knows who asks: a request by gRPC, a client of etcd's, a script, a controller, or this node itself. Those adapt their
-//! own types and errors. The messages of `disco_proto` are plain data here; their transport is none of this folder's business.
+//! own types and errors. The messages of `disco_proto` are plain data here; no operation knows their transport.
 //!
 //! An operation that only the leader can do takes the term in which this node leads.
 

@@ -11,7 +11,7 @@
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
 //! hooks.json                    hooks of `cluster.js` that run, and those that have ended the daemon, see `script::guard`
 //! incarnation                   how often the folder was started: by it a copy that is started too is found out
-//! members.json                  where the members are, for whoever has to tell them that the daemon does not run
+//! members.json                  the members' addresses, to which `report-end` reports
 //! format                        in which the rest is written, where it is not 1
 //! raft.redb, raft.journal, log.mark, snapshots/   see `raft`
 //! ```

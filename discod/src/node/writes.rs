@@ -28,7 +28,7 @@ pub enum WriteError {
         last: String,
     },
     /// It was tried and not answered, and then refused for this reason: the first try may have happened.
-    #[error("whether it was done is not known, read before trying again: {0}")]
+    #[error("outcome unknown, read before trying again: {0}")]
     Unknown(String),
     /// It was done, but its answer does not fit between two nodes.
     #[error("it was done, but {0}; ask for less in one transaction, or ask the leader")]

@@ -41,7 +41,7 @@ pub async fn deploy(node: &Node, term: u64, message: DeployRequest) -> Result<De
         return Ok(stream::iter([output]).boxed());
     }
     let output = start(node, term, script, manifest, variables).await?;
-    // Whoever does not wait is told the number, which is the first that comes.
+    // A client that does not wait gets the first part alone: the number.
     let parts = if detach { 1 } else { usize::MAX };
     Ok(ReceiverStream::new(output).take(parts).boxed())
 }

@@ -1,4 +1,4 @@
-//! Versions that end whoever tries them.
+//! Versions that end the daemon that tries them.
 //!
 //! The notes of [`guard`](super::guard) are a node's own. A version whose `init` ends the daemon is tried by the leader alone: by
 //! those notes it would end one leader after the other, each of them twice. So the leader writes into the store, before it

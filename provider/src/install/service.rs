@@ -128,7 +128,7 @@ impl Remote {
     /// The connection's, and what the machine says.
     pub async fn failing(&self) -> Result<Option<String>, InstallError> {
         let text = self.step("look how the daemon is", &self.status_command(), &[]).await?.text();
-        // A program of before prints less, and none prints nothing.
+        // An older program prints less, and a missing one nothing.
         Ok(serde_json::from_str::<ServiceStatus>(text.trim()).unwrap_or_default().failing())
     }
 
@@ -161,7 +161,7 @@ fn unit(program: &str, service: &str, args: &[String]) -> String {
         let words = words.iter().copied().chain(args.iter().map(String::as_str));
         words.map(unit_word).collect::<Vec<_>>().join(" ")
     };
-    // A program of before that does not know the subcommand fails, which `-` allows.
+    // An older program does not know the subcommand and fails, which `-` allows.
     let report = line(&[program, REPORT_SUBCOMMAND, "--dir", service, "--systemd", "--"]);
     format!(
         "[Unit]\n\

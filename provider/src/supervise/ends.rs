@@ -30,7 +30,7 @@ pub struct Ends {
     pub words: String,
 }
 
-/// The same by how long ago they were: whoever hears of it has another clock.
+/// The same with ages instead of times: the receiver has another clock.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndsTold {

@@ -6,10 +6,10 @@ use futures_util::future::join_all;
 use super::Check;
 use crate::{context::Context, error::Outcome, founding::failing, remote::Machines};
 
-/// How long one machine may take: whoever asks wants to know now.
+/// The limit for one machine: `doctor` answers at once or says which machine did not.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Daemons that do not stay up, as their machines say. Asked where the cluster does not say that all is well, since each look is a log-in.
+/// Daemons that do not stay up, by what their supervisors recorded. Call it only for a cluster that is not healthy: each machine costs a log-in.
 pub(super) async fn check(context: &Context) -> Vec<Check> {
     let looked = async {
         let machines = Machines::open(context)?;

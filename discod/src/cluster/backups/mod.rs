@@ -66,7 +66,7 @@ pub async fn list(node: &Node) -> Result<Vec<BackupFile>> {
 /// Opens one of them, by its name, or the newest: its description, and a reader that stands at the store's snapshot.
 ///
 /// # Errors
-/// There is none of that name, or it cannot be read.
+/// The backup does not exist, or cannot be read.
 pub async fn open(node: &Node, name: String) -> Result<(BackupHead, BufReader<fs_err::File>)> {
     let folder = Folder::within(node.home().path());
     let nothing = match name.as_str() {

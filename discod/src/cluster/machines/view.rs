@@ -1,4 +1,4 @@
-//! The machines as the leader sees them, for whoever decides by them.
+//! The machines as the leader sees them: the input of decisions.
 
 use std::time::Duration;
 

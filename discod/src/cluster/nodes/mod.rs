@@ -1,4 +1,4 @@
-//! The nodes of a cluster: how they come, how they are, and what they do for whoever asks.
+//! The nodes of a cluster: admission, status, removal, and commands on them.
 
 pub mod admission;
 pub mod commands;

@@ -28,7 +28,7 @@ pub fn relocate(
             address.parse::<SocketAddr>().ok().filter(|address| address.port() != 0 && !address.ip().is_unspecified());
         let parsed = parsed
             .ok_or_else(|| Error::Invalid(format!("`{address}` is no address of node {id}: expected `IP:PORT`")))?;
-        // One that this node does not know is none that it has to find.
+        // A node that this one does not know need not be found.
         let member = members.iter().find(|member| member.id == id && id != node.id());
         if let Some(member) = member {
             addresses.insert(id, (member.info.address.clone(), parsed.to_string()));

@@ -43,7 +43,7 @@ pub async fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
 /// The same for a node of which it is not known whether it is a member.
 ///
 /// # Errors
-/// It is none, or cannot be removed.
+/// The node is not a member, or cannot be removed.
 pub async fn check_member(node: &Node, id: u64, force: bool) -> cluster::Result<()> {
     if !node.raft().members().iter().any(|member| member.id == id) {
         return Err(Error::NotFound(format!("there is no node {id}")));

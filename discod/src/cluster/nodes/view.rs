@@ -1,4 +1,4 @@
-//! The members as this leader sees them, for whoever decides by them.
+//! The members as this leader sees them: the input of decisions.
 
 use std::time::Duration;
 

@@ -74,7 +74,7 @@ pub fn exists(store: &Store, sha256: &str) -> bool {
 /// Makes sure that these are names of contents, and not too many.
 ///
 /// # Errors
-/// Which is none, or how many there are.
+/// A checksum that is malformed, or too many of them.
 pub fn check_names(sha256: &[String]) -> Outcome<()> {
     if sha256.len() > HASHES {
         return Err(Error::Invalid(format!("there are {} checksums, more than {HASHES}", sha256.len())));

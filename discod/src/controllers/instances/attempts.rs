@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(super) struct Attempts {
     /// By token: the last pause, and when it is over.
     failed: BTreeMap<String, (Duration, Instant)>,
-    /// The version of the number of nodes that is wished.
+    /// The revision of the target number of nodes; a new target is tried at once.
     wish: Option<i64>,
 }
 
