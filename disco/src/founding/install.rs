@@ -115,7 +115,9 @@ impl Founder {
         if found {
             task.state("waiting for its answer");
             self.answers(client, &remote, &machine.name).await?;
-        } else if let Some(failure) = failing(&remote, &machine.name).await? {
+        } else if !installed.started
+            && let Some(failure) = failing(&remote, &machine.name).await?
+        {
             task.failed("does not stay up");
             self.note_failing(failure);
             return Ok(());

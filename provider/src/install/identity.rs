@@ -52,7 +52,7 @@ impl Permitted {
         let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
         let script = format!("exec {discod} identity renew --data-dir {data}");
         self.step("store the node's certificate", &script, chain.as_bytes()).await?;
-        if self.service_state().await? != ServiceState::Running {
+        if matches!(self.service_state().await?, ServiceState::Stopped | ServiceState::Missing) {
             self.start_service().await?;
         }
         Ok(())

@@ -121,15 +121,14 @@ impl Remote {
         })
     }
 
-    /// How often the daemon ended of late and why, as a clause about it, where it is started again and again and does not stay up. Much
-    /// less to look at than for [`Self::service_state`].
+    /// What the supervisor knows of the daemon. Much less to look at than for [`Self::service_state`].
     ///
     /// # Errors
     /// The connection's, and what the machine says.
-    pub async fn failing(&self) -> Result<Option<String>, InstallError> {
+    pub async fn daemon(&self) -> Result<ServiceStatus, InstallError> {
         let text = self.step("look how the daemon is", &self.status_command(), &[]).await?.text();
         // An older program prints less, and a missing one nothing.
-        Ok(serde_json::from_str::<ServiceStatus>(text.trim()).unwrap_or_default().failing())
+        Ok(serde_json::from_str(text.trim()).unwrap_or_default())
     }
 
     /// The last lines that the service wrote.

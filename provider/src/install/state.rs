@@ -78,7 +78,7 @@ impl Remote {
         let script = format!(
             "{SUMS}command -v sha256sum > /dev/null || {{ echo 'sha256sum is not installed' >&2; exit 1; }}; \
              for f in {}; do [ ! -f \"$f\" ] || printf '%s %s\\n' \"$(sha256 \"$f\" | cut -d ' ' -f 1)\" \"$f\"; done; \
-             echo \"status $({own} 2> /dev/null)\"{systemd}",
+             printf 'status %s\\n' \"$({own} 2> /dev/null)\"{systemd}",
             quoted.join(" ")
         );
         let text = self.step("look at what is installed", &script, &[]).await?.text();

@@ -275,7 +275,7 @@ impl Remote {
                  p=$(systemctl show -p MainPID {UNIT} | cut -d = -f 2)"
             ),
             ServiceKind::Supervised => format!(
-                "s=$({} 2> /dev/null) || s=; echo \"status $s\"; p=$(echo \"$s\" | sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p')",
+                "s=$({} 2> /dev/null) || s=; printf 'status %s\\n' \"$s\"; p=$(printf '%s\\n' \"$s\" | sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p')",
                 self.supervise_by(&self.good(), "--status")
             ),
         };

@@ -7,7 +7,7 @@ use tokio::fs::File;
 use super::remote::SUMS;
 use super::state::State;
 use super::{Binaries, Binary, InstallError, InstallProgress, Permitted, Remote, Room, Step};
-use crate::ssh::{Status, quote};
+use crate::ssh::{SshError, Status, quote};
 
 /// Room that must be left for what the node writes itself.
 const SLACK: u64 = 32 << 20;
@@ -165,7 +165,11 @@ impl Permitted {
             from = quote(&binary.path().to_string_lossy()),
             sum = binary.sha256(),
         );
-        let output = self.session.script(&script, &[], COPY_LIMIT).await?;
+        let output = match self.session.script(&script, &[], COPY_LIMIT).await {
+            // A slow disk: sending takes the time that it needs, and shows how far it is.
+            Err(SshError::CommandTimeout { .. }) => return Ok(false),
+            output => output?,
+        };
         let (name, endpoint) = (binary.name(), self.endpoint());
         match output.status {
             Status::Code(DOES_NOT_START) => {

@@ -8,7 +8,9 @@ const WORDS: usize = 500;
 /// A program that ends with this code wants to be started again, and has said why itself: `EX_TEMPFAIL` of sysexits.h.
 pub const RESTART_CODE: u8 = 75;
 /// What the kernel's killing for want of memory is called.
-pub(super) const NO_MEMORY: &str = "killed for want of memory";
+pub(super) const NO_MEMORY: &str = "killed by the kernel: out of memory";
+/// What it is called that the program could not be started.
+pub(super) const NOT_STARTED: &str = "not started";
 
 /// How a program ended that did not end well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,7 @@ pub(super) enum End {
     Code(i32),
     Signal(i32),
     NoMemory,
+    NotStarted,
 }
 
 // === impl End ===
@@ -34,9 +37,11 @@ impl End {
     /// here is 0.
     pub(super) fn of_systemd(result: &str, code: &str, status: &str) -> Option<Self> {
         match (result, code) {
-            ("success", _) => None,
+            // `timeout`: a stop that was requested and took too long.
+            ("success" | "timeout", _) => None,
             ("oom-kill", _) => Some(Self::NoMemory),
             (_, "exited") => Some(Self::Code(status.parse().unwrap_or(-1))),
+            (_, "") => Some(Self::NotStarted),
             _ => Some(Self::Signal(SIGNALS.iter().find(|(_, name)| *name == status).map_or(0, |(number, _)| *number))),
         }
     }
@@ -51,6 +56,7 @@ impl End {
         match self {
             Self::Code(code) => format!("exit code {code}"),
             Self::NoMemory => NO_MEMORY.to_owned(),
+            Self::NotStarted => NOT_STARTED.to_owned(),
             Self::Signal(0) => "a signal".to_owned(),
             Self::Signal(number) => match SIGNALS.iter().find(|(known, _)| *known == number) {
                 Some((_, name)) => format!("signal {number} (SIG{name})"),
@@ -59,14 +65,15 @@ impl End {
         }
     }
 
+    /// Whether the reason may be in its output.
+    pub(super) fn has_words(self) -> bool {
+        // A panic ends a program that aborts on panics; other aborts say why, too.
+        matches!(self, Self::Code(_) | Self::Signal(6))
+    }
+
     /// The reason in the last lines of its output. A process that was killed has not known that it would end.
     pub(super) fn words(self, output: &str) -> String {
-        match self {
-            Self::Code(_) => last_words(output),
-            // A panic ends a program that aborts on panics; other aborts say why, too.
-            Self::Signal(6) => last_words(output),
-            Self::Signal(_) | Self::NoMemory => String::new(),
-        }
+        if self.has_words() { last_words(output) } else { String::new() }
     }
 }
 
@@ -99,7 +106,13 @@ fn last_words(output: &str) -> String {
         // The hint is in the log; here is but one line.
         error.or_else(|| lines.last().copied()).unwrap_or_default().to_owned()
     };
-    words.chars().take(WORDS).collect()
+    // Terminals and shells on the way take these as more than text; clients of earlier versions print them by a shell's `echo`.
+    let plain = |sign: char| match sign {
+        '"' | '\\' => '\'',
+        sign if sign.is_control() => ' ',
+        sign => sign,
+    };
+    words.chars().map(plain).take(WORDS).collect()
 }
 
 #[cfg(test)]
@@ -116,6 +129,7 @@ mod tests {
         assert_eq!(End::Code(101).words("one\ntwo\n\n"), "two");
         assert_eq!(End::Code(1).words(""), "");
         assert_eq!(End::Signal(9).words("2026 INFO started\n"), "");
+        assert_eq!(End::Code(1).words("discod: \"a\\b\"\tis \u{1b}[1mthere\n"), "'a'b' is  [1mthere");
         assert_eq!(End::Code(1).words(&"é".repeat(4000)).chars().count(), WORDS);
     }
 
@@ -131,6 +145,8 @@ mod tests {
     #[test]
     fn systemd_tells_the_same() {
         assert_eq!(End::of_systemd("success", "exited", "0"), None);
+        assert_eq!(End::of_systemd("timeout", "killed", "KILL"), None);
+        assert_eq!(End::of_systemd("resources", "", ""), Some(End::NotStarted));
         assert_eq!(End::of_systemd("exit-code", "exited", "1"), Some(End::Code(1)));
         assert_eq!(End::of_systemd("signal", "killed", "KILL"), Some(End::Signal(9)));
         assert_eq!(End::of_systemd("core-dump", "dumped", "ABRT"), Some(End::Signal(6)));

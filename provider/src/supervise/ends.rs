@@ -78,10 +78,11 @@ impl Ends {
     /// By how long ago they were, at a time in milliseconds since 1970.
     #[must_use]
     pub fn told(&self, now_ms: i64) -> EndsTold {
-        let ago = |at: &i64| u64::try_from(now_ms.saturating_sub(*at)).unwrap_or(0);
+        // An end in the future: the clock was set back since, so nobody knows how long ago it was.
+        let ago = |at: &i64| u64::try_from(now_ms.checked_sub(*at)?).ok();
         EndsTold {
             count: self.count,
-            ago_ms: self.at_ms.iter().map(ago).collect(),
+            ago_ms: self.at_ms.iter().filter_map(ago).collect(),
             how: self.how.clone(),
             words: self.words.clone(),
         }
@@ -156,8 +157,9 @@ mod tests {
         assert_eq!((read.count, read.at_ms.len(), read.at_ms[0]), (40, KEPT, 39_000));
         let told = read.told(40_000);
         assert_eq!((told.ago_ms[0], told.cause().as_str()), (1000, "exit code 1: the 39th"));
-        // A clock that was set back makes nothing older or younger than now.
-        assert_eq!(read.told(0).ago_ms, vec![0; KEPT]);
+        // After a clock was set back the program does not seem to have just ended.
+        assert_eq!(read.told(30_000).ago_ms.len(), KEPT - 9);
+        assert!(!read.told(0).is_loop(0));
         std::fs::write(dir.path().join(Ends::FILE), "no json").unwrap();
         assert_eq!(Ends::read(dir.path()), Ends::default());
     }

@@ -2,12 +2,11 @@
 
 use std::fs;
 
-/// How many processes the kernel has ended for want of memory, in this one's control group where that is counted, else on the whole
-/// system; `None` where it says neither.
+/// How many processes of this one's control group the kernel has ended for want of memory; `None` where it does not count that. The
+/// count of the whole system is no evidence: in the weeks that a daemon runs it may be any process.
 pub(super) fn kills() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let counted = counters(&groups).into_iter().find_map(|path| count(&fs::read_to_string(path).ok()?));
-    counted.or_else(|| count(&fs::read_to_string("/proc/vmstat").ok()?))
+    counters(&groups).into_iter().find_map(|path| count(&fs::read_to_string(path).ok()?))
 }
 
 /// Where the kernel counts for the groups of `/proc/self/cgroup`, see cgroups(7): version 2 has one group, version 1 one for memory.
@@ -25,7 +24,7 @@ fn counters(groups: &str) -> Vec<String> {
     paths.collect()
 }
 
-/// All three files have the same line.
+/// Both files have the same line.
 fn count(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }

@@ -6,29 +6,33 @@
 use std::io;
 use std::process::Stdio;
 
-use tokio::process::{Child, Command};
+use tokio::process::Command;
+use tokio::task::AbortHandle;
 
 use super::supervisor::bind_life;
 use super::{ENDS, Ends, REPORT_SUBCOMMAND, Service, process_title};
 
-/// Tells of one end at a time: of a later one it is told what was before.
+/// Reports one end at a time: a later report contains the earlier ones.
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
-    /// Ends by itself, in whatever way, or when it is dropped.
-    child: Option<Child>,
+    /// Waits for the process, which ends by itself or when this is aborted.
+    waiting: Option<AbortHandle>,
 }
 
 // === impl Reporter ===
 
 impl Reporter {
     pub(super) fn report(&mut self, service: &Service, ends: &Ends) -> io::Result<()> {
-        self.child = None;
+        if let Some(waiting) = self.waiting.take() {
+            waiting.abort();
+        }
         let mut command = Command::new("/proc/self/exe");
         command.arg0(process_title()).args([REPORT_SUBCOMMAND, "--dir", ".", "--"]).args(&service.args);
         command.envs(&service.env).env(ENDS, serde_json::to_string(ends)?);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).kill_on_drop(true);
         bind_life(&mut command);
-        self.child = Some(command.spawn()?);
+        let mut child = command.spawn()?;
+        self.waiting = Some(tokio::spawn(async move { drop(child.wait().await) }).abort_handle());
         Ok(())
     }
 }

@@ -14,10 +14,10 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use super::end::End;
+use super::end::{End, NOT_STARTED};
 use super::log::Log;
 use super::reporter::Reporter;
-use super::{Ends, SERVICE_DIR, Service, SuperviseError, now_ms, oom, status};
+use super::{ENDS, Ends, SERVICE_DIR, Service, SuperviseError, now_ms, oom, status};
 use crate::process::ProcessName;
 use crate::{detach, files};
 
@@ -191,10 +191,9 @@ impl Supervisor<'_> {
                 match Service::read(self.dir).and_then(|service| Ok((self.spawn(&service)?, service))) {
                     Ok((child, service)) => break (service, child),
                     Err(error) => {
-                        let reason = std::error::Error::source(&error).map(|source| format!(": {source}"));
-                        let words = format!("{error}{}", reason.unwrap_or_default());
+                        let words = in_one_line(&error);
                         self.events.log.note(&words);
-                        self.count_end("not started".to_owned(), words, &service);
+                        self.count_end(NOT_STARTED.to_owned(), words, &service);
                     }
                 }
                 if !self.pause(&mut pause).await {
@@ -252,16 +251,15 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Counts an end that nobody asked for, and has it told to the others, as the program cannot.
+    /// Counts an unexpected end, and has it reported to the cluster, as the program cannot.
     fn count_end(&mut self, how: String, words: String, service: &Service) {
         self.ends.add(now_ms(), how, words);
         if let Err(error) = self.ends.write(self.dir) {
             // A disk that cannot be written may be why the program ends: what is told to the others is in memory.
-            let reason = std::error::Error::source(&error).map(|source| format!(": {source}"));
-            self.events.log.note(&format!("{error}{}", reason.unwrap_or_default()));
+            self.events.log.note(&in_one_line(&error));
         }
         if let Err(error) = self.reporter.report(service, &self.ends) {
-            self.events.log.note(&format!("nobody is told of the end: {error}"));
+            self.events.log.note(&format!("cannot report the end to the cluster: {error}"));
         }
     }
 
@@ -295,15 +293,30 @@ impl Supervisor<'_> {
         self.events.tail.clear();
         self.killed_before = oom::kills();
         let mut command = Command::new(&service.program);
-        command.args(&service.args).envs(&service.env).env(SERVICE_DIR, ".").stdin(Stdio::null()).process_group(0);
+        command
+            .args(&service.args)
+            .envs(&service.env)
+            .env(SERVICE_DIR, ".")
+            .env(ENDS, serde_json::to_string(&self.ends).unwrap_or_default())
+            .stdin(Stdio::null())
+            .process_group(0);
         command.stdout(self.writer.try_clone().map_err(failed)?).stderr(self.writer.try_clone().map_err(failed)?);
         bind_life(&mut command);
         let child = command.spawn().map_err(failed)?;
         if let Some(process) = child.id().and_then(ProcessName::of) {
-            status::write_child(self.dir, process)?;
+            // A disk that is full: the program runs all the same, and is this supervisor's.
+            if let Err(error) = status::write_child(self.dir, process) {
+                self.events.log.note(&in_one_line(&error));
+            }
         }
         Ok(child)
     }
+}
+
+/// An error with its cause, in one line.
+fn in_one_line(error: &SuperviseError) -> String {
+    let cause = std::error::Error::source(error).map(|source| format!(": {source}"));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 /// Ties the life of a child to this process.

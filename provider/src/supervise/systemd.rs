@@ -1,13 +1,17 @@
 //! Counting where systemd keeps the program up: it calls `ExecStopPost=` after each end, and says how that came.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::end::End;
 use super::{Ends, SuperviseError, now_ms};
 
 /// Lines of the journal in which the reason is.
 const LINES: &str = "40";
+/// Time for the journal to answer.
+const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Counts the end that systemd tells of in this process's environment. `None` where the program ended well, or was to be started again.
 /// What could not be kept is given all the same.
@@ -19,15 +23,29 @@ pub fn count(dir: &Path) -> Option<(Ends, Result<(), SuperviseError>)> {
         return None;
     }
     let mut ends = Ends::read(dir);
-    ends.add(now_ms(), end.how(), end.words(&journal(&variable("INVOCATION_ID"))));
+    let written = if end.has_words() { journal(&variable("INVOCATION_ID")) } else { String::new() };
+    ends.add(now_ms(), end.how(), end.words(&written));
     let kept = ends.write(dir);
     Some((ends, kept))
 }
 
-/// What the program wrote last; nothing where that cannot be read.
+/// What the program wrote last; nothing where that cannot be read in time: systemd waits with the restart.
 fn journal(invocation: &str) -> String {
     let mut command = Command::new("journalctl");
     command.args(["--no-pager", "--quiet", "--output", "cat", "--lines", LINES]);
     command.arg(format!("_SYSTEMD_INVOCATION_ID={invocation}")).stdin(Stdio::null()).stderr(Stdio::null());
-    command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    let Ok(mut child) = command.stdout(Stdio::piped()).spawn() else { return String::new() };
+    let Some(mut output) = child.stdout.take() else { return String::new() };
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let read = output.read_to_end(&mut text);
+        // Nobody waits for it any more after the limit.
+        let _ = sender.send(read.map(|_| text));
+    });
+    let text = receiver.recv_timeout(JOURNAL_LIMIT).ok().and_then(Result::ok).unwrap_or_default();
+    // No error where it has ended.
+    let _ = child.kill();
+    let _ = child.wait();
+    String::from_utf8_lossy(&text).into_owned()
 }

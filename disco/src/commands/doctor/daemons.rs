@@ -4,7 +4,13 @@ use disco_provider::{Instance, InstanceState, install::Remote};
 use futures_util::future::join_all;
 
 use super::Check;
-use crate::{context::Context, error::Outcome, founding::failing, remote::Machines};
+use crate::{
+    context::Context,
+    error::{Failure, Outcome},
+    founding::failing,
+    project::Addresses,
+    remote::Machines,
+};
 
 /// The limit for one machine: `doctor` answers at once or says which machine did not.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -13,9 +19,17 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) async fn check(context: &Context) -> Vec<Check> {
     let looked = async {
         let machines = Machines::open(context)?;
-        let running = machines.list().await?.into_iter().filter(|machine| machine.state == InstanceState::Running);
-        let running: Vec<Instance> = running.collect();
-        Ok::<_, crate::error::Failure>(join_all(running.iter().map(|machine| look(&machines, machine))).await)
+        // A given host that is no node is nobody's daemon, and may be off.
+        let known = Addresses::load(&context.project()?.state())?;
+        let is_node =
+            |machine: &Instance| known.nodes.is_empty() || known.nodes.iter().any(|node| node.instance == machine.id);
+        let running: Vec<Instance> = machines
+            .list()
+            .await?
+            .into_iter()
+            .filter(|machine| machine.state == InstanceState::Running && is_node(machine))
+            .collect();
+        Ok::<_, Failure>(join_all(running.iter().map(|machine| look(&machines, machine))).await)
     };
     match looked.await {
         Ok(checks) => checks.into_iter().flatten().collect(),
@@ -27,15 +41,23 @@ async fn look(machines: &Machines, machine: &Instance) -> Option<Check> {
     let asked = async {
         let session = machines.connect(machine).await?;
         let probed = Remote::probe(session).await;
-        let remote = probed.map_err(|error| crate::founding::install_failure(&machine.name, &error))?;
+        let remote = probed.map_err(|error| {
+            Failure::failed(format!("cannot look at the daemon of `{}`", machine.name)).because(&error)
+        })?;
         failing(&remote, &machine.name).await
     };
     let asked: Outcome<_> = match tokio::time::timeout(LIMIT, asked).await {
         Ok(asked) => asked,
-        Err(_) => return Some(Check::doubtful("daemons", format!("`{}` was not looked at in time", machine.name))),
+        Err(_) => {
+            return Some(
+                Check::doubtful("daemons", format!("`{}` did not answer within {LIMIT:?}", machine.name))
+                    .next(format!("`disco node ssh {}`", machine.name)),
+            );
+        }
     };
     match asked {
         Ok(failing) => failing.map(|failure| Check::failure("daemons", &failure)),
-        Err(failure) => Some(Check::failure("daemons", &failure)),
+        // That the node is not healthy is said already.
+        Err(failure) => Some(Check::doubtful("daemons", failure.message().to_owned())),
     }
 }
