@@ -42,7 +42,11 @@ pub(super) async fn push(
             // Who has asked may go away: a version that is tried is tried to the end, or would be taken for one that ends daemons.
             let node = node.clone();
             let pushing = tokio::spawn(async move { push_here(&node, term, message).await });
-            pushing.await.map_err(|error| Status::internal(format!("the push has failed: {error}")))?.map(Response::new)
+            let interrupted = |error| {
+                let hint = "`disco script ls` shows the version in use";
+                Status::unavailable(format!("outcome unknown: the push was interrupted ({error})\nhint: {hint}"))
+            };
+            pushing.await.map_err(interrupted)?.map(Response::new)
         }
     }
 }
@@ -61,12 +65,12 @@ async fn push_here(node: &Node, term: u64, message: PushScriptRequest) -> Result
     }
     let missing = node.raft().store().read(|store| blobs::check(store, manifest.files()));
     missing.map_err(|error| Status::aborted(format!("{error}; send it again")))?;
-    trial::begin(node, term, &hash).await.map_err(|error| match error {
+    let trial = trial::begin(node, term, &hash).await.map_err(|error| match error {
         TrialError::Refused(error) => refuse(&error),
         TrialError::NotWritten(error) => error.into(),
     })?;
     let checked = script::check(node, manifest.files(), dry_run).await;
-    trial::end(node, term).await;
+    trial.end(node).await;
     let checked = checked.map_err(|error| refuse(&error))?;
     if dry_run {
         return Ok(PushScriptResponse { script: hash, changed: true, nodes: Vec::new() });

@@ -6,15 +6,15 @@
 //!
 //! # Invariants
 //! - One version is tried at a time (`Scripts::commits`).
-//! - What a leader has begun and could not strike out counts as an end, also when it has lost its office meanwhile: one may be a
-//!   coincidence, so the version is refused after the second. Another version is not touched by it.
+//! - A process that lives strikes out what it has begun, whether it still leads or not; what is left was left by one that ended. One may
+//!   be a coincidence, so the version is refused after the second. Another version is not touched by it.
 
 use disco_runtime_js::{ScriptError, ScriptErrorKind};
 
 use super::guard::{DISABLED, ENDS};
 use super::records::{TrialRecord, keys};
 use crate::node::{Node, WriteError};
-use crate::records::{self, Txn};
+use crate::records::{self, Txn, Versioned};
 
 /// Why a version is not tried.
 #[derive(Debug)]
@@ -25,21 +25,51 @@ pub enum TrialError {
     NotWritten(WriteError),
 }
 
+/// A trial that was begun, and is struck out by [`Trial::end`].
+#[derive(Debug)]
+pub struct Trial {
+    /// The store's revision with which its record was written.
+    revision: i64,
+}
+
 /// The leader is about to try a version.
 ///
 /// # Errors
 /// See [`TrialError`].
-pub async fn begin(node: &Node, term: u64, script: &str) -> Result<(), TrialError> {
-    let last = node.raft().store().read(|store| records::get::<TrialRecord>(store, keys::SCRIPT_TRIAL));
+pub async fn begin(node: &Node, term: u64, script: &str) -> Result<Trial, TrialError> {
+    let last = recorded(node);
+    let revision = last.as_ref().map_or(0, |last| last.revision);
     let next = next(last.map(|last| last.value), script, node.id()).map_err(TrialError::Refused)?;
-    let txn = Txn::new().put(keys::SCRIPT_TRIAL, &next);
-    node.write_in_term(term, txn.operation()).await.map(drop).map_err(TrialError::NotWritten)
+    let txn = Txn::new().expect(keys::SCRIPT_TRIAL, revision).put(keys::SCRIPT_TRIAL, &next);
+    match node.write_in_term(term, txn.operation()).await {
+        Ok(written) if records::succeeded(&written) => Ok(Trial { revision: written.revision }),
+        Ok(_) => {
+            let last = "another version is tried at the same time".to_owned();
+            Err(TrialError::NotWritten(WriteError::Unavailable { last }))
+        }
+        Err(error) => {
+            // It may have been written all the same, and nothing is tried by it.
+            if let Some(written) = recorded(node).filter(|now| now.revision != revision && now.value == next) {
+                Trial { revision: written.revision }.end(node).await;
+            }
+            Err(TrialError::NotWritten(error))
+        }
+    }
 }
 
-/// It has tried it, with whatever result.
-pub async fn end(node: &Node, term: u64) {
-    if let Err(error) = node.write_in_term(term, Txn::new().delete(keys::SCRIPT_TRIAL).operation()).await {
-        tracing::warn!(%error, "that a version of the script was tried to its end is not recorded");
+fn recorded(node: &Node) -> Option<Versioned<TrialRecord>> {
+    node.raft().store().read(|store| records::get::<TrialRecord>(store, keys::SCRIPT_TRIAL))
+}
+
+// === impl Trial ===
+
+impl Trial {
+    /// The version was tried, with any result. In no term: this process lives, which is true also when another leads by now.
+    pub async fn end(self, node: &Node) {
+        let txn = Txn::new().expect(keys::SCRIPT_TRIAL, self.revision).delete(keys::SCRIPT_TRIAL);
+        if let Err(error) = node.write(txn.operation()).await {
+            tracing::warn!(%error, "cannot record that a version of the script was tried to its end");
+        }
     }
 }
 
