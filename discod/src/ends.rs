@@ -1,8 +1,6 @@
 //! Unexpected ends of nodes' daemons, as reported to the leader: by the daemon once it runs again, and by its supervisor while it does
 //! not.
 
-use std::time::Duration;
-
 use disco_proto::v1::DaemonEnds;
 use disco_provider::supervise::EndsTold;
 use tokio::time::Instant;
@@ -10,16 +8,14 @@ use tokio::time::Instant;
 /// Bounds of what is taken from the wire.
 const MOST_AGES: usize = 16;
 const MOST_CHARACTERS: usize = 500;
-/// A daemon that has ended again and again is counted on when it has run for so long: the longest pause before a start.
-const STAYS_UP: Duration = Duration::from_secs(5);
 
 /// What was heard last of a node's daemon.
 #[derive(Clone, Debug)]
 pub struct Ended {
     ends: EndsTold,
     heard: Instant,
-    /// When the daemon first reported since the last end; none while it has not.
-    up: Option<Instant>,
+    /// Whether the daemon has reported since the last end.
+    up: bool,
 }
 
 // === impl Ended ===
@@ -34,13 +30,13 @@ impl Ended {
         let short = |text: String| text.chars().map(plain).take(MOST_CHARACTERS).collect();
         let ends = EndsTold { count, ago_ms, how: short(how), words: short(words) };
         // What is told late, of an end before the present start.
-        let known = before.filter(|before| before.ends.count == ends.count).and_then(|before| before.up);
-        Self { ends, heard: now, up: known.or(up.then_some(now)) }
+        let known = before.is_some_and(|before| before.ends.count == ends.count && before.up);
+        Self { ends, heard: now, up: known || up }
     }
 
     /// Notes that the daemon has reported, and said nothing of its ends.
-    pub fn reported(&mut self, now: Instant) {
-        self.up.get_or_insert(now);
+    pub fn reported(&mut self) {
+        self.up = true;
     }
 
     /// How many there were since the node was installed.
@@ -52,7 +48,7 @@ impl Ended {
     /// Whether the daemon runs again.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.up.is_some()
+        self.up
     }
 
     /// Whether it ends again and again.
@@ -82,9 +78,11 @@ impl Ended {
     /// Why the node is not healthy. One that ended once is started again at once: before it is `silent` for long that is no trouble.
     #[must_use]
     pub fn trouble(&self, silent: bool, now: Instant) -> Option<String> {
-        let down = match self.up {
-            None => silent || self.is_loop(now),
-            Some(up) => now.saturating_duration_since(up) < STAYS_UP && self.is_loop(now),
+        let down = if self.up {
+            // The same rule as on the machine itself.
+            self.ends.keeps_ending(self.later(now))
+        } else {
+            silent || self.is_loop(now)
         };
         down.then(|| self.describe(now))
     }
@@ -96,6 +94,8 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn ends(count: u64, ago_ms: &[u64]) -> DaemonEnds {
@@ -120,7 +120,7 @@ mod tests {
         // The report of the end may come after that of the start.
         let late = Ended::hear(ends(3, &[300, 500, 1100]), false, now, Some(&up));
         assert!(late.is_up());
-        let now = now + STAYS_UP;
+        let now = now + Duration::from_secs(10);
         assert_eq!(late.trouble(false, now), None);
         assert!(late.is_loop(now) && !late.is_over(now));
         let now = now + Duration::from_secs(120);

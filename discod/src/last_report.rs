@@ -43,10 +43,14 @@ pub fn run(args: &ReportEndArgs) -> Result<()> {
     };
     let daemon = args.daemon()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting")?;
+    let mut last = None;
     runtime.block_on(async {
-        match tokio::time::timeout(limit, tell(&daemon.data_dir, &ends)).await {
+        match tokio::time::timeout(limit, tell(&daemon.data_dir, &ends, &mut last)).await {
             Ok(told) => told,
-            Err(_) => bail!("no leader has answered within {limit:?}"),
+            Err(_) => match last {
+                Some(last) => Err(last).with_context(|| format!("no leader took the report within {limit:?}")),
+                None => bail!("no leader answered within {limit:?}"),
+            },
         }
     })
 }
@@ -56,8 +60,8 @@ fn report_unkept(error: &anyhow::Error) {
     eprintln!("discod: that the daemon has ended was not kept: {error:#}");
 }
 
-/// Until a leader has taken it.
-async fn tell(data_dir: &Path, ends: &Ends) -> Result<()> {
+/// Until a leader has taken it; `last` gets why the last attempt was in vain.
+async fn tell(data_dir: &Path, ends: &Ends, last: &mut Option<anyhow::Error>) -> Result<()> {
     let home = Home::existing(data_dir);
     let node = home.node()?.context("this node has not joined yet")?;
     let identity = Identity::new(home.credentials_to_report()?)?;
@@ -78,11 +82,14 @@ async fn tell(data_dir: &Path, ends: &Ends) -> Result<()> {
             match answer {
                 Ok(answer) if answer.taken => return Ok(()),
                 Ok(answer) if !answer.leader_address.is_empty() => {
-                    if ask(&identity, answer.leader_address, request.clone()).await.is_ok_and(|answer| answer.taken) {
-                        return Ok(());
+                    match ask(&identity, answer.leader_address, request.clone()).await {
+                        Ok(answer) if answer.taken => return Ok(()),
+                        Ok(_) => {}
+                        Err(error) => *last = Some(error),
                     }
                 }
-                Ok(_) | Err(_) => {}
+                Ok(_) => {}
+                Err(error) => *last = Some(error),
             }
         }
         tokio::time::sleep(BETWEEN).await;

@@ -1,7 +1,6 @@
 //! Signs of life, on the leader: what each node last said about itself, and when. In memory alone; a new leader hears
 //! from everybody within one report interval.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -15,6 +14,8 @@ use crate::ends::Ended;
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Processes that were refused and are kept in mind.
 const MOST_REFUSED: usize = 64;
+/// Of a reason that comes over the wire.
+const MOST_BYTES: usize = 500;
 
 /// The last report of each node.
 #[derive(Debug)]
@@ -57,20 +58,10 @@ impl Default for Vitals {
 
 impl Vitals {
     /// Takes a report. True when the node was not known, or said something other than before.
-    pub fn record(&self, report: ReportRequest) -> bool {
+    pub fn record(&self, mut report: ReportRequest) -> bool {
         let now = Instant::now();
-        match (&report.ends, self.ended.lock().entry(report.node_id)) {
-            (Some(ends), entry) => {
-                let before = match &entry {
-                    Entry::Occupied(entry) => Some(entry.get()),
-                    Entry::Vacant(_) => None,
-                };
-                let ended = Ended::hear(ends.clone(), true, now, before);
-                entry.insert_entry(ended);
-            }
-            (None, Entry::Occupied(mut entry)) => entry.get_mut().reported(now),
-            (None, Entry::Vacant(_)) => {}
-        }
+        report.no_connections.truncate(report.no_connections.floor_char_boundary(MOST_BYTES));
+        self.record_ends(report.node_id, report.ends.take(), true);
         let mut reports = self.reports.lock();
         let last = reports.get(&report.node_id);
         let news = last.is_none_or(|last| !same(&last.report, &report));
@@ -84,11 +75,15 @@ impl Vitals {
         news
     }
 
-    /// Takes a supervisor's report of the last end of a node's daemon.
-    pub fn record_end(&self, node: u64, ends: DaemonEnds) {
-        let mut all = self.ended.lock();
-        let ended = Ended::hear(ends, false, Instant::now(), all.get(&node));
-        all.insert(node, ended);
+    /// Takes what is known of unexpected ends of a node's daemon, from itself (`up`) or from its supervisor.
+    pub fn record_ends(&self, node: u64, ends: Option<DaemonEnds>, up: bool) {
+        let (now, mut all) = (Instant::now(), self.ended.lock());
+        if let Some(ends) = ends {
+            let ended = Ended::hear(ends, up, now, all.get(&node));
+            all.insert(node, ended);
+        } else if let Some(ended) = all.get_mut(&node) {
+            ended.reported();
+        }
     }
 
     /// What is known of unexpected ends of a node's daemon.
@@ -156,9 +151,7 @@ impl Vitals {
 
 /// Whether two reports differ only in figures that change all the time.
 fn same(a: &ReportRequest, b: &ReportRequest) -> bool {
-    let steady = |report: &ReportRequest| {
-        let ends = report.ends.clone().map(|ends| DaemonEnds { ago_ms: Vec::new(), ..ends });
-        ReportRequest { rss_kb: 0, term: 0, disk_free: 0, clock_ms: 0, ends, ..report.clone() }
-    };
+    let steady =
+        |report: &ReportRequest| ReportRequest { rss_kb: 0, term: 0, disk_free: 0, clock_ms: 0, ..report.clone() };
     steady(a) == steady(b)
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(node: Node) {
     let mut failures = 0;
     let mut reports_as_learner = 0;
     let mut certificate = Watched::default();
-    let mut members = Vec::new();
+    let mut members = node.home().members();
     loop {
         tokio::select! {
             biased;
@@ -53,6 +53,7 @@ pub(super) async fn run(node: Node) {
         if node.raft().leads().is_some() {
             // The leader looks at itself when it is asked.
             told = None;
+            node.vitals().record_ends(node.id(), own_ends(), true);
             note_start(&node);
             super::certificate::renew_own(&node);
             continue;
@@ -217,9 +218,11 @@ pub fn own_report(node: &Node) -> ReportRequest {
 
 /// The unexpected ends that the supervisor, or systemd, counted before this start.
 fn own_ends() -> Option<DaemonEnds> {
-    // Nothing is added while this process runs.
-    static ENDS: LazyLock<Option<Ends>> =
-        LazyLock::new(|| std::env::var_os(supervise::SERVICE_DIR).map(|dir| Ends::read(Path::new(&dir))));
+    // Nothing is added while this process runs. The supervisor hands over what it knows, as its file may not be writable.
+    static ENDS: LazyLock<Option<Ends>> = LazyLock::new(|| {
+        let handed = std::env::var(supervise::ENDS).ok().and_then(|text| serde_json::from_str(&text).ok());
+        handed.or_else(|| std::env::var_os(supervise::SERVICE_DIR).map(|dir| Ends::read(Path::new(&dir))))
+    });
     ENDS.as_ref().map(|ends| message(ends.told(crate::clock::unix_ms())))
 }
 
@@ -243,16 +246,19 @@ fn keep_format(node: &Node) {
     }
 }
 
-/// Writes the other members' addresses to disk, where `report-end` finds them. `kept` is the list of the last attempt.
+/// Writes the other members' addresses to disk, where `report-end` finds them. `kept` is what the file holds.
 fn keep_members(node: &Node, kept: &mut Vec<String>) {
     let mut members: Vec<String> = candidates(node, None).into_iter().map(|(_, address)| address).collect();
     members.sort_unstable();
-    if members == *kept || members.is_empty() {
+    let is_member = node.raft().members().iter().any(|member| member.id == node.id());
+    // Before it is a member it knows of none, which is no news.
+    if members == *kept || members.is_empty() && !is_member {
         return;
     }
-    kept.clone_from(&members);
-    if let Err(error) = node.home().set_members(&members) {
-        tracing::warn!(error = format!("{error:#}"), "where the other members are was not kept");
+    match node.home().set_members(&members) {
+        Ok(()) => *kept = members,
+        // Tried again with the next report. A full disk is reported by the node itself.
+        Err(error) => tracing::debug!(error = format!("{error:#}"), "cannot write the members' addresses"),
     }
 }
 

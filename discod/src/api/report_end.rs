@@ -25,7 +25,7 @@ pub(super) fn report_end(node: &Node, request: Request<ReportEndRequest>) -> Res
         return Err(Status::failed_precondition("the daemon of this node runs"));
     }
     let ends = ends.ok_or_else(|| Status::invalid_argument("`ends` is missing"))?;
-    node.vitals().record_end(node_id, ends);
+    node.vitals().record_ends(node_id, Some(ends), false);
     answer.leader_address = node.address().to_string();
     answer.taken = true;
     Ok(Response::new(answer))

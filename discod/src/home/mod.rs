@@ -283,9 +283,7 @@ impl Home {
     /// # Errors
     /// The file cannot be written.
     pub fn set_members(&self, addresses: &[String]) -> Result<()> {
-        if self.members() != addresses {
-            disco_identity::write_public(&self.path.join(MEMBERS), &serde_json::to_vec(addresses)?)?;
-        }
+        disco_identity::write_public(&self.path.join(MEMBERS), &serde_json::to_vec(addresses)?)?;
         Ok(())
     }
 

@@ -204,3 +204,19 @@ fn a_daemon_that_ends_again_and_again_is_not_healthy_and_everybody_says_why() {
     drop(port);
     project.wait_until_healthy(SOON, 3);
 }
+
+/// Nobody but itself hears of the end of the only node's daemon.
+#[test]
+fn the_end_of_the_only_daemon_is_an_event_too() {
+    let project = Project::builder("alone").nodes(1).no_cluster_script().build();
+    let status = project.bootstrap();
+    project.kill(status.nodes[0].pid);
+    wait_for(SOON, "the event", || {
+        let events = project.disco(&["events", "-n", "100"]);
+        let expected = format!("the daemon of {} ended unexpectedly: signal 9 (SIGKILL)", status.nodes[0].name);
+        if events.stdout.contains(&expected) { Ok(()) } else { Err(events.to_string()) }
+    });
+    let now = project.wait_until_healthy(SOON, 1);
+    let json = project.disco(&["status", "-o", "json"]).ok().json();
+    assert_eq!(json["nodes"][0]["restarts"], 1, "{now:#?}");
+}

@@ -14,6 +14,7 @@ use crate::clocks;
 use crate::cluster::machines::provider::ssh_targets;
 use crate::cluster::{Executor, certificates, leader};
 use crate::contact::Contact;
+use crate::ends::Ended;
 use crate::node::Node;
 use crate::peers::Hops;
 use crate::raft::{Member, Role};
@@ -289,10 +290,7 @@ fn node_status(
         certificate: report.and_then(|report| report.certificate.clone()),
         answered_ms: contact.answered.map(millis),
         ssh: String::new(),
-        restarts: match (&ended, report) {
-            (Some(ended), _) => Some(ended.count()),
-            (None, report) => report.and_then(|report| report.ends.as_ref()).map(|ends| ends.count),
-        },
+        restarts: ended.as_ref().map(Ended::count),
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Start
         Ok(()) => Ok(()),
         Err(_) => {
             let log = remote.fetch_log(LOG_LINES).await.unwrap_or_default();
-            bail!("its node did not join within {JOIN:?}; the end of its log:\n{}", log.trim_end())
+            bail!("its node did not join within {JOIN:?}\nthe end of its log:\n{}", log.trim_end())
         }
     }
 }
