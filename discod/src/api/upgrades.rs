@@ -3,7 +3,7 @@
 use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse};
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, to_leader};
+use super::forward::{Answer, relayed, to_leader};
 use crate::cluster::upgrade;
 use crate::node::Node;
 
@@ -17,7 +17,7 @@ pub(super) async fn claim(
         Answer::There(mut forward) => {
             let mut request = forward.request(message);
             request.set_timeout(node.raft().pace().request_timeout() * 2);
-            forward.client.claim_upgrade(request).await
+            forward.client.claim_upgrade(request).await.map_err(relayed)
         }
         Answer::Here(term) => Ok(Response::new(upgrade::claim(node, term, &message).await?)),
     }

@@ -2,13 +2,11 @@
 
 use disco_proto::v1::request_op::Request as Op;
 use disco_proto::v1::{Command, TxnRequest, command};
-use disco_store::Store;
+use disco_store::{SYSTEM_PREFIX, Store};
 use thiserror::Error;
 
 use super::Node;
 
-/// Where they are.
-const OWN_PREFIX: &[u8] = b"/disco/";
 /// The next byte string after all that start so.
 const OWN_END: &[u8] = b"/disco0";
 
@@ -27,12 +25,12 @@ impl Node {
     pub fn check_own_keys(&self, command: &Command) -> Result<(), OwnKeys> {
         let own_lease = |id: i64| {
             let attached = |store: &Store| {
-                store.lease(id).is_some_and(|lease| lease.keys().any(|key| key.starts_with(OWN_PREFIX)))
+                store.lease(id).is_some_and(|lease| lease.keys().any(|key| key.starts_with(SYSTEM_PREFIX)))
             };
             self.raft().store().read(attached)
         };
         let touches = match &command.operation {
-            Some(command::Operation::Put(put)) => put.key.starts_with(OWN_PREFIX),
+            Some(command::Operation::Put(put)) => put.key.starts_with(SYSTEM_PREFIX),
             Some(command::Operation::DeleteRange(delete)) => overlaps_own(&delete.key, &delete.range_end),
             Some(command::Operation::Txn(txn)) => txn_touches_own(txn),
             Some(command::Operation::LeaseRevoke(revoke)) => own_lease(revoke.id),
@@ -52,7 +50,7 @@ pub fn check_own_range(key: &[u8], range_end: &[u8]) -> Result<(), OwnKeys> {
 
 fn txn_touches_own(txn: &TxnRequest) -> bool {
     txn.success.iter().chain(&txn.failure).any(|op| match &op.request {
-        Some(Op::Put(put)) => put.key.starts_with(OWN_PREFIX),
+        Some(Op::Put(put)) => put.key.starts_with(SYSTEM_PREFIX),
         Some(Op::DeleteRange(delete)) => overlaps_own(&delete.key, &delete.range_end),
         Some(Op::Txn(txn)) => txn_touches_own(txn),
         Some(Op::Range(_)) | None => false,
@@ -62,9 +60,9 @@ fn txn_touches_own(txn: &TxnRequest) -> bool {
 /// Whether a range of keys has any under the own prefix.
 fn overlaps_own(key: &[u8], range_end: &[u8]) -> bool {
     match range_end {
-        [] => key.starts_with(OWN_PREFIX),
+        [] => key.starts_with(SYSTEM_PREFIX),
         [0] => key < OWN_END,
-        end => key < OWN_END && end > OWN_PREFIX,
+        end => key < OWN_END && end > SYSTEM_PREFIX,
     }
 }
 

@@ -139,7 +139,7 @@ impl Node {
             };
             // Without a request id a second try could apply twice.
             if Instant::now() >= deadline || command.request_id.is_empty() {
-                return Err(WriteError::Unavailable { last });
+                return Err(if unknown { WriteError::Unknown(last) } else { WriteError::Unavailable { last } });
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
@@ -216,7 +216,7 @@ fn not_by_leader(error: RemoteError) -> Attempt {
 /// What is told of a write that was refused when an earlier try of it may have happened.
 fn not_surely_nothing(error: WriteError) -> WriteError {
     match error {
-        WriteError::NoRoom(why) => WriteError::Unknown(why),
+        WriteError::NoRoom(why) | WriteError::Unavailable { last: why } => WriteError::Unknown(why),
         // A command that cannot be taken was refused when it was tried before, too; the others say nothing of the kind.
         error => error,
     }
@@ -250,6 +250,8 @@ mod tests {
     fn a_write_that_may_have_happened_is_not_told_to_have_changed_nothing() {
         let told = not_surely_nothing(WriteError::NoRoom("the disk is full".to_owned()));
         assert!(matches!(&told, WriteError::Unknown(why) if why == "the disk is full"), "{told}");
+        let moved = not_surely_nothing(WriteError::Unavailable { last: "node 2 leads".to_owned() });
+        assert!(matches!(&moved, WriteError::Unknown(why) if why == "node 2 leads"), "{moved}");
         let refused = WriteError::Refused(CommandError::default());
         assert!(matches!(not_surely_nothing(refused), WriteError::Refused(_)));
     }
