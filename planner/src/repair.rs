@@ -82,7 +82,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
     /// The provider has no more.
-    #[error("{missing} more nodes are wished and the provider can start only {available}{}", why(limit))]
+    #[error("{missing} nodes are missing and the provider can start only {available}{}", why(limit))]
     NoMachines {
         /// Missing nodes.
         missing: usize,

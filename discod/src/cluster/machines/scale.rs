@@ -74,7 +74,7 @@ fn as_expected(message: &ScaleRequest, desired: Option<u32>) -> Result<()> {
     match (message.expected, desired) {
         (Some(expected), Some(desired)) if desired != expected && desired != message.nodes => {
             Err(Error::Refused(format!(
-                "meanwhile {desired} nodes are wished, and {expected} were when it was decided\nhint: run the command again"
+                "the target size is {desired} now, and was {expected} when this was decided\nhint: run the command again"
             )))
         }
         _ => Ok(()),
@@ -188,7 +188,10 @@ async fn follow(
         }
         let now_desired = node.raft().store().read(records::desired_nodes);
         if now_desired.is_some_and(|now| now != desired) {
-            let text = format!("meanwhile {} nodes are wished", now_desired.unwrap_or(0));
+            let text = format!(
+                "the target size was changed to {} nodes\nhint: `disco status` shows it",
+                now_desired.unwrap_or(0)
+            );
             let _ = sender.send(Err(Error::Conflict(text))).await;
             return;
         }
@@ -290,7 +293,7 @@ mod tests {
         // Repeated after a lost answer.
         assert!(as_expected(&request(3, Some(3), Some(5)), Some(3)).is_ok());
         let refused = as_expected(&request(3, Some(3), Some(5)), Some(7)).unwrap_err();
-        assert!(refused.to_string().contains("meanwhile 7 nodes are wished"), "{refused:?}");
+        assert!(refused.to_string().contains("the target size is 7 now"), "{refused:?}");
     }
 
     #[test]
