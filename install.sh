@@ -24,7 +24,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # Given: a URL and a file. Writes what is there into the file.
 download() {
     if has curl; then
-        curl --fail --silent --show-error --location --proto '=http,https' --retry 3 --connect-timeout 20 --output "$2" "$1"
+        curl --fail --silent --show-error --location --proto '=http,https' --retry 3 --connect-timeout 20 --speed-limit 1000 --speed-time 30 --output "$2" "$1"
     elif has wget; then
         wget -q -T 20 -O "$2" "$1"
     else
@@ -42,8 +42,8 @@ sha256() {
 
 # Given: a source, a destination and a mode. Replaces the destination in one step.
 put() {
-    if cp "$1" "$2.new.$$" && chmod "$3" "$2.new.$$" && mv -f "$2.new.$$" "$2"; then return; fi
-    rm -f "$2.new.$$"
+    new=$2.new.$$
+    if cp "$1" "$new" && chmod "$3" "$new" && mv -f "$new" "$2"; then return; fi
     fail "cannot write $2" 'choose another folder with --dir'
 }
 
@@ -66,6 +66,7 @@ main() {
     done
     case $dir in /.local/bin) fail 'HOME is not set' 'name a folder: --dir DIR' ;; esac
     case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
+    dir=${dir%/}
     if [ -z "$url" ]; then
         url=$REPOSITORY/releases/latest/download
         [ -z "$version" ] || url=$REPOSITORY/releases/download/v$version
@@ -79,7 +80,8 @@ main() {
     esac
 
     work=$(mktemp -d "${TMPDIR:-/tmp}/disco-install.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
+    new=''
+    trap 'rm -rf "$work"; [ -z "$new" ] || rm -f "$new"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     download "$url/SHA256SUMS" "$work/SHA256SUMS"
@@ -102,7 +104,9 @@ main() {
 
     (cd "$work" && gzip -dc "$archive" | tar -xf -) || fail "cannot unpack $archive"
     files=$work/disco-$found-$architecture
-    "$files/disco" --version >/dev/null || fail "the downloaded \`disco\` does not run on this machine: nothing was installed"
+    "$files/disco" --version >/dev/null ||
+        fail "the downloaded \`disco\` does not run on this machine: nothing was installed" \
+            'where /tmp forbids programs, set TMPDIR to a folder in your home'
     mkdir -p "$dir" || fail "cannot make $dir" 'choose another folder with --dir'
     share=${dir%/*}/share
     # The daemon first: whoever finds a new client finds its daemon too.
