@@ -12,8 +12,8 @@ const FILE: &str = "addresses.json";
 pub(crate) struct Addresses {
     pub(crate) nodes: Vec<KnownNode>,
     /// How many nodes there were to be.
-    // The alias reads files of earlier versions.
-    #[serde(default, alias = "wished", skip_serializing_if = "Option::is_none")]
+    // Earlier versions read and write the field by this name.
+    #[serde(default, rename = "wished", skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<u32>,
     /// How many the script's bootstrap had asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
