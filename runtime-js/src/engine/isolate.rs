@@ -186,7 +186,8 @@ impl Isolate {
         };
         let call = get("call").and_then(|call| call.parse().ok());
         match get("stack") {
-            Some(stack) if call.is_some_and(|call| self.shared.heap.is_of(call)) => frames(&stack),
+            // Of this very call: what another threw before has nothing to do with it.
+            Some(stack) if call.is_some() && call == self.shared.heap.hit() => frames(&stack),
             _ => Vec::new(),
         }
     }

@@ -50,7 +50,8 @@ pub(super) fn op_call_failed(
     shared.calls.borrow_mut().complete(id, Err(error));
 }
 
-/// Something was thrown where no one can catch it: it ends the call that it belongs to, and is told in any case.
+/// Something was thrown where no one can catch it: it ends the call that it belongs to, or is written to the console where that has
+/// ended. Nothing after the call has used up its memory: the isolate reports that.
 #[op2(fast)]
 pub(super) fn op_uncaught(
     state: &mut OpState,

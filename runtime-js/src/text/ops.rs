@@ -9,11 +9,14 @@ use crate::engine::OpError;
 /// Bytes as text; what is not UTF-8 is replaced, or an error if `fatal`.
 #[op2]
 #[string]
-pub(crate) fn op_decode_utf8(#[buffer] bytes: &[u8], fatal: bool) -> Result<String, OpError> {
+pub(crate) fn op_decode_utf8(#[buffer] bytes: &[u8], fatal: bool, #[number] start: usize) -> Result<String, OpError> {
     if fatal {
         return match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(HostError::invalid(format!("not UTF-8: {error}")).into()),
+            Err(error) => {
+                let place = start + error.valid_up_to();
+                Err(HostError::invalid(format!("not UTF-8 from byte {place} on")).into())
+            }
         };
     }
     Ok(String::from_utf8_lossy(bytes).into_owned())

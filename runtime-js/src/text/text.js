@@ -14,13 +14,15 @@
     return bytes;
   }
   function decode(bytes, fatal) {
-    if (bytes.length <= PIECE) return op_decode_utf8(bytes, fatal);
+    if (bytes.length <= PIECE) return op_decode_utf8(bytes, fatal, 0);
     let text = "";
     for (let start = 0; start < bytes.length;) {
       let end = Math.min(start + PIECE, bytes.length);
-      // Not within a character, whose first byte is at most three before.
-      for (let back = 0; back < 3 && end < bytes.length && (bytes[end] & 0xc0) === 0x80; back++) end--;
-      text += op_decode_utf8(bytes.subarray(start, end), fatal);
+      // Not within a character, whose first byte is at most three before. Four bytes in a row that go on belong to none.
+      let back = 0;
+      while (back < 3 && (bytes[end - back] & 0xc0) === 0x80) back++;
+      if (end < bytes.length && (bytes[end - back] & 0xc0) !== 0x80) end -= back;
+      text += op_decode_utf8(bytes.subarray(start, end), fatal, start);
       start = end;
     }
     return text;

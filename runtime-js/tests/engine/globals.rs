@@ -267,3 +267,31 @@ async fn ask_passes_defaults_on() {
     assert_eq!(result, json!(["x", 3]));
     assert!(bench.eval("await ask()").await.unwrap_err().message.contains("needs a question"));
 }
+
+/// Long texts are decoded piece by piece: the pieces must not be seen, wherever they meet.
+#[tokio::test]
+async fn long_bytes_are_decoded_as_short_ones_are() {
+    let bench = bench();
+    let result = bench
+        .eval(
+            "const rests = [[0xf0, 0x9f, 0x98, 0x80, 0x80], [0xc3, 0xa4, 0x41], [0xe6, 0x97, 0xa5], [0x80, 0x80, 0x80, 0x80, 0x80], [0xf0, 0x9f, 0x98]];
+            const wrong = [];
+            for (const rest of rests) {
+              for (let before = 0; before <= 5; before++) {
+                const length = (1 << 20) - before;
+                const bytes = new Uint8Array(length + rest.length + 8).fill(0x61);
+                bytes.set(rest, length);
+                const expected = new TextDecoder().decode(bytes.subarray(length - 8));
+                const whole = new TextDecoder().decode(bytes);
+                if (whole.slice(length - 8) !== expected) wrong.push([rest, before]);
+              }
+            }
+            const broken = new Uint8Array((1 << 20) + 10).fill(0x61);
+            broken[(1 << 20) + 3] = 0xff;
+            const fatal = (() => { try { new TextDecoder('utf-8', { fatal: true }).decode(broken); } catch (error) { return error.message; } })();
+            return [wrong, fatal];",
+        )
+        .await
+        .unwrap();
+    assert_eq!(result, json!([[], format!("not UTF-8 from byte {} on", (1 << 20) + 3)]));
+}
