@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{ThreadId, available_parallelism};
 use std::time::{Duration, Instant};
 
-/// The leave to run a cluster. Tests all start at once, and most of their time is waiting: for an election, a certificate's end, a
+/// The right to run a cluster. Tests all start at once, and most of their time is waiting: for an election, a certificate's end, a
 /// process. So a cluster begins when there is work left for the processors, and not by a number of threads.
 ///
 /// Invariants:
@@ -36,8 +36,10 @@ const MOST: usize = 5;
 const IDLE: f64 = 0.25;
 /// Over which that is measured, and how long after a cluster's beginning another one begins: it has begun to work by then.
 const MEASURED: Duration = Duration::from_millis(1200);
-/// Free memory without which there are no more clusters than processors: what one of debug builds takes, a few times.
+/// Free memory without which no more clusters begin than always run: what one of debug builds takes, a few times.
 const MEMORY: u64 = 2 << 30;
+/// No program of tests takes as long: a test that still waits waits for ever.
+const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
 
 static GATE: Gate = Gate { state: Mutex::new(State::new()), changed: Condvar::new() };
 
@@ -106,6 +108,11 @@ impl Permit {
         Detached(share)
     }
 
+    /// Whether this thread holds one, or is covered by one.
+    pub(crate) fn is_held() -> bool {
+        HELD.get()
+    }
+
     /// For a thread that uses what has a permit of its own.
     pub(crate) fn covered() -> Covered {
         Covered(HELD.replace(true))
@@ -158,9 +165,11 @@ impl Gate {
     }
 
     fn enter(&self, share: Share) {
+        let since = Instant::now();
         let mut state = self.lock();
         state.wait(share, 1);
         while !state.may_begin(share) {
+            assert!(since.elapsed() < LONGEST_WAIT, "no permit: {} clusters run", state.running);
             let (next, _) = self.changed.wait_timeout(state, MEASURED / 4).unwrap_or_else(PoisonError::into_inner);
             state = next;
         }
@@ -200,15 +209,15 @@ impl State {
             Share::One if self.waiting_first > 0 => false,
             Share::One | Share::First => {
                 let processors = available_parallelism().map_or(1, usize::from);
-                self.running < processors + 2 || self.running < MOST * processors && self.has_room()
+                self.running < processors + 2 || self.running < MOST * processors && self.has_room(available_memory())
             }
         }
     }
 
     /// Whether the processors have idled since the last one began, and there is memory for another.
-    fn has_room(&self) -> bool {
+    fn has_room(&self, memory: Option<u64>) -> bool {
         let settled = self.began.is_none_or(|began| began.elapsed() > 2 * MEASURED);
-        settled && self.idle > IDLE && available_memory().is_none_or(|free| free > MEMORY)
+        settled && self.idle > IDLE && memory.is_none_or(|free| free > MEMORY)
     }
 
     fn look(&mut self) {
@@ -246,14 +255,14 @@ fn available_memory() -> Option<u64> {
     Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? << 10)
 }
 
-/// Has the tests of this program all start at once, where nothing else is said (`RUST_TEST_THREADS`, `--test-threads`): each waits for
+/// Has the tests of this program all start at once, unless `RUST_TEST_THREADS` or `--test-threads` is set: each waits for
 /// its [`Permit`].
 #[macro_export]
 macro_rules! start_all_tests_at_once {
     () => {
         extern "C" fn before_main() {
             if std::env::var_os("RUST_TEST_THREADS").is_none() {
-                #[expect(unsafe_code, reason = "the test harness is told in no other way than by its environment")]
+                #[expect(unsafe_code, reason = "the harness reads the number of threads from its environment alone")]
                 // SAFETY: this runs before `main`, when there is one thread.
                 unsafe {
                     std::env::set_var("RUST_TEST_THREADS", "1000");
@@ -286,7 +295,10 @@ mod tests {
         assert!(!state(processors + 2, 0.0).may_begin(Share::One));
         assert!(!state(MOST * processors, 1.0).may_begin(Share::One));
         let just_now = State { began: Some(Instant::now()), ..state(processors + 2, 1.0) };
-        assert!(!just_now.has_room());
+        assert!(!just_now.has_room(None));
+        let idle = state(processors + 2, 1.0);
+        assert!(idle.has_room(Some(MEMORY + 1)) && !idle.has_room(Some(MEMORY)));
+        assert!(!state(processors + 2, IDLE).has_room(None));
     }
 
     #[test]

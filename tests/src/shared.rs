@@ -59,9 +59,10 @@ impl<T: Report> Shared<T> {
     /// This test's turn.
     ///
     /// # Panics
-    /// When the cluster cannot be made.
+    /// When the cluster cannot be made, or this thread holds a permit: the test whose turn it is may be waiting for that one.
     #[must_use]
     pub fn take(&'static self) -> Turn<T> {
+        assert!(!Permit::is_held(), "a test that holds a permit waits for no other test");
         self.waiting.fetch_add(1, Ordering::SeqCst);
         // A test that failed in its turn leaves a cluster that may still be whole: the next one sees.
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);

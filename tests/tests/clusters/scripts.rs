@@ -4,14 +4,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use disco_proto::v1::{CompactRequest, MoveLeaderRequest, command};
-use disco_tests::{Api, Binaries, Permit, Project, SOON, Shared, Status, Turn, block, wait_for};
+use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, block, wait_for};
 use sha2::{Digest, Sha256};
 
 static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("scripts"));
+/// For what is measured.
+static ALONE: Shared<Project> = Shared::alone(|| Project::bootstrapped("scripts-alone"));
 
 /// The cluster, with the plain script again.
 fn whole() -> (Turn<Project>, Status) {
-    let project = CLUSTER.take();
+    whole_of(&CLUSTER)
+}
+
+fn whole_of(shared: &'static Shared<Project>) -> (Turn<Project>, Status) {
+    let project = shared.take();
     project.write_hooks("");
     project.disco(&["script", "push"]).ok();
     let status = project.wait_until_healthy(SOON, 3);
@@ -143,8 +149,7 @@ fn slowest_write(api: &Api, addresses: &[String]) -> Duration {
 
 #[test]
 fn hooks_that_loop_eat_memory_or_recurse_disturb_nobody() {
-    let _permit = Permit::alone();
-    let (project, before) = whole();
+    let (project, before) = whole_of(&ALONE);
     let api = Api::operator(&project);
     let addresses: Vec<_> = before.nodes.iter().map(|node| node.address.clone()).collect();
     let limit = Duration::from_millis(if Binaries::optimised() { 300 } else { 1500 });
