@@ -308,6 +308,17 @@ impl Project {
         processes::of_folder(&self.real_root())
     }
 
+    /// The process ids of this project's daemons, in order.
+    #[must_use]
+    pub fn daemons(&self) -> Vec<u32> {
+        // The process that reports the end of one has its arguments too.
+        let is_daemon = |command: &str| command.contains("--data-dir") && !command.contains(" report-end ");
+        let daemons = self.processes().into_iter().filter(|process| is_daemon(&process.command));
+        let mut pids: Vec<_> = daemons.map(|process| process.pid).collect();
+        pids.sort_unstable();
+        pids
+    }
+
     /// Signals a process of this project.
     ///
     /// # Panics

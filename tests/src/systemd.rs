@@ -176,6 +176,14 @@ fn base() -> PathBuf {
         // So that the journal outlives the machine, and a failed test can show it.
         fs::create_dir_all(new.join("var/log/journal")).unwrap();
         fs::rename(new, &path).unwrap();
+        // Machines are copies, so nothing uses the systems of earlier generations.
+        for entry in fs::read_dir(&cache).unwrap() {
+            let entry = entry.unwrap();
+            let earlier = entry.file_name().to_string_lossy().starts_with(&format!("machine-{release}"));
+            if earlier && entry.path() != path {
+                fs::remove_dir_all(entry.path()).unwrap();
+            }
+        }
     }
     path
 }

@@ -314,7 +314,7 @@ fn a_cluster_that_was_off_until_all_had_expired_comes_back_with_its_data() {
     // It has renewed this operator's certificate in passing; elsewhere nobody has.
     expire_operator(&project);
     let running = wait_for(SOON, "three daemons", || {
-        let running = daemons(&project);
+        let running = project.daemons();
         if running.len() == 3 { Ok(running) } else { Err(format!("{running:?}")) }
     });
     project.disco(&["status"]).expect(3).says(&["disco cert rotate --expired"]);
@@ -351,17 +351,6 @@ fn a_cluster_that_was_off_until_all_had_expired_comes_back_with_its_data() {
     assert_eq!(node_serials(&again), node_serials(&after));
     assert_eq!(project.status().pids(), status.pids());
     project.disco(&["bootstrap", "-y"]).ok();
-}
-
-/// The processes of `discod` as nodes, in order.
-fn daemons(project: &Project) -> Vec<u32> {
-    let nodes = project
-        .processes()
-        .into_iter()
-        .filter(|process| process.command.contains("--data-dir") && !process.command.contains(" report-end "));
-    let mut pids: Vec<_> = nodes.map(|process| process.pid).collect();
-    pids.sort_unstable();
-    pids
 }
 
 /// A time that is over for a month.

@@ -15,7 +15,7 @@ fn whole() -> (Turn<Project>, Status, Api, Vec<String>) {
     (project, status, api, addresses)
 }
 
-/// What is promised holds for release builds; debug builds share two cores with all else.
+/// The promise holds for release builds (`.github/workflows/nightly.yml`); a debug build may be ten times slower.
 fn write_limit() -> Duration {
     Duration::from_secs(if Binaries::optimised() { 1 } else { 15 })
 }
@@ -89,6 +89,8 @@ fn told_to_stop_the_leader_hands_over_first() {
     // Told to stop it stays away, as any service does, until somebody wants it back. For a moment the new leader takes it for
     // healthy, and a cluster that is healthy is left as it is.
     project.wait_for_status(SOON, "the absence of the node", |now| !now.node(old.id).healthy);
+    let log = project.disco(&["logs", "-n", "200", &old.name]).ok().stdout;
+    assert!(log.contains("handed over leadership"), "{log}");
     project.disco(&["bootstrap", "-y"]).ok();
     let back = project.wait_until_healthy(SOON, 3);
     assert!(![0, old.pid].contains(&back.node(old.id).pid), "{back:#?}");

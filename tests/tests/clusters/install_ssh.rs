@@ -180,14 +180,9 @@ fn expire(project: &Project, server: &Sshd, status: &Status) -> u32 {
 /// The daemons of all nodes, once none of these is among them.
 fn daemons(project: &Project, before: &[u32]) -> Vec<u32> {
     wait_for(SOON, "the daemons to be started again", || {
-        let all = project.processes();
-        // Not the short-lived process that reports the end of one.
-        let running = all
-            .iter()
-            .filter(|process| process.command.contains("--data-dir") && !process.command.contains(" report-end "));
-        let mut pids: Vec<u32> = running.map(|process| process.pid).collect();
-        pids.sort_unstable();
-        if pids.len() == 3 && before.iter().all(|pid| !pids.contains(pid)) { Ok(pids) } else { Err(format!("{all:?}")) }
+        let pids = project.daemons();
+        let are_new = pids.len() == 3 && before.iter().all(|pid| !pids.contains(pid));
+        if are_new { Ok(pids) } else { Err(format!("{pids:?}")) }
     })
 }
 

@@ -18,6 +18,7 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
     };
     assert!(on_it(&project).iter().any(|process| process.pid == victim.pid), "{:?}", on_it(&project));
 
+    let earlier = changes(&project, &victim.name);
     project.kill(machine.pid);
     let killed = Instant::now();
     wait_for(SOON, "the end of all that ran on the machine", || {
@@ -49,6 +50,8 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
     project.disco(&["bootstrap", "-y"]).ok();
     let after = project.wait_until_healthy(SOON, 3);
     wait_for_event(&project, "node.healthy", &victim.name, "is healthy again");
+    // Once ill and once well again; what the bootstrap before was slow about is not counted.
+    assert_eq!(changes(&project, &victim.name).len(), earlier.len() + 2);
     // The same node on the same machine: its disk was there, so nothing new is made.
     assert_eq!(
         after.nodes.iter().map(|node| node.id).collect::<Vec<_>>(),
@@ -63,15 +66,21 @@ fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
     the_leaders_machine_dies(&project, &after);
 }
 
-/// Waits until an event about the node says so. However often its health changes, each change is recorded once.
+/// The events about a node's health, which take turns: each change is recorded once.
+fn changes(project: &Project, node: &str) -> Vec<&'static str> {
+    let events = project.disco(&["events", "-n", "200"]).ok().stdout;
+    let of_health = events.lines().filter(|line| line.contains(&format!(" {node} is ")));
+    let kinds: Vec<_> = of_health
+        .filter_map(|line| ["node.unhealthy", "node.healthy"].into_iter().find(|kind| line.contains(kind)))
+        .collect();
+    assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]), "the same twice in a row:\n{events}");
+    kinds
+}
+
+/// Waits until an event about the node says so.
 fn wait_for_event(project: &Project, kind: &str, node: &str, text: &str) {
     wait_for(SOON, "the event", || {
         let events = project.disco(&["events", "-n", "200"]).ok().stdout;
-        let of_health = events.lines().filter(|line| line.contains(&format!(" {node} is ")));
-        let kinds: Vec<_> = of_health
-            .filter_map(|line| ["node.unhealthy", "node.healthy"].into_iter().find(|kind| line.contains(kind)))
-            .collect();
-        assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]), "the same twice in a row:\n{events}");
         let found = events.lines().any(|line| line.contains(kind) && line.contains(&format!(" {node} {text}")));
         if found { Ok(()) } else { Err(events) }
     });
