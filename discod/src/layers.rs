@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["args"],
     &["home"],
     &["join", "last_report"],
-    &["contact", "lessor", "vitals"],
+    &["contact"],
     &["node"],
     &["records"],
     &["cluster"],

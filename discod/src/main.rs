@@ -16,7 +16,6 @@ mod join;
 mod last_report;
 #[cfg(test)]
 mod layers;
-mod lessor;
 mod local;
 mod memory;
 mod node;
@@ -24,7 +23,6 @@ mod peers;
 mod raft;
 mod records;
 mod script;
-mod vitals;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use disco_store::Store;
 use disco_store::typed::{self, RecordError};
 use serde::de::DeserializeOwned;
 
-use crate::node::Node;
+use crate::node::{Leader, Node};
 
 pub use disco_store::typed::{
     EndsRecord, EventRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, Severity,
@@ -198,9 +198,9 @@ pub async fn emit(node: &Node, kind: &str, severity: Severity, about: Option<u64
     emit_with(node, 0, kind, severity, about, message, None).await;
 }
 
-/// The same, unless this node leads no more in the given term.
-pub async fn emit_in_term(node: &Node, term: u64, kind: &str, severity: Severity, about: Option<u64>, message: String) {
-    emit_with(node, term, kind, severity, about, message, None).await;
+/// The same, unless the leader's term has ended.
+pub async fn emit_in_term(leader: &Leader, kind: &str, severity: Severity, about: Option<u64>, message: String) {
+    emit_with(leader, leader.term(), kind, severity, about, message, None).await;
 }
 
 /// Tries of the transaction while others write events too.
@@ -249,7 +249,11 @@ pub async fn record_along(node: &Node, term: u64, event: &EventRecord, txn: Txn)
         let numbered = |id| EventRecord { id, time: crate::clock::rfc3339(), ..event.clone() };
         let txn = node.raft().store().read(|store| events::append(store, txn.clone(), numbered));
         let txn = txn.inspect_err(unreadable).map_err(|error| error.to_string())?;
-        match node.write_in_term(term, txn.operation()).await {
+        let written = match term {
+            0 => node.write(txn.operation()).await,
+            term => node.write_in(term, txn.operation()).await,
+        };
+        match written {
             Ok(response) if succeeded(&response) => return Ok(()),
             // A follower's view may be behind; it catches up while this waits for the next look.
             Ok(_) => tokio::time::sleep(node.raft().pace().heartbeat() / 4).await,

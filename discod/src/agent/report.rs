@@ -53,7 +53,9 @@ pub(super) async fn run(node: Node) {
         if node.raft().leads().is_some() {
             // The leader looks at itself when it is asked.
             told = None;
-            node.vitals().record_ends(node.id(), own_ends(), true);
+            if let Some(leader) = node.leader() {
+                leader.reports().record_ends(node.id(), own_ends(), true);
+            }
             note_start(&node);
             super::certificate::renew_own(&node);
             continue;

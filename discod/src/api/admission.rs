@@ -29,7 +29,7 @@ pub(super) async fn join(node: &Node, request: Request<JoinRequest>) -> Result<R
             request.metadata_mut().insert(TOKEN, token_id);
             forward.client.join(request).await.map_err(relayed)
         }
-        Answer::Here(term) => Ok(Response::new(admission::admit(node, term, &token_id, message).await?)),
+        Answer::Here(leader) => Ok(Response::new(admission::admit(&leader, &token_id, message).await?)),
     }
 }
 
@@ -48,9 +48,9 @@ pub(super) async fn create_token(
             let request = forward.request(message);
             forward.client.create_join_token(request).await.map_err(relayed)
         }
-        Answer::Here(term) => {
+        Answer::Here(leader) => {
             let lifetime = tokens::lifetime(message.ttl_seconds);
-            let IssuedToken { token, expires_at } = tokens::issue(node, term, lifetime, message.uses).await?;
+            let IssuedToken { token, expires_at } = tokens::issue(&leader, lifetime, message.uses).await?;
             Ok(Response::new(CreateJoinTokenResponse { token, expires_at }))
         }
     }

@@ -19,6 +19,6 @@ pub(super) async fn deploy(
             let request = forward.request(message);
             relay(forward.client.deploy(request).await)
         }
-        Answer::Here(term) => Ok(Response::new(script::deploy(node, term, message).await?.map(Ok).boxed())),
+        Answer::Here(leader) => Ok(Response::new(script::deploy(&leader, message).await?.map(Ok).boxed())),
     }
 }

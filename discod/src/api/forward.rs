@@ -8,13 +8,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Answers;
 use crate::cluster::{self, Executor};
-use crate::node::Node;
+use crate::node::{Leader, Node};
 use crate::peers::{HOPS, Hops, MemberClient, RemoteError};
 
 /// Who answers a request.
 pub(super) enum Answer {
-    /// This node leads, in the given term.
-    Here(u64),
+    /// This node leads.
+    Here(Leader),
     /// Another node.
     There(Forward),
 }
@@ -59,7 +59,7 @@ pub(super) fn relay<T: Send + 'static>(
 /// Whether this node answers as the leader, or who does.
 pub(super) async fn to_leader(node: &Node, metadata: &MetadataMap) -> Result<Answer, Status> {
     match cluster::leader(node, hops(metadata)).await? {
-        Executor::Here(term) => Ok(Answer::Here(term)),
+        Executor::Here(leader) => Ok(Answer::Here(leader)),
         Executor::There(client) => Ok(Answer::There(Forward::by(client))),
     }
 }

@@ -23,9 +23,11 @@ pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<
 /// What the cluster would do by itself. Nothing is done for the answer.
 pub(super) async fn plan(node: &Node, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
     let (metadata, _, message) = request.into_parts();
-    if let Answer::There(mut forward) = to_leader(node, &metadata).await? {
-        let request = forward.request(message);
-        return forward.client.plan(request).await.map_err(relayed);
+    match to_leader(node, &metadata).await? {
+        Answer::There(mut forward) => {
+            let request = forward.request(message);
+            forward.client.plan(request).await.map_err(relayed)
+        }
+        Answer::Here(leader) => Ok(Response::new(forecast::plan(&leader, message.nodes).await?)),
     }
-    Ok(Response::new(forecast::plan(node, message.nodes).await?))
 }

@@ -20,8 +20,8 @@ pub(super) async fn remove(
 ) -> Result<Response<Answers<Progress>>, Status> {
     let (metadata, _, message) = request.into_parts();
     let mut answer = to_leader(node, &metadata).await?;
-    if let Answer::Here(_) = answer {
-        removal::check_member(node, message.node_id, message.force).await?;
+    if let Answer::Here(leader) = &answer {
+        removal::check_member(leader, message.node_id, message.force).await?;
         if message.node_id == node.id() {
             // The work goes on where leadership goes.
             leadership::move_to(node, None).await?;
@@ -35,8 +35,8 @@ pub(super) async fn remove(
             let request = forward.request(message);
             relay(forward.client.remove_node(request).await)
         }
-        Answer::Here(term) => {
-            let steps = removal::start(node, term, message.node_id);
+        Answer::Here(leader) => {
+            let steps = removal::start(&leader, message.node_id);
             Ok(Response::new(steps.map_err(Status::from).boxed()))
         }
     }

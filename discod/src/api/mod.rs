@@ -72,7 +72,7 @@ impl Control for ControlService {
     }
 
     async fn report_end(&self, request: Request<ReportEndRequest>) -> Result<Response<ReportResponse>, Status> {
-        report_end::report_end(&self.node, request)
+        report_end::report_end(&self.node, request).await
     }
 
     async fn reach(&self, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {

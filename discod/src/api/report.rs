@@ -7,44 +7,52 @@ use disco_proto::v1::{ReportRequest, ReportResponse};
 use tonic::{Request, Response, Status};
 
 use crate::cluster::certificates;
-use crate::node::Node;
-use crate::raft::NotTheNode;
+use crate::node::{Leader, Node};
+use crate::raft::{Leadership, NotTheNode};
 use crate::records::{self, Severity};
 
 /// Takes a report on the leader; elsewhere tells who leads. Not forwarded: only the leader's own connection proves who reports.
 pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
     disco_identity::require_sender(&request, request.get_ref().node_id)?;
     let leadership = node.raft().leadership().borrow().clone();
-    let leader = leadership.leader.unwrap_or(0);
-    let taken = leadership.is_self;
+    let term = leadership.term;
+    let Some(leader) = leader(node, &leadership).await else {
+        let leader = leadership.leader.unwrap_or(0);
+        let leader_address = node.member_address(leader).unwrap_or_default();
+        return Ok(Response::new(ReportResponse { leader, term, leader_address, ..ReportResponse::default() }));
+    };
+    let mut report = request.into_inner();
+    let life = Life { number: report.incarnation, run: report.run };
+    if let Err(error) = node.raft().check_life(report.node_id, life, &report.earlier).await {
+        return Ok(Response::new(refuse(&leader, report, &error)));
+    }
     let (mut certificate_chain, mut certificate_refusal) = (String::new(), String::new());
-    if taken {
-        let mut report = request.into_inner();
-        let life = Life { number: report.incarnation, run: report.run };
-        if let Err(error) = node.raft().check_life(report.node_id, life, &report.earlier).await {
-            return Ok(Response::new(refuse(node, leadership.term, report, &error)));
-        }
-        let signing_request = std::mem::take(&mut report.signing_request);
-        if !signing_request.is_empty() {
-            // A node that cannot have a new certificate now lives all the same.
-            match certificates::renew(node, report.node_id, &signing_request) {
-                Ok(chain) => certificate_chain = chain,
-                Err(error) => certificate_refusal = error.to_string(),
-            }
-        }
-        if node.vitals().record(report) {
-            node.wake_controllers();
+    let signing_request = std::mem::take(&mut report.signing_request);
+    if !signing_request.is_empty() {
+        // A node that cannot have a new certificate now lives all the same.
+        match certificates::renew(node, report.node_id, &signing_request) {
+            Ok(chain) => certificate_chain = chain,
+            Err(error) => certificate_refusal = error.to_string(),
         }
     }
-    let leader_address =
-        if taken { node.address().to_string() } else { node.member_address(leader).unwrap_or_default() };
-    let term = leadership.term;
-    let answer = ReportResponse { leader, term, certificate_chain, leader_address, taken, ..ReportResponse::default() };
-    Ok(Response::new(ReportResponse { certificate_refusal, ..answer }))
+    if leader.reports().record(report) {
+        node.wake_controllers();
+    }
+    let (leader, leader_address) = (node.id(), node.address().to_string());
+    let answer = ReportResponse { leader, term, certificate_chain, leader_address, ..ReportResponse::default() };
+    Ok(Response::new(ReportResponse { certificate_refusal, taken: true, ..answer }))
+}
+
+/// This node as the leader, where it is.
+pub(super) async fn leader(node: &Node, leadership: &Leadership) -> Option<Leader> {
+    if !leadership.is_self {
+        return None;
+    }
+    node.leading(leadership.term, node.raft().pace().election_timeout()).await
 }
 
 /// What a process hears that is not the node that it claims to be; everybody else hears of it by an event and in `status`.
-fn refuse(node: &Node, term: u64, report: ReportRequest, error: &NotTheNode) -> ReportResponse {
+fn refuse(leader: &Leader, report: ReportRequest, error: &NotTheNode) -> ReportResponse {
     let id = report.node_id;
     let why = match error {
         NotTheNode::Twin { .. } => Some("its data folder was copied"),
@@ -54,15 +62,15 @@ fn refuse(node: &Node, term: u64, report: ReportRequest, error: &NotTheNode) -> 
     };
     let address = report.address.parse::<SocketAddr>().map_or_else(|_| "no address".to_owned(), |_| report.address);
     if let Some(why) = why
-        && node.vitals().refuse(id, &address)
+        && leader.reports().refuse(id, &address)
     {
-        let (name, own) = (records::node_name(node, id), node.member_address(id).unwrap_or_default());
+        let (name, own) = (records::node_name(leader, id), leader.member_address(id).unwrap_or_default());
         let text =
             format!("{name} is the node at {own}; a second process with its identity, at {address}, is refused: {why}");
-        let node = node.clone();
+        let leader = leader.clone();
         tokio::spawn(async move {
-            records::emit_in_term(&node, term, "node.duplicate", Severity::Warning, Some(id), text).await;
+            records::emit_in_term(&leader, "node.duplicate", Severity::Warning, Some(id), text).await;
         });
     }
-    ReportResponse { leader: node.id(), term, refusal: error.to_string(), ..ReportResponse::default() }
+    ReportResponse { leader: leader.id(), term: leader.term(), refusal: error.to_string(), ..ReportResponse::default() }
 }

@@ -4,18 +4,22 @@
 use disco_proto::v1::{ReportEndRequest, ReportResponse};
 use tonic::{Request, Response, Status};
 
+use super::report::leader;
 use crate::node::Node;
 
 /// Takes it on the leader; elsewhere tells who leads.
-pub(super) fn report_end(node: &Node, request: Request<ReportEndRequest>) -> Result<Response<ReportResponse>, Status> {
+pub(super) async fn report_end(
+    node: &Node,
+    request: Request<ReportEndRequest>,
+) -> Result<Response<ReportResponse>, Status> {
     disco_identity::require_sender(&request, request.get_ref().node_id)?;
     let leadership = node.raft().leadership().borrow().clone();
-    let leader = leadership.leader.unwrap_or(0);
-    let mut answer = ReportResponse { leader, term: leadership.term, ..ReportResponse::default() };
-    if !leadership.is_self {
-        answer.leader_address = node.member_address(leader).unwrap_or_default();
+    let id = leadership.leader.unwrap_or(0);
+    let mut answer = ReportResponse { leader: id, term: leadership.term, ..ReportResponse::default() };
+    let Some(leader) = leader(node, &leadership).await else {
+        answer.leader_address = node.member_address(id).unwrap_or_default();
         return Ok(Response::new(answer));
-    }
+    };
     let ReportEndRequest { node_id, ends } = request.into_inner();
     if node.member_address(node_id).is_none() {
         return Err(Status::failed_precondition(format!("node {node_id} is no member")));
@@ -25,7 +29,7 @@ pub(super) fn report_end(node: &Node, request: Request<ReportEndRequest>) -> Res
         return Err(Status::failed_precondition("the daemon of this node runs"));
     }
     let ends = ends.ok_or_else(|| Status::invalid_argument("`ends` is missing"))?;
-    node.vitals().record_ends(node_id, Some(ends), false);
+    leader.reports().record_ends(node_id, Some(ends), false);
     answer.leader_address = node.address().to_string();
     answer.taken = true;
     Ok(Response::new(answer))

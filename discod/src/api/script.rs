@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status};
 
 use super::forward::{Answer, relayed, to_leader};
-use crate::node::Node;
+use crate::node::{Leader, Node};
 use crate::records::{self, Severity, Txn};
 use crate::script::manifest::Manifest;
 use crate::script::records::{CurrentScript, ScriptRecord, current};
@@ -38,10 +38,9 @@ pub(super) async fn push(
             let request = forward.request(message);
             forward.client.push_script(request).await.map_err(relayed)
         }
-        Answer::Here(term) => {
+        Answer::Here(leader) => {
             // Who has asked may go away: a version that is tried is tried to the end, or would be taken for one that ends daemons.
-            let node = node.clone();
-            let pushing = tokio::spawn(async move { push_here(&node, term, message).await });
+            let pushing = tokio::spawn(async move { push_here(&leader, message).await });
             let interrupted = |error| {
                 let hint = "`disco script ls` shows the version in use";
                 Status::unavailable(format!("outcome unknown: the push was interrupted ({error})\nhint: {hint}"))
@@ -51,26 +50,26 @@ pub(super) async fn push(
     }
 }
 
-async fn push_here(node: &Node, term: u64, message: PushScriptRequest) -> Result<PushScriptResponse, Status> {
+async fn push_here(leader: &Leader, message: PushScriptRequest) -> Result<PushScriptResponse, Status> {
     let manifest = manifest(message)?;
     let (manifest, dry_run) = manifest;
     let hash = manifest.hash();
-    node.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    leader.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
     // One push after the other, and none while blobs are removed.
-    let commit = node.scripts().commits().await;
-    let last = node.raft().store().read(current);
+    let commit = leader.scripts().commits().await;
+    let last = leader.raft().store().read(current);
     if last.as_ref().is_some_and(|last| last.value.hash == hash) {
         drop(commit);
-        return Ok(PushScriptResponse { nodes: loaded(node, &hash), script: hash, changed: false });
+        return Ok(PushScriptResponse { nodes: loaded(leader, &hash), script: hash, changed: false });
     }
-    let missing = node.raft().store().read(|store| blobs::check(store, manifest.files()));
+    let missing = leader.raft().store().read(|store| blobs::check(store, manifest.files()));
     missing.map_err(|error| Status::aborted(format!("{error}; send it again")))?;
-    let trial = trial::begin(node, term, &hash).await.map_err(|error| match error {
+    let trial = trial::begin(leader, &hash).await.map_err(|error| match error {
         TrialError::Refused(error) => refuse(&error),
         TrialError::NotWritten(error) => error.into(),
     })?;
-    let checked = script::check(node, manifest.files(), dry_run).await;
-    trial.end(node).await;
+    let checked = script::check(leader, manifest.files(), dry_run).await;
+    trial.end(leader).await;
     let checked = checked.map_err(|error| refuse(&error))?;
     if dry_run {
         return Ok(PushScriptResponse { script: hash, changed: true, nodes: Vec::new() });
@@ -88,16 +87,16 @@ async fn push_here(node: &Node, term: u64, message: PushScriptRequest) -> Result
         .expect(records::keys::SCRIPT, revision)
         .put(&records::keys::script(&hash), &record)
         .put(records::keys::SCRIPT, &CurrentScript { hash: hash.clone(), version, pushed_at: time });
-    let written = node.write_in_term(term, txn.operation()).await.map_err(Status::from)?;
+    let written = leader.write_in_term(txn.operation()).await.map_err(Status::from)?;
     if !records::succeeded(&written) {
         return Err(Status::aborted("another version was pushed at the same time; try again"));
     }
     drop(commit);
     let data = serde_json::json!({ "script": hash, "version": version });
     let text = format!("version {version} of `{ENTRY}` is in use: {hash}");
-    records::emit_with(node, term, "script.pushed", Severity::Info, None, text, Some(data)).await;
-    wait_for_nodes(node, &hash).await;
-    Ok(PushScriptResponse { nodes: loaded(node, &hash), script: hash, changed: true })
+    records::emit_with(leader, leader.term(), "script.pushed", Severity::Info, None, text, Some(data)).await;
+    wait_for_nodes(leader, &hash).await;
+    Ok(PushScriptResponse { nodes: loaded(leader, &hash), script: hash, changed: true })
 }
 
 /// The files, when they can be a version.
@@ -125,23 +124,24 @@ fn refuse(error: &ScriptError) -> Status {
 }
 
 /// The nodes that run the version, by their own word.
-fn loaded(node: &Node, hash: &str) -> Vec<u64> {
-    let runs = |id: u64| match node.vitals().get(id) {
-        _ if id == node.id() => node.scripts().current().as_deref() == Some(hash),
-        Some(vital) => vital.report.script == hash,
+fn loaded(leader: &Leader, hash: &str) -> Vec<u64> {
+    let runs = |id: u64| match leader.reports().get(id) {
+        _ if id == leader.id() => leader.scripts().current().as_deref() == Some(hash),
+        Some(heard) => heard.report.script == hash,
         None => false,
     };
-    node.raft().members().into_iter().map(|member| member.id).filter(|id| runs(*id)).collect()
+    leader.raft().members().into_iter().map(|member| member.id).filter(|id| runs(*id)).collect()
 }
 
 /// Waits until all nodes that answer run the version, or long enough.
-async fn wait_for_nodes(node: &Node, hash: &str) {
+async fn wait_for_nodes(leader: &Leader, hash: &str) {
     let deadline = Instant::now() + LOAD;
     while Instant::now() < deadline {
-        let limit = node.raft().pace().suspect_after();
-        let silent = |id: u64| id != node.id() && node.vitals().get(id).is_none_or(|vital| vital.at.elapsed() > limit);
-        let runs = loaded(node, hash);
-        let members = node.raft().members();
+        let limit = leader.raft().pace().suspect_after();
+        let silent =
+            |id: u64| id != leader.id() && leader.reports().get(id).is_none_or(|heard| heard.at.elapsed() > limit);
+        let runs = loaded(leader, hash);
+        let members = leader.raft().members();
         if members.iter().all(|member| runs.contains(&member.id) || silent(member.id)) {
             return;
         }

@@ -19,6 +19,6 @@ pub(super) async fn claim(
             request.set_timeout(node.raft().pace().request_timeout() * 2);
             forward.client.claim_upgrade(request).await.map_err(relayed)
         }
-        Answer::Here(term) => Ok(Response::new(upgrade::claim(node, term, &message).await?)),
+        Answer::Here(leader) => Ok(Response::new(upgrade::claim(&leader, &message).await?)),
     }
 }

@@ -1,13 +1,13 @@
 //! Which node an operation is for.
 
 use super::{Error, Result};
-use crate::node::{Node, Route};
+use crate::node::{Leader, Node, Route};
 use crate::peers::{Hops, MemberClient};
 
 /// Who does what only the leader can do.
 pub enum Executor {
-    /// This node, which leads in the given term.
-    Here(u64),
+    /// This node.
+    Here(Leader),
     /// Another node.
     There(MemberClient),
 }
@@ -19,7 +19,11 @@ pub enum Executor {
 pub async fn leader(node: &Node, hops: Hops) -> Result<Executor> {
     let limit = node.raft().pace().election_timeout() * 6;
     match node.route(limit).await? {
-        Route::Here(term) => Ok(Executor::Here(term)),
+        Route::Here(term) => {
+            let leader = node.leading(term, limit).await;
+            let changed = || Error::Unavailable("leadership has just changed; try again".to_owned());
+            leader.map(Executor::Here).ok_or_else(changed)
+        }
         Route::There { id, client } => {
             let hops = hops.next(&format!("now node {id} is said to lead"))?;
             Ok(Executor::There(client.forwarding(hops)))

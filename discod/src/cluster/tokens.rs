@@ -5,7 +5,7 @@ use std::time::Duration;
 use disco_identity::JoinToken;
 
 use super::{Error, Result, certificates};
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, TokenRecord};
 
 /// A token's life where nothing else is said, and the longest one.
@@ -35,19 +35,19 @@ pub fn lifetime(seconds: u32) -> Duration {
 ///
 /// # Errors
 /// This leader has no signing key, or the token's record was not written.
-pub async fn issue(node: &Node, term: u64, ttl: Duration, uses: u32) -> Result<IssuedToken> {
-    let authority = certificates::authority(node)?;
-    let root = node.home().root().map_err(Error::Internal)?;
+pub async fn issue(leader: &Leader, ttl: Duration, uses: u32) -> Result<IssuedToken> {
+    let authority = certificates::authority(leader)?;
+    let root = leader.home().root().map_err(Error::Internal)?;
     let id = uuid::Uuid::new_v4().simple().to_string();
     // The leader first: it need not forward.
-    let others = node.raft().members().into_iter().filter(|member| member.id != node.id());
+    let others = leader.raft().members().into_iter().filter(|member| member.id != leader.id());
     let endpoints = others.filter_map(|member| member.info.address.parse().ok());
-    let endpoints = std::iter::once(node.address()).chain(endpoints).collect();
+    let endpoints = std::iter::once(leader.address()).chain(endpoints).collect();
     let token = JoinToken::issue(&authority, &root, endpoints, &id, ttl).map_err(Error::internal)?;
     let expires = jiff::Timestamp::from_second(i64::try_from(token.expires).map_err(Error::internal)?)
         .map_err(Error::internal)?;
     let record = TokenRecord { id: id.clone(), expires_at: expires.to_string(), uses_left: uses.clamp(1, MAX_USES) };
     let txn = records::Txn::new().put(&records::keys::token(&id), &record);
-    node.write_in_term(term, txn.operation()).await?;
+    leader.write_in_term(txn.operation()).await?;
     Ok(IssuedToken { token: token.encode(), expires_at: record.expires_at })
 }

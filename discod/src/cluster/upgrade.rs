@@ -9,7 +9,7 @@ use disco_proto::v1::{
 };
 
 use super::{Error, Result, leases};
-use crate::node::{Node, WriteError};
+use crate::node::{Leader, WriteError};
 use crate::peers::Hops;
 use crate::records::{self, UpgradeRecord, Versioned};
 
@@ -36,9 +36,9 @@ pub fn check(message: &ClaimUpgradeRequest) -> Result<()> {
 ///
 /// # Errors
 /// A write failed, or this node is not known to lead. That another operator holds the right is an answer.
-pub async fn claim(node: &Node, term: u64, message: &ClaimUpgradeRequest) -> Result<ClaimUpgradeResponse> {
+pub async fn claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<ClaimUpgradeResponse> {
     for _ in 0..CONFLICTS {
-        if let Some(answer) = try_claim(node, term, message).await? {
+        if let Some(answer) = try_claim(leader, message).await? {
             return Ok(answer);
         }
     }
@@ -46,42 +46,41 @@ pub async fn claim(node: &Node, term: u64, message: &ClaimUpgradeRequest) -> Res
 }
 
 /// `None` when somebody else came in between.
-async fn try_claim(node: &Node, term: u64, message: &ClaimUpgradeRequest) -> Result<Option<ClaimUpgradeResponse>> {
-    node.raft().linearizable().await?;
-    let now = node.raft().store().read(|store| records::get::<UpgradeRecord>(store, records::keys::UPGRADE));
+async fn try_claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<Option<ClaimUpgradeResponse>> {
+    leader.raft().linearizable().await?;
+    let now = leader.raft().store().read(|store| records::get::<UpgradeRecord>(store, records::keys::UPGRADE));
     let own = now.as_ref().is_some_and(|now| now.value.holder == message.holder);
     if message.release {
         if let Some(now) = now.filter(|_| own) {
-            revoke(node, term, now.value.lease).await?;
+            revoke(leader, now.value.lease).await?;
         }
         return Ok(Some(ClaimUpgradeResponse { granted: true, ..ClaimUpgradeResponse::default() }));
     }
     match now {
         Some(now) if !own && !message.take_over => {
-            let remaining_ms = remaining(node, now.value.lease, false).await?;
+            let remaining_ms = remaining(leader, now.value.lease, false).await?;
             Ok(Some(answer(now.value, false, remaining_ms.unwrap_or(0))))
         }
         Some(now) if own && now.value.binary == message.binary => {
-            match remaining(node, now.value.lease, true).await? {
+            match remaining(leader, now.value.lease, true).await? {
                 Some(remaining_ms) => Ok(Some(answer(now.value, true, remaining_ms))),
                 // It is over, and about to go.
-                None => take(node, term, message, Some(now)).await,
+                None => take(leader, message, Some(now)).await,
             }
         }
-        now => take(node, term, message, now).await,
+        now => take(leader, message, now).await,
     }
 }
 
 /// A claim anew, in the place of what is there.
 async fn take(
-    node: &Node,
-    term: u64,
+    leader: &Leader,
     message: &ClaimUpgradeRequest,
     before: Option<Versioned<UpgradeRecord>>,
 ) -> Result<Option<ClaimUpgradeResponse>> {
     let lease = rand::random_range(1..=i64::MAX);
     let grant = Operation::LeaseGrant(LeaseGrantRequest { id: lease, ttl: CLAIM_TTL });
-    node.write_in_term(term, grant).await?;
+    leader.write_in_term(grant).await?;
     let record = UpgradeRecord {
         holder: message.holder.clone(),
         by: message.by.clone(),
@@ -91,18 +90,18 @@ async fn take(
     };
     let key = records::keys::UPGRADE;
     let txn = records::Txn::new().expect(key, before.as_ref().map_or(0, |before| before.revision));
-    let written = node.write_in_term(term, txn.put_leased(key, &record, lease).operation()).await;
+    let written = leader.write_in_term(txn.put_leased(key, &record, lease).operation()).await;
     if !records::succeeded(&written?) {
-        revoke(node, term, lease).await?;
+        revoke(leader, lease).await?;
         return Ok(None);
     }
     if let Some(before) = before {
         if before.value.holder != record.holder {
             let what = format!("`{}` took the upgrade over from `{}`", record.by, before.value.by);
             let kind = "upgrade.taken_over";
-            records::emit_in_term(node, term, kind, records::Severity::Warning, None, what).await;
+            records::emit_in_term(leader, kind, records::Severity::Warning, None, what).await;
         }
-        revoke(node, term, before.value.lease).await?;
+        revoke(leader, before.value.lease).await?;
     }
     Ok(Some(answer(record, true, u64::try_from(CLAIM_TTL).unwrap_or_default() * 1_000)))
 }
@@ -113,14 +112,14 @@ fn answer(record: UpgradeRecord, granted: bool, remaining_ms: u64) -> ClaimUpgra
 }
 
 /// What a lease has left; `None` when it is over.
-async fn remaining(node: &Node, id: i64, renew: bool) -> Result<Option<u64>> {
-    let time = leases::time(node, Hops::default(), LeaseTimeRequest { id, renew }).await?;
+async fn remaining(leader: &Leader, id: i64, renew: bool) -> Result<Option<u64>> {
+    let time = leases::time(leader, Hops::default(), LeaseTimeRequest { id, renew }).await?;
     Ok(time.found.then_some(time.remaining_ms))
 }
 
 /// Ends a lease, and what goes with it. That it has ended already is as well.
-async fn revoke(node: &Node, term: u64, id: i64) -> Result<()> {
-    match node.write_in_term(term, Operation::LeaseRevoke(LeaseRevokeRequest { id })).await {
+async fn revoke(leader: &Leader, id: i64) -> Result<()> {
+    match leader.write_in_term(Operation::LeaseRevoke(LeaseRevokeRequest { id })).await {
         Ok(_) | Err(WriteError::Refused(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ends::Ended;
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, EndsRecord, Severity, Txn};
 
 /// Pause after something could not be told.
@@ -35,33 +35,33 @@ enum News {
 }
 
 /// Until this node leads no more.
-pub(super) async fn run(node: &Node, term: u64) {
-    let mut ticks = tokio::time::interval(node.raft().pace().suspect_after() / 2);
+pub(super) async fn run(leader: &Leader) {
+    let mut ticks = tokio::time::interval(leader.raft().pace().suspect_after() / 2);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(why) = look(node, term).await {
+        if let Err(why) = look(leader).await {
             tracing::debug!("that a daemon has ended is not recorded yet, which is tried again: {why}");
             tokio::time::sleep(AGAIN).await;
         }
     }
 }
 
-async fn look(node: &Node, term: u64) -> Result<(), String> {
-    let told = node.raft().store().read(records::told_ends);
-    let members = node.raft().members();
+async fn look(leader: &Leader) -> Result<(), String> {
+    let told = leader.raft().store().read(records::told_ends);
+    let members = leader.raft().members();
     for member in &members {
-        let Some(ended) = node.vitals().ended(member.id) else { continue };
+        let Some(ended) = leader.reports().ended(member.id) else { continue };
         let before = told.get(&member.id).copied().unwrap_or_default();
         let now = Instant::now();
         let known = Known { count: ended.count(), is_loop: ended.is_loop(now), is_over: ended.is_over(now) };
         if let Some((news, after)) = news(before, known) {
-            tell(node, term, (member.id, &member.info.name), &ended, news, after).await?;
+            tell(leader, (member.id, &member.info.name), &ended, news, after).await?;
         }
     }
     for id in gone(&told, |id| members.iter().any(|member| member.id == id)) {
         let forget = Txn::new().delete(&records::keys::ends(id));
-        node.write_in_term(term, forget.operation()).await.map_err(|error| error.to_string())?;
+        leader.write_in_term(forget.operation()).await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }
@@ -89,8 +89,7 @@ fn gone(told: &BTreeMap<u64, EndsRecord>, is_member: impl Fn(u64) -> bool) -> Ve
 
 /// What is told and that it was told are written at once.
 async fn tell(
-    node: &Node,
-    term: u64,
+    leader: &Leader,
     (id, name): (u64, &str),
     ended: &Ended,
     news: News,
@@ -100,7 +99,7 @@ async fn tell(
     let (kind, severity, text) = match news {
         News::Fresh => {
             let txn = Txn::new().put(&records::keys::ends(id), &after);
-            node.write_in_term(term, txn.operation()).await.map_err(|error| error.to_string())?;
+            leader.write_in_term(txn.operation()).await.map_err(|error| error.to_string())?;
             return Ok(());
         }
         News::Ended { more, again_and_again } => {
@@ -121,7 +120,7 @@ async fn tell(
         }
     };
     let event = records::event(kind, severity, Some(id), text);
-    records::record_along(node, term, &event, Txn::new().put(&records::keys::ends(id), &after)).await?;
+    records::record_along(leader, leader.term(), &event, Txn::new().put(&records::keys::ends(id), &after)).await?;
     records::log_event(&event);
     Ok(())
 }

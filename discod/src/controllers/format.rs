@@ -2,21 +2,21 @@
 
 use anyhow::{Context, Result};
 
-use crate::node::Node;
+use crate::node::Leader;
 use crate::raft::Member;
 use crate::records;
 
 /// The cluster's data gets the newest format that all members can read, once no upgrade is under way that could go back.
-pub(super) async fn raise(node: &Node, term: u64, members: &[Member]) -> Result<bool> {
+pub(super) async fn raise(leader: &Leader, members: &[Member]) -> Result<bool> {
     let own = disco_proto::format::own();
-    let of = |member: &Member| match member.id == node.id() {
+    let of = |member: &Member| match member.id == leader.id() {
         true => Some(own),
-        false => node.vitals().get(member.id).map(|vital| disco_proto::format::told(vital.report.format)),
+        false => leader.reports().get(member.id).map(|heard| disco_proto::format::told(heard.report.format)),
     };
     // Whoever was not heard of may be of any.
     let known: Option<Vec<u32>> = members.iter().map(of).collect();
     let Some(all) = known.and_then(|known| known.into_iter().min()) else { return Ok(false) };
-    let (format, written, upgrade) = node.raft().store().read(|store| {
+    let (format, written, upgrade) = leader.raft().store().read(|store| {
         let written = records::get::<u32>(store, records::keys::FORMAT).map_or(0, |record| record.revision);
         let upgrade = records::get::<records::UpgradeRecord>(store, records::keys::UPGRADE);
         (records::format(store), written, upgrade.is_some())
@@ -25,7 +25,7 @@ pub(super) async fn raise(node: &Node, term: u64, members: &[Member]) -> Result<
         return Ok(false);
     }
     let txn = records::Txn::new().expect(records::keys::FORMAT, written).absent(records::keys::UPGRADE);
-    let written = node.write_in_term(term, txn.put(records::keys::FORMAT, &all).operation()).await;
+    let written = leader.write_in_term(txn.put(records::keys::FORMAT, &all).operation()).await;
     let raised = records::succeeded(&written.context("raising the format of the cluster's data")?);
     if raised {
         tracing::info!(format = all, "raised the format of the cluster's data");

@@ -8,22 +8,21 @@ use std::time::Duration;
 use disco_proto::v1::LeaseRevokeRequest;
 use disco_proto::v1::command::Operation;
 
-use crate::node::Node;
+use crate::node::Leader;
 
 /// How late a lease may end.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Leases that are ended at once, so that thousands that end together do not stop all else.
 const AT_ONCE: usize = 64;
 
-pub(super) async fn run(node: &Node, term: u64) {
-    let _leading = node.lessor().lead(term);
+pub(super) async fn run(leader: &Leader) {
     let mut ticks = tokio::time::interval(INTERVAL);
     loop {
         ticks.tick().await;
-        let over = node.raft().store().read(|store| node.lessor().due(store, AT_ONCE));
+        let over = leader.raft().store().read(|store| leader.lease_times().due(store, AT_ONCE));
         let revoke = over.into_iter().map(|id| async move {
             let operation = Operation::LeaseRevoke(LeaseRevokeRequest { id });
-            if let Err(error) = node.write_in_term(term, operation).await {
+            if let Err(error) = leader.write_in_term(operation).await {
                 tracing::warn!(lease = id, %error, "a lease whose time is over was not revoked");
             }
         });

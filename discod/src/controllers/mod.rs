@@ -1,6 +1,6 @@
 //! What only the leader does.
 //!
-//! Each controller takes no input but this node and the term: it reads what is wished and what is there, and does what is
+//! Each controller takes no input but the leader: it reads what is wished and what is there, and does what is
 //! missing, so it may be interrupted anywhere and start again, here or on the next leader. Whatever it writes carries the
 //! term, so that a leader that was deposed without noticing changes nothing.
 
@@ -17,7 +17,7 @@ mod troubles;
 use tokio_util::task::TaskTracker;
 
 use crate::cluster::nodes::removal;
-use crate::node::Node;
+use crate::node::{Leader, Node};
 use crate::records;
 
 /// Starts the controllers whenever this node leads, and ends them when it does no more.
@@ -32,13 +32,14 @@ async fn run(node: Node) {
             Ok(now) => now.term,
             Err(_) => return,
         };
-        let mut watch = node.raft().leadership();
-        let lost = watch.wait_for(|now| !now.is_self || now.term != term);
+        // Dropped before the next term begins.
+        let begun = node.begin_term(term);
         tokio::select! {
             biased;
-            _ = lost => {}
-            () = lead(&node, term) => {}
+            () = begun.leader().ended() => {}
+            () = lead(begun.leader()) => {}
         }
+        drop(begun);
         tracing::info!(term, "not leading any more");
         if leadership.wait_for(|now| !now.is_self || now.term != term).await.is_err() {
             return;
@@ -46,31 +47,31 @@ async fn run(node: Node) {
     }
 }
 
-async fn lead(node: &Node, term: u64) {
-    node.vitals().clear();
+async fn lead(leader: &Leader) {
     // Before the first look: all that earlier leaders committed must be applied here.
-    while let Err(error) = node.raft().linearizable().await {
+    while let Err(error) = leader.raft().linearizable().await {
         tracing::debug!(%error, "not confirmed as the leader yet");
-        tokio::time::sleep(node.raft().pace().heartbeat()).await;
+        tokio::time::sleep(leader.raft().pace().heartbeat()).await;
     }
+    let term = leader.term();
     tracing::info!(term, "leading");
     records::emit(
-        node,
+        leader,
         "leader.elected",
         records::Severity::Info,
-        Some(node.id()),
-        format!("{} leads in term {term}", node.name()),
+        Some(leader.id()),
+        format!("{} leads in term {term}", leader.name()),
     )
     .await;
     tokio::join!(
-        removal::resume(node, term),
-        members::run(node, term),
-        reach::run(node, term),
-        instances::run(node, term),
-        leases::run(node, term),
-        compaction::run(node, term),
-        hooks::run(node, term),
-        troubles::run(node, term),
-        ends::run(node, term),
+        removal::resume(leader),
+        members::run(leader),
+        reach::run(leader),
+        instances::run(leader),
+        leases::run(leader),
+        compaction::run(leader),
+        hooks::run(leader),
+        troubles::run(leader),
+        ends::run(leader),
     );
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use disco_proto::v1::NodeStatus;
 
 use crate::cluster::nodes::status::statuses;
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, Severity, Txn};
 
 /// Pause after something could not be told.
@@ -30,18 +30,18 @@ enum News<'a> {
 struct Said(BTreeMap<u64, bool>);
 
 /// Until this node leads no more.
-pub(super) async fn run(node: &Node, term: u64) {
+pub(super) async fn run(leader: &Leader) {
     let mut said = Said::default();
-    let mut ticks = tokio::time::interval(node.raft().pace().suspect_after() / 2);
+    let mut ticks = tokio::time::interval(leader.raft().pace().suspect_after() / 2);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let settled = node.vitals().listening_for() > node.raft().pace().suspect_after();
-        let nodes = statuses(node);
-        let told = node.raft().store().read(records::troubled);
+        let settled = leader.reports().listening_for() > leader.raft().pace().suspect_after();
+        let nodes = statuses(leader);
+        let told = leader.raft().store().read(records::troubled);
         let mut all_told = true;
         for news in news(&nodes, &told, settled) {
-            all_told &= tell(node, term, news, &mut said).await;
+            all_told &= tell(leader, news, &mut said).await;
         }
         if !all_told {
             // Nothing may be possible for as long as disks are full, or a majority is gone.
@@ -64,7 +64,7 @@ fn news<'a>(nodes: &'a [NodeStatus], told: &BTreeSet<u64>, settled: bool) -> Vec
 }
 
 /// What is told and that it was told are written at once. Whether they were.
-async fn tell(node: &Node, term: u64, news: News<'_>, said: &mut Said) -> bool {
+async fn tell(leader: &Leader, news: News<'_>, said: &mut Said) -> bool {
     let (id, event, txn) = match news {
         News::Worse(about) => (
             about.id,
@@ -83,14 +83,14 @@ async fn tell(node: &Node, term: u64, news: News<'_>, said: &mut Said) -> bool {
         ),
         News::Gone(id) => {
             let forget = Txn::new().delete(&records::keys::trouble(id));
-            return node.write_in_term(term, forget.operation()).await.is_ok();
+            return leader.write_in_term(forget.operation()).await.is_ok();
         }
     };
     let is_new = said.is_new(id, event.severity == Severity::Info);
     if is_new {
         records::log_event(&event);
     }
-    match records::record_along(node, term, &event, txn).await {
+    match records::record_along(leader, leader.term(), &event, txn).await {
         Ok(()) => true,
         Err(why) => {
             if is_new {

@@ -42,7 +42,7 @@ pub fn refusal(node: &Node) -> Option<String> {
     if room.low || room.exhausted {
         return Some(sentence(node.name(), room.free, room.needed));
     }
-    let mut full = node.vitals().without_room(node.raft().pace().suspect_after());
+    let mut full = node.leader()?.reports().without_room(node.raft().pace().suspect_after());
     if full.is_empty() {
         // As nearly always, which every write asks.
         return None;

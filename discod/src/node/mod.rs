@@ -2,8 +2,11 @@
 
 mod disk_space;
 mod guard;
+mod leader;
+mod lease_times;
 mod reach;
 mod reads;
+mod reports;
 mod writes;
 
 use std::net::SocketAddr;
@@ -12,26 +15,23 @@ use std::time::Duration;
 
 use anyhow::Result;
 use disco_identity::{Accepting, ClusterId, Identity};
-use disco_proto::v1::Progress;
 use parking_lot::RwLock;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::args::DaemonArgs;
 use crate::home::{Home, NodeFile, VoterSecrets};
-use crate::lessor::Lessor;
 use crate::local::{Logs, Renewal, Retirement};
 use crate::peers::{MemberClient, Peers, WriteStream};
 use crate::raft::{RaftNode, node_record};
 use crate::script::Scripts;
-use crate::vitals::Vitals;
 
 pub use self::guard::check_own_range;
+pub use self::leader::Leader;
 pub use self::reach::reached;
 pub use self::reads::ReadError;
+pub use self::reports::NodeReport;
 pub use self::writes::{Route, WriteError, command};
 
-/// Steps of the controllers' work that a slow listener may be behind before it misses some.
-const PROGRESS: usize = 256;
 /// Time for an answer to reach who has asked before the process ends.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -50,21 +50,16 @@ struct Inner {
     cluster_id: ClusterId,
     identity: Identity,
     args: DaemonArgs,
-    vitals: Vitals,
     logs: Logs,
     scripts: Scripts,
-    lessor: Lessor,
     renewal: Renewal,
     secrets: RwLock<Option<VoterSecrets>>,
     signing_serial: RwLock<String>,
-    progress: broadcast::Sender<Progress>,
-    removals: tokio::sync::Mutex<()>,
-    rights: tokio::sync::Mutex<()>,
+    /// While this node leads.
+    leader: watch::Sender<Option<Leader>>,
     controllers: Notify,
     draining: watch::Sender<bool>,
     retirement: Retirement,
-    /// Why the cluster has not the nodes that are wished, as this node sees it while it leads.
-    blocked: parking_lot::Mutex<Option<String>>,
     restart: Notify,
     /// Set when the node begins to serve.
     accepting: OnceLock<Accepting>,
@@ -108,20 +103,15 @@ impl Node {
             file: parts.file,
             identity: parts.identity,
             args: parts.args,
-            vitals: Vitals::default(),
             logs: parts.logs,
             scripts: parts.scripts,
-            lessor: Lessor::default(),
             renewal: Renewal::default(),
             signing_serial: RwLock::new(serial(secrets.as_ref())?),
             secrets: RwLock::new(secrets),
-            progress: broadcast::Sender::new(PROGRESS),
-            removals: tokio::sync::Mutex::default(),
-            rights: tokio::sync::Mutex::default(),
+            leader: watch::Sender::new(None),
             controllers: Notify::new(),
             draining: watch::Sender::new(false),
             retirement: Retirement::default(),
-            blocked: parking_lot::Mutex::default(),
             restart: Notify::new(),
             accepting: OnceLock::new(),
         };
@@ -138,16 +128,6 @@ impl Node {
     #[must_use]
     pub fn refuses_connections(&self) -> Option<String> {
         self.inner.accepting.get()?.refused()
-    }
-
-    /// Held while this leader removes a node: one after the other, and none twice at the same time.
-    pub async fn removals(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.inner.removals.lock().await
-    }
-
-    /// Waits for its turn to change what machines may do at the provider.
-    pub async fn rights(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.inner.rights.lock().await
     }
 
     /// This node's id.
@@ -228,12 +208,6 @@ impl Node {
         &self.inner.renewal
     }
 
-    /// Signs of life of all nodes; filled on the leader.
-    #[must_use]
-    pub fn vitals(&self) -> &Vitals {
-        &self.inner.vitals
-    }
-
     /// The last log lines of this node.
     #[must_use]
     pub fn logs(&self) -> &Logs {
@@ -246,12 +220,6 @@ impl Node {
         &self.inner.scripts
     }
 
-    /// The time of leases; counted while this node leads.
-    #[must_use]
-    pub fn lessor(&self) -> &Lessor {
-        &self.inner.lessor
-    }
-
     /// Wakes the leader's controllers: something that they look at has changed outside the store.
     pub fn wake_controllers(&self) {
         self.inner.controllers.notify_waiters();
@@ -260,25 +228,6 @@ impl Node {
     /// Returns when the controllers should look again.
     pub async fn controllers_woken(&self) {
         self.inner.controllers.notified().await;
-    }
-
-    /// Tells whoever listens about a step of the controllers' work.
-    pub fn progress(&self, progress: Progress) {
-        let Progress { subject, state, detail, error, .. } = &progress;
-        let detail = if detail.is_empty() { String::new() } else { format!(", {detail}") };
-        if error.is_empty() {
-            tracing::info!("{subject}: {state}{detail}");
-        } else {
-            tracing::warn!(error, "{subject}: {state}{detail}");
-        }
-        // Nobody may be listening.
-        let _ = self.inner.progress.send(progress);
-    }
-
-    /// Listens to the controllers' work on this node.
-    #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<Progress> {
-        self.inner.progress.subscribe()
     }
 
     /// What only voters hold, where this node does.
@@ -311,17 +260,6 @@ impl Node {
     #[must_use]
     pub fn retirement(&self) -> &Retirement {
         &self.inner.retirement
-    }
-
-    /// Why the cluster has not the nodes that are wished; this node knows it while it leads.
-    #[must_use]
-    pub fn blocked(&self) -> Option<String> {
-        self.inner.blocked.lock().clone()
-    }
-
-    /// Keeps what [`Self::blocked`] tells.
-    pub fn set_blocked(&self, reason: Option<String>) {
-        *self.inner.blocked.lock() = reason;
     }
 
     /// Whether this node is about to stop.

@@ -106,11 +106,8 @@ impl Node {
         self.submit(command(operation, 0), 0).await
     }
 
-    /// The same, but only as long as this node leads in the given term: what a deposed leader proposes changes nothing.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
-    pub async fn write_in_term(&self, term: u64, operation: Operation) -> Result<CommandResponse, WriteError> {
+    /// The same, but only as long as this node leads in the given term.
+    pub(crate) async fn write_in(&self, term: u64, operation: Operation) -> Result<CommandResponse, WriteError> {
         self.submit(command(operation, term), 0).await
     }
 

@@ -40,7 +40,7 @@ mod types;
 
 pub use lives::{NotTheNode, remembered};
 pub use membership::{Member, Role};
-pub use node::{RaftError, RaftNode, RaftSettings};
+pub use node::{Leadership, RaftError, RaftNode, RaftSettings};
 pub use pace::Pace;
 pub use read_index::ReadIndexError;
 pub use records::node_record;

@@ -13,7 +13,7 @@ use super::manifest::Manifest;
 use super::records::current;
 use super::{Hook, blobs};
 use crate::cluster::{Error, Result};
-use crate::node::Node;
+use crate::node::{Leader, Node};
 
 /// How long this node may take to load the script version that was just pushed.
 const LOAD: Duration = Duration::from_secs(10);
@@ -27,20 +27,20 @@ pub type DeployOutputs = BoxStream<'static, DeployOutput>;
 ///
 /// # Errors
 /// It cannot begin.
-pub async fn deploy(node: &Node, term: u64, message: DeployRequest) -> Result<DeployOutputs> {
+pub async fn deploy(leader: &Leader, message: DeployRequest) -> Result<DeployOutputs> {
     let DeployRequest { files, variables, dry_run, detach } = message;
     let manifest = Manifest::new(files).map_err(|error| Error::Invalid(error.to_string()))?;
     let variables = variables.into_iter().collect();
     check_variables(&variables)?;
-    node.raft().linearizable().await?;
-    let script = script_with_hook(node).await?;
+    leader.raft().linearizable().await?;
+    let script = script_with_hook(leader).await?;
     if dry_run {
-        node.raft().store().read(|store| blobs::check(store, manifest.files()))?;
+        leader.raft().store().read(|store| blobs::check(store, manifest.files()))?;
         let finished = Finished { succeeded: true, ..Finished::default() };
         let output = DeployOutput { output: Some(Output::Finished(finished)) };
         return Ok(stream::iter([output]).boxed());
     }
-    let output = start(node, term, script, manifest, variables).await?;
+    let output = start(leader, script, manifest, variables).await?;
     // A client that does not wait gets the first part alone: the number.
     let parts = if detach { 1 } else { usize::MAX };
     Ok(ReceiverStream::new(output).take(parts).boxed())

@@ -27,7 +27,7 @@ use super::records::{self, DeploymentRecord, DeploymentState};
 use super::scripts::{Deploying, DeploymentPlace};
 use super::{Hook, blobs, failure};
 use crate::cluster::Error;
-use crate::node::{Node, WriteError};
+use crate::node::{Leader, WriteError};
 use crate::raft::RaftError;
 use crate::records::{Severity, Txn, emit_with, succeeded};
 
@@ -78,22 +78,21 @@ impl From<Refused> for Error {
 /// # Errors
 /// See [`Refused`].
 pub(super) async fn start(
-    node: &Node,
-    term: u64,
+    leader: &Leader,
     script: String,
     manifest: Manifest,
     variables: BTreeMap<String, String>,
 ) -> Result<mpsc::Receiver<DeployOutput>, Refused> {
-    node.raft().linearizable().await?;
-    let commit = node.scripts().commits().await;
-    let deployments = node.raft().store().read(records::deployments);
+    leader.raft().linearizable().await?;
+    let commit = leader.scripts().commits().await;
+    let deployments = leader.raft().store().read(records::deployments);
     // This leader is the only one that makes deployments in its term, and it holds the lock.
     let id = deployments.iter().map(|last| last.value.id).max().unwrap_or(0) + 1;
     let files = Arc::new(manifest.into_files());
-    let place = node.scripts().begin_deployment(Deploying { id, files: files.clone() }).map_err(Refused::Busy)?;
+    let place = leader.scripts().begin_deployment(Deploying { id, files: files.clone() }).map_err(Refused::Busy)?;
     // One of an earlier leader: its run is over.
-    abandon(node, term).await;
-    node.raft().store().read(|store| blobs::check(store, &files))?;
+    abandon(leader).await;
+    leader.raft().store().read(|store| blobs::check(store, &files))?;
     let record = DeploymentRecord {
         id,
         state: DeploymentState::Running,
@@ -102,30 +101,30 @@ pub(super) async fn start(
         variables,
         started_at: crate::clock::rfc3339(),
         finished_at: None,
-        leader: node.id(),
-        term,
+        leader: leader.id(),
+        term: leader.term(),
         error: None,
         result: None,
     };
     let key = records::keys::deployment(id);
     let txn = Txn::new().expect(&key, 0).put(&key, &record);
-    if !succeeded(&node.write_in_term(term, txn.operation()).await?) {
+    if !succeeded(&leader.write_in_term(txn.operation()).await?) {
         return Err(Refused::Deposed);
     }
     drop(commit);
     let (sender, receiver) = mpsc::channel(UNDER_WAY);
-    let started = Started { deployment: id, leader: node.id() };
+    let started = Started { deployment: id, leader: leader.id() };
     // The receiver is right here, and the channel is empty.
     let _ = sender.try_send(DeployOutput { output: Some(Output::Started(started)) });
-    tokio::spawn(run(node.clone(), place, record, sender));
+    tokio::spawn(run(leader.clone(), place, record, sender));
     Ok(receiver)
 }
 
 /// Marks deployments as failed that an earlier leader began and did not end.
-pub async fn abandon(node: &Node, term: u64) {
-    let deployments = node.raft().store().read(records::deployments);
+pub async fn abandon(leader: &Leader) {
+    let deployments = leader.raft().store().read(records::deployments);
     for found in deployments {
-        if !is_abandoned(&found.value, term) {
+        if !is_abandoned(&found.value, leader.term()) {
             continue;
         }
         let error = "leader changed during the run".to_owned();
@@ -137,8 +136,8 @@ pub async fn abandon(node: &Node, term: u64) {
         };
         let key = records::keys::deployment(record.id);
         let txn = Txn::new().expect(&key, found.revision).put(&key, &record);
-        match node.write_in_term(term, txn.operation()).await {
-            Ok(response) if succeeded(&response) => tell_end(node, term, &record).await,
+        match leader.write_in_term(txn.operation()).await {
+            Ok(response) if succeeded(&response) => tell_end(leader, &record).await,
             Ok(_) => {}
             Err(error) => tracing::warn!(deployment = record.id, %error, "its record was not brought up to date"),
         }
@@ -151,18 +150,27 @@ fn is_abandoned(record: &DeploymentRecord, term: u64) -> bool {
 }
 
 /// Runs the hook and records how it ended.
-async fn run(node: Node, place: DeploymentPlace, record: DeploymentRecord, follower: mpsc::Sender<DeployOutput>) {
-    let (id, term) = (record.id, record.term);
+async fn run(leader: Leader, place: DeploymentPlace, record: DeploymentRecord, follower: mpsc::Sender<DeployOutput>) {
+    let id = record.id;
     let message = format!("deployment {id} of {} files has begun", record.files.len());
-    emit_with(&node, term, "deploy.started", Severity::Info, None, message, Some(json!({ "deployment": id }))).await;
+    emit_with(
+        &leader,
+        leader.term(),
+        "deploy.started",
+        Severity::Info,
+        None,
+        message,
+        Some(json!({ "deployment": id })),
+    )
+    .await;
     let mut options = Hook::Deploy.options();
     options.console = Some(Arc::new(RunConsole::new(Hook::Deploy.name(), follower.clone())));
     let args = vec![Arg::Cluster, Arg::Json(argument(&record))];
-    let call = node.scripts().call(&node, Hook::Deploy.name(), args, options);
+    let call = leader.scripts().call(&leader, Hook::Deploy.name(), args, options);
     let outcome = tokio::select! {
         biased;
         outcome = tokio::time::timeout(LONGEST, call) => outcome.unwrap_or_else(|_| Err(too_long())),
-        () = deposed(&node, term) => {
+        () = leader.ended() => {
             // The record is the next leader's to write.
             drop(place);
             return finish(&follower, Finished { error: DEPOSED.to_owned(), ..Finished::default() }).await;
@@ -170,16 +178,16 @@ async fn run(node: Node, place: DeploymentPlace, record: DeploymentRecord, follo
     };
     let finished = match outcome {
         Ok(result) => match kept(result) {
-            Ok(result) => end(&node, record, Ok(result)).await,
+            Ok(result) => end(&leader, record, Ok(result)).await,
             Err(bytes) => {
                 let text = format!("the hook's result has {bytes} bytes, more than {RESULT_BYTES}, and was not kept");
                 let line = Line { level: "warn".to_owned(), text };
                 // Whoever follows it reads it; for others it is of no use.
                 let _ = follower.try_send(DeployOutput { output: Some(Output::Line(line)) });
-                end(&node, record, Ok(None)).await
+                end(&leader, record, Ok(None)).await
             }
         },
-        Err(error) => end(&node, record, Err(error)).await,
+        Err(error) => end(&leader, record, Err(error)).await,
     };
     drop(place);
     finish(&follower, finished).await;
@@ -203,16 +211,8 @@ fn too_long() -> ScriptError {
     )
 }
 
-/// Returns when this node does not lead in the term any more.
-async fn deposed(node: &Node, term: u64) {
-    let mut leadership = node.raft().leadership();
-    // A sender that is gone means that Raft has ended here, which is the same.
-    let _ = leadership.wait_for(|now| !now.is_self || now.term != term).await;
-}
-
 /// Records the end.
-async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>, ScriptError>) -> Finished {
-    let term = record.term;
+async fn end(leader: &Leader, record: DeploymentRecord, outcome: Result<Option<Json>, ScriptError>) -> Finished {
     let record = DeploymentRecord {
         state: if outcome.is_ok() { DeploymentState::Succeeded } else { DeploymentState::Failed },
         finished_at: Some(crate::clock::rfc3339()),
@@ -224,7 +224,7 @@ async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>
         tracing::warn!(target: "script", hook = Hook::Deploy.name(), "{}", error.render());
     }
     let txn = Txn::new().put(&records::keys::deployment(record.id), &record);
-    if let Err(error) = node.write_in_term(term, txn.operation()).await {
+    if let Err(error) = leader.write_in_term(txn.operation()).await {
         // What it failed with is most likely a consequence of that.
         let error = match error {
             WriteError::Refused(refusal) if refusal.refusal() == Refusal::StaleTerm => DEPOSED.to_owned(),
@@ -233,7 +233,7 @@ async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>
         };
         return Finished { error, ..Finished::default() };
     }
-    tell_end(node, term, &record).await;
+    tell_end(leader, &record).await;
     Finished {
         succeeded: outcome.is_ok(),
         error: record.error.unwrap_or_default(),
@@ -242,13 +242,13 @@ async fn end(node: &Node, record: DeploymentRecord, outcome: Result<Option<Json>
     }
 }
 
-async fn tell_end(node: &Node, term: u64, record: &DeploymentRecord) {
+async fn tell_end(leader: &Leader, record: &DeploymentRecord) {
     let data = Some(json!({ "deployment": record.id, "error": record.error }));
     let (kind, severity, message) = match &record.error {
         None => ("deploy.finished", Severity::Info, format!("deployment {} has succeeded", record.id)),
         Some(error) => ("deploy.failed", Severity::Error, format!("deployment {} has failed: {error}", record.id)),
     };
-    emit_with(node, term, kind, severity, None, message, data).await;
+    emit_with(leader, leader.term(), kind, severity, None, message, data).await;
 }
 
 async fn finish(follower: &mpsc::Sender<DeployOutput>, finished: Finished) {

@@ -13,7 +13,7 @@ use disco_runtime_js::{ScriptError, ScriptErrorKind};
 
 use super::guard::{DISABLED, ENDS};
 use super::records::{TrialRecord, keys};
-use crate::node::{Node, WriteError};
+use crate::node::{Leader, Node, WriteError};
 use crate::records::{self, Txn, Versioned};
 
 /// Why a version is not tried.
@@ -36,12 +36,12 @@ pub struct Trial {
 ///
 /// # Errors
 /// See [`TrialError`].
-pub async fn begin(node: &Node, term: u64, script: &str) -> Result<Trial, TrialError> {
-    let last = recorded(node);
+pub async fn begin(leader: &Leader, script: &str) -> Result<Trial, TrialError> {
+    let last = recorded(leader);
     let revision = last.as_ref().map_or(0, |last| last.revision);
-    let next = next(last.map(|last| last.value), script, node.id()).map_err(TrialError::Refused)?;
+    let next = next(last.map(|last| last.value), script, leader.id()).map_err(TrialError::Refused)?;
     let txn = Txn::new().expect(keys::SCRIPT_TRIAL, revision).put(keys::SCRIPT_TRIAL, &next);
-    match node.write_in_term(term, txn.operation()).await {
+    match leader.write_in_term(txn.operation()).await {
         Ok(written) if records::succeeded(&written) => Ok(Trial { revision: written.revision }),
         Ok(_) => {
             let last = "another version is tried at the same time".to_owned();
@@ -49,8 +49,8 @@ pub async fn begin(node: &Node, term: u64, script: &str) -> Result<Trial, TrialE
         }
         Err(error) => {
             // It may have been written all the same, and nothing is tried by it.
-            if let Some(written) = recorded(node).filter(|now| now.revision != revision && now.value == next) {
-                Trial { revision: written.revision }.end(node).await;
+            if let Some(written) = recorded(leader).filter(|now| now.revision != revision && now.value == next) {
+                Trial { revision: written.revision }.end(leader).await;
             }
             Err(TrialError::NotWritten(error))
         }

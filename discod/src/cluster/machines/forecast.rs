@@ -11,36 +11,36 @@ use super::view::{FIRST_OWN, dead, limits, machine, since_replacement};
 use super::{provider as source, scale};
 use crate::cluster::Error;
 use crate::cluster::nodes::view::planned;
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, InstanceRecord, NodeRecord};
 
 /// What the cluster would do by itself to have so many nodes, or as many as it is to have. Only on the leader.
 ///
 /// # Errors
 /// It cannot have so many, or the provider does not say.
-pub async fn plan(node: &Node, nodes: Option<u32>) -> crate::cluster::Result<PlanResponse> {
+pub async fn plan(leader: &Leader, nodes: Option<u32>) -> crate::cluster::Result<PlanResponse> {
     let desired = match nodes {
         Some(nodes) => {
-            scale::check(node, nodes).await?;
+            scale::check(leader, nodes).await?;
             nodes
         }
         // No number was set yet: as many as there are.
         None => {
-            let members = u32::try_from(planned(node).len()).unwrap_or(u32::MAX);
-            node.raft().store().read(records::desired_nodes).unwrap_or(members)
+            let members = u32::try_from(planned(leader).len()).unwrap_or(u32::MAX);
+            leader.raft().store().read(records::desired_nodes).unwrap_or(members)
         }
     };
-    foresee(node, desired).await.map_err(Error::Internal)
+    foresee(leader, desired).await.map_err(Error::Internal)
 }
 
 /// All that would be done to have `desired` nodes.
-async fn foresee(node: &Node, desired: u32) -> Result<PlanResponse> {
-    let (members, limits) = (planned(node), limits(node));
+async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
+    let (members, limits) = (planned(leader), limits(leader));
     let dead = dead(&members, &limits);
-    let (records, nodes) = node.raft().store().read(|store| (records::instances(store), records::nodes(store)));
+    let (records, nodes) = leader.raft().store().read(|store| (records::instances(store), records::nodes(store)));
     let machines: Vec<Machine> = records.iter().map(machine).collect();
-    let provider = source::provider(node)?;
-    let (available, limit) = source::available(node, &dead).await?;
+    let provider = source::provider(leader)?;
+    let (available, limit) = source::available(leader, &dead).await?;
     let replaced = since_replacement(&records);
     let limit = limit.as_str();
     let view = View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };
@@ -48,11 +48,11 @@ async fn foresee(node: &Node, desired: u32) -> Result<PlanResponse> {
     let known = provider.list().await.context("looking for the machines")?;
     let words = Words { nodes: &nodes, records: &records, known: &known, dead: &dead };
 
-    let options = source::instance_options(node);
+    let options = source::instance_options(leader);
     let price = provider.price(&options).await.context("what a machine costs")?;
     let like = provider.describe(&options);
     let mut changes: Vec<Change> = foreseen.going_on.iter().map(|token| words.going_on(token, price)).collect();
-    for (name, number) in names(node).zip(0..foreseen.starts) {
+    for (name, number) in names(leader).zip(0..foreseen.starts) {
         let place = number >= foreseen.starts - foreseen.replacements;
         changes.push(started(name, &like, place, price));
     }
@@ -63,9 +63,9 @@ async fn foresee(node: &Node, desired: u32) -> Result<PlanResponse> {
 }
 
 /// Names that new machines will have.
-fn names(node: &Node) -> impl Iterator<Item = String> {
-    let next = node.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
-    let cluster = node.cluster_name().to_owned();
+fn names(leader: &Leader) -> impl Iterator<Item = String> {
+    let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
+    let cluster = leader.cluster_name().to_owned();
     (next.map_or(FIRST_OWN, |next| next.value)..).map(move |number| format!("{cluster}-{number}"))
 }
 

@@ -15,7 +15,7 @@ use disco_provider::{
 use super::view::{dead, limits};
 use crate::cluster::nodes::removal::REMOVED;
 use crate::cluster::nodes::view::planned;
-use crate::node::Node;
+use crate::node::{Leader, Node};
 use crate::records::instance_state::TERMINATING;
 use crate::records::{self, InstanceRecord, NodeRecord, ProviderSpec, Severity};
 
@@ -185,10 +185,10 @@ fn is_ending(records: &[InstanceRecord], machine: &str) -> bool {
 }
 
 /// Machines that do not count against limits.
-fn leaving(node: &Node) -> BTreeSet<String> {
-    let dead = dead(&planned(node), &limits(node));
-    let mut leaving = of_lost_nodes(node, &dead);
-    let ending = node.raft().store().read(records::instances).into_iter();
+fn leaving(leader: &Leader) -> BTreeSet<String> {
+    let dead = dead(&planned(leader), &limits(leader));
+    let mut leaving = of_lost_nodes(leader, &dead);
+    let ending = leader.raft().store().read(records::instances).into_iter();
     leaving.extend(ending.filter(|record| record.state == TERMINATING).map(|record| record.id));
     leaving.remove("");
     leaving
@@ -228,8 +228,8 @@ pub fn instance_options(node: &Node) -> serde_json::Value {
 }
 
 /// The wish for a machine, the same at every try.
-pub fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -> StartRequest {
-    let store = node.raft().store();
+pub fn request(leader: &Leader, record: &InstanceRecord, own_key: &KeyPair) -> StartRequest {
+    let store = leader.raft().store();
     let (operator, machines) = store.read(|store| {
         let operator = records::get::<String>(store, records::keys::OPERATOR_PUBLIC_KEY).map(|key| key.value);
         (operator, records::instances(store))
@@ -244,8 +244,8 @@ pub fn request(node: &Node, record: &InstanceRecord, own_key: &KeyPair) -> Start
     StartRequest {
         token: record.token.clone(),
         name: record.name.clone(),
-        options: instance_options(node),
-        leaving: leaving(node),
+        options: instance_options(leader),
+        leaving: leaving(leader),
         authorized_keys: std::iter::once(own_key.public_openssh()).chain(operator).collect(),
         known,
         // What is installed is this very program.
@@ -288,12 +288,12 @@ pub fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> 
 }
 
 /// Writes down that a machine is to end, which it then does until it has: whoever leads next goes on.
-pub async fn mark_ending(node: &Node, term: u64, token: &str) -> Result<()> {
+pub async fn mark_ending(leader: &Leader, token: &str) -> Result<()> {
     let key = records::keys::instance(token);
-    let found = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key));
+    let found = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key));
     if let Some(record) = found.map(|found| found.value).filter(|record| record.state != TERMINATING) {
         let txn = records::Txn::new().put(&key, &ending(record));
-        node.write_in_term(term, txn.operation()).await?;
+        leader.write_in_term(txn.operation()).await?;
     }
     Ok(())
 }
@@ -304,22 +304,22 @@ fn ending(record: InstanceRecord) -> InstanceRecord {
 }
 
 /// Gives back the machine of a record, waits until it has ended, and forgets the record.
-pub async fn terminate(node: &Node, term: u64, token: &str) -> Result<()> {
+pub async fn terminate(leader: &Leader, token: &str) -> Result<()> {
     let key = records::keys::instance(token);
-    let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
+    let Some(record) = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return Ok(());
     };
     let record = record.value;
-    let provider = provider(node)?;
-    let ended = tokio::time::timeout(ENDS_WITHIN, until_ended(node, term, provider.as_ref(), &record)).await;
+    let provider = provider(leader)?;
+    let ended = tokio::time::timeout(ENDS_WITHIN, until_ended(leader, provider.as_ref(), &record)).await;
     ended.with_context(|| format!("it has not ended within {} s", ENDS_WITHIN.as_secs()))??;
-    node.write_in_term(term, records::Txn::new().delete(&key).operation()).await?;
-    node.progress(Progress { subject: record.name, state: REMOVED.to_owned(), done: true, ..Progress::default() });
+    leader.write_in_term(records::Txn::new().delete(&key).operation()).await?;
+    leader.progress(Progress { subject: record.name, state: REMOVED.to_owned(), done: true, ..Progress::default() });
     Ok(())
 }
 
 /// Asks for the machine's end, and looks until the provider has it no more, or has it as ended. Given machines go on as somebody's.
-async fn until_ended(node: &Node, term: u64, provider: &dyn Provider, record: &InstanceRecord) -> Result<()> {
+async fn until_ended(leader: &Leader, provider: &dyn Provider, record: &InstanceRecord) -> Result<()> {
     // A start whose answer was lost has left a machine all the same.
     let is_it = |one: &Instance| one.id == record.id || (record.id.is_empty() && one.token == record.token);
     let find = || async {
@@ -327,7 +327,7 @@ async fn until_ended(node: &Node, term: u64, provider: &dyn Provider, record: &I
         anyhow::Ok(instances.into_iter().find(is_it))
     };
     let Some(instance) = find().await? else { return Ok(()) };
-    give_back(node, term, provider, record, &instance).await?;
+    give_back(leader, provider, record, &instance).await?;
     let mut pause = LOOKS_FIRST;
     while provider.capabilities().can_terminate
         && let Some(left) = find().await?
@@ -343,11 +343,11 @@ async fn until_ended(node: &Node, term: u64, provider: &dyn Provider, record: &I
 ///
 /// # Errors
 /// It was not written down; asking again is safe.
-pub async fn release(node: &Node, term: u64, record: &NodeRecord) -> Result<()> {
-    if record.instance.is_empty() || spec(node).is_none() {
+pub async fn release(leader: &Leader, record: &NodeRecord) -> Result<()> {
+    if record.instance.is_empty() || spec(leader).is_none() {
         return Ok(());
     }
-    let machines = node.raft().store().read(records::instances);
+    let machines = leader.raft().store().read(records::instances);
     let known = machines.into_iter().find(|machine| machine.id == record.instance);
     // The operator's own machine has no record of its own. It gets one for as long as it is to go.
     let machine = known.unwrap_or_else(|| InstanceRecord {
@@ -363,40 +363,39 @@ pub async fn release(node: &Node, term: u64, record: &NodeRecord) -> Result<()> 
         let (name, dismissed) = (record.name.clone(), record.dismissed);
         let machine = InstanceRecord { name, dismissed, ..ending(machine) };
         let txn = records::Txn::new().put(&records::keys::instance(&machine.token), &machine);
-        node.write_in_term(term, txn.operation()).await?;
+        leader.write_in_term(txn.operation()).await?;
     }
-    node.wake_controllers();
+    leader.wake_controllers();
     Ok(())
 }
 
 async fn give_back(
-    node: &Node,
-    term: u64,
+    leader: &Leader,
     provider: &dyn Provider,
     record: &InstanceRecord,
     instance: &Instance,
 ) -> Result<()> {
     if !provider.capabilities().can_terminate {
         // The machine stays somebody's: what was installed on it goes.
-        if let Err(error) = clear(node, record, instance).await {
+        if let Err(error) = clear(leader, record, instance).await {
             let text = format!("{} was not cleared of what was installed: {error:#}", instance.name);
-            records::emit_in_term(node, term, "machine.not_cleared", Severity::Warning, None, text).await;
+            records::emit_in_term(leader, "machine.not_cleared", Severity::Warning, None, text).await;
         }
     }
     provider.terminate(&instance.id).await.with_context(|| format!("giving back the machine {}", instance.id))
 }
 
-async fn clear(node: &Node, record: &InstanceRecord, instance: &Instance) -> Result<()> {
+async fn clear(leader: &Leader, record: &InstanceRecord, instance: &Instance) -> Result<()> {
     let cleared = async {
-        let session = connect(node, instance, false, CLEARING).await?;
-        let owner = owner(node, &record.token, record.node, instance);
+        let session = connect(leader, instance, false, CLEARING).await?;
+        let owner = owner(leader, &record.token, record.node, instance);
         let remote = Remote::probe(session).await?.permit(owner).await?;
         let left = remote.uninstall().await?;
         if !left.is_empty() {
             tracing::info!(machine = instance.id, left = left.join(", "), "left what Disco did not put there");
         }
         if record.dismissed {
-            remote.forget_key(&ssh_key(node)?.public_openssh()).await?;
+            remote.forget_key(&ssh_key(leader)?.public_openssh()).await?;
         }
         anyhow::Ok(())
     };

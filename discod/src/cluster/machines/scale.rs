@@ -21,7 +21,7 @@ use crate::cluster::nodes::removal::{ENDING, REMOVED, REMOVING};
 use crate::cluster::nodes::status;
 use crate::cluster::nodes::view::{planned, policy};
 use crate::cluster::{Error, Executor, Result, leader};
-use crate::node::Node;
+use crate::node::{Leader, Node};
 use crate::peers::Hops;
 use crate::records::{self, InstanceRecord};
 
@@ -40,18 +40,18 @@ pub type Steps = Pin<Box<dyn Stream<Item = Result<Progress>> + Send>>;
 /// # Errors
 /// The number is refused, or could not be written.
 pub async fn scale(node: &Node, hops: Hops, message: ScaleRequest) -> Result<Steps> {
-    let term = match leader(node, hops).await? {
+    let leader = match leader(node, hops).await? {
         Executor::There(mut client) => return Ok(client.scale(message).await?.map_err(Error::from).boxed()),
-        Executor::Here(term) => term,
+        Executor::Here(leader) => leader,
     };
-    as_expected(&message, node.raft().store().read(records::desired_nodes))?;
-    let members = check(node, message.nodes).await?;
+    as_expected(&message, leader.raft().store().read(records::desired_nodes))?;
+    let members = check(&leader, message.nodes).await?;
     let (sender, receiver) = mpsc::channel(UNDER_WAY);
-    let steps = node.listen();
+    let steps = leader.listen();
     if message.dry_run {
         let text = format!("from {} to {} nodes", members.len(), message.nodes);
         let plan = Progress {
-            subject: node.cluster_name().to_owned(),
+            subject: leader.cluster_name().to_owned(),
             state: "planned".into(),
             detail: text,
             done: true,
@@ -61,10 +61,10 @@ pub async fn scale(node: &Node, hops: Hops, message: ScaleRequest) -> Result<Ste
         let _ = sender.send(Ok(plan)).await;
         return Ok(ReceiverStream::new(receiver).boxed());
     }
-    set_desired(node, term, &message).await?;
-    node.wake_controllers();
+    set_desired(&leader, &message).await?;
+    leader.wake_controllers();
     if !message.detach {
-        tokio::spawn(follow(node.clone(), message, steps, sender));
+        tokio::spawn(follow(leader.clone(), message, steps, sender));
     }
     Ok(ReceiverStream::new(receiver).boxed())
 }
@@ -82,9 +82,9 @@ fn as_expected(message: &ScaleRequest, desired: Option<u32>) -> Result<()> {
 }
 
 /// Writes the number, and with it the one that the script asks for.
-async fn set_desired(node: &Node, term: u64, message: &ScaleRequest) -> Result<()> {
+async fn set_desired(leader: &Leader, message: &ScaleRequest) -> Result<()> {
     loop {
-        let found = node.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
+        let found = leader.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
         let (desired, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
         as_expected(message, desired)?;
         let mut txn = records::Txn::new()
@@ -93,7 +93,7 @@ async fn set_desired(node: &Node, term: u64, message: &ScaleRequest) -> Result<(
         if let Some(nodes) = &message.script_nodes {
             txn = txn.put(records::keys::SCRIPT_NODES, nodes);
         }
-        let response = node.write_in_term(term, txn.operation()).await?;
+        let response = leader.write_in_term(txn.operation()).await?;
         // Else somebody else has written a number since it was read, and it is looked at again.
         if records::succeeded(&response) {
             return Ok(());
@@ -105,13 +105,13 @@ async fn set_desired(node: &Node, term: u64, message: &ScaleRequest) -> Result<(
 ///
 /// # Errors
 /// Why it cannot.
-pub async fn check(node: &Node, desired: u32) -> Result<Vec<Member>> {
+pub async fn check(leader: &Leader, desired: u32) -> Result<Vec<Member>> {
     let allowed = |members: &[Member], policy: &Policy| planner::check(members, desired as usize, policy).map(|_| ());
-    confirmed(node, allowed).await.map_err(refuse)?;
-    let (members, policy) = (planned(node), policy(node));
+    confirmed(leader, allowed).await.map_err(refuse)?;
+    let (members, policy) = (planned(leader), policy(leader));
     if desired as usize > members.len() {
         let dead: Vec<u64> = members.iter().filter(|member| member.is_lost(&policy)).map(|member| member.id).collect();
-        let checked = provider::check_can_have(node, desired as usize, &dead).await;
+        let checked = provider::check_can_have(leader, desired as usize, &dead).await;
         checked.map_err(Error::Refused)?;
     }
     Ok(members)
@@ -123,7 +123,7 @@ fn refuse(refusal: Refusal) -> Error {
 
 /// Sends the steps until the cluster has the number, or this node leads no more, or a machine has failed for good.
 async fn follow(
-    node: Node,
+    leader: Leader,
     message: ScaleRequest,
     mut steps: tokio::sync::broadcast::Receiver<Progress>,
     sender: mpsc::Sender<Result<Progress>>,
@@ -143,17 +143,17 @@ async fn follow(
             },
             _ = look.tick() => None,
         };
-        if node.raft().leads().is_none() {
+        if leader.raft().leads().is_none() {
             // Whoever asked asks again, and is forwarded to the new leader.
             let _ = sender.send(Err(Error::Unavailable("leadership has changed; the work goes on".to_owned()))).await;
             return;
         }
-        let status = status::leader_view(&node);
+        let status = status::leader_view(&leader);
         let mut news: Vec<Progress> = step.into_iter().collect();
         news.extend(told.healthy(&status));
-        let (ending, leaving) = if waits_for_ends(&message) { going(&node) } else { (Vec::new(), false) };
+        let (ending, leaving) = if waits_for_ends(&message) { going(&leader) } else { (Vec::new(), false) };
         news.extend(told.ending(&ending));
-        let whole = is_whole(&node, &status, desired) && ending.is_empty() && !leaving;
+        let whole = is_whole(&leader, &status, desired) && ending.is_empty() && !leaving;
         if whole {
             // What was said before this moment is said, and what was begun has ended.
             while let Ok(step) = steps.try_recv() {
@@ -186,7 +186,7 @@ async fn follow(
             }
             Some(_) => {}
         }
-        let now_desired = node.raft().store().read(records::desired_nodes);
+        let now_desired = leader.raft().store().read(records::desired_nodes);
         if now_desired.is_some_and(|now| now != desired) {
             let text = format!(
                 "the target size was changed to {} nodes\nhint: `disco status` shows it",
@@ -205,17 +205,18 @@ fn waits_for_ends(message: &ScaleRequest) -> bool {
 }
 
 /// Machines that are to end, and whether a node leaves whose machine is not among them yet.
-fn going(node: &Node) -> (Vec<InstanceRecord>, bool) {
-    node.raft()
+fn going(leader: &Leader) -> (Vec<InstanceRecord>, bool) {
+    leader
+        .raft()
         .store()
         .read(|store| (records::ending(store), records::nodes(store).iter().any(|record| record.leaving)))
 }
 
 /// Whether there are so many nodes, all are healthy, and as many vote as shall.
-fn is_whole(node: &Node, status: &StatusResponse, desired: u32) -> bool {
-    let members = planned(node);
+fn is_whole(leader: &Leader, status: &StatusResponse, desired: u32) -> bool {
+    let members = planned(leader);
     let voters = members.iter().filter(|member| member.voter).count();
-    let settled = voters == disco_planner::voters::wanted(members.len(), &policy(node));
+    let settled = voters == disco_planner::voters::wanted(members.len(), &policy(leader));
     status.nodes.len() == desired as usize && status.healthy && settled
 }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use disco_proto::v1::{JoinRequest, JoinResponse};
 
 use crate::cluster::{Error, Result, certificates};
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, JoinRecord, NodeRecord, TokenRecord};
 
 /// Tries of the admission's transaction while other joins change the same records.
@@ -41,8 +41,8 @@ pub fn check(message: &JoinRequest) -> Result<()> {
 ///
 /// # Errors
 /// The token is not known, the node was removed, or cannot read the cluster's data.
-pub async fn admit(node: &Node, term: u64, token_id: &str, message: JoinRequest) -> Result<JoinResponse> {
-    let format = node.raft().store().read(records::format);
+pub async fn admit(leader: &Leader, token_id: &str, message: JoinRequest) -> Result<JoinResponse> {
+    let format = leader.raft().store().read(records::format);
     if disco_proto::format::told(message.format) < format {
         return Err(Error::Refused(format!(
             "the cluster's data has format {format}, which the new node's `discod` {} cannot read\nhint: install the version that \
@@ -50,27 +50,27 @@ pub async fn admit(node: &Node, term: u64, token_id: &str, message: JoinRequest)
             message.version
         )));
     }
-    let authority = certificates::authority(node)?;
-    let record = admitted(node, term, token_id, &message).await?;
+    let authority = certificates::authority(leader)?;
+    let record = admitted(leader, token_id, &message).await?;
     let chain = certificates::certify(&authority, &record, &message.signing_request)?;
     tracing::info!(node = record.id, name = record.name, address = record.address, "admitted");
-    node.wake_controllers();
+    leader.wake_controllers();
     Ok(JoinResponse {
         node_id: record.id,
         name: record.name,
-        cluster_id: node.cluster_id().to_string(),
-        cluster_name: node.cluster_name().to_owned(),
+        cluster_id: leader.cluster_id().to_string(),
+        cluster_name: leader.cluster_name().to_owned(),
         certificate_chain: chain,
-        members: node.raft().members().into_iter().map(|member| member.info.address).collect(),
+        members: leader.raft().members().into_iter().map(|member| member.info.address).collect(),
     })
 }
 
 /// The record of the new node: the one of an earlier try, or one that is made now.
-async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest) -> Result<NodeRecord> {
+async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Result<NodeRecord> {
     let join_key = records::keys::join(&hex::encode(&message.join_id));
     for _ in 0..CONFLICTS {
-        node.raft().linearizable().await?;
-        let store = node.raft().store();
+        leader.raft().linearizable().await?;
+        let store = leader.raft().store();
         if let Some(join) = store.read(|store| records::get::<JoinRecord>(store, &join_key)) {
             let key = records::keys::node(join.value.node_id);
             let record = store.read(|store| records::get::<NodeRecord>(store, &key));
@@ -84,7 +84,7 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
         let (id, counter_revision) = counter.map_or((2, 0), |counter| (counter.value, counter.revision));
         let record = NodeRecord {
             id,
-            name: free_name(node, id, &message.name),
+            name: free_name(leader, id, &message.name),
             address: message.address.clone(),
             instance: message.instance.clone(),
             labels: message.labels.clone().into_iter().collect(),
@@ -106,7 +106,7 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
             0 | 1 => txn.delete(&token_key),
             uses => txn.put(&token_key, &TokenRecord { uses_left: uses - 1, ..token.value }),
         };
-        if records::succeeded(&node.write_in_term(term, txn.operation()).await?) {
+        if records::succeeded(&leader.write_in_term(txn.operation()).await?) {
             return Ok(record);
         }
     }
@@ -114,11 +114,11 @@ async fn admitted(node: &Node, term: u64, token_id: &str, message: &JoinRequest)
 }
 
 /// The requested name unless another node has it, else one made of the cluster's name and the id.
-fn free_name(node: &Node, id: u64, requested: &str) -> String {
-    let taken = |name: &str| node.raft().store().read(records::nodes).iter().any(|other| other.name == name);
+fn free_name(leader: &Leader, id: u64, requested: &str) -> String {
+    let taken = |name: &str| leader.raft().store().read(records::nodes).iter().any(|other| other.name == name);
     if !requested.is_empty() && !taken(requested) {
         requested.to_owned()
     } else {
-        format!("{}-{id}", node.cluster_name())
+        format!("{}-{id}", leader.cluster_name())
     }
 }

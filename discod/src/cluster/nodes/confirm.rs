@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use disco_planner::{Member, Policy};
 
 use super::view::{planned, policy};
-use crate::node::Node;
+use crate::node::Leader;
 
 /// How often the members are looked at again.
 const LOOK: Duration = Duration::from_millis(20);
@@ -18,13 +18,13 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Why not, as `decide` says it.
-pub async fn confirmed<E>(node: &Node, decide: impl Fn(&[Member], &Policy) -> Result<(), E>) -> Result<(), E> {
-    let known = policy(node);
-    decide(&planned(node), &known)?;
+pub async fn confirmed<E>(leader: &Leader, decide: impl Fn(&[Member], &Policy) -> Result<(), E>) -> Result<(), E> {
+    let known = policy(leader);
+    decide(&planned(leader), &known)?;
     let asked = Instant::now();
     loop {
         let silence = asked.elapsed();
-        let answer = decide(&planned(node), &Policy { suspect_after: silence.min(known.suspect_after), ..known });
+        let answer = decide(&planned(leader), &Policy { suspect_after: silence.min(known.suspect_after), ..known });
         if answer.is_ok() || silence > known.suspect_after {
             return answer;
         }

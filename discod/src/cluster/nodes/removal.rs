@@ -7,7 +7,7 @@ use futures_util::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cluster::{self, Error};
-use crate::node::Node;
+use crate::node::Leader;
 use crate::raft::{Recovery, Role};
 use crate::records::{self, NodeRecord, Severity};
 
@@ -24,8 +24,8 @@ pub const REMOVED: &str = "removed";
 ///
 /// # Errors
 /// Why not, in a sentence with the way out.
-pub async fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
-    let members = node.raft().members();
+pub async fn check(leader: &Leader, id: u64, force: bool) -> Result<(), String> {
+    let members = leader.raft().members();
     if members.len() == 1 {
         return Err("it is the last node; `disco destroy` ends the cluster".to_owned());
     }
@@ -35,7 +35,7 @@ pub async fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
     let survives = |view: &[Member], policy: &Policy| {
         if disco_planner::quorum::survives_without(view, id, policy) { Ok(()) } else { Err(()) }
     };
-    super::confirm::confirmed(node, survives)
+    super::confirm::confirmed(leader, survives)
         .await
         .map_err(|()| format!("without node {id} the living voters would be no quorum; bring a dead one back first"))
 }
@@ -44,24 +44,24 @@ pub async fn check(node: &Node, id: u64, force: bool) -> Result<(), String> {
 ///
 /// # Errors
 /// The node is not a member, or cannot be removed.
-pub async fn check_member(node: &Node, id: u64, force: bool) -> cluster::Result<()> {
-    if !node.raft().members().iter().any(|member| member.id == id) {
+pub async fn check_member(leader: &Leader, id: u64, force: bool) -> cluster::Result<()> {
+    if !leader.raft().members().iter().any(|member| member.id == id) {
         return Err(Error::NotFound(format!("there is no node {id}")));
     }
-    check(node, id, force).await.map_err(Error::Refused)
+    check(leader, id, force).await.map_err(Error::Refused)
 }
 
 /// Removes a node, so that the cluster has one less. Goes on when nobody follows the steps any more.
-pub fn start(node: &Node, term: u64, id: u64) -> impl Stream<Item = cluster::Result<Progress>> + Send + 'static {
+pub fn start(leader: &Leader, id: u64) -> impl Stream<Item = cluster::Result<Progress>> + Send + 'static {
     let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
-    let node = node.clone();
+    let leader = leader.clone();
     tokio::spawn(async move {
-        let subject = records::node_name(&node, id);
+        let subject = records::node_name(&leader, id);
         let step = |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
         // A client that has gone away misses the steps, no more.
         let _ = sender.send(Ok(step(REMOVING))).await;
-        let record = node.raft().store().read(|store| records::node(store, id));
-        if let Err(error) = remove(&node, term, id, true).await {
+        let record = leader.raft().store().read(|store| records::node(store, id));
+        if let Err(error) = remove(&leader, id, true).await {
             let failed = Progress { done: true, error: format!("{error:#}"), ..step("failed") };
             let _ = sender.send(Ok(failed)).await;
             return;
@@ -71,7 +71,7 @@ pub fn start(node: &Node, term: u64, id: u64) -> impl Stream<Item = cluster::Res
         let ended = tokio::select! {
             biased;
             () = sender.closed() => return,
-            ended = machine_ended(&node, &machine) => ended,
+            ended = machine_ended(&leader, &machine) => ended,
         };
         let end = match ended {
             true => Ok(Progress { done: true, ..step(REMOVED) }),
@@ -87,62 +87,62 @@ pub fn start(node: &Node, term: u64, id: u64) -> impl Stream<Item = cluster::Res
 ///
 /// # Errors
 /// What could not be done; what was done stays done.
-pub async fn remove(node: &Node, term: u64, id: u64, fewer: bool) -> Result<()> {
-    let _turn = node.removals().await;
-    let is_member = || node.raft().members().iter().any(|member| member.id == id);
-    let name = records::node_name(node, id);
-    let record = node.raft().store().read(|store| records::node(store, id));
+pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
+    let _turn = leader.removals().await;
+    let is_member = || leader.raft().members().iter().any(|member| member.id == id);
+    let name = records::node_name(leader, id);
+    let record = leader.raft().store().read(|store| records::node(store, id));
     if record.is_none() && !is_member() {
         return Ok(());
     }
-    begin(node, term, record.as_ref(), fewer).await?;
+    begin(leader, record.as_ref(), fewer).await?;
     // With the mark, which an earlier leader may have set.
-    let record = node.raft().store().read(|store| records::node(store, id)).or(record);
-    if node.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
-        node.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;
-        super::voter_secrets::take_back(node, id).await;
+    let record = leader.raft().store().read(|store| records::node(store, id)).or(record);
+    if leader.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
+        leader.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;
+        super::voter_secrets::take_back(leader, id).await;
     }
     if is_member() {
-        node.raft().remove(id).await.with_context(|| format!("removing {name} from the membership"))?;
+        leader.raft().remove(id).await.with_context(|| format!("removing {name} from the membership"))?;
     }
     // Before the node's record goes: whoever looks finds one of the two until nothing is left.
     if let Some(record) = &record {
-        crate::cluster::machines::provider::release(node, term, record).await?;
+        crate::cluster::machines::provider::release(leader, record).await?;
     }
     // Without its record it is not admitted again, whatever it reports.
     let txn = records::Txn::new().delete(&records::keys::node(id)).delete(&records::keys::health(id));
-    node.write_in_term(term, txn.operation()).await?;
-    node.vitals().forget(id);
-    node.peers().retain(|peer| peer != id);
-    records::emit_in_term(node, term, "node.removed", Severity::Info, Some(id), format!("{name} was removed")).await;
+    leader.write_in_term(txn.operation()).await?;
+    leader.reports().forget(id);
+    leader.peers().retain(|peer| peer != id);
+    records::emit_in_term(leader, "node.removed", Severity::Info, Some(id), format!("{name} was removed")).await;
     Ok(())
 }
 
 /// Waits for the end of a machine that was given back. False: this node leads no more, so it does not learn of it.
-pub async fn machine_ended(node: &Node, machine: &str) -> bool {
-    let mut revisions = node.raft().store().revisions();
+pub async fn machine_ended(leader: &Leader, machine: &str) -> bool {
+    let mut revisions = leader.raft().store().revisions();
     loop {
-        if node.raft().leads().is_none() {
+        if leader.raft().leads().is_none() {
             return false;
         }
-        let ending = node.raft().store().read(records::ending);
+        let ending = leader.raft().store().read(records::ending);
         if machine.is_empty() || ending.iter().all(|one| one.id != machine) {
             return true;
         }
         // A leadership that is lost is no revision.
-        let _ = tokio::time::timeout(node.raft().pace().heartbeat(), revisions.changed()).await;
+        let _ = tokio::time::timeout(leader.raft().pace().heartbeat(), revisions.changed()).await;
     }
 }
 
 /// Marks the node before anything is done, so that no controller gives it a vote again, and the next leader goes on. The wish for
 /// fewer nodes is part of the same transaction: a controller that sees one without the other brings the node back, or chooses
 /// another one to go. Who is marked already has been counted.
-async fn begin(node: &Node, term: u64, record: Option<&NodeRecord>, fewer: bool) -> Result<()> {
+async fn begin(leader: &Leader, record: Option<&NodeRecord>, fewer: bool) -> Result<()> {
     if record.is_some_and(|record| record.leaving) {
         return Ok(());
     }
-    let members = u32::try_from(node.raft().members().len())?;
-    let desired = node.raft().store().read(records::desired_nodes);
+    let members = u32::try_from(leader.raft().members().len())?;
+    let desired = leader.raft().store().read(records::desired_nodes);
     let wished = desired.filter(|desired| fewer && *desired >= members).map(|desired| desired - 1);
     let mut txn = records::Txn::new();
     if let Some(record) = record {
@@ -153,30 +153,30 @@ async fn begin(node: &Node, term: u64, record: Option<&NodeRecord>, fewer: bool)
         txn = txn.put(records::keys::DESIRED_NODES, &wished);
     }
     if record.is_some() || wished.is_some() {
-        node.write_in_term(term, txn.operation()).await?;
+        leader.write_in_term(txn.operation()).await?;
     }
     Ok(())
 }
 
 /// Goes on with the removals that an earlier leader had begun, and with those of nodes that the operator has given up.
-pub async fn resume(node: &Node, term: u64) {
-    if let Err(error) = remove_lost(node, term).await {
+pub async fn resume(leader: &Leader) {
+    if let Err(error) = remove_lost(leader).await {
         tracing::warn!(error = format!("{error:#}"), "lost nodes are not removed yet");
     }
-    let leaving = node.raft().store().read(records::nodes).into_iter().filter(|record| record.leaving);
+    let leaving = leader.raft().store().read(records::nodes).into_iter().filter(|record| record.leaving);
     for record in leaving {
-        if let Err(error) = remove(node, term, record.id, false).await {
+        if let Err(error) = remove(leader, record.id, false).await {
             tracing::warn!(node = record.id, error = format!("{error:#}"), "not removed yet");
         }
     }
 }
 
 /// What is left of nodes that were given up when this one went on alone: records, and machines.
-async fn remove_lost(node: &Node, term: u64) -> Result<()> {
-    let folder = node.home().path();
+async fn remove_lost(leader: &Leader) -> Result<()> {
+    let folder = leader.home().path();
     let Some(recovery) = Recovery::done(folder)? else { return Ok(()) };
-    for id in recovery.lost.into_iter().filter(|id| *id != node.id()) {
-        remove(node, term, id, false).await?;
+    for id in recovery.lost.into_iter().filter(|id| *id != leader.id()) {
+        remove(leader, id, false).await?;
     }
     Recovery::forget(folder)?;
     Ok(())

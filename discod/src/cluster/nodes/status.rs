@@ -15,12 +15,11 @@ use crate::cluster::machines::provider::ssh_targets;
 use crate::cluster::{Executor, certificates, leader};
 use crate::contact::Contact;
 use crate::ends::Ended;
-use crate::node::Node;
+use crate::node::{Leader, Node, NodeReport};
 use crate::peers::Hops;
 use crate::raft::{Member, Role};
 use crate::records::{self, instance_state};
 use crate::script;
-use crate::vitals::Vital;
 
 /// How the cluster is. Answered always: where there is no leader, by what this node knows.
 pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusResponse {
@@ -28,9 +27,9 @@ pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusRe
         return own_view(node);
     }
     match leader(node, hops).await {
-        Ok(Executor::Here(_)) => {
+        Ok(Executor::Here(leader)) => {
             let quorum = node.raft().linearizable().await;
-            let mut status = leader_view(node);
+            let mut status = leader_view(&leader);
             if let Err(error) = quorum {
                 status.healthy = false;
                 status.warnings.insert(0, format!("no quorum answers: {error}"));
@@ -47,27 +46,27 @@ pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusRe
 
 /// What the leader knows of each member.
 #[must_use]
-pub fn statuses(node: &Node) -> Vec<NodeStatus> {
-    let leader = node.raft().leadership().borrow().leader;
-    let acknowledged = node.raft().acknowledged();
-    let members = node.raft().members();
-    let ssh = ssh_targets(node);
+pub fn statuses(leader: &Leader) -> Vec<NodeStatus> {
+    let leads = leader.raft().leadership().borrow().leader;
+    let acknowledged = leader.raft().acknowledged();
+    let members = leader.raft().members();
+    let ssh = ssh_targets(leader);
     let clocks: Vec<(u64, i64)> = members
         .iter()
-        .filter_map(|member| match member.id == node.id() {
+        .filter_map(|member| match member.id == leader.id() {
             true => Some((member.id, 0)),
-            false => Some((member.id, node.vitals().get(member.id)?.ahead_ms?)),
+            false => Some((member.id, leader.reports().get(member.id)?.ahead_ms?)),
         })
         .collect();
     let statuses = members.iter().map(|member| {
-        let vital = node.vitals().get(member.id);
-        let contact = if member.id == node.id() {
+        let heard = leader.reports().get(member.id);
+        let contact = if member.id == leader.id() {
             OWN
         } else {
-            let reported = vital.as_ref().map(|vital| vital.at.elapsed());
+            let reported = heard.as_ref().map(|heard| heard.at.elapsed());
             Contact { reported, answered: acknowledged.get(&member.id).copied() }
         };
-        let status = node_status(node, member, vital.as_ref(), contact, leader);
+        let status = node_status(leader, Some(leader), member, heard.as_ref(), contact, leads);
         with_ssh(with_clock(status, clocks::off(member.id, &clocks)), &ssh)
     });
     statuses.collect()
@@ -75,44 +74,44 @@ pub fn statuses(node: &Node) -> Vec<NodeStatus> {
 
 /// What the leader knows. Also used where the daemon itself asks how the cluster is.
 #[must_use]
-pub fn leader_view(node: &Node) -> StatusResponse {
-    let leadership = node.raft().leadership().borrow().clone();
-    let nodes = statuses(node);
-    let desired = node.raft().store().read(records::desired_nodes);
+pub fn leader_view(leader: &Leader) -> StatusResponse {
+    let leadership = leader.raft().leadership().borrow().clone();
+    let nodes = statuses(leader);
+    let desired = leader.raft().store().read(records::desired_nodes);
     let mut warnings = Vec::new();
     let all_there = desired.is_none_or(|desired| nodes.len() == desired as usize);
     if !all_there {
         warnings.push(format!("{} of {} nodes are members", nodes.len(), desired.unwrap_or(0)));
     }
-    warnings.extend(node.blocked());
-    let ending = node.raft().store().read(records::ending);
+    warnings.extend(leader.blocked());
+    let ending = leader.raft().store().read(records::ending);
     warnings.extend(ending.iter().map(still_there));
-    warnings.extend(node.raft().store().read(records::instances).iter().filter_map(come_to_nothing));
+    warnings.extend(leader.raft().store().read(records::instances).iter().filter_map(come_to_nothing));
     // Whoever was never reached has no vote that counts, however well it feels.
     let unreached = || nodes.iter().filter(|node| node.healthy && node.answered_ms.is_none());
     let all_reached = unreached().next().is_none();
     warnings
         .extend(unreached().map(|node| format!("the leader has not reached {} at {} yet", node.name, node.address)));
-    let signing_key = certificates::signing_key(node);
-    let known_elsewhere = node.raft().store().read(records::signing_key_is_stale);
+    let signing_key = certificates::signing_key(leader);
+    let known_elsewhere = leader.raft().store().read(records::signing_key_is_stale);
     let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificates::is_due);
     if known_elsewhere {
         warnings.push("a voter that has left knew the signing key; `disco bootstrap` by the operator who holds `.disco/ca.key` replaces it".to_owned());
     }
-    if node.raft().store().read(disco_store::Store::is_full) {
+    if leader.raft().store().read(disco_store::Store::is_full) {
         warnings.push(
             "the store is over its quota and takes nothing more: delete keys, compact, and clear the alarm by \
              `etcdctl alarm disarm` (settings: `disco env`)"
                 .to_owned(),
         );
     }
-    warnings.extend(do_not_stay_up(node, &nodes));
-    warnings.extend(hooks_off(node));
+    warnings.extend(do_not_stay_up(leader, &nodes));
+    warnings.extend(hooks_off(leader));
     warnings.extend(certificates::warnings(&nodes, signing_key.as_ref()));
-    let copies = copies(node);
+    let copies = copies(leader);
     let no_copies = copies.is_empty();
     warnings.extend(copies);
-    let base = base(node);
+    let base = base(leader);
     StatusResponse {
         healthy: !nodes.is_empty() && all_there && all_reached && no_copies && nodes.iter().all(|node| node.healthy),
         leader: leadership.leader.unwrap_or(0),
@@ -144,21 +143,21 @@ fn come_to_nothing(machine: &records::InstanceRecord) -> Option<String> {
 }
 
 /// Nodes that are healthy at this moment, and whose daemon has ended again and again.
-fn do_not_stay_up(node: &Node, nodes: &[NodeStatus]) -> Vec<String> {
+fn do_not_stay_up(leader: &Leader, nodes: &[NodeStatus]) -> Vec<String> {
     let now = Instant::now();
     let healthy = nodes.iter().filter(|status| status.healthy);
-    let looping =
-        healthy.filter_map(|status| Some((status, node.vitals().ended(status.id).filter(|ended| ended.is_loop(now))?)));
+    let looping = healthy
+        .filter_map(|status| Some((status, leader.reports().ended(status.id).filter(|ended| ended.is_loop(now))?)));
     looping.map(|(status, ended)| format!("{} does not stay up: {}", status.name, ended.describe(now))).collect()
 }
 
 /// Hooks that are not run any more, each with its nodes.
-fn hooks_off(node: &Node) -> Vec<String> {
+fn hooks_off(leader: &Leader) -> Vec<String> {
     let mut hooks: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for member in node.raft().members() {
-        let off = match node.vitals().get(member.id) {
-            _ if member.id == node.id() => node.scripts().off(node),
-            Some(vital) => vital.report.hooks_off,
+    for member in leader.raft().members() {
+        let off = match leader.reports().get(member.id) {
+            _ if member.id == leader.id() => leader.scripts().off(leader),
+            Some(heard) => heard.report.hooks_off,
             None => Vec::new(),
         };
         for hook in off {
@@ -173,11 +172,11 @@ fn hooks_off(node: &Node) -> Vec<String> {
 }
 
 /// Processes that are refused because they are not the node that they claim to be.
-fn copies(node: &Node) -> Vec<String> {
-    let recent = node.vitals().refused_within(node.raft().pace().suspect_after() * 2);
+fn copies(leader: &Leader) -> Vec<String> {
+    let recent = leader.reports().refused_within(leader.raft().pace().suspect_after() * 2);
     let copies = recent.into_iter().map(|(id, address)| {
-        let name = records::node_name(node, id);
-        let own = node.member_address(id).unwrap_or_default();
+        let name = records::node_name(leader, id);
+        let own = leader.member_address(id).unwrap_or_default();
         format!("{name} is the node at {own}; a process at {address} runs on a copy of its data folder and is refused: stop it")
     });
     copies.collect()
@@ -191,7 +190,7 @@ fn own_view(node: &Node) -> StatusResponse {
     let statuses = members.iter().map(|member| {
         let own = member.id == node.id();
         let contact = if own { OWN } else { Contact::default() };
-        let mut status = node_status(node, member, None, contact, leadership.leader);
+        let mut status = node_status(node, None, member, None, contact, leadership.leader);
         if !own {
             status.healthy = false;
             status.reason = "not known without a leader".to_owned();
@@ -231,8 +230,9 @@ fn base(node: &Node) -> StatusResponse {
 
 fn node_status(
     node: &Node,
+    leading: Option<&Leader>,
     member: &Member,
-    vital: Option<&Vital>,
+    heard: Option<&NodeReport>,
     contact: Contact,
     leader: Option<u64>,
 ) -> NodeStatus {
@@ -243,11 +243,12 @@ fn node_status(
         own_report = crate::agent::own_report(node);
         Some(&own_report)
     } else {
-        vital.map(|vital| &vital.report)
+        heard.map(|heard| &heard.report)
     };
-    let (limit, listening) = (node.raft().pace().suspect_after(), node.vitals().listening_for());
+    let listening = leading.map_or(Duration::ZERO, |leader| leader.reports().listening_for());
+    let limit = node.raft().pace().suspect_after();
     let trouble = contact.trouble(limit, listening, &member.info.address);
-    let ended = node.vitals().ended(member.id);
+    let ended = leading.and_then(|leader| leader.reports().ended(member.id));
     // Why it is silent is more than that it is.
     let trouble = match (ended.as_ref().and_then(|ended| ended.trouble(trouble.is_some(), Instant::now())), trouble) {
         (Some(ended), _) => Some(ended),

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use disco_planner::{Member as Planned, Policy};
 
-use crate::node::Node;
+use crate::node::{Leader, Node, NodeReport};
 use crate::raft::Role;
 use crate::records;
-use crate::vitals::Vital;
 
 /// The limits of decisions at this cluster's pace.
 #[must_use]
@@ -25,29 +24,32 @@ pub fn policy(node: &Node) -> Policy {
 
 /// The members as the planner sees them.
 #[must_use]
-pub fn planned(node: &Node) -> Vec<Planned> {
-    let last = node.raft().last_index();
-    let acknowledged = node.raft().acknowledged();
-    let nodes = node.raft().store().read(records::nodes);
+pub fn planned(leader: &Leader) -> Vec<Planned> {
+    let last = leader.raft().last_index();
+    let acknowledged = leader.raft().acknowledged();
+    let nodes = leader.raft().store().read(records::nodes);
     let leaving = |id: u64| nodes.iter().any(|node| node.id == id && node.leaving);
-    let members = node.raft().members().into_iter().map(|member| {
-        let own = member.id == node.id();
-        let vital = node.vitals().get(member.id);
-        let seen =
-            vital.iter().map(|vital: &Vital| vital.at.elapsed()).chain(acknowledged.get(&member.id).copied()).min();
-        let retiring = match &vital {
-            _ if own => node.retirement().notice().is_some(),
-            Some(vital) => !vital.report.retiring.is_empty(),
+    let members = leader.raft().members().into_iter().map(|member| {
+        let own = member.id == leader.id();
+        let heard = leader.reports().get(member.id);
+        let seen = heard
+            .iter()
+            .map(|heard: &NodeReport| heard.at.elapsed())
+            .chain(acknowledged.get(&member.id).copied())
+            .min();
+        let retiring = match &heard {
+            _ if own => leader.retirement().notice().is_some(),
+            Some(heard) => !heard.report.retiring.is_empty(),
             None => false,
         };
-        let unhealthy_since = vital.as_ref().and_then(|vital| vital.unhealthy_since);
+        let unhealthy_since = heard.as_ref().and_then(|heard| heard.unhealthy_since);
         Planned {
             id: member.id,
             voter: member.role == Role::Voter,
             leader: own,
-            silent_for: seen.unwrap_or_else(|| node.vitals().listening_for()),
+            silent_for: seen.unwrap_or_else(|| leader.reports().listening_for()),
             up_to_date: own || member.matched.is_some_and(|matched| matched + LAG >= last),
-            draining: leaving(member.id) || vital.is_some_and(|vital| vital.report.draining),
+            draining: leaving(member.id) || heard.is_some_and(|heard| heard.report.draining),
             retiring,
             unhealthy_for: unhealthy_since.map_or(Duration::ZERO, |since| since.elapsed()),
             spared: false,

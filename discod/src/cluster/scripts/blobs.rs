@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::records::FileRecord;
 use crate::cluster::{Error, Result as Outcome};
-use crate::node::{Node, WriteError};
+use crate::node::{Leader, Node, WriteError};
 use crate::records;
 
 /// The largest blob, in bytes.
@@ -152,11 +152,11 @@ pub async fn write(node: &Node, sha256: &str, content: Bytes) -> Result<(), Writ
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn remove(node: &Node, term: u64, sha256: &str) -> Result<(), WriteError> {
+pub async fn remove(leader: &Leader, sha256: &str) -> Result<(), WriteError> {
     let key = head_key(sha256);
     let range_end = prefix_end(key.as_bytes()).into();
     let delete = DeleteRangeRequest { key: key.into(), range_end, ..DeleteRangeRequest::default() };
-    node.write_in_term(term, Operation::DeleteRange(delete)).await?;
+    leader.write_in_term(Operation::DeleteRange(delete)).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use disco_runtime_js::{Arg, Json, ScriptErrorKind};
 use disco_store::Store;
 
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, EventRecord, Txn};
 use crate::script::records::EventCursor;
 use crate::script::{self, FAILED, Hook};
@@ -21,15 +21,15 @@ const TRIES: usize = 3;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Calls the hook as long as this node leads.
-pub(super) async fn run(node: &Node, term: u64) {
-    let mut versions = node.scripts().versions();
-    let mut revisions = node.raft().store().revisions();
+pub(super) async fn run(leader: &Leader) {
+    let mut versions = leader.scripts().versions();
+    let mut revisions = leader.raft().store().revisions();
     loop {
         revisions.borrow_and_update();
         let loaded = versions.borrow_and_update().clone();
         let worked = match loaded {
-            Some(version) if version.has(Hook::Event.name()) => step(node, term).await,
-            Some(_) => forget(node, term).await,
+            Some(version) if version.has(Hook::Event.name()) => step(leader).await,
+            Some(_) => forget(leader).await,
             // It may still be loading.
             None => false,
         };
@@ -44,20 +44,20 @@ pub(super) async fn run(node: &Node, term: u64) {
 }
 
 /// Gives the hook the next events. False when there are none.
-async fn step(node: &Node, term: u64) -> bool {
-    let cursor = node.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
+async fn step(leader: &Leader) -> bool {
+    let cursor = leader.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
     let Some(cursor) = cursor else {
-        let id = node.raft().store().read(records::last_event);
-        return keep(node, term, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id })).await;
+        let id = leader.raft().store().read(records::last_event);
+        return keep(leader, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id })).await;
     };
-    let events = node.raft().store().read(|store| next(store, cursor.value.id));
+    let events = leader.raft().store().read(|store| next(store, cursor.value.id));
     let Some(last) = events.last().map(|event| event.id) else { return false };
     for event in &events {
         if !is_own_failure(event) {
-            tell(node, event).await;
+            tell(leader, event).await;
         }
     }
-    keep(node, term, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id: last })).await
+    keep(leader, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id: last })).await
 }
 
 fn next(store: &Store, after: u64) -> Vec<EventRecord> {
@@ -65,13 +65,13 @@ fn next(store: &Store, after: u64) -> Vec<EventRecord> {
 }
 
 /// A version without the hook: one that has it later begins with what comes then.
-async fn forget(node: &Node, term: u64) -> bool {
-    let cursor = node.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
-    cursor.is_some() && keep(node, term, Txn::new().delete(records::keys::EVENT_CURSOR)).await
+async fn forget(leader: &Leader) -> bool {
+    let cursor = leader.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
+    cursor.is_some() && keep(leader, Txn::new().delete(records::keys::EVENT_CURSOR)).await
 }
 
-async fn keep(node: &Node, term: u64, txn: Txn) -> bool {
-    if let Err(error) = node.write_in_term(term, txn.operation()).await {
+async fn keep(leader: &Leader, txn: Txn) -> bool {
+    if let Err(error) = leader.write_in_term(txn.operation()).await {
         tracing::warn!(%error, "the place of the hook `event` was not kept");
         tokio::time::sleep(AGAIN).await;
     }
@@ -84,7 +84,7 @@ fn is_own_failure(event: &EventRecord) -> bool {
     event.kind == FAILED && hook.and_then(Json::as_str) == Some(Hook::Event.name())
 }
 
-async fn tell(node: &Node, event: &EventRecord) {
+async fn tell(leader: &Leader, event: &EventRecord) {
     let name = Hook::Event.name();
     let argument = match serde_json::to_value(event) {
         Ok(argument) => argument,
@@ -92,10 +92,10 @@ async fn tell(node: &Node, event: &EventRecord) {
     };
     for _ in 0..TRIES {
         let args = vec![Arg::Cluster, Arg::Json(argument.clone())];
-        match node.scripts().call(node, name, args, Hook::Event.options()).await {
-            Ok(_) => return node.scripts().succeeded(name),
+        match leader.scripts().call(leader, name, args, Hook::Event.options()).await {
+            Ok(_) => return leader.scripts().succeeded(name),
             Err(error) if error.kind == ScriptErrorKind::Cancelled => tokio::time::sleep(AGAIN).await,
-            Err(error) => return script::report(node, name, &error).await,
+            Err(error) => return script::report(leader, name, &error).await,
         }
     }
     tracing::warn!(target: "script", hook = name, event = event.id, "was not told of the event: scripts were ended again and again");

@@ -9,7 +9,7 @@ use disco_runtime_js::{AbortHandle, Arg, ScriptErrorKind};
 use tokio::task::JoinHandle;
 
 use crate::agent::own_info;
-use crate::node::Node;
+use crate::node::Leader;
 use crate::script::{self, Hook, Version};
 
 /// How long the hook may take to end after its signal was aborted.
@@ -19,12 +19,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Calls the hook as long as this node leads; dropped when it does no more.
-pub(super) async fn run(node: &Node) {
-    let mut versions = node.scripts().versions();
+pub(super) async fn run(leader: &Leader) {
+    let mut versions = leader.scripts().versions();
     loop {
         let version = versions.borrow_and_update().clone();
         let mut running =
-            version.filter(|version| version.has(Hook::Leader.name())).map(|version| start(node, version));
+            version.filter(|version| version.has(Hook::Leader.name())).map(|version| start(leader, version));
         if versions.changed().await.is_err() {
             return;
         }
@@ -34,9 +34,9 @@ pub(super) async fn run(node: &Node) {
     }
 }
 
-fn start(node: &Node, version: Arc<Version>) -> Running {
+fn start(leader: &Leader, version: Arc<Version>) -> Running {
     let signal = AbortHandle::new();
-    let task = tokio::spawn(call(node.clone(), version, signal.clone()));
+    let task = tokio::spawn(call(leader.clone(), version, signal.clone()));
     Running { signal, task }
 }
 
@@ -62,28 +62,28 @@ impl Drop for Running {
     }
 }
 
-async fn call(node: Node, version: Arc<Version>, signal: AbortHandle) {
+async fn call(leader: Leader, version: Arc<Version>, signal: AbortHandle) {
     let name = Hook::Leader.name();
     let mut pause = FIRST_PAUSE;
     loop {
-        let args = vec![Arg::Cluster, Arg::Node(own_info(&node)), Arg::Signal];
+        let args = vec![Arg::Cluster, Arg::Node(own_info(&leader)), Arg::Signal];
         let options = Hook::Leader.options().signal(signal.clone());
         let outcome = tokio::select! {
             biased;
-            outcome = node.scripts().call(&node, name, args, options) => outcome,
+            outcome = leader.scripts().call(&leader, name, args, options) => outcome,
             () = overdue(&signal) => {
                 tracing::warn!(target: "script", hook = name, "did not end within {} s of its signal", GRACE.as_secs());
                 return;
             }
         };
         match outcome {
-            Ok(_) => return node.scripts().succeeded(name),
+            Ok(_) => return leader.scripts().succeeded(name),
             // What it throws because of its signal is how it ends.
             Err(_) if signal.is_aborted() => return,
             Err(error) if error.kind == ScriptErrorKind::Cancelled => {
                 tracing::info!(target: "script", hook = name, script = version.hash, "is called again: {error}");
             }
-            Err(error) => return script::report(&node, name, &error).await,
+            Err(error) => return script::report(&leader, name, &error).await,
         }
         tokio::select! {
             _ = signal.aborted() => return,

@@ -5,10 +5,10 @@ mod event;
 mod garbage;
 mod leader;
 
-use crate::node::Node;
+use crate::node::Leader;
 use crate::script;
 
-pub(super) async fn run(node: &Node, term: u64) {
-    script::abandon(node, term).await;
-    tokio::join!(leader::run(node), event::run(node, term), garbage::run(node, term));
+pub(super) async fn run(leader: &Leader) {
+    script::abandon(leader).await;
+    tokio::join!(leader::run(leader), event::run(leader), garbage::run(leader));
 }

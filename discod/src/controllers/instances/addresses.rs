@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use tokio::time::Instant;
 
 use crate::cluster::machines::provider as source;
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, NodeRecord, Severity};
 
 /// A leadership that lasts for so long moves the cluster's address: an election that is repeated shall not.
@@ -22,26 +22,26 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Until this node leads no more.
-pub(super) async fn run(node: &Node, term: u64) {
+pub(super) async fn run(leader: &Leader) {
     tokio::time::sleep(SETTLED).await;
     // Where this leader has brought it.
     let mut placed = None;
     let mut next = Instant::now();
     loop {
-        if !source::has_addresses(node) {
+        if !source::has_addresses(leader) {
             tokio::time::sleep(INTERVAL).await;
             continue;
         }
-        let holder = holder(node);
+        let holder = holder(leader);
         if holder.is_some() && holder != placed {
-            match move_address(node, term, holder.as_ref()).await {
+            match move_address(leader, holder.as_ref()).await {
                 Ok(()) => placed = holder,
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "the cluster's address was not moved"),
             }
         }
         if Instant::now() >= next {
             next = Instant::now() + INTERVAL;
-            if let Err(error) = follow(node, term).await {
+            if let Err(error) = follow(leader).await {
                 tracing::warn!(error = format!("{error:#}"), "the machines' addresses are not known");
             }
         }
@@ -58,11 +58,11 @@ struct Holder {
 }
 
 /// To whom the cluster's address leads: the node that the script names, as long as that is a member, else who leads.
-fn holder(node: &Node) -> Option<Holder> {
-    let (nodes, named) = node.raft().store().read(|store| {
+fn holder(leader: &Leader) -> Option<Holder> {
+    let (nodes, named) = leader.raft().store().read(|store| {
         (records::nodes(store), records::get::<String>(store, records::keys::ADDRESS_NODE).map(|name| name.value))
     });
-    let members = node.raft().members();
+    let members = leader.raft().members();
     let of =
         |record: &NodeRecord| Holder { id: record.id, name: record.name.clone(), machine: record.instance.clone() };
     let there = |record: &&NodeRecord| {
@@ -71,37 +71,37 @@ fn holder(node: &Node) -> Option<Holder> {
     let named = named.filter(|name| !name.is_empty());
     let chosen = named.and_then(|name| nodes.iter().filter(there).find(|record| record.name == name).map(of));
     chosen.or_else(|| {
-        let machine = node.args().instance.clone()?;
-        Some(Holder { id: node.id(), name: node.name().to_owned(), machine })
+        let machine = leader.args().instance.clone()?;
+        Some(Holder { id: leader.id(), name: leader.name().to_owned(), machine })
     })
 }
 
 /// The cluster's address leads to this machine from now on, where the cluster has one.
-async fn move_address(node: &Node, term: u64, holder: Option<&Holder>) -> Result<()> {
+async fn move_address(leader: &Leader, holder: Option<&Holder>) -> Result<()> {
     let holder = holder.context("this node does not know its machine")?;
-    let before = public_address(node, holder.id);
-    let Some(address) = source::provider(node)?.move_address(&holder.machine).await? else { return Ok(()) };
+    let before = public_address(leader, holder.id);
+    let Some(address) = source::provider(leader)?.move_address(&holder.machine).await? else { return Ok(()) };
     if before != address.to_string() {
         let text = format!("{address} leads to {} now", holder.name);
-        records::emit_in_term(node, term, "address.moved", Severity::Info, Some(holder.id), text).await;
+        records::emit_in_term(leader, "address.moved", Severity::Info, Some(holder.id), text).await;
     }
     Ok(())
 }
 
-fn public_address(node: &Node, id: u64) -> String {
-    node.raft().store().read(|store| records::node(store, id)).map(|record| record.public_address).unwrap_or_default()
+fn public_address(leader: &Leader, id: u64) -> String {
+    leader.raft().store().read(|store| records::node(store, id)).map(|record| record.public_address).unwrap_or_default()
 }
 
 /// Writes down where machines are reached that were reached elsewhere before.
-async fn follow(node: &Node, term: u64) -> Result<()> {
-    let machines = source::provider(node)?.list().await?;
+async fn follow(leader: &Leader) -> Result<()> {
+    let machines = source::provider(leader)?.list().await?;
     let known: BTreeMap<String, Option<IpAddr>> =
         machines.into_iter().map(|machine| (machine.id, machine.public_address)).collect();
-    for record in node.raft().store().read(records::nodes) {
+    for record in leader.raft().store().read(records::nodes) {
         let Some(public) = known.get(&record.instance) else { continue };
         if let Some(moved) = moved(&record, *public) {
             let key = records::keys::node(record.id);
-            node.write_in_term(term, records::Txn::new().put(&key, &moved).operation()).await?;
+            leader.write_in_term(records::Txn::new().put(&key, &moved).operation()).await?;
             tracing::info!(node = record.id, from = record.public_address, to = moved.public_address, "public address");
         }
     }

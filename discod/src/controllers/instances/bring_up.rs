@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::starts::Starts;
 use crate::cluster::machines::provider as source;
 use crate::cluster::tokens;
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
 /// Time for a new machine to answer SSH.
@@ -24,9 +24,9 @@ const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Lines of the service's log that explain a node that does not come.
 const LOG_LINES: usize = 10;
 
-pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Starts) -> Result<()> {
+pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> Result<()> {
     let key = records::keys::instance(token);
-    let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
+    let Some(record) = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return Ok(());
     };
     let record = record.value;
@@ -36,14 +36,14 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Start
         detail,
         ..Progress::default()
     };
-    node.progress(step("starting", String::new()));
-    let provider = source::provider(node)?;
-    let own_key = source::ssh_key(node)?;
+    leader.progress(step("starting", String::new()));
+    let provider = source::provider(leader)?;
+    let own_key = source::ssh_key(leader)?;
     let given = !provider.capabilities().can_terminate;
     let turn = if given { Some(starts.turn().await) } else { None };
-    let progress = waits(node, &record.name);
+    let progress = waits(leader, &record.name);
     let request =
-        StartRequest { progress, avoid: starts.avoided(Instant::now()), ..source::request(node, &record, &own_key) };
+        StartRequest { progress, avoid: starts.avoided(Instant::now()), ..source::request(leader, &record, &own_key) };
     let instance = provider.start(request).await.context("starting the machine")?;
     let asked = record.clone();
     let record = InstanceRecord {
@@ -53,13 +53,13 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Start
         state: state::INSTALLING.to_owned(),
         ..record.clone()
     };
-    node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
+    leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await?;
     drop(turn);
-    node.progress(step("installing", instance.ssh.to_string()));
+    leader.progress(step("installing", instance.ssh.to_string()));
     let own = std::env::current_exe().context("finding this program's own file")?;
     let client = own.with_file_name("disco");
     let binaries = tokio::task::spawn_blocking(move || Binaries::from_paths(&client, &own)).await??;
-    let remote = match reach(node, provider.as_ref(), &record, &instance, &binaries).await {
+    let remote = match reach(leader, provider.as_ref(), &record, &instance, &binaries).await {
         Ok(remote) => remote,
         Err(error) if !given => return Err(error),
         Err(error) => {
@@ -67,29 +67,29 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Start
             // It was not touched, and another one may do.
             let free = InstanceRecord { id: String::new(), address: String::new(), ssh: String::new(), ..asked };
             let free = InstanceRecord { state: state::STARTING.to_owned(), ..free };
-            node.write_in_term(term, records::Txn::new().put(&key, &free).operation()).await?;
+            leader.write_in_term(records::Txn::new().put(&key, &free).operation()).await?;
             let text = format!("`{}` cannot be used: {error}", instance.ssh.endpoint());
             if !starts.note_failure(&instance.id, &error, Instant::now()) {
                 bail!("{text}");
             }
             // The first time this is no failure: another one is tried at once.
-            records::emit_in_term(node, term, "machine.unusable", Severity::Warning, None, text.clone()).await;
-            node.progress(step("trying another machine", text));
+            records::emit_in_term(leader, "machine.unusable", Severity::Warning, None, text.clone()).await;
+            leader.progress(step("trying another machine", text));
             return Ok(());
         }
     };
-    let settings = settings(node, term, &record, &instance, &remote, provider.as_ref()).await?;
-    let shown = Shown { node, name: &record.name, percent: Mutex::new(0) };
+    let settings = settings(leader, &record, &instance, &remote, provider.as_ref()).await?;
+    let shown = Shown { leader, name: &record.name, percent: Mutex::new(0) };
     let installed = remote.install_joining_node(&binaries, &settings, &shown).await.context("installing")?;
     if installed.boot == Boot::Nobody {
         let text = format!(
             "{} does not come back by itself when its machine restarts: there is no systemd that it may use, and no cron",
             record.name
         );
-        records::emit_in_term(node, term, "machine.no_boot", Severity::Warning, None, text).await;
+        records::emit_in_term(leader, "machine.no_boot", Severity::Warning, None, text).await;
     }
-    node.progress(step("joining", instance.control_address.to_string()));
-    match tokio::time::timeout(JOIN, joined(node, &record.id)).await {
+    leader.progress(step("joining", instance.control_address.to_string()));
+    match tokio::time::timeout(JOIN, joined(leader, &record.id)).await {
         Ok(()) => Ok(()),
         Err(_) => {
             let log = remote.fetch_log(LOG_LINES).await.unwrap_or_default();
@@ -100,27 +100,27 @@ pub(super) async fn bring_up(node: &Node, term: u64, token: &str, starts: &Start
 
 /// The way to the machine, and the leave to change it.
 async fn reach(
-    node: &Node,
+    leader: &Leader,
     provider: &dyn Provider,
     record: &InstanceRecord,
     instance: &Instance,
     binaries: &Binaries,
 ) -> Result<Permitted> {
     let boots = provider.capabilities().boots;
-    let session = source::connect(node, instance, boots, BOOT).await.context("reaching the machine over SSH")?;
-    let owner = Owner { programs: binaries.checksums(), ..source::owner(node, &record.token, None, instance) };
+    let session = source::connect(leader, instance, boots, BOOT).await.context("reaching the machine over SSH")?;
+    let owner = Owner { programs: binaries.checksums(), ..source::owner(leader, &record.token, None, instance) };
     Ok(Remote::probe(session).await?.permit(owner).await?)
 }
 
 /// Tells what the provider waits for as the cluster's progress.
-fn waits(node: &Node, name: &str) -> ProgressSink {
-    let (node, subject) = (node.clone(), name.to_owned());
+fn waits(leader: &Leader, name: &str) -> ProgressSink {
+    let (leader, subject) = (leader.clone(), name.to_owned());
     let said = Mutex::new(String::new());
     ProgressSink::new(move |words| {
         let mut said = said.lock();
         if *said != words {
             words.clone_into(&mut said);
-            node.progress(Progress {
+            leader.progress(Progress {
                 subject: subject.clone(),
                 state: "starting".to_owned(),
                 detail: words.to_owned(),
@@ -131,15 +131,14 @@ fn waits(node: &Node, name: &str) -> ProgressSink {
 }
 
 async fn settings(
-    node: &Node,
-    term: u64,
+    leader: &Leader,
     record: &InstanceRecord,
     instance: &Instance,
     remote: &Remote,
     provider: &dyn Provider,
 ) -> Result<NodeSettings> {
-    let issued = tokens::issue(node, term, TOKEN_LIFE, 1).await?;
-    let pace = match node.raft().pace() {
+    let issued = tokens::issue(leader, TOKEN_LIFE, 1).await?;
+    let pace = match leader.raft().pace() {
         crate::raft::Pace::Fast => Pace::Fast,
         crate::raft::Pace::Default => Pace::Default,
         crate::raft::Pace::Slow => Pace::Slow,
@@ -158,24 +157,24 @@ async fn settings(
 }
 
 /// Returns when the machine's node is a member.
-async fn joined(node: &Node, instance: &str) {
-    let mut revisions = node.raft().store().revisions();
+async fn joined(leader: &Leader, instance: &str) {
+    let mut revisions = leader.raft().store().revisions();
     loop {
-        let nodes = node.raft().store().read(records::nodes);
-        let members = node.raft().members();
+        let nodes = leader.raft().store().read(records::nodes);
+        let members = leader.raft().members();
         let own = nodes.iter().find(|node| node.instance == instance);
         if own.is_some_and(|own| members.iter().any(|member| member.id == own.id)) {
             return;
         }
         // Membership changes are no revisions.
-        let _ = tokio::time::timeout(node.raft().pace().heartbeat(), revisions.changed()).await;
+        let _ = tokio::time::timeout(leader.raft().pace().heartbeat(), revisions.changed()).await;
     }
 }
 
 /// Keeps the last failure with the machine's record. Whether it is the first of this machine.
-pub(super) async fn note_error(node: &Node, term: u64, token: &str, error: &str) -> bool {
+pub(super) async fn note_error(leader: &Leader, token: &str, error: &str) -> bool {
     let key = records::keys::instance(token);
-    let Some(record) = node.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
+    let Some(record) = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
         return false;
     };
     if record.value.error == error {
@@ -183,7 +182,7 @@ pub(super) async fn note_error(node: &Node, term: u64, token: &str, error: &str)
     }
     let is_first = record.value.error.is_empty();
     let record = InstanceRecord { error: error.to_owned(), ..record.value };
-    if let Err(error) = node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await {
+    if let Err(error) = leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await {
         tracing::warn!(%error, "a machine's failure was not noted");
     }
     is_first
@@ -191,7 +190,7 @@ pub(super) async fn note_error(node: &Node, term: u64, token: &str, error: &str)
 
 /// Tells an installation's steps as the cluster's progress.
 struct Shown<'a> {
-    node: &'a Node,
+    leader: &'a Leader,
     name: &'a str,
     percent: Mutex<u64>,
 }
@@ -210,7 +209,7 @@ impl InstallProgress for Shown<'_> {
             },
             ..Progress::default()
         };
-        self.node.progress(progress);
+        self.leader.progress(progress);
     }
 
     fn sent(&self, name: &'static str, sent: u64, total: u64) {
@@ -219,7 +218,7 @@ impl InstallProgress for Shown<'_> {
         // One line for each quarter is enough for a log.
         if percent >= *shown + 25 {
             *shown = percent;
-            self.node.progress(Progress {
+            self.leader.progress(Progress {
                 subject: self.name.to_owned(),
                 state: "installing".to_owned(),
                 detail: format!("sending {name}, {percent} %"),

@@ -10,7 +10,7 @@ use disco_runtime_js::cluster::NodeInfo;
 use disco_runtime_js::{Arg, Json, ScriptErrorKind};
 use tokio::task::JoinSet;
 
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, Severity};
 use crate::script::{self, Hook};
 
@@ -29,7 +29,7 @@ pub(super) struct Lost {
 
 impl Lost {
     /// Spares those members that the script wants to be left alone, and those of which it has not said anything yet.
-    pub(super) fn decide(&mut self, node: &Node, members: &mut [Member], limits: &Policy) {
+    pub(super) fn decide(&mut self, leader: &Leader, members: &mut [Member], limits: &Policy) {
         while let Some(answer) = self.asking.try_join_next() {
             // One that panicked is asked again.
             if let Ok((id, replace)) = answer {
@@ -40,15 +40,15 @@ impl Lost {
         // Who comes back and is lost again is asked of again.
         self.verdicts.retain(|id, _| lost(*id));
         let hooked =
-            node.scripts().versions().borrow().as_ref().is_some_and(|version| version.has(Hook::NodeLost.name()));
+            leader.scripts().versions().borrow().as_ref().is_some_and(|version| version.has(Hook::NodeLost.name()));
         if !hooked {
             self.verdicts.clear();
             return;
         }
         for member in members.iter_mut().filter(|member| member.is_lost(limits)) {
             let verdict = *self.verdicts.entry(member.id).or_insert_with(|| {
-                let (node, info) = (node.clone(), info(node, member));
-                self.asking.spawn(async move { (info.id, ask(&node, info).await) });
+                let (leader, info) = (leader.clone(), info(leader, member));
+                self.asking.spawn(async move { (info.id, ask(&leader, info).await) });
                 None
             });
             member.spared = verdict != Some(true);
@@ -68,23 +68,23 @@ impl Lost {
 }
 
 /// Whether the node is to be replaced.
-async fn ask(node: &Node, lost: NodeInfo) -> bool {
+async fn ask(leader: &Leader, lost: NodeInfo) -> bool {
     let name = Hook::NodeLost.name();
     for _ in 0..TRIES {
         let args = vec![Arg::Cluster, Arg::Node(lost.clone())];
-        match node.scripts().call(node, name, args, Hook::NodeLost.options()).await {
+        match leader.scripts().call(leader, name, args, Hook::NodeLost.options()).await {
             Ok(answer) => {
-                node.scripts().succeeded(name);
+                leader.scripts().succeeded(name);
                 let replace = answer != Some(Json::Bool(false));
                 if !replace {
                     let text = format!("`{name}` of `cluster.js` leaves {} as it is", lost.name);
-                    records::emit(node, "node.left_alone", Severity::Warning, Some(lost.id), text).await;
+                    records::emit(leader, "node.left_alone", Severity::Warning, Some(lost.id), text).await;
                 }
                 return replace;
             }
             Err(error) if error.kind == ScriptErrorKind::Cancelled => {}
             Err(error) => {
-                script::report(node, name, &error).await;
+                script::report(leader, name, &error).await;
                 return true;
             }
         }
@@ -94,8 +94,8 @@ async fn ask(node: &Node, lost: NodeInfo) -> bool {
 }
 
 /// A lost member as the script sees it.
-fn info(node: &Node, member: &Member) -> NodeInfo {
-    let record = node.raft().store().read(|store| records::node(store, member.id)).unwrap_or_default();
+fn info(leader: &Leader, member: &Member) -> NodeInfo {
+    let record = leader.raft().store().read(|store| records::node(store, member.id)).unwrap_or_default();
     NodeInfo {
         id: member.id,
         name: record.name,

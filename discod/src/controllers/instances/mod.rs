@@ -32,7 +32,7 @@ use crate::cluster::machines::provider as source;
 use crate::cluster::machines::view::{FIRST_OWN, dead, limits, machine, since_replacement};
 use crate::cluster::nodes::removal::{self, REMOVED, REMOVING};
 use crate::cluster::nodes::view::planned;
-use crate::node::Node;
+use crate::node::Leader;
 use crate::records::{self, InstanceRecord, Severity, instance_state as state};
 
 /// Between two tries of ending a machine that could not be ended.
@@ -40,11 +40,11 @@ const END_AGAIN: Duration = Duration::from_secs(10);
 /// How often the provider is asked for what its machines cost while nodes are missing.
 const ASKED_EVERY: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(node: &Node, term: u64) {
-    tokio::join!(look_after(node, term), addresses::run(node, term), roles::run(node));
+pub(super) async fn run(leader: &Leader) {
+    tokio::join!(look_after(leader), addresses::run(leader), roles::run(leader));
 }
 
-async fn look_after(node: &Node, term: u64) {
+async fn look_after(leader: &Leader) {
     let mut work = Work {
         at_work: BTreeSet::new(),
         tasks: JoinSet::new(),
@@ -56,19 +56,19 @@ async fn look_after(node: &Node, term: u64) {
         starts: Arc::default(),
     };
     // What stood in the way when this node led before may not any more.
-    node.set_blocked(None);
-    let mut ticks = tokio::time::interval(node.raft().pace().report());
-    let mut revisions = node.raft().store().revisions();
+    leader.set_blocked(None);
+    let mut ticks = tokio::time::interval(leader.raft().pace().report());
+    let mut revisions = leader.raft().store().revisions();
     loop {
-        if let Err(error) = work.reconcile(node, term).await {
+        if let Err(error) = work.reconcile(leader).await {
             tracing::warn!(error = format!("{error:#}"), "machines were not looked after");
         }
         tokio::select! {
             biased;
-            () = node.controllers_woken() => {}
+            () = leader.controllers_woken() => {}
             Some(done) = work.tasks.join_next() => {
                 if let Ok(done) = done {
-                    work.done(node, term, done).await;
+                    work.done(leader, done).await;
                 }
             }
             () = work.lost.answered() => {}
@@ -113,45 +113,45 @@ enum Outcome {
 // === impl Work ===
 
 impl Work {
-    async fn reconcile(&mut self, node: &Node, term: u64) -> Result<()> {
-        for machine in node.raft().store().read(records::ending) {
-            self.end(node, term, machine.token);
+    async fn reconcile(&mut self, leader: &Leader) -> Result<()> {
+        for machine in leader.raft().store().read(records::ending) {
+            self.end(leader, machine.token);
         }
-        let wish = node.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
+        let wish = leader.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
         let Some(records::Versioned { value: desired, revision, .. }) = wish else { return Ok(()) };
         self.attempts.wished(revision);
-        self.mark_joined(node, term).await?;
-        let mut members = planned(node);
-        let limits = limits(node);
-        self.lost.decide(node, &mut members, &limits);
-        let records = node.raft().store().read(records::instances);
+        self.mark_joined(leader).await?;
+        let mut members = planned(leader);
+        let limits = limits(leader);
+        self.lost.decide(leader, &mut members, &limits);
+        let records = leader.raft().store().read(records::instances);
         let replaced = since_replacement(&records);
         let machines: Vec<Machine> = records.iter().map(machine).collect();
         let settled = members.len() == desired as usize
             && machines.iter().all(|machine| matches!(machine.stage, Stage::Joined(_)));
         if settled && members.iter().all(|member| !member.is_lost(&limits)) {
             self.blocked = None;
-            node.set_blocked(None);
+            leader.set_blocked(None);
             return Ok(());
         }
-        let (available, limit) = self.available(node, &members, &limits).await?;
+        let (available, limit) = self.available(leader, &members, &limits).await?;
         let limit = limit.as_str();
         let view =
             View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };
         let Plan { steps, blocked } = repair::plan(view, &limits);
-        self.tell_blocked(node, term, blocked.map(|blocked| blocked.to_string())).await;
+        self.tell_blocked(leader, blocked.map(|blocked| blocked.to_string())).await;
         for step in steps {
             if matches!(step, Step::Start(_) | Step::Replace) {
                 self.available = None;
             }
-            self.take(node, term, step).await?;
+            self.take(leader, step).await?;
         }
         Ok(())
     }
 
     /// How many machines can be started, and why not more. With a limit on the price the provider is asked for its machines,
     /// which it need not be at every look.
-    async fn available(&mut self, node: &Node, members: &[Member], limits: &Policy) -> Result<(usize, String)> {
+    async fn available(&mut self, leader: &Leader, members: &[Member], limits: &Policy) -> Result<(usize, String)> {
         let dead = dead(members, limits);
         if let Some((at, of, known)) = &self.available
             && at.elapsed() < ASKED_EVERY
@@ -159,48 +159,48 @@ impl Work {
         {
             return Ok(known.clone());
         }
-        let known = source::available(node, &dead).await?;
+        let known = source::available(leader, &dead).await?;
         self.available = (!known.1.is_empty()).then(|| (Instant::now(), dead, known.clone()));
         Ok(known)
     }
 
-    async fn take(&mut self, node: &Node, term: u64, step: Step) -> Result<()> {
+    async fn take(&mut self, leader: &Leader, step: Step) -> Result<()> {
         match step {
             Step::Start(count) => {
                 for _ in 0..count {
-                    let record = new_record(node, term, false).await?;
-                    self.spawn(node, term, record.token);
+                    let record = new_record(leader, false).await?;
+                    self.spawn(leader, record.token);
                 }
             }
             Step::Replace => {
-                let record = new_record(node, term, true).await?;
+                let record = new_record(leader, true).await?;
                 let text = format!("{} takes the place of a lost node", record.name);
-                records::emit_in_term(node, term, "node.replaced", Severity::Warning, None, text).await;
-                self.spawn(node, term, record.token);
+                records::emit_in_term(leader, "node.replaced", Severity::Warning, None, text).await;
+                self.spawn(leader, record.token);
             }
-            Step::Continue(token) => self.spawn(node, term, token),
+            Step::Continue(token) => self.spawn(leader, token),
             // A task that still works on it would write over the mark.
             Step::Terminate(token) if self.at_work.contains(&token) => {}
             Step::Terminate(token) => {
-                source::mark_ending(node, term, &token).await?;
-                self.end(node, term, token);
+                source::mark_ending(leader, &token).await?;
+                self.end(leader, token);
             }
             Step::Remove(id) => {
                 // Who is on its way out is one of those that are too many: it goes before another one is chosen.
-                let nodes = node.raft().store().read(records::nodes);
+                let nodes = leader.raft().store().read(records::nodes);
                 let id = nodes.iter().find(|node| node.leaving).map_or(id, |node| node.id);
                 // Decided by what was heard; one that died since must not be counted on.
-                removal::check(node, id, false).await.map_err(anyhow::Error::msg)?;
-                let subject = records::node_name(node, id);
+                removal::check(leader, id, false).await.map_err(anyhow::Error::msg)?;
+                let subject = records::node_name(leader, id);
                 let step =
                     |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
-                node.progress(step(REMOVING));
-                removal::remove(node, term, id, false).await?;
-                let ending = node.raft().store().read(records::ending);
+                leader.progress(step(REMOVING));
+                removal::remove(leader, id, false).await?;
+                let ending = leader.raft().store().read(records::ending);
                 match ending.into_iter().find(|machine| machine.name == subject) {
                     // The last word is said when the machine has ended.
-                    Some(machine) => self.end(node, term, machine.token),
-                    None => node.progress(Progress { done: true, ..step(REMOVED) }),
+                    Some(machine) => self.end(leader, machine.token),
+                    None => leader.progress(Progress { done: true, ..step(REMOVED) }),
                 }
             }
         }
@@ -208,32 +208,32 @@ impl Work {
     }
 
     /// Works on a machine until its node has joined, or it has failed.
-    fn spawn(&mut self, node: &Node, term: u64, token: String) {
+    fn spawn(&mut self, leader: &Leader, token: String) {
         if !self.attempts.is_due(&token, Instant::now()) || !self.at_work.insert(token.clone()) {
             return;
         }
-        let (node, starts) = (node.clone(), Arc::clone(&self.starts));
+        let (leader, starts) = (leader.clone(), Arc::clone(&self.starts));
         self.tasks.spawn(async move {
-            let started = bring_up::bring_up(&node, term, &token, &starts).await;
+            let started = bring_up::bring_up(&leader, &token, &starts).await;
             Done { token, outcome: Outcome::Started(started.map_err(|error| format!("{error:#}"))) }
         });
     }
 
     /// Ends a machine. One that cannot be ended, or does not end, stands in the way of nothing else, and is tried again after a while.
-    fn end(&mut self, node: &Node, term: u64, token: String) {
+    fn end(&mut self, leader: &Leader, token: String) {
         let now = Instant::now();
         if self.not_ended.get(&token).is_some_and(|again| now < *again) || !self.at_work.insert(token.clone()) {
             return;
         }
-        let node = node.clone();
+        let leader = leader.clone();
         self.tasks.spawn(async move {
-            let ended = source::terminate(&node, term, &token).await;
+            let ended = source::terminate(&leader, &token).await;
             Done { token, outcome: Outcome::Ended(ended.map_err(|error| format!("{error:#}"))) }
         });
     }
 
     /// Takes note of what a task has come to.
-    async fn done(&mut self, node: &Node, term: u64, done: Done) {
+    async fn done(&mut self, leader: &Leader, done: Done) {
         let Done { token, outcome } = done;
         self.at_work.remove(&token);
         match outcome {
@@ -246,11 +246,11 @@ impl Work {
                     error: error.clone(),
                     ..Progress::default()
                 };
-                node.progress(failed);
+                leader.progress(failed);
                 // It is told when it begins; `status` says what it is now.
-                if bring_up::note_error(node, term, &token, &error).await {
+                if bring_up::note_error(leader, &token, &error).await {
                     let text = format!("the machine of {token} has not become a node, and is tried again: {error}");
-                    records::emit_in_term(node, term, "machine.failed", Severity::Warning, None, text).await;
+                    records::emit_in_term(leader, "machine.failed", Severity::Warning, None, text).await;
                 }
             }
             Outcome::Ended(Ok(())) => {
@@ -261,17 +261,17 @@ impl Work {
                 let first = self.not_ended.insert(token.clone(), Instant::now() + END_AGAIN).is_none();
                 if first {
                     let text = format!("the machine of {token} was not ended, and is still paid for: {error}");
-                    records::emit_in_term(node, term, "machine.not_ended", Severity::Warning, None, text).await;
+                    records::emit_in_term(leader, "machine.not_ended", Severity::Warning, None, text).await;
                 }
-                bring_up::note_error(node, term, &token, &error).await;
+                bring_up::note_error(leader, &token, &error).await;
             }
         }
     }
 
     /// A machine whose node is a member is on its way no more.
-    async fn mark_joined(&self, node: &Node, term: u64) -> Result<()> {
-        let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
-        let members = node.raft().members();
+    async fn mark_joined(&self, leader: &Leader) -> Result<()> {
+        let (nodes, machines) = leader.raft().store().read(|store| (records::nodes(store), records::instances(store)));
+        let members = leader.raft().members();
         for machine in machines.into_iter().filter(|machine| machine.node.is_none() && !machine.id.is_empty()) {
             let joined = nodes.iter().find(|node| node.instance == machine.id);
             let Some(joined) = joined.filter(|joined| members.iter().any(|member| member.id == joined.id)) else {
@@ -285,41 +285,41 @@ impl Work {
                 error: String::new(),
                 ..machine
             };
-            node.write_in_term(term, records::Txn::new().put(&key, &record).operation()).await?;
+            leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await?;
             if had_failed {
                 let text = format!("{name} has become a node, after its machine had failed before");
-                records::emit_in_term(node, term, "machine.recovered", Severity::Info, Some(id), text).await;
+                records::emit_in_term(leader, "machine.recovered", Severity::Info, Some(id), text).await;
             }
         }
         Ok(())
     }
 
     /// Says once what stands in the way.
-    async fn tell_blocked(&mut self, node: &Node, term: u64, blocked: Option<String>) {
+    async fn tell_blocked(&mut self, leader: &Leader, blocked: Option<String>) {
         if blocked == self.blocked {
             return;
         }
         if let Some(reason) = &blocked {
-            let subject = node.cluster_name().to_owned();
-            node.progress(Progress {
+            let subject = leader.cluster_name().to_owned();
+            leader.progress(Progress {
                 subject,
                 state: "blocked".to_owned(),
                 error: reason.clone(),
                 ..Progress::default()
             });
-            records::emit_in_term(node, term, "scale.blocked", Severity::Warning, None, reason.clone()).await;
+            records::emit_in_term(leader, "scale.blocked", Severity::Warning, None, reason.clone()).await;
         }
-        node.set_blocked(blocked.clone());
+        leader.set_blocked(blocked.clone());
         self.blocked = blocked;
     }
 }
 
 /// Writes down that there shall be one more machine; `replaces`: in the place of a dead node.
-async fn new_record(node: &Node, term: u64, replaces: bool) -> Result<InstanceRecord> {
+async fn new_record(leader: &Leader, replaces: bool) -> Result<InstanceRecord> {
     loop {
-        let next = node.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
+        let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
         let (number, revision) = next.map_or((FIRST_OWN, 0), |next| (next.value, next.revision));
-        let name = format!("{}-{number}", node.cluster_name());
+        let name = format!("{}-{number}", leader.cluster_name());
         let record = InstanceRecord {
             token: name.clone(),
             name,
@@ -335,7 +335,7 @@ async fn new_record(node: &Node, term: u64, replaces: bool) -> Result<InstanceRe
             .expect(&key, 0)
             .put(records::keys::NEXT_INSTANCE, &(number + 1))
             .put(&key, &record);
-        let response = node.write_in_term(term, txn.operation()).await.context("noting a new machine")?;
+        let response = leader.write_in_term(txn.operation()).await.context("noting a new machine")?;
         if records::succeeded(&response) {
             return Ok(record);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 use crate::cluster::machines::provider as source;
-use crate::node::Node;
+use crate::node::Leader;
 use crate::raft::Role;
 use crate::records;
 
@@ -18,24 +18,24 @@ const IDLE: Duration = Duration::from_secs(5);
 const BEFORE_PROMOTION: Duration = Duration::from_secs(10);
 
 /// Until this node leads no more.
-pub(super) async fn run(node: &Node) {
+pub(super) async fn run(leader: &Leader) {
     // What this leader has seen to.
     let mut known: BTreeMap<String, bool> = BTreeMap::new();
     loop {
-        if !source::has_roles(node) {
+        if !source::has_roles(leader) {
             tokio::time::sleep(IDLE).await;
             continue;
         }
-        let wished = wished(node);
+        let wished = wished(leader);
         known.retain(|machine, _| wished.contains_key(machine));
         for (machine, voted) in wished {
             if known.get(&machine) == Some(&voted) {
                 continue;
             }
-            let _held = node.rights().await;
+            let _held = leader.rights().await;
             // Whether it votes may have changed while another machine was seen to, or while this one was promoted.
-            let Some(votes) = self::wished(node).remove(&machine) else { continue };
-            let given = match source::provider(node) {
+            let Some(votes) = self::wished(leader).remove(&machine) else { continue };
+            let given = match source::provider(leader) {
                 Ok(provider) => provider.empower(&machine, votes).await.map_err(anyhow::Error::from),
                 Err(error) => Err(error),
             };
@@ -53,16 +53,16 @@ pub(super) async fn run(node: &Node) {
 
 /// Keeps [`run`] from taking rights away until the promotion that they are given for is done, as it takes them from machines of
 /// learners. `None` where it waits for the provider for too long; it looks again afterwards.
-pub(in crate::controllers) async fn hold_rights(node: &Node) -> Option<MutexGuard<'_, ()>> {
-    tokio::time::timeout(BEFORE_PROMOTION, node.rights()).await.ok()
+pub(in crate::controllers) async fn hold_rights(leader: &Leader) -> Option<MutexGuard<'_, ()>> {
+    tokio::time::timeout(BEFORE_PROMOTION, leader.rights()).await.ok()
 }
 
 /// Gives a machine its rights before its node votes, as it may lead in the next moment: only a leader that has them can give any.
 /// A provider that does not answer keeps no vote back; then [`run`] gives them, on this leader.
-pub(in crate::controllers) async fn give_before_promotion(node: &Node, id: u64) {
-    let record = node.raft().store().read(|store| records::node(store, id));
-    let Some(record) = record.filter(|record| !record.instance.is_empty() && source::has_roles(node)) else { return };
-    let give = async { anyhow::Ok(source::provider(node)?.empower(&record.instance, true).await?) };
+pub(in crate::controllers) async fn give_before_promotion(leader: &Leader, id: u64) {
+    let record = leader.raft().store().read(|store| records::node(store, id));
+    let Some(record) = record.filter(|record| !record.instance.is_empty() && source::has_roles(leader)) else { return };
+    let give = async { anyhow::Ok(source::provider(leader)?.empower(&record.instance, true).await?) };
     let error = match tokio::time::timeout(BEFORE_PROMOTION, give).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => format!("{error:#}"),
@@ -72,9 +72,9 @@ pub(in crate::controllers) async fn give_before_promotion(node: &Node, id: u64) 
 }
 
 /// The members' machines, and whether they vote.
-fn wished(node: &Node) -> BTreeMap<String, bool> {
-    let nodes = node.raft().store().read(records::nodes);
-    let members = node.raft().members();
+fn wished(leader: &Leader) -> BTreeMap<String, bool> {
+    let nodes = leader.raft().store().read(records::nodes);
+    let members = leader.raft().members();
     let machines = nodes.into_iter().filter(|record| !record.instance.is_empty() && !record.leaving);
     let of = |record: records::NodeRecord| {
         let member = members.iter().find(|member| member.id == record.id)?;

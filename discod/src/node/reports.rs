@@ -1,5 +1,5 @@
-//! Signs of life, on the leader: what each node last said about itself, and when. In memory alone; a new leader hears
-//! from everybody within one report interval.
+//! What each node last reported to the leader, and when. In memory alone, for one term: a new leader hears from everybody within one
+//! report interval.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -19,9 +19,9 @@ const MOST_BYTES: usize = 500;
 
 /// The last report of each node.
 #[derive(Debug)]
-pub struct Vitals {
-    reports: Mutex<HashMap<u64, Vital>>,
-    listening_since: Mutex<Instant>,
+pub struct Reports {
+    reports: Mutex<HashMap<u64, NodeReport>>,
+    listening_since: Instant,
     /// Processes that are not the node that they claim to be, by node and address, and when each was last refused.
     refused: Mutex<BTreeMap<(u64, String), Instant>>,
     /// Of daemons that have ended unexpectedly.
@@ -30,7 +30,7 @@ pub struct Vitals {
 
 /// A node's last report.
 #[derive(Clone, Debug)]
-pub struct Vital {
+pub struct NodeReport {
     /// When it came.
     pub at: Instant,
     /// When the node was first heard of without a pause since.
@@ -43,20 +43,20 @@ pub struct Vital {
     pub report: ReportRequest,
 }
 
-// === impl Vitals ===
+// === impl Reports ===
 
-impl Default for Vitals {
+impl Default for Reports {
     fn default() -> Self {
         Self {
             reports: Mutex::default(),
-            listening_since: Mutex::new(Instant::now()),
+            listening_since: Instant::now(),
             refused: Mutex::default(),
             ended: Mutex::default(),
         }
     }
 }
 
-impl Vitals {
+impl Reports {
     /// Takes a report. True when the node was not known, or said something other than before.
     pub fn record(&self, mut report: ReportRequest) -> bool {
         let now = Instant::now();
@@ -71,7 +71,7 @@ impl Vitals {
             _ => None,
         };
         let ahead_ms = (report.clock_ms != 0).then(|| report.clock_ms.saturating_sub(crate::clock::unix_ms()));
-        reports.insert(report.node_id, Vital { at: now, since, unhealthy_since, ahead_ms, report });
+        reports.insert(report.node_id, NodeReport { at: now, since, unhealthy_since, ahead_ms, report });
         news
     }
 
@@ -110,7 +110,7 @@ impl Vitals {
 
     /// What a node last said.
     #[must_use]
-    pub fn get(&self, node: u64) -> Option<Vital> {
+    pub fn get(&self, node: u64) -> Option<NodeReport> {
         self.reports.lock().get(&node).cloned()
     }
 
@@ -118,28 +118,20 @@ impl Vitals {
     #[must_use]
     pub fn without_room(&self, limit: Duration) -> Vec<ReportRequest> {
         let reports = self.reports.lock();
-        let full = reports.values().filter(|vital| vital.report.disk_low && vital.at.elapsed() <= limit);
-        full.map(|vital| vital.report.clone()).collect()
+        let full = reports.values().filter(|heard| heard.report.disk_low && heard.at.elapsed() <= limit);
+        full.map(|heard| heard.report.clone()).collect()
     }
 
     /// Nodes that were heard of within the time.
     #[must_use]
-    pub fn heard_within(&self, limit: Duration) -> Vec<Vital> {
-        self.reports.lock().values().filter(|vital| vital.at.elapsed() < limit).cloned().collect()
+    pub fn heard_within(&self, limit: Duration) -> Vec<NodeReport> {
+        self.reports.lock().values().filter(|heard| heard.at.elapsed() < limit).cloned().collect()
     }
 
-    /// Forgets everything: this node leads no more, or has just begun to.
-    pub fn clear(&self) {
-        self.reports.lock().clear();
-        self.refused.lock().clear();
-        self.ended.lock().clear();
-        *self.listening_since.lock() = Instant::now();
-    }
-
-    /// How long this node has been listening: a node that was not heard of yet has been silent for at most this.
+    /// How long this leader has been listening: a node that was not heard of yet has been silent for at most this.
     #[must_use]
     pub fn listening_for(&self) -> Duration {
-        self.listening_since.lock().elapsed()
+        self.listening_since.elapsed()
     }
 
     /// Forgets a node that is no member any more.
