@@ -72,8 +72,8 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
         let address = args.advertise.unwrap_or(args.listen).to_string();
         raft.initialize(NodeInfo { address, name: file.name.clone() }).await?;
     }
+    let node = Node::new(NodeParts { raft, peers, home, file, identity, args, logs })?;
     let scripts = Scripts::default();
-    let node = Node::new(NodeParts { raft, peers, home, file, identity, args, logs, scripts })?;
     tracing::info!(node = node.id(), cluster = node.cluster_name(), address = %node.address(), "started");
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -81,14 +81,14 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     node.set_accepting(incoming.accepting());
     let etcd = EtcdService::new(node.clone());
     let incoming = etcd.without_http1(incoming);
-    let server = server(&node, etcd).serve_with_incoming_shutdown(incoming, async {
+    let server = server(&node, scripts.clone(), etcd).serve_with_incoming_shutdown(incoming, async {
         // A sender that is gone stops it just as well.
         let _ = stopped.await;
     });
     let server = tokio::spawn(server);
     let tasks = TaskTracker::new();
-    agent::spawn(&node, &tasks);
-    controllers::spawn(&node, &tasks);
+    agent::spawn(&node, &scripts, &tasks);
+    controllers::spawn(&node, &scripts, &tasks);
     tasks.spawn(memory::run());
 
     let end = wait_for_end(&node).await?;
@@ -168,11 +168,11 @@ async fn become_somebody(home: &Home, args: &DaemonArgs) -> Result<NodeFile> {
     }
 }
 
-fn server(node: &Node, etcd: EtcdService) -> tonic::transport::server::Router {
+fn server(node: &Node, scripts: Scripts, etcd: EtcdService) -> tonic::transport::server::Router {
     let raft = RaftServer::new(RaftService::new(node.raft().clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let control = ControlServer::new(ControlService::new(node.clone()))
+    let control = ControlServer::new(ControlService::new(node.clone(), scripts))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     Server::builder()

@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use disco_runtime_js::cluster::{HealthVerdict, NodeInfo};
+use disco_runtime_js::cluster::HealthVerdict;
 use disco_runtime_js::{Arg, ScriptError, ScriptErrorKind};
 use tokio::time::Instant;
 
+use crate::cluster::nodes::own;
 use crate::node::Node;
-use crate::raft::Role;
 use crate::records::{self, HealthRecord, Txn};
-use crate::script::{self, HEALTH_LIMIT, Hook};
+use crate::script::{self, HEALTH_LIMIT, Hook, Scripts};
 
 /// How often a node is asked how it is.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -25,13 +25,13 @@ const SLACK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Asks until the process ends; at once when a new script version is there.
-pub(super) async fn run(node: Node) {
+pub(super) async fn run(node: Node, scripts: Scripts) {
     let mut versions = node.scripts().versions();
     // Limits broken one after the other by the version in use.
     let mut broken = 0;
     loop {
         let hooked = versions.borrow_and_update().as_ref().is_some_and(|version| version.has(Hook::Health.name()));
-        let answer = if hooked { ask(&node).await } else { Answer::Default };
+        let answer = if hooked { ask(&node, &scripts).await } else { Answer::Default };
         broken = if matches!(answer, Answer::Broken) { broken + 1 } else { 0 };
         let pause = match answer {
             Answer::Again => AGAIN,
@@ -69,10 +69,10 @@ enum Answer {
     Again,
 }
 
-async fn ask(node: &Node) -> Answer {
+async fn ask(node: &Node, scripts: &Scripts) -> Answer {
     let name = Hook::Health.name();
-    let args = vec![Arg::Cluster, Arg::Node(own_info(node))];
-    let call = node.scripts().call(node, name, args, Hook::Health.options());
+    let args = vec![Arg::Cluster, Arg::Node(own::info(node))];
+    let call = scripts.call(node, name, args, Hook::Health.options());
     tokio::pin!(call);
     let outcome = match tokio::time::timeout(HEALTH_LIMIT + SLACK, &mut call).await {
         Ok(outcome) => outcome,
@@ -135,25 +135,5 @@ async fn keep(node: &Node, verdict: Option<HealthVerdict>) {
     };
     if let Err(error) = node.write(txn.operation()).await {
         tracing::debug!(%error, "the health of this node was not recorded");
-    }
-}
-
-/// This node as its own script sees it.
-pub fn own_info(node: &Node) -> NodeInfo {
-    let members = node.raft().members();
-    let member = members.iter().find(|member| member.id == node.id());
-    let role = match member.map(|member| member.role) {
-        _ if node.raft().leads().is_some() => "leader",
-        Some(Role::Voter) => "voter",
-        Some(Role::Learner) | None => "learner",
-    };
-    let record = node.raft().store().read(|store| records::node(store, node.id()));
-    NodeInfo {
-        id: node.id(),
-        name: node.name().to_owned(),
-        address: node.address().to_string(),
-        role: role.to_owned(),
-        healthy: node.scripts().health().is_none_or(|health| health.0),
-        labels: record.map(|record| record.labels).unwrap_or_default(),
     }
 }

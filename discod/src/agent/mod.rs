@@ -8,16 +8,14 @@ mod report;
 
 use tokio_util::task::TaskTracker;
 
-pub use health::own_info;
-pub use report::own_report;
-
 use crate::node::Node;
+use crate::script::{self, Scripts};
 
 /// Starts the node's own tasks. They end with the process.
-pub fn spawn(node: &Node, tasks: &TaskTracker) {
+pub fn spawn(node: &Node, scripts: &Scripts, tasks: &TaskTracker) {
     tasks.spawn(report::run(node.clone()));
-    tasks.spawn(health::run(node.clone()));
+    tasks.spawn(health::run(node.clone(), scripts.clone()));
     tasks.spawn(announcements::run(node.clone()));
     tasks.spawn(backups::run(node.clone()));
-    crate::script::spawn(node, tasks);
+    script::spawn(node, scripts, tasks);
 }

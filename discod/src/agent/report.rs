@@ -3,16 +3,13 @@
 //! They go to the leader alone and straight, since its connection proves who reports. A node that is not in the membership
 //! yet does not know the leader; it asks the members that it was told of when it was admitted.
 
-use std::path::Path;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use disco_proto::v1::{DaemonEnds, ReportRequest, ReportResponse};
-use disco_provider::supervise::{self, Ends};
+use disco_proto::v1::{ReportRequest, ReportResponse};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::certificate::Watched;
-use crate::last_report::message;
+use crate::cluster::nodes::own;
 use crate::node::Node;
 use crate::raft::Role;
 
@@ -54,7 +51,7 @@ pub(super) async fn run(node: Node) {
             // The leader looks at itself when it is asked.
             told = None;
             if let Some(leader) = node.leader() {
-                leader.reports().record_ends(node.id(), own_ends(), true);
+                leader.reports().record_ends(node.id(), own::ends(), true);
             }
             note_start(&node);
             super::certificate::renew_own(&node);
@@ -161,7 +158,7 @@ async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportRespo
         None => node.peers().any_member(address),
     };
     let signing_request = super::certificate::signing_request(node).unwrap_or_default();
-    let report = ReportRequest { signing_request, ..own_report(node) };
+    let report = ReportRequest { signing_request, ..own::report(node) };
     let Ok(answer) = tokio::time::timeout(ANSWERED_WITHIN, client.report(report)).await else {
         if let Some(id) = id {
             node.reconnect(id);
@@ -178,61 +175,6 @@ async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportRespo
         node.renewal().refused(&answer.certificate_refusal);
     }
     Ok(answer)
-}
-
-/// What this node says about itself.
-#[must_use]
-pub fn own_report(node: &Node) -> ReportRequest {
-    let health = node.scripts().health();
-    let room = node.raft().room();
-    let start = node.raft().start();
-    ReportRequest {
-        node_id: node.id(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        rss_kb: resident_kb(),
-        address: node.address().to_string(),
-        script: node.scripts().current().unwrap_or_default(),
-        healthy: health.as_ref().map(|health| health.0),
-        reason: health.map(|health| health.1).unwrap_or_default(),
-        instance: node.args().instance.clone().unwrap_or_default(),
-        draining: node.is_draining(),
-        leaving: false,
-        signing_serial: node.signing_serial(),
-        term: node.raft().leadership().borrow().term,
-        certificate_signer: node.identity().signer_serial().unwrap_or_default(),
-        signing_request: String::new(),
-        disk_free: room.free,
-        disk_low: room.low || room.exhausted,
-        certificate: Some(crate::cluster::certificates::own(node)),
-        retiring: node.retirement().notice().unwrap_or_default(),
-        format: disco_proto::format::own(),
-        hooks_off: node.scripts().off(node),
-        incarnation: start.life.number,
-        run: start.life.run,
-        earlier: start.earlier.clone(),
-        noted: node.home().is_noted(start.life),
-        ends: own_ends(),
-        clock_ms: crate::clock::unix_ms(),
-        no_connections: node.refuses_connections().unwrap_or_default(),
-    }
-}
-
-/// The unexpected ends that the supervisor, or systemd, counted before this start.
-fn own_ends() -> Option<DaemonEnds> {
-    // Nothing is added while this process runs. The supervisor hands over what it knows, as its file may not be writable.
-    static ENDS: LazyLock<Option<Ends>> = LazyLock::new(|| {
-        let handed = std::env::var(supervise::ENDS).ok().and_then(|text| serde_json::from_str(&text).ok());
-        handed.or_else(|| std::env::var_os(supervise::SERVICE_DIR).map(|dir| Ends::read(Path::new(&dir))))
-    });
-    ENDS.as_ref().map(|ends| message(ends.told(crate::clock::unix_ms())))
-}
-
-/// Resident memory of this process in kB; 0 where the system does not tell.
-fn resident_kb() -> u64 {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()).and_then(|kb| kb.parse().ok()).unwrap_or(0)
 }
 
 /// Notes the cluster's format in the data folder, where the next program looks first.

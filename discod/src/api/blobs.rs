@@ -19,8 +19,8 @@ pub(super) async fn missing(
             let request = forward.request(message);
             forward.client.missing_blobs(request).await.map_err(relayed)
         }
-        Answer::Here(_) => {
-            let sha256 = blobs::missing(node, message.sha256).await?;
+        Answer::Here(leader) => {
+            let sha256 = blobs::missing(&leader, message.sha256).await?;
             Ok(Response::new(MissingBlobsResponse { sha256 }))
         }
     }

@@ -1,11 +1,15 @@
 //! The daemon's errors as gRPC's.
 
+use bytes::Bytes;
 use disco_proto::v1::Refusal;
-use tonic::Status;
+use disco_runtime_js::ScriptError;
+use prost::Message;
+use tonic::{Code, Status};
 
 use crate::cluster::Error;
 use crate::node::WriteError;
 use crate::peers::RemoteError;
+use crate::script;
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
@@ -20,6 +24,7 @@ impl From<Error> for Status {
             Error::Unavailable(why) => Self::unavailable(why),
             Error::Write(error) => error.into(),
             Error::Remote(error) => error.into(),
+            Error::Script(error) => unusable(&error),
             Error::Internal(_) => Self::internal(error.to_string()),
         }
     }
@@ -58,4 +63,30 @@ impl From<RemoteError> for Status {
 /// A failure inside the daemon, with its causes.
 pub(super) fn internal(error: impl Into<anyhow::Error>) -> Status {
     Error::internal(error).into()
+}
+
+/// With the place in the script, for the client to show.
+fn unusable(error: &ScriptError) -> Status {
+    let details = Bytes::from(script::to_wire(error).encode_to_vec());
+    let message: String = error.to_string().chars().take(1000).collect();
+    Status::with_details(Code::InvalidArgument, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_proto::v1::ScriptFailure;
+    use disco_runtime_js::ScriptErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_carries_the_place() {
+        let mut error = ScriptError::new(ScriptErrorKind::Thrown, "TypeError: x is not a function");
+        (error.file, error.line, error.column) = (Some("cluster.js".into()), Some(3), Some(5));
+        let status = Status::from(Error::Script(Box::new(error)));
+        assert_eq!(status.message(), "cluster.js:3:5: TypeError: x is not a function");
+        let failure = ScriptFailure::decode(status.details()).unwrap();
+        assert_eq!((failure.file.as_str(), failure.line, failure.column), ("cluster.js", 3, 5));
+        assert_eq!(failure.message, "TypeError: x is not a function");
+    }
 }

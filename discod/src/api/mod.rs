@@ -7,7 +7,6 @@ mod admission;
 mod backup;
 mod blobs;
 mod certificates;
-mod deployments;
 mod errors;
 pub(crate) mod etcd;
 mod forward;
@@ -20,7 +19,7 @@ mod outgoing;
 mod reach;
 mod report;
 mod report_end;
-mod script;
+mod scripts;
 mod upgrades;
 
 use std::pin::Pin;
@@ -31,6 +30,7 @@ use futures_util::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::node::Node;
+use crate::script::Scripts;
 
 use self::errors::internal;
 
@@ -40,6 +40,7 @@ pub type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// The service `disco.v1.Control` of one node.
 pub struct ControlService {
     node: Node,
+    scripts: Scripts,
 }
 
 // === impl ControlService ===
@@ -47,8 +48,8 @@ pub struct ControlService {
 impl ControlService {
     /// Serves the node.
     #[must_use]
-    pub fn new(node: Node) -> Self {
-        Self { node }
+    pub fn new(node: Node, scripts: Scripts) -> Self {
+        Self { node, scripts }
     }
 }
 
@@ -175,12 +176,12 @@ impl Control for ControlService {
 
     async fn push_script(&self, request: Request<PushScriptRequest>) -> Result<Response<PushScriptResponse>, Status> {
         disco_identity::require_member(&request)?;
-        script::push(&self.node, request).await
+        scripts::push(&self.node, request).await
     }
 
     async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<Self::DeployStream>, Status> {
         disco_identity::require_member(&request)?;
-        deployments::deploy(&self.node, request).await
+        scripts::deploy(&self.node, &self.scripts, request).await
     }
 
     async fn run_command(&self, request: Request<RunCommandRequest>) -> Result<Response<RunCommandResponse>, Status> {

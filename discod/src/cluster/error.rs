@@ -1,5 +1,6 @@
 //! Why an operation failed; the same for gRPC, etcd's API and scripts.
 
+use disco_runtime_js::ScriptError;
 use thiserror::Error;
 
 use crate::node::{ReadError, WriteError};
@@ -39,6 +40,9 @@ pub enum Error {
     /// Another node was asked, and this is its answer.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// A script cannot be used: why, and where in it.
+    #[error("{0}")]
+    Script(Box<ScriptError>),
     /// A failure inside the daemon, with its causes.
     #[error("{0:#}")]
     Internal(anyhow::Error),

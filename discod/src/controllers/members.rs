@@ -11,7 +11,7 @@ use disco_planner::twins::Life;
 use disco_planner::voters::{self, Change};
 
 use crate::cluster::nodes::view::{LAG, planned, policy};
-use crate::cluster::nodes::{removal, voter_secrets};
+use crate::cluster::nodes::{own, removal, voter_secrets};
 use crate::node::{Leader, NodeReport};
 use crate::raft::{Member, NodeInfo, Role, remembered};
 use crate::records::{self, NodeRecord, Severity};
@@ -30,7 +30,7 @@ pub(super) async fn run(leader: &Leader) {
         }
         store.mark_unchanged();
         // What the leader says of itself, beside what the others do.
-        leader.reports().record(crate::agent::own_report(leader));
+        leader.reports().record(own::report(leader));
         // As long as something changes, look again at once.
         loop {
             match reconcile(leader).await {
@@ -111,7 +111,7 @@ async fn keep_records(leader: &Leader, members: &[Member]) -> Result<bool> {
             continue;
         }
         let report = if member.id == leader.id() {
-            Some(crate::agent::own_report(leader))
+            Some(own::report(leader))
         } else {
             leader.reports().get(member.id).map(|heard| heard.report)
         };

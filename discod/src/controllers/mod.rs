@@ -19,13 +19,14 @@ use tokio_util::task::TaskTracker;
 use crate::cluster::nodes::removal;
 use crate::node::{Leader, Node};
 use crate::records;
+use crate::script::Scripts;
 
 /// Starts the controllers whenever this node leads, and ends them when it does no more.
-pub fn spawn(node: &Node, tasks: &TaskTracker) {
-    tasks.spawn(run(node.clone()));
+pub fn spawn(node: &Node, scripts: &Scripts, tasks: &TaskTracker) {
+    tasks.spawn(run(node.clone(), scripts.clone()));
 }
 
-async fn run(node: Node) {
+async fn run(node: Node, scripts: Scripts) {
     let mut leadership = node.raft().leadership();
     loop {
         let term = match leadership.wait_for(|now| now.is_self).await {
@@ -37,7 +38,7 @@ async fn run(node: Node) {
         tokio::select! {
             biased;
             () = begun.leader().ended() => {}
-            () = lead(begun.leader()) => {}
+            () = lead(begun.leader(), &scripts) => {}
         }
         drop(begun);
         tracing::info!(term, "not leading any more");
@@ -47,7 +48,7 @@ async fn run(node: Node) {
     }
 }
 
-async fn lead(leader: &Leader) {
+async fn lead(leader: &Leader, scripts: &Scripts) {
     // Before the first look: all that earlier leaders committed must be applied here.
     while let Err(error) = leader.raft().linearizable().await {
         tracing::debug!(%error, "not confirmed as the leader yet");
@@ -67,10 +68,10 @@ async fn lead(leader: &Leader) {
         removal::resume(leader),
         members::run(leader),
         reach::run(leader),
-        instances::run(leader),
+        instances::run(leader, scripts),
         leases::run(leader),
         compaction::run(leader),
-        hooks::run(leader),
+        hooks::run(leader, scripts),
         troubles::run(leader),
         ends::run(leader),
     );

@@ -9,6 +9,7 @@ use disco_proto::v1::{CommandResponse, Progress};
 use tokio::sync::{Mutex, MutexGuard, broadcast};
 
 use super::Node;
+use super::idle_blobs::IdleBlobs;
 use super::lease_times::LeaseTimes;
 use super::reports::Reports;
 use super::writes::WriteError;
@@ -30,6 +31,8 @@ struct Inner {
     progress: broadcast::Sender<Progress>,
     removals: Mutex<()>,
     rights: Mutex<()>,
+    commits: Mutex<()>,
+    idle_blobs: parking_lot::Mutex<IdleBlobs>,
     blocked: parking_lot::Mutex<Option<String>>,
 }
 
@@ -50,6 +53,8 @@ impl Leader {
             progress: broadcast::Sender::new(PROGRESS),
             removals: Mutex::default(),
             rights: Mutex::default(),
+            commits: Mutex::default(),
+            idle_blobs: parking_lot::Mutex::default(),
             blocked: parking_lot::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -96,6 +101,17 @@ impl Leader {
     /// Held while it changes what machines may do at the provider.
     pub async fn rights(&self) -> MutexGuard<'_, ()> {
         self.inner.rights.lock().await
+    }
+
+    /// Held from the look whether blobs are there to the write of a record that refers to them, and while unneeded ones are
+    /// removed. Both are done by the leader alone, so this one lock keeps them apart.
+    pub async fn commits(&self) -> MutexGuard<'_, ()> {
+        self.inner.commits.lock().await
+    }
+
+    /// Since when blobs are idle.
+    pub fn idle_blobs<T>(&self, look: impl FnOnce(&mut IdleBlobs) -> T) -> T {
+        look(&mut self.inner.idle_blobs.lock())
     }
 
     /// Why the cluster is below its target size.

@@ -2,6 +2,7 @@
 
 mod disk_space;
 mod guard;
+mod idle_blobs;
 mod leader;
 mod lease_times;
 mod reach;
@@ -20,10 +21,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::args::DaemonArgs;
 use crate::home::{Home, NodeFile, VoterSecrets};
-use crate::local::{Logs, Renewal, Retirement};
+use crate::local::{Logs, Renewal, Retirement, ScriptState};
 use crate::peers::{MemberClient, Peers, WriteStream};
 use crate::raft::{RaftNode, node_record};
-use crate::script::Scripts;
 
 pub use self::guard::check_own_range;
 pub use self::leader::Leader;
@@ -51,7 +51,7 @@ struct Inner {
     identity: Identity,
     args: DaemonArgs,
     logs: Logs,
-    scripts: Scripts,
+    scripts: ScriptState,
     renewal: Renewal,
     secrets: RwLock<Option<VoterSecrets>>,
     signing_serial: RwLock<String>,
@@ -81,8 +81,6 @@ pub struct NodeParts {
     pub args: DaemonArgs,
     /// The last log lines.
     pub logs: Logs,
-    /// The hooks of `cluster.js`.
-    pub scripts: Scripts,
 }
 
 // === impl Node ===
@@ -94,6 +92,7 @@ impl Node {
     /// The voters' secrets are there but cannot be read.
     pub fn new(parts: NodeParts) -> Result<Self> {
         let secrets = parts.home.voter_secrets()?;
+        let scripts = ScriptState::new(parts.home.path());
         let inner = Inner {
             cluster_id: parts.file.cluster_id()?,
             raft: parts.raft,
@@ -104,7 +103,7 @@ impl Node {
             identity: parts.identity,
             args: parts.args,
             logs: parts.logs,
-            scripts: parts.scripts,
+            scripts,
             renewal: Renewal::default(),
             signing_serial: RwLock::new(serial(secrets.as_ref())?),
             secrets: RwLock::new(secrets),
@@ -214,9 +213,9 @@ impl Node {
         &self.inner.logs
     }
 
-    /// The hooks of `cluster.js` on this node.
+    /// What this node knows of its scripts.
     #[must_use]
-    pub fn scripts(&self) -> &Scripts {
+    pub fn scripts(&self) -> &ScriptState {
         &self.inner.scripts
     }
 

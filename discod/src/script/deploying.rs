@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::deployment::start;
 use super::manifest::Manifest;
 use super::records::current;
-use super::{Hook, blobs};
+use super::{Hook, Scripts, blobs};
 use crate::cluster::{Error, Result};
 use crate::node::{Leader, Node};
 
@@ -27,7 +27,7 @@ pub type DeployOutputs = BoxStream<'static, DeployOutput>;
 ///
 /// # Errors
 /// It cannot begin.
-pub async fn deploy(leader: &Leader, message: DeployRequest) -> Result<DeployOutputs> {
+pub async fn deploy(leader: &Leader, scripts: &Scripts, message: DeployRequest) -> Result<DeployOutputs> {
     let DeployRequest { files, variables, dry_run, detach } = message;
     let manifest = Manifest::new(files).map_err(|error| Error::Invalid(error.to_string()))?;
     let variables = variables.into_iter().collect();
@@ -40,7 +40,7 @@ pub async fn deploy(leader: &Leader, message: DeployRequest) -> Result<DeployOut
         let output = DeployOutput { output: Some(Output::Finished(finished)) };
         return Ok(stream::iter([output]).boxed());
     }
-    let output = start(leader, script, manifest, variables).await?;
+    let output = start(leader, scripts, script, manifest, variables).await?;
     // A client that does not wait gets the first part alone: the number.
     let parts = if detach { 1 } else { usize::MAX };
     Ok(ReceiverStream::new(output).take(parts).boxed())

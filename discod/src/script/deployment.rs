@@ -24,9 +24,9 @@ use super::blobs::BlobError;
 use super::console::RunConsole;
 use super::manifest::Manifest;
 use super::records::{self, DeploymentRecord, DeploymentState};
-use super::scripts::{Deploying, DeploymentPlace};
-use super::{Hook, blobs, failure};
+use super::{Hook, Scripts, blobs, failure};
 use crate::cluster::Error;
+use crate::local::{Deploying, DeploymentPlace};
 use crate::node::{Leader, WriteError};
 use crate::raft::RaftError;
 use crate::records::{Severity, Txn, emit_with, succeeded};
@@ -79,12 +79,13 @@ impl From<Refused> for Error {
 /// See [`Refused`].
 pub(super) async fn start(
     leader: &Leader,
+    scripts: &Scripts,
     script: String,
     manifest: Manifest,
     variables: BTreeMap<String, String>,
 ) -> Result<mpsc::Receiver<DeployOutput>, Refused> {
     leader.raft().linearizable().await?;
-    let commit = leader.scripts().commits().await;
+    let commit = leader.commits().await;
     let deployments = leader.raft().store().read(records::deployments);
     // This leader is the only one that makes deployments in its term, and it holds the lock.
     let id = deployments.iter().map(|last| last.value.id).max().unwrap_or(0) + 1;
@@ -116,7 +117,7 @@ pub(super) async fn start(
     let started = Started { deployment: id, leader: leader.id() };
     // The receiver is right here, and the channel is empty.
     let _ = sender.try_send(DeployOutput { output: Some(Output::Started(started)) });
-    tokio::spawn(run(leader.clone(), place, record, sender));
+    tokio::spawn(run(leader.clone(), scripts.clone(), place, record, sender));
     Ok(receiver)
 }
 
@@ -150,7 +151,13 @@ fn is_abandoned(record: &DeploymentRecord, term: u64) -> bool {
 }
 
 /// Runs the hook and records how it ended.
-async fn run(leader: Leader, place: DeploymentPlace, record: DeploymentRecord, follower: mpsc::Sender<DeployOutput>) {
+async fn run(
+    leader: Leader,
+    scripts: Scripts,
+    place: DeploymentPlace,
+    record: DeploymentRecord,
+    follower: mpsc::Sender<DeployOutput>,
+) {
     let id = record.id;
     let message = format!("deployment {id} of {} files has begun", record.files.len());
     emit_with(
@@ -166,7 +173,7 @@ async fn run(leader: Leader, place: DeploymentPlace, record: DeploymentRecord, f
     let mut options = Hook::Deploy.options();
     options.console = Some(Arc::new(RunConsole::new(Hook::Deploy.name(), follower.clone())));
     let args = vec![Arg::Cluster, Arg::Json(argument(&record))];
-    let call = leader.scripts().call(&leader, Hook::Deploy.name(), args, options);
+    let call = scripts.call(&leader, Hook::Deploy.name(), args, options);
     let outcome = tokio::select! {
         biased;
         outcome = tokio::time::timeout(LONGEST, call) => outcome.unwrap_or_else(|_| Err(too_long())),

@@ -4,7 +4,7 @@ use disco_proto::v1::ScriptFailure;
 use disco_runtime_js::ScriptError;
 use serde_json::json;
 
-use super::guard;
+use crate::local::HOOK_DISABLED;
 use crate::node::Node;
 use crate::records::{self, Severity};
 
@@ -18,7 +18,7 @@ const STACK_BYTES: usize = 1500;
 /// Tells a failure of a hook by an event. One that repeats is told once, until the hook succeeds or fails otherwise.
 pub async fn report(node: &Node, hook: &'static str, error: &ScriptError) {
     // Told by an event of its own.
-    if error.code.as_deref() == Some(guard::DISABLED) {
+    if error.code.as_deref() == Some(HOOK_DISABLED) {
         return;
     }
     let text = error.to_string();

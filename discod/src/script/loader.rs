@@ -11,7 +11,8 @@ use disco_store::Store;
 use tokio::time::Instant;
 
 use super::records::{self, FileRecord};
-use super::{Hook, Version, blobs, failure, guard, host};
+use super::{Hook, Scripts, Version, blobs, failure, host};
+use crate::local::describe_hook_off;
 use crate::node::Node;
 use crate::records::{EventRecord, Severity, Txn, event, log_event, record_along};
 
@@ -31,7 +32,7 @@ struct Failed {
 }
 
 /// Loads each version that becomes the current one, until the process ends.
-pub(super) async fn run(node: Node) {
+pub(super) async fn run(node: Node, scripts: Scripts) {
     let mut revisions = node.raft().store().revisions();
     let mut failed: Option<Failed> = None;
     loop {
@@ -40,7 +41,7 @@ pub(super) async fn run(node: Node) {
         if let Some(hash) = wanted {
             let waits = failed.as_ref().is_some_and(|last| last.hash == hash && Instant::now() < last.again);
             if node.scripts().current().as_ref() != Some(&hash) && !waits {
-                failed = follow(&node, hash, failed).await;
+                failed = follow(&node, &scripts, hash, failed).await;
                 continue;
             }
         }
@@ -60,8 +61,8 @@ async fn at(time: Option<Instant>) {
 }
 
 /// Loads a version; on failure the one before stays.
-async fn follow(node: &Node, hash: String, last: Option<Failed>) -> Option<Failed> {
-    match load(node, &hash).await {
+async fn follow(node: &Node, scripts: &Scripts, hash: String, last: Option<Failed>) -> Option<Failed> {
+    match load(node, scripts, &hash).await {
         Ok(loaded) => {
             tracing::info!(script = hash, exports = loaded.exports.join(" "), "runs a new script version");
             // What cannot be understood was refused when the cluster was made.
@@ -81,15 +82,15 @@ async fn follow(node: &Node, hash: String, last: Option<Failed>) -> Option<Faile
     }
 }
 
-async fn load(node: &Node, hash: &str) -> Result<Loaded, ScriptError> {
+async fn load(node: &Node, scripts: &Scripts, hash: &str) -> Result<Loaded, ScriptError> {
     let source = node.raft().store().read(|store| {
         let version = records::version(store, hash)
             .ok_or_else(|| ScriptError::new(ScriptErrorKind::Load, format!("the cluster does not hold {hash}")))?;
         source(store, &version.files)
     })?;
-    let _note = node.scripts().guard(node).enter(hash, Hook::Init.name())?;
+    let _note = node.scripts().guard().enter(hash, Hook::Init.name())?;
     let options = LoadOptions { init: Some(Hook::Init.options()), check_only: false };
-    node.scripts().engine(node)?.load(source, options).await
+    scripts.engine(node)?.load(source, options).await
 }
 
 /// Tries a version without using it: that it compiles, and that its `init` does not throw. In an engine of its own, so that it leaves
@@ -115,8 +116,8 @@ pub(super) async fn tell_of_those_that_are_off(node: Node) {
     if node.raft().store().read(records::current).is_none() {
         return;
     }
-    for (script, hook) in node.scripts().guard(&node).untold() {
-        let what = guard::describe(&hook, &node.id().to_string());
+    for (script, hook) in node.scripts().guard().untold() {
+        let what = describe_hook_off(&hook, &node.id().to_string());
         let message = format!("{what}\nhint: correct `cluster.js` and send it: `disco script push`");
         let data = serde_json::json!({ "hook": hook, "script": script });
         let event =
@@ -126,7 +127,7 @@ pub(super) async fn tell_of_those_that_are_off(node: Node) {
             tracing::debug!(hook, "that it is not run was not recorded: {why}");
             tokio::time::sleep(FIRST_PAUSE).await;
         }
-        node.scripts().guard(&node).told(&script, &hook);
+        node.scripts().guard().told(&script, &hook);
     }
 }
 

@@ -1,18 +1,18 @@
 //! Versions that end the daemon that tries them.
 //!
-//! The notes of [`guard`](super::guard) are a node's own. A version whose `init` ends the daemon is tried by the leader alone: by
+//! The notes of [`HookGuard`](crate::local::HookGuard) are a node's own. A version whose `init` ends the daemon is tried by the leader alone: by
 //! those notes it would end one leader after the other, each of them twice. So the leader writes into the store, before it
 //! tries a version, which one that is, and takes that away afterwards: the next leader knows.
 //!
 //! # Invariants
-//! - One version is tried at a time (`Scripts::commits`).
+//! - One version is tried at a time (`Leader::commits`).
 //! - A process that lives strikes out what it has begun, whether it still leads or not; what is left was left by one that ended. One may
 //!   be a coincidence, so the version is refused after the second. Another version is not touched by it.
 
 use disco_runtime_js::{ScriptError, ScriptErrorKind};
 
-use super::guard::{DISABLED, ENDS};
 use super::records::{TrialRecord, keys};
+use crate::local::{HOOK_DISABLED as DISABLED, HOOK_ENDS as ENDS};
 use crate::node::{Leader, Node, WriteError};
 use crate::records::{self, Txn, Versioned};
 

@@ -10,16 +10,17 @@ use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
 use disco_provider::SshTarget;
 use tokio::time::Instant;
 
+use super::own;
 use crate::clocks;
 use crate::cluster::machines::provider::ssh_targets;
 use crate::cluster::{Executor, certificates, leader};
 use crate::contact::Contact;
 use crate::ends::Ended;
+use crate::local::describe_hook_off;
 use crate::node::{Leader, Node, NodeReport};
 use crate::peers::Hops;
 use crate::raft::{Member, Role};
 use crate::records::{self, instance_state};
-use crate::script;
 
 /// How the cluster is. Answered always: where there is no leader, by what this node knows.
 pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusResponse {
@@ -156,7 +157,7 @@ fn hooks_off(leader: &Leader) -> Vec<String> {
     let mut hooks: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for member in leader.raft().members() {
         let off = match leader.reports().get(member.id) {
-            _ if member.id == leader.id() => leader.scripts().off(leader),
+            _ if member.id == leader.id() => own::hooks_off(leader),
             Some(heard) => heard.report.hooks_off,
             None => Vec::new(),
         };
@@ -165,7 +166,7 @@ fn hooks_off(leader: &Leader) -> Vec<String> {
         }
     }
     let texts = hooks.into_iter().map(|(hook, nodes)| {
-        let what = script::describe_off(&hook, &nodes.join(", "));
+        let what = describe_hook_off(&hook, &nodes.join(", "));
         format!("{what}; correct `cluster.js` and send it: `disco script push`")
     });
     texts.collect()
@@ -240,7 +241,7 @@ fn node_status(
         node.raft().store().read(|store| (records::node(store, member.id), records::health(store, member.id)));
     let own_report;
     let report = if member.id == node.id() {
-        own_report = crate::agent::own_report(node);
+        own_report = own::report(node);
         Some(&own_report)
     } else {
         heard.map(|heard| &heard.report)

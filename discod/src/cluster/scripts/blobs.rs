@@ -91,13 +91,13 @@ pub fn check_names(sha256: &[String]) -> Outcome<()> {
 ///
 /// # Errors
 /// This node is not sure that it leads.
-pub async fn missing(node: &Node, sha256: Vec<String>) -> Outcome<Vec<String>> {
-    node.raft().linearizable().await?;
-    let commit = node.scripts().commits().await;
-    node.scripts().idle_blobs(|idle| idle.touch(sha256.iter()));
+pub async fn missing(leader: &Leader, sha256: Vec<String>) -> Outcome<Vec<String>> {
+    leader.raft().linearizable().await?;
+    let commit = leader.commits().await;
+    leader.idle_blobs(|idle| idle.touch(sha256.iter()));
     drop(commit);
     let absent = |store: &Store| sha256.into_iter().filter(|sha256| !exists(store, sha256)).collect();
-    Ok(node.raft().store().read(absent))
+    Ok(leader.raft().store().read(absent))
 }
 
 /// Makes sure that the contents of files are there.

@@ -1,9 +1,6 @@
 //! What of scripts, deployments and blobs is not needed any more. Decisions alone; the leader's controller acts on them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::collections::BTreeSet;
 
 use super::records::{DeploymentRecord, DeploymentState, ScriptRecord};
 
@@ -11,8 +8,6 @@ use super::records::{DeploymentRecord, DeploymentState, ScriptRecord};
 const KEEP_VERSIONS: usize = 5;
 /// Deployments that stay.
 const KEEP_DEPLOYMENTS: usize = 20;
-/// How long a blob stays that nothing refers to: it may just have been sent for a push or a deployment to come.
-const GRACE: Duration = Duration::from_secs(600);
 
 /// Numbers of the deployments to forget: all but the last ones. One that runs stays.
 #[must_use]
@@ -41,36 +36,6 @@ pub fn old_versions(versions: &[ScriptRecord], current: Option<&str>, deployment
     old.map(|version| version.hash.clone()).collect()
 }
 
-/// Since when this leader knows of blobs that nothing refers to.
-#[derive(Debug, Default)]
-pub struct IdleBlobs {
-    since: BTreeMap<String, Instant>,
-}
-
-// === impl IdleBlobs ===
-
-impl IdleBlobs {
-    /// Somebody counts on these blobs: their time begins again.
-    pub fn touch<'a>(&mut self, blobs: impl Iterator<Item = &'a String>) {
-        for blob in blobs {
-            self.since.remove(blob);
-        }
-    }
-
-    /// The blobs to remove: those that nothing has referred to for the whole grace time.
-    pub fn over(&mut self, all: &BTreeSet<String>, needed: &BTreeSet<String>, now: Instant) -> Vec<String> {
-        self.since.retain(|blob, _| all.contains(blob) && !needed.contains(blob));
-        let mut over = Vec::new();
-        for blob in all.difference(needed) {
-            let since = *self.since.entry(blob.clone()).or_insert(now);
-            if now.duration_since(since) >= GRACE {
-                over.push(blob.clone());
-            }
-        }
-        over
-    }
-}
-
 /// The blobs that records refer to.
 #[must_use]
 pub fn needed(versions: &[ScriptRecord], deployments: &[DeploymentRecord]) -> BTreeSet<String> {
@@ -80,8 +45,10 @@ pub fn needed(versions: &[ScriptRecord], deployments: &[DeploymentRecord]) -> BT
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::script::records::FileRecord;
+    use crate::cluster::scripts::records::FileRecord;
 
     fn version(number: u64) -> ScriptRecord {
         let file = FileRecord { path: "cluster.js".into(), sha256: format!("blob{number}"), size: 1, mode: 0o644 };
@@ -126,20 +93,5 @@ mod tests {
         deployments[1].state = DeploymentState::Running;
         assert_eq!(old_deployments(&deployments), [1, 3]);
         assert_eq!(old_deployments(&deployments[..20]), Vec::<u64>::new());
-    }
-
-    #[test]
-    fn a_blob_goes_when_nothing_needs_it_for_long() {
-        let all: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
-        let needed: BTreeSet<String> = ["a".to_owned()].into();
-        let mut idle = IdleBlobs::default();
-        let start = Instant::now();
-        assert_eq!(idle.over(&all, &needed, start), Vec::<String>::new());
-        idle.touch(["b".to_owned()].iter());
-        assert_eq!(idle.over(&all, &needed, start + GRACE), ["c"]);
-        assert_eq!(idle.over(&all, &all, start + GRACE), Vec::<String>::new());
-        // Needed meanwhile: the time begins again.
-        assert_eq!(idle.over(&all, &needed, start + GRACE * 2), Vec::<String>::new());
-        assert_eq!(idle.over(&all, &needed, start + GRACE * 3), ["b", "c"]);
     }
 }

@@ -11,7 +11,7 @@ use disco_store::Store;
 use crate::node::Leader;
 use crate::records::{self, EventRecord, Txn};
 use crate::script::records::EventCursor;
-use crate::script::{self, FAILED, Hook};
+use crate::script::{self, FAILED, Hook, Scripts};
 
 /// Events after which the place is kept.
 const BATCH: usize = 16;
@@ -21,14 +21,14 @@ const TRIES: usize = 3;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Calls the hook as long as this node leads.
-pub(super) async fn run(leader: &Leader) {
+pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
     let mut versions = leader.scripts().versions();
     let mut revisions = leader.raft().store().revisions();
     loop {
         revisions.borrow_and_update();
         let loaded = versions.borrow_and_update().clone();
         let worked = match loaded {
-            Some(version) if version.has(Hook::Event.name()) => step(leader).await,
+            Some(version) if version.has(Hook::Event.name()) => step(leader, scripts).await,
             Some(_) => forget(leader).await,
             // It may still be loading.
             None => false,
@@ -44,7 +44,7 @@ pub(super) async fn run(leader: &Leader) {
 }
 
 /// Gives the hook the next events. False when there are none.
-async fn step(leader: &Leader) -> bool {
+async fn step(leader: &Leader, scripts: &Scripts) -> bool {
     let cursor = leader.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
     let Some(cursor) = cursor else {
         let id = leader.raft().store().read(records::last_event);
@@ -54,7 +54,7 @@ async fn step(leader: &Leader) -> bool {
     let Some(last) = events.last().map(|event| event.id) else { return false };
     for event in &events {
         if !is_own_failure(event) {
-            tell(leader, event).await;
+            tell(leader, scripts, event).await;
         }
     }
     keep(leader, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id: last })).await
@@ -84,7 +84,7 @@ fn is_own_failure(event: &EventRecord) -> bool {
     event.kind == FAILED && hook.and_then(Json::as_str) == Some(Hook::Event.name())
 }
 
-async fn tell(leader: &Leader, event: &EventRecord) {
+async fn tell(leader: &Leader, scripts: &Scripts, event: &EventRecord) {
     let name = Hook::Event.name();
     let argument = match serde_json::to_value(event) {
         Ok(argument) => argument,
@@ -92,7 +92,7 @@ async fn tell(leader: &Leader, event: &EventRecord) {
     };
     for _ in 0..TRIES {
         let args = vec![Arg::Cluster, Arg::Json(argument.clone())];
-        match leader.scripts().call(leader, name, args, Hook::Event.options()).await {
+        match scripts.call(leader, name, args, Hook::Event.options()).await {
             Ok(_) => return leader.scripts().succeeded(name),
             Err(error) if error.kind == ScriptErrorKind::Cancelled => tokio::time::sleep(AGAIN).await,
             Err(error) => return script::report(leader, name, &error).await,

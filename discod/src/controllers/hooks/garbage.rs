@@ -27,7 +27,7 @@ pub(super) async fn run(leader: &Leader) {
 
 async fn collect(leader: &Leader) -> Result<(), WriteError> {
     // Nothing is pushed or deployed between the look and the removal.
-    let commit = leader.scripts().commits().await;
+    let commit = leader.commits().await;
     let store = leader.raft().store();
     let (all_versions, mut all_deployments) = store.read(|store| {
         let deployments: Vec<DeploymentRecord> = deployments(store).into_iter().map(|found| found.value).collect();
@@ -46,7 +46,7 @@ async fn collect(leader: &Leader) -> Result<(), WriteError> {
     let kept: Vec<_> = all_versions.into_iter().filter(|version| !old.contains(&version.hash)).collect();
     let needed = garbage::needed(&kept, &all_deployments);
     let all = store.read(blobs::all);
-    let over = leader.scripts().idle_blobs(|idle| idle.over(&all, &needed, Instant::now()));
+    let over = leader.idle_blobs(|idle| idle.over(&all, &needed, Instant::now()));
     for sha256 in &over {
         blobs::remove(leader, sha256).await?;
     }

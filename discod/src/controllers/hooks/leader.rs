@@ -8,9 +8,9 @@ use std::time::Duration;
 use disco_runtime_js::{AbortHandle, Arg, ScriptErrorKind};
 use tokio::task::JoinHandle;
 
-use crate::agent::own_info;
+use crate::cluster::nodes::own;
 use crate::node::Leader;
-use crate::script::{self, Hook, Version};
+use crate::script::{self, Hook, Scripts, Version};
 
 /// How long the hook may take to end after its signal was aborted.
 const GRACE: Duration = Duration::from_secs(5);
@@ -19,12 +19,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Calls the hook as long as this node leads; dropped when it does no more.
-pub(super) async fn run(leader: &Leader) {
+pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
     let mut versions = leader.scripts().versions();
     loop {
         let version = versions.borrow_and_update().clone();
         let mut running =
-            version.filter(|version| version.has(Hook::Leader.name())).map(|version| start(leader, version));
+            version.filter(|version| version.has(Hook::Leader.name())).map(|version| start(leader, scripts, version));
         if versions.changed().await.is_err() {
             return;
         }
@@ -34,9 +34,9 @@ pub(super) async fn run(leader: &Leader) {
     }
 }
 
-fn start(leader: &Leader, version: Arc<Version>) -> Running {
+fn start(leader: &Leader, scripts: &Scripts, version: Arc<Version>) -> Running {
     let signal = AbortHandle::new();
-    let task = tokio::spawn(call(leader.clone(), version, signal.clone()));
+    let task = tokio::spawn(call(leader.clone(), scripts.clone(), version, signal.clone()));
     Running { signal, task }
 }
 
@@ -62,15 +62,15 @@ impl Drop for Running {
     }
 }
 
-async fn call(leader: Leader, version: Arc<Version>, signal: AbortHandle) {
+async fn call(leader: Leader, scripts: Scripts, version: Arc<Version>, signal: AbortHandle) {
     let name = Hook::Leader.name();
     let mut pause = FIRST_PAUSE;
     loop {
-        let args = vec![Arg::Cluster, Arg::Node(own_info(&leader)), Arg::Signal];
+        let args = vec![Arg::Cluster, Arg::Node(own::info(&leader)), Arg::Signal];
         let options = Hook::Leader.options().signal(signal.clone());
         let outcome = tokio::select! {
             biased;
-            outcome = leader.scripts().call(&leader, name, args, options) => outcome,
+            outcome = scripts.call(&leader, name, args, options) => outcome,
             () = overdue(&signal) => {
                 tracing::warn!(target: "script", hook = name, "did not end within {} s of its signal", GRACE.as_secs());
                 return;

@@ -6,9 +6,9 @@ mod garbage;
 mod leader;
 
 use crate::node::Leader;
-use crate::script;
+use crate::script::{self, Scripts};
 
-pub(super) async fn run(leader: &Leader) {
+pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
     script::abandon(leader).await;
-    tokio::join!(leader::run(leader), event::run(leader), garbage::run(leader));
+    tokio::join!(leader::run(leader, scripts), event::run(leader, scripts), garbage::run(leader));
 }

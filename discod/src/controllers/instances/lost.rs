@@ -12,14 +12,14 @@ use tokio::task::JoinSet;
 
 use crate::node::Leader;
 use crate::records::{self, Severity};
-use crate::script::{self, Hook};
+use crate::script::{self, Hook, Scripts};
 
 /// Tries of one question while the call ends for reasons of its surroundings.
 const TRIES: usize = 3;
 
 /// What the script says of lost nodes.
-#[derive(Debug, Default)]
 pub(super) struct Lost {
+    scripts: Scripts,
     /// By node; none: it is still asked.
     verdicts: BTreeMap<u64, Option<bool>>,
     asking: JoinSet<(u64, bool)>,
@@ -28,6 +28,10 @@ pub(super) struct Lost {
 // === impl Lost ===
 
 impl Lost {
+    pub(super) fn new(scripts: Scripts) -> Self {
+        Self { scripts, verdicts: BTreeMap::new(), asking: JoinSet::new() }
+    }
+
     /// Spares those members that the script wants to be left alone, and those of which it has not said anything yet.
     pub(super) fn decide(&mut self, leader: &Leader, members: &mut [Member], limits: &Policy) {
         while let Some(answer) = self.asking.try_join_next() {
@@ -47,8 +51,8 @@ impl Lost {
         }
         for member in members.iter_mut().filter(|member| member.is_lost(limits)) {
             let verdict = *self.verdicts.entry(member.id).or_insert_with(|| {
-                let (leader, info) = (leader.clone(), info(leader, member));
-                self.asking.spawn(async move { (info.id, ask(&leader, info).await) });
+                let (leader, scripts, info) = (leader.clone(), self.scripts.clone(), info(leader, member));
+                self.asking.spawn(async move { (info.id, ask(&leader, &scripts, info).await) });
                 None
             });
             member.spared = verdict != Some(true);
@@ -68,11 +72,11 @@ impl Lost {
 }
 
 /// Whether the node is to be replaced.
-async fn ask(leader: &Leader, lost: NodeInfo) -> bool {
+async fn ask(leader: &Leader, scripts: &Scripts, lost: NodeInfo) -> bool {
     let name = Hook::NodeLost.name();
     for _ in 0..TRIES {
         let args = vec![Arg::Cluster, Arg::Node(lost.clone())];
-        match leader.scripts().call(leader, name, args, Hook::NodeLost.options()).await {
+        match scripts.call(leader, name, args, Hook::NodeLost.options()).await {
             Ok(answer) => {
                 leader.scripts().succeeded(name);
                 let replace = answer != Some(Json::Bool(false));

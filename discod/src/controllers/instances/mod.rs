@@ -34,17 +34,18 @@ use crate::cluster::nodes::removal::{self, REMOVED, REMOVING};
 use crate::cluster::nodes::view::planned;
 use crate::node::Leader;
 use crate::records::{self, InstanceRecord, Severity, instance_state as state};
+use crate::script::Scripts;
 
 /// Between two tries of ending a machine that could not be ended.
 const END_AGAIN: Duration = Duration::from_secs(10);
 /// How often the provider is asked for what its machines cost while nodes are missing.
 const ASKED_EVERY: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(leader: &Leader) {
-    tokio::join!(look_after(leader), addresses::run(leader), roles::run(leader));
+pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
+    tokio::join!(look_after(leader, scripts), addresses::run(leader), roles::run(leader));
 }
 
-async fn look_after(leader: &Leader) {
+async fn look_after(leader: &Leader, scripts: &Scripts) {
     let mut work = Work {
         at_work: BTreeSet::new(),
         tasks: JoinSet::new(),
@@ -52,7 +53,7 @@ async fn look_after(leader: &Leader) {
         attempts: Attempts::default(),
         blocked: None,
         available: None,
-        lost: Lost::default(),
+        lost: Lost::new(scripts.clone()),
         starts: Arc::default(),
     };
     // What stood in the way when this node led before may not any more.

@@ -27,7 +27,7 @@ pub(super) fn operation(error: impl Into<Error>) -> HostError {
     let code = match error {
         Error::Write(error) => return write(error),
         Error::Remote(ref remote) => ErrorCode::from_grpc(remote.code, &remote.message),
-        Error::Invalid(_) => ErrorCode::Invalid,
+        Error::Invalid(_) | Error::Script(_) => ErrorCode::Invalid,
         Error::NotFound(_) => ErrorCode::NotFound,
         Error::Denied(_) => ErrorCode::NotAllowed,
         Error::Refused(_) => ErrorCode::Refused,

@@ -21,9 +21,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 /// Ends of the daemon after which a hook is not run any more. One may be a coincidence.
-pub(super) const ENDS: u32 = 2;
+pub const ENDS: u32 = 2;
 /// A hook that runs for longer is not noted as running any more: who comes so far lets operators in between.
-pub(super) const NOTED_FOR: Duration = Duration::from_secs(30);
+pub const NOTED_FOR: Duration = Duration::from_secs(30);
 /// Calls in a row that came back, after which a hook is trusted until the daemon starts anew.
 const TRUSTED: u32 = 100;
 /// Hooks that are remembered; the oldest are forgotten.
@@ -35,7 +35,7 @@ pub const DISABLED: &str = "DISABLED";
 
 /// The notes of a node. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
+pub struct HookGuard {
     inner: Arc<Inner>,
 }
 
@@ -73,8 +73,8 @@ struct Entry {
 
 /// A hook that runs; struck out when it is dropped.
 #[derive(Debug)]
-pub(super) struct Note {
-    guard: Option<Guard>,
+pub struct Note {
+    guard: Option<HookGuard>,
     script: String,
     hook: String,
 }
@@ -116,11 +116,11 @@ impl Entry {
     }
 }
 
-// === impl Guard ===
+// === impl HookGuard ===
 
-impl Guard {
+impl HookGuard {
     /// Reads what the daemon before has left in the data folder.
-    pub(super) fn open(data_dir: &Path) -> Self {
+    pub fn open(data_dir: &Path) -> Self {
         let path = data_dir.join("hooks.json");
         let mut notes: Notes = match disco_identity::read_limited(&path, MAX_BYTES) {
             Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| {
@@ -153,7 +153,7 @@ impl Guard {
     ///
     /// # Errors
     /// It has ended the daemon twice.
-    pub(super) fn enter(&self, script: &str, hook: &str) -> Result<Note, ScriptError> {
+    pub fn enter(&self, script: &str, hook: &str) -> Result<Note, ScriptError> {
         let mut notes = self.inner.notes.lock();
         let closed = notes.closed;
         let entry = notes.entry(script, hook);
@@ -170,7 +170,7 @@ impl Guard {
     }
 
     /// Functions of a version that are not run.
-    pub(super) fn off(&self, script: &str) -> Vec<String> {
+    pub fn off(&self, script: &str) -> Vec<String> {
         let notes = self.inner.notes.lock();
         notes
             .hooks
@@ -181,21 +181,21 @@ impl Guard {
     }
 
     /// Those of them whose event is still to be written.
-    pub(super) fn untold(&self) -> Vec<(String, String)> {
+    pub fn untold(&self) -> Vec<(String, String)> {
         let notes = self.inner.notes.lock();
         let untold = notes.hooks.iter().filter(|entry| entry.is_off() && !entry.told);
         untold.map(|entry| (entry.script.clone(), entry.hook.clone())).collect()
     }
 
     /// Its event was written.
-    pub(super) fn told(&self, script: &str, hook: &str) {
+    pub fn told(&self, script: &str, hook: &str) {
         let mut notes = self.inner.notes.lock();
         notes.entry(script, hook).told = true;
         self.keep(&notes);
     }
 
-    /// The daemon stops because it was told to.
-    pub(super) fn close(&self) {
+    /// The daemon stops in good order.
+    pub fn close(&self) {
         let mut notes = self.inner.notes.lock();
         notes.closed = true;
         for entry in &mut notes.hooks {
@@ -236,7 +236,7 @@ impl Guard {
 
 impl Note {
     /// It has run for so long that it is not noted any more.
-    pub(super) fn strike_out(&mut self) {
+    pub fn strike_out(&mut self) {
         if let Some(guard) = self.guard.take() {
             guard.leave(&self.script, &self.hook, false);
         }
@@ -272,7 +272,7 @@ mod tests {
 
     /// What a daemon that was killed leaves: the note itself is never dropped.
     fn killed_in(folder: &Path, script: &str, hook: &str) -> Result<(), ScriptError> {
-        Guard::open(folder).enter(script, hook).map(std::mem::forget)
+        HookGuard::open(folder).enter(script, hook).map(std::mem::forget)
     }
 
     #[test]
@@ -280,7 +280,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         killed_in(folder.path(), "sha256:a", "health").unwrap();
         killed_in(folder.path(), "sha256:a", "health").unwrap();
-        let guard = Guard::open(folder.path());
+        let guard = HookGuard::open(folder.path());
         let error = guard.enter("sha256:a", "health").unwrap_err();
         assert_eq!(error.code.as_deref(), Some(DISABLED));
         assert!(
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(guard.off("sha256:a"), ["health"]);
         assert_eq!(guard.untold(), [("sha256:a".to_owned(), "health".to_owned())]);
         guard.told("sha256:a", "health");
-        assert!(Guard::open(folder.path()).untold().is_empty());
+        assert!(HookGuard::open(folder.path()).untold().is_empty());
         // Others are, and the same one of another version.
         guard.enter("sha256:a", "leader").unwrap();
         guard.enter("sha256:b", "health").unwrap();
@@ -300,7 +300,7 @@ mod tests {
     fn what_came_back_or_was_stopped_in_good_order_is_not_blamed() {
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..5 {
-            let guard = Guard::open(folder.path());
+            let guard = HookGuard::open(folder.path());
             drop(guard.enter("sha256:a", "health").unwrap());
             let mut long = guard.enter("sha256:a", "leader").unwrap();
             long.strike_out();
@@ -309,7 +309,7 @@ mod tests {
             guard.close();
             std::mem::forget(running);
         }
-        let guard = Guard::open(folder.path());
+        let guard = HookGuard::open(folder.path());
         assert!(guard.off("sha256:a").is_empty());
         for hook in ["health", "leader", "event"] {
             guard.enter("sha256:a", hook).unwrap();
@@ -320,7 +320,7 @@ mod tests {
     fn a_hook_that_comes_back_often_is_forgiven_and_not_noted_any_more() {
         let folder = tempfile::tempdir().unwrap();
         killed_in(folder.path(), "sha256:a", "health").unwrap();
-        let guard = Guard::open(folder.path());
+        let guard = HookGuard::open(folder.path());
         for _ in 0..TRUSTED {
             drop(guard.enter("sha256:a", "health").unwrap());
         }
@@ -328,28 +328,28 @@ mod tests {
         std::mem::forget(guard.enter("sha256:a", "health").unwrap());
         assert_eq!(std::fs::metadata(folder.path().join("hooks.json")).unwrap().modified().unwrap(), before);
         killed_in(folder.path(), "sha256:a", "health").unwrap();
-        Guard::open(folder.path()).enter("sha256:a", "health").unwrap();
+        HookGuard::open(folder.path()).enter("sha256:a", "health").unwrap();
     }
 
     #[test]
     fn a_hook_that_runs_for_long_is_forgiven() {
         let folder = tempfile::tempdir().unwrap();
         killed_in(folder.path(), "sha256:a", "leader").unwrap();
-        let mut long = Guard::open(folder.path()).enter("sha256:a", "leader").unwrap();
+        let mut long = HookGuard::open(folder.path()).enter("sha256:a", "leader").unwrap();
         long.strike_out();
         killed_in(folder.path(), "sha256:a", "leader").unwrap();
-        Guard::open(folder.path()).enter("sha256:a", "leader").unwrap();
+        HookGuard::open(folder.path()).enter("sha256:a", "leader").unwrap();
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_a_damaged_file_ends_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let guard = Guard::open(folder.path());
+        let guard = HookGuard::open(folder.path());
         for number in 0..100 {
             drop(guard.enter(&format!("sha256:{number}"), "check").unwrap());
         }
         assert!(guard.inner.notes.lock().hooks.len() <= REMEMBERED);
         std::fs::write(folder.path().join("hooks.json"), "{").unwrap();
-        Guard::open(folder.path()).enter("sha256:1", "check").unwrap();
+        HookGuard::open(folder.path()).enter("sha256:1", "check").unwrap();
     }
 }

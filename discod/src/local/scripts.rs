@@ -1,31 +1,27 @@
-//! The scripts of this node, as the rest of the daemon holds them.
+//! What this node knows of the scripts that it runs. They run in [`crate::script`], which keeps this up to date.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use disco_runtime_js::ScriptError;
 use disco_runtime_js::cluster::{ProviderSpec, RepairOptions};
-use disco_runtime_js::{Arg, CallOptions, Json, ScriptEngine, ScriptError};
+use disco_store::typed::{self, FileRecord};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::guard::{self, Guard};
-use super::host;
-use super::records::{self as script_records, FileRecord};
-use crate::cluster::scripts::garbage::IdleBlobs;
-use crate::node::Node;
-use crate::records;
+use super::HookGuard;
 
-/// The scripts of this node. Clones are the same.
-#[derive(Clone, Default)]
-pub struct Scripts {
+/// What is known. Clones are the same.
+#[derive(Clone)]
+pub struct ScriptState {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// Made by the first script that there is to run.
-    engine: Mutex<Option<ScriptEngine>>,
+    data_dir: PathBuf,
     /// Opened by the first script that there is to run.
-    guard: OnceLock<Guard>,
+    guard: OnceLock<HookGuard>,
     version: watch::Sender<Option<Arc<Version>>>,
     /// The version that does not load here, and why.
     broken: watch::Sender<Option<(String, ScriptError)>>,
@@ -33,8 +29,6 @@ struct Inner {
     /// The last failure of each hook, so that one that stays is told once.
     failures: Mutex<HashMap<&'static str, String>>,
     deploying: Mutex<Option<Deploying>>,
-    commits: tokio::sync::Mutex<()>,
-    idle_blobs: Mutex<IdleBlobs>,
 }
 
 /// A script version that this node has loaded.
@@ -52,9 +46,9 @@ pub struct Version {
 
 /// The deployment whose hook runs on this node.
 #[derive(Clone, Debug)]
-pub(super) struct Deploying {
-    pub(super) id: u64,
-    pub(super) files: Arc<Vec<FileRecord>>,
+pub struct Deploying {
+    pub id: u64,
+    pub files: Arc<Vec<FileRecord>>,
 }
 
 // === impl Version ===
@@ -67,25 +61,37 @@ impl Version {
     }
 }
 
-// === impl Scripts ===
+// === impl ScriptState ===
 
-impl Default for Inner {
-    fn default() -> Self {
-        Self {
-            engine: Mutex::default(),
+impl ScriptState {
+    /// Nothing is loaded yet.
+    #[must_use]
+    pub fn new(data_dir: &Path) -> Self {
+        let inner = Inner {
+            data_dir: data_dir.to_owned(),
             guard: OnceLock::new(),
             version: watch::Sender::new(None),
             broken: watch::Sender::new(None),
             health: Mutex::default(),
             failures: Mutex::default(),
             deploying: Mutex::default(),
-            commits: tokio::sync::Mutex::default(),
-            idle_blobs: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The notes about hooks that run.
+    #[must_use]
+    pub fn guard(&self) -> &HookGuard {
+        self.inner.guard.get_or_init(|| HookGuard::open(&self.inner.data_dir))
+    }
+
+    /// The daemon stops in good order: what still runs has not ended it.
+    pub fn stopping(&self) {
+        if let Some(guard) = self.inner.guard.get() {
+            guard.close();
         }
     }
-}
 
-impl Scripts {
     /// Hash of the version that this node runs.
     #[must_use]
     pub fn current(&self) -> Option<String> {
@@ -117,11 +123,11 @@ impl Scripts {
 
     /// The provider that `init` of `cluster.js` chose.
     #[must_use]
-    pub fn provider_spec(&self) -> Option<records::ProviderSpec> {
+    pub fn provider_spec(&self) -> Option<typed::ProviderSpec> {
         let version = self.inner.version.borrow();
         let provider = version.as_ref()?.provider.as_ref()?;
         let kind = serde_json::to_value(provider.kind).ok()?.as_str()?.to_owned();
-        Some(records::ProviderSpec { kind, options: provider.options.clone() })
+        Some(typed::ProviderSpec { kind, options: provider.options.clone() })
     }
 
     /// How lost nodes are replaced, as `init` of `cluster.js` said.
@@ -130,70 +136,17 @@ impl Scripts {
         self.inner.version.borrow().as_ref().map(|version| version.repair).unwrap_or_default()
     }
 
-    /// Calls an exported function of the version in use, unless it has ended this daemon before.
-    ///
-    /// # Errors
-    /// See [`ScriptError`]; its code is `DISABLED` where the function is not run any more.
-    pub async fn call(
-        &self,
-        node: &Node,
-        hook: &str,
-        args: Vec<Arg>,
-        options: CallOptions,
-    ) -> Result<Option<Json>, ScriptError> {
-        let script = self.current().unwrap_or_default();
-        let mut note = self.guard(node).enter(&script, hook)?;
-        let engine = self.engine(node)?;
-        let call = engine.call(hook, args, options);
-        tokio::pin!(call);
-        if let Ok(outcome) = tokio::time::timeout(guard::NOTED_FOR, &mut call).await {
-            return outcome;
-        }
-        note.strike_out();
-        call.await
-    }
-
-    /// The notes about hooks that run.
-    pub(super) fn guard(&self, node: &Node) -> &Guard {
-        self.inner.guard.get_or_init(|| Guard::open(node.home().path()))
-    }
-
-    /// Functions of the cluster's script that are not run on this node since they have ended the daemon.
-    #[must_use]
-    pub fn off(&self, node: &Node) -> Vec<String> {
-        let Some(script) = node.raft().store().read(script_records::current) else { return Vec::new() };
-        self.guard(node).off(&script.value.hash)
-    }
-
-    /// The daemon stops because it was told to: what still runs has not ended it.
-    pub fn stopping(&self) {
-        if let Some(guard) = self.inner.guard.get() {
-            guard.close();
-        }
-    }
-
-    /// The engine, which is started by the first use. To be called on the daemon's runtime.
-    pub(super) fn engine(&self, node: &Node) -> Result<ScriptEngine, ScriptError> {
-        let mut engine = self.inner.engine.lock();
-        if let Some(engine) = &*engine {
-            return Ok(engine.clone());
-        }
-        let started = ScriptEngine::start(host::engine_options(node))?;
-        *engine = Some(started.clone());
-        Ok(started)
-    }
-
-    pub(super) fn set_version(&self, version: Version) {
+    pub fn set_version(&self, version: Version) {
         self.inner.broken.send_replace(None);
         self.inner.version.send_replace(Some(Arc::new(version)));
     }
 
-    pub(super) fn set_broken(&self, hash: String, error: ScriptError) {
+    pub fn set_broken(&self, hash: String, error: ScriptError) {
         self.inner.broken.send_replace(Some((hash, error)));
     }
 
     /// True when this failure of the hook is another than its last one.
-    pub(super) fn is_news(&self, hook: &'static str, failure: &str) -> bool {
+    pub fn is_news(&self, hook: &'static str, failure: &str) -> bool {
         let last = self.inner.failures.lock().insert(hook, failure.to_owned());
         last.as_deref() != Some(failure)
     }
@@ -204,7 +157,7 @@ impl Scripts {
     }
 
     /// Takes the only place for a deployment, or says which one has it.
-    pub(super) fn begin_deployment(&self, deploying: Deploying) -> Result<DeploymentPlace, u64> {
+    pub fn begin_deployment(&self, deploying: Deploying) -> Result<DeploymentPlace, u64> {
         let mut place = self.inner.deploying.lock();
         match &*place {
             Some(other) => Err(other.id),
@@ -216,25 +169,14 @@ impl Scripts {
     }
 
     /// The deployment whose hook runs here.
-    pub(super) fn deploying(&self) -> Option<Deploying> {
+    pub fn deploying(&self) -> Option<Deploying> {
         self.inner.deploying.lock().clone()
-    }
-
-    /// Held from the look whether blobs are there to the write of a record that refers to them, and while unneeded ones are
-    /// removed. Both are done by the leader alone, in its term, so this one lock keeps them apart.
-    pub async fn commits(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.inner.commits.lock().await
-    }
-
-    /// Since when blobs are idle, on the leader.
-    pub fn idle_blobs<T>(&self, look: impl FnOnce(&mut IdleBlobs) -> T) -> T {
-        look(&mut self.inner.idle_blobs.lock())
     }
 }
 
 /// The only place for a deployment, given back when dropped.
-pub(super) struct DeploymentPlace {
-    scripts: Scripts,
+pub struct DeploymentPlace {
+    scripts: ScriptState,
 }
 
 impl Drop for DeploymentPlace {

@@ -1,0 +1,55 @@
+//! The script engine of this node.
+
+use std::sync::Arc;
+
+use disco_runtime_js::{Arg, CallOptions, Json, ScriptEngine, ScriptError};
+use parking_lot::Mutex;
+
+use super::host;
+use crate::local::NOTED_FOR;
+use crate::node::Node;
+
+/// Runs the scripts of this node. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Scripts {
+    /// Made by the first script that there is to run.
+    engine: Arc<Mutex<Option<ScriptEngine>>>,
+}
+
+// === impl Scripts ===
+
+impl Scripts {
+    /// Calls an exported function of the version in use, unless it has ended this daemon before.
+    ///
+    /// # Errors
+    /// See [`ScriptError`]; its code is `DISABLED` where the function is not run any more.
+    pub async fn call(
+        &self,
+        node: &Node,
+        hook: &str,
+        args: Vec<Arg>,
+        options: CallOptions,
+    ) -> Result<Option<Json>, ScriptError> {
+        let script = node.scripts().current().unwrap_or_default();
+        let mut note = node.scripts().guard().enter(&script, hook)?;
+        let engine = self.engine(node)?;
+        let call = engine.call(hook, args, options);
+        tokio::pin!(call);
+        if let Ok(outcome) = tokio::time::timeout(NOTED_FOR, &mut call).await {
+            return outcome;
+        }
+        note.strike_out();
+        call.await
+    }
+
+    /// The engine, which is started by the first use. To be called on the daemon's runtime.
+    pub(super) fn engine(&self, node: &Node) -> Result<ScriptEngine, ScriptError> {
+        let mut engine = self.engine.lock();
+        if let Some(engine) = &*engine {
+            return Ok(engine.clone());
+        }
+        let started = ScriptEngine::start(host::engine_options(node))?;
+        *engine = Some(started.clone());
+        Ok(started)
+    }
+}
