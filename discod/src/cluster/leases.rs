@@ -2,7 +2,7 @@
 
 use disco_proto::v1::{LeaseTimeRequest, LeaseTimeResponse};
 
-use super::{Executor, Result, leader};
+use super::{Error, Executor, Result, leader};
 use crate::node::Node;
 use crate::peers::Hops;
 
@@ -19,6 +19,10 @@ pub async fn time(node: &Node, hops: Hops, message: LeaseTimeRequest) -> Result<
     // A leader that was deposed without noticing must not say that a lease lives, nor one that has not applied all yet that
     // there is none.
     node.raft().read_barrier(limit).await?;
+    if leader.has_ended() {
+        // Elected again, this node counts the time anew, and would know nothing of what is renewed here.
+        return Err(Error::Unavailable("leadership has just changed; try again".to_owned()));
+    }
     Ok(node.raft().store().read(|store| match store.lease(message.id) {
         Some(lease) if !message.renew || leader.lease_times().renew(lease) => {
             let remaining_ms = leader.lease_times().remaining_ms(lease);

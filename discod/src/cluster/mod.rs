@@ -3,7 +3,7 @@
 //! Nothing here knows who asks: a request by gRPC, a client of etcd's, a script, a controller, or this node itself. Those adapt their
 //! own types and errors. The messages of `disco_proto` are plain data here; no operation knows their transport.
 //!
-//! An operation that only the leader can do takes the term in which this node leads.
+//! An operation that only the leader can do takes the [`Leader`](crate::node::Leader).
 
 pub mod backups;
 pub mod certificates;

@@ -9,7 +9,7 @@
 //! identity/intermediate.pem     on voters only, with its key: what nodes are admitted with
 //! identity/intermediate.key     0600
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
-//! hooks.json                    hooks of `cluster.js` that run, and those that have ended the daemon, see `script::guard`
+//! hooks.json                    hooks of `cluster.js` that run, and those that have ended the daemon, see `local::hook_guard`
 //! incarnation                   how often the folder was started: by it a copy that is started too is found out
 //! members.json                  the members' addresses, to which `report-end` reports
 //! format                        in which the rest is written, where it is not 1

@@ -47,7 +47,9 @@ pub struct Version {
 /// The deployment whose hook runs on this node.
 #[derive(Clone, Debug)]
 pub struct Deploying {
+    /// Its number.
     pub id: u64,
+    /// Its files.
     pub files: Arc<Vec<FileRecord>>,
 }
 
@@ -136,11 +138,13 @@ impl ScriptState {
         self.inner.version.borrow().as_ref().map(|version| version.repair).unwrap_or_default()
     }
 
+    /// From now on this node runs the version.
     pub fn set_version(&self, version: Version) {
         self.inner.broken.send_replace(None);
         self.inner.version.send_replace(Some(Arc::new(version)));
     }
 
+    /// The version does not load here, for this reason; the previous one stays.
     pub fn set_broken(&self, hash: String, error: ScriptError) {
         self.inner.broken.send_replace(Some((hash, error)));
     }
@@ -156,7 +160,10 @@ impl ScriptState {
         self.inner.failures.lock().remove(hook);
     }
 
-    /// Takes the only place for a deployment, or says which one has it.
+    /// Takes the only place for a deployment.
+    ///
+    /// # Errors
+    /// The number of the deployment that has it.
     pub fn begin_deployment(&self, deploying: Deploying) -> Result<DeploymentPlace, u64> {
         let mut place = self.inner.deploying.lock();
         match &*place {
@@ -169,6 +176,7 @@ impl ScriptState {
     }
 
     /// The deployment whose hook runs here.
+    #[must_use]
     pub fn deploying(&self) -> Option<Deploying> {
         self.inner.deploying.lock().clone()
     }

@@ -74,6 +74,12 @@ impl Leader {
         self.inner.node.write_in(self.inner.term, operation).await
     }
 
+    /// Whether the term has ended. A node that was elected again leads in another one.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.raft().leads() != Some(self.inner.term)
+    }
+
     /// Returns when the term has ended.
     pub async fn ended(&self) {
         let (mut leadership, term) = (self.raft().leadership(), self.inner.term);

@@ -143,7 +143,7 @@ async fn follow(
             },
             _ = look.tick() => None,
         };
-        if leader.raft().leads().is_none() {
+        if leader.has_ended() {
             // Whoever asked asks again, and is forwarded to the new leader.
             let _ = sender.send(Err(Error::Unavailable("leadership has changed; the work goes on".to_owned()))).await;
             return;

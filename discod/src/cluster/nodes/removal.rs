@@ -1,6 +1,6 @@
 //! How a node leaves: it stops voting, leaves the membership, its records go, and its machine where the cluster has it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use disco_planner::{Member, Policy};
 use disco_proto::v1::Progress;
 use futures_util::Stream;
@@ -96,6 +96,9 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
         return Ok(());
     }
     begin(leader, record.as_ref(), fewer).await?;
+    if leader.has_ended() {
+        bail!("leadership has changed; the next leader goes on with removing {name}");
+    }
     // With the mark, which an earlier leader may have set.
     let record = leader.raft().store().read(|store| records::node(store, id)).or(record);
     if leader.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
