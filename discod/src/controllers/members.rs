@@ -22,10 +22,11 @@ const SKEW: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(super) async fn run(leader: &Leader) {
     let mut ticks = tokio::time::interval(leader.raft().pace().report());
     let mut store = leader.raft().store().revisions();
+    let mut woken = leader.controllers_woken();
     loop {
         tokio::select! {
             biased;
-            () = leader.controllers_woken() => {}
+            () = woken.next() => {}
             _ = ticks.tick() => {}
         }
         store.mark_unchanged();

@@ -8,6 +8,7 @@ mod lease_times;
 mod reach;
 mod reads;
 mod reports;
+mod wake_ups;
 mod writes;
 
 use std::net::SocketAddr;
@@ -25,11 +26,14 @@ use crate::local::{Logs, Renewal, Retirement, ScriptState};
 use crate::peers::{MemberClient, Peers, WriteStream};
 use crate::raft::{RaftNode, node_record};
 
+use self::wake_ups::WakeUps;
+
 pub use self::guard::check_own_range;
 pub use self::leader::Leader;
 pub use self::reach::reached;
 pub use self::reads::ReadError;
 pub use self::reports::NodeReport;
+pub use self::wake_ups::Woken;
 pub use self::writes::{Route, WriteError, command};
 
 /// Time for an answer to reach who has asked before the process ends.
@@ -57,7 +61,7 @@ struct Inner {
     signing_serial: RwLock<String>,
     /// While this node leads.
     leader: watch::Sender<Option<Leader>>,
-    controllers: Notify,
+    controllers: WakeUps,
     draining: watch::Sender<bool>,
     retirement: Retirement,
     restart: Notify,
@@ -108,7 +112,7 @@ impl Node {
             signing_serial: RwLock::new(serial(secrets.as_ref())?),
             secrets: RwLock::new(secrets),
             leader: watch::Sender::new(None),
-            controllers: Notify::new(),
+            controllers: WakeUps::default(),
             draining: watch::Sender::new(false),
             retirement: Retirement::default(),
             restart: Notify::new(),
@@ -221,12 +225,13 @@ impl Node {
 
     /// Wakes the leader's controllers: something that they look at has changed outside the store.
     pub fn wake_controllers(&self) {
-        self.inner.controllers.notify_waiters();
+        self.inner.controllers.wake();
     }
 
-    /// Returns when the controllers should look again.
-    pub async fn controllers_woken(&self) {
-        self.inner.controllers.notified().await;
+    /// Listens to what wakes the controllers.
+    #[must_use]
+    pub fn controllers_woken(&self) -> Woken {
+        self.inner.controllers.listen()
     }
 
     /// What only voters hold, where this node does.

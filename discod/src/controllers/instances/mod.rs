@@ -60,13 +60,14 @@ async fn look_after(leader: &Leader, scripts: &Scripts) {
     leader.set_blocked(None);
     let mut ticks = tokio::time::interval(leader.raft().pace().report());
     let mut revisions = leader.raft().store().revisions();
+    let mut woken = leader.controllers_woken();
     loop {
         if let Err(error) = work.reconcile(leader).await {
             tracing::warn!(error = format!("{error:#}"), "machines were not looked after");
         }
         tokio::select! {
             biased;
-            () = leader.controllers_woken() => {}
+            () = woken.next() => {}
             Some(done) = work.tasks.join_next() => {
                 if let Ok(done) = done {
                     work.done(leader, done).await;

@@ -1,0 +1,71 @@
+//! Wake-ups of the leader's controllers: something that they look at has changed outside the store.
+
+use tokio::sync::watch;
+
+/// Wakes all who listen.
+#[derive(Debug)]
+pub struct WakeUps {
+    count: watch::Sender<u64>,
+}
+
+/// What one controller listens to. A wake-up that comes while the controller works is kept for it; several are one.
+#[derive(Debug)]
+pub struct Woken {
+    count: watch::Receiver<u64>,
+}
+
+// === impl WakeUps ===
+
+impl Default for WakeUps {
+    fn default() -> Self {
+        Self { count: watch::Sender::new(0) }
+    }
+}
+
+impl WakeUps {
+    /// Wakes those who listen now, each as soon as it waits.
+    pub fn wake(&self) {
+        self.count.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Listens from now on.
+    #[must_use]
+    pub fn listen(&self) -> Woken {
+        Woken { count: self.count.subscribe() }
+    }
+}
+
+// === impl Woken ===
+
+impl Woken {
+    /// Returns at the next wake-up, at once where one has come since the last return. Dropping it loses none.
+    pub async fn next(&mut self) {
+        if self.count.changed().await.is_err() {
+            // Nobody is left who could wake.
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_wake_up_that_comes_during_work_is_kept() {
+        let wake_ups = WakeUps::default();
+        let (mut busy, mut waiting) = (wake_ups.listen(), wake_ups.listen());
+        assert!(busy.next().now_or_never().is_none(), "what is woken for was already seen");
+        let mut wait = Box::pin(busy.next());
+        assert!(wait.as_mut().now_or_never().is_none());
+        wake_ups.wake();
+        wake_ups.wake();
+        // A wait that is given up for another reason takes nothing away.
+        drop(wait);
+        assert!(busy.next().now_or_never().is_some());
+        assert!(busy.next().now_or_never().is_none(), "two wake-ups are one look");
+        assert!(waiting.next().now_or_never().is_some(), "each who listens is woken");
+    }
+}
