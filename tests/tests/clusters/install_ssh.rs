@@ -126,6 +126,25 @@ fn hosts_that_are_added_or_moved_are_taken_up_and_a_bad_one_stops_nobody() {
 }
 
 #[test]
+fn a_bootstrap_ends_where_the_cluster_cannot_use_a_machine_and_goes_on_when_it_can() {
+    let Some((project, servers)) = project_with_hosts("locked-out", 3) else { return };
+    let keys = project.outside("host-2/home/.ssh/authorized_keys");
+    let operators = fs::read(&keys).unwrap();
+    fs::write(&keys, "").unwrap();
+    let ended = project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(150)).expect(1);
+    let endpoint = servers[2].host().split_once('@').unwrap().1.to_owned();
+    let ended = ended.says(&["the cluster is not whole", &endpoint, "refused the key", "`disco status`", "hint:"]);
+    assert!(!ended.stdout.contains("complete"), "{ended}");
+    let status = project.status();
+    assert_eq!(status.nodes.iter().filter(|node| node.healthy).count(), 2, "{status:#?}");
+    project.disco(&["status"]).says(&[&endpoint]);
+
+    fs::write(&keys, operators).unwrap();
+    project.disco(&["bootstrap", "-y"]).ok();
+    project.wait_until_healthy(SOON, 3);
+}
+
+#[test]
 fn where_nothing_can_be_written_who_may_log_in_stays_as_it_is() {
     if Sshd::program().is_none() {
         return skipped("there is no `sshd` (Debian: openssh-server)");

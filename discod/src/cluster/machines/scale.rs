@@ -31,6 +31,10 @@ const UNDER_WAY: usize = 64;
 const LOOK: Duration = Duration::from_millis(50);
 /// A new node that the leader cannot reach for so long is not waited for: a closed port does not open by itself.
 const UNREACHED: Duration = Duration::from_secs(20);
+/// A machine that has failed so often since the request is not waited for: what is in its way seldom goes by itself.
+const MOST_FAILURES: usize = 3;
+/// A cluster that is not whole and where nothing has moved for so long is not waited for.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// What is done to have a number of nodes, step by step. It ends when there are so many, or with why there are not.
 pub type Steps = Pin<Box<dyn Stream<Item = Result<Progress>> + Send>>;
@@ -121,7 +125,7 @@ fn refuse(refusal: Refusal) -> Error {
     Error::Refused(refusal.to_string())
 }
 
-/// Sends the steps until the cluster has the number, or this node leads no more, or a machine has failed for good.
+/// Sends the steps until the cluster has the number, or this node leads no more, or nothing more is to be expected.
 async fn follow(
     leader: Leader,
     message: ScaleRequest,
@@ -131,6 +135,7 @@ async fn follow(
     let desired = message.nodes;
     let mut told = Told::default();
     let mut unreached: Option<Instant> = None;
+    let mut idle_since = Instant::now();
     let mut look = tokio::time::interval(LOOK);
     loop {
         let step = tokio::select! {
@@ -160,6 +165,10 @@ async fn follow(
                 news.push(step);
             }
         }
+        let under_way = under_way(&leader);
+        if !(news.is_empty() && under_way.is_empty() && ending.is_empty()) || leaving || status.changing {
+            idle_since = Instant::now();
+        }
         for step in news {
             told.note(&step);
             if sender.send(Ok(step)).await.is_err() {
@@ -185,6 +194,17 @@ async fn follow(
                 return;
             }
             Some(_) => {}
+        }
+        let given_up = told.given_up(&under_way).or_else(|| {
+            (idle_since.elapsed() >= IDLE).then(|| why_not_whole(&status, leader.blocked())).flatten()
+        });
+        if let Some(why) = given_up {
+            let text = format!(
+                "the cluster is not whole: {why}\nhint: the leader goes on trying and `disco status` shows how it stands; mend the \
+                 cause, then run the command again"
+            );
+            let _ = sender.send(Err(Error::internal(anyhow::Error::msg(text)))).await;
+            return;
         }
         let now_desired = leader.raft().store().read(records::desired_nodes);
         if now_desired.is_some_and(|now| now != desired) {
@@ -212,6 +232,26 @@ fn going(leader: &Leader) -> (Vec<InstanceRecord>, bool) {
         .read(|store| (records::ending(store), records::nodes(store).iter().any(|record| record.leaving)))
 }
 
+/// Machines that have not become nodes yet.
+fn under_way(leader: &Leader) -> Vec<InstanceRecord> {
+    let mut machines = leader.raft().store().read(records::instances);
+    machines.retain(|machine| machine.node.is_none() && machine.state != records::instance_state::TERMINATING);
+    machines
+}
+
+/// Why a cluster is not whole in which nothing is under way; `None` where that is not known.
+fn why_not_whole(status: &StatusResponse, blocked: Option<String>) -> Option<String> {
+    let ill = status.nodes.iter().filter(|member| !member.healthy);
+    let mut reasons: Vec<String> = ill
+        .map(|member| match member.reason.as_str() {
+            "" => format!("{} is not healthy", member.name),
+            reason => format!("{} is not healthy: {reason}", member.name),
+        })
+        .collect();
+    reasons.extend(blocked);
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
 /// Whether there are so many nodes, all are healthy, and as many vote as shall.
 fn is_whole(leader: &Leader, status: &StatusResponse, desired: u32) -> bool {
     let members = planned(leader);
@@ -228,10 +268,17 @@ struct Told {
     ending: BTreeMap<String, String>,
     /// Who is going and has not gone, as far as was told.
     going: BTreeSet<String>,
+    /// Names of machines that have failed, with how often and the last reason.
+    failures: BTreeMap<String, (usize, String)>,
 }
 
 impl Told {
     fn note(&mut self, step: &Progress) {
+        if !step.error.is_empty() {
+            let (count, reason) = self.failures.entry(step.subject.clone()).or_default();
+            *count += 1;
+            reason.clone_from(&step.error);
+        }
         if step.done || !step.error.is_empty() {
             self.going.remove(&step.subject);
         } else if [REMOVING, ENDING].contains(&step.state.as_str()) {
@@ -260,6 +307,17 @@ impl Told {
             }
         }
         news
+    }
+
+    /// Why no machine is waited for any more: each that is under way has failed again and again.
+    fn given_up(&self, under_way: &[InstanceRecord]) -> Option<String> {
+        let failed = |machine: &InstanceRecord| {
+            self.failures.get(&machine.name).filter(|(count, _)| *count >= MOST_FAILURES).map(|(count, reason)| {
+                format!("{} has not become a node in {count} tries: {reason}", machine.name)
+            })
+        };
+        let reasons: Option<Vec<String>> = under_way.iter().map(failed).collect();
+        reasons.filter(|reasons| !reasons.is_empty()).map(|reasons| reasons.join("; "))
     }
 
     /// For all who were told to be going when everything is as wished.
@@ -303,6 +361,35 @@ mod tests {
         assert!(waits_for_ends(&request(2, Some(2), Some(3))));
         assert!(!waits_for_ends(&request(5, Some(3), Some(5))));
         assert!(!waits_for_ends(&request(5, Some(5), Some(3))));
+    }
+
+    #[test]
+    fn machines_that_fail_again_and_again_are_waited_for_no_more() {
+        let machine = |name: &str| InstanceRecord { name: name.to_owned(), ..InstanceRecord::default() };
+        let failed = |name: &str| Progress { error: "refused the key".to_owned(), ..step(name, "failed") };
+        let mut told = Told::default();
+        for _ in 0..MOST_FAILURES {
+            assert_eq!(told.given_up(&[machine("web-2")]), None);
+            told.note(&failed("web-2"));
+        }
+        let why = told.given_up(&[machine("web-2")]).unwrap();
+        assert!(why.contains("web-2 has not become a node in 3 tries: refused the key"), "{why}");
+        assert_eq!(told.given_up(&[machine("web-2"), machine("web-3")]), None, "the other one may still come");
+        assert_eq!(told.given_up(&[]), None);
+    }
+
+    #[test]
+    fn a_cluster_in_which_nothing_moves_is_not_whole_for_a_reason() {
+        let node = |healthy| NodeStatus {
+            name: "web-2".to_owned(),
+            reason: "silent for 65 s".to_owned(),
+            healthy,
+            ..NodeStatus::default()
+        };
+        let status = |healthy| StatusResponse { nodes: vec![node(healthy)], ..StatusResponse::default() };
+        assert_eq!(why_not_whole(&status(true), None), None);
+        let why = why_not_whole(&status(false), Some("all 2 hosts are in use".to_owned())).unwrap();
+        assert_eq!(why, "web-2 is not healthy: silent for 65 s; all 2 hosts are in use");
     }
 
     #[test]
