@@ -98,7 +98,7 @@ impl RaftNode {
     /// # Errors
     /// See [`RaftError`].
     pub async fn demote(&self, ids: &[u64]) -> Result<(), RaftError> {
-        self.change_retaining(ChangeMembers::RemoveVoters(ids.iter().copied().collect()), true).await
+        self.change(ChangeMembers::RemoveVoters(ids.iter().copied().collect())).await
     }
 
     /// Puts one voter in the place of another, which becomes a learner.
@@ -106,10 +106,11 @@ impl RaftNode {
     /// # Errors
     /// See [`RaftError`].
     pub async fn replace_voter(&self, old: u64, new: u64) -> Result<(), RaftError> {
+        let _turn = self.changes().lock().await;
         let members = self.members();
         let voters = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id);
         let voters = voters.filter(|id| *id != old).chain([new]).collect();
-        self.change_retaining(ChangeMembers::ReplaceAllVoters(voters), true).await
+        self.try_change(ChangeMembers::ReplaceAllVoters(voters)).await
     }
 
     /// Whether a change of the voters was begun and not ended: its leader was lost between the two steps.
@@ -135,7 +136,7 @@ impl RaftNode {
     /// # Errors
     /// See [`RaftError`].
     pub async fn finish_change(&self) -> Result<(), RaftError> {
-        self.change_retaining(ChangeMembers::AddVoterIds(BTreeSet::new()), true).await
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::new())).await
     }
 
     /// Removes a learner from the membership.
@@ -146,13 +147,15 @@ impl RaftNode {
         self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await
     }
 
+    /// One change after the other: openraft makes a change of the voters in two steps, and lets another change in between them.
     async fn change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
-        self.change_retaining(change, false).await
+        let _turn = self.changes().lock().await;
+        self.try_change(change).await
     }
 
-    /// One change follows another: while one is under way, by whomever, the next waits. A whole set of voters does not: it
-    /// was put together from what the membership was.
-    async fn change_retaining(&self, change: ChangeMembers<u64, NodeInfo>, retain: bool) -> Result<(), RaftError> {
+    /// While a change is under way that another leader has begun, this one waits. A whole set of voters does not: it was put together
+    /// from what the membership was.
+    async fn try_change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
         let limit = self.pace().request_timeout() * 2;
         let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
         let work = async {
@@ -160,7 +163,9 @@ impl RaftNode {
             loop {
                 // What has changed until now may be what the next try waits for.
                 drop(metrics.borrow_and_update());
-                let changed = self.raft().change_membership(change.clone(), retain).await;
+                // Retaining, whatever the change is: where the last one was not ended, this one ends it, and would drop the nodes that
+                // lost their vote by it.
+                let changed = self.raft().change_membership(change.clone(), true).await;
                 match changed {
                     Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(
                         ChangeMembershipError::InProgress(_),

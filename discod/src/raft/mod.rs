@@ -20,6 +20,8 @@ mod log_mark;
 mod log_store;
 mod log_writer;
 mod membership;
+#[cfg(test)]
+mod membership_test;
 mod network;
 mod node;
 mod offline;

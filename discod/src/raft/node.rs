@@ -100,6 +100,8 @@ struct Inner {
     leadership: watch::Receiver<Leadership>,
     read_index: ReadIndex,
     lives: Lives,
+    /// Held while the membership is changed.
+    changes: tokio::sync::Mutex<()>,
 }
 
 // === impl RaftNode ===
@@ -138,7 +140,19 @@ impl RaftNode {
         log_bound::spawn(&raft, log.clone());
         let read_index = ReadIndex::start(&raft, (node_id, start.clone()), pace, leadership.clone(), peers.clone());
         let lives = Lives::new(node_id, start, peers, raft.clone(), store.clone(), pace);
-        let inner = Inner { id: node_id, raft, store, log, dir, space, pace, leadership, read_index, lives };
+        let inner = Inner {
+            id: node_id,
+            raft,
+            store,
+            log,
+            dir,
+            space,
+            pace,
+            leadership,
+            read_index,
+            lives,
+            changes: tokio::sync::Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -309,6 +323,11 @@ impl RaftNode {
             Err(fatal) => fatal.to_string(),
             Ok(()) => "it has ended".to_owned(),
         }
+    }
+
+    /// Held while the membership is changed.
+    pub(super) fn changes(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.changes
     }
 
     pub(super) fn raft(&self) -> &OpenRaft {

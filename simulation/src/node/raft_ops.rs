@@ -16,17 +16,17 @@ const CHANGE_PAUSE: Duration = Duration::from_millis(50);
 impl Process {
     /// Adds a member that does not vote.
     pub(super) async fn add_learner(&self, id: u64, info: NodeInfo) -> Result<(), String> {
-        self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, info)])), false).await
+        self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, info)]))).await
     }
 
     /// Makes learners voters.
     pub(super) async fn promote(&self, ids: &[u64]) -> Result<(), String> {
-        self.change(ChangeMembers::AddVoterIds(ids.iter().copied().collect()), false).await
+        self.change(ChangeMembers::AddVoterIds(ids.iter().copied().collect())).await
     }
 
     /// Makes voters learners.
     pub(super) async fn demote(&self, ids: &[u64]) -> Result<(), String> {
-        self.change(ChangeMembers::RemoveVoters(ids.iter().copied().collect()), true).await
+        self.change(ChangeMembers::RemoveVoters(ids.iter().copied().collect())).await
     }
 
     /// Puts a voter in the place of another.
@@ -37,7 +37,7 @@ impl Process {
             let voters = metrics.membership_config.membership().voter_ids();
             voters.filter(|id| *id != old).chain([new]).collect()
         };
-        self.change(ChangeMembers::ReplaceAllVoters(voters), true).await
+        self.change(ChangeMembers::ReplaceAllVoters(voters)).await
     }
 
     /// Whether a change of the voters has been begun and not ended.
@@ -49,16 +49,16 @@ impl Process {
 
     /// Ends a change that another leader has begun.
     pub(super) async fn finish_change(&self) -> Result<(), String> {
-        self.change(ChangeMembers::AddVoterIds(BTreeSet::new()), true).await
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::new())).await
     }
 
-    async fn change(&self, change: ChangeMembers<u64, NodeInfo>, retain: bool) -> Result<(), String> {
+    async fn change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), String> {
         let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
         let work = async {
             let mut metrics = self.raft.metrics();
             loop {
                 drop(metrics.borrow_and_update());
-                match self.raft.change_membership(change.clone(), retain).await {
+                match self.raft.change_membership(change.clone(), true).await {
                     Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(
                         ChangeMembershipError::InProgress(_),
                     ))) if waits && metrics.changed().await.is_ok() => {

@@ -195,9 +195,9 @@ async fn follow(
             }
             Some(_) => {}
         }
-        let given_up = told.given_up(&under_way).or_else(|| {
-            (idle_since.elapsed() >= IDLE).then(|| why_not_whole(&status, leader.blocked())).flatten()
-        });
+        let given_up = told
+            .given_up(&under_way)
+            .or_else(|| (idle_since.elapsed() >= IDLE).then(|| why_not_whole(&status, leader.blocked())).flatten());
         if let Some(why) = given_up {
             let text = format!(
                 "the cluster is not whole: {why}\nhint: the leader goes on trying and `disco status` shows how it stands; mend the \
@@ -312,9 +312,10 @@ impl Told {
     /// Why no machine is waited for any more: each that is under way has failed again and again.
     fn given_up(&self, under_way: &[InstanceRecord]) -> Option<String> {
         let failed = |machine: &InstanceRecord| {
-            self.failures.get(&machine.name).filter(|(count, _)| *count >= MOST_FAILURES).map(|(count, reason)| {
-                format!("{} has not become a node in {count} tries: {reason}", machine.name)
-            })
+            self.failures
+                .get(&machine.name)
+                .filter(|(count, _)| *count >= MOST_FAILURES)
+                .map(|(count, reason)| format!("{} has not become a node in {count} tries: {reason}", machine.name))
         };
         let reasons: Option<Vec<String>> = under_way.iter().map(failed).collect();
         reasons.filter(|reasons| !reasons.is_empty()).map(|reasons| reasons.join("; "))
