@@ -2,43 +2,53 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use disco_proto::v1::CompactRequest;
 use disco_proto::v1::command::Operation;
 use disco_store::{Ages, CompactionPolicy, Store};
 use tokio::time::Instant;
 
+use super::driver::{Controller, Outcome, Pause, Schedule};
 use crate::node::Leader;
 
-/// Between two looks, however fast the store changes.
-const PAUSE: Duration = Duration::from_millis(100);
-/// Between two looks where nothing changes.
-const INTERVAL: Duration = Duration::from_secs(60);
+/// Between two passes, however fast the store changes.
+const GAP: Duration = Duration::from_millis(100);
+/// Between two passes while nothing changes: revisions age all the same.
+const PERIOD: Duration = Duration::from_secs(60);
+/// After a failure.
+const PAUSE: Pause = Pause { first: Duration::from_millis(100), longest: Duration::from_secs(10) };
 
-pub(super) async fn run(leader: &Leader) {
-    let policy = CompactionPolicy::default();
-    let start = Instant::now();
-    // A new leader knows no ages: what it finds counts as new.
-    let mut ages = Ages::default();
-    let mut revisions = leader.raft().store().revisions();
-    let mut ticks = tokio::time::interval(INTERVAL);
-    loop {
-        tokio::select! {
-            changed = revisions.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                tokio::time::sleep(PAUSE).await;
-                revisions.mark_unchanged();
-            }
-            // What is there grows old also where nothing changes.
-            _ = ticks.tick() => {}
-        }
-        let now_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        ages.note(now_ms, leader.raft().store().read(Store::revision));
-        let Some(revision) = leader.raft().store().read(|store| policy.due(store, &ages, now_ms)) else { continue };
-        match leader.write_in_term(Operation::Compact(CompactRequest { revision })).await {
-            Ok(_) => tracing::debug!(revision, "compacted the history"),
-            Err(error) => tracing::warn!(%error, "the history was not compacted"),
-        }
+/// Compacts the history when [`CompactionPolicy`] says so.
+pub(super) struct Compaction {
+    policy: CompactionPolicy,
+    start: Instant,
+    /// A new leader knows no ages: to it all revisions are new.
+    ages: Ages,
+}
+
+// === impl Compaction ===
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Self { policy: CompactionPolicy::default(), start: Instant::now(), ages: Ages::default() }
+    }
+}
+
+impl Controller for Compaction {
+    const NAME: &'static str = "compaction";
+
+    fn schedule(&self, _: &Leader) -> Schedule {
+        Schedule { period: PERIOD, on_wake_up: false, on_revision: Some(GAP), pause: Some(PAUSE) }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+        let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.ages.note(now_ms, leader.raft().store().read(Store::revision));
+        let due = leader.raft().store().read(|store| self.policy.due(store, &self.ages, now_ms));
+        let Some(revision) = due else { return Ok(Outcome::Settled) };
+        let compact = Operation::Compact(CompactRequest { revision });
+        leader.write_in_term(compact).await.with_context(|| format!("compacting the history up to {revision}"))?;
+        tracing::debug!(revision, "compacted the history");
+        Ok(Outcome::Settled)
     }
 }

@@ -6,14 +6,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use tokio::time::Instant;
 
+use super::driver::{Controller, Outcome, Pause, Schedule};
 use crate::ends::Ended;
 use crate::node::Leader;
 use crate::records::{self, EndsRecord, Severity, Txn};
 
-/// Pause after something could not be told.
-const AGAIN: Duration = Duration::from_secs(10);
+/// After an event that could not be recorded.
+const PAUSE: Pause = Pause::always(Duration::from_secs(10));
 
 /// What is known of a node's daemon, and what is to be told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +36,22 @@ enum News {
     Fresh,
 }
 
-/// Until this node leads no more.
-pub(super) async fn run(leader: &Leader) {
-    let mut ticks = tokio::time::interval(leader.raft().pace().suspect_after() / 2);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if let Err(why) = look(leader).await {
-            tracing::debug!("that a daemon has ended is not recorded yet, which is tried again: {why}");
-            tokio::time::sleep(AGAIN).await;
-        }
+/// Records unexpected ends of daemons as events.
+pub(super) struct Ends;
+
+// === impl Ends ===
+
+impl Controller for Ends {
+    const NAME: &'static str = "ends";
+
+    fn schedule(&self, leader: &Leader) -> Schedule {
+        let period = leader.raft().pace().suspect_after() / 2;
+        Schedule { period, on_wake_up: false, on_revision: None, pause: Some(PAUSE) }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> anyhow::Result<Outcome> {
+        look(leader).await.map_err(|why| anyhow!("recording that a daemon has ended: {why}"))?;
+        Ok(Outcome::Settled)
     }
 }
 

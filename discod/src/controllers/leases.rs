@@ -5,27 +5,40 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use disco_proto::v1::LeaseRevokeRequest;
 use disco_proto::v1::command::Operation;
 
+use super::driver::{Controller, Outcome, Schedule};
 use crate::node::Leader;
 
 /// How late a lease may end.
-const INTERVAL: Duration = Duration::from_millis(500);
-/// Leases that are ended at once, so that thousands that end together do not stop all else.
+const PERIOD: Duration = Duration::from_millis(500);
+/// Leases that one pass revokes, so that thousands that end together do not stop all else.
 const AT_ONCE: usize = 64;
 
-pub(super) async fn run(leader: &Leader) {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    loop {
-        ticks.tick().await;
-        let over = leader.raft().store().read(|store| leader.lease_times().due(store, AT_ONCE));
-        let revoke = over.into_iter().map(|id| async move {
-            let operation = Operation::LeaseRevoke(LeaseRevokeRequest { id });
-            if let Err(error) = leader.write_in_term(operation).await {
-                tracing::warn!(lease = id, %error, "a lease whose time is over was not revoked");
-            }
+/// Revokes leases that have expired.
+pub(super) struct Leases;
+
+// === impl Leases ===
+
+impl Controller for Leases {
+    const NAME: &'static str = "leases";
+
+    fn schedule(&self, _: &Leader) -> Schedule {
+        Schedule { period: PERIOD, on_wake_up: false, on_revision: None, pause: None }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+        let expired = leader.raft().store().read(|store| leader.lease_times().due(store, AT_ONCE));
+        let revoke = expired.into_iter().map(|id| async move {
+            let revoke = Operation::LeaseRevoke(LeaseRevokeRequest { id });
+            leader.write_in_term(revoke).await.with_context(|| format!("revoking lease {id}, which has expired"))
         });
-        futures_util::future::join_all(revoke).await;
+        // One that fails keeps no other one back.
+        for revoked in futures_util::future::join_all(revoke).await {
+            revoked?;
+        }
+        Ok(Outcome::Settled)
     }
 }

@@ -10,6 +10,7 @@ use disco_identity::INTERMEDIATE_LIFETIME;
 use disco_planner::twins::Life;
 use disco_planner::voters::{self, Change};
 
+use super::driver::{Controller, Outcome, Schedule};
 use crate::cluster::nodes::view::{LAG, planned, policy};
 use crate::cluster::nodes::{own, removal, voter_secrets};
 use crate::node::{Leader, NodeReport};
@@ -19,30 +20,22 @@ use crate::records::{self, NodeRecord, Severity};
 /// By how much clocks may differ before a retired signing key is forgotten too early.
 const SKEW: Duration = Duration::from_secs(30 * 24 * 3600);
 
-pub(super) async fn run(leader: &Leader) {
-    let mut ticks = tokio::time::interval(leader.raft().pace().report());
-    let mut store = leader.raft().store().revisions();
-    let mut woken = leader.controllers_woken();
-    loop {
-        tokio::select! {
-            biased;
-            () = woken.next() => {}
-            _ = ticks.tick() => {}
-        }
-        store.mark_unchanged();
-        // What the leader says of itself, beside what the others do.
+/// Brings the membership to what the planner decides, one change at a time.
+pub(super) struct Members;
+
+// === impl Members ===
+
+impl Controller for Members {
+    const NAME: &'static str = "members";
+
+    fn schedule(&self, leader: &Leader) -> Schedule {
+        Schedule { period: leader.raft().pace().report(), on_wake_up: true, on_revision: None, pause: None }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+        // The leader's own report, beside those of the others.
         leader.reports().record(own::report(leader));
-        // As long as something changes, look again at once.
-        loop {
-            match reconcile(leader).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "the membership was not changed");
-                    break;
-                }
-            }
-        }
+        Ok(if reconcile(leader).await? { Outcome::Changed } else { Outcome::Settled })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What only the leader does.
 //!
-//! Each controller takes no input but the leader: it reads what is wished and what is there, and does what is
-//! missing, so it may be interrupted anywhere and start again, here or on the next leader. Whatever it writes carries the
-//! term, so that a leader that was deposed without noticing changes nothing.
+//! Each controller takes no input but the leader: it reads the desired and the actual state, and does what is missing, so it may be
+//! interrupted anywhere and start again, here or on the next leader. Whatever it writes carries the term, so that a deposed leader
+//! changes nothing. `driver` runs them all.
 
 mod compaction;
+mod driver;
 mod ends;
 mod format;
 mod hooks;
@@ -14,6 +15,7 @@ mod members;
 mod reach;
 mod troubles;
 
+use driver::drive;
 use tokio_util::task::TaskTracker;
 
 use crate::cluster::nodes::removal;
@@ -66,13 +68,13 @@ async fn lead(leader: &Leader, scripts: &Scripts) {
     .await;
     tokio::join!(
         removal::resume(leader),
-        members::run(leader),
-        reach::run(leader),
+        drive(leader, members::Members),
+        drive(leader, reach::Reach::default()),
         instances::run(leader, scripts),
-        leases::run(leader),
-        compaction::run(leader),
+        drive(leader, leases::Leases),
+        drive(leader, compaction::Compaction::default()),
         hooks::run(leader, scripts),
-        troubles::run(leader),
-        ends::run(leader),
+        drive(leader, troubles::Troubles::default()),
+        drive(leader, ends::Ends),
     );
 }

@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use disco_planner::reach::{self, Heard, Verdict, View};
 use disco_proto::v1::ReachRequest;
 use futures_util::future::{join, join_all};
-use tokio::time::MissedTickBehavior;
 
+use super::driver::{Controller, Outcome, Schedule};
 use crate::cluster::nodes::view::{LAG, policy};
 use crate::node::Leader;
 use crate::raft::{Member, Role};
@@ -19,39 +20,48 @@ use crate::records::{self, Severity};
 /// Beside the tries themselves, for the question and its answer.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
 
-/// Until this node leads no more.
-pub(super) async fn run(leader: &Leader) {
-    let pace = leader.raft().pace();
-    let mut ticks = tokio::time::interval(pace.report());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // That it cannot be called and leads on is said once.
-    let mut said = false;
-    loop {
-        ticks.tick().await;
+/// Hands leadership over when a majority of the voters cannot connect to this node.
+#[derive(Default)]
+pub(super) struct Reach {
+    /// Whether it was recorded that no voter could take over.
+    said: bool,
+}
+
+// === impl Reach ===
+
+impl Controller for Reach {
+    const NAME: &'static str = "reach";
+
+    fn schedule(&self, leader: &Leader) -> Schedule {
+        Schedule { period: leader.raft().pace().report(), on_wake_up: false, on_revision: None, pause: None }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
         let voters = voters(leader);
         if !is_suspect(leader, &voters) {
-            said = false;
-            continue;
+            self.said = false;
+            return Ok(Outcome::Settled);
         }
         let views = views(leader, &voters).await;
+        // Each look costs every voter a connection to every other.
+        let rests = Outcome::Rests(leader.raft().pace().unheard_after());
         match reach::verdict(leader.id(), voters.len(), &views) {
-            // Each look costs every voter a connection to every other.
-            Verdict::Lead => tokio::time::sleep(pace.unheard_after()).await,
-            Verdict::NobodyBetter if said => tokio::time::sleep(pace.unheard_after()).await,
+            Verdict::Lead => return Ok(rests),
+            Verdict::NobodyBetter if self.said => return Ok(rests),
             Verdict::NobodyBetter => {
-                said = true;
+                self.said = true;
                 tell(leader, "and no other voter could be called by a majority, so it leads on").await;
             }
             Verdict::HandOver(to) => {
                 let name = records::node_name(leader, to);
                 tell(leader, &format!("so it hands over to {name}, which they can connect to")).await;
-                match leader.raft().transfer_leadership(Some(to)).await {
-                    Ok(to) => tracing::warn!(to, "handed over leadership, as others cannot connect to this node"),
-                    // Who cannot be called may not hear who leads now, either.
-                    Err(error) => tracing::warn!(to, %error, "it is not known yet whether leadership was handed over"),
-                }
+                // A node that cannot be called may not hear who leads now, either.
+                let handed = leader.raft().transfer_leadership(Some(to)).await;
+                handed.with_context(|| format!("handing leadership over to {name}: outcome unknown"))?;
+                tracing::warn!(to, "handed over leadership, as others cannot connect to this node");
             }
         }
+        Ok(Outcome::Settled)
     }
 }
 

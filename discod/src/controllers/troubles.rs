@@ -5,14 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use anyhow::{Context, Result, anyhow};
 use disco_proto::v1::NodeStatus;
 
+use super::driver::{Controller, Outcome, Pause, Schedule};
 use crate::cluster::nodes::status::statuses;
 use crate::node::Leader;
 use crate::records::{self, Severity, Txn};
 
-/// Pause after something could not be told.
-const AGAIN: Duration = Duration::from_secs(10);
+/// After an event that could not be recorded: nothing may be possible as long as disks are full, or a majority is gone.
+const PAUSE: Pause = Pause::always(Duration::from_secs(10));
 
 /// Something to tell, or to forget.
 #[derive(Debug, PartialEq)]
@@ -29,24 +31,31 @@ enum News<'a> {
 #[derive(Default)]
 struct Said(BTreeMap<u64, bool>);
 
-/// Until this node leads no more.
-pub(super) async fn run(leader: &Leader) {
-    let mut said = Said::default();
-    let mut ticks = tokio::time::interval(leader.raft().pace().suspect_after() / 2);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
+/// Records as events when nodes become unhealthy and healthy again.
+#[derive(Default)]
+pub(super) struct Troubles {
+    said: Said,
+}
+
+// === impl Troubles ===
+
+impl Controller for Troubles {
+    const NAME: &'static str = "troubles";
+
+    fn schedule(&self, leader: &Leader) -> Schedule {
+        let period = leader.raft().pace().suspect_after() / 2;
+        Schedule { period, on_wake_up: false, on_revision: None, pause: Some(PAUSE) }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
         let settled = leader.reports().listening_for() > leader.raft().pace().suspect_after();
         let nodes = statuses(leader);
         let told = leader.raft().store().read(records::troubled);
-        let mut all_told = true;
+        let mut failed = None;
         for news in news(&nodes, &told, settled) {
-            all_told &= tell(leader, news, &mut said).await;
+            failed = tell(leader, news, &mut self.said).await.err().or(failed);
         }
-        if !all_told {
-            // Nothing may be possible for as long as disks are full, or a majority is gone.
-            tokio::time::sleep(AGAIN).await;
-        }
+        failed.map_or(Ok(Outcome::Settled), Err)
     }
 }
 
@@ -63,8 +72,8 @@ fn news<'a>(nodes: &'a [NodeStatus], told: &BTreeSet<u64>, settled: bool) -> Vec
     changed.chain(gone).collect()
 }
 
-/// What is told and that it was told are written at once. Whether they were.
-async fn tell(leader: &Leader, news: News<'_>, said: &mut Said) -> bool {
+/// Writes the event and its marker in one transaction.
+async fn tell(leader: &Leader, news: News<'_>, said: &mut Said) -> Result<()> {
     let (id, event, txn) = match news {
         News::Worse(about) => (
             about.id,
@@ -83,22 +92,15 @@ async fn tell(leader: &Leader, news: News<'_>, said: &mut Said) -> bool {
         ),
         News::Gone(id) => {
             let forget = Txn::new().delete(&records::keys::trouble(id));
-            return leader.write_in_term(forget.operation()).await.is_ok();
+            leader.write_in_term(forget.operation()).await.with_context(|| format!("forgetting node {id}"))?;
+            return Ok(());
         }
     };
-    let is_new = said.is_new(id, event.severity == Severity::Info);
-    if is_new {
+    if said.is_new(id, event.severity == Severity::Info) {
         records::log_event(&event);
     }
-    match records::record_along(leader, leader.term(), &event, txn).await {
-        Ok(()) => true,
-        Err(why) => {
-            if is_new {
-                tracing::warn!(kind = event.kind, "an event is not recorded yet, which is tried again: {why}");
-            }
-            false
-        }
-    }
+    let recorded = records::record_along(leader, leader.term(), &event, txn).await;
+    recorded.map_err(|why| anyhow!("recording the event `{}` of node {id}: {why}", event.kind))
 }
 
 // === impl Said ===

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, MutexGuard, broadcast};
 use super::Node;
 use super::idle_blobs::IdleBlobs;
 use super::lease_times::LeaseTimes;
+use super::passes::Passes;
 use super::reports::Reports;
 use super::writes::WriteError;
 
@@ -28,6 +29,7 @@ struct Inner {
     term: u64,
     reports: Reports,
     lease_times: LeaseTimes,
+    passes: Passes,
     progress: broadcast::Sender<Progress>,
     removals: Mutex<()>,
     rights: Mutex<()>,
@@ -50,6 +52,7 @@ impl Leader {
             term,
             reports: Reports::default(),
             lease_times: LeaseTimes::default(),
+            passes: Passes::default(),
             progress: broadcast::Sender::new(PROGRESS),
             removals: Mutex::default(),
             rights: Mutex::default(),
@@ -97,6 +100,12 @@ impl Leader {
     #[must_use]
     pub fn lease_times(&self) -> &LeaseTimes {
         &self.inner.lease_times
+    }
+
+    /// The last pass of each controller.
+    #[must_use]
+    pub fn passes(&self) -> &Passes {
+        &self.inner.passes
     }
 
     /// Held while a node is removed: one after the other, and none twice at the same time.

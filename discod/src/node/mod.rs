@@ -5,6 +5,7 @@ mod guard;
 mod idle_blobs;
 mod leader;
 mod lease_times;
+mod passes;
 mod reach;
 mod reads;
 mod reports;
@@ -26,14 +27,13 @@ use crate::local::{Logs, Renewal, Retirement, ScriptState};
 use crate::peers::{MemberClient, Peers, WriteStream};
 use crate::raft::{RaftNode, node_record};
 
-use self::wake_ups::WakeUps;
-
 pub use self::guard::check_own_range;
 pub use self::leader::Leader;
+pub use self::passes::{Pass, Passes};
 pub use self::reach::reached;
 pub use self::reads::ReadError;
 pub use self::reports::NodeReport;
-pub use self::wake_ups::Woken;
+pub use self::wake_ups::{WakeUps, Woken};
 pub use self::writes::{Route, WriteError, command};
 
 /// Time for an answer to reach who has asked before the process ends.

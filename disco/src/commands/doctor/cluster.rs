@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use disco_proto::v1::ControllerStatus;
+
 use super::Check;
 use crate::{client::Client, context::Context, error::Outcome};
 
@@ -33,6 +35,7 @@ async fn look(context: &Context) -> Outcome<Vec<Check>> {
     checks
         .extend(ill.map(|node| Check::doubtful("cluster", format!("`{}` is not healthy: {}", node.name, node.reason))));
     checks.extend(status.warnings.iter().map(|warning| Check::doubtful("cluster", warning)));
+    checks.extend(controllers(&status.controllers));
     let own = env!("CARGO_PKG_VERSION");
     let others: Vec<String> = status
         .nodes
@@ -56,4 +59,30 @@ async fn look(context: &Context) -> Outcome<Vec<Check>> {
         });
     }
     Ok(checks)
+}
+
+/// Whether the leader's controllers run. A leader of an earlier version lists none.
+fn controllers(all: &[ControllerStatus]) -> Vec<Check> {
+    let name = "controllers";
+    let doubtful = all.iter().filter_map(|one| match (one.error.as_str(), one.waits_for.as_str()) {
+        ("", "") => None,
+        ("", what) => Some(Check::doubtful(name, format!("`{}` waits: {what}", one.name))),
+        (error, _) => {
+            let text = format!("the last pass of `{}`, {} s ago, failed: {error}", one.name, one.ago_ms / 1000);
+            Some(Check::doubtful(name, text))
+        }
+    });
+    let checks: Vec<Check> = doubtful.collect();
+    match all.iter().max_by_key(|one| one.took_ms) {
+        Some(slowest) if checks.is_empty() => {
+            let text = format!(
+                "all {} run; the longest last pass took {} ms (`{}`)",
+                all.len(),
+                slowest.took_ms,
+                slowest.name
+            );
+            vec![Check::good(name, text)]
+        }
+        _ => checks,
+    }
 }

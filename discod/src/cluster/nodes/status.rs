@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use disco_proto::v1::{NodeStatus, ReportRequest, StatusRequest, StatusResponse};
+use disco_proto::v1::{ControllerStatus, NodeStatus, ReportRequest, StatusRequest, StatusResponse};
 use disco_provider::SshTarget;
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::cluster::{Executor, certificates, leader};
 use crate::contact::Contact;
 use crate::ends::Ended;
 use crate::local::describe_hook_off;
-use crate::node::{Leader, Node, NodeReport};
+use crate::node::{Leader, Node, NodeReport, Pass};
 use crate::peers::Hops;
 use crate::raft::{Member, Role};
 use crate::records::{self, instance_state};
@@ -122,8 +122,22 @@ pub fn leader_view(leader: &Leader) -> StatusResponse {
         warnings,
         signing_key_stale,
         ending: ending.into_iter().map(|machine| machine.name).collect(),
+        controllers: controllers(leader),
         ..base
     }
+}
+
+/// What the leader's controllers have done last.
+fn controllers(leader: &Leader) -> Vec<ControllerStatus> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let of = |(name, pass): (&str, Pass)| ControllerStatus {
+        name: name.to_owned(),
+        ago_ms: millis(pass.started.elapsed()),
+        took_ms: millis(pass.took),
+        error: pass.error.unwrap_or_default(),
+        waits_for: pass.waits_for.unwrap_or_default(),
+    };
+    leader.passes().all().into_iter().map(of).collect()
 }
 
 /// Of a machine that is to end.

@@ -3,55 +3,80 @@
 //! Where it is, is kept in the store after each batch, so a new leader goes on there and may repeat the last ones. It
 //! begins with the events that come after the first script version that exports it. Of its own failures it is not told.
 
+use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use disco_runtime_js::{Arg, Json, ScriptErrorKind};
 use disco_store::Store;
+use tokio::sync::watch;
 
+use crate::controllers::driver::{Controller, Outcome, Pause, Schedule};
 use crate::node::Leader;
 use crate::records::{self, EventRecord, Txn};
 use crate::script::records::EventCursor;
-use crate::script::{self, FAILED, Hook, Scripts};
+use crate::script::{self, FAILED, Hook, Scripts, Version};
 
 /// Events after which the place is kept.
 const BATCH: usize = 16;
 /// Tries of one event while the call ends for reasons of its surroundings.
 const TRIES: usize = 3;
-/// Pause before such a try, and after a place that could not be kept.
+/// Pause before such a try.
 const AGAIN: Duration = Duration::from_secs(1);
+/// After a place that could not be kept.
+const PAUSE: Pause = Pause::always(AGAIN);
+/// Versions and revisions begin its passes.
+const PERIOD: Duration = Duration::from_secs(60);
 
-/// Calls the hook as long as this node leads.
-pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
-    let mut versions = leader.scripts().versions();
-    let mut revisions = leader.raft().store().revisions();
-    loop {
-        revisions.borrow_and_update();
-        let loaded = versions.borrow_and_update().clone();
+/// Calls the hook `event` for each event.
+pub(super) struct EventHook {
+    scripts: Scripts,
+    versions: watch::Receiver<Option<Arc<Version>>>,
+}
+
+// === impl EventHook ===
+
+impl EventHook {
+    pub(super) fn new(leader: &Leader, scripts: &Scripts) -> Self {
+        Self { scripts: scripts.clone(), versions: leader.scripts().versions() }
+    }
+}
+
+impl Controller for EventHook {
+    const NAME: &'static str = "event hook";
+
+    fn schedule(&self, _: &Leader) -> Schedule {
+        Schedule { period: PERIOD, on_wake_up: false, on_revision: Some(Duration::ZERO), pause: Some(PAUSE) }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+        let loaded = self.versions.borrow_and_update().clone();
         let worked = match loaded {
-            Some(version) if version.has(Hook::Event.name()) => step(leader, scripts).await,
-            Some(_) => forget(leader).await,
+            Some(version) if version.has(Hook::Event.name()) => step(leader, &self.scripts).await?,
+            Some(_) => forget(leader).await?,
             // It may still be loading.
             None => false,
         };
-        if worked {
-            continue;
-        }
-        tokio::select! {
-            changed = versions.changed() => if changed.is_err() { return },
-            changed = revisions.changed() => if changed.is_err() { return },
+        Ok(if worked { Outcome::Changed } else { Outcome::Settled })
+    }
+
+    async fn event(&mut self) {
+        if self.versions.changed().await.is_err() {
+            pending().await
         }
     }
 }
 
 /// Gives the hook the next events. False when there are none.
-async fn step(leader: &Leader, scripts: &Scripts) -> bool {
+async fn step(leader: &Leader, scripts: &Scripts) -> Result<bool> {
     let cursor = leader.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
     let Some(cursor) = cursor else {
         let id = leader.raft().store().read(records::last_event);
         return keep(leader, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id })).await;
     };
     let events = leader.raft().store().read(|store| next(store, cursor.value.id));
-    let Some(last) = events.last().map(|event| event.id) else { return false };
+    let Some(last) = events.last().map(|event| event.id) else { return Ok(false) };
     for event in &events {
         if !is_own_failure(event) {
             tell(leader, scripts, event).await;
@@ -65,17 +90,17 @@ fn next(store: &Store, after: u64) -> Vec<EventRecord> {
 }
 
 /// A version without the hook: one that has it later begins with what comes then.
-async fn forget(leader: &Leader) -> bool {
+async fn forget(leader: &Leader) -> Result<bool> {
     let cursor = leader.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
-    cursor.is_some() && keep(leader, Txn::new().delete(records::keys::EVENT_CURSOR)).await
+    if cursor.is_none() {
+        return Ok(false);
+    }
+    keep(leader, Txn::new().delete(records::keys::EVENT_CURSOR)).await
 }
 
-async fn keep(leader: &Leader, txn: Txn) -> bool {
-    if let Err(error) = leader.write_in_term(txn.operation()).await {
-        tracing::warn!(%error, "the place of the hook `event` was not kept");
-        tokio::time::sleep(AGAIN).await;
-    }
-    true
+async fn keep(leader: &Leader, txn: Txn) -> Result<bool> {
+    leader.write_in_term(txn.operation()).await.context("keeping the place of the hook `event`")?;
+    Ok(true)
 }
 
 /// Being told of its own failure, a hook that always fails would be called for ever.

@@ -3,25 +3,34 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::time::Instant;
 
 use crate::cluster::scripts::records::{DeploymentRecord, current, deployments, versions};
 use crate::cluster::scripts::{blobs, garbage};
+use crate::controllers::driver::{Controller, Outcome, Schedule};
 use crate::node::{Leader, WriteError};
 use crate::records::keys;
 use crate::records::{self, Txn};
 
 /// Nothing of it is urgent.
-const INTERVAL: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_secs(60);
 
-/// Looks again and again as long as this node leads.
-pub(super) async fn run(leader: &Leader) {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    loop {
-        ticks.tick().await;
-        if let Err(error) = collect(leader).await {
-            tracing::debug!(%error, "what is not needed any more was not removed");
-        }
+/// Removes what no version and no deployment needs any more.
+pub(super) struct Garbage;
+
+// === impl Garbage ===
+
+impl Controller for Garbage {
+    const NAME: &'static str = "garbage";
+
+    fn schedule(&self, _: &Leader) -> Schedule {
+        Schedule { period: PERIOD, on_wake_up: false, on_revision: None, pause: None }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> anyhow::Result<Outcome> {
+        collect(leader).await.context("removing what is not needed any more")?;
+        Ok(Outcome::Settled)
     }
 }
 

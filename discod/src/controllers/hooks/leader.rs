@@ -2,13 +2,17 @@
 //!
 //! Its signal is aborted when leadership ends or another version comes. It then has a little time to end.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
 use disco_runtime_js::{AbortHandle, Arg, ScriptErrorKind};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cluster::nodes::own;
+use crate::controllers::driver::{Controller, Outcome, Schedule};
 use crate::node::Leader;
 use crate::script::{self, Hook, Scripts, Version};
 
@@ -17,19 +21,50 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Pauses before the hook is called again that was ended because another one broke a limit.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Versions begin its passes.
+const PERIOD: Duration = Duration::from_secs(60);
 
-/// Calls the hook as long as this node leads; dropped when it does no more.
-pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
-    let mut versions = leader.scripts().versions();
-    loop {
-        let version = versions.borrow_and_update().clone();
-        let mut running =
-            version.filter(|version| version.has(Hook::Leader.name())).map(|version| start(leader, scripts, version));
-        if versions.changed().await.is_err() {
-            return;
+/// Calls the hook `leader` with each version. The call ends when this is dropped.
+pub(super) struct LeaderHook {
+    scripts: Scripts,
+    versions: watch::Receiver<Option<Arc<Version>>>,
+    /// The version that the last pass found.
+    found: Option<Arc<Version>>,
+    running: Option<Running>,
+}
+
+// === impl LeaderHook ===
+
+impl LeaderHook {
+    pub(super) fn new(leader: &Leader, scripts: &Scripts) -> Self {
+        Self { scripts: scripts.clone(), versions: leader.scripts().versions(), found: None, running: None }
+    }
+}
+
+impl Controller for LeaderHook {
+    const NAME: &'static str = "leader hook";
+
+    fn schedule(&self, _: &Leader) -> Schedule {
+        Schedule { period: PERIOD, on_wake_up: false, on_revision: None, pause: None }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+        let version = self.versions.borrow_and_update().clone();
+        if version.as_ref().map(Arc::as_ptr) == self.found.as_ref().map(Arc::as_ptr) {
+            return Ok(Outcome::Settled);
         }
-        if let Some(running) = &mut running {
+        if let Some(mut running) = self.running.take() {
             running.stop("a new script version is there").await;
+        }
+        self.found.clone_from(&version);
+        let version = version.filter(|version| version.has(Hook::Leader.name()));
+        self.running = version.map(|version| start(leader, &self.scripts, version));
+        Ok(Outcome::Settled)
+    }
+
+    async fn event(&mut self) {
+        if self.versions.changed().await.is_err() {
+            pending().await
         }
     }
 }

@@ -5,10 +5,19 @@ mod event;
 mod garbage;
 mod leader;
 
+use event::EventHook;
+use garbage::Garbage;
+use leader::LeaderHook;
+
+use super::driver::drive;
 use crate::node::Leader;
 use crate::script::{self, Scripts};
 
 pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
     script::abandon(leader).await;
-    tokio::join!(leader::run(leader, scripts), event::run(leader, scripts), garbage::run(leader));
+    tokio::join!(
+        drive(leader, LeaderHook::new(leader, scripts)),
+        drive(leader, EventHook::new(leader, scripts)),
+        drive(leader, Garbage),
+    );
 }

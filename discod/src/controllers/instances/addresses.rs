@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use tokio::time::Instant;
 
 use crate::cluster::machines::provider as source;
+use crate::controllers::driver::{Controller, Outcome, Schedule};
 use crate::node::Leader;
 use crate::records::{self, NodeRecord, Severity};
 
@@ -19,33 +20,55 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// How often the provider is asked for the machines' addresses.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// How often it is looked to whom the cluster's address shall lead, which asks nobody.
-const LOOK: Duration = Duration::from_secs(5);
+const PERIOD: Duration = Duration::from_secs(5);
 
-/// Until this node leads no more.
-pub(super) async fn run(leader: &Leader) {
-    tokio::time::sleep(SETTLED).await;
-    // Where this leader has brought it.
-    let mut placed = None;
-    let mut next = Instant::now();
-    loop {
+/// Keeps the cluster's address and the nodes' public addresses true.
+pub(super) struct Addresses {
+    /// When this leader began.
+    began: Instant,
+    /// The machine to which this leader has brought the cluster's address.
+    placed: Option<Holder>,
+    /// When the provider is asked next.
+    next: Instant,
+}
+
+// === impl Addresses ===
+
+impl Default for Addresses {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self { began: now, placed: None, next: now }
+    }
+}
+
+impl Controller for Addresses {
+    const NAME: &'static str = "addresses";
+
+    fn schedule(&self, _: &Leader) -> Schedule {
+        Schedule { period: PERIOD, on_wake_up: false, on_revision: None, pause: None }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+        let settling = SETTLED.saturating_sub(self.began.elapsed());
+        if !settling.is_zero() {
+            return Ok(Outcome::Rests(settling));
+        }
         if !source::has_addresses(leader) {
-            tokio::time::sleep(INTERVAL).await;
-            continue;
+            return Ok(Outcome::Rests(INTERVAL));
         }
         let holder = holder(leader);
-        if holder.is_some() && holder != placed {
-            match move_address(leader, holder.as_ref()).await {
-                Ok(()) => placed = holder,
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "the cluster's address was not moved"),
+        let mut moved = Ok(());
+        if holder.is_some() && holder != self.placed {
+            moved = move_address(leader, holder.as_ref()).await.context("moving the cluster's address");
+            if moved.is_ok() {
+                self.placed = holder;
             }
         }
-        if Instant::now() >= next {
-            next = Instant::now() + INTERVAL;
-            if let Err(error) = follow(leader).await {
-                tracing::warn!(error = format!("{error:#}"), "the machines' addresses are not known");
-            }
+        if Instant::now() >= self.next {
+            self.next = Instant::now() + INTERVAL;
+            follow(leader).await.context("reading the machines' addresses from the provider")?;
         }
-        tokio::time::sleep(LOOK).await;
+        moved.map(|()| Outcome::Settled)
     }
 }
 

@@ -22,9 +22,13 @@ use disco_proto::v1::Progress;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use addresses::Addresses;
 use attempts::Attempts;
 use lost::Lost;
+use roles::Roles;
 use starts::Starts;
+
+use super::driver::{Controller, Outcome, Pause, Schedule, drive};
 
 pub(super) use roles::{give_before_promotion, hold_rights};
 
@@ -41,55 +45,29 @@ const END_AGAIN: Duration = Duration::from_secs(10);
 /// How often the provider is asked for what its machines cost while nodes are missing.
 const ASKED_EVERY: Duration = Duration::from_secs(10);
 
+/// After a failed pass: the provider may refuse, or the store have no majority.
+const PAUSE: Pause = Pause { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
+
 pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
-    tokio::join!(look_after(leader, scripts), addresses::run(leader), roles::run(leader));
+    tokio::join!(
+        drive(leader, Machines::new(scripts)),
+        drive(leader, Addresses::default()),
+        drive(leader, Roles::default()),
+    );
 }
 
-async fn look_after(leader: &Leader, scripts: &Scripts) {
-    let mut work = Work {
-        at_work: BTreeSet::new(),
-        tasks: JoinSet::new(),
-        not_ended: BTreeMap::new(),
-        attempts: Attempts::default(),
-        blocked: None,
-        available: None,
-        lost: Lost::new(scripts.clone()),
-        starts: Arc::default(),
-    };
-    // What stood in the way when this node led before may not any more.
-    leader.set_blocked(None);
-    let mut ticks = tokio::time::interval(leader.raft().pace().report());
-    let mut revisions = leader.raft().store().revisions();
-    let mut woken = leader.controllers_woken();
-    loop {
-        if let Err(error) = work.reconcile(leader).await {
-            tracing::warn!(error = format!("{error:#}"), "machines were not looked after");
-        }
-        tokio::select! {
-            biased;
-            () = woken.next() => {}
-            Some(done) = work.tasks.join_next() => {
-                if let Ok(done) = done {
-                    work.done(leader, done).await;
-                }
-            }
-            () = work.lost.answered() => {}
-            changed = revisions.changed() => if changed.is_err() { return },
-            _ = ticks.tick() => {}
-        }
-    }
-}
-
-/// What this leader is at.
-struct Work {
+/// Starts, replaces and ends machines until the cluster has its target size.
+struct Machines {
     /// Tokens of machines that a task works on.
     at_work: BTreeSet<String>,
     tasks: JoinSet<Done>,
+    /// Tasks that have ended since the last pass.
+    done: Vec<Done>,
     /// Machines that could not be ended, and when it is tried again.
     not_ended: BTreeMap<String, Instant>,
-    /// Machines that have come to nothing so far.
+    /// Machines that have failed so far.
     attempts: Attempts,
-    /// What stood in the way at the last look.
+    /// Why no more machines were started in the last pass.
     blocked: Option<String>,
     /// What the provider could start a moment ago, while these members were dead, where there is a limit.
     available: Option<(Instant, Vec<u64>, (usize, String))>,
@@ -101,20 +79,60 @@ struct Work {
 /// A task has ended.
 struct Done {
     token: String,
-    outcome: Outcome,
+    outcome: TaskOutcome,
 }
 
 /// What a task has come to.
-enum Outcome {
+enum TaskOutcome {
     /// A machine was brought up, as far as it goes at once, or this failed: why.
     Started(Result<(), String>),
     /// A machine has ended, or has not: why.
     Ended(Result<(), String>),
 }
 
-// === impl Work ===
+// === impl Machines ===
 
-impl Work {
+impl Controller for Machines {
+    const NAME: &'static str = "machines";
+
+    fn schedule(&self, leader: &Leader) -> Schedule {
+        let period = leader.raft().pace().report();
+        Schedule { period, on_wake_up: true, on_revision: Some(Duration::ZERO), pause: Some(PAUSE) }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+        for done in std::mem::take(&mut self.done) {
+            self.done(leader, done).await;
+        }
+        self.reconcile(leader).await?;
+        Ok(self.blocked.clone().map_or(Outcome::Settled, Outcome::Waits))
+    }
+
+    async fn event(&mut self) {
+        tokio::select! {
+            biased;
+            // One that panicked was logged.
+            Some(done) = self.tasks.join_next() => self.done.extend(done.ok()),
+            () = self.lost.answered() => {}
+        }
+    }
+}
+
+impl Machines {
+    fn new(scripts: &Scripts) -> Self {
+        Self {
+            at_work: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            done: Vec::new(),
+            not_ended: BTreeMap::new(),
+            attempts: Attempts::default(),
+            blocked: None,
+            available: None,
+            lost: Lost::new(scripts.clone()),
+            starts: Arc::default(),
+        }
+    }
+
     async fn reconcile(&mut self, leader: &Leader) -> Result<()> {
         for machine in leader.raft().store().read(records::ending) {
             self.end(leader, machine.token);
@@ -217,7 +235,7 @@ impl Work {
         let (leader, starts) = (leader.clone(), Arc::clone(&self.starts));
         self.tasks.spawn(async move {
             let started = bring_up::bring_up(&leader, &token, &starts).await;
-            Done { token, outcome: Outcome::Started(started.map_err(|error| format!("{error:#}"))) }
+            Done { token, outcome: TaskOutcome::Started(started.map_err(|error| format!("{error:#}"))) }
         });
     }
 
@@ -230,7 +248,7 @@ impl Work {
         let leader = leader.clone();
         self.tasks.spawn(async move {
             let ended = source::terminate(&leader, &token).await;
-            Done { token, outcome: Outcome::Ended(ended.map_err(|error| format!("{error:#}"))) }
+            Done { token, outcome: TaskOutcome::Ended(ended.map_err(|error| format!("{error:#}"))) }
         });
     }
 
@@ -239,8 +257,8 @@ impl Work {
         let Done { token, outcome } = done;
         self.at_work.remove(&token);
         match outcome {
-            Outcome::Started(Ok(())) => self.attempts.forget(&token),
-            Outcome::Started(Err(error)) => {
+            TaskOutcome::Started(Ok(())) => self.attempts.forget(&token),
+            TaskOutcome::Started(Err(error)) => {
                 self.attempts.failed(&token, Instant::now());
                 let failed = Progress {
                     subject: token.clone(),
@@ -255,11 +273,11 @@ impl Work {
                     records::emit_in_term(leader, "machine.failed", Severity::Warning, None, text).await;
                 }
             }
-            Outcome::Ended(Ok(())) => {
+            TaskOutcome::Ended(Ok(())) => {
                 self.not_ended.remove(&token);
                 self.attempts.forget(&token);
             }
-            Outcome::Ended(Err(error)) => {
+            TaskOutcome::Ended(Err(error)) => {
                 let first = self.not_ended.insert(token.clone(), Instant::now() + END_AGAIN).is_none();
                 if first {
                     let text = format!("the machine of {token} was not ended, and is still paid for: {error}");
