@@ -4,41 +4,41 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertCommand {
-    /// Show the certificates in use: of the root, the signing key, this operator, and each node.
+    /// Show the certificates in use: root, signing key, this operator and each node.
     #[command(
         after_help = "Examples:\n  disco cert status\n  disco cert status -o json | jq '.[] | select(.state != \"valid\")'\n\n\
-                            Exit codes: 1 where one has expired, 4 where no node's is known."
+                            Exit codes: 1 if a certificate has expired, 4 if no node's certificate is known."
     )]
     Status,
-    /// Renew certificates now, while the cluster runs; nodes do so by themselves when a third of the time is left.
+    /// Renew certificates now, without downtime; nodes renew theirs when a third of the lifetime is left.
     Rotate(CertRotateArgs),
-    /// Sign for a node whose certificate has expired and that cannot be reached over SSH.
+    /// Sign a new certificate for a node that has expired and cannot be reached over SSH.
     Sign(CertSignArgs),
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  disco cert rotate\n  disco cert rotate web-2\n  disco cert rotate --operator\n  \
-                        disco cert rotate --signing-key\n  disco cert rotate --expired\n\nWithout arguments, all nodes get a new \
-                        certificate, one after the other. `--operator`, `--signing-key` and `--expired` need the cluster's root, \
+                        disco cert rotate --signing-key\n  disco cert rotate --expired\n\nWithout arguments, renews the certificates \
+                        of all nodes, one after the other. `--operator`, `--signing-key` and `--expired` need the cluster's root key, \
                         `.disco/ca.key`.")]
 pub(crate) struct CertRotateArgs {
-    /// Only these nodes, by id or name.
+    /// Renew only these nodes, by id or name [default: all].
     #[arg(value_name = "NODE", add = clap_complete::ArgValueCandidates::new(crate::project::known_nodes))]
     pub(crate) nodes: Vec<String>,
 
-    /// Sign this operator's own certificate anew.
+    /// Renew this operator's certificate.
     #[arg(long)]
     pub(crate) operator: bool,
 
-    /// Replace the key that nodes' certificates are signed with; all nodes get a new one.
+    /// Replace the key that signs the nodes' certificates, then renew all of them.
     #[arg(long, conflicts_with = "nodes")]
     pub(crate) signing_key: bool,
 
-    /// Bring back nodes whose certificates have expired, over SSH: all of them, or those that are named.
+    /// Renew expired certificates over SSH: of all nodes, or of the named ones.
     #[arg(long, conflicts_with_all = ["operator", "signing_key"])]
     pub(crate) expired: bool,
 
-    /// Say what would be done, and do nothing.
+    /// Print what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) struct CertRotateArgs {
                         /var/lib/disco < node.pem"
 )]
 pub(crate) struct CertSignArgs {
-    /// What `discod identity show` has printed on the node; `-` reads it from standard input.
+    /// Output of `discod identity show` on the node; `-` reads standard input.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }

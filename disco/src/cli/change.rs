@@ -3,11 +3,11 @@ use clap::Args;
 /// Flags of every command that changes something in the cluster.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ChangeArgs {
-    /// Say what would be done, and do nothing.
+    /// Print what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Do not wait until it is done.
+    /// Return at once; do not wait for the change to finish.
     #[arg(long)]
     pub(crate) detach: bool,
 }

@@ -4,9 +4,9 @@ use clap::{Args, Subcommand};
 pub(crate) enum KvCommand {
     /// Write a key.
     Put(KvPutArgs),
-    /// Print a key's value; exit 6 when there is none.
+    /// Print a key's value; exit 6 if the key does not exist.
     Get(KvGetArgs),
-    /// Delete a key; exit 6 when there was none.
+    /// Delete a key; exit 6 if it does not exist.
     Del(KvDelArgs),
     /// List keys.
     Ls(KvLsArgs),
@@ -17,18 +17,18 @@ pub(crate) enum KvCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  disco kv put color blue\n  disco kv put config/app - < app.json")]
 pub(crate) struct KvPutArgs {
-    /// The key. Those beneath `/disco/` are Disco's own.
+    /// The key. Keys under `/disco/` are reserved.
     pub(crate) key: String,
 
     /// The value; `-` reads it from standard input.
     #[arg(allow_hyphen_values = true)]
     pub(crate) value: String,
 
-    /// Only when the key was last changed at this revision; 0: only when it is absent.
+    /// Write only if the key was last modified at this revision; 0: only if it does not exist.
     #[arg(long, value_name = "REVISION")]
     pub(crate) if_revision: Option<i64>,
 
-    /// Say what would be written, and write nothing.
+    /// Print what would be written, and write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -39,15 +39,15 @@ pub(crate) struct KvGetArgs {
     /// The key.
     pub(crate) key: String,
 
-    /// Print exactly the value's bytes, without a line end.
+    /// Print the value's bytes as they are, without a trailing newline.
     #[arg(long)]
     pub(crate) raw: bool,
 
-    /// What the asked node has, without asking the leader: faster, maybe old.
+    /// Serializable read: answer from the node's own store. Faster, possibly stale.
     #[arg(long)]
     pub(crate) stale: bool,
 
-    /// The value at an earlier revision.
+    /// Read the value at an earlier revision.
     #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) revision: i64,
 }
@@ -58,11 +58,11 @@ pub(crate) struct KvDelArgs {
     /// The key.
     pub(crate) key: String,
 
-    /// Every key that begins so.
+    /// All keys that begin with KEY.
     #[arg(long)]
     pub(crate) prefix: bool,
 
-    /// Say what would be deleted, and delete nothing.
+    /// Print what would be deleted, and delete nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -70,14 +70,14 @@ pub(crate) struct KvDelArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  disco kv ls\n  disco kv ls config/ -o json")]
 pub(crate) struct KvLsArgs {
-    /// Only keys that begin so [default: all but Disco's own].
+    /// List only keys that begin with PREFIX [default: all but the reserved ones].
     pub(crate) prefix: Option<String>,
 
-    /// At most so many.
+    /// List at most N keys.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) limit: i64,
 
-    /// What the asked node has, without asking the leader: faster, maybe old.
+    /// Serializable read: answer from the node's own store. Faster, possibly stale.
     #[arg(long)]
     pub(crate) stale: bool,
 }
@@ -88,11 +88,11 @@ pub(crate) struct KvWatchArgs {
     /// The key.
     pub(crate) key: String,
 
-    /// Every key that begins so.
+    /// All keys that begin with KEY.
     #[arg(long)]
     pub(crate) prefix: bool,
 
-    /// First revision to show [default: the next].
+    /// First revision to print [default: the next one].
     #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) revision: i64,
 }

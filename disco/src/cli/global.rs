@@ -5,15 +5,15 @@ use jiff::SignedDuration;
 
 use super::values::{Format, parse_duration};
 
-/// Flags that every command takes. Absent ones are settled by `project::Settings`.
+/// Flags of every command. `project::Settings` fills in those that are absent.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Look for the project from this folder upward.
+    /// Search for the project from this folder upward.
     #[arg(short = 'C', long, global = true, value_name = "DIR", env = "DISCO_DIRECTORY", hide_env = true)]
     pub(crate) directory: Option<PathBuf>,
 
-    /// How data is printed.
+    /// Output format.
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", env = "DISCO_OUTPUT", hide_env = true)]
     pub(crate) output: Option<Format>,
 
@@ -29,15 +29,15 @@ pub(crate) struct GlobalArgs {
     )]
     pub(crate) yes: bool,
 
-    /// Stop waiting after this time, such as `30s` or `5m`.
+    /// Give up after this time, such as `30s` or `5m`.
     #[arg(long, global = true, value_name = "TIME", env = "DISCO_TIMEOUT", hide_env = true, value_parser = parse_duration)]
     pub(crate) timeout: Option<SignedDuration>,
 
-    /// Ask this node first, such as `10.0.0.7:5080`.
+    /// Connect to this node first, such as `10.0.0.7:5080`.
     #[arg(long, global = true, value_name = "ADDR", env = "DISCO_ADDRESS", hide_env = true, value_delimiter = ',')]
     pub(crate) address: Vec<std::net::SocketAddr>,
 
-    /// Only append timestamped lines: no colour, no moving lines.
+    /// Print timestamped lines only: no colour, no spinners.
     #[arg(
         long,
         global = true,
@@ -48,7 +48,7 @@ pub(crate) struct GlobalArgs {
     )]
     pub(crate) plain: bool,
 
-    /// Say more; twice: everything.
+    /// Increase verbosity (`-v`, `-vv`).
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 

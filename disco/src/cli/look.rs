@@ -3,11 +3,11 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  disco events\n  disco events -w -o jsonl")]
 pub(crate) struct EventsArgs {
-    /// Go on with new events until interrupted.
+    /// Print new events until interrupted.
     #[arg(short, long)]
     pub(crate) watch: bool,
 
-    /// How many of the last events to show first.
+    /// Number of past events to print first.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub(crate) lines: u32,
 }
@@ -15,11 +15,11 @@ pub(crate) struct EventsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  disco logs 2\n  disco logs -f -n 20 heavyobjects-1")]
 pub(crate) struct LogsArgs {
-    /// Go on with new lines until interrupted.
+    /// Print new lines until interrupted.
     #[arg(short, long)]
     pub(crate) follow: bool,
 
-    /// How many of the last lines to show first.
+    /// Number of past lines to print first.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub(crate) lines: u32,
 

@@ -1,4 +1,4 @@
-//! The command line as clap structs, and nothing else: no settings are resolved and nothing is done here.
+//! The command line as clap structs. Settings are resolved in `project`, commands run in `commands`.
 
 mod cert;
 mod change;
@@ -70,11 +70,11 @@ Run `disco COMMAND --help` for a command's options and examples.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a project folder: two scripts, types for the editor, settings.
+    /// Create a project folder: two scripts, types for the editor, settings.
     Init(InitArgs),
-    /// Make the cluster that `client.js` describes, or finish and repair it.
+    /// Create the cluster that `client.js` describes, or finish and repair it.
     Bootstrap(BootstrapArgs),
-    /// End the cluster: every machine of it, and this project's state.
+    /// Terminate all machines of the cluster, and remove this project's state.
     Destroy(DestroyArgs),
     /// Check the project, the keys, the binaries, the provider and the cluster.
     Doctor,
@@ -88,38 +88,38 @@ pub(crate) enum Command {
     /// Show the log of a node.
     Logs(LogsArgs),
 
-    /// Say what `bootstrap`, `scale` or the cluster by itself would make, change and delete, and what it costs.
+    /// Print what `bootstrap`, `scale` or the cluster itself would create, change and delete, and the cost.
     Plan(PlanArgs),
     /// Set the number of nodes.
     Scale(ScaleArgs),
-    /// Work on one node.
+    /// Log in to a node, or remove it.
     #[command(subcommand)]
     Node(NodeCommand),
     /// Run a function that `client.js` exports; without a name, list them.
     Do(DoArgs),
     /// Send the project's files and call the `deploy` hook of `cluster.js`.
     Deploy(DeployArgs),
-    /// The version of `cluster.js` that the cluster runs.
+    /// Push `cluster.js` to the cluster, or list its versions.
     #[command(subcommand)]
     Script(ScriptCommand),
 
     /// Read and write the cluster's keys.
     #[command(subcommand)]
     Kv(KvCommand),
-    /// Save all that the cluster holds in a file, or begin a new cluster with it.
+    /// Save the cluster's data to a file, or restore it into a new cluster.
     #[command(subcommand)]
     Backup(BackupCommand),
-    /// Go on with the survivors where a majority of the voters is lost for good.
+    /// Continue with the surviving nodes after a permanent loss of quorum.
     Recover(RecoverArgs),
-    /// Put new binaries onto all nodes, one after the other.
+    /// Install new binaries on all nodes, one after the other.
     Upgrade(UpgradeArgs),
-    /// The certificates that the cluster's parts know each other by.
+    /// Show, renew and sign certificates.
     #[command(subcommand)]
     Cert(CertCommand),
 
-    /// Take up a cluster from another computer, with what was kept of its keys.
+    /// Operate an existing cluster from this computer, with its saved keys.
     Connect(ConnectArgs),
-    /// Print `export` lines that let other clients reach this cluster.
+    /// Print `export` lines with which etcd clients connect to this cluster.
     #[command(after_help = "Examples:\n  eval \"$(disco env)\"")]
     Env,
 

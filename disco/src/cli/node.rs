@@ -6,7 +6,7 @@ use super::ChangeArgs;
 pub(crate) enum NodeCommand {
     /// Open a shell on a node's machine, or run one command there.
     Ssh(NodeSshArgs),
-    /// Remove a node: drained, taken from the membership, its machine ended.
+    /// Drain a node, remove it from the membership, and terminate its machine.
     Rm(NodeRmArgs),
 }
 
@@ -17,7 +17,7 @@ pub(crate) struct NodeSshArgs {
     #[arg(add = clap_complete::ArgValueCandidates::new(crate::project::known_nodes))]
     pub(crate) node: String,
 
-    /// The command; its exit code is this one's.
+    /// The command to run; `disco` exits with its exit code.
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct NodeRmArgs {
     #[arg(add = clap_complete::ArgValueCandidates::new(crate::project::known_nodes))]
     pub(crate) node: String,
 
-    /// Also when the node does not answer.
+    /// Remove the node even if it does not answer.
     #[arg(long)]
     pub(crate) force: bool,
 

@@ -6,12 +6,12 @@ use super::ChangeArgs;
 
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Set the number of nodes.\n\nThe cluster starts and installs machines, or drains and ends them, by itself; this \
-                  command waits and shows it. A step that would lose quorum is refused (exit 5).",
+    long_about = "Set the number of nodes.\n\nThe leader starts and installs machines, or drains and terminates them; this \
+                  command waits and shows the progress. The leader refuses a step that would lose quorum (exit 5).",
     after_help = "Examples:\n  disco scale nodes=5\n  disco scale nodes=1 --dry-run"
 )]
 pub(crate) struct ScaleArgs {
-    /// What, and how many.
+    /// The target number of nodes.
     #[arg(value_name = "nodes=N")]
     pub(crate) target: ScaleTarget,
 
@@ -32,8 +32,8 @@ impl FromStr for ScaleTarget {
         let count = text.strip_prefix("nodes=").ok_or("expected `nodes=N`")?;
         match count.parse() {
             Ok(nodes) if nodes > 0 => Ok(Self { nodes }),
-            Ok(_) => Err("a cluster has at least one node; `disco destroy` ends it".to_owned()),
-            Err(_) => Err(format!("`{count}` is not a number of nodes")),
+            Ok(_) => Err("expected at least 1; `disco destroy` removes the cluster".to_owned()),
+            Err(_) => Err(format!("invalid number of nodes `{count}`: expected a positive integer")),
         }
     }
 }

@@ -5,48 +5,48 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  disco init\n  disco init my-cluster && disco -C my-cluster bootstrap")]
 pub(crate) struct InitArgs {
-    /// The folder, made when missing [default: the current one].
+    /// The project folder, created if missing [default: the current one].
     pub(crate) dir: Option<PathBuf>,
 
     /// The cluster's name [default: the folder's].
     #[arg(long)]
     pub(crate) name: Option<String>,
 
-    /// Say what would be written, and write nothing.
+    /// Print what would be written, and write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Make the cluster that `client.js` describes, or finish and repair it.\n\nRuns `init` and `bootstrap` of \
-                  `client.js`. It may be run again at any time, after a crash too: only what is missing is done.",
+    long_about = "Create the cluster that `client.js` describes, or finish and repair it.\n\nRuns `init` and `bootstrap` of \
+                  `client.js`. Can be run again at any time, also after a crash: it does only what is missing.",
     after_help = "Examples:\n  disco bootstrap\n  disco -C test-deployment bootstrap -y"
 )]
 pub(crate) struct BootstrapArgs {
-    /// Run the script, say what it would do, and do nothing.
+    /// Run the script, print what it would do, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    long_about = "End the cluster: every machine of it, and this project's state.\n\nWorks as well when the cluster does not \
-                  answer or was never finished. Nothing is left: no machine, no process, no key.\n\nWhat runs for another folder is \
-                  left alone: a copy of a project has none of its machines. Machines on this computer whose own folder was \
-                  removed are ended by `--orphans`, from any folder.",
+    long_about = "Terminate all machines of the cluster, and remove this project's state.\n\nAlso works if the cluster does not \
+                  answer or was never finished. Leaves nothing: no machine, no process, no key.\n\nMachines that run for another \
+                  folder are left alone: a copy of a project owns none of the original's machines. `--orphans` terminates machines \
+                  on this computer whose project folder was removed, from any folder.",
     after_help = "Examples:\n  disco destroy --dry-run\n  disco destroy -y\n  disco destroy --orphans shop"
 )]
 pub(crate) struct DestroyArgs {
-    /// Give up given hosts that cannot be reached: what is on them stays.
+    /// Skip given hosts that cannot be reached, and leave Disco installed on them.
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// Say what would be ended, and end nothing.
+    /// Print what would be terminated, and terminate nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// End the machines on this computer whose project was removed while they ran, of this cluster or of all; nothing else.
+    /// Terminate only the machines on this computer whose project folder was removed, of CLUSTER or of all clusters.
     #[arg(long, value_name = "CLUSTER", num_args = 0..=1, default_missing_value = "")]
     pub(crate) orphans: Option<String>,
 }

@@ -6,18 +6,18 @@ use clap::ValueEnum;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-/// How data is printed on standard output.
+/// Format of the data on standard output.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
-    /// For people.
+    /// Human-readable.
     #[default]
     Table,
     /// One JSON document; streams are written as `jsonl`.
     Json,
     /// One JSON object per line.
     Jsonl,
-    /// Only the names, one per line.
+    /// Names only, one per line.
     Name,
 }
 
@@ -39,7 +39,7 @@ impl FromStr for Variable {
     }
 }
 
-/// Reads `90`, `90s`, `1m30s`; a plain number is seconds. Zero and less are refused.
+/// Parses `90`, `90s` or `1m30s`; a plain number is seconds. Rejects zero and negative values.
 pub(crate) fn parse_duration(text: &str) -> Result<SignedDuration, String> {
     let duration = match text.parse::<u32>() {
         Ok(seconds) => SignedDuration::from_secs(seconds.into()),
