@@ -1,5 +1,5 @@
-//! `disco backup`: the cluster's store in a file, and back. The file's form is that of [`disco_proto::backup`]; its checksum is
-//! compared when it is written and before it is restored.
+//! `disco backup`: saves the cluster's store to a file and restores it. [`disco_proto::backup`] defines the file format; the
+//! checksum is verified after a download and before a restore.
 
 use std::{
     io::{BufReader, ErrorKind, Read, Write},
@@ -26,9 +26,9 @@ use crate::{
 
 /// Bytes in one message.
 const PART: usize = 64 << 10;
-/// Time for a node to list what it has.
+/// Time for a node to list its backups.
 const LISTED_WITHIN: Duration = Duration::from_secs(5);
-/// Time for the node to start again with what it was given.
+/// Time for the node to restart with the restored data.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn save(args: &BackupSaveArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -44,7 +44,9 @@ pub(super) async fn save(args: &BackupSaveArgs, context: &Context) -> Outcome<Ex
     };
     let mut parts = parts.map_err(|status| from_status(&status))?.into_inner();
     let first = parts.message().await.map_err(|status| from_status(&status))?.and_then(|part| part.part);
-    let Some(Part::Head(head)) = first else { return Err(Failure::failed("the backup did not begin with its head")) };
+    let Some(Part::Head(head)) = first else {
+        return Err(Failure::failed("invalid backup stream: the first message is not the head"));
+    };
     let folder = args.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let io = |error: &std::io::Error| Failure::io("write", &args.file, error);
     let mut file =
@@ -53,14 +55,18 @@ pub(super) async fn save(args: &BackupSaveArgs, context: &Context) -> Outcome<Ex
     file.write_all(&backup::beginning(&head)).map_err(|error| io(&error))?;
     let (mut hash, mut size) = (Sha256::new(), 0);
     while let Some(part) = parts.message().await.map_err(|status| from_status(&status))? {
-        let Some(Part::Data(data)) = part.part else { return Err(Failure::failed("the backup has a second head")) };
+        let Some(Part::Data(data)) = part.part else {
+            return Err(Failure::failed("invalid backup stream: second head"));
+        };
         hash.update(&data);
         size += data.len() as u64;
         file.write_all(&data).map_err(|error| io(&error))?;
         task.bytes("saving", size, head.size);
     }
     if size != head.size || hex::encode(hash.finalize()) != head.sha256 {
-        return Err(Failure::failed("the backup did not arrive as it was sent").hint("try again"));
+        return Err(
+            Failure::failed("the received backup does not match its size or checksum").hint("run the command again")
+        );
     }
     file.as_file().sync_all().map_err(|error| io(&error))?;
     file.persist(&args.file).map_err(|error| io(&error.error))?;
@@ -70,19 +76,19 @@ pub(super) async fn save(args: &BackupSaveArgs, context: &Context) -> Outcome<Ex
     Ok(ExitStatus::Done)
 }
 
-/// A project folder is copied, and kept in repositories; a backup holds all that the cluster's keys hold.
+/// Project folders are copied and committed to repositories, and a backup holds all keys of the cluster.
 fn warn_of_place(context: &Context, file: &Path) {
     let (Ok(project), Ok(place)) = (context.project(), fs_err::canonicalize(file)) else { return };
     if place.starts_with(project.root()) {
         context.printer.warn(&format!(
-            "`{}` is in the project folder and holds all keys of the cluster: `disco deploy` does not send it, but whoever gets the \
-             folder, or a repository of it, has them",
+            "`{}` is in the project folder and holds all keys of the cluster: `disco deploy` does not send it, but every copy and \
+             repository of the folder contains it",
             file.display()
         ));
     }
 }
 
-/// The backups that nodes have made by themselves. Needs no leader: each node tells of its own.
+/// Lists the automatic backups. Needs no leader: each node lists its own.
 pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
     let nodes = client.status(false).await?.nodes;
@@ -97,7 +103,7 @@ pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
             }
             Err(failure) => {
                 let why = failure.causes().first().map_or_else(|| failure.to_string(), Clone::clone);
-                context.printer.warn(&format!("`{}` does not tell what it has: {why}", node.name));
+                context.printer.warn(&format!("cannot list the backups of `{}`: {why}", node.name));
                 last = Some(failure);
             }
         }
@@ -106,7 +112,7 @@ pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
         return Err(failure);
     }
     if rows.is_empty() {
-        context.printer.note("no node has made a backup yet: voters make one each hour, if something has changed");
+        context.printer.note("no backups yet: each voter makes one every hour if something has changed");
     }
     context.printer.show(&BackupsView(rows))?;
     Ok(ExitStatus::Done)
@@ -118,19 +124,19 @@ async fn list(client: &Client, node: &NodeStatus) -> Outcome<Vec<disco_proto::v1
     let listed = tokio::time::timeout(LISTED_WITHIN, control.list_backups(request)).await;
     match listed {
         Ok(listed) => listed.map(|listed| listed.into_inner().backups).map_err(|status| from_status(&status)),
-        Err(_) => Err(Failure::new(ExitStatus::Unreachable, "it did not answer in time")),
+        Err(_) => Err(Failure::new(ExitStatus::Unreachable, format!("no answer within {LISTED_WITHIN:?}"))),
     }
 }
 
 pub(super) async fn restore(args: &BackupRestoreArgs, context: &Context) -> Outcome<ExitStatus> {
     let (head, store) = read(&args.file)?;
-    let what = format!("the backup of `{}` made at {}, revision {}", head.cluster, head.created_at, head.revision);
+    let what = format!("the backup of `{}` from {}, revision {}", head.cluster, head.created_at, head.revision);
     let client = Client::open(context)?;
     if args.dry_run {
         context.printer.note(&format!("would restore {what}"));
         return Ok(ExitStatus::Done);
     }
-    if !confirm(context, &format!("Replace all keys of this cluster by {what}?")).await? {
+    if !confirm(context, &format!("Replace all keys of this cluster with {what}?")).await? {
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was restored"));
     }
     let task = context.printer.task(&args.file.display().to_string());
@@ -142,13 +148,13 @@ pub(super) async fn restore(args: &BackupRestoreArgs, context: &Context) -> Outc
     parts.extend(starts.map(|at| BackupPart { part: Some(Part::Data(store.slice(at..store.len().min(at + PART)))) }));
     let before = client.settled().await?.nodes.first().map_or(0, |node| node.pid);
     control.restore(futures_util::stream::iter(parts)).await.map_err(|status| from_status(&status))?;
-    task.state("starting again");
+    task.state("restarting");
     wait_until_restored(&client.with_patience(PATIENCE), before).await?;
     task.done("restored");
     Ok(ExitStatus::Done)
 }
 
-/// The node ends a moment after it has answered, so its next answer may still be of before.
+/// The node exits a moment after it has answered, so the next answer may still come from the previous process.
 async fn wait_until_restored(client: &Client, before: u32) -> Outcome<()> {
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
@@ -158,17 +164,16 @@ async fn wait_until_restored(client: &Client, before: u32) -> Outcome<()> {
             return Ok(());
         }
         if std::time::Instant::now() >= deadline {
-            return Err(
-                Failure::failed("the node did not start again with the backup").hint("`disco logs NODE` says why")
-            );
+            return Err(Failure::failed(format!("the node did not restart with the backup within {PATIENCE:?}"))
+                .hint("`disco logs NODE` shows why"));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Head and store of a file whose checksum is right.
+/// Reads head and store of a backup file, and verifies the checksum.
 fn read(path: &Path) -> Outcome<(BackupHead, Vec<u8>)> {
-    let damaged = |what: &str| Failure::usage(format!("`{}` is no backup, or is damaged: {what}", path.display()));
+    let damaged = |what: &str| Failure::usage(format!("`{}` is not a backup, or is damaged: {what}", path.display()));
     let io = |error: std::io::Error| match error.kind() {
         ErrorKind::InvalidData => damaged(&error.to_string()),
         _ => Failure::io("read", path, &error),
@@ -178,7 +183,7 @@ fn read(path: &Path) -> Outcome<(BackupHead, Vec<u8>)> {
     let mut store = Vec::new();
     file.read_to_end(&mut store).map_err(io)?;
     if store.len() as u64 != head.size || hex::encode(Sha256::digest(&store)) != head.sha256 {
-        return Err(damaged("its checksum is wrong"));
+        return Err(damaged("wrong checksum"));
     }
     Ok((head, store))
 }

@@ -37,19 +37,20 @@ pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<Exit
             context.printer.show(&Bootstrapped { text, seconds: started.elapsed().as_secs_f64(), status })?;
             Ok(ExitStatus::Done)
         }
-        None if script.declined() => Err(Failure::new(ExitStatus::Cancelled, "no cluster was made")),
+        None if script.declined() => Err(Failure::new(ExitStatus::Cancelled, "no cluster was created")),
         None => {
-            context.printer.warn("`bootstrap` of `client.js` ended without making a cluster");
+            context.printer.warn("`bootstrap` of `client.js` returned without creating a cluster");
             Ok(ExitStatus::Done)
         }
     }
 }
 
-/// The function of `client.js`.
+/// Name of the function in `client.js`.
 pub(super) const BOOTSTRAP: &str = "bootstrap";
 
 pub(super) fn no_bootstrap() -> Failure {
-    Failure::usage("`client.js` exports no function `bootstrap`").hint("`disco init` in an empty folder shows one")
+    Failure::usage("`client.js` exports no function `bootstrap`")
+        .hint("`disco init` in an empty folder writes an example")
 }
 
 struct Bootstrapped {
@@ -71,12 +72,12 @@ impl View for Bootstrapped {
     }
 
     fn text(&self, style: Style) -> String {
-        let said = match &self.text {
+        let result = match &self.text {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => format!("{text}\n"),
             Some(other) => format!("{other:#}\n"),
         };
         let status = StatusView::from(self.status.clone()).text(style);
-        format!("{said}\n{status}\n{}\n", style.dim(&format!("done in {:.1}s", self.seconds)))
+        format!("{result}\n{status}\n{}\n", style.dim(&format!("done in {:.1}s", self.seconds)))
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     exit::ExitStatus,
 };
 
-/// The script asks this program for the completions when it is used, so that they know this project's nodes.
+/// The printed script calls this program for each completion, so it can complete this project's nodes.
 pub(super) fn run(args: &CompletionArgs, context: &Context) -> Outcome<ExitStatus> {
     let name = match args.shell {
         Shell::Bash => "bash",
@@ -18,9 +18,8 @@ pub(super) fn run(args: &CompletionArgs, context: &Context) -> Outcome<ExitStatu
         Shell::Zsh => "zsh",
     };
     let shells = Shells::builtins();
-    let completer = shells
-        .completer(name)
-        .ok_or_else(|| Failure::failed(format!("this build knows no completion for `{name}`")))?;
+    let completer =
+        shells.completer(name).ok_or_else(|| Failure::failed(format!("this build has no completion for `{name}`")))?;
     let mut script = Vec::new();
     completer
         .write_registration("COMPLETE", Cli::command().get_name(), "disco", "disco", &mut script)

@@ -15,7 +15,7 @@ pub(super) async fn run(args: &ConnectArgs, context: &Context) -> Outcome<ExitSt
             let purpose = if args.dry_run { Purpose::Plan } else { Purpose::Work };
             Some(Script::load(context, purpose, None).await?.founder()?)
         }
-        // With an address it can do without.
+        // With an address, no script is needed.
         Err(failure) if args.node.is_none() => return Err(failure),
         Err(_) => None,
     };

@@ -27,54 +27,56 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
         orphans.into_iter().partition(|machine| machine.project_dir() == project.root());
     if !state.exists() && lost.is_none() {
         if own.is_empty() {
-            context.printer.note("there is no cluster: nothing to end");
+            context.printer.note("no cluster: nothing to destroy");
         }
-        // They ran in this very folder, until its state was removed.
+        // They ran in this very folder until its state was removed.
         end_orphans(context, own, args.dry_run).await?;
-        tell_of(context, &others);
+        warn_of(context, &others);
         return Ok(ExitStatus::Done);
     }
-    // With a record, this folder is another cluster's by now.
+    // If there is a record, the folder belongs to another cluster by now.
     let (own, others_here) = if matches!(known, Ok(None)) { (own, Vec::new()) } else { (Vec::new(), own) };
     let (lost_elsewhere, elsewhere): (Vec<_>, Vec<_>) =
         elsewhere(&project).await?.into_iter().partition(|machine| machine.lost);
     let name = match (&known, &lost) {
         (Ok(Some(record)), _) | (_, Some(record)) => format!("`{}`", record.name),
-        // What can be done without a record is said where it is done.
+        // `destroy` prints what it can do without a record.
         _ => "of this project".to_owned(),
     };
     if args.dry_run {
         for what in remains(context, lost).await? {
-            context.printer.note(&format!("would end {what}"));
+            context.printer.note(&format!("would terminate {what}"));
         }
         context.printer.note(&format!("would remove `{}`", state.path().display()));
         end_orphans(context, own, true).await?;
-        tell_of(context, &others_here);
+        warn_of(context, &others_here);
         return Ok(ExitStatus::Done);
     }
     let _lock = Lock::take(&state, "destroy")?;
     let question = match elsewhere.first() {
         Some(machine) => format!(
-            "End this copy of the cluster {name}? What runs in `{}` is left alone.",
+            "Destroy this copy of the cluster {name}? Machines that run in `{}` are left alone.",
             machine.project_dir().display()
         ),
-        None => format!("End the cluster {name} with all its machines and data?"),
+        None => format!("Destroy the cluster {name} with all its machines and data?"),
     };
     if !confirm(context, &question).await? {
-        return Err(Failure::new(ExitStatus::Cancelled, "nothing was ended"));
+        return Err(Failure::new(ExitStatus::Cancelled, "nothing was destroyed"));
     }
     end_orphans(context, own, false).await?;
     destroy(context, lost, args.force).await?;
     for machine in &elsewhere {
         let (id, folder) = (&machine.id, machine.folder.display());
-        context.printer.note(&format!("machine {id} in `{folder}` was left alone: it is not of this folder"));
+        context
+            .printer
+            .note(&format!("machine {id} in `{folder}` was left alone: it does not belong to this project folder"));
     }
-    tell_of(context, &others_here);
-    tell_of(context, &lost_elsewhere);
+    warn_of(context, &others_here);
+    warn_of(context, &lost_elsewhere);
     Ok(ExitStatus::Done)
 }
 
-/// Ends the machines whose project is gone, of the cluster of this name or, without a name, of all.
+/// Terminates the machines whose project folder was removed, of the cluster with this name or, if it is empty, of all clusters.
 async fn end_named(
     args: &DestroyArgs,
     context: &Context,
@@ -85,23 +87,23 @@ async fn end_named(
         orphans.into_iter().filter(|machine| cluster.is_empty() || machine.cluster == cluster).collect();
     if named.is_empty() {
         let of = if cluster.is_empty() { String::new() } else { format!(" of a cluster `{cluster}`") };
-        context.printer.note(&format!("no machine{of} on this computer has lost its folder: nothing to end"));
+        context.printer.note(&format!("no orphaned machine{of} on this computer: nothing to terminate"));
         return Ok(ExitStatus::Done);
     }
     end_orphans(context, named, args.dry_run).await?;
     Ok(ExitStatus::Done)
 }
 
-fn tell_of(context: &Context, orphans: &[RunningMachine]) {
-    for told in orphans_by_folder(orphans) {
-        context.printer.warn(&format!("there are {told}: {END_ORPHANS}"));
+fn warn_of(context: &Context, orphans: &[RunningMachine]) {
+    for line in orphans_by_folder(orphans) {
+        context.printer.warn(&format!("orphaned: {line}; {END_ORPHANS}"));
     }
 }
 
-/// The cluster that `client.js` names, where its machines are found without this project's state: by their tags. A script that
-/// does not load names none.
+/// The cluster that `client.js` names, if its provider finds machines by their tags, without this project's state. `None` if the
+/// script does not load.
 async fn named_by_script(context: &Context) -> Option<ClusterRecord> {
     let script = Script::load(context, Purpose::Plan, None).await;
     let founder = script.and_then(|script| script.founder());
-    founder.inspect_err(|failure| tracing::debug!(%failure, "no script to ask")).ok()?.without_state()
+    founder.inspect_err(|failure| tracing::debug!(%failure, "cannot load the script")).ok()?.without_state()
 }

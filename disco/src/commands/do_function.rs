@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) async fn run(args: &DoArgs, context: &Context) -> Outcome<ExitStatus> {
-    // Nothing is done for a list either: `init` is run to find the functions, and may run commands.
+    // Listing is a dry run, too: it runs `init` to find the functions, and `init` may run commands.
     let purpose = if args.dry_run || args.name.is_none() { Purpose::Plan } else { Purpose::Work };
     let script = Script::load(context, purpose, None).await?;
     let functions = script.functions();
@@ -21,12 +21,10 @@ pub(super) async fn run(args: &DoArgs, context: &Context) -> Outcome<ExitStatus>
     };
     if !functions.contains(name) {
         let hint = match functions.as_slice() {
-            [] => "any further `export async function` in `client.js` can be called".to_owned(),
-            some => format!("there are: {}", some.join(", ")),
+            [] => "add an `export async function` to `client.js`".to_owned(),
+            some => format!("exported functions: {}", some.join(", ")),
         };
-        return Err(
-            Failure::new(ExitStatus::NotFound, format!("`client.js` exports no function `{name}` to call")).hint(hint)
-        );
+        return Err(Failure::new(ExitStatus::NotFound, format!("`client.js` exports no function `{name}`")).hint(hint));
     }
     script.founder()?;
     if args.dry_run {
@@ -63,7 +61,7 @@ impl View for Functions {
     }
 }
 
-/// What the function returned: text as it is, anything else as JSON, nothing for `undefined`.
+/// The function's result: a string as it is, anything else as JSON, nothing for `undefined`.
 struct Returned(Option<Value>);
 
 impl View for Returned {

@@ -9,8 +9,8 @@ use crate::{
     project::Addresses,
 };
 
-/// From what the project knows: works while the cluster does not answer, too. For other clients alone: a variable of `disco`'s own
-/// would lead every later command of the same shell to this project, wherever it is run.
+/// Uses only the project's state, so it also works while the cluster does not answer. Prints variables for other clients only:
+/// a `DISCO_*` variable would direct every later `disco` command of the same shell to this project, whatever its folder.
 pub(super) fn run(context: &Context) -> Outcome<ExitStatus> {
     Client::open(context)?;
     let state = context.project()?.state();
@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context) -> Outcome<ExitStatus> {
         Addresses::load(&state)?.nodes.iter().map(|node| format!("https://{}", node.outer())).collect();
     if endpoints.is_empty() {
         return Err(
-            Failure::new(ExitStatus::NotFound, "no node's address is known").hint("`disco bootstrap` finds them")
+            Failure::new(ExitStatus::NotFound, "no node address is known").hint("`disco bootstrap` finds the nodes")
         );
     }
     let file = |name: &str| state.file(name).display().to_string();
@@ -48,7 +48,7 @@ impl View for Environment {
     }
 }
 
-/// For any POSIX shell.
+/// Quotes a value for any POSIX shell.
 fn quoted(text: &str) -> String {
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:,@%+=".contains(c));
     if plain && !text.is_empty() { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }

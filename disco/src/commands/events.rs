@@ -19,7 +19,7 @@ pub(super) async fn run(args: &EventsArgs, context: &Context) -> Outcome<ExitSta
     let range = RangeRequest {
         key: PREFIX.into(),
         range_end: prefix_end(PREFIX).into(),
-        // 0 means all of them to the store.
+        // To the store, 0 means no limit.
         limit: i64::from(args.lines.max(1)),
         sort_order: SortOrder::Descend.into(),
         sort_target: SortTarget::Create.into(),

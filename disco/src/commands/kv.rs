@@ -18,7 +18,7 @@ use crate::{
     view::{ChangeItem, KeyView, KeysView},
 };
 
-/// Disco's own records: to be looked at, not to be written.
+/// Prefix of Disco's own records: readable, but not writable by users.
 const OWN: &str = "/disco/";
 
 pub(super) async fn put(args: &KvPutArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -46,9 +46,9 @@ pub(super) async fn put(args: &KvPutArgs, context: &Context) -> Outcome<ExitStat
                 Some(command_response::Result::Txn(txn)) if txn.succeeded => response.revision,
                 _ => {
                     let key = &args.key;
-                    let message = format!("`{key}` was not written: it is not at revision {expected}");
+                    let message = format!("`{key}` was not written: its revision is not {expected}");
                     return Err(Failure::new(ExitStatus::Guarded, message)
-                        .hint(format!("look at it with `disco kv get {} -o json`", args.key)));
+                        .hint(format!("`disco kv get {} -o json` shows its revision", args.key)));
                 }
             }
         }
@@ -96,7 +96,7 @@ pub(super) async fn del(args: &KvDelArgs, context: &Context) -> Outcome<ExitStat
     let response = client.propose(command::Operation::DeleteRange(delete)).await?;
     let deleted = match response.result {
         Some(command_response::Result::DeleteRange(answer)) => answer.deleted,
-        _ => return Err(Failure::failed("the cluster's answer is not about a delete")),
+        _ => return Err(Failure::failed("unexpected response: expected the result of a delete")),
     };
     if deleted == 0 {
         return Err(Failure::new(ExitStatus::NotFound, format!("no key `{}`", args.key)));
@@ -110,7 +110,7 @@ pub(super) async fn ls(args: &KvLsArgs, context: &Context) -> Outcome<ExitStatus
     let prefix = args.prefix.clone().unwrap_or_default();
     let own = prefix.starts_with(OWN);
     let end = prefix_end(prefix.as_bytes());
-    // Disco's own records lie in the middle of all keys: what is before and what is after is asked for apart.
+    // Disco's own records lie in the middle of the key space: read the ranges before and after them.
     let parts = if own || !OWN.starts_with(&prefix) {
         vec![(prefix.into_bytes(), end)]
     } else {
@@ -138,7 +138,7 @@ pub(super) async fn ls(args: &KvLsArgs, context: &Context) -> Outcome<ExitStatus
     }
     context.printer.show(&KeysView(kvs))?;
     if more {
-        context.printer.warn(&format!("there are more than {} keys: `-n` shows more", args.limit));
+        context.printer.warn(&format!("only the first {} keys are listed: `-n` lists more", args.limit));
     }
     Ok(ExitStatus::Done)
 }
@@ -156,7 +156,7 @@ pub(super) async fn watch(args: &KvWatchArgs, context: &Context) -> Outcome<Exit
 
 fn writable(key: &str) -> Outcome<()> {
     if key.is_empty() {
-        return Err(Failure::usage("a key has at least one character"));
+        return Err(Failure::usage("key must not be empty"));
     }
     if key.starts_with(OWN) {
         return Err(own_records());
@@ -165,7 +165,7 @@ fn writable(key: &str) -> Outcome<()> {
 }
 
 fn own_records() -> Failure {
-    Failure::new(ExitStatus::Denied, format!("keys beneath `{OWN}` are Disco's own records")).hint("choose another key")
+    Failure::new(ExitStatus::Denied, format!("keys under `{OWN}` are reserved")).hint("choose another key")
 }
 
 fn standard_input() -> Outcome<Vec<u8>> {

@@ -12,11 +12,11 @@ use crate::{
     remote,
 };
 
-/// The most lines that are fetched of a daemon that does not run.
+/// Maximum number of lines read over SSH from a daemon that does not answer.
 const MOST_LINES: u32 = 1000;
 
-/// A node's log comes from the node itself, also when it cannot reach the others. Where its daemon does not answer, what it has
-/// written is read from its machine: that is when one wants to know most.
+/// Reads the log from the node itself, even if it cannot reach the other nodes. If its daemon does not answer, reads the log
+/// file on the machine over SSH: that is when the operator needs it most.
 pub(super) async fn run(args: &LogsArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
     let (node, unanswered) = match client.node(&args.target).await {
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &LogsArgs, context: &Context) -> Outcome<ExitStatu
 
 async fn from_daemon(args: &LogsArgs, context: &Context, client: &Client, node: &NodeStatus) -> Outcome<ExitStatus> {
     let address = node.address.parse().map_err(|error| {
-        Failure::failed(format!("the address `{}` of `{}` is not one", node.address, node.name)).because(&error)
+        Failure::failed(format!("invalid address `{}` of `{}`", node.address, node.name)).because(&error)
     })?;
     let request = LogsRequest { node_id: node.id, lines: args.lines, follow: args.follow };
     let mut control = client.dial(address, Expect::Node(node.id));
@@ -43,7 +43,7 @@ async fn from_daemon(args: &LogsArgs, context: &Context, client: &Client, node: 
     Ok(ExitStatus::Done)
 }
 
-/// The last lines that the service has kept on the machine.
+/// Prints the last lines of the log on the machine.
 async fn from_machine(
     args: &LogsArgs,
     context: &Context,
@@ -55,22 +55,20 @@ async fn from_machine(
     let lines = if args.lines == 0 { MOST_LINES } else { args.lines.min(MOST_LINES) };
     let log = match remote::log(context, &args.target, node, lines).await {
         Ok(log) => log,
-        Err(failure) => return Err(unanswered.cause(format!("nor can its machine be asked: {failure}"))),
+        Err(failure) => return Err(unanswered.cause(format!("reading the log over SSH failed, too: {failure}"))),
     };
     let target = &args.target;
-    context
-        .printer
-        .warn(&format!("the daemon of `{target}` does not answer{place}; what it has written is read over SSH"));
+    context.printer.warn(&format!("the daemon of `{target}` does not answer{place}; reading its log over SSH"));
     for line in log.lines() {
         context.printer.item(&Written { id, text: line.to_owned() })?;
     }
     if args.follow {
-        return Err(unanswered.hint(format!("follow it when it runs again: `disco logs -f {target}`")));
+        return Err(unanswered.hint(format!("once it runs again, follow its log: `disco logs -f {target}`")));
     }
     Ok(ExitStatus::Done)
 }
 
-/// A line as it stands in the file of a daemon that does not run.
+/// A line of the log file of a daemon that does not answer.
 struct Written {
     id: u64,
     text: String,

@@ -10,7 +10,7 @@ use crate::{
     exit::ExitStatus,
 };
 
-/// One page with all commands: the general page, then each command's synopsis and options.
+/// Prints one page with all commands: the general page, then each command's synopsis and options.
 pub(super) fn run(context: &Context) -> Outcome<ExitStatus> {
     let mut page = Vec::new();
     write(&mut page).map_err(|error| Failure::failed("cannot write the manual page").because(&error))?;

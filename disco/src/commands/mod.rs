@@ -1,4 +1,4 @@
-//! One thin file per command: what is done is elsewhere, here it is put together.
+//! One thin file per command, which wires together the modules that do the work.
 
 mod backup;
 mod bootstrap;
@@ -74,8 +74,8 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
     }
 }
 
-/// Whether it changes the cluster, its machines or what they hold, or says what such a command would do. `destroy` is the way
-/// out of a copy, and ends only what runs in it.
+/// Whether the command changes the cluster, its machines or its data, or plans such a change. `destroy` is exempt: it must work
+/// in a copy of a project, and terminates only machines that run there.
 fn commands_machines(command: &Command) -> bool {
     match command {
         Command::Init(_)
@@ -108,15 +108,15 @@ fn commands_machines(command: &Command) -> bool {
     }
 }
 
-/// What becomes of a command's work when nobody waits for it any more.
+/// What happens to a command's work when the command is interrupted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Nature {
-    /// Nothing was under way.
-    Looks,
-    /// This process does the work; running it again goes on.
-    Repeats,
-    /// The cluster does the work, and goes on with it.
-    GoesOn,
+    /// It only reads.
+    ReadsOnly,
+    /// This process does the work; running the command again continues it.
+    Resumable,
+    /// The cluster does the work, and continues it.
+    Continues,
 }
 
 pub(crate) fn nature(command: &Command) -> Nature {
@@ -128,32 +128,32 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Connect(_)
         | Command::Recover(_)
         | Command::Upgrade(_)
-        | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Repeats,
-        Command::Cert(CertCommand::Rotate(_)) | Command::Backup(_) => Nature::Repeats,
+        | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Resumable,
+        Command::Cert(CertCommand::Rotate(_)) | Command::Backup(_) => Nature::Resumable,
         Command::Scale(_) | Command::Deploy(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => {
-            Nature::GoesOn
+            Nature::Continues
         }
-        _ => Nature::Looks,
+        _ => Nature::ReadsOnly,
     }
 }
 
-/// Whether a command may change something, here, on machines or in a cluster.
+/// Whether a command may change something on this computer, on machines or in a cluster.
 pub(crate) fn changes(command: &Command) -> bool {
     match command {
         Command::Kv(KvCommand::Put(_) | KvCommand::Del(_)) | Command::Node(_) => true,
         Command::Script(ScriptCommand::Ls) | Command::Backup(BackupCommand::Ls) => false,
         Command::Cert(CertCommand::Sign(_)) => true,
-        other => nature(other) != Nature::Looks,
+        other => nature(other) != Nature::ReadsOnly,
     }
 }
 
 impl Nature {
-    /// What the operator can do after an interrupt; nothing where there is nothing to do.
+    /// The operator's next step after an interrupt, if there is one.
     pub(crate) fn next_step(self) -> Option<&'static str> {
         match self {
-            Self::Looks => None,
-            Self::Repeats => Some("run the command again: it goes on where it was"),
-            Self::GoesOn => Some("what was begun goes on in the cluster: `disco status` and `disco events` show it"),
+            Self::ReadsOnly => None,
+            Self::Resumable => Some("run the command again: it continues where it stopped"),
+            Self::Continues => Some("the cluster continues the work: follow it with `disco status` and `disco events`"),
         }
     }
 }

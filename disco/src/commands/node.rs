@@ -19,12 +19,13 @@ pub(super) async fn rm(args: &NodeRmArgs, context: &Context) -> Outcome<ExitStat
     let client = Client::open(context)?;
     let node = client.node(&args.node).await?;
     if args.change.dry_run {
-        context
-            .printer
-            .note(&format!("would remove node {} `{}` at {}, and end its machine", node.id, node.name, node.address));
+        context.printer.note(&format!(
+            "would remove node {} `{}` at {}, and terminate its machine",
+            node.id, node.name, node.address
+        ));
         return Ok(ExitStatus::Done);
     }
-    if !confirm(context, &format!("Remove node {} `{}` and end its machine?", node.id, node.name)).await? {
+    if !confirm(context, &format!("Remove node {} `{}` and terminate its machine?", node.id, node.name)).await? {
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was removed"));
     }
     let request = RemoveNodeRequest { node_id: node.id, detach: args.change.detach, force: args.force };

@@ -14,7 +14,7 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Outcome<ExitStatu
     let project = context.project()?;
     let planned = match args.target {
         Some(target) => of_scale(context, target.nodes).await?,
-        // Somebody else may hold the script; what the cluster would do is known all the same.
+        // Without the script, plan only what the cluster itself would do.
         None if project.client_script().is_err() && load_identity(&project.state())?.is_some() => {
             of_cluster(context, None).await?
         }
@@ -25,7 +25,7 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Outcome<ExitStatu
     Ok(if args.exit_code && changes { ExitStatus::Changes } else { ExitStatus::Done })
 }
 
-/// What `disco bootstrap` would do, and the cluster by itself.
+/// Plans `disco bootstrap`, and what the cluster itself would do.
 pub(super) async fn of_script(context: &Context) -> Outcome<PlanView> {
     let script = Script::load(context, Purpose::Plan, None).await?;
     let founder = script.founder()?;
@@ -36,7 +36,7 @@ pub(super) async fn of_script(context: &Context) -> Outcome<PlanView> {
     Ok(PlanView::new(founder.name(), founder.planned().await?))
 }
 
-/// What `disco scale nodes=N` would do.
+/// Plans `disco scale nodes=N`.
 pub(super) async fn of_scale(context: &Context, nodes: u32) -> Outcome<PlanView> {
     of_cluster(context, Some(nodes)).await
 }

@@ -1,4 +1,4 @@
-//! `disco recover`: where a majority of the voters is gone for good, the cluster goes on from the survivor that has most.
+//! `disco recover`: after a permanent loss of quorum, continues the cluster from the survivor with the most recent log.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::{
     question::confirm,
 };
 
-/// Time for the survivor to start again and lead.
+/// Time for the survivor to restart and become leader.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is going to be done.
+/// The recovery to confirm.
 #[derive(Debug)]
 struct Plan<'a> {
     from: &'a OwnView,
@@ -42,19 +42,20 @@ pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitSt
         if let Some(machine) = machines.iter().find(|machine| !node.instance.is_empty() && machine.id == node.instance)
         {
             printer.warn(&format!(
-                "the machine {} of {} runs, as its provider says, and no node answers there: bring it back first if there is any way to",
+                "the machine {} of {} runs, according to its provider, but its node does not answer: bring the node back first if \
+                 you can",
                 machine.id,
                 named(node)
             ));
         }
     }
     printer.always(&format!(
-        "{} of {} voters answer: no quorum, so nothing can be decided",
+        "{} of {} voters answer: no quorum",
         plan.survivors.iter().filter(|node| votes(node)).count(),
         plan.from.status.nodes.iter().filter(|node| votes(node)).count()
     ));
     printer.always(&format!(
-        "goes on from {}, whose log has most: entry {} of term {}, revision {}",
+        "continues from {}, which has the most recent log: entry {} of term {}, revision {}",
         plan.from.name(),
         plan.from.status.log_index,
         plan.from.status.log_term,
@@ -64,13 +65,13 @@ pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitSt
         printer.always(&format!("gives up {} at {}", named(node), node.address));
     }
     printer.warn(
-        "what was written shortly before the others were lost, and reached none of those that answer, is lost; a node that is \
-         given up must never be started again with its old data",
+        "writes that reached none of the answering nodes before the others were lost are lost; a node that is given up must \
+         never be started again with its old data",
     );
     if args.dry_run {
         return Ok(ExitStatus::Done);
     }
-    if !confirm(context, &format!("Go on from {} alone?", plan.from.name())).await? {
+    if !confirm(context, &format!("Continue from {} alone?", plan.from.name())).await? {
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was changed"));
     }
     let lost = plan.lost.iter().map(|node| node.id).collect();
@@ -78,11 +79,11 @@ pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitSt
     control.recover(RecoverRequest { lost }).await.map_err(|status| from_status(&status))?;
     client.drop_connection();
     let task = printer.task(&plan.from.name());
-    task.state("starting again");
+    task.state("restarting");
     let status = client.with_patience(PATIENCE).settled().await?;
     task.done("leads");
     printer.note(&format!(
-        "the cluster decides again, at revision {}; {} more come back by themselves, `disco scale` adds others",
+        "the cluster has a quorum again, at revision {}; {} more nodes rejoin automatically, `disco scale` adds others",
         status.revision,
         plan.survivors.len().saturating_sub(1)
     ));
@@ -97,7 +98,7 @@ fn named(node: &NodeStatus) -> String {
     format!("node {} `{}`", node.id, node.name)
 }
 
-/// The machines that run, as far as the provider says: nodes may answer where the project does not know them yet.
+/// The provider's running machines: nodes may answer at addresses that the project does not know yet.
 async fn machines(context: &Context) -> Vec<Instance> {
     let asked = async {
         let project = context.project()?;
@@ -108,32 +109,34 @@ async fn machines(context: &Context) -> Vec<Instance> {
     match asked.await {
         Ok(machines) => machines.into_iter().filter(|machine| machine.state == InstanceState::Running).collect(),
         Err(failure) => {
-            context.printer.warn(&format!("the provider does not say where its machines are: {failure}"));
+            context.printer.warn(&format!("cannot list the provider's machines: {failure}"));
             Vec::new()
         }
     }
 }
 
-/// Refused where nodes that are taken for lost may live elsewhere: `--addresses` keeps them.
+/// The refusal if silent nodes may be alive at other addresses: `--addresses` keeps them.
 fn apart(views: &[OwnView], quorum: bool) -> Failure {
     let failure = Failure::new(
         ExitStatus::Guarded,
         match quorum {
-            true => "a quorum answers here, but its nodes do not find each other",
-            false => "nodes have come to new addresses, so those that do not answer may live at others, too",
+            true => "a quorum answers, but its nodes do not find each other",
+            false => "nodes have new addresses, so the nodes that do not answer may be alive at new addresses, too",
         },
     );
     let moved = views.iter().filter_map(|view| Some((view, view.moved_from()?)));
     let failure = moved.fold(failure, |failure, (view, before)| {
-        failure.cause(format!("{} is at {}, and the cluster looks for it at {before}", view.name(), view.place()))
+        failure.cause(format!("{} is at {}, but the membership has {before}", view.name(), view.place()))
     });
     failure.hint(match quorum {
-        true => "`disco recover --addresses` tells each where the others are, and gives up none",
-        false => "`disco recover --addresses A:5080,B:5080,…` keeps all that are named; `--give-up` if they are lost for good",
+        true => "`disco recover --addresses` gives each node the others' addresses, and gives up none",
+        false => {
+            "`disco recover --addresses A:5080,B:5080,…` keeps all named nodes; use `--give-up` if the others are lost for good"
+        }
     })
 }
 
-/// Whether it is possible, and from where.
+/// Plans the recovery, or refuses it.
 fn plan(views: &[OwnView], give_up: bool) -> Outcome<Plan<'_>> {
     let answered = |id: u64| views.iter().any(|view| view.status.answered_by == id);
     let newest = |voters: bool| {
@@ -141,23 +144,20 @@ fn plan(views: &[OwnView], give_up: bool) -> Outcome<Plan<'_>> {
         views.max_by_key(|view| (view.status.log_term, view.status.log_index))
     };
     let Some(from) = newest(true) else {
-        return Err(Failure::new(
-            ExitStatus::Guarded,
-            "no node that votes answers, and only those hold the signing key",
-        )
-        .hint("bring one of them back, or make a new cluster from a backup"));
+        return Err(Failure::new(ExitStatus::Guarded, "no voter answers, and only voters have the signing key")
+            .hint("bring a voter back, or restore a backup into a new cluster"));
     };
     let (survivors, lost): (Vec<_>, Vec<_>) = from.status.nodes.iter().partition(|node| answered(node.id));
     let count = |nodes: &[&NodeStatus]| nodes.iter().filter(|node| votes(node)).count();
     let moved = views.iter().any(|view| view.moved_from().is_some());
     let quorum = count(&survivors) > count(&lost);
-    // Where they do find each other, the membership says so a moment later.
+    // If they do find each other, the membership has the new addresses a moment later.
     if moved && (quorum || !give_up) {
         return Err(apart(views, quorum));
     }
     if quorum {
-        return Err(Failure::new(ExitStatus::Guarded, "a quorum answers: the cluster can decide by itself")
-            .hint("`disco status` shows how it is; `disco node rm NODE --force` removes a dead node"));
+        return Err(Failure::new(ExitStatus::Guarded, "a quorum answers: no recovery is needed")
+            .hint("`disco status` shows the nodes; `disco node rm NODE --force` removes a dead node"));
     }
     Ok(Plan { from, survivors, lost })
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_goes_on_from_the_voter_that_has_most_and_gives_up_the_silent() {
+    async fn recovery_continues_from_the_voter_with_the_newest_log_and_gives_up_silent_nodes() {
         let five = ["voter"; 5];
         let views = [view(2, (3, 70), &five), view(4, (4, 60), &five)];
         let plan = plan(&views, false).unwrap();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_refused_while_there_is_a_quorum_or_nobody_who_votes() {
+    async fn recovery_is_refused_with_a_quorum_or_without_a_voter() {
         let three = ["leader", "voter", "voter"];
         let views = [view(1, (1, 5), &three), view(3, (1, 5), &three)];
         assert_eq!(plan(&views, false).unwrap_err().status(), ExitStatus::Guarded);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nodes_that_may_live_at_new_addresses_are_not_given_up() {
+    async fn nodes_that_may_be_alive_at_new_addresses_are_not_given_up() {
         let three = ["voter"; 3];
         let moved = |id: u64| {
             let mut view = view(id, (1, 5), &three);

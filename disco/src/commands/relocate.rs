@@ -1,7 +1,7 @@
-//! `disco recover --addresses`: all nodes have come to new addresses at once, and are told where the others are.
+//! `disco recover --addresses`: all nodes have new addresses at once, and receive each other's.
 //!
-//! No node is given up and nothing is decided by one alone: what is told is where to look, and a connection that is found by it proves
-//! who is there, as always.
+//! No node is given up, and no node decides alone: the addresses are only hints where to connect, and the peer there proves its
+//! identity by its certificate, as always.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,14 +22,14 @@ use crate::{
 /// Time for the nodes to find each other and elect a leader.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What was found.
+/// Where the nodes are.
 #[derive(Debug)]
 struct Places {
-    /// By id, of the nodes that answer.
+    /// Current addresses of the nodes that answer, by id.
     now: BTreeMap<u64, SocketAddr>,
-    /// Of these, the ones that the cluster looks for elsewhere, with that address.
+    /// Those of them with another address in the membership, with that address.
     moved: BTreeMap<u64, String>,
-    /// Voters and others that do not answer anywhere.
+    /// Nodes that do not answer at any known address.
     missing: Vec<NodeStatus>,
     voters: usize,
     voters_found: usize,
@@ -41,50 +41,50 @@ pub(super) async fn run(context: &Context, client: &Client, views: &[OwnView], d
     for view in views {
         let place = view.place();
         printer.always(&match view.moved_from() {
-            Some(before) => format!("{} is at {place} now, and the cluster looks for it at {before}", view.name()),
-            None => format!("{} is at {place}, as the cluster knows", view.name()),
+            Some(before) => format!("{} is at {place}, but the membership has {before}", view.name()),
+            None => format!("{} is at {place}, as in the membership", view.name()),
         });
     }
     for node in &places.missing {
-        printer.always(&format!("node {} `{}` does not answer anywhere", node.id, node.name));
+        printer.always(&format!("node {} `{}` does not answer at any known address", node.id, node.name));
     }
     if places.moved.is_empty() {
-        return Err(Failure::new(ExitStatus::Guarded, "the nodes that answer are where the cluster looks for them")
-            .hint("`disco status` shows how they are; name others' new addresses after `--addresses`"));
+        return Err(Failure::new(ExitStatus::Guarded, "all nodes that answer are at the addresses in the membership")
+            .hint("`disco status` shows the nodes; pass the new addresses of the others to `--addresses`"));
     }
     if places.voters_found * 2 <= places.voters {
         return Err(Failure::new(
             ExitStatus::Guarded,
-            format!("{} of {} voters answer, which is no quorum", places.voters_found, places.voters),
+            format!("{} of {} voters answer: no quorum", places.voters_found, places.voters),
         )
-        .hint("name the addresses of all that live: `disco recover --addresses A:5080,B:5080,…`"));
+        .hint("pass the addresses of all live nodes: `disco recover --addresses A:5080,B:5080,…`"));
     }
     if dry_run {
-        printer.note("would tell each where the others are; no node is given up");
+        printer.note("would send each node the others' addresses; no node is given up");
         return Ok(ExitStatus::Done);
     }
     let addresses = places.now.iter().map(|(id, address)| (*id, address.to_string())).collect();
     let request = RelocateRequest { addresses };
-    let told = join_all(views.iter().map(|view| {
+    let sent = join_all(views.iter().map(|view| {
         let (mut control, request) = (view.control.clone(), request.clone());
         async move { control.relocate(request).await.map_err(|status| (view.name(), from_status(&status))) }
     }));
-    for (name, failure) in told.await.into_iter().filter_map(Result::err) {
-        printer.warn(&format!("{name} was not told: {failure}"));
+    for (name, failure) in sent.await.into_iter().filter_map(Result::err) {
+        printer.warn(&format!("cannot send the addresses to {name}: {failure}"));
     }
     client.drop_connection();
     let task = printer.task(&views[0].status.cluster);
     task.state("waiting until the nodes find each other");
     let status = client.with_patience(PATIENCE).settled().await?;
     task.done(&format!("node {} leads", status.leader));
-    printer.note("the cluster decides again, with all that it had; it writes down the new addresses by itself");
+    printer.note("the cluster has a quorum again, with all its data; the leader records the new addresses");
     Ok(ExitStatus::Done)
 }
 
 fn places(views: &[OwnView]) -> Places {
     let now: BTreeMap<u64, SocketAddr> = views.iter().map(|view| (view.status.answered_by, view.place())).collect();
     let moved = views.iter().filter_map(|view| Some((view.status.answered_by, view.moved_from()?.to_owned())));
-    // Who has most of the log knows the members best.
+    // The node with the most recent log has the most recent membership.
     let newest = views.iter().max_by_key(|view| (view.status.log_term, view.status.log_index));
     let nodes: &[NodeStatus] = newest.map_or(&[], |view| &view.status.nodes);
     let voters: BTreeSet<u64> = nodes.iter().filter(|node| node.role != "learner").map(|node| node.id).collect();
@@ -120,16 +120,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_moved_is_known_by_what_each_says_of_itself() {
+    async fn a_node_has_moved_if_its_own_address_differs_from_the_membership() {
         let views = [view(1, "10.1.0.1:5080"), view(2, "10.0.0.2:5080")];
         let places = places(&views);
         assert_eq!(places.moved, BTreeMap::from([(1, "10.0.0.1:5080".to_owned())]));
         assert_eq!(places.now[&1], "10.1.0.1:5080".parse().unwrap());
         assert_eq!(places.missing.iter().map(|node| node.id).collect::<Vec<_>>(), [3]);
         assert_eq!((places.voters, places.voters_found), (3, 2));
-        // A node that listens everywhere is where it was asked.
+        // A node that listens on the wildcard address is at the address that was called.
         assert_eq!(view(3, "0.0.0.0:5080").place(), "127.0.0.1:1".parse().unwrap());
-        // One of an earlier version says nothing of itself.
+        // A node of an earlier version does not report its own address.
         assert_eq!(view(3, "").moved_from(), None);
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
     Ok(ExitStatus::Done)
 }
 
-/// Given hosts are those that `client.js` names now, not when the cluster was made.
+/// The given hosts are those that `client.js` names now, not those at the cluster's creation.
 async fn take_up_hosts(context: &Context, client: &Client) -> Outcome<()> {
     let project = context.project()?;
     if !names_hosts(&project)? || project.client_script().is_err() {
@@ -35,9 +35,9 @@ async fn take_up_hosts(context: &Context, client: &Client) -> Outcome<()> {
     let script = Script::load(context, Purpose::Work, None).await;
     match script.and_then(|script| script.founder()) {
         Ok(founder) => founder.prepare_hosts(client).await,
-        // The hosts that the cluster knows may do.
+        // The hosts that the cluster already knows may be enough.
         Err(failure) => {
-            context.printer.warn(&format!("hosts that `client.js` names anew are not taken up: {failure}"));
+            context.printer.warn(&format!("cannot add hosts that are new in `client.js`: {failure}"));
             Ok(())
         }
     }

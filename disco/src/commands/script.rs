@@ -18,7 +18,7 @@ pub(super) async fn push(args: &ScriptPushArgs, context: &Context) -> Outcome<Ex
     let project = context.project()?;
     if project.cluster_script().is_none() {
         return Err(Failure::new(ExitStatus::NotFound, format!("no `cluster.js` in `{}`", project.root().display()))
-            .hint("a cluster works without one; `disco init` writes one"));
+            .hint("a cluster runs without one; `disco init` writes an example"));
     }
     let pushed = push_script(&client, &project, &context.printer, args.dry_run).await?;
     context.printer.show(&Pushed { script: pushed.script, changed: pushed.changed, nodes: pushed.nodes })?;
@@ -37,7 +37,7 @@ pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
         .map(|kv| {
             let hash = String::from_utf8_lossy(&kv.key[VERSIONS.len()..]).into_owned();
             let script = if hash.contains(':') { hash } else { format!("sha256:{hash}") };
-            // What is no JSON has no details to show; the version itself is there all the same.
+            // A version without valid JSON is listed without details.
             let details = serde_json::from_slice(&kv.value).unwrap_or(Value::Null);
             Version { current: script == status.script, script, revision: kv.create_revision, details }
         })

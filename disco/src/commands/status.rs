@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use crate::{client::Client, context::Context, error::Outcome, exit::ExitStatus, view::StatusView};
 
-/// Whoever asks how it is wants to know now, also that it is not well.
+/// Short: an unhealthy cluster must be reported quickly, too.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the leader; when there is none, shows what one node sees and ends with exit 4.
+/// Shows the leader's view; without a leader, shows one node's view and exits with 4.
 pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?.with_patience(PATIENCE);
     match client.status(false).await {
@@ -16,7 +16,7 @@ pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
             Ok(exit)
         }
         Err(failure) if failure.status() == ExitStatus::Unreachable => {
-            // The first failure says why; whether a single node answers besides is only an addition to it.
+            // The first failure gives the reason; a single node's view only adds to it.
             if let Ok(status) = client.with_patience(Duration::ZERO).status(true).await {
                 context.printer.show(&StatusView::from(status))?;
             }

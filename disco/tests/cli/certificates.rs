@@ -21,10 +21,10 @@ fn an_expired_operators_certificate_is_shown_and_signed_anew_without_a_cluster()
     let operator = shown.lines().find(|line| line.contains("\"role\":\"operator\"")).unwrap_or_default();
     assert!(operator.contains("\"state\":\"expired\"") && operator.contains("1970-01-24T03:33:20Z"), "{shown}");
     let doctor = folder.run(&["doctor"]).expect(1).stdout;
-    assert!(doctor.contains("has ended") && doctor.contains("disco cert rotate --operator"), "{doctor}");
+    assert!(doctor.contains("has expired") && doctor.contains("disco cert rotate --operator"), "{doctor}");
 
     let key = fs::read(folder.path(".disco/operator.key")).unwrap();
-    folder.run(&["cert", "rotate", "--operator", "--dry-run"]).expect(0).says(&["would sign"]);
+    folder.run(&["cert", "rotate", "--operator", "--dry-run"]).expect(0).says(&["would renew"]);
     assert_eq!(own(&folder).own().not_after, 2_000_000);
     folder.run(&["cert", "rotate", "--operator"]).expect(0);
     own(&folder).verify().unwrap();

@@ -90,7 +90,7 @@ fn damaged_state_is_named() {
 #[test]
 fn there_is_nothing_to_destroy_without_a_cluster() {
     let folder = Folder::with_client("");
-    folder.run(&["destroy"]).expect(0).says(&["nothing to end"]);
+    folder.run(&["destroy"]).expect(0).says(&["nothing to destroy"]);
     folder.run(&["destroy", "--dry-run"]).expect(0);
 }
 

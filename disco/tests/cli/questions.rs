@@ -25,7 +25,7 @@ fn without_a_terminal_a_question_is_an_error_and_never_waits() {
 #[test]
 fn yes_answers_by_flag_and_by_environment() {
     let folder = asking();
-    folder.run(&["bootstrap", "-y"]).expect(0).says(&["answer: true", "without making a cluster"]);
+    folder.run(&["bootstrap", "-y"]).expect(0).says(&["answer: true", "without creating a cluster"]);
     let by_environment = folder.command(&["bootstrap"]).env("DISCO_YES", "1").output().unwrap();
     assert_eq!(by_environment.status.code(), Some(0));
     for no in ["0", "", "false"] {

@@ -67,7 +67,7 @@ fn a_question_is_asked_and_answered() {
 #[test]
 fn no_is_a_cancellation() {
     let ran = on_terminal(&asking(), &["bootstrap"], "n\n", &[]).expect(8);
-    assert!(ran.stdout.contains("answer: false") && ran.stdout.contains("no cluster was made"), "{ran}");
+    assert!(ran.stdout.contains("answer: false") && ran.stdout.contains("no cluster was created"), "{ran}");
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn new_certificates_come_while_writes_and_a_watch_go_on() {
 fn rotate_all(project: &Project, before: &[Row]) {
     // Said, not done.
     let said = project.disco(&["cert", "rotate", "--signing-key", "--operator", "--dry-run"]).ok();
-    said.says(&["would replace the signing key", "would sign this operator's certificate anew", "would renew"]);
+    said.says(&["would replace the signing key", "would renew this operator's certificate", "would renew"]);
     assert_eq!(node_serials(&certificates(project, 0)), node_serials(before));
 
     // All nodes.

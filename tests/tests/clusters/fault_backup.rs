@@ -32,7 +32,7 @@ fn what_was_saved_comes_back_in_another_cluster() {
     damaged[middle] ^= 1;
     let bad = old.outside("bad.backup");
     fs::write(&bad, damaged).unwrap();
-    new.disco(&["backup", "restore", bad.to_str().unwrap(), "-y"]).expect(2).says(&["checksum is wrong"]);
+    new.disco(&["backup", "restore", bad.to_str().unwrap(), "-y"]).expect(2).says(&["wrong checksum"]);
     new.disco(&["backup", "restore", path]).expect(2).says(&["--yes"]);
     assert_eq!(new.get("new").as_deref(), Some("of before"));
 

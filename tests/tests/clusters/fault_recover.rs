@@ -135,11 +135,11 @@ fn nodes_that_all_come_to_new_addresses_are_kept_by_the_operators_word() {
     // What is true is said, also where one alone is known: the others live.
     let all = addresses.join(",");
     let one = ["recover", "--dry-run", "--address", &addresses[0]];
-    project.disco(&one).expect(5).says(&["may live at others", "--addresses"]);
+    project.disco(&one).expect(5).says(&["may be alive at new addresses", "--addresses"]);
     project.disco(&["recover", "--dry-run", "--address", &all]).expect(5).says(&["do not find each other"]);
     project.disco(&["recover", "--addresses", &addresses[0]]).expect(5).says(&["1 of 3 voters"]);
     let planned = ["recover", "--dry-run", "--addresses", &all];
-    project.disco(&planned).ok().says(&["is at", "looks for it at", "no node is given up"]);
+    project.disco(&planned).ok().says(&["is at", "but the membership has", "no node is given up"]);
     // What is no address is refused, and changes nothing.
     let mut control = api.control(&addresses[0]);
     let wrong = RelocateRequest { addresses: HashMap::from([(2, "here".to_owned())]) };

@@ -157,7 +157,7 @@ fn removed_while_it_runs(wandering: &Wandering) {
     // One more project of that name: it has none of them, and says who has.
     wandering.disco_in(&empty, &["init", "--name", "wandering"]).ok();
     wandering.disco_in(&empty, &["destroy", "-y"]).ok().says(&[found, "--orphans"]);
-    wandering.disco_in(&empty, &["destroy", "--orphans", "another", "-y"]).ok().says(&["nothing to end"]);
+    wandering.disco_in(&empty, &["destroy", "--orphans", "another", "-y"]).ok().says(&["nothing to terminate"]);
     wandering.disco_in(&empty, &["destroy", "--orphans", "wandering"]).expect(2);
     assert!(machines.values().all(|pid| is_alive(*pid)));
     wandering.disco_in(&empty, &["destroy", "--orphans", "wandering", "-y"]).ok();

@@ -1,4 +1,4 @@
-//! `disco cert`: which certificates are in use, and new ones.
+//! `disco cert`: shows and renews certificates.
 
 mod rotate;
 mod sign;

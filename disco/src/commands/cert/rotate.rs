@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &CertRotateArgs, context: &Context) -> Outcome<Exi
     if args.operator {
         operator(args, context)?;
     }
-    // With the operator's new certificate, if it has one now.
+    // Uses the operator's new certificate if it was just renewed.
     let client = Client::open(context)?;
     if args.signing_key || !args.operator || !args.nodes.is_empty() {
         nodes(args, context, &client).await?;
@@ -41,7 +41,7 @@ fn operator(args: &CertRotateArgs, context: &Context) -> Outcome<()> {
     let state = context.project()?.state();
     let root = require_root(&state)?;
     if args.dry_run {
-        context.printer.note("would sign this operator's certificate anew");
+        context.printer.note("would renew this operator's certificate");
         return Ok(());
     }
     let _lock = Lock::take(&state, "cert rotate")?;
@@ -53,7 +53,7 @@ fn operator(args: &CertRotateArgs, context: &Context) -> Outcome<()> {
 
 async fn nodes(args: &CertRotateArgs, context: &Context, client: &Client) -> Outcome<()> {
     let printer = &context.printer;
-    // Before anything is asked: who cannot finish should not begin.
+    // Check for the root first: without it the command could not finish.
     let root = if args.signing_key { Some(require_root(&context.project()?.state())?) } else { None };
     let status = client.settled().await?;
     let nodes = chosen(&status, &args.nodes)?;
@@ -70,17 +70,17 @@ async fn nodes(args: &CertRotateArgs, context: &Context, client: &Client) -> Out
         let task = printer.task("signing key");
         task.state("replacing");
         replace_signing_key(client, root).await?;
-        task.done("replaced; the one before is refused once no node has a certificate by it");
+        task.done("replaced; the previous key is revoked once no node uses a certificate signed with it");
     }
     renew_each(&nodes, context, client).await?;
     if root.is_some() && client.settled().await?.signing_key_stale {
-        return Err(Failure::failed("the new signing key was lost with the leader that had made it")
+        return Err(Failure::failed("the new signing key was lost with the leader that generated it")
             .hint("run the command again"));
     }
     Ok(())
 }
 
-/// The nodes of these ids or names, all where none is named.
+/// The nodes with these ids or names; all nodes if `named` is empty.
 fn chosen(status: &StatusResponse, named: &[String]) -> Outcome<Vec<KnownNode>> {
     let nodes: Vec<KnownNode> = status.nodes.iter().filter_map(known_node).collect();
     if named.is_empty() {
@@ -98,7 +98,7 @@ fn chosen(status: &StatusResponse, named: &[String]) -> Outcome<Vec<KnownNode>> 
     named.iter().map(find).collect()
 }
 
-/// One after the other. A node that fails keeps the others from nothing.
+/// Renews one node after the other. A failure does not stop the rest.
 async fn renew_each(nodes: &[KnownNode], context: &Context, client: &Client) -> Outcome<()> {
     let mut failures: Vec<(String, Failure)> = Vec::new();
     for node in nodes {
@@ -107,14 +107,14 @@ async fn renew_each(nodes: &[KnownNode], context: &Context, client: &Client) -> 
         match client.renew_node(node).await {
             Ok(serial) => task.done(&format!("serves a new certificate, serial number {serial}")),
             Err(failure) => {
-                task.failed("has no new certificate");
+                task.failed("not renewed");
                 failures.push((node.name.clone(), failure));
             }
         }
     }
     let Some((_, first)) = failures.first() else { return Ok(()) };
-    let text = format!("{} of {} nodes have no new certificate", failures.len(), nodes.len());
-    let failure = Failure::new(first.status(), text).hint("bring them back, then run the command again");
+    let text = format!("{} of {} certificates were not renewed", failures.len(), nodes.len());
+    let failure = Failure::new(first.status(), text).hint("repair these nodes, then run the command again");
     Err(failures.iter().fold(failure, |all, (name, one)| {
         let causes = one.causes().iter().map(|cause| format!(": {cause}")).collect::<String>();
         all.cause(format!("{name}: {}{causes}", one.message()))

@@ -8,7 +8,7 @@ use crate::{
     founding::{NodeIdentity, require_root},
 };
 
-/// Longest answer of `discod identity show` that is read.
+/// Maximum accepted size of the output of `discod identity show`.
 const LONGEST: u64 = 256 << 10;
 
 pub(crate) fn run(args: &CertSignArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -23,7 +23,10 @@ pub(crate) fn run(args: &CertSignArgs, context: &Context) -> Outcome<ExitStatus>
     }
     let node = NodeIdentity::read(&text)?;
     let chain = node.certify(&root)?;
-    context.printer.note(&format!("for node {} `{}`: `discod identity renew` takes it there", node.node_id, node.name));
+    context.printer.note(&format!(
+        "certificate of node {} `{}`: install it there with `discod identity renew`",
+        node.node_id, node.name
+    ));
     context.printer.write(chain.as_bytes())?;
     Ok(ExitStatus::Done)
 }

@@ -13,9 +13,9 @@ use crate::{
     view::{CertificateRole, CertificateState, CertificateView, CertificatesView},
 };
 
-/// The leader only adds what it knows of nodes that cannot be reached from here.
+/// Short: the leader only adds certificates of nodes that cannot be reached from here.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Longest certificate file.
+/// Maximum size of a certificate file.
 const LONGEST: u64 = 64 << 10;
 
 pub(crate) async fn run(context: &Context) -> Outcome<ExitStatus> {
@@ -26,7 +26,7 @@ pub(crate) async fn run(context: &Context) -> Outcome<ExitStatus> {
     Ok(exit)
 }
 
-/// What scripts that look after certificates want to know first.
+/// The exit status for monitoring scripts: expired before unreachable.
 fn exit(view: &CertificatesView) -> ExitStatus {
     let mut nodes = view.0.iter().filter(|certificate| certificate.role() == CertificateRole::Node).peekable();
     if view.0.iter().any(|certificate| certificate.state() == CertificateState::Expired) {
@@ -38,7 +38,7 @@ fn exit(view: &CertificatesView) -> ExitStatus {
     }
 }
 
-/// All certificates in use: what each node serves, or else has told the leader, and what is in `.disco/`.
+/// Collects all certificates in use: those the nodes serve or have reported to the leader, and those in `.disco/`.
 pub(super) async fn gather(client: &Client, context: &Context) -> Outcome<CertificatesView> {
     let now = unix_now();
     let state = context.project()?.state();
@@ -57,7 +57,7 @@ pub(super) async fn gather(client: &Client, context: &Context) -> Outcome<Certif
     let stale = status.as_ref().is_some_and(|status| status.signing_key_stale);
     for key in keys.collect::<BTreeMap<_, _>>().into_values() {
         let row = CertificateView::read(CertificateRole::SigningKey, "signing-key", key, by_root.clone(), now);
-        rows.push(if stale { row.due_because("a node that has left knew it") } else { row });
+        rows.push(if stale { row.due_because("a removed node had the key") } else { row });
     }
     let name = operator.subject.strip_prefix("operator/").unwrap_or(&operator.subject);
     rows.push(CertificateView::read(CertificateRole::Operator, name, &operator, by_root.clone(), now));
@@ -79,14 +79,14 @@ fn of_node(
     let signer = chain.get(1).map_or_else(|| by_root.clone(), |key| ("signing-key", Some(key.serial.clone())));
     match chain.first() {
         Some(leaf) => CertificateView::read(CertificateRole::Node, &node.name, leaf, signer, now),
-        None => CertificateView::unreachable(node.id, &node.name, "it shows no certificate".to_owned()),
+        None => CertificateView::unreachable(node.id, &node.name, "it presents no certificate".to_owned()),
     }
 }
 
-/// A node that cannot be reached from here may have told the leader.
+/// A node that cannot be reached from here may have reported its certificate to the leader.
 fn reported(node: &KnownNode, status: Option<&StatusResponse>, reason: String, now: u64) -> CertificateView {
-    let told = status.and_then(|status| status.nodes.iter().find(|told| told.id == node.id));
-    match told.and_then(|told| told.certificate.as_ref()) {
+    let status = status.and_then(|status| status.nodes.iter().find(|status| status.id == node.id));
+    match status.and_then(|status| status.certificate.as_ref()) {
         Some(certificate) => CertificateView::reported(node.id, &node.name, certificate, reason, now),
         None => CertificateView::unreachable(node.id, &node.name, reason),
     }
@@ -97,7 +97,7 @@ fn first(path: &std::path::Path) -> Outcome<CertificateInfo> {
     let failed = |error: &dyn std::error::Error| {
         Failure::usage(format!("cannot read the certificate `{}`", path.display()))
             .because(error)
-            .hint("`disco doctor` says more")
+            .hint("`disco doctor` shows details")
     };
     let text = read_limited(path, LONGEST).map_err(|error| failed(&error))?;
     let chain = CertificateInfo::chain_from_pem(&text).map_err(|error| failed(&error))?;

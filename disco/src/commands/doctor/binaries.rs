@@ -3,21 +3,21 @@ use std::{io::Read, os::unix::fs::MetadataExt};
 use super::Check;
 use crate::project::Project;
 
-/// The links `disco` and `discod` of the project: what `ssh_install` sends to machines.
+/// Checks the project's links `disco` and `discod`, whose targets `ssh_install` sends to machines.
 pub(super) fn check(project: &Project) -> Vec<Check> {
     ["disco", "discod"].iter().map(|name| binary(project, name)).collect()
 }
 
 fn binary(project: &Project, name: &str) -> Check {
     let mut link = project.root().join(name);
-    let mut repoint = format!("point it at a built one: `ln -sfn /path/to/{name} {}`", link.display());
+    let mut repoint = format!("link it to a built binary: `ln -sfn /path/to/{name} {}`", link.display());
     let found = match std::fs::symlink_metadata(&link) {
         Ok(found) => found,
         // Without a link in the project, the file beside this program is sent.
         Err(_) => {
             let beside = std::env::current_exe().map(|own| own.with_file_name(name)).unwrap_or_default();
             let Ok(found) = std::fs::symlink_metadata(&beside) else {
-                return Check::bad(name, "neither in the project nor beside this program").next(repoint);
+                return Check::bad(name, "found neither in the project nor next to this program").next(repoint);
             };
             repoint = "build it with `cargo build --release`".to_owned();
             link = beside;
@@ -36,12 +36,12 @@ fn binary(project: &Project, name: &str) -> Check {
     let (metadata, head) = match opened {
         Ok(opened) => opened,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && found.is_symlink() => {
-            return Check::bad(name, format!("the link points nowhere: `{target}` is not there")).next(repoint);
+            return Check::bad(name, format!("dangling symlink: `{target}` does not exist")).next(repoint);
         }
-        Err(error) => return Check::bad(name, format!("`{target}` cannot be read: {error}")).next(repoint),
+        Err(error) => return Check::bad(name, format!("cannot read `{target}`: {error}")).next(repoint),
     };
     let Some(architecture) = architecture(&head) else {
-        return Check::bad(name, format!("`{target}` is no Linux program")).next(repoint);
+        return Check::bad(name, format!("`{target}` is not a 64-bit Linux executable")).next(repoint);
     };
     if metadata.mode() & 0o111 == 0 {
         return Check::bad(name, format!("`{target}` is not executable")).next(format!("chmod +x {target}"));
@@ -49,7 +49,7 @@ fn binary(project: &Project, name: &str) -> Check {
     Check::good(name, format!("{target} ({architecture}, {:.1} MB)", metadata.len() as f64 / 1e6))
 }
 
-/// Of a 64-bit little-endian ELF file, by its `e_machine`.
+/// The architecture of a 64-bit little-endian ELF file, from its `e_machine`.
 fn architecture(head: &[u8; 20]) -> Option<&'static str> {
     if !head.starts_with(b"\x7fELF\x02\x01") {
         return None;

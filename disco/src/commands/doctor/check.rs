@@ -6,13 +6,13 @@ use crate::{
     printer::{Style, View},
 };
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     name: String,
     state: State,
     detail: String,
-    /// What to do, where something is to be done.
+    /// The next step for the operator, if one is needed.
     next: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use crate::{client::Client, context::Context, error::Outcome};
 
 /// How long the cluster may take to answer.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Clocks that differ by less do not matter to certificates.
+/// Smaller clock differences do not affect certificates.
 const SKEW_MS: i64 = 60_000;
 
 pub(super) async fn check(context: &Context) -> Vec<Check> {
@@ -26,14 +26,14 @@ async fn look(context: &Context) -> Outcome<Vec<Check>> {
         Check::good("cluster", summary)
     } else if status.stale {
         Check::bad("cluster", format!("`{}` has no leader", status.cluster))
-            .next("`disco bootstrap` starts and repairs what is down")
+            .next("`disco bootstrap` restarts and repairs what is down")
     } else {
         Check::doubtful("cluster", format!("{summary}, not healthy ({have} of {want} nodes)"))
-            .next("`disco status` says more")
+            .next("`disco status` shows details")
     }];
-    let ill = status.nodes.iter().filter(|node| !node.healthy && !node.reason.is_empty());
-    checks
-        .extend(ill.map(|node| Check::doubtful("cluster", format!("`{}` is not healthy: {}", node.name, node.reason))));
+    let unhealthy = status.nodes.iter().filter(|node| !node.healthy && !node.reason.is_empty());
+    let unhealthy = unhealthy.map(|node| format!("`{}` is not healthy: {}", node.name, node.reason));
+    checks.extend(unhealthy.map(|detail| Check::doubtful("cluster", detail)));
     checks.extend(status.warnings.iter().map(|warning| Check::doubtful("cluster", warning)));
     checks.extend(controllers(&status.controllers));
     let own = env!("CARGO_PKG_VERSION");
@@ -46,7 +46,7 @@ async fn look(context: &Context) -> Outcome<Vec<Check>> {
     checks.push(if others.is_empty() {
         Check::good("versions", format!("{own} everywhere"))
     } else {
-        Check::doubtful("versions", format!("this is {own}, {}", others.join(", ")))
+        Check::doubtful("versions", format!("this client is {own}, {}", others.join(", ")))
             .next("`disco bootstrap` installs this version")
     });
     if status.time_ms != 0 {
@@ -54,8 +54,8 @@ async fn look(context: &Context) -> Outcome<Vec<Check>> {
         checks.push(if skew.abs() < SKEW_MS {
             Check::good("clocks", "agree")
         } else {
-            Check::doubtful("clocks", format!("this one and the cluster's differ by {} s", skew / 1000))
-                .next("set the clocks by NTP: certificates depend on them")
+            Check::doubtful("clocks", format!("this computer's clock and the cluster's differ by {} s", skew / 1000))
+                .next("synchronize the clocks by NTP: certificates depend on them")
         });
     }
     Ok(checks)

@@ -12,14 +12,14 @@ use crate::{
     remote::Machines,
 };
 
-/// The limit for one machine: `doctor` answers at once or says which machine did not.
+/// Time limit per machine: `doctor` names a machine that does not answer instead of waiting for it.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Daemons that do not stay up, by what their supervisors recorded. Call it only for a cluster that is not healthy: each machine costs a log-in.
+/// Finds daemons that keep crashing, from their supervisors' records. Call it only for an unhealthy cluster: it logs in to each machine.
 pub(super) async fn check(context: &Context) -> Vec<Check> {
     let looked = async {
         let machines = Machines::open(context)?;
-        // A given host that is no node is nobody's daemon, and may be off.
+        // A given host that is not a node runs no daemon, and may be off.
         let known = Addresses::load(&context.project()?.state())?;
         let is_node =
             |machine: &Instance| known.nodes.is_empty() || known.nodes.iter().any(|node| node.instance == machine.id);
@@ -42,7 +42,7 @@ async fn look(machines: &Machines, machine: &Instance) -> Option<Check> {
         let session = machines.connect(machine).await?;
         let probed = Remote::probe(session).await;
         let remote = probed.map_err(|error| {
-            Failure::failed(format!("cannot look at the daemon of `{}`", machine.name)).because(&error)
+            Failure::failed(format!("cannot inspect the daemon of `{}`", machine.name)).because(&error)
         })?;
         failing(&remote, &machine.name).await
     };
@@ -57,7 +57,7 @@ async fn look(machines: &Machines, machine: &Instance) -> Option<Check> {
     };
     match asked {
         Ok(failing) => failing.map(|failure| Check::failure("daemons", &failure)),
-        // That the node is not healthy is said already.
+        // The cluster's check already reports the node as unhealthy.
         Err(failure) => Some(Check::doubtful("daemons", failure.message().to_owned())),
     }
 }

@@ -30,12 +30,12 @@ pub(super) fn check(project: &Project, record: Option<&ClusterRecord>) -> Vec<Ch
     }
     if let Some(key) = own_key.filter(|key| !key.exists()) {
         checks.push(
-            Check::bad("keys", format!("the operator's key `{}` is not there", key.display()))
-                .next("restore it: the machines know no other"),
+            Check::bad("keys", format!("the operator's SSH key `{}` does not exist", key.display()))
+                .next("restore it: the machines accept no other operator key"),
         );
     }
     if checks.is_empty() {
-        checks.push(Check::good("keys", "readable by their owner alone"));
+        checks.push(Check::good("keys", "readable only by their owner"));
     }
     checks.extend(certificate(project));
     checks
@@ -51,10 +51,10 @@ fn certificate(project: &Project) -> Option<Check> {
     let days = own.validity().left(now).as_secs() / 86400;
     let renew = "`disco cert rotate --operator` renews it";
     Some(match own.validity().phase(now) {
-        Phase::Expired => Check::bad("certificate", format!("of {} has ended", own.role)).next(renew),
-        Phase::Due => Check::doubtful("certificate", format!("of {} ends in {days} days", own.role)).next(renew),
+        Phase::Expired => Check::bad("certificate", format!("of {} has expired", own.role)).next(renew),
+        Phase::Due => Check::doubtful("certificate", format!("of {} expires in {days} days", own.role)).next(renew),
         Phase::Early => Check::bad("certificate", format!("of {} is not valid yet by this machine's clock", own.role))
-            .next("set the clock by NTP"),
-        Phase::Valid => Check::good("certificate", format!("of {}, for {days} days", own.role)),
+            .next("synchronize the clock by NTP"),
+        Phase::Valid => Check::good("certificate", format!("of {}, valid for {days} days", own.role)),
     })
 }

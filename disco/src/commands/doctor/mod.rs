@@ -1,4 +1,4 @@
-//! `disco doctor`: everything that must be right for the other commands, each with its next step.
+//! `disco doctor`: checks the preconditions of the other commands, each failure with its next step.
 
 mod binaries;
 mod check;
@@ -42,11 +42,11 @@ pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
             }
         }
         None => {
-            // A script that does not even load was told above.
+            // A script that does not load is already reported above.
             if !checks.iter().any(Check::is_bad) && project.client_script().is_ok() {
                 checks.extend(provider::check_planned(context).await);
             }
-            checks.push(Check::good("cluster", "none was made yet").next("`disco bootstrap` makes it"));
+            checks.push(Check::good("cluster", "not created yet").next("`disco bootstrap` creates it"));
         }
     }
     show(context, checks)

@@ -10,12 +10,12 @@ use crate::{
     project::{ClusterRecord, Project},
 };
 
-/// Before there is a cluster: what `disco bootstrap` would need, as the script's plan says.
+/// Before a cluster exists: checks what `disco bootstrap` would need, by planning the script.
 pub(super) async fn check_planned(context: &Context) -> Vec<Check> {
     let planned = async {
         let script = Script::load(context, Purpose::Plan, None).await?;
         let founder = script.founder()?;
-        // What fails is told after what was found, as that may say why.
+        // Report this failure after the provider's findings, which may explain it.
         let called = match script.has(BOOTSTRAP) {
             true => script.plan(BOOTSTRAP).await,
             false => Ok(()),
@@ -28,7 +28,7 @@ pub(super) async fn check_planned(context: &Context) -> Vec<Check> {
     };
     let mut checks: Vec<Check> = founder.examine().await.into_iter().map(check_of).collect();
     match called {
-        Ok(()) => checks.push(Check::good("plan", "`disco plan` says what `disco bootstrap` would make")),
+        Ok(()) => checks.push(Check::good("plan", "`disco plan` shows what `disco bootstrap` would create")),
         Err(failure) if !checks.iter().any(Check::is_bad) => checks.push(Check::failure("plan", &failure)),
         Err(_) => {}
     }
@@ -48,7 +48,7 @@ pub(super) async fn check(project: &Project, record: &ClusterRecord) -> Vec<Chec
             if running == instances.len() {
                 Check::good("provider", detail)
             } else {
-                Check::doubtful("provider", detail).next("`disco bootstrap` starts and repairs what is down")
+                Check::doubtful("provider", detail).next("`disco bootstrap` restarts and repairs what is down")
             }
         }
         Err(error) => Check::failure("provider", &provider_failure(&error)),

@@ -11,12 +11,12 @@ use crate::{
     project::{CLIENT_SCRIPT, CLUSTER_SCRIPT, Project},
 };
 
-/// Both scripts are evaluated; none of their functions is called.
+/// Evaluates both scripts, without calling their functions.
 pub(super) async fn check(project: &Project) -> Vec<Check> {
     let mut checks = Vec::new();
     for name in [CLIENT_SCRIPT, CLUSTER_SCRIPT] {
         if !project.root().join(name).is_file() {
-            let check = Check::doubtful(name, "there is none");
+            let check = Check::doubtful(name, "missing");
             checks.push(if name == CLIENT_SCRIPT { check.next("`disco init` writes one") } else { check });
             continue;
         }

@@ -1,4 +1,4 @@
-//! `disco init`: writes what is missing of a project, and never replaces what is there.
+//! `disco init`: writes the missing files of a project, and never replaces existing ones.
 
 mod name;
 
@@ -36,7 +36,7 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
     };
     if !args.dry_run {
         fs_err::create_dir_all(&dir)
-            .map_err(|error| Failure::usage("cannot make the project folder").because(&error))?;
+            .map_err(|error| Failure::usage("cannot create the project folder").because(&error))?;
     }
     let mut written = Scaffold { dir: dir.clone(), name: name.clone(), files: Vec::new(), dry_run: args.dry_run };
     for (path, content) in FILES {
@@ -46,7 +46,7 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
     context.printer.show(&written)?;
     let there = written.files.iter().filter(|(_, found)| *found == Found::Other).count();
     if there > 0 {
-        context.printer.note(&format!("{there} files were there with other content, and were left as they are"));
+        context.printer.note(&format!("{there} files already exist with other content, and were left as they are"));
     }
     if !args.dry_run {
         let place = args.dir.as_ref().map(|dir| format!(" -C {}", dir.display())).unwrap_or_default();
@@ -55,7 +55,7 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
-/// What was found in a file's place.
+/// What was found at a file's path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Found {
     Nothing,
@@ -74,22 +74,22 @@ impl Found {
     }
 }
 
-/// Writes the file unless there is something in its place.
+/// Writes the file unless its path exists.
 fn put(path: &Path, content: &str, dry_run: bool) -> Outcome<Found> {
     match fs_err::read(path) {
         Ok(there) if there == content.as_bytes() => return Ok(Found::Same),
         Ok(_) => return Ok(Found::Other),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Failure::usage("cannot read a file of the project").because(&error)),
+        Err(error) => return Err(Failure::usage("cannot read a project file").because(&error)),
     }
     if !dry_run {
         let mut file = fs_err::OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(path)
-            .map_err(|error| Failure::failed("cannot write a file of the project").because(&error))?;
+            .map_err(|error| Failure::failed("cannot write a project file").because(&error))?;
         std::io::Write::write_all(&mut file, content.as_bytes())
-            .map_err(|error| Failure::failed("cannot write a file of the project").because(&error))?;
+            .map_err(|error| Failure::failed("cannot write a project file").because(&error))?;
     }
     Ok(Found::Nothing)
 }

@@ -10,7 +10,7 @@ pub(super) fn checked(name: &str) -> Outcome<String> {
     Ok(name.to_owned())
 }
 
-/// The folder's name as far as it can be a cluster's.
+/// A valid cluster name derived from the folder's name.
 pub(super) fn from_folder(dir: &Path) -> Outcome<String> {
     let whole = std::path::absolute(dir).map_err(|error| Failure::io("find folder", dir, &error))?;
     let folder = whole.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
