@@ -1,4 +1,4 @@
-//! From the command line to the exit code: parse, settle, run within the time given, say how it ended.
+//! From the command line to the exit code: parses it, resolves settings, runs the command within its time limit, prints failures.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use crate::{
     project::Settings,
 };
 
-/// The hidden subcommand by which the local provider starts its machines; nothing where something else was asked for.
+/// Runs the hidden subcommand with which the local provider starts its machines; `None` for any other command line.
 pub(crate) fn be_machine_when_asked() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     if words.next()? != disco_provider::machine::SUBCOMMAND {
@@ -38,7 +38,7 @@ pub(crate) fn be_machine_when_asked() -> Option<ExitCode> {
     })
 }
 
-/// Answers a shell that asks for completions, and ends the process then.
+/// Answers a shell's completion request, and exits the process in that case.
 pub(crate) fn complete_when_asked() {
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
 }
@@ -47,7 +47,7 @@ pub(crate) fn run() -> ExitCode {
     let (mut cli, environment) = match parse() {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Nothing can be done when the terminal is gone.
+            // Ignored: there is no other place to report to.
             let _ = error.print();
             return if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done }.into();
         }
@@ -74,7 +74,7 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let status = runtime.block_on(supervise(cli.command, context)).unwrap_or_else(|failure| {
-        // What is no failure, such as a reader that has enough, ends without words.
+        // A closed standard output, such as by `head`, is not a failure and prints nothing.
         if failure.status() != ExitStatus::Done {
             printer.failure(&failure);
         }
@@ -85,7 +85,7 @@ pub(crate) fn run() -> ExitCode {
     status.into()
 }
 
-/// The command line, and what of it stands in the environment.
+/// Parses the command line, and notes which settings come from the environment.
 fn parse() -> Result<(Cli, ByEnvironment), clap::Error> {
     let mut command = Cli::command();
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
@@ -93,7 +93,7 @@ fn parse() -> Result<(Cli, ByEnvironment), clap::Error> {
     Ok((cli, ByEnvironment::of(&matches)))
 }
 
-/// Runs the command until it ends, its time is over, or the operator interrupts it.
+/// Runs the command until it ends, its time limit is reached, or the operator interrupts it.
 async fn supervise(command: crate::cli::Command, context: Context) -> Outcome<ExitStatus> {
     let nature = commands::nature(&command);
     let timeout = context.settings.timeout;
@@ -129,7 +129,7 @@ fn humantime(time: std::time::Duration) -> String {
 async fn interrupted() -> &'static str {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        // Without handlers the signals end the process by themselves.
+        // Without handlers, the signals terminate the process.
         return std::future::pending().await;
     };
     tokio::select! {
@@ -138,7 +138,7 @@ async fn interrupted() -> &'static str {
     }
 }
 
-/// `-v` shows what the libraries do; `DISCO_LOG` takes a filter in the usual form.
+/// `-v` shows the libraries' logs; `DISCO_LOG` overrides it with a `tracing` filter.
 fn start_tracing(settings: &Settings, printer: &Printer) {
     let level = match settings.verbose {
         0 => "off",
@@ -149,11 +149,11 @@ fn start_tracing(settings: &Settings, printer: &Printer) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let printer = printer.clone();
     let writer = move || Lines(printer.clone());
-    // Fails only when a subscriber was set before, which nobody does.
+    // Fails only if a subscriber is already set, which never happens here.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).try_init();
 }
 
-/// Hands what `tracing` writes to the printer, so that it does not run into moving lines.
+/// Passes `tracing` output to the printer, so that it does not mix with progress lines.
 struct Lines(Printer);
 
 impl std::io::Write for Lines {

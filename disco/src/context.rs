@@ -1,4 +1,4 @@
-//! What every command is given, and hands to what it calls.
+//! The context of a command, which it passes on to everything it calls.
 
 use crate::{
     error::Outcome,
@@ -6,7 +6,7 @@ use crate::{
     project::{Project, Settings},
 };
 
-/// The settings of one call, and where its words go.
+/// The settings and the printer of one invocation.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) settings: Settings,

@@ -1,4 +1,4 @@
-//! Sending the project's files and calling the `deploy` hook, for `disco deploy` and for `cluster.deploy()`.
+//! Sends the project's files and calls the `deploy` hook, for `disco deploy` and `cluster.deploy()`.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     printer::Task,
 };
 
-/// Time until the cluster has taken the deployment; the hook may run as long as it runs.
+/// Time for the cluster to accept the deployment. The hook's run time is not limited.
 const TAKEN_WITHIN: Duration = Duration::from_secs(15);
 
 #[derive(Clone, Debug, Default)]
@@ -24,47 +24,50 @@ pub(crate) struct Request {
     pub(crate) detach: bool,
 }
 
-/// What became of a deployment.
+/// The outcome of a deployment.
 #[derive(Debug)]
 pub(crate) struct Deployed {
     /// Number of the deployment version; 0 in a dry run.
     pub(crate) id: u64,
     pub(crate) files: usize,
-    /// What the hook returned.
+    /// The hook's return value.
     pub(crate) result: Value,
 }
 
 pub(crate) async fn deploy(client: &Client, context: &Context, request: &Request) -> Outcome<Deployed> {
     let project = context.project()?;
     if project.cluster_script().is_some() {
-        // What is deployed is what is here: the hook too.
+        // Deploy this project's version of the hook, too.
         push_script(client, &project, &context.printer, request.dry_run).await?;
     }
     let selection = project.deployable_files()?;
     for key in &selection.keys {
-        context.printer.warn(&format!("`{key}` is a private key and is not sent; name it in `.discoignore`"));
+        context.printer.warn(&format!("`{key}` is a private key and is not sent: add it to `.discoignore`"));
     }
     for backup in &selection.backups {
         context.printer.warn(&format!(
-            "`{backup}` is a backup, which holds all keys of a cluster, and is not sent; keep it outside of the project"
+            "`{backup}` is a backup with all keys of a cluster and is not sent: keep it outside of the project"
         ));
     }
     let task = context.printer.task("deploy");
     let files = selection.files.len();
     task.state(&format!("{files} files"));
     client.upload(&selection, &task).await?;
-    task.state("asking for the leader");
+    task.state("waiting for the leader");
     let wanted = DeployRequest {
         files: entries(&selection),
         variables: request.variables.clone(),
         dry_run: request.dry_run,
         detach: request.detach,
     };
-    // Once the cluster took it, it is done there whatever happens here: it must not be asked for twice.
+    // Not retried: once accepted, the cluster runs the deployment whatever happens to this client.
     let taken = client.call_once(|mut control| async move { control.deploy(wanted).await });
     let mut output = tokio::time::timeout(TAKEN_WITHIN, taken).await.map_err(|_| {
-        Failure::new(ExitStatus::Unreachable, "the leader did not answer in time")
-            .hint("`disco events` shows whether the deployment was begun")
+        Failure::new(
+            ExitStatus::Unreachable,
+            format!("the leader did not answer within {TAKEN_WITHIN:?}: outcome unknown"),
+        )
+        .hint("`disco events` shows whether the deployment started")
     })??;
     let mut deployed = Deployed { id: 0, files, result: Value::Null };
     loop {
@@ -75,7 +78,7 @@ pub(crate) async fn deploy(client: &Client, context: &Context, request: &Request
                 task.done("accepted");
                 return Ok(deployed);
             }
-            Ok(None) => return Err(lost("the leader ended the connection", deployed.id)),
+            Ok(None) => return Err(lost("the leader closed the connection", deployed.id)),
             Err(status) => {
                 return Err(lost("the connection to the leader was lost", deployed.id).because(&from_status(&status)));
             }
@@ -101,16 +104,16 @@ fn ended(finished: disco_proto::v1::deploy_output::Finished, mut deployed: Deplo
     }
     if !finished.result.is_empty() {
         deployed.result = serde_json::from_str(&finished.result)
-            .map_err(|error| Failure::failed("what the hook returned cannot be read").because(&error))?;
+            .map_err(|error| Failure::failed("cannot parse the hook's return value").because(&error))?;
     }
     task.done(&match deployed.id {
         0 => "checked".to_owned(),
-        id => format!("deployment {id} is done"),
+        id => format!("deployment {id} done"),
     });
     Ok(deployed)
 }
 
 fn lost(what: &str, deployment: u64) -> Failure {
-    let hint = "it goes on in the cluster: `disco events` shows how it ends";
+    let hint = "the cluster continues the deployment: `disco events` shows its result";
     Failure::new(ExitStatus::Unreachable, format!("{what} during deployment {deployment}")).hint(hint)
 }

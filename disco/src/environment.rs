@@ -1,7 +1,7 @@
-//! Where the environment chooses the cluster.
+//! Commands whose cluster is chosen by environment variables.
 //!
-//! A variable is set once and forgotten, and works in whatever folder the shell is by then. So a command that changes something says
-//! first which cluster it is, where that was not said by the folder or a flag.
+//! A variable is set once, easily forgotten, and applies in every folder. So a command that changes something first prints which
+//! cluster it uses, unless the folder or a flag chose it.
 
 use clap::{ArgMatches, parser::ValueSource};
 
@@ -11,14 +11,14 @@ use crate::{
     project::{ClusterRecord, Project},
 };
 
-/// Settings that choose a cluster, and stand in the environment alone.
+/// Which of the settings that choose a cluster come from the environment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct ByEnvironment {
     /// `DISCO_DIRECTORY`.
     directory: bool,
     /// `DISCO_ADDRESS`.
     address: bool,
-    /// The first of them is there, and is not for this command.
+    /// `DISCO_DIRECTORY` is set, and this command ignores it.
     unused: bool,
 }
 
@@ -28,7 +28,7 @@ impl ByEnvironment {
         Self { directory: is_from_there("directory"), address: is_from_there("address"), unused: false }
     }
 
-    /// A project is made where the operator is: the variable names one that is there.
+    /// `init` ignores `DISCO_DIRECTORY`, which names an existing project, and creates the project in the current folder.
     pub(crate) fn without_what_is_not_used(self, cli: &mut Cli) -> Self {
         if !self.directory || !matches!(cli.command, Command::Init(_)) {
             return self;
@@ -41,7 +41,7 @@ impl ByEnvironment {
     pub(crate) fn say_which(self, context: &Context) {
         if self.unused {
             context.printer.always(
-                "the project is made in this folder: `DISCO_DIRECTORY` names one that is there, and is not used",
+                "ignoring `DISCO_DIRECTORY`, which names an existing project: the new project is created in this folder",
             );
         }
         let mut by = Vec::new();
@@ -50,9 +50,9 @@ impl ByEnvironment {
         }
         if self.address {
             let addresses: Vec<String> = context.settings.addresses.iter().map(ToString::to_string).collect();
-            by.push(format!("asked at {} first, by `DISCO_ADDRESS`", addresses.join(", ")));
+            by.push(format!("via {} (`DISCO_ADDRESS`)", addresses.join(", ")));
         }
-        // Where there is no project the command says so.
+        // Without a project, the command itself fails.
         if let (false, Ok(project)) = (by.is_empty(), context.project()) {
             context.printer.always(&format!("{}, {}", which(&project), by.join(", ")));
         }
@@ -64,7 +64,7 @@ fn which(project: &Project) -> String {
     match ClusterRecord::load(&project.state()) {
         Ok(Some(record)) => format!("cluster `{}` of `{root}`", record.name),
         Ok(None) => format!("project `{root}`, which has no cluster yet"),
-        // The command says what is wrong with it.
+        // The command itself reports what is wrong with the record.
         Err(_) => format!("project `{root}`"),
     }
 }

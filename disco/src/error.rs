@@ -8,7 +8,7 @@ use crate::exit::ExitStatus;
 
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
-/// Ends a command. Each cause is said once, at the edge, by the printer.
+/// Ends a command. The printer writes each cause once, at the edge.
 pub(crate) struct Failure(Box<Inner>);
 
 struct Inner {
@@ -19,7 +19,7 @@ struct Inner {
     trace: Vec<String>,
     causes: Vec<String>,
     hint: Option<String>,
-    /// What scripts see, where the exit status does not say it all.
+    /// The error code for scripts, if it is more specific than the exit status.
     code: Option<ErrorCode>,
 }
 
@@ -27,11 +27,11 @@ struct Inner {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Place {
     pub(crate) file: String,
-    /// From 1.
+    /// Counted from 1.
     pub(crate) line: u32,
-    /// From 1.
+    /// Counted from 1.
     pub(crate) column: u32,
-    /// The whole line, where it is known.
+    /// The whole line, if known.
     pub(crate) source: Option<String>,
 }
 
@@ -50,18 +50,18 @@ impl Failure {
         Self::new(ExitStatus::Usage, message)
     }
 
-    /// For an operation on a file or folder; names the path.
+    /// A failed operation on a file or folder; names the path.
     pub(crate) fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         Self::failed(format!("cannot {doing} `{}`", path.display())).because(error)
     }
 
-    /// Adds an error and its sources. A text that the one before already ends with is not repeated.
+    /// Adds an error and its sources as causes. Skips a text with which the previous one already ends.
     pub(crate) fn because(mut self, error: &dyn Error) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
             let text = error.to_string();
-            let said = self.0.causes.last().unwrap_or(&self.0.message);
-            if !said.ends_with(&text) {
+            let previous = self.0.causes.last().unwrap_or(&self.0.message);
+            if !previous.ends_with(&text) {
                 self.0.causes.push(text);
             }
             next = error.source();
@@ -89,7 +89,7 @@ impl Failure {
         self
     }
 
-    /// Says it to scripts more closely than the exit status does.
+    /// Sets a code for scripts that is more specific than the exit status.
     pub(crate) fn coded(mut self, code: ErrorCode) -> Self {
         self.0.code = Some(code);
         self
@@ -99,7 +99,7 @@ impl Failure {
         self.0.status
     }
 
-    /// `error.code` of a script that meets this failure.
+    /// `error.code` in a script that catches this failure.
     pub(crate) fn code(&self) -> ErrorCode {
         self.0.code.unwrap_or(match self.0.status {
             ExitStatus::Usage => ErrorCode::Invalid,
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn a_cause_is_not_repeated() {
         let inner = Link { text: "connection refused", source: None };
         let chain = Link { text: "10.0.0.7:22: connection refused", source: Some(Box::new(inner)) };
         let failure = Failure::failed("cannot install").because(&chain);

@@ -1,4 +1,4 @@
-//! What the process's exit code means. The numbers are part of the interface and never change their meaning.
+//! The exit codes. The numbers are part of the interface and never change their meaning.
 
 use std::process::ExitCode;
 
@@ -7,25 +7,25 @@ use std::process::ExitCode;
 pub(crate) enum ExitStatus {
     /// Done.
     Done,
-    /// Failed, and none of the following says it better.
+    /// Failed, and no more specific status applies.
     Failed,
-    /// The command line, a setting or a script is wrong, or a confirmation is needed that nobody can give.
+    /// The command line, a setting or a script is wrong, or a confirmation is needed and there is no terminal.
     Usage,
-    /// The peer knows who asks and does not allow it.
+    /// The peer authenticated the client and does not allow the request.
     Denied,
-    /// No node answers, or none has a quorum.
+    /// No node answers, or there is no quorum.
     Unreachable,
-    /// A guard refused what would lose quorum or data.
+    /// A guard refused an operation that would lose quorum or data.
     Guarded,
-    /// What was named does not exist.
+    /// A named object does not exist.
     NotFound,
-    /// A plan holds changes, and it was asked whether it does.
+    /// The plan has changes (`plan --exit-code`).
     Changes,
     /// The operator cancelled.
     Cancelled,
-    /// The time given ran out; what was begun in the cluster goes on there.
+    /// The time limit was reached; the cluster continues the work.
     TimedOut,
-    /// It failed, and all is as it was before.
+    /// Failed, and the previous state was restored.
     RolledBack,
     /// The exit code of a program that was run on a node.
     Program(u8),

@@ -1,8 +1,8 @@
 //! `disco`: the client of Disco clusters.
 //!
 //! A command is a thin file under `commands/`: resolved settings and the printer go in, an [`exit::ExitStatus`] comes out.
-//! `cli` holds the command line alone, `project` the folder and its private state, `client` the connection to any node,
-//! `founding` the making of a cluster, `upgrade` new binaries for it, `host` what scripts can do here, and `printer` everything that is written.
+//! `cli` defines the command line, `project` the folder and its private state, `client` the connection to the nodes, `founding`
+//! creates and repairs clusters, `upgrade` installs new binaries, `host` implements the scripts' API, and `printer` writes all output.
 
 mod app;
 mod cli;
@@ -25,13 +25,13 @@ mod view;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // A machine of the local provider must be alone in its process: before anything else.
+    // First of all: a machine of the local provider needs a process without anything else in it.
     if let Some(ended) = app::be_machine_when_asked() {
         return ended;
     }
-    // Before any thread: the engine reads its environment only once.
+    // Before any thread starts: the engine reads its environment only once.
     disco_runtime_js::prepare_process();
-    // Fails only when a provider is installed already, which is then the same one.
+    // Fails only if a provider is already installed, which is then the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     app::complete_when_asked();
     app::run()

@@ -1,4 +1,4 @@
-//! The machines of a cluster, with the operator's own key; `disco node ssh`: a shell or a command on one of them.
+//! SSH access to the machines of a cluster with the operator's key, and `disco node ssh`: a shell or a command on a machine.
 
 use disco_proto::v1::NodeStatus;
 use disco_provider::{
@@ -18,14 +18,14 @@ use crate::{
     project::{ClusterRecord, Project},
 };
 
-/// 128 and the signal's number is what shells say; signals are named here, so that the number is not always known.
+/// Shells report 128 plus the signal's number. SSH reports only the signal's name, so this is always the code of SIGKILL.
 const KILLED: u8 = 137;
 
 pub(crate) async fn run(context: &Context, named: &str, command: &[String]) -> Outcome<ExitStatus> {
     let session = connect(context, named).await?;
     let command = match command {
         [] => None,
-        // One word is a whole command line, as with `ssh`; several are its words.
+        // As with `ssh`, a single argument is a whole command line; several are its words.
         [line] => Some(line.clone()),
         words => Some(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")),
     };
@@ -37,9 +37,9 @@ pub(crate) async fn run(context: &Context, named: &str, command: &[String]) -> O
     })
 }
 
-/// The last lines that a node's daemon has written, from its machine; `node` is what the cluster says of it, where it answers.
+/// Reads the last lines of a daemon's log on its machine. `node` is the node's status, if the cluster answers.
 pub(crate) async fn log(context: &Context, named: &str, node: Option<NodeStatus>, lines: u32) -> Outcome<String> {
-    let node = node.ok_or_else(|| Failure::new(ExitStatus::NotFound, format!("no machine here is `{named}`")));
+    let node = node.ok_or_else(|| Failure::new(ExitStatus::NotFound, format!("no machine `{named}`")));
     let session = connect_to(context, named, node).await?;
     let failed = |error| install_failure(named, &error);
     let remote = Remote::probe(session).await.map_err(failed)?;
@@ -47,7 +47,7 @@ pub(crate) async fn log(context: &Context, named: &str, node: Option<NodeStatus>
 }
 
 async fn connect(context: &Context, named: &str) -> Outcome<Session> {
-    // First: what the cluster says of its nodes names machines that the scripts here do not.
+    // First, as the status names machines that this project's scripts do not.
     let node = Client::open(context)?.node(named).await;
     connect_to(context, named, node).await
 }
@@ -70,19 +70,19 @@ impl Machines {
     pub(crate) fn open(context: &Context) -> Outcome<Self> {
         let project = context.project()?;
         let record = ClusterRecord::load(&project.state())?.ok_or_else(|| {
-            Failure::new(ExitStatus::NotFound, "no cluster was made from this project yet")
-                .hint("make it with `disco bootstrap`")
+            Failure::new(ExitStatus::NotFound, "no cluster was created from this project yet")
+                .hint("create it with `disco bootstrap`")
         })?;
         let key = operator_key(&project, &record)?;
         Ok(Self { project, record, key, sessions: Sessions::default() })
     }
 
-    /// The cluster whose machines they are.
+    /// The cluster that owns the machines.
     pub(crate) fn owner(&self) -> Owner {
         self.record.owner()
     }
 
-    /// Those that the provider knows, and those of the nodes that were seen last.
+    /// Lists the provider's machines, including those of the last known nodes.
     pub(crate) async fn list(&self) -> Outcome<Vec<Instance>> {
         let provider = recorded_provider(&self.project, &self.record)?;
         provider.list().await.map_err(|error| provider_failure(&error))
@@ -95,8 +95,8 @@ impl Machines {
     }
 }
 
-/// By what the cluster says of its nodes; where it does not answer, by the machine's own name or id, as that is when one
-/// wants to look at it most.
+/// Finds a node's machine by the node's status or, if the cluster does not answer, by the machine's own name or id: that is when
+/// the operator needs it most.
 fn machine_of<'a>(node: Outcome<NodeStatus>, named: &str, machines: &'a [Instance]) -> Outcome<&'a Instance> {
     let by = |id: &str| machines.iter().find(|machine| machine.id == id);
     let wanted = match node {
@@ -109,7 +109,7 @@ fn machine_of<'a>(node: Outcome<NodeStatus>, named: &str, machines: &'a [Instanc
     match wanted {
         Some(machine) if machine.state == InstanceState::Running => Ok(machine),
         Some(machine) => Err(Failure::failed(format!("the machine of `{named}` is {}", machine.state))
-            .hint("`disco bootstrap` starts and repairs what is down")),
+            .hint("`disco bootstrap` restarts and repairs what is down")),
         None => Err(Failure::new(ExitStatus::NotFound, format!("the provider has no machine for `{named}`"))),
     }
 }

@@ -79,8 +79,11 @@ impl Client {
         let project = context.project()?;
         let state = project.state();
         let identity = load_identity(&state)?.ok_or_else(|| {
-            Failure::new(ExitStatus::NotFound, format!("no cluster was made from `{}` yet", project.root().display()))
-                .hint("make it with `disco bootstrap`")
+            Failure::new(
+                ExitStatus::NotFound,
+                format!("no cluster was created from `{}` yet", project.root().display()),
+            )
+            .hint("create it with `disco bootstrap`")
         })?;
         let mut addresses = context.settings.addresses.clone();
         addresses.extend(Addresses::load(&state)?.all());

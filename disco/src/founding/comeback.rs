@@ -83,8 +83,8 @@ pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: boo
     let project = context.project()?;
     let state = project.state();
     let record = ClusterRecord::load(&state)?.ok_or_else(|| {
-        Failure::new(ExitStatus::NotFound, "no cluster was made from this project yet")
-            .hint("make it with `disco bootstrap`")
+        Failure::new(ExitStatus::NotFound, "no cluster was created from this project yet")
+            .hint("create it with `disco bootstrap`")
     })?;
     let root = require_root(&state)?;
     let _lock = if dry_run { None } else { Some(Lock::take(&state, "cert rotate --expired")?) };

@@ -49,7 +49,7 @@ impl Founder {
             architecture,
             leaving: std::collections::BTreeSet::new(),
             avoid: std::collections::BTreeSet::new(),
-            progress: ProgressSink::new(task.teller()),
+            progress: ProgressSink::new(task.reporter()),
         };
         match self.provider.start(request).await {
             Ok(instance) => {

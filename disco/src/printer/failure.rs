@@ -1,4 +1,4 @@
-//! How a failure is written: message, place with its source line, causes, hint.
+//! Formats a failure: message, place with its source line, causes, hint.
 
 use super::Style;
 use crate::error::{Failure, Place};
@@ -35,7 +35,7 @@ fn pointed(place: &Place, style: Style) -> String {
     let Some(source) = &place.source else {
         return format!("{margin}{arrow} {head}\n");
     };
-    // The caret stands under the column whatever tabs come before it.
+    // Tabs are copied, so that the caret stands under the column.
     let before = (place.column as usize).saturating_sub(1);
     let indent: String = source.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let caret = style.bad("^");
@@ -48,11 +48,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_what_where_why_and_next() {
+    fn a_failure_shows_message_place_cause_and_hint() {
         let failure = Failure::usage("`client.js` failed: ReferenceError: oops is not defined")
             .at(Place { file: "client.js".to_owned(), line: 12, column: 4, source: Some("\t  oops();".to_owned()) })
             .cause("second\nline")
-            .hint("mend it");
+            .hint("fix it");
         let expected = "\
 error: `client.js` failed: ReferenceError: oops is not defined
   --> client.js:12:4
@@ -61,7 +61,7 @@ error: `client.js` failed: ReferenceError: oops is not defined
    | \t  ^
   because: second
            line
-hint: mend it
+hint: fix it
 ";
         assert_eq!(render(&failure, Style { color: false }), expected);
     }

@@ -1,4 +1,4 @@
-//! Writing to standard error. Nothing can be done when that fails, so it is not looked at.
+//! Writes to standard error. Errors are ignored: there is no other place to report to.
 
 use std::io::{Write, stderr};
 
@@ -9,7 +9,7 @@ pub(super) fn raw(text: &str) {
     let _ = stderr().lock().write_all(text.as_bytes());
 }
 
-/// Each line of `text` with the time before it, in one write, so that lines of several processes do not mix.
+/// Writes each line of `text` with a timestamp, all in one write, so that lines of several processes do not mix.
 pub(super) fn stamped(text: &str) {
     let now = Timestamp::now();
     let lines: String = text.lines().map(|line| format!("{now:.3} {line}\n")).collect();

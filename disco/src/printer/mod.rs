@@ -1,6 +1,6 @@
 //! The only place that writes to standard output and standard error.
 //!
-//! Data goes to standard output, everything else to standard error: what a pipe reads is never mixed with progress.
+//! Data goes to standard output, everything else to standard error, so a pipe never reads progress.
 
 mod failure;
 mod line;
@@ -35,7 +35,7 @@ pub(crate) struct Printer(Arc<Inner>);
 struct Inner {
     format: Format,
     quiet: bool,
-    /// Moving lines are drawn.
+    /// Spinners and progress bars are drawn.
     live: bool,
     data: Style,
     notes: Style,
@@ -61,7 +61,7 @@ impl Printer {
         self.0.format
     }
 
-    /// For what is written to standard error.
+    /// The style of standard error.
     pub(crate) fn style(&self) -> Style {
         self.0.notes
     }
@@ -77,7 +77,7 @@ impl Printer {
         self.write(text.as_bytes())
     }
 
-    /// Prints one object of a stream, at once.
+    /// Prints one object of a stream immediately.
     pub(crate) fn item(&self, item: &dyn Item) -> Outcome<()> {
         let text = match self.0.format {
             Format::Table => item.text(self.0.data),
@@ -95,26 +95,26 @@ impl Printer {
                 let mut out = io::stdout().lock();
                 out.write_all(bytes).and_then(|()| out.flush())
             })
-            // A reader that has enough (`disco events | head`) is a normal end: it is told from failures by its kind.
+            // A reader that closes the pipe (`disco events | head`) is a normal end, not a failure.
             .map_err(|error| match error.kind() {
                 io::ErrorKind::BrokenPipe => Failure::new(crate::exit::ExitStatus::Done, "standard output was closed"),
                 _ => Failure::failed("cannot write to standard output").because(&error),
             })
     }
 
-    /// Says something that is neither data nor an error; not with `--quiet`.
+    /// Prints a note that is neither data nor an error; suppressed by `--quiet`.
     pub(crate) fn note(&self, text: &str) {
         if !self.0.quiet {
             self.lines(text);
         }
     }
 
-    /// The same, also with `--quiet`.
+    /// Prints a note even with `--quiet`.
     pub(crate) fn always(&self, text: &str) {
         self.lines(text);
     }
 
-    /// A line of a script's console, here or on the leader; those of `console.debug` when `verbose`.
+    /// Prints a line of a script's console, here or on the leader; lines of `console.debug` only if `verbose`.
     pub(crate) fn script_line(&self, verbose: bool, level: &str, text: &str) {
         let style = self.style();
         match level {
@@ -126,34 +126,34 @@ impl Printer {
         }
     }
 
-    /// Something that the operator should know although the command goes on.
+    /// Prints a warning; the command continues.
     pub(crate) fn warn(&self, text: &str) {
         let style = self.0.notes;
         self.lines(&format!("{} {text}", style.warning("warning:")));
     }
 
-    /// The end of a command that failed.
+    /// Prints the failure that ends the command.
     pub(crate) fn failure(&self, failure: &Failure) {
         let text = failure::render(failure, self.0.notes);
         self.0.bars.suspend(|| line::raw(&text));
     }
 
-    /// Whole lines for standard error, as they are.
+    /// Writes whole lines to standard error as they are.
     pub(crate) fn verbatim(&self, bytes: &[u8]) {
         self.0.bars.suspend(|| line::raw(&String::from_utf8_lossy(bytes)));
     }
 
-    /// Begins a line of progress on `subject`.
+    /// Starts a progress line for `subject`.
     pub(crate) fn task(&self, subject: &str) -> Task {
         Task::new(self.clone(), subject)
     }
 
-    /// Runs `f` while nothing is drawn: for questions, and programs that own the terminal.
+    /// Runs `f` while drawing is suspended: for questions, and programs that use the terminal.
     pub(crate) fn suspended<T>(&self, f: impl FnOnce() -> T) -> T {
         self.0.bars.suspend(f)
     }
 
-    /// Writes lines above the moving ones, or appends timestamped ones.
+    /// Writes lines above the progress lines, or appends timestamped ones.
     fn lines(&self, text: &str) {
         if self.0.live {
             self.0.bars.suspend(|| line::raw(&format!("{text}\n")));

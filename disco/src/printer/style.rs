@@ -1,6 +1,6 @@
 use anstyle::{AnsiColor, Style as Ansi};
 
-/// Colours, or none of them. Everything that is printed can be read without.
+/// Colours, if enabled. All output is readable without them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     pub(crate) color: bool,

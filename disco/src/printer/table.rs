@@ -2,7 +2,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table as Comfy, pr
 
 use super::Style;
 
-/// Rows beneath headings, without lines around them: easy to read, cut and grep.
+/// Rows under headings, without borders: easy to read, cut and grep.
 pub(crate) struct Table(Comfy);
 
 impl Table {
@@ -25,7 +25,7 @@ impl Table {
         self.0.add_row(cells);
     }
 
-    /// The text, without blanks at the ends of lines.
+    /// The text, without trailing blanks.
     pub(crate) fn text(&self) -> String {
         self.0.lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }

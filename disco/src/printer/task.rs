@@ -7,20 +7,20 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::{Printer, line};
 
-/// One object's line of progress: who, in what state, since when.
+/// The progress line of one object: its name, state and elapsed time.
 ///
-/// On a terminal the line moves and is left behind when done; elsewhere each change of state is appended. A task that is
-/// dropped unfinished takes its moving line away.
+/// On a terminal, the line is redrawn in place and stays when the task is done; elsewhere, each change of state is appended. A task
+/// that is dropped unfinished removes its line from the terminal.
 pub(crate) struct Task(Shown);
 
-/// What is shown of it. Clones show the same.
+/// The line itself, shared by all clones.
 #[derive(Clone)]
 struct Shown {
     printer: Printer,
     subject: String,
     started: Instant,
     bar: Option<ProgressBar>,
-    said: Arc<Mutex<String>>,
+    last_state: Arc<Mutex<String>>,
 }
 
 const SPINNER: Duration = Duration::from_millis(100);
@@ -34,21 +34,21 @@ impl Task {
             bar.enable_steady_tick(SPINNER);
             bar
         });
-        Self(Shown { printer, subject: subject.to_owned(), started: Instant::now(), bar, said: Arc::default() })
+        Self(Shown { printer, subject: subject.to_owned(), started: Instant::now(), bar, last_state: Arc::default() })
     }
 
-    /// The state that begins now.
+    /// Shows a new state.
     pub(crate) fn state(&self, state: &str) {
         self.0.state(state);
     }
 
-    /// The same, for those who know nothing of tasks.
-    pub(crate) fn teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
+    /// A callback that shows a new state, for crates without access to tasks.
+    pub(crate) fn reporter(&self) -> impl Fn(&str) + Send + Sync + 'static {
         let shown = self.0.clone();
         move |state| shown.state(state)
     }
 
-    /// `done` of `total` bytes of `what` are sent.
+    /// Shows that `done` of `total` bytes are transferred, in the state `what`.
     pub(crate) fn bytes(&self, what: &str, done: u64, total: u64) {
         if let Some(bar) = &self.0.bar {
             bar.set_position(done);
@@ -101,10 +101,10 @@ impl Shown {
     }
 
     fn append(&self, state: &str) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.printer.0.quiet && *said != state {
+        let mut last = self.last_state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.printer.0.quiet && *last != state {
             line::stamped(&format!("{}: {state}", self.subject));
-            state.clone_into(&mut said);
+            state.clone_into(&mut last);
         }
     }
 }

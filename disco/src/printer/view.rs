@@ -4,10 +4,10 @@ use super::Style;
 
 /// A command's result in each of the formats.
 pub(crate) trait View {
-    /// The stable document.
+    /// The stable JSON document.
     fn json(&self) -> Value;
 
-    /// The same, one object per line.
+    /// The document as rows, for one object per line.
     fn rows(&self) -> Vec<Value> {
         match self.json() {
             Value::Array(rows) => rows,
@@ -15,10 +15,10 @@ pub(crate) trait View {
         }
     }
 
-    /// What another command could be given.
+    /// The names, which other commands accept as arguments.
     fn names(&self) -> Vec<String>;
 
-    /// For people; ends with a line end unless it is empty.
+    /// Human-readable text; ends with a newline unless it is empty.
     fn text(&self, style: Style) -> String;
 }
 
@@ -26,6 +26,6 @@ pub(crate) trait View {
 pub(crate) trait Item {
     fn json(&self) -> Value;
     fn name(&self) -> String;
-    /// One line, without its end.
+    /// One line, without the newline.
     fn text(&self, style: Style) -> String;
 }

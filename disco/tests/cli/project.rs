@@ -44,7 +44,7 @@ fn without_a_cluster_commands_name_the_one_that_makes_it() {
         &["env"],
     ];
     for command in commands {
-        let ran = folder.run(command).expect(6).says(&["error: no cluster was made", "hint: ", "disco bootstrap"]);
+        let ran = folder.run(command).expect(6).says(&["error: no cluster was created", "hint: ", "disco bootstrap"]);
         assert_eq!(ran.stdout, "", "{ran}");
     }
     assert!(!folder.path(".disco").exists(), "looking makes no state");
