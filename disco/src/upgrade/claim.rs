@@ -1,7 +1,7 @@
-//! One operator at a time: the right to upgrade the cluster, which the cluster keeps.
+//! The upgrade claim: a leased record in the cluster that lets one operator at a time upgrade it.
 //!
-//! It is renewed as long as the command runs, looked at before every step, and ends by itself a few seconds after a client that has
-//! died. The project remembers under which name it asked: whoever runs the command again there goes on at once.
+//! The client renews it while the command runs and checks it before every step; it expires a few seconds after a client that has
+//! died. The project stores the holder's name, so that the command continues at once when it is run there again.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -20,27 +20,27 @@ use crate::{
     project::StateDir,
 };
 
-/// The file in `.disco/` with the name under which it is held.
+/// The file in `.disco/` with the holder's name.
 const FILE: &str = "upgrade";
-/// Several times in the time for which it stands.
+/// Several times within the lease.
 const RENEW: Duration = Duration::from_secs(3);
 
 pub(super) struct Claim {
     client: Client,
     state: StateDir,
     request: ClaimUpgradeRequest,
-    /// Who has taken it over. That stands, although the other one may have ended meanwhile.
+    /// The client that has taken it over. The claim stays lost even if that client has ended meanwhile.
     lost: Arc<OnceLock<ClaimUpgradeResponse>>,
     renewing: JoinHandle<()>,
 }
 
 impl Claim {
-    /// Refused (exit 5) while somebody else has it, unless it is to be taken over.
+    /// Fails (exit 5) while another client holds the claim, unless `take_over` is set.
     pub(super) async fn take(client: &Client, state: StateDir, binary: &str, take_over: bool) -> Outcome<Self> {
         let holder = holder(&state)?;
         let by = format!("{}@{}", user(), rustix::system::uname().nodename().to_string_lossy());
         let request = ClaimUpgradeRequest { holder, by, binary: binary.to_owned(), take_over, release: false };
-        let answer = ask(client, &request).await?;
+        let answer = send(client, &request).await?;
         if let Some(held) = answer.filter(|answer| !answer.granted) {
             return Err(refused(&held));
         }
@@ -50,11 +50,11 @@ impl Claim {
         let renewing = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEW).await;
-                // While there is no leader it does not end.
-                if let Ok(Some(held)) = ask(&renewed, &renewal).await
+                // Without a leader, the claim does not expire.
+                if let Ok(Some(held)) = send(&renewed, &renewal).await
                     && !held.granted
                 {
-                    // Asked again later, it might be granted anew: the next step must not begin all the same.
+                    // A later request might be granted, but the next step must not start.
                     let _ = noted.set(held);
                     return;
                 }
@@ -63,22 +63,22 @@ impl Claim {
         Ok(Self { client: client.clone(), state, request, lost, renewing })
     }
 
-    /// Whether it still stands: asked before each step.
+    /// Checks that the claim is still held. Called before each step.
     pub(super) async fn check(&self) -> Outcome<()> {
         if let Some(held) = self.lost.get() {
             return Err(taken_over(held));
         }
-        match ask(&self.client, &self.request).await? {
+        match send(&self.client, &self.request).await? {
             Some(held) if !held.granted => Err(taken_over(&held)),
             _ => Ok(()),
         }
     }
 
-    /// Gives it back. That it cannot be given back is no failure: it ends by itself.
+    /// Releases the claim. Ignores failures, since it expires anyway.
     pub(super) async fn release(self) {
         self.renewing.abort();
         let request = ClaimUpgradeRequest { release: true, ..self.request.clone() };
-        if ask(&self.client, &request).await.is_ok() {
+        if send(&self.client, &request).await.is_ok() {
             let _ = self.state.remove(FILE);
         }
     }
@@ -90,10 +90,10 @@ impl Drop for Claim {
     }
 }
 
-/// `None` where the cluster runs a version that keeps no such right.
-async fn ask(client: &Client, request: &ClaimUpgradeRequest) -> Outcome<Option<ClaimUpgradeResponse>> {
+/// `None` if the cluster runs a version without upgrade claims.
+async fn send(client: &Client, request: &ClaimUpgradeRequest) -> Outcome<Option<ClaimUpgradeResponse>> {
     let request = request.clone();
-    let ask = move |mut control: crate::client::Control| {
+    let send = move |mut control: crate::client::Control| {
         let request = request.clone();
         async move {
             match control.claim_upgrade(request).await {
@@ -102,12 +102,12 @@ async fn ask(client: &Client, request: &ClaimUpgradeRequest) -> Outcome<Option<C
             }
         }
     };
-    client.call(ask).await
+    client.call(send).await
 }
 
 fn taken_over(held: &ClaimUpgradeResponse) -> Failure {
     let text = format!("{} has taken this upgrade over at {}", held.by, held.since);
-    Failure::new(ExitStatus::Guarded, text).hint("let it end there; `disco status` shows what the nodes run")
+    Failure::new(ExitStatus::Guarded, text).hint("let that client finish; `disco status` shows what the nodes run")
 }
 
 fn refused(held: &ClaimUpgradeResponse) -> Failure {
@@ -115,13 +115,13 @@ fn refused(held: &ClaimUpgradeResponse) -> Failure {
     let binary = binary.get(..12).unwrap_or(binary);
     Failure::new(ExitStatus::Guarded, format!("{by} upgrades this cluster since {since}, to the binary {binary}…"))
         .hint(format!(
-            "wait until it has ended; if that command is gone, it can be begun anew in {} s, or at once with \
+            "wait until it ends; if that client is dead, the claim expires in {} s, or take the upgrade over at once with \
              `disco upgrade --take-over`",
             remaining_ms.div_ceil(1_000)
         ))
 }
 
-/// Under which name this project asks: the same until the upgrade has ended.
+/// The name under which this project holds the claim: the same until the upgrade has ended.
 fn holder(state: &StateDir) -> Outcome<String> {
     let known = state.read(FILE)?.and_then(|bytes| String::from_utf8(bytes).ok());
     if let Some(known) = known.filter(|text| text.trim().parse::<Uuid>().is_ok()) {

@@ -1,17 +1,17 @@
-//! New binaries for all nodes of a cluster, one node after the other, driven from the operator's machine over SSH.
+//! Rolling upgrade: new binaries for all nodes of a cluster, one node after the other, driven over SSH from the operator's machine.
 //!
 //! ```text
-//! look at all nodes ──> send to all that lack it ──> step by step ──────────────> end
-//!                            (nothing runs it yet)      └─ one does not come back ──> back, step by step
+//! inspect all nodes ──> upload where missing ──> restart node by node ──────────────> end
+//!                         (nothing runs it yet)     └─ a node does not come back ──> roll back node by node
 //! ```
-//! Which node is next, and whether one may be taken down at all, is decided by [`disco_planner::upgrade`]; here it is looked at
-//! and done.
+//! [`disco_planner::upgrade`] decides which node is next and whether a node may be restarted at all; this module inspects the nodes
+//! and executes the steps.
 //!
 //! Invariants:
-//! - What would not run is found before anything is restarted: the binary is checked, and started once, on every machine.
-//! - All that is known of an upgrade that was begun stands on the machines, so whoever runs the command next goes on.
-//! - One operator at a time, as the cluster knows; a program that could not read the cluster's data is refused first of all.
-//! - A node is taken down only while all others are healthy, and nobody but the one that is down can be the reason to go back.
+//! - A binary that cannot run is found before the first restart: it is verified, and started once, on every machine.
+//! - The state of an unfinished upgrade is stored on the machines, so the next run of the command can continue it.
+//! - The upgrade claim admits one operator at a time; a binary that cannot read the cluster's data is refused first of all.
+//! - A node is restarted only while all others are healthy, and only the restarted node can cause a rollback.
 
 mod claim;
 mod format;
@@ -39,7 +39,7 @@ use crate::{
     remote::Machines,
 };
 
-/// What every step needs.
+/// The context of every step.
 pub(crate) struct Upgrade {
     context: Context,
     client: Client,
@@ -47,9 +47,9 @@ pub(crate) struct Upgrade {
     binaries: Binaries,
     /// Time for one node to come back.
     node_limit: Duration,
-    /// Take the right to upgrade away from whoever has it.
+    /// Take the upgrade claim away from its holder.
     take_over: bool,
-    /// Of the project: one command at a time changes its cluster from here.
+    /// The project's lock: one command at a time changes the cluster from this project.
     _lock: Option<Lock>,
 }
 
@@ -68,7 +68,7 @@ impl Upgrade {
         })
     }
 
-    /// What it would do.
+    /// Simulates the upgrade.
     pub(crate) async fn dry_run(&self) -> Outcome<Record> {
         self.check_format().await?;
         let mut roll = Roll::new(self, None);
@@ -92,14 +92,14 @@ impl Upgrade {
         }
     }
 
-    /// Does it. With what was done comes why it failed, if so.
+    /// Runs the upgrade. Returns what was done, and the failure if there was one.
     pub(crate) async fn run(&self) -> Outcome<(Record, Option<Failure>)> {
         self.check_format().await?;
         let claim =
             Claim::take(&self.client, self.context.project()?.state(), self.binaries.discod.sha256(), self.take_over)
                 .await?;
         let result = self.roll(&claim).await;
-        // Whatever became of it, this command does nothing more.
+        // On success and on failure, this command does nothing more.
         claim.release().await;
         result
     }
@@ -115,24 +115,24 @@ impl Upgrade {
         Ok((roll.record, failure))
     }
 
-    /// A node did not come back: all go back to what they ran before. Why the upgrade failed, and how that ended.
+    /// Rolls all nodes back after one did not come back. Returns the failure with the outcome of the rollback.
     async fn back(&self, roll: &mut Roll<'_>, name: &str, failure: Failure) -> Failure {
-        self.context.printer.warn(&format!("{failure}: going back to the binaries of before"));
+        self.context.printer.warn(&format!("{failure}: rolling back to the previous binaries"));
         match roll.take_all(Direction::Back).await {
             Ok(()) => {
-                let all = "all nodes of this upgrade run what they ran before";
+                let all = "all nodes of this upgrade run the previous binary again";
                 let rolled_back = Failure::new(ExitStatus::RolledBack, format!("{failure}; {all}"));
                 failure.causes().iter().fold(rolled_back, |failure, cause| failure.cause(cause.clone())).hint(format!(
-                    "`disco logs {name}` and `disco events` show more; mend the binary, then run the command again"
+                    "`disco logs {name}` and `disco events` show details; fix the binary, then run the command again"
                 ))
             }
             Err(Stop::Here(other) | Stop::Node { failure: other, .. }) => {
-                let both = Failure::failed(format!("{failure}, and going back did not end"));
+                let both = Failure::failed(format!("{failure}, and the rollback failed"));
                 let causes = failure.causes().iter().cloned().chain([other.to_string()]);
                 let causes = causes.chain(other.causes().iter().cloned());
                 causes.fold(both, Failure::cause).hint(format!(
-                    "look at the machine with `disco node ssh {name}`: `discod.previous`, beside `discod`, is the binary of before; \
-                     `disco status` shows how the cluster is"
+                    "log in with `disco node ssh {name}`: `discod.previous`, next to `discod`, is the previous binary; \
+                     `disco status` shows the cluster's state"
                 ))
             }
         }

@@ -15,13 +15,13 @@ use crate::{
     founding::{TaskProgress, install_failure},
 };
 
-/// Machines that are looked at, or sent to, at once.
+/// Number of machines that are inspected, or uploaded to, at once.
 const AT_ONCE: usize = 8;
-/// Entries of the log that a node may lack and still count as caught up: what comes in during a round trip or two. As the
-/// cluster's own measure for learners.
+/// Log entries that a node may lack and still count as caught up: what arrives within a round trip or two. The same limit as the
+/// cluster's for learners.
 const LAG: u64 = 100;
 
-/// What is known of the nodes' machines.
+/// The state of the nodes' machines.
 pub(super) struct Nodes<'a> {
     upgrade: &'a Upgrade,
     machines: Vec<Instance>,
@@ -33,7 +33,7 @@ impl<'a> Nodes<'a> {
         Self { upgrade, machines: Vec::new(), found: BTreeMap::new() }
     }
 
-    /// What is installed on a node, once it was looked at.
+    /// What is installed on a node, if it was inspected.
     pub(super) fn found(&self, id: u64) -> Option<&Installation> {
         self.found.get(&id)
     }
@@ -42,14 +42,14 @@ impl<'a> Nodes<'a> {
         self.found.insert(id, found);
     }
 
-    /// A node on which the upgrade was begun, as far as is known.
+    /// Whether the upgrade was started on this node and not finished.
     pub(super) fn is_unfinished(&self, id: u64) -> bool {
         self.found.get(&id).is_some_and(|found| found.unfinished)
     }
 
-    /// Looks at the machines of nodes that are not known yet. Those that are down and cannot be reached stay unknown: the
-    /// planner has its say on them.
-    pub(super) async fn look(&mut self, nodes: &[NodeStatus]) -> Outcome<()> {
+    /// Inspects the machines of nodes that were not inspected yet. Unreachable machines of unhealthy nodes stay unknown: the
+    /// planner decides about them.
+    pub(super) async fn inspect(&mut self, nodes: &[NodeStatus]) -> Outcome<()> {
         let new: Vec<&NodeStatus> = nodes.iter().filter(|node| !self.found.contains_key(&node.id)).collect();
         if new.is_empty() {
             return Ok(());
@@ -70,12 +70,12 @@ impl<'a> Nodes<'a> {
         Ok(())
     }
 
-    /// Sends the binaries to all nodes that lack them. Where only the client is another one it takes its place at once.
+    /// Uploads the binaries to all nodes that lack them. If only the client binary differs, replaces it at once.
     pub(super) async fn send(&mut self, nodes: &[NodeStatus]) -> Outcome<()> {
         let this = &*self;
         let binaries = &this.upgrade.binaries;
         let lacking = nodes.iter().filter_map(|node| Some((node, this.found.get(&node.id)?)));
-        // Who has received them and is to be restarted has its turn later.
+        // A node that has received them and only needs a restart is handled later.
         let lacking = lacking.filter(|(_, found)| match found.runs(binaries) {
             true => !found.has_both(binaries),
             false => !found.has_received(binaries),
@@ -99,12 +99,12 @@ impl<'a> Nodes<'a> {
         Ok(())
     }
 
-    /// The way to a node's machine.
+    /// Connects to a node's machine.
     pub(super) async fn connect(&self, node: &NodeStatus) -> Outcome<Permitted> {
         let machine = self.machines.iter().find(|machine| machine.id == node.instance);
         let machine = machine.ok_or_else(|| {
             Failure::new(ExitStatus::NotFound, format!("the provider has no machine for `{}`", node.name))
-                .hint(format!("install it there yourself, or remove the node: `disco node rm {}`", node.name))
+                .hint(format!("install the binaries there yourself, or remove the node: `disco node rm {}`", node.name))
         })?;
         let session = self.upgrade.machines.connect(machine).await?;
         let failed = |error| install_failure(&node.name, &error);
@@ -112,7 +112,7 @@ impl<'a> Nodes<'a> {
         remote.permit(self.upgrade.machines.owner()).await.map_err(failed)
     }
 
-    /// The nodes as the planner sees them.
+    /// The nodes as input for the planner.
     pub(super) fn planned(&self, nodes: &[NodeStatus]) -> Vec<Node> {
         let planned = nodes.iter().map(|node| Node {
             id: node.id,
@@ -125,25 +125,25 @@ impl<'a> Nodes<'a> {
         planned.collect()
     }
 
-    /// Ids of nodes on whose machines something of the upgrade is left.
+    /// Ids of nodes with leftovers of the upgrade on their machines.
     pub(super) fn with_leftovers(&self) -> Vec<u64> {
         self.found.iter().filter(|(_, found)| found.has_leftovers()).map(|(id, _)| *id).collect()
     }
 }
 
-/// Healthy, and with all of the log but what is under way.
+/// Whether a node is healthy and has caught up with the log.
 pub(super) fn is_well(node: &NodeStatus, all: &[NodeStatus]) -> bool {
     node.healthy && !node.draining && lag(node, all).is_none()
 }
 
-/// What a node lacks, in words; `None` where it has caught up. A leader of an older version does not tell: then its word that
-/// the node is healthy has to do.
+/// What a node lacks, in words; `None` if it has caught up. A leader of an older version does not report the lag: then only the
+/// node's health counts.
 pub(super) fn lag(node: &NodeStatus, all: &[NodeStatus]) -> Option<String> {
-    let told = all.iter().any(|node| node.role == "leader" && node.behind.is_some());
+    let reported = all.iter().any(|node| node.role == "leader" && node.behind.is_some());
     match node.behind {
         Some(behind) if behind <= LAG => None,
-        Some(behind) => Some(format!("it lacks {behind} entries of the log")),
-        None if told => Some("the leader does not know yet what it has of the log".to_owned()),
+        Some(behind) => Some(format!("it is {behind} entries behind the log")),
+        None if reported => Some("the leader does not know yet how far behind the log it is".to_owned()),
         None => None,
     }
 }

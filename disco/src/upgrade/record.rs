@@ -5,41 +5,41 @@ use disco_provider::install::Binaries;
 
 use super::nodes::Nodes;
 
-/// What became of each node.
+/// The outcome of an upgrade.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) dry_run: bool,
     /// Checksum of the new `discod`.
     pub(crate) binary: String,
-    /// In the order in which they were done; those that were left alone after them.
+    /// In the order in which they were processed, followed by those that were skipped.
     pub(crate) nodes: Vec<NodeRecord>,
 }
 
-/// What became of one node.
+/// The outcome for one node.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeRecord {
     pub(crate) id: u64,
     pub(crate) name: String,
-    /// At the beginning.
+    /// Its role at the start.
     pub(crate) role: String,
     pub(crate) action: Action,
-    /// Checksum of the `discod` that was installed at the beginning, where its machine could be looked at.
+    /// Checksum of the `discod` that was installed at the start, if its machine was inspected.
     pub(crate) before: Option<String>,
-    /// From its restart until it was well again.
+    /// From its restart until it was healthy and had caught up.
     pub(crate) took: Option<Duration>,
-    /// The version that it runs at the end, as it says.
+    /// The version that it reports at the end.
     pub(crate) version: String,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Action {
-    /// Had it already, or was not reached.
+    /// Already had the new binary, or was not processed.
     Unchanged,
     /// Runs the new binary.
     Replaced,
-    /// Did not come back, and is as it was left.
+    /// Did not come back, and was left as it is.
     Failed,
-    /// Runs what it ran before again.
+    /// Runs the previous binary again.
     RolledBack,
 }
 
@@ -48,7 +48,7 @@ impl Record {
         Self { dry_run: false, binary: binaries.discod.sha256().to_owned(), nodes: Vec::new() }
     }
 
-    /// Notes the nodes that are not known yet.
+    /// Adds the nodes that are not recorded yet.
     pub(super) fn begin(&mut self, nodes: &[NodeStatus], found: &Nodes<'_>) {
         for node in nodes {
             if let Some(known) = self.nodes.iter_mut().find(|known| known.id == node.id) {
@@ -67,7 +67,7 @@ impl Record {
         }
     }
 
-    /// Notes what became of a node, behind those that were done before.
+    /// Records the outcome for a node, after those that were processed before.
     pub(super) fn done(&mut self, id: u64, action: Action, took: Duration, version: Option<&str>) {
         let Some(at) = self.nodes.iter().position(|node| node.id == id) else { return };
         let node = &mut self.nodes[at];
@@ -84,12 +84,12 @@ impl Record {
         }
     }
 
-    /// Whether anything was done to a node.
+    /// Whether any node was changed.
     pub(crate) fn changed(&self) -> bool {
         self.nodes.iter().any(|node| node.action != Action::Unchanged)
     }
 
-    /// Whether what was done was taken back.
+    /// Whether all changes were rolled back.
     pub(crate) fn rolled_back(&self) -> bool {
         let mut done = self.nodes.iter().filter(|node| node.action != Action::Unchanged).peekable();
         done.peek().is_some() && done.all(|node| node.action == Action::RolledBack)

@@ -12,15 +12,15 @@ use crate::{
     founding::install_failure,
 };
 
-/// Time for nodes that nobody has touched to be well: right after an election the leader has not heard from all.
+/// Time for nodes that are not being restarted to become healthy: right after an election, the leader has not heard from all.
 const CALM: Duration = Duration::from_secs(15);
 /// Time for leadership to move.
 const MOVED_WITHIN: Duration = Duration::from_secs(20);
 const BETWEEN: Duration = Duration::from_millis(100);
-/// Steps for each node, at most: its turn, and leadership that moves more often than it should.
+/// Maximum number of steps per node: its restart, and leadership that moves more often than expected.
 const STEPS: usize = 5;
 
-/// Why it does not go on.
+/// Why the upgrade stops.
 pub(super) enum Stop {
     /// A node did not come back.
     Node {
@@ -28,7 +28,7 @@ pub(super) enum Stop {
         name: String,
         failure: Failure,
     },
-    /// Anything else: no node is down for it.
+    /// Any other failure, which leaves no node down.
     Here(Failure),
 }
 
@@ -38,10 +38,10 @@ impl From<Failure> for Stop {
     }
 }
 
-/// An upgrade under way.
+/// A running upgrade.
 pub(super) struct Roll<'a> {
     upgrade: &'a Upgrade,
-    /// None in a dry run.
+    /// `None` in a dry run.
     claim: Option<&'a Claim>,
     pub(super) nodes: Nodes<'a>,
     pub(super) record: Record,
@@ -52,21 +52,22 @@ impl<'a> Roll<'a> {
         Self { upgrade, claim, nodes: Nodes::new(upgrade), record: Record::new(&upgrade.binaries) }
     }
 
-    /// Takes step after step until nothing is left to do.
+    /// Executes the planner's steps until it has no more.
     pub(super) async fn take_all(&mut self, direction: Direction) -> Result<(), Stop> {
         let mut steps = 0;
         loop {
             let nodes = self.calm(direction == Direction::Forward).await?;
             if steps > nodes.len() * STEPS {
-                let failure = Failure::failed("the cluster changes faster than nodes can be restarted");
+                let failure =
+                    Failure::failed(format!("the upgrade is not done after {steps} steps: the cluster keeps changing"));
                 return Err(failure
-                    .hint("wait until `disco status` stays the same, then run the command again")
+                    .hint("wait until `disco status` no longer changes, then run the command again")
                     .into());
             }
             steps += 1;
             let of = |id: u64| {
                 let node = nodes.iter().find(|node| node.id == id).cloned();
-                node.ok_or_else(|| Stop::Here(Failure::failed(format!("node {id} is no member any more"))))
+                node.ok_or_else(|| Stop::Here(Failure::failed(format!("node {id} is no longer a member"))))
             };
             if let Some(claim) = self.claim {
                 claim.check().await?;
@@ -83,18 +84,18 @@ impl<'a> Roll<'a> {
         }
     }
 
-    /// The nodes, once all that are not under way are well; as they are, where that takes too long. New ones are looked at, and
-    /// if so wished, sent what they lack.
+    /// Waits until all nodes that are not being restarted are healthy, at most for [`CALM`], and returns the nodes. Inspects new
+    /// nodes, and uploads the binaries that they lack if `send` is set.
     pub(super) async fn calm(&mut self, send: bool) -> Outcome<Vec<NodeStatus>> {
         let deadline = Instant::now() + CALM;
         loop {
             let nodes = self.upgrade.client.settled().await?.nodes;
-            self.nodes.look(&nodes).await?;
+            self.nodes.inspect(&nodes).await?;
             self.record.begin(&nodes, &self.nodes);
             let planned = self.nodes.planned(&nodes);
             let calm = planned.iter().all(|node| node.healthy || node.unfinished);
             if calm || planned.iter().all(|node| node.new) || Instant::now() >= deadline {
-                // Nothing is sent where nothing may be restarted.
+                // Upload nothing if no node may be restarted.
                 if send && next(&planned, Direction::Forward).is_ok() {
                     self.nodes.send(&nodes).await?;
                 }
@@ -104,7 +105,7 @@ impl<'a> Roll<'a> {
         }
     }
 
-    /// Restarts a node with the other binary, or only waits for one that was restarted before.
+    /// Restarts a node with the other binary, or only waits for a node that was already restarted.
     async fn bring_back(&mut self, node: &NodeStatus, direction: Direction, restart: bool) -> Result<(), Stop> {
         let started = Instant::now();
         let brought = self.try_to_bring_back(node, direction, restart).await;
@@ -118,7 +119,7 @@ impl<'a> Roll<'a> {
         result.map(|_| ()).map_err(|failure| Stop::Node { name: node.name.clone(), failure })
     }
 
-    /// The version that the node says that it runs.
+    /// Returns the version that the node reports.
     async fn try_to_bring_back(&mut self, node: &NodeStatus, direction: Direction, restart: bool) -> Outcome<String> {
         let failed = |error: InstallError| install_failure(&node.name, &error);
         let task = self.upgrade.context.printer.task(&node.name);
@@ -127,25 +128,25 @@ impl<'a> Roll<'a> {
         let known = self.nodes.found(node.id).cloned();
         let mut found = match (direction, known) {
             (Direction::Forward, Some(known)) => known,
-            // It may have failed anywhere.
+            // The failed step may have changed it.
             _ => remote.installation().await.map_err(failed)?,
         };
         if direction == Direction::Back && !found.unfinished {
-            // It failed before anything was exchanged.
+            // It failed before its binary was replaced.
             self.nodes.set(node.id, found);
-            task.done("was left as it is");
+            task.done("unchanged");
             return Ok(node.version.clone());
         }
         let wanted = match direction {
             Direction::Forward => self.upgrade.binaries.discod.sha256().to_owned(),
             Direction::Back => found.previous().unwrap_or_default().to_owned(),
         };
-        // Whatever happens from here on, it is one of those that go back.
+        // From here on, a rollback includes this node.
         found.unfinished = direction == Direction::Forward;
         self.nodes.set(node.id, found);
         let (doing, done) = match direction {
             Direction::Forward => ("restarting with the new binary", "runs the new binary"),
-            Direction::Back => ("restarting with the binary of before", "runs the binary of before again"),
+            Direction::Back => ("restarting with the previous binary", "runs the previous binary again"),
         };
         let upgrade = self.upgrade;
         let result = async {
@@ -181,19 +182,22 @@ impl<'a> Roll<'a> {
         loop {
             let leader = client.settled().await?.leader;
             if leader != from.id {
-                task.done("does not lead any more");
+                task.done("is no longer the leader");
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                task.failed("still leads");
-                return Err(Failure::failed(format!("`{}` did not hand leadership over to `{}`", from.name, to.name))
-                    .hint("run the command again: it goes on where it was"));
+                task.failed("is still the leader");
+                return Err(Failure::failed(format!(
+                    "`{}` did not hand leadership over to `{}` within {MOVED_WITHIN:?}",
+                    from.name, to.name
+                ))
+                .hint("run the command again: it continues where it stopped"));
             }
             tokio::time::sleep(BETWEEN).await;
         }
     }
 
-    /// Takes away what marks the upgrade as one that goes on.
+    /// Removes the marks of an unfinished upgrade.
     async fn finish(&mut self, nodes: &[NodeStatus]) -> Outcome<()> {
         for id in self.nodes.with_leftovers() {
             let Some(node) = nodes.iter().find(|node| node.id == id) else { continue };
@@ -204,7 +208,7 @@ impl<'a> Roll<'a> {
     }
 }
 
-/// Why no node is taken down, as the operator's next step.
+/// The planner's refusal as a failure with the operator's next step.
 pub(super) fn refused(refusal: &Refusal, nodes: &[NodeStatus]) -> Failure {
     let failure = Failure::new(ExitStatus::Guarded, refusal.to_string());
     match refusal {
@@ -218,8 +222,10 @@ pub(super) fn refused(refusal: &Refusal, nodes: &[NodeStatus]) -> Failure {
                 };
                 failure.cause(format!("`{}`: {why}", node.name))
             });
-            failure.hint("bring it back (`disco bootstrap`) or remove it (`disco node rm NODE --force`), then run the command again")
+            failure.hint(
+                "repair these nodes (`disco bootstrap`) or remove them (`disco node rm NODE --force`), then run the command again",
+            )
         }
-        Refusal::TwoVoters => failure.hint("`disco scale nodes=3` first, or wait until one of them has stopped voting"),
+        Refusal::TwoVoters => failure.hint("run `disco scale nodes=3` first, or wait until one of them is a learner"),
     }
 }

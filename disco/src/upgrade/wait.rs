@@ -14,19 +14,18 @@ use crate::{
     printer::Task,
 };
 
-/// Between two looks.
+/// Pause between two polls.
 const BETWEEN: Duration = Duration::from_millis(150);
-/// Looks in a row that find no service and nobody who keeps it up, before it is taken for ended.
+/// Consecutive polls that find neither the daemon nor its supervisor, before the service counts as ended.
 const ENDED_AFTER: u32 = 3;
-/// Lines of a node's log that explain why it does not come back.
+/// Lines of the node's log in the failure.
 const LOG_LINES: usize = 15;
 
 impl Upgrade {
-    /// Returns when the node runs the program with this checksum and is well: as the leader sees it, and the very process that
-    /// its machine shows.
+    /// Waits until the node runs the program with this checksum, and the leader sees this very process as healthy and caught up.
     ///
     /// # Errors
-    /// It was not within the limit, or its service has ended; with the end of its log.
+    /// The time limit was reached, or the service has ended; with the end of its log.
     pub(super) async fn until_well(
         &self,
         node: &NodeStatus,
@@ -34,10 +33,10 @@ impl Upgrade {
         sha256: &str,
         task: &Task,
     ) -> Outcome<NodeStatus> {
-        // The time counts from the end of the program before, which may need some itself.
+        // The limit counts from the exit of the previous process, which may take some time itself.
         let mut deadline = Instant::now() + self.node_limit;
         let latest = deadline + Service::STOP_LIMIT;
-        // One look at a time: what it says now is wanted, not what it will say.
+        // No patience: each poll needs the current status, not a later one.
         let client = self.client.with_patience(Duration::ZERO);
         let mut ended = 0;
         loop {
@@ -54,9 +53,9 @@ impl Upgrade {
                     },
                     Err(failure) => failure.to_string(),
                 },
-                Some(_) => "the one of before is still ending".to_owned(),
-                None if process.kept => "it does not stay up, and is started again and again".to_owned(),
-                None => "its service has ended by itself".to_owned(),
+                Some(_) => "the previous process is still stopping".to_owned(),
+                None if process.kept => "it keeps exiting, and its supervisor keeps restarting it".to_owned(),
+                None => "its service has ended".to_owned(),
             };
             if ended >= ENDED_AFTER || Instant::now() >= deadline {
                 let time = match ended {
@@ -64,7 +63,7 @@ impl Upgrade {
                     _ => format!(" within {}s", self.node_limit.as_secs_f64()),
                 };
                 let failure = Failure::failed(format!("`{}` did not come back{time}", node.name)).cause(state);
-                // An addition: the failure stands without it.
+                // The log is optional: without it, the failure is returned all the same.
                 let log = remote.fetch_log(LOG_LINES).await.unwrap_or_default();
                 return Err(if log.is_empty() {
                     failure
@@ -78,13 +77,13 @@ impl Upgrade {
     }
 }
 
-/// The node as the leader sees it, if it is well and the leader has heard of this process; else what is missing.
+/// The node's status, if the leader has heard from this process and it is healthy and caught up; else what is missing.
 fn seen(status: &StatusResponse, id: u64, pid: u32) -> Result<NodeStatus, String> {
     if status.stale {
-        return Err("there is no leader at the moment".to_owned());
+        return Err("the cluster has no leader".to_owned());
     }
     let Some(now) = status.nodes.iter().find(|node| node.id == id) else {
-        return Err("it is no member any more".to_owned());
+        return Err("it is no longer a member".to_owned());
     };
     if now.pid != pid {
         return Err("the leader has not heard from it yet".to_owned());
@@ -112,17 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn only_the_process_of_now_that_has_caught_up_is_well() {
+    fn only_the_current_process_that_has_caught_up_is_well() {
         let good = status([node(1, 10, Some(0)), node(2, 20, Some(3))]);
         assert_eq!(seen(&good, 2, 20).map(|node| node.id), Ok(2));
         assert!(seen(&good, 2, 19).unwrap_err().contains("not heard"));
-        assert!(seen(&good, 3, 20).unwrap_err().contains("no member"));
+        assert!(seen(&good, 3, 20).unwrap_err().contains("no longer a member"));
         assert!(seen(&StatusResponse { stale: true, ..good }, 2, 20).unwrap_err().contains("no leader"));
         let lags = status([node(1, 10, Some(0)), node(2, 20, Some(5000))]);
         assert!(seen(&lags, 2, 20).unwrap_err().contains("5000 entries"));
         let unknown = status([node(1, 10, Some(0)), node(2, 20, None)]);
         assert!(seen(&unknown, 2, 20).unwrap_err().contains("does not know"));
-        // A leader of before that figure.
+        // A leader of a version that does not report the lag.
         let old = status([node(1, 10, None), node(2, 20, None)]);
         assert_eq!(seen(&old, 2, 20).map(|node| node.id), Ok(2));
         let sick = NodeStatus { healthy: false, reason: "nginx is down".to_owned(), ..node(2, 20, Some(0)) };

@@ -61,11 +61,11 @@ impl View for UpgradeView {
         let mut table = Table::new(style, &["NODE", "ROLE", "BEFORE", "ACTION", "VERSION"]);
         for node in &self.0.nodes {
             let action = match (node.action, self.0.dry_run) {
-                (Action::Unchanged, _) => cell::plain("left alone"),
+                (Action::Unchanged, _) => cell::plain("unchanged"),
                 (Action::Replaced, true) => cell::plain("to be restarted with the new binary"),
                 (Action::Replaced, false) => cell::good("runs the new binary"),
                 (Action::Failed, _) => cell::bad("did not come back"),
-                (Action::RolledBack, _) => cell::warning("runs the binary of before again"),
+                (Action::RolledBack, _) => cell::warning("runs the previous binary again"),
             };
             table.row(vec![
                 cell::plain(&node.name),
@@ -77,7 +77,7 @@ impl View for UpgradeView {
         }
         let headline = match (self.0.changed(), self.0.dry_run) {
             (false, _) => "nothing to do: all nodes run",
-            (true, true) => "would be put onto the nodes, in this order:",
+            (true, true) => "would be installed, in this order:",
             (true, false) => "the new binary is",
         };
         let sum = short_sum(&self.0.binary);

@@ -118,7 +118,7 @@ fn what_does_not_come_back_is_taken_back_and_what_cannot_run_changes_nothing() {
         let taken_back = output.json();
         assert_eq!(taken_back["rolled_back"], true, "{taken_back:#}");
         assert_eq!(each(&taken_back, "action"), ["rolled_back", "unchanged", "unchanged"], "{taken_back:#}");
-        output.says(&["did not come back", "runs the binary of before again", "hint:"]);
+        output.says(&["did not come back", "runs the previous binary again", "hint:"]);
         let after = all_run(&project, &old, 3);
         let restarted = after.nodes.iter().filter(|node| node.pid != before.node(node.id).pid).count();
         assert_eq!((restarted, after.leader), (1, before.leader), "{after:#?}");
@@ -152,7 +152,7 @@ fn when_a_later_node_does_not_come_back_the_earlier_ones_go_back_too() {
     let running = project.start(&["upgrade", "--node-timeout", "10s", "-o", "json"]);
     wait_for(LONG, "the way back", || {
         let said = running.stderr();
-        if said.contains("going back") { Ok(()) } else { Err(said) }
+        if said.contains("rolling back") { Ok(()) } else { Err(said) }
     });
     leave.store(true, Ordering::Relaxed);
     let output = running.wait(LONG).expect(10);
