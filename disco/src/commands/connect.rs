@@ -3,7 +3,7 @@ use crate::{
     context::Context,
     error::Outcome,
     exit::ExitStatus,
-    founding::{Purpose, Wish, connect},
+    founding::{ConnectRequest, Purpose, connect},
     host::Script,
     view::StatusView,
 };
@@ -19,13 +19,13 @@ pub(super) async fn run(args: &ConnectArgs, context: &Context) -> Outcome<ExitSt
         Err(failure) if args.node.is_none() => return Err(failure),
         Err(_) => None,
     };
-    let wish = Wish {
+    let request = ConnectRequest {
         address: args.node.clone(),
         keys: args.keys.clone(),
         ssh_key: args.ssh_key.clone(),
         dry_run: args.dry_run,
     };
-    let status = connect(context, founder.as_deref(), &wish).await?;
+    let status = connect(context, founder.as_deref(), &request).await?;
     context.printer.show(&StatusView::from(status))?;
     Ok(ExitStatus::Done)
 }

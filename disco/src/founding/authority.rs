@@ -1,4 +1,4 @@
-//! The cluster's certificates on the operator's side.
+//! The operator's side of the cluster's certificates.
 
 use disco_identity::{
     Authority, Credentials, Identity, NODE_LIFETIME, OPERATOR_LIFETIME, Phase, PrivateKey, Validity, read_limited,
@@ -15,56 +15,55 @@ use crate::{
 pub(super) const CA_KEY: &str = "ca.key";
 const INTERMEDIATE_CERTIFICATE: &str = "intermediate.pem";
 const INTERMEDIATE_KEY: &str = "intermediate.key";
-/// Longest certificate or key file.
+/// Maximum size of a certificate or key file.
 pub(super) const LONGEST: u64 = 64 << 10;
 
 pub(super) fn failure(what: &str) -> impl Fn(&dyn std::error::Error) -> Failure {
-    move |error| Failure::usage(format!("cannot {what}")).because(error).hint("`disco doctor` says more")
+    move |error| Failure::usage(format!("cannot {what}")).because(error).hint("`disco doctor` shows details")
 }
 
-/// The root with its key; `None` where this operator does not hold it.
+/// The root with its key; `None` if this operator does not have the key.
 pub(super) fn load_root(state: &StateDir) -> Outcome<Option<Authority>> {
     load(state, CA_CERTIFICATE, CA_KEY, "use the cluster's root")
 }
 
-/// The root with its key, which only the operator who made the cluster holds.
+/// The root with its key, which only the operator who created the cluster has.
 pub(crate) fn require_root(state: &StateDir) -> Outcome<Authority> {
     load_root(state)?.ok_or_else(|| {
-        Failure::new(ExitStatus::Denied, format!("this needs the cluster's root, and `{CA_KEY}` is not in `.disco/`"))
-            .hint("run it in the project that the cluster was made from")
+        Failure::new(ExitStatus::Denied, format!("the cluster's root key is missing: no `{CA_KEY}` in `.disco/`"))
+            .hint("run the command in the project that the cluster was created from")
     })
 }
 
-/// The root, made now where there is none. The key is written first: a root certificate without key is never used.
+/// The root, created if it does not exist. Writes the key first: a root certificate without its key is never used.
 pub(super) fn ensure_root(state: &StateDir, record: &ClusterRecord) -> Outcome<Authority> {
     if let Some(root) = load_root(state)? {
         return Ok(root);
     }
-    let failed = failure("make the cluster's root");
+    let failed = failure("create the cluster's root");
     let id = record.id.parse().map_err(|error| failed(&error))?;
     let root = Authority::new_root(&id, &record.name).map_err(|error| failed(&error))?;
     store(state, &root, CA_CERTIFICATE, CA_KEY)?;
     Ok(root)
 }
 
-/// The signing key for the first node, made once and kept until that node has answered.
+/// The signing key for the first node, created once and kept until that node has answered.
 pub(super) fn ensure_intermediate(state: &StateDir, root: &Authority) -> Outcome<Authority> {
     if let Some(intermediate) = load(state, INTERMEDIATE_CERTIFICATE, INTERMEDIATE_KEY, "use the first signing key")? {
         return Ok(intermediate);
     }
-    let intermediate = root.new_intermediate().map_err(|error| failure("make the first signing key")(&error))?;
+    let intermediate = root.new_intermediate().map_err(|error| failure("create the first signing key")(&error))?;
     store(state, &intermediate, INTERMEDIATE_CERTIFICATE, INTERMEDIATE_KEY)?;
     Ok(intermediate)
 }
 
-/// The signing key belongs to the voters from now on.
+/// Removes the signing key from this computer: from now on, only the voters have it.
 pub(super) fn forget_intermediate(state: &StateDir) -> Outcome<()> {
     state.remove(INTERMEDIATE_KEY)?;
     state.remove(INTERMEDIATE_CERTIFICATE)
 }
 
-/// This operator's certificate, issued now where there is none, or where it is due: renewed in passing while the root is at
-/// hand.
+/// This operator's certificate, issued if it does not exist or is due for renewal.
 pub(super) fn ensure_operator(state: &StateDir, root: &Authority) -> Outcome<Identity> {
     if let Some(identity) = crate::client::load_identity(state)?
         && identity.own().validity().phase(unix_now()) < Phase::Due
@@ -74,9 +73,9 @@ pub(super) fn ensure_operator(state: &StateDir, root: &Authority) -> Outcome<Ide
     renew_operator(state, root)
 }
 
-/// A new certificate for this operator's key.
+/// Issues a new certificate for this operator's key.
 pub(crate) fn renew_operator(state: &StateDir, root: &Authority) -> Outcome<Identity> {
-    let failed = failure("make the operator's certificate");
+    let failed = failure("create the operator's certificate");
     let key = PrivateKey::load_or_generate(&state.file(OPERATOR_KEY)).map_err(|error| failed(&error))?;
     let request = key.signing_request().map_err(|error| failed(&error))?;
     let chain = root
@@ -87,7 +86,7 @@ pub(crate) fn renew_operator(state: &StateDir, root: &Authority) -> Outcome<Iden
     Identity::new(credentials).map_err(|error| failed(&error))
 }
 
-/// The first node's certificate.
+/// Issues the first node's certificate.
 pub(super) fn issue_first_node(
     intermediate: &Authority,
     request: &str,
@@ -96,7 +95,7 @@ pub(super) fn issue_first_node(
     intermediate.issue_node(request, 1, addresses, Validity::lasting(NODE_LIFETIME))
 }
 
-/// `user@host`, as far as it can stand in a certificate.
+/// The login name, restricted to the characters that a certificate may contain.
 pub(super) fn operator_name() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
     let name: String = user.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(32).collect();

@@ -1,11 +1,10 @@
-//! Bringing back nodes whose certificates have expired.
+//! Renews expired node certificates over SSH.
 //!
-//! Such a node is heard by nobody, so nothing can be asked of it but over SSH: it shows the certificate that it has and a
-//! signing request for the same key, the root certifies that key anew, and the daemon takes the certificate up while it runs.
-//! No key leaves a node. What is left is done online: a signing key that has expired too is replaced, and the nodes get
-//! certificates by it in place of the root's.
+//! All peers refuse a node with an expired certificate, so SSH is the only way to it: the node prints its certificate and a signing
+//! request for the same key, the root signs a new certificate, and the running daemon loads it. No key leaves a node. The rest
+//! happens online: the leader replaces an expired signing key, and the nodes get certificates signed with it instead of the root's.
 //!
-//! Every step may be repeated: a node whose certificate is good is left alone.
+//! Every step is idempotent: a node with a valid certificate is skipped.
 
 use std::time::Duration;
 
@@ -36,10 +35,10 @@ use crate::{
 
 /// Time for the nodes to find each other again and elect a leader.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A machine whose clock is farther off would not accept its own new certificate, or soon not.
+/// A machine whose clock is off by more would reject its own new certificate, now or soon.
 const CLOCK_OFF: u64 = 5 * 60;
 
-/// What `discod identity show` prints.
+/// The output of `discod identity show`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct NodeIdentity {
     cluster_id: String,
@@ -47,38 +46,40 @@ pub(crate) struct NodeIdentity {
     pub(crate) name: String,
     certificate_chain: String,
     signing_request: String,
-    /// Of the machine's clock, in seconds since 1970.
+    /// The machine's clock, in seconds since 1970.
     time: u64,
 }
 
 impl NodeIdentity {
-    /// Reads what a node has printed.
+    /// Parses the output of a node.
     pub(crate) fn read(text: &str) -> Outcome<Self> {
-        serde_json::from_str(text)
-            .map_err(|error| Failure::usage("this is not what `discod identity show` prints").because(&error))
+        serde_json::from_str(text).map_err(|error| {
+            Failure::usage("invalid input: expected the output of `discod identity show`").because(&error)
+        })
     }
 
-    /// A certificate for the same node and key, by the root.
+    /// Issues a certificate for the same node and key, signed by the root.
     pub(crate) fn certify(&self, root: &Authority) -> Outcome<String> {
         let validity = Validity::lasting(NODE_LIFETIME);
         let chain = root.renew_node(&self.certificate_chain, &self.signing_request, validity);
         chain.map_err(|error| {
-            Failure::failed(format!("cannot certify node {} `{}`", self.node_id, self.name)).because(&error)
+            Failure::failed(format!("cannot issue a certificate for node {} `{}`", self.node_id, self.name))
+                .because(&error)
         })
     }
 
-    /// Where in its life the chain is, as far as it has come.
+    /// The phase of the certificate in the chain that is closest to its end.
     fn phase(&self) -> Outcome<Phase> {
         let chain = CertificateInfo::chain_from_pem(&self.certificate_chain).map_err(|error| {
-            Failure::failed(format!("the certificate of `{}` cannot be read", self.name)).because(&error)
+            Failure::failed(format!("cannot parse the certificate of `{}`", self.name)).because(&error)
         })?;
         let now = unix_now();
         Ok(chain.iter().map(|certificate| certificate.validity.phase(now)).max().unwrap_or(Phase::Expired))
     }
 }
 
-/// Gives new certificates to the nodes whose ones have expired, and waits until the cluster answers. The connection to it;
-/// none in a dry run.
+/// Renews the certificates of nodes whose certificates have expired, and waits until the cluster answers. Returns the connection;
+/// `None` in a dry run.
 pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: bool) -> Outcome<Option<Client>> {
     let project = context.project()?;
     let state = project.state();
@@ -109,7 +110,7 @@ struct Comeback<'a> {
     project: &'a Project,
     record: ClusterRecord,
     root: Authority,
-    /// The members, as they were seen last.
+    /// The last known members.
     known: Vec<KnownNode>,
     key: KeyPair,
     client: Client,
@@ -122,15 +123,15 @@ impl Comeback<'_> {
         let visits = join_all(machines.iter().map(|machine| self.visit(machine))).await;
         let failures: Vec<Failure> = visits.into_iter().filter_map(Result::err).collect();
         if !self.dry_run {
-            // Some may be enough for a quorum.
+            // Even if some machines failed, the others may have a quorum.
             let back = self.online().await;
             if failures.is_empty() {
                 back?;
             }
         }
         let Some(first) = failures.first() else { return Ok((!self.dry_run).then_some(self.client)) };
-        let text = format!("{} of {} machines were not looked after", failures.len(), machines.len());
-        let all = Failure::new(first.status(), text).hint("bring them up, then run the command again");
+        let text = format!("{} of {} machines could not be checked", failures.len(), machines.len());
+        let all = Failure::new(first.status(), text).hint("repair these machines, then run the command again");
         Err(failures.iter().fold(all, |all, one| {
             let causes = one.causes().iter().map(|cause| format!(": {cause}")).collect::<String>();
             all.cause(format!("{}{causes}", one.message()))
@@ -139,7 +140,7 @@ impl Comeback<'_> {
 
     async fn visit(&self, machine: &Instance) -> Outcome<()> {
         let task = self.context.printer.task(&machine.name);
-        match self.look_after(machine, &task).await {
+        match self.renew(machine, &task).await {
             Ok(done) => task.done(&done),
             Err(failure) => {
                 task.failed(failure.message());
@@ -149,11 +150,11 @@ impl Comeback<'_> {
         Ok(())
     }
 
-    /// What was done, in words.
-    async fn look_after(&self, machine: &Instance, task: &Task) -> Outcome<String> {
+    /// Renews the certificate of the node on this machine, if needed. Returns the outcome in words.
+    async fn renew(&self, machine: &Instance, task: &Task) -> Outcome<String> {
         match machine.state {
             InstanceState::Running => {}
-            InstanceState::Terminated | InstanceState::Gone => return Ok("is no more".to_owned()),
+            InstanceState::Terminated | InstanceState::Gone => return Ok("the machine is gone".to_owned()),
             InstanceState::Pending | InstanceState::Stopped => {
                 return Err(Failure::failed(format!("the machine `{}` is {}", machine.name, machine.state))
                     .cause("`disco bootstrap` starts it"));
@@ -164,7 +165,7 @@ impl Comeback<'_> {
         let session = Session::connect(&machine.ssh, &self.key, &policy, ConnectOptions::default()).await;
         let session = session.map_err(|error| ssh_failure(&error))?;
         let failed = |error: InstallError| {
-            Failure::failed(format!("cannot give `{}` a new certificate", machine.name)).because(&error)
+            Failure::failed(format!("cannot renew the certificate of `{}`", machine.name)).because(&error)
         };
         let remote = Remote::probe(session).await.map_err(failed)?;
         let remote = match remote.permit(self.record.owner()).await {
@@ -175,7 +176,7 @@ impl Comeback<'_> {
             Err(error) => return Err(failed(error)),
         };
         let Some(text) = remote.identity().await.map_err(failed)? else {
-            return Ok("is no node, left as it is".to_owned());
+            return Ok("not a node, left as it is".to_owned());
         };
         let node = NodeIdentity::read(&text)?;
         if node.cluster_id != self.record.id {
@@ -184,31 +185,31 @@ impl Comeback<'_> {
         if !self.named.is_empty()
             && !self.named.iter().any(|name| *name == node.name || *name == node.node_id.to_string())
         {
-            return Ok("was not named, left as it is".to_owned());
+            return Ok("not named, left as it is".to_owned());
         }
         if node.phase()? != Phase::Expired {
-            return Ok("its certificate is good".to_owned());
+            return Ok("its certificate is valid".to_owned());
         }
-        // The root knows no members; whoever was removed must not come back unnoticed.
+        // The root does not know the members; a removed node must not return unnoticed.
         if self.named.is_empty() && !self.known.iter().any(|known| known.id == node.node_id) {
             self.context.printer.warn(&format!(
-                "node {} `{}` was not a member when the cluster was last seen from here, and gets no certificate; if it is \
-                 one: `disco cert rotate --expired {}`",
+                "node {} `{}` was not a member when this project last saw the cluster, and gets no certificate; if it is a \
+                 member, run `disco cert rotate --expired {}`",
                 node.node_id, node.name, node.name
             ));
-            return Ok("no known member, left as it is".to_owned());
+            return Ok("not a known member, left as it is".to_owned());
         }
         let now = unix_now();
         if node.time.abs_diff(now) > CLOCK_OFF {
-            let clocks = format!("its clock says {}, this one {}", rfc3339(node.time), rfc3339(now));
-            return Err(Failure::failed(format!("the clock of `{}` is wrong", machine.name))
+            let clocks = format!("its time is {}, this computer's is {}", rfc3339(node.time), rfc3339(now));
+            return Err(Failure::failed(format!("the clock of `{}` differs from this computer's", machine.name))
                 .cause(clocks)
-                .cause("certificates depend on clocks: set them by NTP"));
+                .cause("certificates depend on clocks: synchronize both by NTP"));
         }
         if self.dry_run {
             return Ok("would get a new certificate".to_owned());
         }
-        task.state("giving it a new certificate");
+        task.state("renewing its certificate");
         let chain = node.certify(&self.root)?;
         remote.renew_identity(&chain).await.map_err(failed)?;
         self.wait_until_served(machine, &node).await
@@ -223,19 +224,19 @@ impl Comeback<'_> {
             instance: machine.id.clone(),
             ssh: String::new(),
         };
-        // In a cluster that lives it soon has a further one, from the leader.
+        // Any unexpired certificate will do: in a live cluster, the leader may soon issue another one.
         match self.client.shows(&place, |leaf| leaf.validity.phase(unix_now()) < Phase::Expired).await {
             Shows::Wished => Ok(format!("node {} has a new certificate", node.node_id)),
             // Not every node can be reached from here.
             Shows::Nothing => {
-                Ok(format!("node {} was given a new certificate, and cannot be reached from here", node.node_id))
+                Ok(format!("node {} received a new certificate, but cannot be reached from here", node.node_id))
             }
             Shows::Other => Err(Failure::failed(format!("`{}` does not use its new certificate", node.name))
-                .cause(format!("`disco node ssh {}` lets you look at its log", machine.name))),
+                .cause(format!("check its log with `disco node ssh {}`", machine.name))),
         }
     }
 
-    /// What is done once the nodes talk to each other again.
+    /// Replaces the signing key and renews certificates, once the nodes accept each other again.
     async fn online(&self) -> Outcome<()> {
         let task = self.context.printer.task(&self.record.name);
         task.state("waiting for a leader");
@@ -247,7 +248,7 @@ impl Comeback<'_> {
         }
         task.state("renewing certificates");
         for node in status.nodes.iter().filter_map(known_node) {
-            // Who cannot be reached asks for itself when it is back.
+            // A node that cannot be reached requests a certificate when it is back.
             if self.client.look_at(&node).await.is_ok_and(|chain| replaced || chain.len() == 1) {
                 self.client.renew_node(&node).await?;
             }

@@ -1,4 +1,4 @@
-//! `disco connect`: a cluster that was made elsewhere is taken up here.
+//! `disco connect`: makes this project the operator of a cluster that was created elsewhere.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,42 +18,46 @@ use crate::{
     project::{ClusterRecord, InstanceRecord, Lock, Project},
 };
 
-/// Where nodes listen, unless it is said otherwise.
+/// Default port of nodes.
 const PORT: u16 = 5080;
-/// In the project, or beside what was kept.
+/// Name of the SSH key in the project or in the keys' folder.
 const SSH_KEY: &str = "id_ed25519";
-/// Records of the cluster's that are read here.
+// Records of the cluster that are read here.
 const PROVIDER: &str = "/disco/config/provider";
 const OPTIONS: &str = "/disco/config/instance_options";
 const OPERATOR_PUBLIC_KEY: &str = "/disco/config/operator_public_key";
 
-/// What the operator has said.
+/// The operator's arguments.
 #[derive(Debug)]
-pub(crate) struct Wish {
-    /// A node; without it the provider is asked.
+pub(crate) struct ConnectRequest {
+    /// Address of a node; without it, the provider lists the machines.
     pub(crate) address: Option<String>,
-    /// The folder with what was kept; without it the project's own state.
+    /// Folder with the saved keys; without it, the project's own state.
     pub(crate) keys: Option<PathBuf>,
     pub(crate) ssh_key: Option<PathBuf>,
     pub(crate) dry_run: bool,
 }
 
-/// Finds the cluster, has a node prove that it is that one, and writes the project's state. `founder` is what `client.js` names,
-/// where there is one.
-pub(crate) async fn connect(context: &Context, founder: Option<&Founder>, wish: &Wish) -> Outcome<StatusResponse> {
+/// Finds the cluster, has a node prove that it belongs to it, and writes the project's state. `founder` is the cluster of
+/// `client.js`, if there is a script.
+pub(crate) async fn connect(
+    context: &Context,
+    founder: Option<&Founder>,
+    request: &ConnectRequest,
+) -> Outcome<StatusResponse> {
     let project = context.project()?;
     let state = project.state();
-    let folder = wish.keys.clone().unwrap_or_else(|| state.path().to_owned());
+    let folder = request.keys.clone().unwrap_or_else(|| state.path().to_owned());
     let kept = Kept::read(&folder)?;
     let before = ClusterRecord::load(&state)?;
     if let Some(before) = before.as_ref().filter(|before| before.id != kept.cluster_id.as_str()) {
         return Err(Failure::usage(format!("this project holds another cluster, `{}`", before.name))
-            .hint("end it with `disco destroy`, or connect from a copy of the project without `.disco/`"));
+            .hint("remove it with `disco destroy`, or connect from a copy of the project without `.disco/`"));
     }
     let task = context.printer.task("connect");
     task.state("looking for nodes");
-    let (addresses, machines) = places(context, founder, wish).await?;
-    task.state("asking for proof");
+    let (addresses, machines) = places(context, founder, request).await?;
+    task.state("verifying the cluster's identity");
     let client = Client::new(kept.identity.clone(), state.clone(), addresses);
     let status = client.settled().await.map_err(|failure| explained(failure, &folder))?;
     if let Some(founder) = founder
@@ -65,10 +69,10 @@ pub(crate) async fn connect(context: &Context, founder: Option<&Founder>, wish: 
         )));
     }
     let record = record(&client, &project, &status, &machines, before).await?;
-    let record = with_ssh_key(context, &client, &project, record, wish, &folder).await?;
-    if wish.dry_run {
+    let record = with_ssh_key(context, &client, &project, record, request, &folder).await?;
+    if request.dry_run {
         task.done(&format!(
-            "would write {} and what the cluster is to `{}`",
+            "would write {} and the cluster's record to `{}`",
             kept.names().join(", "),
             state.path().display()
         ));
@@ -78,22 +82,22 @@ pub(crate) async fn connect(context: &Context, founder: Option<&Founder>, wish: 
     kept.write(&state)?;
     record.save(&state)?;
     let status = client.settled().await?;
-    task.done(&format!("`{}` is {}, root and nodes belong together", status.cluster, kept.cluster_id));
+    task.done(&format!("connected to `{}` ({}), verified against the root", status.cluster, kept.cluster_id));
     Ok(status)
 }
 
-/// Where nodes may answer, and the provider's machines as far as it was asked.
+/// Addresses where nodes may answer, and the provider's machines, if it was asked.
 async fn places(
     context: &Context,
     founder: Option<&Founder>,
-    wish: &Wish,
+    request: &ConnectRequest,
 ) -> Outcome<(Vec<SocketAddr>, Vec<Instance>)> {
-    if let Some(address) = &wish.address {
+    if let Some(address) = &request.address {
         return Ok((resolve(address).await?, Vec::new()));
     }
     let Some(founder) = founder else {
-        return Err(Failure::usage("there is no `client.js` that says where machines are")
-            .hint("name a node: `disco connect ADDRESS`"));
+        return Err(Failure::usage("no `client.js` that names a provider")
+            .hint("pass the address of a node: `disco connect ADDRESS`"));
     };
     let machines = founder.provider.list().await.map_err(|error| provider_failure(&error))?;
     let running = machines.iter().filter(|machine| machine.state == InstanceState::Running);
@@ -102,13 +106,13 @@ async fn places(
         let kind = founder.provider.kind();
         return Err(Failure::new(
             ExitStatus::NotFound,
-            format!("the {kind} provider knows no machine of `{}` that runs", founder.name),
+            format!("the {kind} provider lists no running machine of `{}`", founder.name),
         )
-        .hint("is it the right account and region? A node is asked directly by `disco connect ADDRESS`"));
+        .hint("check the account and region, or connect to a node directly with `disco connect ADDRESS`"));
     }
-    // The way in may be open only to whoever made the cluster. Who may not open it may be let in all the same.
+    // The firewall may admit only the address that created the cluster. If it cannot be changed, it may admit this one anyway.
     if let Err(error) = founder.provider.admit_operator().await {
-        context.printer.warn(&format!("this computer's address was not let in: {error}"));
+        context.printer.warn(&format!("cannot admit this computer's address to the cluster's network: {error}"));
     }
     Ok((addresses, machines))
 }
@@ -123,34 +127,38 @@ async fn resolve(text: &str) -> Outcome<Vec<SocketAddr>> {
     }
     let (name, port) = match text.rsplit_once(':') {
         Some((name, port)) => {
-            let port = port.parse().map_err(|_| Failure::usage(format!("`{text}` is no address: `{port}` is no port")));
+            let port = port.parse().map_err(|_| {
+                Failure::usage(format!(
+                    "invalid address `{text}`: expected a port number after the colon, not `{port}`"
+                ))
+            });
             (name, port?)
         }
         None => (text, PORT),
     };
     let found = tokio::net::lookup_host((name, port)).await;
     let found: Vec<SocketAddr> =
-        found.map_err(|error| Failure::usage(format!("cannot find `{name}`")).because(&error))?.collect();
+        found.map_err(|error| Failure::usage(format!("cannot resolve `{name}`")).because(&error))?.collect();
     if found.is_empty() {
         return Err(Failure::usage(format!("`{name}` has no address")));
     }
     Ok(found)
 }
 
-/// A node that refuses, or is refused, is one of another cluster most of all.
+/// If node and client refuse each other, the node most likely belongs to another cluster.
 fn explained(failure: Failure, folder: &Path) -> Failure {
     if failure.status() != ExitStatus::Denied {
         return failure;
     }
     let causes: Vec<String> = failure.causes().to_vec();
-    let told = Failure::new(
+    let explained = Failure::new(
         ExitStatus::Denied,
         format!("the nodes do not belong to the cluster whose root is in `{}`", folder.display()),
     );
-    causes.into_iter().fold(told, Failure::cause).hint("take the `ca.pem` and `ca.key` that this cluster was made with")
+    causes.into_iter().fold(explained, Failure::cause).hint("use the `ca.pem` and `ca.key` of this cluster")
 }
 
-/// What the project knows of the cluster from now on.
+/// The project's record of the cluster.
 async fn record(
     client: &Client,
     project: &Project,
@@ -182,13 +190,13 @@ async fn record(
     let machines = if machines.is_empty()
         && let Ok(provider) = asked
     {
-        // Where it cannot be asked, the nodes are known all the same.
+        // Without the provider's answer, the nodes are still known from the status.
         listed = provider.list().await.unwrap_or_default();
         &listed[..]
     } else {
         machines
     };
-    // Those that the operator has started carry the tokens of that.
+    // Machines that the operator started carry the operator's tokens.
     let mut instances: Vec<InstanceRecord> = (1..=machines.len())
         .filter_map(|number| {
             let token = start_token(&record, number);
@@ -196,7 +204,7 @@ async fn record(
             Some(entry(number, &machine.id, Some(machine.control_address)))
         })
         .collect();
-    // Given machines carry none: the founder's was the first.
+    // Given machines carry no token: the first one is that of node 1.
     if instances.is_empty()
         && let Some(first) = status.nodes.iter().find(|node| node.id == 1 && !node.instance.is_empty())
     {
@@ -205,13 +213,13 @@ async fn record(
     Ok(ClusterRecord { instances, ..record })
 }
 
-/// The operator's SSH key, where it is found: it is not needed to be an operator, but to repair machines.
+/// Adds the operator's SSH key, if it is found. Only repairs of machines need it.
 async fn with_ssh_key(
     context: &Context,
     client: &Client,
     project: &Project,
     record: ClusterRecord,
-    wish: &Wish,
+    request: &ConnectRequest,
     folder: &Path,
 ) -> Outcome<ClusterRecord> {
     let expected: Option<String> = read(client, OPERATOR_PUBLIC_KEY).await?;
@@ -220,13 +228,13 @@ async fn with_ssh_key(
         let same = expected.as_deref().is_some_and(|expected| words(expected) == words(&pair.public_openssh()));
         same.then(|| path.to_owned())
     };
-    let private_key = match &wish.ssh_key {
+    let private_key = match &request.ssh_key {
         Some(given) => {
             let given =
                 std::path::absolute(given).map_err(|error| Failure::usage("cannot use the SSH key").because(&error))?;
             key_pair::load(given.clone(), None)?;
             if fits(&given).is_none() {
-                let text = format!("`{}` is not the key that the cluster's machines let in", given.display());
+                let text = format!("`{}` is not the key that the cluster's machines accept", given.display());
                 context.printer.warn(&text);
             }
             Some(given)
@@ -235,7 +243,7 @@ async fn with_ssh_key(
     };
     if private_key.is_none() && record.private_key.is_none() {
         context.printer.warn(
-            "the operator's SSH key was not found: `disco node ssh` and `disco bootstrap` need it, `--ssh-key FILE` names it",
+            "no SSH key of the operator found: `disco node ssh` and `disco bootstrap` need it, pass it with `--ssh-key FILE`",
         );
     }
     let private_key = private_key.map(|path| path.strip_prefix(project.root()).map(Path::to_owned).unwrap_or(path));
@@ -247,7 +255,7 @@ fn words(public: &str) -> Vec<&str> {
     public.split_whitespace().take(2).collect()
 }
 
-/// A JSON record of the cluster's.
+/// Reads a JSON record of the cluster.
 async fn read<T: serde::de::DeserializeOwned>(client: &Client, key: &str) -> Outcome<Option<T>> {
     let Some(kv) = client.get(key.as_bytes(), false, 0).await? else { return Ok(None) };
     serde_json::from_slice(&kv.value)
@@ -269,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_do_not_make_another_key() {
+    fn keys_are_compared_without_their_comments() {
         assert_eq!(words("ssh-ed25519 AAAA me@here\n"), words("ssh-ed25519 AAAA"));
     }
 }

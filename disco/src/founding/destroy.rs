@@ -22,22 +22,22 @@ use crate::{
     project::{ClusterRecord, Project},
 };
 
-/// A machine that the cluster was just starting may appear while the others end: it is looked for until there are none.
+/// Machines that the leader was just starting may appear while the others are terminated: list them again until none is left.
 const ROUNDS: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(50);
-/// A cluster that is to end has this long to say which nodes it has.
+/// Time for the cluster to report its nodes before it is destroyed.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-/// What was made for machines can be removed once they have ended, which takes a cloud a minute or two.
+/// Time to remove the machines' other resources, which a cloud allows only once the machines have ended: a minute or two.
 const REST_WITHIN: Duration = Duration::from_secs(300);
 const BETWEEN_REST: Duration = Duration::from_secs(2);
 
-/// The provider that the cluster was made with, without running any script.
+/// The provider that the cluster was created with, without running any script.
 pub(crate) fn recorded_provider(project: &Project, record: &ClusterRecord) -> Outcome<Arc<dyn Provider>> {
     let kind = record.provider["kind"].as_str().unwrap_or_default();
     provider_of(project, &record.name, kind, &record.provider["options"])
 }
 
-/// What `destroy` would end, in words.
+/// What `destroy` would remove, in words.
 pub(crate) async fn remains(context: &Context, lost: Option<ClusterRecord>) -> Outcome<Vec<String>> {
     let project = context.project()?;
     let Some(record) = record_to_end(context, &project, lost)? else { return Ok(Vec::new()) };
@@ -51,12 +51,12 @@ pub(crate) async fn remains(context: &Context, lost: Option<ClusterRecord>) -> O
     Ok(machines.iter().map(word).chain(rest).collect())
 }
 
-/// Ends every machine of the cluster, whether or not it answers, and removes the project's state. `lost` stands for a record
-/// that is not there. `force` gives up machines that were given and cannot be reached.
+/// Terminates every machine of the cluster, whether or not it answers, and removes the project's state. `lost` replaces a missing
+/// record. `force` skips given machines that cannot be reached.
 pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>, force: bool) -> Outcome<()> {
     let project = context.project()?;
     let state = project.state();
-    look_once_more(context).await;
+    refresh_nodes(context).await;
     if let Some(record) = record_to_end(context, &project, lost)? {
         let provider = recorded_provider(&project, &record)?;
         if provider.capabilities().can_terminate {
@@ -75,17 +75,16 @@ pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>, forc
     Ok(())
 }
 
-/// The cluster may have taken machines that only its own script names: as long as it answers, it says which.
-async fn look_once_more(context: &Context) {
+/// Refreshes the list of nodes: the cluster may use machines that only `cluster.js` names.
+async fn refresh_nodes(context: &Context) {
     let Ok(client) = Client::open(context) else { return };
-    // A cluster that is to end need not answer.
+    // A cluster that does not answer is destroyed all the same.
     if let Err(failure) = client.with_patience(ANSWERS_WITHIN).status(false).await {
-        tracing::debug!(%failure, "the cluster does not say which nodes it has");
+        tracing::debug!(%failure, "cannot refresh the list of nodes");
     }
 }
 
-/// The record; where it is lost or damaged, one that still finds the machines on this computer, as they would go on without
-/// anyone knowing of them.
+/// The cluster's record; if it is lost or damaged, a substitute that finds at least the machines on this computer.
 fn record_to_end(context: &Context, project: &Project, lost: Option<ClusterRecord>) -> Outcome<Option<ClusterRecord>> {
     if lost.is_some() {
         return Ok(lost);
@@ -100,15 +99,16 @@ fn record_to_end(context: &Context, project: &Project, lost: Option<ClusterRecor
         (None, false) => Ok(None),
         (Some(failure), false) => Err(failure),
         (failure, true) => {
-            let why = failure.map_or_else(|| "the cluster's record is lost".to_owned(), |failure| failure.to_string());
+            let why =
+                failure.map_or_else(|| "the cluster's record is missing".to_owned(), |failure| failure.to_string());
             context.printer.warn(&format!("{why}: only machines on this computer can be found"));
             Ok(Some(ClusterRecord::of_local_machines()))
         }
     }
 }
 
-/// The machines, then what was made for them. A leader that still lives may start another one in between, so this goes on
-/// until nothing is left.
+/// Terminates the machines, then removes their other resources. A live leader may start another machine in between, so this
+/// repeats until nothing is left.
 async fn end_all(context: &Context, record: &ClusterRecord, provider: &dyn Provider) -> Outcome<()> {
     let deadline = tokio::time::Instant::now() + REST_WITHIN;
     loop {
@@ -122,21 +122,21 @@ async fn end_all(context: &Context, record: &ClusterRecord, provider: &dyn Provi
         match provider.remove_rest().await {
             Ok(()) => task.done(&format!("removed {}", rest.join(", "))),
             Err(error) if error.is_busy() && tokio::time::Instant::now() < deadline => {
-                task.done("waiting for the end of machines");
+                task.done("waiting for machines to terminate");
                 tokio::time::sleep(BETWEEN_REST).await;
             }
             Err(error) => {
-                task.failed("not all was removed");
+                task.failed("not everything was removed");
                 let left = provider.rest().await.unwrap_or(rest);
                 return Err(provider_failure(&error)
-                    .cause(format!("left: {}", left.join(", ")))
+                    .cause(format!("not removed: {}", left.join(", ")))
                     .hint("run `disco destroy` again"));
             }
         }
     }
 }
 
-/// Of a local machine that does not run, as in a copy of a project none does, there is a folder and nothing to end.
+/// A local machine that does not run, such as in a copy of a project, is only a folder.
 fn is_mere_folder(record: &ClusterRecord, machine: &Instance) -> bool {
     record.provider["kind"] == "local" && machine.state == InstanceState::Stopped
 }
@@ -153,30 +153,31 @@ async fn end_machines(context: &Context, record: &ClusterRecord, provider: &dyn 
         let ends = join_all(machines.iter().map(|machine| end(context, record, provider, machine))).await;
         ends.into_iter().collect::<Outcome<()>>()?;
     }
-    Err(Failure::failed("machines keep appearing while the cluster is ended").hint("run `disco destroy` again"))
+    Err(Failure::failed(format!("new machines still appear after {ROUNDS} rounds of termination"))
+        .hint("run `disco destroy` again"))
 }
 
 async fn end(context: &Context, record: &ClusterRecord, provider: &dyn Provider, machine: &Instance) -> Outcome<()> {
     let task = context.printer.task(&machine.name);
     let mere_folder = is_mere_folder(record, machine);
-    task.state(if mere_folder { "removing its folder" } else { "ending" });
+    task.state(if mere_folder { "removing its folder" } else { "terminating" });
     match provider.terminate(&machine.id).await {
         Ok(()) => {
             task.done(&match mere_folder {
                 true => format!("the folder of machine {}, which did not run here, is removed", machine.id),
-                false => format!("machine {} ended", machine.id),
+                false => format!("machine {} terminated", machine.id),
             });
             Ok(())
         }
         Err(error) => {
-            task.failed(if mere_folder { "its folder is not removed" } else { "not ended" });
-            Err(Failure::new(provider_failure(&error).status(), format!("cannot end machine `{}`", machine.id))
+            task.failed(if mere_folder { "its folder was not removed" } else { "not terminated" });
+            Err(Failure::new(provider_failure(&error).status(), format!("cannot terminate machine `{}`", machine.id))
                 .because(&error))
         }
     }
 }
 
-/// Machines that were given are not ended: what was installed is removed, and the cluster's key taken out.
+/// Given machines are not terminated: uninstalls Disco, and removes the cluster's key.
 async fn given_back(
     context: &Context,
     project: &Project,
@@ -207,7 +208,7 @@ async fn given_back(
         }
     });
     let visits: Vec<Outcome<_>> = join_all(visits).await;
-    // One machine may have two addresses: it is cleared once.
+    // A machine may have two addresses: uninstall it once.
     let (mut visited, mut failures) = (Vec::<(&Instance, Task, Permitted)>::new(), Vec::new());
     for visit in visits {
         match visit {
@@ -230,7 +231,7 @@ async fn given_back(
                 Ok(())
             }
             Err(error) => {
-                task.failed("not all was removed");
+                task.failed("not everything was removed");
                 Err(not_removed(machine, &error))
             }
         }
@@ -239,25 +240,25 @@ async fn given_back(
     let out_of_reach = |failure: &Failure| failure.status() == ExitStatus::Unreachable;
     if force && failures.iter().all(out_of_reach) {
         for failure in &failures {
-            context.printer.warn(&format!("given up, with what is on it: {failure}"));
+            context.printer.warn(&format!("given up, with Disco still installed: {failure}"));
         }
         return Ok(());
     }
     let Some(first) = failures.first() else { return Ok(()) };
-    let text = format!("{} of {} machines still have what was installed", failures.len(), machines.len());
+    let text = format!("Disco is still installed on {} of {} machines", failures.len(), machines.len());
     let all = failures.iter().fold(Failure::new(first.status(), text), |all, one| {
         let causes = one.causes().iter().map(|cause| format!(": {cause}")).collect::<String>();
         all.cause(format!("{}{causes}", one.message()))
     });
     Err(match failures.iter().any(out_of_reach) {
         true => all.hint(
-            "bring them up and run the command again; `disco destroy --force` gives up those that cannot be reached",
+            "bring them up and run the command again; `disco destroy --force` skips those that cannot be reached",
         ),
-        false => all.hint("mend what is named, then run the command again"),
+        false => all.hint("fix the causes, then run the command again"),
     })
 }
 
-/// The leave to change one machine; `None` where it belongs to another cluster.
+/// Connects to a machine with permission to change it; `None` if it belongs to another cluster.
 async fn visit(
     project: &Project,
     record: &ClusterRecord,
@@ -275,7 +276,7 @@ async fn visit(
     }
 }
 
-/// Removes what was installed on one machine, and the cluster's key. What is left of it.
+/// Uninstalls Disco and the cluster's key from one machine. Returns the files that were left there.
 async fn give_back(remote: &Permitted, cluster_key: Option<&str>) -> Result<Vec<String>, InstallError> {
     let left = remote.uninstall().await?;
     if let Some(cluster_key) = cluster_key {
@@ -292,12 +293,12 @@ fn not_removed(machine: &Instance, error: &InstallError) -> Failure {
     }
 }
 
-/// What is left on a machine, in words.
+/// The outcome of an uninstall, in words.
 fn left_behind(left: &[String]) -> String {
     if left.is_empty() {
         return "Disco removed".to_owned();
     }
-    format!("Disco removed; what it did not put there was left: {}", left.join(", "))
+    format!("Disco removed; files of others were left: {}", left.join(", "))
 }
 
 async fn alive(provider: &dyn Provider) -> Outcome<Vec<Instance>> {

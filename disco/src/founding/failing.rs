@@ -1,4 +1,4 @@
-//! Daemons that are started again and again and do not stay up: for their supervisor they run.
+//! Daemons that keep crashing while their supervisors keep restarting them.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use disco_provider::install::Remote;
 use super::progress::install_failure;
 use crate::error::{Failure, Outcome};
 
-/// Lines of a daemon's log that explain why it ends.
+/// Lines of the daemon's log in a failure.
 pub(super) const LOG_LINES: usize = 15;
-/// Between two looks at a machine.
+/// Pause between two polls of a machine.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Why a machine's daemon does not stay up, with its last lines; nothing where it does, as far as can be seen.
+/// The failure of a daemon that keeps crashing, with the end of its log; `None` if it runs.
 pub(crate) async fn failing(remote: &Remote, name: &str) -> Outcome<Option<Failure>> {
     match remote.daemon().await.map_err(|error| install_failure(name, &error))?.failing() {
         Some(reason) => Ok(Some(does_not_stay_up(remote, name, &reason).await)),
@@ -20,8 +20,8 @@ pub(crate) async fn failing(remote: &Remote, name: &str) -> Outcome<Option<Failu
     }
 }
 
-/// Returns as soon as the daemon is seen not to stay up: it has ended since this was called, after other ends. Those of before may be mended.
-/// A machine that does not answer says nothing about it.
+/// Waits until the daemon crashes again, after earlier crashes; the cause of crashes before this call may be fixed by now. Ignores
+/// machines that do not answer.
 pub(super) async fn until_failing(remote: &Remote, name: &str) -> Failure {
     let mut before = None;
     loop {
@@ -37,11 +37,11 @@ pub(super) async fn until_failing(remote: &Remote, name: &str) -> Failure {
     }
 }
 
-/// That it is so, and what the daemon has written last.
+/// The failure, with the end of the daemon's log.
 pub(super) async fn does_not_stay_up(remote: &Remote, name: &str, reason: &str) -> Failure {
-    // The log is an addition: the failure stands without it.
-    let log = remote.fetch_log(LOG_LINES).await.unwrap_or_else(|error| format!("its log cannot be read: {error}"));
+    // The log is optional: without it, the failure is returned all the same.
+    let log = remote.fetch_log(LOG_LINES).await.unwrap_or_else(|error| format!("cannot read its log: {error}"));
     Failure::failed(format!("the daemon of `{name}` does not stay up: it {reason}"))
         .cause(format!("the end of its log:\n{}", log.trim_end()))
-        .hint("mend the cause and run `disco bootstrap`; the daemon is restarted by itself meanwhile")
+        .hint("fix the cause and run `disco bootstrap`; the supervisor keeps restarting the daemon meanwhile")
 }

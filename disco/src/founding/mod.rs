@@ -1,12 +1,10 @@
-//! From a project to a cluster: what `cluster.start_instance`, `ssh_install`, `scale` and `destroy` of `client.js` do.
+//! Creates and repairs a cluster: implements `cluster.start_instance`, `ssh_install`, `scale` and `destroy` of `client.js`.
 //!
 //! Invariants:
-//! - Every step may be interrupted anywhere and done again: keys and certificates are written before they are used, machines
-//!   are asked for by a token that is recorded before, and what is there already is left alone.
-//! - A node is made the founder of a cluster only while `.disco/cluster.json` says that the cluster was not founded. From
-//!   then on nodes only ever join.
-//! - The root's key never leaves `.disco/`; the signing key that the first node is given is removed here once that node
-//!   answered.
+//! - Every step can be interrupted anywhere and repeated: keys and certificates are written before they are used, a machine's token
+//!   is recorded before the provider is called, and existing objects are left alone.
+//! - A node becomes the founder of a cluster only while `.disco/cluster.json` has `founded: false`. Afterwards, nodes only join.
+//! - The root's key never leaves `.disco/`; the first node's signing key is removed here once that node has answered.
 
 mod authority;
 mod comeback;
@@ -33,7 +31,7 @@ mod signing_key;
 pub(crate) use self::{
     authority::{renew_operator, require_root},
     comeback::{NodeIdentity, bring_back},
-    connecting::{Wish, connect},
+    connecting::{ConnectRequest, connect},
     destroy::{destroy, recorded_provider, remains},
     failing::failing,
     founder::{Founder, Purpose, make_provider, names_hosts, provider_failure},

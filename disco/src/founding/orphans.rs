@@ -1,4 +1,4 @@
-//! Ending machines on this computer whose folder was removed: no project and no cluster's record names them any more.
+//! Terminates orphaned machines: local machines whose folder was removed, so that no project and no record names them.
 
 use disco_provider::local::RunningMachine;
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ use crate::{
     question::confirm,
 };
 
-/// Ends these machines, if there are any, after a question.
+/// Terminates these machines, if there are any, after a confirmation.
 pub(crate) async fn end_orphans(context: &Context, orphans: Vec<RunningMachine>, dry_run: bool) -> Outcome<()> {
     if orphans.is_empty() {
         return Ok(());
@@ -20,7 +20,7 @@ pub(crate) async fn end_orphans(context: &Context, orphans: Vec<RunningMachine>,
     if dry_run {
         for machine in &orphans {
             printer.note(&format!(
-                "would end machine {} of `{}`, last in `{}`",
+                "would terminate machine {} of `{}`, previously in `{}`",
                 machine.id,
                 machine.cluster,
                 machine.folder.display()
@@ -28,9 +28,9 @@ pub(crate) async fn end_orphans(context: &Context, orphans: Vec<RunningMachine>,
         }
         return Ok(());
     }
-    let told = place::orphans_by_folder(&orphans).join("; ");
-    if !confirm(context, &format!("End {told}?")).await? {
-        return Err(Failure::new(ExitStatus::Cancelled, "nothing was ended"));
+    let lines = place::orphans_by_folder(&orphans).join("; ");
+    if !confirm(context, &format!("Terminate {lines}?")).await? {
+        return Err(Failure::new(ExitStatus::Cancelled, "nothing was terminated"));
     }
     let ends = join_all(orphans.into_iter().map(|machine| end(context, machine))).await;
     ends.into_iter().collect()
@@ -38,16 +38,16 @@ pub(crate) async fn end_orphans(context: &Context, orphans: Vec<RunningMachine>,
 
 async fn end(context: &Context, machine: RunningMachine) -> Outcome<()> {
     let task = context.printer.task(&format!("{} {}", machine.cluster, machine.id));
-    task.state("ending");
+    task.state("terminating");
     let id = machine.id.clone();
     let ended = tokio::task::spawn_blocking(move || machine.end_lost()).await;
-    match ended.map_err(|error| Failure::failed(format!("cannot end machine `{id}`")).because(&error))? {
+    match ended.map_err(|error| Failure::failed(format!("cannot terminate machine `{id}`")).because(&error))? {
         Ok(()) => {
-            task.done(&format!("machine {id} ended"));
+            task.done(&format!("machine {id} terminated"));
             Ok(())
         }
         Err(error) => {
-            task.failed("not ended");
+            task.failed("not terminated");
             Err(provider_failure(&error))
         }
     }

@@ -1,5 +1,5 @@
-//! Where the machines of a project run: in its folder, as they should, in another one of which this is a copy, or in a folder that
-//! was removed.
+//! Where the local machines of a project run: normally in its own folder, or in the folder that this one is a copy of, or in a
+//! folder that was removed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,34 +14,34 @@ use crate::{
     project::{ClusterRecord, Project},
 };
 
-/// Ends what has lost its folder.
-pub(crate) const END_ORPHANS: &str = "`disco destroy --orphans` ends them";
+/// The hint for orphaned machines.
+pub(crate) const END_ORPHANS: &str = "`disco destroy --orphans` terminates them";
 
-/// The machines of this project's cluster that run for another folder than this one.
+/// The machines of this project's cluster that run in another folder.
 pub(crate) async fn elsewhere(project: &Project) -> Outcome<Vec<RunningMachine>> {
-    // Commands that need a record say themselves what is wrong with it.
+    // Commands that need the record report themselves what is wrong with it.
     let Ok(Some(record)) = ClusterRecord::load(&project.state()) else { return Ok(Vec::new()) };
     let provider = recorded_provider(project, &record)?;
     provider.elsewhere().await.map_err(|error| provider_failure(&error))
 }
 
-/// Refuses to change, from a copy of a project, the cluster of the original: whoever copies a folder does not mean to command
-/// the same machines from both.
+/// Refuses to change the cluster of the original from a copy of its project: copying a folder must not create a second operator of
+/// the same machines.
 pub(crate) async fn require_original(context: &Context) -> Outcome<()> {
-    // Without a project there is nothing to copy; the command says that.
+    // Without a project, the command itself fails.
     let Ok(project) = context.project() else { return Ok(()) };
     refusal(&elsewhere(&project).await?).map_or(Ok(()), Err)
 }
 
-/// Why nothing is done here while these machines run elsewhere; `None` where there are none.
+/// The refusal while these machines run elsewhere; `None` if there are none.
 pub(crate) fn refusal(elsewhere: &[RunningMachine]) -> Option<Failure> {
     let living = elsewhere.iter().find(|machine| !machine.lost);
     let machine = living.or_else(|| elsewhere.first())?;
     let (cluster, folder) = (&machine.cluster, machine.project_dir().display());
     let count = elsewhere.iter().filter(|one| one.lost == machine.lost).count();
     let (message, hint) = if machine.lost {
-        let told = orphans_by_folder(elsewhere).join("; ");
-        (format!("these still run: {told}"), format!("{END_ORPHANS}; then run the command again"))
+        let lines = orphans_by_folder(elsewhere).join("; ");
+        (format!("orphaned machines still run: {lines}"), format!("{END_ORPHANS}; then run the command again"))
     } else {
         (
             format!(
@@ -49,8 +49,8 @@ pub(crate) fn refusal(elsewhere: &[RunningMachine]) -> Option<Failure> {
                 machines(count)
             ),
             format!(
-                "work in `{folder}`; or end this copy by `disco destroy`, which leaves them alone, and make a cluster of \
-                 its own by `disco bootstrap`"
+                "work in `{folder}`; or remove this copy's state with `disco destroy`, which leaves these machines alone, and \
+                 create a separate cluster with `disco bootstrap`"
             ),
         )
     };
@@ -62,16 +62,16 @@ fn machines(count: usize) -> String {
     if count == 1 { "1 machine".to_owned() } else { format!("{count} machines") }
 }
 
-/// Machines whose folder was removed, told in one line for each folder.
+/// Describes machines whose folder was removed, in one line per folder.
 pub(crate) fn orphans_by_folder(orphans: &[RunningMachine]) -> Vec<String> {
     let places: BTreeSet<(&str, &Path)> =
         orphans.iter().map(|machine| (machine.cluster.as_str(), machine.project_dir())).collect();
-    let told = places.into_iter().map(|(cluster, folder)| {
+    let lines = places.into_iter().map(|(cluster, folder)| {
         let of_it = |machine: &&RunningMachine| machine.cluster == cluster && machine.project_dir() == folder;
         let count = orphans.iter().filter(of_it).count();
-        format!("{} of the cluster `{cluster}`, whose folder in `{}` is gone", machines(count), folder.display())
+        format!("{} of the cluster `{cluster}`, whose folder in `{}` was removed", machines(count), folder.display())
     });
-    told.collect()
+    lines.collect()
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_all_is_in_its_folder_nothing_is_refused() {
+    fn without_machines_elsewhere_nothing_is_refused() {
         assert!(refusal(&[]).is_none());
         assert!(orphans_by_folder(&[]).is_empty());
     }

@@ -40,7 +40,7 @@ fn what_the_root_alone_can_do_is_refused_without_its_key() {
     for command in
         [&["cert", "rotate", "--operator"][..], &["cert", "rotate", "--signing-key"], &["cert", "sign", "node.json"]]
     {
-        folder.run(command).expect(3).says(&["ca.key", "the project that the cluster was made from"]);
+        folder.run(command).expect(3).says(&["ca.key", "the project that the cluster was created from"]);
     }
     folder.run(&["cert", "rotate", "--expired"]).expect(6).says(&["disco bootstrap"]);
     folder.run(&["cert", "rotate", "--expired", "--operator"]).expect(2).says(&["--expired"]);

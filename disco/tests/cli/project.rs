@@ -112,7 +112,7 @@ export async function bootstrap(cluster) {
     folder.write(".disco/cluster.json", "{");
     let dry = folder.run(&["destroy", "--dry-run"]).expect(0).says(&["damaged", "machine local-1"]);
     assert!(std::path::Path::new(&alive).exists(), "{dry}");
-    folder.run(&["destroy", "-y"]).expect(0).says(&["damaged", "local-1 ended"]);
+    folder.run(&["destroy", "-y"]).expect(0).says(&["damaged", "local-1 terminated"]);
     super::support::wait_for("the machine's end", || {
         if std::path::Path::new(&alive).exists() { Err("it runs".to_owned()) } else { Ok(()) }
     });

@@ -132,7 +132,7 @@ fn a_copy_has_none_of_its_machines(wandering: &Wandering) {
     let ended = wandering.disco_in(&copy, &["destroy", "-y"]).ok().says(&["left alone", &original]);
     assert!(folders.iter().all(|part| listed.stderr.contains(part)), "{listed}");
     assert!(ended.stderr.contains("the folder of machine local-1, which did not run here, is removed"), "{ended}");
-    assert!(!ended.stderr.contains(" ended"), "{ended}");
+    assert!(!ended.stderr.contains(" terminated"), "{ended}");
     assert!(!copy.join(".disco/cluster.json").exists() && !copy.join(".disco/local").exists());
     assert_eq!(before, (wandering.machines(), wandering.healthy(4).pids()));
     assert!(before.0.values().all(|pid| is_alive(*pid)));
@@ -153,7 +153,7 @@ fn removed_while_it_runs(wandering: &Wandering) {
         let doctor = wandering.disco_in(folder, &["doctor"]).expect(1);
         assert!(doctor.stdout.contains(found) && doctor.stdout.contains("disco destroy --orphans"), "{doctor}");
     }
-    wandering.disco(&["destroy", "--dry-run"]).ok().says(&["would end machine local-1 of `wandering`"]);
+    wandering.disco(&["destroy", "--dry-run"]).ok().says(&["would terminate machine local-1 of `wandering`"]);
     // One more project of that name: it has none of them, and says who has.
     wandering.disco_in(&empty, &["init", "--name", "wandering"]).ok();
     wandering.disco_in(&empty, &["destroy", "-y"]).ok().says(&[found, "--orphans"]);
