@@ -30,7 +30,7 @@ pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<Exit
         return Err(no_bootstrap());
     }
     founder.renew_operator()?;
-    founder.take_up_hosts()?;
+    founder.record_hosts()?;
     let text = script.call(BOOTSTRAP, Vec::new()).await?;
     match founder.complete(script.declined()).await? {
         Some(status) => {

@@ -16,7 +16,7 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
         return Ok(ExitStatus::Done);
     }
     let client = Client::open(context)?;
-    take_up_hosts(context, &client).await?;
+    add_hosts(context, &client).await?;
     let request = ScaleRequest { nodes: args.target.nodes, detach: args.change.detach, ..ScaleRequest::default() };
     client.follow(&context.printer, |mut control| async move { control.scale(request).await }).await?;
     if !args.change.detach {
@@ -27,7 +27,7 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
 }
 
 /// The given hosts are those that `client.js` names now, not those at the cluster's creation.
-async fn take_up_hosts(context: &Context, client: &Client) -> Outcome<()> {
+async fn add_hosts(context: &Context, client: &Client) -> Outcome<()> {
     let project = context.project()?;
     if !names_hosts(&project)? || project.client_script().is_err() {
         return Ok(());

@@ -20,55 +20,55 @@ use crate::{
     project::{Addresses, ClusterRecord, Lock, Project, StateDir},
 };
 
-/// The kind of provider whose machines are given.
+/// The kind of provider for given hosts.
 const HOSTS: &str = "hosts";
-/// A cluster that does not answer within this is taken for not healthy by `healthy()`.
+/// `healthy()` returns false for a cluster that does not answer within this time.
 const HEALTH_WITHIN: Duration = Duration::from_secs(3);
-/// At the end of a bootstrap all nodes must be well within this, or it has failed.
+/// Time for all nodes to become healthy at the end of a bootstrap.
 const WELL_WITHIN: Duration = Duration::from_secs(30);
 const BETWEEN: Duration = Duration::from_millis(100);
 
-/// What the script's `Cluster` is used for.
+/// The purpose of the script's `Cluster`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Purpose {
     /// `disco bootstrap`.
     Bootstrap,
-    /// `disco plan`, `disco bootstrap --dry-run`: what would be done is noted, and nothing is done.
+    /// `disco plan`, `disco bootstrap --dry-run`: changes are recorded, and nothing is done.
     Plan,
     /// `disco do`.
     Work,
 }
 
-/// Makes and repairs the one cluster of a project.
+/// Creates and repairs the one cluster of a project.
 pub(crate) struct Founder {
     pub(super) context: Context,
     pub(super) project: Project,
     pub(super) name: String,
-    /// `{ "kind": …, "options": … }`, as the cluster keeps it.
+    /// `{ "kind": …, "options": … }`, as stored in the cluster.
     pub(super) provider_spec: Value,
-    /// In a plan: one that notes what would be asked of it.
+    /// In a plan, a provider that records the requests.
     pub(super) provider: Arc<dyn Provider>,
     pub(super) purpose: Purpose,
     pub(super) planning: Option<Planning>,
-    /// Calls of `start_instance` in this run: the n-th asks for the same machine in each run.
+    /// Number of calls of `start_instance` in this run: the n-th call requests the same machine in each run.
     started: AtomicUsize,
     lock: Mutex<Option<Lock>>,
     /// This run has sent `cluster.js`.
     pushed: AtomicBool,
-    /// What the script gave to `set_key_pair`. It goes into the record when that is needed: a script that only looks at the
-    /// cluster changes nothing.
+    /// The argument of `set_key_pair`. Written to the record only when the record is needed: a script that only reads the cluster
+    /// changes nothing.
     keys: Mutex<Option<KeyPairPaths>>,
-    /// What the script gave to `attach_ip`: the name of a node, or nothing for whoever leads.
+    /// The argument of `attach_ip`: the name of a node, or empty for the leader.
     address_node: Mutex<Option<String>>,
     pub(super) sessions: Sessions,
-    /// Hosts that were given let the cluster in, as far as they could be reached in this run.
-    pub(super) doors_opened: AtomicBool,
-    /// The first daemon that was seen not to stay up. The other machines are looked after all the same.
+    /// The cluster's key was installed in this run on all given hosts that could be reached.
+    pub(super) keys_installed: AtomicBool,
+    /// The first daemon that keeps crashing. The other machines are processed all the same.
     failing: Mutex<Option<Failure>>,
 }
 
 impl Founder {
-    /// Checks the script's `Cluster` against the project; touches nothing.
+    /// Checks the script's `Cluster` against the project; changes nothing.
     pub(crate) fn new(context: &Context, spec: &ClusterSpec, purpose: Purpose, lock: Option<Lock>) -> Outcome<Self> {
         valid_cluster_name(&spec.name).map_err(Failure::usage)?;
         let project = context.project()?;
@@ -85,7 +85,7 @@ impl Founder {
                 "this project holds the cluster `{}`, but `client.js` names it `{}`",
                 record.name, spec.name
             ))
-            .hint("give it its name back, or end the old one with `disco destroy`"));
+            .hint("restore the name in `client.js`, or remove the old cluster with `disco destroy`"));
         }
         let (provider, planning) = match purpose {
             Purpose::Plan => {
@@ -108,22 +108,22 @@ impl Founder {
             keys: Mutex::default(),
             address_node: Mutex::default(),
             sessions: Sessions::default(),
-            doors_opened: AtomicBool::new(false),
+            keys_installed: AtomicBool::new(false),
             failing: Mutex::default(),
         })
     }
 
-    /// Keeps that a daemon does not stay up, for the end of this call.
+    /// Remembers the failure of a daemon that keeps crashing, until the end of the current call.
     pub(super) fn note_failing(&self, failure: Failure) {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
     }
 
-    /// What was kept.
+    /// Takes the remembered failure.
     pub(super) fn take_failing(&self) -> Option<Failure> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Stands for a record that is lost, or that somebody else has, where the provider finds the cluster's machines by tags.
+    /// A substitute for a missing record, if the provider finds the cluster's machines by tags.
     pub(crate) fn without_state(&self) -> Option<ClusterRecord> {
         let lost =
             ClusterRecord { name: self.name.clone(), provider: self.provider_spec.clone(), ..ClusterRecord::lost() };
@@ -143,7 +143,7 @@ impl Founder {
         self.started.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// From here on nobody else changes the project's state. `disco bootstrap` comes with the lock taken.
+    /// Takes the project's lock, unless it is already held as in `disco bootstrap`.
     pub(crate) fn locked(&self) -> Outcome<()> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if lock.is_none() {
@@ -152,7 +152,7 @@ impl Founder {
         Ok(())
     }
 
-    /// The record, made and written now where there is none.
+    /// The record, created and written if it does not exist.
     pub(super) fn record(&self) -> Outcome<ClusterRecord> {
         self.locked()?;
         let known = ClusterRecord::load(&self.state())?;
@@ -180,8 +180,8 @@ impl Founder {
         Ok(record)
     }
 
-    /// Whether the script names other hosts than when the cluster was made: these count from now on. Where machines are made, they are
-    /// found by what the cluster was made with.
+    /// Whether the script names other given hosts than the record; the script's hosts then replace the record's. Other providers find
+    /// machines by the options that the cluster was created with, so their options stay.
     fn names_other_hosts(&self, record: &ClusterRecord) -> bool {
         let hosts = |spec: &Value| spec["kind"] == HOSTS;
         hosts(&record.provider) && hosts(&self.provider_spec) && record.provider != self.provider_spec
@@ -191,25 +191,25 @@ impl Founder {
         self.provider_spec["kind"] == HOSTS
     }
 
-    /// Keeps here what the script says of hosts, so that other commands know them too.
-    pub(crate) fn take_up_hosts(&self) -> Outcome<()> {
+    /// Writes the script's hosts to the record, so that other commands use them, too.
+    pub(crate) fn record_hosts(&self) -> Outcome<()> {
         match ClusterRecord::load(&self.state())? {
             Some(record) if self.names_other_hosts(&record) => self.record().map(|_| ()),
             _ => Ok(()),
         }
     }
 
-    /// Tells the cluster which hosts there are.
-    pub(crate) async fn tell_hosts(&self, client: &Client) -> Outcome<()> {
+    /// Sends the script's hosts to the cluster.
+    pub(crate) async fn send_hosts(&self, client: &Client) -> Outcome<()> {
         if self.planning.is_some() || !self.gives_hosts() {
             return Ok(());
         }
         let request = ConfigureRequest { provider: self.provider_spec.to_string(), ..ConfigureRequest::default() };
-        let told = client.call(|mut control| {
+        let configured = client.call(|mut control| {
             let request = request.clone();
             async move { control.configure(request).await }
         });
-        told.await.map(|_| ())
+        configured.await.map(|_| ())
     }
 
     pub(super) fn remember_keys(&self, keys: &KeyPairPaths) {
@@ -228,7 +228,7 @@ impl Founder {
         Ok(result)
     }
 
-    /// A connection to the cluster; `None` while there is none.
+    /// A connection to the cluster; `None` before the cluster exists.
     pub(crate) fn client(&self) -> Outcome<Option<Client>> {
         let state = self.state();
         let Some(identity) = load_identity(&state)? else { return Ok(None) };
@@ -237,7 +237,7 @@ impl Founder {
         Ok(Some(Client::new(identity, state, addresses)))
     }
 
-    /// Renews this operator's certificate where it is about to end, or has ended: it could not even ask then.
+    /// Renews this operator's certificate if it is due or expired: an expired one cannot connect.
     pub(crate) fn renew_operator(&self) -> Outcome<()> {
         let state = self.state();
         if self.planning.is_none()
@@ -249,17 +249,17 @@ impl Founder {
         Ok(())
     }
 
-    /// For what needs a cluster.
+    /// A connection to the cluster, which must exist.
     pub(crate) fn existing(&self) -> Outcome<Client> {
         self.client()?.ok_or_else(|| {
-            Failure::new(ExitStatus::NotFound, format!("the cluster `{}` was not made yet", self.name))
-                .hint("make it with `disco bootstrap`")
+            Failure::new(ExitStatus::NotFound, format!("the cluster `{}` does not exist yet", self.name))
+                .hint("create it with `disco bootstrap`")
         })
     }
 
-    /// A quorum answers, every node is healthy, and in a bootstrap also: nothing is left to do. An earlier one was finished, by this
-    /// very script, and the cluster has not become smaller since than that one asked for. A cluster that was left half made is not
-    /// healthy, however well its first node feels.
+    /// Whether a quorum answers and every node is healthy. In a bootstrap, also whether an earlier bootstrap with this very script was
+    /// finished, and the cluster is not smaller than that one requested: a half-created cluster is not healthy, even if its first
+    /// node is.
     pub(crate) async fn healthy(&self) -> Outcome<bool> {
         if self.imagined()?.is_some() {
             return Ok(true);
@@ -279,7 +279,7 @@ impl Founder {
         }
     }
 
-    /// A bootstrap by this script has come to its end. Of one by an earlier version of Disco it is not known by which script.
+    /// Whether a bootstrap with this script was finished. Earlier versions of Disco did not record the script: then any one counts.
     fn finished(&self) -> Outcome<bool> {
         let Some(record) = ClusterRecord::load(&self.state())?.filter(|record| record.complete) else {
             return Ok(false);
@@ -290,8 +290,8 @@ impl Founder {
         }
     }
 
-    /// Makes a lasting public address, where the provider has such a thing, for the first machine and whoever leads later, or
-    /// for the node of this name.
+    /// Attaches a permanent public address, if the provider supports it, to the first machine and later to the leader's, or to the
+    /// named node.
     pub(crate) async fn attach_ip(&self, named: Option<&str>) -> Outcome<Option<String>> {
         if !self.provider.capabilities().can_attach_address {
             let note = format!("the {} provider has no public addresses: nothing to attach", self.provider.kind());
@@ -309,7 +309,7 @@ impl Founder {
         let address = self.provider.attach_address(&machine).await.map_err(|error| provider_failure(&error))?;
         *self.address_node.lock().unwrap_or_else(PoisonError::into_inner) = Some(named.unwrap_or_default().to_owned());
         if record.founded {
-            self.keep_address_node().await?;
+            self.send_address_node().await?;
         }
         match address {
             Some(address) => task.done(&format!("{address} attached to {machine}")),
@@ -318,17 +318,17 @@ impl Founder {
         Ok(address.map(|address| address.to_string()))
     }
 
-    /// The machine that the address shall lead to now.
+    /// The machine to attach the address to now.
     pub(super) async fn address_holder(&self, record: &ClusterRecord, named: Option<&str>) -> Outcome<String> {
         if let Some(named) = named {
             let machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
             let found = machines.into_iter().find(|machine| machine.name == named);
             return found.map(|machine| machine.id).ok_or_else(|| {
-                Failure::new(ExitStatus::NotFound, format!("`attach_ip`: there is no machine `{named}`"))
-                    .hint("name one that was started before: `disco nodes` lists them")
+                Failure::new(ExitStatus::NotFound, format!("`attach_ip`: no machine `{named}`"))
+                    .hint("use the name of a started machine: `disco nodes` lists them")
             });
         }
-        // Of a cluster that lives it is the leader's; it would be brought there a moment later anyway.
+        // In a live cluster, use the leader's: the leader would move the address there a moment later anyway.
         if record.founded
             && let Ok(status) = self.existing()?.with_patience(HEALTH_WITHIN).settled().await
             && let Some(leader) = status.nodes.into_iter().find(|node| node.id == status.leader)
@@ -337,25 +337,25 @@ impl Founder {
             return Ok(leader.instance);
         }
         let first = record.instances.iter().find_map(|instance| instance.id.clone());
-        first.ok_or_else(|| Failure::usage("`attach_ip` comes after `start_instance`"))
+        first.ok_or_else(|| Failure::usage("`attach_ip` needs a machine: call `start_instance` first"))
     }
 
-    /// Tells the cluster to whom its address shall lead, where the script has said so in this run.
-    pub(super) async fn keep_address_node(&self) -> Outcome<()> {
+    /// Sends the cluster the node for its public address, if the script called `attach_ip` in this run.
+    pub(super) async fn send_address_node(&self) -> Outcome<()> {
         let address_node = self.address_node.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if address_node.is_none() {
             return Ok(());
         }
         let request = ConfigureRequest { address_node, ..ConfigureRequest::default() };
         let client = self.existing()?;
-        let told = client.call(|mut control| {
+        let configured = client.call(|mut control| {
             let request = request.clone();
             async move { control.configure(request).await }
         });
-        told.await.map(|_| ())
+        configured.await.map(|_| ())
     }
 
-    /// Sends `cluster.js`, where there is one, once in this run.
+    /// Sends `cluster.js`, if it exists, once per run.
     pub(super) async fn push(&self, client: &Client) -> Outcome<()> {
         if self.project.cluster_script().is_some() && !self.pushed.load(Ordering::Relaxed) {
             push_script(client, &self.project, &self.context.printer, false).await?;
@@ -364,15 +364,15 @@ impl Founder {
         Ok(())
     }
 
-    /// The bootstrap function has returned: what is left is the script's version, the addresses, and the mark that the
-    /// cluster is whole, unless the operator declined to make it so. `None` where no cluster was made.
+    /// Finishes a bootstrap after the script's function has returned: sends hosts and script, and records that the cluster is complete,
+    /// unless the operator declined. `None` if no cluster was created.
     pub(crate) async fn complete(&self, declined: bool) -> Outcome<Option<disco_proto::v1::StatusResponse>> {
         if !ClusterRecord::load(&self.state())?.is_some_and(|record| record.founded) {
             return Ok(None);
         }
         let client = self.existing()?;
         client.settled().await?;
-        self.tell_hosts(&client).await?;
+        self.send_hosts(&client).await?;
         self.push(&client).await?;
         renew_signing_key(&client, &self.context).await?;
         let status = if declined { client.settled().await? } else { self.well(&client).await? };
@@ -386,7 +386,7 @@ impl Founder {
         Ok(Some(status))
     }
 
-    /// Waits until the cluster is healthy: a node that was just started needs a moment.
+    /// Waits until the cluster is healthy: a newly started node needs a moment.
     async fn well(&self, client: &Client) -> Outcome<disco_proto::v1::StatusResponse> {
         let deadline = tokio::time::Instant::now() + WELL_WITHIN;
         loop {
@@ -402,24 +402,26 @@ impl Founder {
     }
 }
 
-/// What keeps a cluster from being healthy, node by node.
+/// The failure of an unhealthy cluster, with the reason of each node.
 fn not_well(status: &disco_proto::v1::StatusResponse) -> Failure {
-    let failure = Failure::failed(format!("the cluster `{}` is made, but not healthy", status.cluster));
-    let sick = status.nodes.iter().filter(|node| !node.healthy);
-    let log = sick.clone().next().map_or_else(String::new, |node| format!("; its log: `disco logs {}`", node.name));
-    let causes = sick.map(|node| format!("`{}`: {}", node.name, node.reason)).chain(status.warnings.iter().cloned());
+    let failure = Failure::failed(format!("the cluster `{}` exists, but is not healthy", status.cluster));
+    let unhealthy = status.nodes.iter().filter(|node| !node.healthy);
+    let log =
+        unhealthy.clone().next().map_or_else(String::new, |node| format!("; its log: `disco logs {}`", node.name));
+    let causes =
+        unhealthy.map(|node| format!("`{}`: {}", node.name, node.reason)).chain(status.warnings.iter().cloned());
     causes
         .fold(failure, Failure::cause)
-        .hint(format!("mend what is named, then run the command again: it goes on from here{log}"))
+        .hint(format!("fix the causes, then run the command again: it continues from here{log}"))
 }
 
-/// Whether the project's cluster was made of given hosts.
+/// Whether the project's cluster uses given hosts.
 pub(crate) fn names_hosts(project: &Project) -> Outcome<bool> {
     Ok(ClusterRecord::load(&project.state())?.is_some_and(|record| record.provider["kind"] == HOSTS))
 }
 
-/// The machines that the cluster uses, as far as this project knows: those that were started from here, and those of the nodes that
-/// were seen last, which the cluster may have taken of another script's.
+/// The cluster's machines that this project knows: those started from here, and those of the last known nodes, which the leader may
+/// have taken from another script's hosts.
 fn known_machines(state: &StateDir) -> Outcome<Vec<KnownMachine>> {
     let nodes = Addresses::load(state)?.nodes;
     let of_nodes = nodes.into_iter().filter(|node| !node.instance.is_empty()).map(|node| KnownMachine {
@@ -428,7 +430,7 @@ fn known_machines(state: &StateDir) -> Outcome<Vec<KnownMachine>> {
         ssh: node.ssh.parse().ok(),
     });
     let mut known: Vec<KnownMachine> = of_nodes.collect();
-    // A damaged record is told of by whoever needs it.
+    // Commands that need the record report it if it is damaged.
     let record = ClusterRecord::load(state).ok().flatten();
     for machine in record.into_iter().flat_map(|record| record.instances) {
         if let Some(id) = machine.id.filter(|id| known.iter().all(|known| known.id != *id)) {
@@ -447,8 +449,8 @@ pub(crate) fn make_provider(project: &Project, cluster: &str, spec: &ProviderSpe
 /// The provider of a kind, with options as scripts give them.
 pub(super) fn provider_of(project: &Project, cluster: &str, kind: &str, options: &Value) -> Outcome<Arc<dyn Provider>> {
     let machine_executable = std::env::current_exe()
-        .map_err(|error| Failure::failed("cannot find this program's own file").because(&error))?;
-    // Where the record cannot be read, all machines in the project's own folder are its cluster's.
+        .map_err(|error| Failure::failed("cannot find the path of this program").because(&error))?;
+    // If the record cannot be read, all machines in the project's folder count as its cluster's.
     let record = ClusterRecord::load(&project.state()).ok().flatten();
     let known = if kind == HOSTS { known_machines(&project.state())? } else { Vec::new() };
     let context = ProviderContext {
@@ -462,7 +464,7 @@ pub(super) fn provider_of(project: &Project, cluster: &str, kind: &str, options:
     from_spec(kind, options, &context).map_err(|error| provider_failure(&error))
 }
 
-/// A provider's refusal, with the exit code that fits.
+/// Converts a provider's error to a failure with the matching exit code.
 pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure {
     use disco_provider::ProviderError as E;
     let status = match error {
@@ -473,7 +475,8 @@ pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure
         _ => ExitStatus::Failed,
     };
     if let E::NotBuiltIn { kind } = error {
-        return Failure::new(status, format!("the provider of {kind} machines is not built in")).because(error);
+        return Failure::new(status, format!("this build does not include the provider of {kind} machines"))
+            .because(error);
     }
     let failure = Failure::new(status, error.to_string());
     let failure = match error.hint() {

@@ -2,7 +2,7 @@ use disco_provider::{Instance, ssh::HostKeyPolicy};
 
 use crate::project::Project;
 
-/// The key that the provider knows; where it knows none, the one seen first is pinned for this project.
+/// Expects the host key that the provider knows; without one, trusts the first key seen and pins it for this project.
 pub(crate) fn host_key_policy(project: &Project, machine: &Instance) -> HostKeyPolicy {
     machine.host_key_policy(project.state().file("known_hosts"))
 }

@@ -1,4 +1,4 @@
-//! `cluster.ssh_install()`: the first machine becomes the first node, further ones join, and what was there is repaired.
+//! `cluster.ssh_install()`: the first machine becomes the first node, further machines join, and existing nodes are repaired.
 
 use std::{path::Path, sync::atomic::Ordering, time::Duration};
 
@@ -27,16 +27,16 @@ use crate::{
     project::{Addresses, KnownNode},
 };
 
-/// A machine that was just started may need this long until it answers SSH.
+/// Time for a new machine to answer SSH.
 const BOOTED_WITHIN: Duration = Duration::from_secs(180);
-/// A node that was started answers within this time, or something is wrong.
+/// Time for a started node to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
-/// Life of the tokens for machines that are installed right afterwards.
+/// Seconds until a join token expires, which is used right after it is created.
 const TOKEN_LIFE: u32 = 15 * 60;
 const BETWEEN: Duration = Duration::from_millis(50);
 
 impl Founder {
-    /// Installs Disco on the machines that were started, and waits until the cluster answers.
+    /// Installs Disco on the started machines, and waits until the cluster answers.
     pub(crate) async fn ssh_install(&self) -> Outcome<()> {
         if let Some(planning) = &self.planning {
             return self.plan_install(planning).await;
@@ -44,7 +44,7 @@ impl Founder {
         let record = self.record()?;
         let own: Vec<String> = record.instances.iter().filter_map(|instance| instance.id.clone()).collect();
         if own.is_empty() && !record.founded {
-            return Err(Failure::usage("`ssh_install` comes after `start_instance`"));
+            return Err(Failure::usage("`ssh_install` needs a machine: call `start_instance` first"));
         }
         let state = self.state();
         let root = authority::ensure_root(&state, &record)?;
@@ -58,25 +58,24 @@ impl Founder {
             .map(|machine| self.named(machine, &own))
             .partition(|machine| own.contains(&machine.id));
         own.sort_by_key(|machine| record.instances.iter().position(|one| one.id.as_ref() == Some(&machine.id)));
-        self.open_doors(&work.key, &others).await;
+        self.install_cluster_key(&work.key, &others).await;
         let mut own = own.into_iter();
         let Some(first) = own.next() else {
-            // The cluster has replaced all that this client started: it looks after itself.
+            // The leader has replaced all machines that this client started, and manages the new ones.
             return self.answering(&self.existing()?).await;
         };
         let client = Client::new(identity, state, self.addresses(&first)?);
         if record.founded {
-            let looked_after =
-                [self.install_first(&work, &first, &client, false).await, self.revive(&work, others).await];
-            let down = self.passed_over(looked_after)?;
-            // Some may be enough for a quorum.
+            let outcomes = [self.install_first(&work, &first, &client, false).await, self.revive(&work, others).await];
+            let down = self.skip_unreachable(outcomes)?;
+            // The reachable nodes may be a quorum.
             if let Err(failure) = self.answering(&client).await {
                 return Err(self.take_failing().or(down).unwrap_or(failure));
             }
         } else {
             self.install_first(&work, &first, &client, true).await?;
             self.configure(&client, &record.instances[0].options).await?;
-            self.keep_address_node().await?;
+            self.send_address_node().await?;
             self.update(|record| record.founded = true)?;
             authority::forget_intermediate(&self.state())?;
             key_pair::forget_cluster_key(&self.state())?;
@@ -85,20 +84,20 @@ impl Founder {
         self.take_failing().map_or(Ok(()), Err)
     }
 
-    /// Of machines that could not be looked after, one that cannot be reached is no reason to leave the others; the first of these.
-    fn passed_over(&self, outcomes: impl IntoIterator<Item = Outcome<()>>) -> Outcome<Option<Failure>> {
+    /// Warns of machines that cannot be reached, and returns the first such failure. Any other failure is an error.
+    fn skip_unreachable(&self, outcomes: impl IntoIterator<Item = Outcome<()>>) -> Outcome<Option<Failure>> {
         let mut first = None;
         for failure in outcomes.into_iter().filter_map(Result::err) {
             if failure.status() != ExitStatus::Unreachable {
                 return Err(failure);
             }
-            self.context.printer.warn(&format!("{failure}: its machine is left as it is"));
+            self.context.printer.warn(&format!("{failure}: the machine is left as it is"));
             first.get_or_insert(failure);
         }
         Ok(first)
     }
 
-    /// Installs the machine of node 1. Only while the cluster is being founded is it given that identity.
+    /// Installs the machine of node 1. Only if `found`, it receives the founder's identity.
     async fn install_first(&self, work: &Work, machine: &Instance, client: &Client, found: bool) -> Outcome<()> {
         let task = self.context.printer.task(&machine.name);
         let remote = self.connect(&work.key, Some(&work.binaries), machine, &task).await?;
@@ -111,14 +110,14 @@ impl Founder {
             remote.install_joining_node(&work.binaries, &settings, &progress).await
         };
         let installed = installed.map_err(|error| install_failure(&machine.name, &error))?;
-        self.say_boot(&machine.name, installed.boot);
+        self.warn_of_boot(&machine.name, installed.boot);
         if found {
             task.state("waiting for its answer");
-            self.answers(client, &remote, &machine.name).await?;
+            self.wait_for_answer(client, &remote, &machine.name).await?;
         } else if !installed.started
             && let Some(failure) = failing(&remote, &machine.name).await?
         {
-            task.failed("does not stay up");
+            task.failed("keeps crashing");
             self.note_failing(failure);
             return Ok(());
         }
@@ -126,7 +125,7 @@ impl Founder {
         Ok(())
     }
 
-    /// Further machines that this client started become nodes, all at once.
+    /// Installs and joins the further machines that this client started, all at once.
     async fn join_rest(&self, work: &Work, machines: Vec<Instance>, client: &Client) -> Outcome<()> {
         if machines.is_empty() {
             return Ok(());
@@ -141,20 +140,20 @@ impl Founder {
                 Ok(remote) => remote,
                 Err(failure) if is_member(machine) => {
                     task.failed("cannot be reached");
-                    return self.passed_over([Err(failure)]).map(|_| ());
+                    return self.skip_unreachable([Err(failure)]).map(|_| ());
                 }
                 Err(failure) => return Err(failure),
             };
             let settings = self.settings(machine, &remote, Some(token.clone()));
             let installed = remote.install_joining_node(&work.binaries, &settings, &TaskProgress { task: &task }).await;
             let installed = installed.map_err(|error| install_failure(&machine.name, &error))?;
-            self.say_boot(&machine.name, installed.boot);
+            self.warn_of_boot(&machine.name, installed.boot);
             task.state("waiting until it has joined");
             tokio::select! {
                 biased;
                 joined = self.joined(client, machine) => joined?,
                 failure = until_failing(&remote, &machine.name) => {
-                    task.failed("does not stay up");
+                    task.failed("keeps crashing");
                     self.note_failing(failure);
                     return Ok(());
                 }
@@ -165,17 +164,17 @@ impl Founder {
         join_all(installs).await.into_iter().collect()
     }
 
-    /// What nobody would notice before the machine restarts.
-    fn say_boot(&self, name: &str, boot: Boot) {
+    /// Warns of a daemon that would not start when its machine boots.
+    fn warn_of_boot(&self, name: &str, boot: Boot) {
         if boot == Boot::Nobody {
             self.context.printer.warn(&format!(
-                "`{name}` does not come back by itself when its machine restarts: there is no systemd that it may use, and no cron; \
-                 `disco bootstrap` starts it again, or install as root"
+                "the daemon of `{name}` does not start when its machine boots: neither systemd nor cron can be used; run \
+                 `disco bootstrap` after a reboot, or install as root"
             ));
         }
     }
 
-    /// A machine that was given has the name of a host; as a node it is called as any other.
+    /// Renames a given machine, whose name is a host name, to a node name like any other.
     fn named(&self, mut machine: Instance, own: &[String]) -> Instance {
         if let (false, Some(at)) =
             (self.provider.capabilities().can_terminate, own.iter().position(|id| *id == machine.id))
@@ -185,34 +184,34 @@ impl Founder {
         machine
     }
 
-    /// The hosts that the script names now are the cluster's to use: it is told of them, and they let it in.
+    /// Makes the script's hosts available to the cluster: sends it their list, and installs the cluster's key on them.
     pub(crate) async fn prepare_hosts(&self, client: &Client) -> Outcome<()> {
         if self.planning.is_some() || !self.gives_hosts() {
             return Ok(());
         }
-        self.take_up_hosts()?;
-        self.tell_hosts(client).await?;
+        self.record_hosts()?;
+        self.send_hosts(client).await?;
         let record = self.record()?;
         let own = |machine: &Instance| record.instances.iter().any(|one| one.id.as_ref() == Some(&machine.id));
         let mut machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
         machines.retain(|machine| !own(machine));
-        self.open_doors(&self.operator_key()?, &machines).await;
+        self.install_cluster_key(&self.operator_key()?, &machines).await;
         Ok(())
     }
 
-    /// The cluster itself installs the further ones of the machines that were given: they must let it in.
-    async fn open_doors(&self, key: &KeyPair, machines: &[Instance]) {
-        if self.provider.capabilities().can_terminate || self.doors_opened.swap(true, Ordering::Relaxed) {
+    /// Installs the cluster's SSH key on given machines, as the leader installs the further nodes there itself.
+    async fn install_cluster_key(&self, key: &KeyPair, machines: &[Instance]) {
+        if self.provider.capabilities().can_terminate || self.keys_installed.swap(true, Ordering::Relaxed) {
             return;
         }
-        // Where a node is the cluster comes in already.
+        // Machines of nodes already have it.
         let nodes = Addresses::load(&self.state()).unwrap_or_default().nodes;
         let closed = machines.iter().filter(|machine| nodes.iter().all(|node| node.instance != machine.id));
         let opened = closed.map(|machine| async {
             let task = self.context.printer.task(&machine.name);
             match self.connect(key, None, machine, &task).await {
-                Ok(_) => task.done("lets the cluster in"),
-                // It may never be needed.
+                Ok(_) => task.done("accepts the cluster's SSH key"),
+                // Not an error: the machine may never be needed.
                 Err(failure) => {
                     let causes: String = failure.causes().iter().map(|cause| format!(": {cause}")).collect();
                     task.failed(&format!("the cluster cannot use it: {failure}{causes}"));
@@ -222,10 +221,10 @@ impl Founder {
         join_all(opened).await;
     }
 
-    /// Machines that the cluster itself started are its own to install; here they are only brought back when they, or their
-    /// service, are down, which a cluster without quorum cannot do.
+    /// Restarts machines that the leader started, and their services, if they are down: a cluster without quorum cannot. Installing
+    /// them is left to the leader.
     async fn revive(&self, work: &Work, machines: Vec<Instance>) -> Outcome<()> {
-        // Hosts that were given are all listed, whether or not the cluster uses them.
+        // Given hosts are all listed, whether or not the cluster uses them.
         if !self.provider.capabilities().can_terminate {
             return Ok(());
         }
@@ -244,7 +243,7 @@ impl Founder {
                         ..StartRequest::default()
                     };
                     self.provider.start(request).await.map_err(|error| provider_failure(&error))?;
-                    task.done("machine runs again");
+                    task.done("machine restarted");
                 }
                 let task = self.context.printer.task(&machine.name);
                 let remote = self.connect(&work.key, Some(&work.binaries), &machine, &task).await?;
@@ -252,16 +251,16 @@ impl Founder {
                 match remote.service_state().await.map_err(failed)? {
                     ServiceState::Running => task.done("runs, nothing to do"),
                     ServiceState::Failing(reason) => {
-                        task.failed("does not stay up");
+                        task.failed("keeps crashing");
                         self.note_failing(does_not_stay_up(&remote, &machine.name, &reason).await);
                     }
                     ServiceState::Stopped => {
                         task.state("starting its service");
                         remote.start_service().await.map_err(failed)?;
-                        task.done("runs again");
+                        task.done("restarted");
                     }
-                    // It may be doing so at this moment.
-                    ServiceState::Missing => task.done("left to the cluster to install"),
+                    // The leader may be doing so at this moment.
+                    ServiceState::Missing => task.done("not installed, left to the leader"),
                 }
                 Ok(())
             }
@@ -278,7 +277,7 @@ impl Founder {
     ) -> Outcome<Permitted> {
         task.state("connecting");
         let policy = host_key_policy(&self.project, machine);
-        // Only a machine that was just made may not be ready yet; of others a refusal is an answer.
+        // Only a new machine may still be booting; on any other, a refused connection is final.
         let options = if self.provider.capabilities().boots {
             ConnectOptions::booting(BOOTED_WITHIN)
         } else {
@@ -288,8 +287,7 @@ impl Founder {
         let session = session.map_err(|error| ssh_failure(&error))?;
         if machine.given_host_key.is_some() && session.host_key().first_use {
             self.context.printer.warn(&format!(
-                "`{}` did not take the host key that it was given at its start: the one that it shows is trusted from now \
-                 on ({})",
+                "`{}` does not use the host key that it was given at its start: its current key is trusted from now on ({})",
                 machine.name,
                 session.host_key().fingerprint
             ));
@@ -298,7 +296,7 @@ impl Founder {
         let owner = self.record()?.owner_of(machine, binaries);
         let remote = Remote::probe(session).await.map_err(failed)?.permit(owner).await.map_err(failed)?;
         if !self.provider.capabilities().can_terminate {
-            // A machine that was given lets the operator in, by a line that may restrict that, but not yet the cluster.
+            // A given machine accepts the operator's key, maybe with restrictions, but not yet the cluster's.
             let keys: Vec<String> = self.cluster_public_key()?.into_iter().collect();
             remote.authorize(&keys).await.map_err(failed)?;
         }
@@ -319,7 +317,7 @@ impl Founder {
         }
     }
 
-    /// What the first node becomes. All of it is on this disk before the node has it.
+    /// The identity of the first node. All of it is written to this disk before it is sent.
     fn first_identity(&self, machine: &Instance, listen: std::net::IpAddr) -> Outcome<FirstIdentity> {
         let state = self.state();
         let record = self.record()?;
@@ -328,7 +326,7 @@ impl Founder {
         let ssh = self.cluster_key()?.ok_or_else(|| Failure::failed("the cluster's key pair is missing"))?;
         let mut addresses = vec![machine.control_address.ip()];
         addresses.extend(machine.public_address);
-        // Whoever is in its own network calls it by what it has itself.
+        // Nodes in the same network connect to its own address.
         addresses.extend(Some(listen).filter(|ip| !ip.is_unspecified()));
         addresses.sort_unstable();
         addresses.dedup();
@@ -343,7 +341,7 @@ impl Founder {
         })
     }
 
-    /// What the cluster needs to start machines by itself.
+    /// Sends the cluster what it needs to start machines.
     async fn configure(&self, client: &Client, options: &Value) -> Outcome<()> {
         let request = ConfigureRequest {
             provider: self.provider_spec.to_string(),
@@ -360,7 +358,7 @@ impl Founder {
             .map(|_| ())
     }
 
-    /// Where to ask: the first machine, and whatever is known from before. Kept, so that a run after a crash knows it.
+    /// The addresses to connect to: the first machine's, and those already known. Saved, so that a run after a crash knows them.
     fn addresses(&self, first: &Instance) -> Outcome<Vec<std::net::SocketAddr>> {
         let mut known = Addresses::load(&self.state())?;
         if known.nodes.is_empty() {
@@ -377,8 +375,8 @@ impl Founder {
         Ok(first.control_addresses().into_iter().chain(known.all()).collect())
     }
 
-    /// Waits until the first node answers; when it does not, its log says why.
-    async fn answers(&self, client: &Client, remote: &Remote, name: &str) -> Outcome<()> {
+    /// Waits until the first node answers; the failure contains the end of its log.
+    async fn wait_for_answer(&self, client: &Client, remote: &Remote, name: &str) -> Outcome<()> {
         let patient = client.with_patience(ANSWERS_WITHIN);
         let answered = tokio::select! {
             biased;
@@ -389,20 +387,23 @@ impl Founder {
         if failure.status() != ExitStatus::Unreachable {
             return Err(failure);
         }
-        // The log is an addition: the failure stands without it.
-        let log = remote.fetch_log(LOG_LINES).await.unwrap_or_else(|error| format!("its log cannot be read: {error}"));
-        let failure = Failure::failed(format!("`{name}` was installed, but does not answer"));
-        Err(failure.cause(log).hint("run the command again, it goes on from here; `disco destroy` ends what was made"))
+        // The log is optional: without it, the failure is returned all the same.
+        let log = remote.fetch_log(LOG_LINES).await.unwrap_or_else(|error| format!("cannot read its log: {error}"));
+        let failure = Failure::failed(format!("`{name}` was installed, but does not answer within {ANSWERS_WITHIN:?}"));
+        Err(failure
+            .cause(log)
+            .hint("run the command again, it continues from here; or remove everything with `disco destroy`"))
     }
 
     async fn answering(&self, client: &Client) -> Outcome<()> {
         let task = self.context.printer.task(&self.name);
         task.state("waiting for a leader");
-        // A daemon may be up and answer nobody: its log says why.
+        // A daemon may run without answering: its log shows why.
         let answered = client.with_patience(ANSWERS_WITHIN).settled().await;
         answered.map_err(|failure| match failure.status() {
-            ExitStatus::Unreachable => failure
-                .hint("`disco logs NAME` reads what a daemon has written that does not run, `disco doctor` names them"),
+            ExitStatus::Unreachable => {
+                failure.hint("`disco doctor` names daemons that are down, `disco logs NAME` reads their logs")
+            }
             _ => failure,
         })?;
         task.done("answers");
@@ -417,21 +418,24 @@ impl Founder {
                 return Ok(());
             }
             if tokio::time::Instant::now() >= deadline {
-                return Err(Failure::failed(format!("`{}` was installed, but did not join", machine.name))
-                    .hint("run the command again, it goes on from here"));
+                return Err(Failure::failed(format!(
+                    "`{}` was installed, but did not join within {ANSWERS_WITHIN:?}",
+                    machine.name
+                ))
+                .hint("run the command again, it continues from here"));
             }
             tokio::time::sleep(BETWEEN).await;
         }
     }
 }
 
-/// What every installation needs.
+/// The context of every installation.
 struct Work {
     binaries: Binaries,
     key: KeyPair,
 }
 
-/// What makes a machine node 1.
+/// The identity that makes a machine node 1.
 struct FirstIdentity {
     cluster: String,
     id: String,
@@ -443,7 +447,7 @@ struct FirstIdentity {
 }
 
 impl FirstIdentity {
-    /// The answer to the node's signing request.
+    /// Answers the node's signing request.
     fn sign(&self, request: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         let chain = authority::issue_first_node(&self.intermediate, request, &self.addresses)?;
         let identity = json!({
@@ -465,7 +469,7 @@ fn alive(machine: &Instance) -> bool {
     !matches!(machine.state, InstanceState::Terminated | InstanceState::Gone)
 }
 
-/// Reads and checks both programs; they are large, so not on a thread that others wait for.
+/// Reads and verifies both binaries; on a blocking thread, since they are large.
 pub(crate) async fn find_binaries(project: &Path) -> Outcome<Binaries> {
     let project = project.to_owned();
     let found = tokio::task::spawn_blocking(move || Binaries::find(Some(&project))).await;

@@ -1,4 +1,4 @@
-//! The machines that the client itself starts: the first ones of a cluster.
+//! The machines that the client starts: the first ones of a cluster.
 
 use disco_provider::{Instance, InstanceState, ProgressSink, StartRequest};
 use disco_runtime_js::cluster::InstanceInfo;
@@ -26,15 +26,15 @@ impl Founder {
         if record.founded
             && let Some(gone) = self.gone(&known).await?
         {
-            // The cluster ended or replaced it: starting it again would make a second founder.
-            task.done(&format!("{gone}: it is the cluster's to replace"));
+            // The leader removed or replaced it: starting it again would create a second founder.
+            task.done(&format!("{gone}: left to the leader to replace"));
             return Ok(not_there(name, InstanceState::Terminated));
         }
         if known.is_none() {
-            let asked = InstanceRecord { token: token.clone(), options: options.clone(), id: None, control: None };
-            self.update(|record| record.instances.push(asked))?;
+            let requested = InstanceRecord { token: token.clone(), options: options.clone(), id: None, control: None };
+            self.update(|record| record.instances.push(requested))?;
         }
-        // A machine of another kind would be started for nothing.
+        // A machine of another architecture could not run the binaries.
         let architecture = match self.provider.capabilities().boots {
             true => Some(find_binaries(self.project.root()).await?.discod.architecture()),
             false => None,
@@ -76,7 +76,7 @@ impl Founder {
         }
     }
 
-    /// Why a machine of a founded cluster is not to be started; `None` when it is there, and may only be down.
+    /// Why a machine of a founded cluster must not be started; `None` if it exists and may only be down.
     pub(super) async fn gone(&self, known: &Option<InstanceRecord>) -> Outcome<Option<&'static str>> {
         let Some(id) = known.as_ref().and_then(|instance| instance.id.as_deref()) else {
             return Ok(Some("not part of this cluster"));
@@ -90,12 +90,12 @@ impl Founder {
     }
 }
 
-/// Of the script's n-th call of `start_instance`: it makes the same machine in each run.
+/// The token of the script's n-th call of `start_instance`, which requests the same machine in each run.
 pub(super) fn start_token(record: &ClusterRecord, number: usize) -> String {
     format!("{}-{}-first-{number}", record.name, &record.id[..8])
 }
 
-/// A machine as the script sees it.
+/// Describes a machine for the script.
 pub(super) fn instance_info(instance: Instance) -> InstanceInfo {
     let address = instance.public_address.unwrap_or(instance.control_address.ip());
     InstanceInfo {
@@ -106,12 +106,12 @@ pub(super) fn instance_info(instance: Instance) -> InstanceInfo {
     }
 }
 
-/// One that is only planned, or is no more.
+/// Describes a machine that is only planned, or no longer exists.
 pub(super) fn not_there(name: String, state: InstanceState) -> InstanceInfo {
     InstanceInfo { id: String::new(), name, address: None, state: state.as_str().to_owned() }
 }
 
-/// What a provider of given hosts must know: which of them are taken.
+/// The hosts already in use, for a provider of given hosts.
 pub(super) fn known_instances(record: &ClusterRecord) -> std::collections::BTreeMap<String, String> {
     record.instances.iter().filter_map(|instance| Some((instance.id.clone()?, instance.token.clone()))).collect()
 }

@@ -1,4 +1,4 @@
-//! What an operator has kept of a cluster: enough to be its operator again on another computer.
+//! An operator's saved keys of a cluster: enough to operate it from another computer.
 
 use std::path::Path;
 
@@ -14,26 +14,26 @@ use crate::{
     project::StateDir,
 };
 
-const DOING: &str = "use what was kept of the cluster";
+const DOING: &str = "use the saved keys of the cluster";
 
-/// Certificates and keys, read and not written yet.
+/// Certificates and keys that were read, and not written to the project yet.
 pub(super) struct Kept {
     pub(super) identity: Identity,
     pub(super) cluster_id: ClusterId,
-    /// Name and content of each file, the certificates last: a certificate without its key is of no use.
+    /// Name and content of each file. Keys come first: a certificate without its key is useless.
     files: Vec<(&'static str, String)>,
 }
 
 impl Kept {
-    /// Reads a folder that has `ca.pem`, and with it `ca.key`, or `operator.pem` and `operator.key`. With the root's key a new
-    /// certificate is made for this operator.
+    /// Reads a folder that has `ca.pem` and either `ca.key`, or `operator.pem` and `operator.key`. With the root's key, issues a new
+    /// certificate for this operator.
     pub(super) fn read(folder: &Path) -> Outcome<Self> {
         let failed = failure(DOING);
         let file = |name: &str| folder.join(name);
         let missing = |what: &str| {
-            Failure::new(ExitStatus::NotFound, format!("there is no {what} in `{}`", folder.display())).hint(
-                "put copies of `ca.pem` and `ca.key` there, from the `.disco/` of whoever made the cluster, or name their folder \
-                 by `--keys DIR`",
+            Failure::new(ExitStatus::NotFound, format!("no {what} in `{}`", folder.display())).hint(
+                "copy `ca.pem` and `ca.key` there from the `.disco/` folder that the cluster was created from, or pass their \
+                 folder with `--keys DIR`",
             )
         };
         if !file(CA_CERTIFICATE).exists() {
@@ -79,7 +79,7 @@ impl Kept {
         self.files.iter().map(|(name, _)| *name).collect()
     }
 
-    /// Makes it the project's own.
+    /// Writes the files to the project's state.
     pub(super) fn write(&self, state: &StateDir) -> Outcome<()> {
         self.files.iter().try_for_each(|(name, content)| state.write(name, content.as_bytes()))
     }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_roots_key_makes_a_new_operator_and_an_operators_own_is_taken_as_it_is() {
+    fn the_roots_key_issues_a_new_operator_certificate_and_an_operators_own_is_reused() {
         let root = Authority::new_root(&ClusterId::random(), "web").unwrap();
         let both = folder(&[("ca.pem", root.certificate_pem()), ("ca.key", &root.key_pem())]);
         let kept = Kept::read(both.path()).unwrap();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_does_not_belong_together_is_refused() {
+    fn missing_or_mismatched_files_are_refused() {
         let (root, other) = (ClusterId::random(), ClusterId::random());
         let (root, other) = (Authority::new_root(&root, "web").unwrap(), Authority::new_root(&other, "web").unwrap());
         let missing = |files: &[(&str, &str)]| Kept::read(folder(files).path()).err().unwrap();

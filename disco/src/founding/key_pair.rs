@@ -11,14 +11,14 @@ use crate::{
     project::{ClusterRecord, Project, StateDir},
 };
 
-/// Made where the script names no key pair.
+/// Generated if the script names no key pair.
 const OWN_KEY: &str = "id_ed25519";
-/// The cluster's key pair: the private half is here only until the first node has it.
+/// The cluster's key pair: its private half stays here only until the first node has it.
 const CLUSTER_KEY: &str = "cluster_key";
 const CLUSTER_PUBLIC_KEY: &str = "cluster_key.pub";
 
 impl Founder {
-    /// The operator's key pair, by paths in the project. Checked now, so that a bad one is named where the script names it.
+    /// Sets the operator's key pair, by paths in the project. Checks it at once, so that the error points to the script's call.
     pub(crate) async fn set_key_pair(&self, paths: &KeyPairPaths) -> Outcome<()> {
         let root = self.project.root();
         let (private, public) = (root.join(&paths.private), root.join(&paths.public));
@@ -27,7 +27,7 @@ impl Founder {
         self.provider.import_key(&pair.public_openssh()).await.map_err(|error| provider_failure(&error))
     }
 
-    /// The operator's key pair as far as it is there, for a plan.
+    /// The operator's key pair if it exists, for a plan.
     pub(super) fn planned_key(&self, record: Option<&ClusterRecord>) -> Option<KeyPair> {
         let root = self.project.root();
         match (self.keys_of_script(), record) {
@@ -37,7 +37,7 @@ impl Founder {
         }
     }
 
-    /// The operator's key pair; one of the project's own is made where the script named none.
+    /// The operator's key pair; generated if the script named none.
     pub(super) fn operator_key(&self) -> Outcome<KeyPair> {
         let record = self.record()?;
         let state = self.state();
@@ -48,7 +48,7 @@ impl Founder {
         operator_key(&self.project, &record)
     }
 
-    /// The cluster's key pair as long as it is here; made now for a cluster that was not founded yet.
+    /// The cluster's key pair while it is still here; generated for a cluster that is not founded yet.
     pub(super) fn cluster_key(&self) -> Outcome<Option<KeyPair>> {
         let state = self.state();
         if !state.file(CLUSTER_KEY).exists() {
@@ -63,7 +63,7 @@ impl Founder {
         Ok(Some(pair))
     }
 
-    /// Who may log in on machines: the operator, and the cluster itself.
+    /// The public keys that machines accept: the operator's and the cluster's.
     pub(super) fn authorized_keys(&self) -> Outcome<Vec<String>> {
         let mut keys = vec![self.operator_key()?.public_openssh()];
         keys.extend(self.cluster_public_key()?);
@@ -79,18 +79,18 @@ impl Founder {
     }
 }
 
-/// The cluster's public key, kept so that `destroy` can take it off machines that were given.
+/// The cluster's public key, kept so that `destroy` can remove it from given machines.
 pub(super) fn cluster_public_key(state: &StateDir) -> Outcome<Option<String>> {
     let key = state.read(CLUSTER_PUBLIC_KEY)?;
     Ok(key.map(|text| String::from_utf8_lossy(&text).trim().to_owned()))
 }
 
-/// The nodes have the cluster's private key from now on.
+/// Removes the cluster's private key from this computer: from now on, only the nodes have it.
 pub(super) fn forget_cluster_key(state: &StateDir) -> Outcome<()> {
     state.remove(CLUSTER_KEY)
 }
 
-/// The operator's key pair of a project whose cluster was made before.
+/// The operator's key pair of a project with a record.
 pub(crate) fn operator_key(project: &Project, record: &ClusterRecord) -> Outcome<KeyPair> {
     match &record.private_key {
         Some(private) => {
@@ -103,7 +103,7 @@ pub(crate) fn operator_key(project: &Project, record: &ClusterRecord) -> Outcome
 
 fn generated(cluster: &str, owner: &str) -> Outcome<KeyPair> {
     KeyPair::generate(&format!("{owner}@{cluster}"))
-        .map_err(|error| Failure::failed("cannot make a key pair").because(&error))
+        .map_err(|error| Failure::failed("cannot generate a key pair").because(&error))
 }
 
 pub(super) fn load(private: PathBuf, public: Option<PathBuf>) -> Outcome<KeyPair> {
@@ -111,7 +111,7 @@ pub(super) fn load(private: PathBuf, public: Option<PathBuf>) -> Outcome<KeyPair
         let failure = Failure::usage("cannot use the operator's key pair").because(&error);
         match error {
             SshError::KeyFile { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                failure.hint(format!("make it with `ssh-keygen -t ed25519 -N '' -f {}`", private.display()))
+                failure.hint(format!("create it with `ssh-keygen -t ed25519 -N '' -f {}`", private.display()))
             }
             SshError::KeyPermissions { .. } => failure.hint(format!("chmod 600 {}", private.display())),
             _ => failure,

@@ -1,4 +1,4 @@
-//! Whose machines this project may touch: its own cluster's, and such as are nobody's.
+//! Which machines this project may change: those of its own cluster, and those without an owner.
 
 use disco_provider::{
     Instance,
@@ -8,13 +8,13 @@ use disco_provider::{
 use crate::project::ClusterRecord;
 
 impl ClusterRecord {
-    /// The cluster, for machines that are known to be its own, or are left alone.
+    /// The cluster as owner of existing machines: others are left alone.
     pub(crate) fn owner(&self) -> Owner {
         Owner { cluster_id: self.id.clone(), cluster_name: self.name.clone(), ..Owner::default() }
     }
 
-    /// The cluster, for a machine that is to become a node: what its other machines are this one must not be. `binaries` are
-    /// what it is to get.
+    /// The cluster as owner of a machine that becomes a node, and that must not be another of its machines. `binaries` will be
+    /// installed there.
     pub(super) fn owner_of(&self, machine: &Instance, binaries: Option<&Binaries>) -> Owner {
         let others = self.instances.iter().filter_map(|instance| instance.id.clone()).filter(|id| *id != machine.id);
         Owner {

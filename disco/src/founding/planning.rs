@@ -1,5 +1,5 @@
-//! What the script's `Cluster` would do, for `disco plan`: each method looks where the real one looks, and notes what that one
-//! would change. Nothing is written, here or elsewhere.
+//! The script's `Cluster` in `disco plan`: each method reads what the real one reads, and records what that one would change.
+//! Nothing is written anywhere.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -28,15 +28,15 @@ use crate::{
     project::ClusterRecord,
 };
 
-/// A cluster that does not answer within this is taken for one that does not answer.
+/// Time for the cluster to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
-/// The cluster may ask its provider before it answers.
+/// Time for the cluster's own plan, for which the leader may call its provider.
 const FORESEEN_WITHIN: Duration = Duration::from_secs(30);
 
-/// Things of one script that a plan lists. A script that goes round and round until something happens never ends, as nothing does.
-const MOST_TOLD: usize = 500;
+/// Maximum number of a script's own steps in a plan: a loop that waits for a change never ends, as nothing is changed.
+const MOST_STEPS: usize = 500;
 
-/// A plan in the making.
+/// A plan while the script runs.
 pub(super) struct Planning {
     pub(super) recorder: std::sync::Arc<Recorder>,
     noted: Mutex<Noted>,
@@ -44,36 +44,36 @@ pub(super) struct Planning {
 
 #[derive(Default)]
 struct Noted {
-    /// Machines that this run of the script has asked for.
+    /// Machines that this run of the script has requested.
     machines: Vec<Machine>,
-    /// How the first of them was asked for: what the cluster starts is like it.
+    /// The options of the first of them, which the leader uses for further machines.
     options: Value,
     warnings: Vec<String>,
-    /// The cluster has said what it would do.
+    /// The cluster's own plan is included.
     foreseen: bool,
-    /// Disco would be installed on the first machine: from there on the script finds a cluster.
+    /// Disco would be installed on the first machine: from then on, the script sees a cluster.
     installed: bool,
-    /// How many nodes it would have then.
+    /// The number of nodes that cluster would have.
     nodes: usize,
-    /// The script got an answer that stands in for one that only doing it would give.
+    /// The script received a placeholder for a result that only a real run would give.
     stood_in: bool,
-    /// Things that the script would run or write itself.
-    told: usize,
+    /// Number of steps that the script would run or write itself.
+    steps: usize,
 }
 
 #[derive(Clone)]
 struct Machine {
     id: String,
     name: String,
-    /// It is not there yet.
+    /// It does not exist yet.
     new: bool,
 }
 
-/// What would be done.
+/// The resulting plan.
 #[derive(Debug, Default)]
 pub(crate) struct Planned {
     pub(crate) changes: Changes,
-    /// What stands in the way of some of it, or could not be found out.
+    /// Obstacles to some of the changes, and unknowns.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -103,30 +103,30 @@ impl Planning {
 }
 
 impl Founder {
-    /// In a plan, notes what would be done, and that it must not be.
+    /// In a plan, records the change and returns true: the caller must not do it.
     pub(crate) fn only_planned(&self, change: impl FnOnce() -> Change) -> bool {
         let Some(planning) = &self.planning else { return false };
-        let told = planning.noted(|noted| {
+        let steps = planning.noted(|noted| {
             noted.stood_in = true;
-            noted.told += 1;
-            noted.told
+            noted.steps += 1;
+            noted.steps
         });
-        match told {
-            ..=MOST_TOLD => planning.recorder.add(change()),
-            _ => planning.warn(format!("the script would do more: its first {MOST_TOLD} steps are listed")),
+        match steps {
+            ..=MOST_STEPS => planning.recorder.add(change()),
+            _ => planning.warn(format!("the script would do more: only its first {MOST_STEPS} steps are listed")),
         }
         true
     }
 
-    /// A script's failure where nothing is done: an answer that stood in may be its cause, so that the plan goes as far as it was
-    /// known. What it would meet in any case stays a failure.
+    /// A script's failure in a plan: a placeholder result may be its cause, and then the plan ends here with a warning. Failures that
+    /// a real run would meet, too, stay failures.
     pub(crate) fn plan_ends_early(&self, failure: Failure) -> Outcome<()> {
         let of_script = matches!(failure.status(), ExitStatus::Usage | ExitStatus::TimedOut);
         match &self.planning {
             Some(planning) if of_script && planning.noted(|noted| noted.stood_in) => {
                 let place = failure.place().map(|place| format!(" ({}:{}:{})", place.file, place.line, place.column));
                 planning.warn(format!(
-                    "the plan ends here, as nothing is run and the script went by what would come of it: {}{}",
+                    "the plan ends here: the script failed on a placeholder result, since nothing is run: {}{}",
                     failure.message(),
                     place.unwrap_or_default(),
                 ));
@@ -136,7 +136,7 @@ impl Founder {
         }
     }
 
-    /// Whether this is a plan, in which no change will come; notes that the script would wait for one.
+    /// Whether this is a plan, in which the change that the script waits for never comes.
     pub(crate) fn waits_for_nothing(&self) -> bool {
         if let Some(planning) = &self.planning {
             planning.noted(|noted| noted.stood_in = true);
@@ -144,7 +144,7 @@ impl Founder {
         self.planning.is_some()
     }
 
-    /// In a plan, the nodes of a cluster that would be there by now; `None` where the real ones can be asked.
+    /// In a plan, the nodes that the planned cluster would have by now; `None` if there is a real cluster.
     pub(crate) fn imagined(&self) -> Outcome<Option<Vec<NodeInfo>>> {
         let Some(planning) = &self.planning else { return Ok(None) };
         let (installed, nodes) = planning.noted(|noted| (noted.installed, noted.nodes.max(noted.machines.len())));
@@ -170,7 +170,7 @@ impl Founder {
     ) -> Outcome<InstanceInfo> {
         let name = format!("{}-{number}", self.name);
         let record = ClusterRecord::load(&self.state())?;
-        // A token that nobody has, where there is no cluster yet.
+        // Without a cluster, a token that no machine has.
         let token = record.as_ref().map_or_else(|| format!("planned-{name}"), |record| start_token(record, number));
         if let Some(record) = record.as_ref().filter(|record| record.founded) {
             let known = record.instances.iter().find(|instance| instance.token == token).cloned();
@@ -202,18 +202,18 @@ impl Founder {
         Ok(if new { not_there(name, machine.state) } else { instance_info(machine) })
     }
 
-    /// The public keys that are there already. Those that would be made first are not known.
+    /// The existing public keys. Keys that would be generated are not known.
     fn known_keys(&self, record: Option<&ClusterRecord>) -> Vec<String> {
         let operator = self.planned_key(record).map(|pair| pair.public_openssh());
-        // One that cannot be used is named where it is used.
+        // An unusable key is reported where it is used.
         let cluster = key_pair::cluster_public_key(&self.state()).ok().flatten();
-        // They are told apart by their places: without the first one there is no second.
+        // Their order identifies them: without the operator's key, leave out the cluster's.
         operator.into_iter().flat_map(|operator| std::iter::once(operator).chain(cluster.clone())).collect()
     }
 
     pub(super) async fn plan_address(&self, planning: &Planning, named: Option<&str>) -> Outcome<()> {
         if let Some(named) = named {
-            // One that the cluster will start is not there yet.
+            // A machine that the leader would start does not exist yet.
             let machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
             let id = machines.into_iter().find(|machine| machine.name == named).map_or(named.to_owned(), |one| one.id);
             self.provider.attach_address(&id).await.map_err(|error| provider_failure(&error))?;
@@ -222,7 +222,7 @@ impl Founder {
         let recorded = ClusterRecord::load(&self.state())?
             .and_then(|record| record.instances.into_iter().find_map(|instance| instance.id));
         let first = recorded.or_else(|| planning.noted(|noted| noted.machines.first().map(|one| one.id.clone())));
-        let first = first.ok_or_else(|| Failure::usage("`attach_ip` comes after `start_instance`"))?;
+        let first = first.ok_or_else(|| Failure::usage("`attach_ip` needs a machine: call `start_instance` first"))?;
         self.provider.attach_address(&first).await.map_err(|error| provider_failure(&error))?;
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Founder {
         let record = ClusterRecord::load(&self.state())?;
         let founded = record.is_some_and(|record| record.founded);
         if machines.is_empty() && !founded {
-            return Err(Failure::usage("`ssh_install` comes after `start_instance`"));
+            return Err(Failure::usage("`ssh_install` needs a machine: call `start_instance` first"));
         }
         if !founded && authority::load_root(&self.state())?.is_none() {
             let path = self.state().path().display().to_string();
@@ -245,7 +245,7 @@ impl Founder {
             let change = |action, details| Change::free(action, "node", &machine.name, details);
             match (founded && !machine.new, answers) {
                 (false, _) => planning.recorder.add(change(Action::Create, "Disco is installed over SSH")),
-                (true, false) => planning.recorder.add(change(Action::Change, "is started again where it is down")),
+                (true, false) => planning.recorder.add(change(Action::Change, "is restarted if it is down")),
                 (true, true) => {}
             }
         }
@@ -272,21 +272,21 @@ impl Founder {
         self.check_limits(nodes as usize, price)
     }
 
-    /// What the leader would refuse.
+    /// Checks the limits that the leader would enforce.
     fn check_limits(&self, nodes: usize, each: Option<Usd>) -> Outcome<()> {
         if let Some(most) = self.provider.most_machines().filter(|most| nodes > *most) {
             return Err(Failure::new(ExitStatus::Guarded, format!("`max_nodes` allows {most} machines, not {nodes}"))
-                .hint("raise `max_nodes` in the script, or take fewer nodes"));
+                .hint("raise `max_nodes` in the script, or use fewer nodes"));
         }
         let Some(limit) = self.provider.hourly_limit() else { return Ok(()) };
         let budget = disco_provider::Budget { limit, present: Vec::new(), each };
         budget.check(nodes).map_err(|over| {
             Failure::new(ExitStatus::Guarded, over.to_string())
-                .hint("raise `max_hourly_usd` in the script, or take fewer or smaller machines")
+                .hint("raise `max_hourly_usd` in the script, or use fewer or smaller machines")
         })
     }
 
-    /// The plan, once the script has ended: with what `bootstrap` does after it, and what the cluster does by itself.
+    /// The whole plan, after the script has ended: adds what `bootstrap` does after the script, and what the cluster itself would do.
     pub(crate) async fn planned(&self) -> Outcome<Planned> {
         let Some(planning) = &self.planning else { return Ok(Planned::default()) };
         let founded = ClusterRecord::load(&self.state())?.is_some_and(|record| record.founded);
@@ -306,7 +306,7 @@ impl Founder {
         }
         if let Some(client) = &client {
             if client.settled().await?.signing_key_stale && authority::load_root(&self.state())?.is_some() {
-                let why = "a voter that has left knew the present one";
+                let why = "a removed voter had the current one";
                 planning.recorder.add(Change::free(Action::Change, "signing key", &self.name, why));
             }
             if !planning.noted(|noted| noted.foreseen) {
@@ -319,13 +319,13 @@ impl Founder {
         Ok(Planned { changes: planning.recorder.changes(), warnings })
     }
 
-    /// What the provider finds of all that it needs; in a plan also for the machine that the script has asked for.
+    /// The provider's checks of its preconditions; in a plan, also for the machine that the script requested.
     pub(crate) async fn examine(&self) -> Vec<Finding> {
         let machine = self.planning.as_ref().and_then(|planning| planning.recorder.first_request());
         self.provider.examine(machine.as_ref()).await
     }
 
-    /// The cluster, where there is one and it answers.
+    /// A connection to the cluster, if it exists and answers.
     async fn answering_client(&self) -> Outcome<Option<Client>> {
         let Some(client) = self.client()? else { return Ok(None) };
         match client.with_patience(ANSWERS_WITHIN).settled().await {
@@ -336,16 +336,16 @@ impl Founder {
     }
 }
 
-/// Where a node would be that is not there yet.
+/// The address of a planned node.
 const NOWHERE: &str = "0.0.0.0:0";
-const NO_ANSWER: &str = "the cluster does not answer: what it would do by itself is not known";
+const NO_ANSWER: &str = "the cluster does not answer: its own plan is unknown";
 
 /// Only a planned machine has no address.
 fn is_planned(machine: &Instance) -> bool {
     machine.control_address.ip().is_unspecified()
 }
 
-/// What the cluster would do by itself, for a number of nodes or for the one that is wished.
+/// The cluster's own plan, for a number of nodes or, without one, for its current target size.
 pub(crate) async fn foresee(client: &Client, nodes: Option<u32>) -> Outcome<Planned> {
     let answer = client
         .call_within(FORESEEN_WITHIN, |mut control| async move { control.plan(PlanRequest { nodes }).await })
@@ -359,7 +359,7 @@ pub(crate) async fn foresee(client: &Client, nodes: Option<u32>) -> Outcome<Plan
 
 fn read(change: PlannedChange) -> Outcome<Change> {
     let action = Action::parse(&change.action).ok_or_else(|| {
-        Failure::failed(format!("the cluster plans to `{}` something, which this version does not know", change.action))
+        Failure::failed(format!("unknown action `{}` in the cluster's plan", change.action))
             .hint("the node runs another version of Disco: compare `disco --version` with `disco nodes`")
     })?;
     let monthly = change.monthly_micro_usd.map(Usd::from_micros);

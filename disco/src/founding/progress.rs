@@ -3,7 +3,7 @@ use disco_provider::install::{InstallError, InstallProgress, Step};
 use super::sessions::ssh_failure;
 use crate::{error::Failure, exit::ExitStatus, printer::Task};
 
-/// An installation as a line of progress.
+/// Shows an installation as a progress line.
 pub(crate) struct TaskProgress<'a> {
     pub(crate) task: &'a Task,
 }
@@ -15,7 +15,7 @@ impl InstallProgress for TaskProgress<'_> {
             Step::Uploading { name } => self.task.state(&format!("sending {name}")),
             Step::Identity => self.task.state("making its identity"),
             Step::Starting => self.task.state("starting"),
-            // The caller says how it ended.
+            // The caller shows the outcome.
             Step::Done => {}
         }
     }
@@ -25,7 +25,7 @@ impl InstallProgress for TaskProgress<'_> {
     }
 }
 
-/// Why a machine could not be installed, with the exit code that fits.
+/// Converts an installation error to a failure with the matching exit code.
 pub(crate) fn install_failure(machine: &str, error: &InstallError) -> Failure {
     let status = match error {
         InstallError::Ssh(error) => ssh_failure(error).status(),

@@ -1,7 +1,7 @@
 //! `cluster.scale(n)` of `client.js`.
 //!
-//! In a bootstrap it says how many nodes there are at least: a bootstrap repairs, so it adds and takes nothing away unasked
-//! ([`wish`]). In a function that the operator calls by name it is what `disco scale` is.
+//! In a bootstrap, `n` is the minimum number of nodes: a bootstrap repairs, so it adds nodes, and removes none without a confirmation
+//! ([`wish`]). In a function that the operator calls by name, it works like `disco scale`.
 
 use disco_planner::wish::{self, Wish};
 use disco_proto::v1::{ScaleRequest, StatusResponse};
@@ -20,7 +20,9 @@ impl Founder {
     /// Sets the number of nodes and waits until the cluster has them.
     pub(crate) async fn scale(&self, nodes: u32) -> Outcome<()> {
         if nodes == 0 {
-            return Err(Failure::usage("`scale` needs at least one node; `destroy` ends a cluster"));
+            return Err(Failure::usage(
+                "invalid number of nodes 0: expected at least 1; `destroy` removes the cluster",
+            ));
         }
         if let Some(planning) = &self.planning {
             return self.plan_scale(planning, nodes).await;
@@ -30,23 +32,23 @@ impl Founder {
         self.push(&client).await?;
         let request = match self.purpose {
             Purpose::Work => ScaleRequest { nodes, ..ScaleRequest::default() },
-            Purpose::Bootstrap | Purpose::Plan => self.wish(&client, nodes).await?,
+            Purpose::Bootstrap | Purpose::Plan => self.bootstrap_request(&client, nodes).await?,
         };
         let printer = &self.context.printer;
         client.follow(printer, |mut control| async move { control.scale(request).await }).await?;
         renew_signing_key(&client, &self.context).await
     }
 
-    /// What a bootstrap asks of the cluster.
-    async fn wish(&self, client: &Client, nodes: u32) -> Outcome<ScaleRequest> {
+    /// The scale request of a bootstrap.
+    async fn bootstrap_request(&self, client: &Client, nodes: u32) -> Outcome<ScaleRequest> {
         let status = client.settled().await?;
-        let expected = wished(&status);
+        let expected = target_size(&status);
         let request = ScaleRequest { nodes, script_nodes: Some(nodes), expected, ..ScaleRequest::default() };
         match wish::of_script(nodes, expected, status.script_nodes) {
             Wish::Take(nodes) => Ok(ScaleRequest { nodes, ..request }),
-            Wish::Keep(wished) => {
-                self.context.printer.note(&kept(wished, nodes));
-                Ok(ScaleRequest { nodes: wished, ..request })
+            Wish::Keep(target) => {
+                self.context.printer.note(&kept(target, nodes));
+                Ok(ScaleRequest { nodes: target, ..request })
             }
             Wish::Confirm { from, to } => {
                 let foreseen = foresee(client, Some(to)).await?;
@@ -57,8 +59,9 @@ impl Founder {
                     .filter(|change| change.action == Action::Delete)
                     .map(|change| format!("`{}`", change.name))
                     .collect();
-                let ended = if ended.is_empty() { "what is too much".to_owned() } else { ended.join(", ") };
-                let question = format!("`client.js` asks for {to} nodes now, and the cluster has {from}: end {ended}?");
+                let ended = if ended.is_empty() { format!("{} nodes", from - to) } else { ended.join(", ") };
+                let question =
+                    format!("`client.js` asks for {to} nodes now, and the cluster has {from}: remove {ended}?");
                 if question::confirm(&self.context, &question).await? {
                     return Ok(request);
                 }
@@ -67,14 +70,14 @@ impl Founder {
         }
     }
 
-    /// The same, with nothing done for it.
+    /// Plans the scale request of a bootstrap.
     pub(super) async fn plan_asked(&self, planning: &Planning, client: &Client, nodes: u32) -> Outcome<()> {
         let status = client.settled().await?;
-        match wish::of_script(nodes, wished(&status), status.script_nodes) {
+        match wish::of_script(nodes, target_size(&status), status.script_nodes) {
             Wish::Take(nodes) => planning.take(foresee(client, Some(nodes)).await?),
-            Wish::Keep(wished) => {
+            Wish::Keep(target) => {
                 planning.take(foresee(client, None).await?);
-                planning.warn(kept(wished, nodes));
+                planning.warn(kept(target, nodes));
             }
             Wish::Confirm { from, to } => {
                 planning.take(foresee(client, Some(to)).await?);
@@ -84,24 +87,24 @@ impl Founder {
         Ok(())
     }
 
-    /// The same where the cluster does not answer, by what was seen last.
+    /// Plans the scale request from the last known state, for a cluster that does not answer.
     pub(super) fn plan_unanswered(&self, planning: &Planning, nodes: u32) -> Outcome<()> {
         let seen = Addresses::load(&self.state())?;
         match wish::of_script(nodes, seen.target, seen.script_nodes) {
-            // Nothing is known of how many there are.
+            // The target size is unknown.
             Wish::Take(_) if seen.target.is_none() => {}
             Wish::Take(nodes) => {
                 let more = nodes.saturating_sub(seen.target.unwrap_or(nodes));
                 if more > 0 {
-                    let details = format!("{more} more than when the cluster was seen last");
+                    let details = format!("{more} more than the last known target size");
                     let change = Change::free(Action::Create, MACHINE, format!("{more} more"), details);
                     planning.recorder.add(Change { monthly: None, ..change });
                 }
             }
-            Wish::Keep(wished) => planning.warn(kept(wished, nodes)),
+            Wish::Keep(target) => planning.warn(kept(target, nodes)),
             Wish::Confirm { from, to } => {
                 for node in seen.youngest((from - to) as usize) {
-                    let details = "is one too many, as far as it was seen last".to_owned();
+                    let details = "exceeds the target size, according to the last known state".to_owned();
                     let change = Change::free(Action::Delete, MACHINE, &node.name, details);
                     planning.recorder.add(Change { monthly: None, ..change });
                 }
@@ -112,20 +115,20 @@ impl Founder {
     }
 }
 
-/// How many nodes there shall be, where somebody has said it.
-fn wished(status: &StatusResponse) -> Option<u32> {
+/// The cluster's target size, if it is set.
+fn target_size(status: &StatusResponse) -> Option<u32> {
     (status.desired_nodes != 0).then_some(status.desired_nodes)
 }
 
-fn kept(wished: u32, asked: u32) -> String {
+fn kept(target: u32, requested: u32) -> String {
     format!(
-        "the cluster is to have {wished} nodes, as was set since, and keeps them: `client.js` asks for {asked}; `disco scale \
-         nodes={asked}` makes it fewer"
+        "the cluster keeps its target size of {target} nodes, which was set later: `client.js` asks for {requested}; `disco scale \
+         nodes={requested}` removes nodes"
     )
 }
 
 fn asks(from: u32, to: u32) -> String {
     format!(
-        "`client.js` asks for {to} nodes now, and the cluster has {from}: `disco bootstrap` asks before it ends any"
+        "`client.js` asks for {to} nodes now, and the cluster has {from}: `disco bootstrap` asks before it removes any"
     )
 }

@@ -10,10 +10,10 @@ use crate::{
     project::Project,
 };
 
-/// All nodes load the version before the answer; one that does not answer is waited for this long.
+/// Time for all nodes to load the version, before the leader answers.
 const LOADED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Sends `cluster.js` with what it imports. The version's hash makes a repetition change nothing.
+/// Sends `cluster.js` with its imports. Idempotent: the version is identified by its hash.
 pub(crate) async fn push_script(
     client: &Client,
     project: &Project,
@@ -43,8 +43,8 @@ pub(crate) async fn push_script(
         }
         Err(failure) => {
             task.failed(match failure.status() {
-                ExitStatus::Usage => "refused, the version before stays",
-                _ => "not known to be in use",
+                ExitStatus::Usage => "refused, the previous version stays in use",
+                _ => "outcome unknown",
             });
             Err(failure)
         }

@@ -1,4 +1,4 @@
-//! SSH connections to machines, and the reason why a machine has no connection.
+//! SSH connections to machines, and the failures of connecting.
 
 use std::{
     collections::HashMap,
@@ -12,12 +12,12 @@ use disco_provider::{
 
 use crate::{error::Failure, exit::ExitStatus};
 
-/// Connections of one command, one for each machine: a server counts them, and may answer many by keeping this computer out.
+/// The SSH connections of one command, one per machine: a server may lock out a computer that connects too often.
 #[derive(Default)]
 pub(crate) struct Sessions(Mutex<HashMap<String, Session>>);
 
 impl Sessions {
-    /// The connection to a machine that is there already, or a new one.
+    /// Returns the open connection to a machine, or opens one.
     pub(crate) async fn connect(
         &self,
         machine: &Instance,
@@ -40,7 +40,7 @@ impl Sessions {
     }
 }
 
-/// A refusal of SSH, with the exit code that fits.
+/// Converts an SSH error to a failure with the matching exit code.
 pub(crate) fn ssh_failure(error: &SshError) -> Failure {
     let status = match error {
         SshError::LoginRefused { .. }

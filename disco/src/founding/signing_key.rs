@@ -12,24 +12,24 @@ use crate::{
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Gives the voters a new signing key when one who knew the present one has left, or the present one ends soon. Only an
-/// operator who holds the root can; others are told.
+/// Replaces the signing key if a voter that had it was removed, or if it expires soon. Prints a warning for operators without the
+/// root's key.
 pub(crate) async fn renew_signing_key(client: &Client, context: &Context) -> Outcome<()> {
     if !client.settled().await?.signing_key_stale {
         return Ok(());
     }
     let Some(root) = authority::load_root(&context.project()?.state())? else {
-        context.printer.warn("the cluster's signing key should be replaced, by an operator who holds `.disco/ca.key`");
+        context.printer.warn("the cluster's signing key must be replaced by an operator who has `.disco/ca.key`");
         return Ok(());
     };
     replace_signing_key(client, &root).await?;
     context
         .printer
-        .note("the cluster has a new signing key: the old one ended soon, or was known to a node that has left");
+        .note("replaced the cluster's signing key: the previous one was about to expire, or a removed node had it");
     Ok(())
 }
 
-/// Gives the voters a new signing key. It is made on the leader; here it is only certified.
+/// Replaces the signing key. The leader generates it; the root certifies it here.
 pub(crate) async fn replace_signing_key(client: &Client, root: &Authority) -> Outcome<()> {
     let answer = client
         .call_within(ANSWER_WITHIN, |mut control| async move { control.signing_key_request(Empty {}).await })
@@ -39,7 +39,7 @@ pub(crate) async fn replace_signing_key(client: &Client, root: &Authority) -> Ou
     }
     let certificate = root
         .sign_intermediate(&answer.signing_request, Validity::lasting(INTERMEDIATE_LIFETIME))
-        .map_err(|error| Failure::failed("cannot certify the cluster's new signing key").because(&error))?;
+        .map_err(|error| Failure::failed("cannot sign the cluster's new signing key").because(&error))?;
     let request = InstallSigningKeyRequest { certificate };
     client
         .call_within(ANSWER_WITHIN, |mut control| {

@@ -107,7 +107,7 @@ fn a_failure_of_the_cluster_keeps_its_exit_code_through_a_script() {
     let folder = with(
         "export async function look(cluster) { return (await cluster.nodes()).length; }\nexport async function care(cluster) {\n  try { await cluster.nodes(); } catch (error) { return error.code; }\n}\n",
     );
-    folder.run(&["do", "look"]).expect(6).says(&["was not made yet", "client.js:", "disco bootstrap"]);
+    folder.run(&["do", "look"]).expect(6).says(&["does not exist yet", "client.js:", "disco bootstrap"]);
     assert_eq!(folder.run(&["do", "care"]).expect(0).stdout, "NOT_FOUND\n");
     assert_eq!(
         with("export function healthy(cluster) { return cluster.healthy(); }").run(&["do", "healthy"]).expect(0).stdout,

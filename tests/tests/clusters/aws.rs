@@ -103,7 +103,7 @@ fn words(line: &str) -> Option<String> {
     }
     // The machines behind the stand-in have neither systemd nor cron; those of EC2 have. And a machine that has come to run before
     // it is looked at for the first time was never seen pending.
-    if ["does not come back by itself", " is pending"].iter().any(|maybe| line.contains(maybe)) {
+    if ["does not start when its machine boots", " is pending"].iter().any(|maybe| line.contains(maybe)) {
         return None;
     }
     let word = |word: &str| match word {
