@@ -11,11 +11,11 @@ use crate::{
 
 /// Bytes in one message.
 const PART: usize = 64 << 10;
-/// Hashes in one question.
+/// Hashes in one request.
 const HASHES: usize = 4096;
 
 impl Client {
-    /// Sends those of the files' contents that the cluster does not hold. Gives the number of bytes sent.
+    /// Uploads the contents that the cluster does not have. Returns the number of bytes sent.
     pub(crate) async fn upload(&self, selection: &Selection, task: &Task) -> Outcome<u64> {
         let by_hash: BTreeMap<&str, &ProjectFile> =
             selection.files.iter().map(|file| (file.sha256.as_str(), file)).collect();
@@ -48,7 +48,7 @@ impl Client {
     async fn put_blob(&self, file: &ProjectFile) -> Outcome<()> {
         let content = bytes::Bytes::from(file.read()?);
         let head = BlobPart { sha256: file.sha256.clone(), size: file.size, ..BlobPart::default() };
-        // The first part carries head and data, so that an empty file has one, too.
+        // The first part carries head and data, so that an empty file has a part, too.
         let mut parts = Vec::with_capacity(content.len() / PART + 1);
         let mut at = 0;
         loop {
@@ -74,7 +74,7 @@ impl Client {
     }
 }
 
-/// What the cluster is told of the files.
+/// The files' entries in a request.
 pub(crate) fn entries(selection: &Selection) -> Vec<FileEntry> {
     selection
         .files

@@ -1,4 +1,4 @@
-//! Nodes' certificates as they are served, and new ones.
+//! Reads the certificates that nodes serve, and renews them.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,19 @@ use crate::{
     project::KnownNode,
 };
 
-/// Time for one node to show its certificate.
+/// Time for one node to present its certificate.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
-/// Time for a node to get a new certificate: an election may go on.
+/// Time for a node to get a new certificate, maybe during an election.
 const RENEWED_WITHIN: Duration = Duration::from_secs(15);
-/// A node that has a new certificate serves it at once; one that is being started takes a moment.
+/// Time for a node to serve its new certificate: at once, unless it is just starting.
 const SERVED_WITHIN: Duration = Duration::from_secs(20);
 const BETWEEN: Duration = Duration::from_millis(50);
 
 impl Client {
-    /// The certificates that a node shows, leaf first, however old they are.
+    /// The certificate chain that a node presents, leaf first, even if it has expired.
     ///
     /// # Errors
-    /// Why none was seen, in a sentence.
+    /// The reason why there is no certificate, in words.
     pub(crate) async fn look_at(&self, node: &KnownNode) -> Result<Vec<CertificateInfo>, String> {
         let mut why = String::new();
         for address in [node.outer(), node.address] {
@@ -31,7 +31,7 @@ impl Client {
                 Ok(chain) => match chain.first() {
                     Some(leaf) if leaf.subject == format!("node/{}", node.id) => return Ok(chain),
                     Some(leaf) => why = format!("{} answers at {address}", leaf.subject),
-                    None => why = format!("{address} shows no certificate"),
+                    None => why = format!("{address} presents no certificate"),
                 },
                 Err(error) => why = reason(&error),
             }
@@ -42,7 +42,7 @@ impl Client {
         Err(why)
     }
 
-    /// Has a node get a new certificate from the leader, and waits until it serves it. Gives its serial number.
+    /// Has a node request a new certificate from the leader, and waits until it serves it. Returns the serial number.
     pub(crate) async fn renew_node(&self, node: &KnownNode) -> Outcome<String> {
         let before = self.look_at(node).await.ok().and_then(|chain| chain.into_iter().next()).map(|leaf| leaf.serial);
         let request = RotateCertificateRequest { node_id: node.id };
@@ -51,20 +51,20 @@ impl Client {
             .await?;
         let serial = answer.certificate.unwrap_or_default().serial;
         match self.shows(node, |leaf| before.as_deref() != Some(&leaf.serial)).await {
-            // It has said itself that the certificate is in use; it can only not be reached from here.
-            Shows::Wished | Shows::Nothing => Ok(serial),
-            Shows::Other => Err(Failure::failed(format!("`{}` still shows the certificate of before", node.name))
-                .hint(format!("`disco logs {}` says why", node.name))),
+            // The node has confirmed that the certificate is in use, even if it cannot be reached from here.
+            Shows::Expected | Shows::Nothing => Ok(serial),
+            Shows::Other => Err(Failure::failed(format!("`{}` still presents its previous certificate", node.name))
+                .hint(format!("`disco logs {}` shows why", node.name))),
         }
     }
 
-    /// Waits until a node shows a certificate as it is wished. Which one that is cannot be said before, as the node may have
-    /// got another one meanwhile.
-    pub(crate) async fn shows(&self, node: &KnownNode, wished: impl Fn(&CertificateInfo) -> bool) -> Shows {
+    /// Waits until a node presents a certificate that is `expected`. A predicate, since the node may get yet another certificate
+    /// meanwhile.
+    pub(crate) async fn shows(&self, node: &KnownNode, expected: impl Fn(&CertificateInfo) -> bool) -> Shows {
         let deadline = Instant::now() + SERVED_WITHIN;
         loop {
             let seen = match self.look_at(node).await {
-                Ok(chain) if chain.first().is_some_and(&wished) => return Shows::Wished,
+                Ok(chain) if chain.first().is_some_and(&expected) => return Shows::Expected,
                 Ok(_) => Shows::Other,
                 Err(_) => Shows::Nothing,
             };
@@ -75,32 +75,32 @@ impl Client {
         }
     }
 
-    /// What an operator should know of the own certificate.
+    /// A warning about this operator's certificate, if one is needed.
     pub(crate) fn own_warning(&self) -> Option<String> {
         let own = self.identity().own();
         let at = rfc3339(own.not_after);
         let ends = match own.validity().phase(unix_now()) {
             Phase::Valid => return None,
             Phase::Early => "is not valid yet: one of the clocks is wrong".to_owned(),
-            Phase::Due => format!("ends at {at}"),
-            Phase::Expired => format!("has ended at {at}"),
+            Phase::Due => format!("expires at {at}"),
+            Phase::Expired => format!("expired at {at}"),
         };
         Some(format!("the certificate of {} {ends}; `disco cert rotate --operator` renews it", own.role))
     }
 }
 
-/// What a node shows at last.
+/// The certificate that a node finally presents.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Shows {
-    /// A certificate as it is wished.
-    Wished,
-    /// Another one.
+    /// The expected certificate.
+    Expected,
+    /// Another certificate.
     Other,
-    /// It cannot be reached.
+    /// None: the node cannot be reached.
     Nothing,
 }
 
-/// How a node is reached, where its address can be read.
+/// A node's addresses; `None` if its address is invalid.
 pub(crate) fn known_node(node: &NodeStatus) -> Option<KnownNode> {
     Some(KnownNode {
         id: node.id,
@@ -112,13 +112,13 @@ pub(crate) fn known_node(node: &NodeStatus) -> Option<KnownNode> {
     })
 }
 
-/// A moment in seconds since 1970, RFC 3339.
+/// Formats seconds since 1970 as RFC 3339.
 pub(crate) fn rfc3339(seconds: u64) -> String {
     let at = i64::try_from(seconds).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
     at.map_or_else(|| format!("{seconds} s after 1970"), |at| at.to_string())
 }
 
-/// A refusal in the words that are for people, else the error with its causes.
+/// The error with its causes in one line.
 fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -7,31 +7,31 @@ use tonic::Status;
 
 use super::{Client, Control};
 
-/// A node that does not answer for so long has the next one asked besides it.
+/// Time without an answer, after which the next node is tried in parallel.
 const HEDGE_AFTER: Duration = Duration::from_millis(250);
 /// Time for one node to accept a connection and answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// Largest message taken: a page of keys with their values.
+/// Maximum size of a message: a page of keys with their values.
 const LARGEST_MESSAGE: usize = 32 << 20;
-/// Speed of uploads is window / round trip; memory of a client does not matter.
+/// The upload rate is window / round trip; a client's memory does not matter.
 const WINDOW: u32 = 1 << 20;
 
 impl Client {
-    /// The connection in use, or a new one to the first node that answers. Nodes are asked in turn, the next one as soon as
-    /// the one before fails or is slow.
+    /// The current connection, or a new one to the first node that answers. Tries the nodes in turn, the next one as soon as the
+    /// previous one fails or is slow.
     pub(super) async fn control(&self) -> Result<(SocketAddr, Control), Status> {
         if let Some(current) = self.peers().current.clone() {
             return Ok(current);
         }
         let addresses = self.peers().addresses.clone();
         let mut waiting = addresses.into_iter();
-        let mut asked = FuturesUnordered::new();
+        let mut probes = FuturesUnordered::new();
         let mut worst: Option<Status> = None;
         loop {
             if let Some(address) = waiting.next() {
-                asked.push(self.ask(address));
-            } else if asked.is_empty() {
-                return Err(worst.unwrap_or_else(|| Status::unavailable("no node's address is known")));
+                probes.push(self.probe(address));
+            } else if probes.is_empty() {
+                return Err(worst.unwrap_or_else(|| Status::unavailable("no node address is known")));
             }
             let pause = async {
                 if waiting.len() > 0 {
@@ -42,18 +42,18 @@ impl Client {
             };
             tokio::select! {
                 biased;
-                Some(answer) = asked.next() => match answer {
+                Some(answer) = probes.next() => match answer {
                     Ok((address, control, status)) => {
-                        // Only a cache: a disk that is full must not keep anyone from looking at the cluster.
+                        // Only a cache: a full disk must not prevent commands from reading the cluster.
                         if let Err(failure) = self.remember(&status) {
-                            tracing::warn!(%failure, "the nodes' addresses were not kept");
+                            tracing::warn!(%failure, "cannot save the nodes' addresses");
                         }
                         self.peers().current = Some((address, control.clone()));
                         return Ok((address, control));
                     }
-                    // A refusal says more than silence.
+                    // A refusal is more informative than no answer.
                     Err(status) => worst = match worst {
-                        Some(before) if telling(&before) >= telling(&status) => Some(before),
+                        Some(before) if severity(&before) >= severity(&status) => Some(before),
                         _ => Some(status),
                     },
                 },
@@ -62,12 +62,12 @@ impl Client {
         }
     }
 
-    /// The same for what is not asked a second time.
+    /// The connection for requests that are not retried.
     pub(crate) async fn connection(&self) -> crate::error::Outcome<(SocketAddr, Control)> {
         self.control().await.map_err(|status| super::from_status(&status))
     }
 
-    /// The next request looks for a node anew.
+    /// Makes the next request open a new connection.
     pub(crate) fn drop_connection(&self) {
         let current = self.peers().current.take();
         if let Some((address, _)) = current {
@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Drops the connection to `address`, which is asked last from now on.
+    /// Drops the connection to `address`, which is tried last from now on.
     pub(super) fn forget(&self, address: SocketAddr) {
         let mut peers = self.peers();
         if peers.current.as_ref().is_some_and(|(current, _)| *current == address) {
@@ -87,17 +87,17 @@ impl Client {
         }
     }
 
-    pub(super) async fn ask(&self, address: SocketAddr) -> Result<(SocketAddr, Control, StatusResponse), Status> {
+    pub(super) async fn probe(&self, address: SocketAddr) -> Result<(SocketAddr, Control, StatusResponse), Status> {
         let mut control = self.dial(address, Expect::AnyNode);
-        let asked = control.status(StatusRequest { stale: true });
-        match tokio::time::timeout(ANSWER_WITHIN, asked).await {
+        let status = control.status(StatusRequest { stale: true });
+        match tokio::time::timeout(ANSWER_WITHIN, status).await {
             Ok(Ok(status)) => Ok((address, control, status.into_inner())),
             Ok(Err(status)) => Err(at(address, status)),
             Err(_) => Err(Status::unavailable(format!("{address}: no answer within {}s", ANSWER_WITHIN.as_secs()))),
         }
     }
 
-    /// A channel to the one node at `address`, which is not looked for elsewhere.
+    /// A channel to the node at `address`, without fallback to other addresses.
     pub(crate) fn dial(&self, address: SocketAddr, expect: Expect) -> Control {
         let options = ChannelOptions {
             connect_timeout: ANSWER_WITHIN,
@@ -111,7 +111,7 @@ impl Client {
     }
 }
 
-fn telling(status: &Status) -> u8 {
+fn severity(status: &Status) -> u8 {
     match status.code() {
         tonic::Code::Unavailable => 0,
         _ if disco_identity::refusal(status).is_some() => 2,
@@ -119,7 +119,7 @@ fn telling(status: &Status) -> u8 {
     }
 }
 
-/// Puts the address before the message, and keeps the causes.
+/// Prefixes the message with the address, and keeps the causes.
 fn at(address: SocketAddr, status: Status) -> Status {
     let message = disco_identity::describe(&status);
     let message = if message.contains(&address.to_string()) { message } else { format!("{address}: {message}") };

@@ -1,4 +1,4 @@
-//! From a node's refusal to the operator's failure and exit code.
+//! Converts gRPC statuses to failures with exit codes.
 
 use disco_identity::Expiry;
 use disco_proto::v1::ScriptFailure;
@@ -11,13 +11,13 @@ use crate::{error::Failure, exit::ExitStatus};
 
 pub(crate) fn from_status(status: &Status) -> Failure {
     if let Some(refusal) = disco_identity::refusal(status) {
-        return Failure::new(ExitStatus::Denied, "the cluster's node and this operator do not accept each other")
+        return Failure::new(ExitStatus::Denied, "the node and this operator do not accept each other's certificates")
             .cause(refusal)
             .hint(match disco_identity::expiry(status) {
-                Some(Expiry::Theirs) => "`disco cert rotate --expired` gives nodes new certificates over SSH",
+                Some(Expiry::Theirs) => "`disco cert rotate --expired` renews the nodes' certificates over SSH",
                 Some(Expiry::Own) => {
-                    "where `disco doctor` says that this operator's certificate has ended, `disco cert rotate --operator` signs it \
-                     anew; else the node's clock, or this one, is wrong: `disco node ssh NODE date` tells"
+                    "if `disco doctor` shows that this operator's certificate has expired, renew it with `disco cert rotate \
+                     --operator`; else the node's clock or this one is wrong: compare it with `disco node ssh NODE date`"
                 }
                 None => "`disco doctor` checks certificates and clocks",
             });
@@ -27,7 +27,7 @@ pub(crate) fn from_status(status: &Status) -> Failure {
     }
     let message = disco_identity::describe(status);
     let code = match status.code() {
-        // What the transport reports when a connection breaks in the middle of a request.
+        // Reported by the transport when a connection breaks during a request.
         Code::Unknown | Code::Internal if std::error::Error::source(status).is_some() => ErrorCode::Unavailable,
         code => ErrorCode::from_grpc(code.into(), &message),
     };
@@ -35,7 +35,7 @@ pub(crate) fn from_status(status: &Status) -> Failure {
         Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Unknown | Code::Cancelled => {
             Failure::new(ExitStatus::Unreachable, "the cluster cannot be reached, or has no quorum")
                 .cause(message)
-                .hint("`disco status` shows what each node sees, `disco doctor` what is wrong here")
+                .hint("`disco status` shows what a node sees, `disco doctor` checks this computer and the cluster")
         }
         Code::PermissionDenied | Code::Unauthenticated => Failure::new(ExitStatus::Denied, message),
         Code::NotFound => Failure::new(ExitStatus::NotFound, message),
@@ -48,11 +48,11 @@ pub(crate) fn from_status(status: &Status) -> Failure {
     failure.coded(code)
 }
 
-/// What a refused script version comes with, see `ScriptFailure` in the wire contract.
+/// The details of a refused script version, see `ScriptFailure` in the `.proto` files.
 fn script_failure(status: &Status) -> Option<ScriptFailure> {
     if status.code() != Code::InvalidArgument || status.details().is_empty() {
         return None;
     }
-    // Details of another kind leave the message, which says it as well.
+    // Details of another type are ignored: the message is enough.
     ScriptFailure::decode(status.details()).ok().filter(|failure| !failure.message.is_empty())
 }

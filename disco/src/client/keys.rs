@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Client {
-    /// Proposes one command, under one request id however often it must be sent.
+    /// Proposes a command. Retries use the same request id, so it applies once.
     pub(crate) async fn propose(&self, operation: command::Operation) -> Outcome<CommandResponse> {
         let command = Command {
             request_id: uuid::Uuid::new_v4().into_bytes().to_vec().into(),
@@ -29,12 +29,12 @@ impl Client {
                 async move { control.propose(request).await }
             })
             .await
-            // A write finds nothing exhausted but room.
+            // For a write, the only resource that can be exhausted is space.
             .map_err(|failure| match failure.code() {
                 ErrorCode::Exhausted => failure.coded(ErrorCode::NoSpace),
                 _ => failure,
             })?;
-        let response = answer.response.ok_or_else(|| Failure::failed("the cluster's answer is empty"))?;
+        let response = answer.response.ok_or_else(|| Failure::failed("unexpected response: no result"))?;
         match &response.result {
             Some(command_response::Result::Error(error)) => Err(refused(error.refusal(), &error.message)),
             _ => Ok(response),
@@ -55,7 +55,7 @@ impl Client {
         Ok(self.range(range, stale).await?.kvs.into_iter().next())
     }
 
-    /// Changes of keys in [`key`, `range_end`) from a revision on (0: from now).
+    /// Watches changes of keys in [`key`, `range_end`) from a revision on (0: from now).
     pub(crate) async fn watch(&self, key: &[u8], range_end: &[u8], start: i64) -> Outcome<Streaming<WatchResponse>> {
         let request = WatchRequest {
             key: key.to_vec().into(),
@@ -70,8 +70,8 @@ impl Client {
         .await
     }
 
-    /// Calls `each` with every answer of a watch, for ever: a watch whose node is lost goes on at another one, after the
-    /// last revision that was seen.
+    /// Calls `each` with every response of a watch, forever: if its node is lost, the watch continues at another one, after the last
+    /// received revision.
     pub(crate) async fn watch_forever(
         &self,
         key: &[u8],
@@ -101,7 +101,7 @@ impl Client {
     }
 }
 
-/// The end of the range of all keys that begin with `prefix`; a zero byte (all keys from there on) where there is none.
+/// The end of the range of all keys that begin with `prefix`; a zero byte (all further keys) if the range has no end.
 pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -113,10 +113,9 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     vec![0]
 }
 
-/// A watch that asks for revisions from before the first that is kept.
+/// The failure of a request for compacted revisions.
 pub(crate) fn compacted(first: i64) -> Failure {
-    Failure::new(ExitStatus::NotFound, format!("revisions before {first} are no longer kept"))
-        .coded(ErrorCode::Compacted)
+    Failure::new(ExitStatus::NotFound, format!("revisions before {first} are compacted")).coded(ErrorCode::Compacted)
 }
 
 fn refused(refusal: Refusal, message: &str) -> Failure {

@@ -1,7 +1,7 @@
-//! The connection to a cluster: by any of its nodes, with the operator's certificate.
+//! The connection to a cluster: through any of its nodes, with the operator's certificate.
 //!
-//! Invariants: the peer proved to be a node of this project's cluster before anything is sent to it; a request that changes
-//! something is repeated only where repeating it changes nothing more (it carries a request id, or sets a state).
+//! Invariants: the peer has proved that it is a node of this project's cluster before anything is sent to it; a request that changes
+//! something is retried only if it is idempotent (it carries a request id, or sets a state).
 
 mod blobs;
 mod call;
@@ -49,10 +49,10 @@ pub(crate) const OPERATOR_CERTIFICATE: &str = "operator.pem";
 /// The operator's key (0600).
 pub(crate) const OPERATOR_KEY: &str = "operator.key";
 
-/// How long a cluster without answer or leader is asked again, unless `--timeout` is shorter.
+/// Time during which requests are retried without an answer or a leader, unless `--timeout` is shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pause before asking again for a leader.
+/// Pause between two checks for a leader.
 const LEADER_PAUSE: Duration = Duration::from_millis(50);
 
 /// Cheap to clone; clones share the connection.
@@ -66,7 +66,7 @@ struct Inner {
     peers: Mutex<Peers>,
 }
 
-/// Where to ask, and the connection in use.
+/// Known addresses, and the current connection.
 struct Peers {
     /// In the order in which they are tried.
     addresses: Vec<SocketAddr>,
@@ -74,7 +74,7 @@ struct Peers {
 }
 
 impl Client {
-    /// With the project's certificate and last known addresses; connects when first used.
+    /// A client with the project's certificate and last known addresses. Connects when first used.
     pub(crate) fn open(context: &Context) -> Outcome<Self> {
         let project = context.project()?;
         let state = project.state();
@@ -97,8 +97,8 @@ impl Client {
         Self(Arc::new(Inner { identity, state, patience: PATIENCE, peers }))
     }
 
-    /// From here on these are asked as well.
-    pub(crate) fn also_ask(&self, more: impl IntoIterator<Item = SocketAddr>) {
+    /// Adds addresses to try.
+    pub(crate) fn add_addresses(&self, more: impl IntoIterator<Item = SocketAddr>) {
         let mut peers = self.peers();
         for address in more {
             if !peers.addresses.contains(&address) {
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    /// The same cluster, asked again for `patience` before giving up.
+    /// A client of the same cluster that retries for `patience` before it gives up.
     pub(crate) fn with_patience(&self, patience: Duration) -> Self {
         let peers = self.peers();
         let peers = Peers { addresses: peers.addresses.clone(), current: peers.current.clone() };
@@ -123,14 +123,14 @@ impl Client {
         &self.0.identity
     }
 
-    /// The cluster's own view; `stale` is what one node sees when no leader can be reached.
+    /// The leader's view; with `stale`, the view of one node that may reach no leader.
     pub(crate) async fn status(&self, stale: bool) -> Outcome<StatusResponse> {
         let status = self.call(|mut control| async move { control.status(StatusRequest { stale }).await }).await?;
         self.remember(&status)?;
         Ok(status)
     }
 
-    /// The cluster's own view, waited for while there is no leader.
+    /// The leader's view; waits for a leader.
     pub(crate) async fn settled(&self) -> Outcome<StatusResponse> {
         let deadline = std::time::Instant::now() + self.0.patience;
         loop {
@@ -146,7 +146,7 @@ impl Client {
         }
     }
 
-    /// Keeps the nodes' addresses for this and the next commands.
+    /// Saves the nodes' addresses for this and later commands.
     fn remember(&self, status: &StatusResponse) -> Outcome<()> {
         let nodes: Vec<KnownNode> = status.nodes.iter().filter_map(known_node).collect();
         if nodes.is_empty() {
@@ -156,7 +156,7 @@ impl Client {
         if status.desired_nodes != 0 {
             addresses.target = Some(status.desired_nodes);
         } else {
-            // Only a leader says so. What was known before stays.
+            // Only a leader reports the target size: keep the last known one.
             let before = Addresses::load(&self.0.state).unwrap_or_default();
             (addresses.target, addresses.script_nodes) = (before.target, before.script_nodes);
         }
@@ -171,13 +171,13 @@ impl Client {
         addresses.save(&self.0.state)
     }
 
-    /// The lock is held for a few instructions only, never over an await.
+    /// The lock is held only for a few instructions, never over an await.
     fn peers(&self) -> std::sync::MutexGuard<'_, Peers> {
         self.0.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The operator's credentials; `None` where the project has none yet.
+/// The operator's credentials; `None` if the project has none yet.
 pub(crate) fn load_identity(state: &StateDir) -> Outcome<Option<Identity>> {
     if !state.file(OPERATOR_CERTIFICATE).exists() {
         return Ok(None);
@@ -185,7 +185,7 @@ pub(crate) fn load_identity(state: &StateDir) -> Outcome<Option<Identity>> {
     let credentials =
         Credentials::load(&state.file(CA_CERTIFICATE), &state.file(OPERATOR_CERTIFICATE), &state.file(OPERATOR_KEY));
     let credentials = credentials.map_err(|error| {
-        Failure::usage("cannot use the operator's certificate").because(&error).hint("`disco doctor` says more")
+        Failure::usage("cannot use the operator's certificate").because(&error).hint("`disco doctor` shows details")
     })?;
     Identity::new(credentials)
         .map(Some)

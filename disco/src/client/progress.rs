@@ -14,29 +14,29 @@ use crate::{
     printer::{Printer, Task},
 };
 
-/// Time until the cluster has taken a wish; making it true may take as long as it takes.
+/// Time for the cluster to accept a request. The time to carry it out is not limited.
 const TAKEN_WITHIN: Duration = Duration::from_secs(15);
 
 impl Client {
-    /// Has the cluster do a longer work, and shows it, one line per subject, until it ends. Fails when a subject failed.
+    /// Starts a long operation in the cluster, and shows its progress, one line per subject, until it ends. Fails if a subject failed.
     ///
-    /// `ask` states a wish that may be stated again: when the node that tells is lost, another one is asked.
-    pub(crate) async fn follow<F, R>(&self, printer: &Printer, ask: F) -> Outcome<()>
+    /// `request` must be idempotent: if the node that reports the progress is lost, it is sent again to another one.
+    pub(crate) async fn follow<F, R>(&self, printer: &Printer, request: F) -> Outcome<()>
     where
         F: Fn(Control) -> R,
         R: Future<Output = Result<Response<Streaming<Progress>>, Status>>,
     {
         let mut shown = Shown { printer, tasks: HashMap::new(), errors: BTreeMap::new() };
-        let mut stream = self.call_within(TAKEN_WITHIN, &ask).await?;
+        let mut stream = self.call_within(TAKEN_WITHIN, &request).await?;
         loop {
             match stream.message().await {
                 Ok(Some(step)) => shown.step(step),
                 Ok(None) => break,
                 Err(status) if passing(&status) => {
                     self.drop_connection();
-                    match self.call_within(TAKEN_WITHIN, &ask).await {
+                    match self.call_within(TAKEN_WITHIN, &request).await {
                         Ok(again) => stream = again,
-                        // What was to be removed is no more.
+                        // The object to remove is gone.
                         Err(failure) if failure.status() == ExitStatus::NotFound => break,
                         Err(failure) => return Err(failure),
                     }
@@ -48,11 +48,11 @@ impl Client {
     }
 }
 
-/// What is on the screen.
+/// The progress lines on the screen.
 struct Shown<'a> {
     printer: &'a Printer,
     tasks: HashMap<String, Task>,
-    /// Of each subject the last one, until it has got further: a machine that cannot be had may be replaced by another.
+    /// The last error of each subject, until it makes progress: a machine that cannot be started may be replaced by another.
     errors: BTreeMap<String, String>,
 }
 
@@ -80,7 +80,8 @@ impl Shown<'_> {
         if self.errors.is_empty() {
             return Ok(());
         }
-        let failure = Failure::failed("the cluster could not do all of it").hint("`disco events` shows what happened");
+        let failure =
+            Failure::failed("the cluster could not complete the operation").hint("`disco events` shows details");
         Err(self
             .errors
             .into_iter()

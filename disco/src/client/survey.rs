@@ -4,14 +4,14 @@ use futures_util::future::join_all;
 use super::{Client, Control};
 use crate::error::Outcome;
 
-/// What one node knows by itself.
+/// The view of a single node.
 #[derive(Debug)]
 pub(crate) struct OwnView {
-    /// The way to it.
+    /// The connection to it.
     pub(crate) control: Control,
-    /// Where it was asked.
+    /// The address at which it answered.
     pub(crate) at: std::net::SocketAddr,
-    /// What it says.
+    /// Its response.
     pub(crate) status: StatusResponse,
 }
 
@@ -22,25 +22,26 @@ impl OwnView {
         Self { control: Control::new(nowhere), at: std::net::SocketAddr::from(([127, 0, 0, 1], 1)), status }
     }
 
-    /// The node itself, as it sees itself.
+    /// The node's own entry in its view.
     pub(crate) fn own(&self) -> Option<&NodeStatus> {
         self.status.nodes.iter().find(|node| node.id == self.status.answered_by)
     }
 
-    /// Where other nodes reach it now.
+    /// Its current address.
     pub(crate) fn place(&self) -> std::net::SocketAddr {
         let own = self.status.own_address.parse::<std::net::SocketAddr>().ok();
         own.filter(|address| !address.ip().is_unspecified()).unwrap_or(self.at)
     }
 
-    /// Where the cluster looks for it, where that is another place. A version that does not say where it is, is where it was asked.
+    /// Its address in the membership, if it differs from the current one. A version that does not report its own address counts as not
+    /// moved.
     pub(crate) fn moved_from(&self) -> Option<&str> {
         let known = self.own().map(|node| node.address.as_str()).filter(|known| !known.is_empty())?;
         let own = &self.status.own_address;
         (!own.is_empty() && own != known).then_some(known)
     }
 
-    /// How to call it.
+    /// Its id and name.
     pub(crate) fn name(&self) -> String {
         let id = self.status.answered_by;
         self.own().map_or_else(|| format!("node {id}"), |node| format!("node {id} `{}`", node.name))
@@ -48,27 +49,27 @@ impl OwnView {
 }
 
 impl Client {
-    /// What each node that answers knows by itself.
+    /// The own view of each node that answers.
     ///
     /// # Errors
-    /// None answers.
+    /// No node answers.
     pub(crate) async fn own_views(&self) -> Outcome<Vec<OwnView>> {
         let addresses = self.peers().addresses.clone();
-        let answers = join_all(addresses.into_iter().map(|address| self.ask(address))).await;
+        let answers = join_all(addresses.into_iter().map(|address| self.probe(address))).await;
         let (mut views, mut failures): (Vec<OwnView>, Vec<tonic::Status>) = (Vec::new(), Vec::new());
         for answer in answers {
             match answer {
                 Ok((at, control, status)) if views.iter().all(|view| view.status.answered_by != status.answered_by) => {
                     views.push(OwnView { control, at, status });
                 }
-                // By another of its addresses.
+                // The same node at another of its addresses.
                 Ok(_) => {}
                 Err(status) => failures.push(status),
             }
         }
         match (views.is_empty(), failures.pop()) {
             (true, Some(status)) => Err(super::from_status(&status)),
-            (true, None) => Err(super::from_status(&tonic::Status::unavailable("no node's address is known"))),
+            (true, None) => Err(super::from_status(&tonic::Status::unavailable("no node address is known"))),
             (false, _) => Ok(views),
         }
     }

@@ -31,8 +31,8 @@ pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitSt
     let client = Client::open(context)?;
     let printer = &context.printer;
     let machines = machines(context).await;
-    client.also_ask(args.addresses.iter().flatten().copied());
-    client.also_ask(machines.iter().flat_map(Instance::control_addresses));
+    client.add_addresses(args.addresses.iter().flatten().copied());
+    client.add_addresses(machines.iter().flat_map(Instance::control_addresses));
     let views = client.own_views().await?;
     if args.addresses.is_some() {
         return super::relocate::run(context, &client, &views, args.dry_run).await;

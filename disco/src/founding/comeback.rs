@@ -226,7 +226,7 @@ impl Comeback<'_> {
         };
         // Any unexpired certificate will do: in a live cluster, the leader may soon issue another one.
         match self.client.shows(&place, |leaf| leaf.validity.phase(unix_now()) < Phase::Expired).await {
-            Shows::Wished => Ok(format!("node {} has a new certificate", node.node_id)),
+            Shows::Expected => Ok(format!("node {} has a new certificate", node.node_id)),
             // Not every node can be reached from here.
             Shows::Nothing => {
                 Ok(format!("node {} received a new certificate, but cannot be reached from here", node.node_id))

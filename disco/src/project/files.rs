@@ -11,19 +11,19 @@ use sha2::{Digest, Sha256};
 use super::{CLIENT_SCRIPT, CLUSTER_SCRIPT, Project, imports::relative_imports};
 use crate::error::{Failure, Outcome};
 
-/// A file's greatest size. What is larger is no configuration: images and archives belong elsewhere.
+/// Maximum size of a file. Larger files are not configuration: images and archives belong elsewhere.
 const LARGEST: u64 = 64 << 20;
-/// What is not to be sent, in gitignore's syntax.
+/// Patterns of files not to send, in gitignore syntax.
 const IGNORE: &str = ".discoignore";
 /// Never sent, whatever `.discoignore` says.
 const NEVER: [&str; 7] = [".disco", ".git", "/disco", "/discod", "target", "node_modules", IGNORE];
 
-/// A file of the project as the cluster will know it.
+/// A file to send to the cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct ProjectFile {
-    /// Absolute, on this machine.
+    /// Absolute path on this machine.
     pub(crate) source: PathBuf,
-    /// Relative to the project, `/` between parts.
+    /// Path relative to the project, separated by `/`.
     pub(crate) path: String,
     pub(crate) sha256: String,
     pub(crate) size: u64,
@@ -35,14 +35,14 @@ pub(crate) struct ProjectFile {
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     pub(crate) files: Vec<ProjectFile>,
-    /// Private keys that were found and left out.
+    /// Private keys that were found and skipped.
     pub(crate) keys: Vec<String>,
-    /// Backups that were found and left out: each holds all keys of a cluster.
+    /// Backups that were found and skipped: each holds all keys of a cluster.
     pub(crate) backups: Vec<String>,
 }
 
 impl Project {
-    /// Everything that `.discoignore` does not exclude.
+    /// All files that `.discoignore` does not exclude.
     pub(crate) fn deployable_files(&self) -> Outcome<Selection> {
         let root = self.root();
         let mut never = OverrideBuilder::new(root);
@@ -55,7 +55,7 @@ impl Project {
         let walk = WalkBuilder::new(root)
             .standard_filters(false)
             .parents(false)
-            // Links are looked at one by one: those that are excluded may point nowhere.
+            // Links are checked one by one, as excluded ones may be dangling.
             .follow_links(false)
             .add_custom_ignore_filename(IGNORE)
             .overrides(never)
@@ -65,7 +65,7 @@ impl Project {
             let entry = entry.map_err(|error| {
                 Failure::usage("cannot read the project's files")
                     .because(&error)
-                    .hint("mend it, or name it in `.discoignore`")
+                    .hint("fix it, or add it to `.discoignore`")
             })?;
             let ignore = entry.path().join(IGNORE);
             if ignore.is_file()
@@ -76,8 +76,8 @@ impl Project {
             let kind = entry.file_type();
             if kind.is_some_and(|kind| kind.is_symlink()) && entry.path().is_dir() {
                 let name = entry.path().strip_prefix(root).unwrap_or(entry.path()).display();
-                return Err(Failure::usage(format!("`{name}` is a link to a folder, which cannot be sent"))
-                    .hint(format!("put the folder itself there, or name `{name}` in `.discoignore`")));
+                return Err(Failure::usage(format!("cannot send `{name}`: it is a symlink to a folder"))
+                    .hint(format!("replace it with the folder itself, or add `{name}` to `.discoignore`")));
             }
             if kind.is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
                 self.select(entry.path(), &mut selection)?;
@@ -92,7 +92,7 @@ impl Project {
         self.with_imports(CLUSTER_SCRIPT)
     }
 
-    /// One hash of `client.js` and the files that it imports: it changes when any of them does.
+    /// The combined hash of `client.js` and the files that it imports.
     pub(crate) fn client_script_hash(&self) -> Outcome<String> {
         let mut hash = Sha256::new();
         for file in self.with_imports(CLIENT_SCRIPT)?.files {
@@ -128,22 +128,22 @@ impl Project {
         let name = relative
             .to_str()
             .ok_or_else(|| {
-                Failure::usage(format!("the name `{}` is not UTF-8", relative.display()))
-                    .hint("rename the file, or name it in `.discoignore`")
+                Failure::usage(format!("invalid file name `{}`: expected UTF-8", relative.display()))
+                    .hint("rename the file, or add it to `.discoignore`")
             })?
             .to_owned();
         let unreadable = |error: &std::io::Error| {
-            Failure::usage(format!("cannot read `{name}`")).because(error).hint("mend it, or name it in `.discoignore`")
+            Failure::usage(format!("cannot read `{name}`")).because(error).hint("fix it, or add it to `.discoignore`")
         };
         let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
-        // Before its size is looked at: a backup is none that could be sent if it were smaller.
+        // Before the check of the size, whose hint does not fit a backup.
         if is_backup(path).map_err(|error| unreadable(&error))? {
             selection.backups.push(name);
             return Ok(());
         }
         if metadata.len() > LARGEST {
             return Err(Failure::usage(format!(
-                "`{name}` is {} MB, more than {} MB",
+                "`{name}` has {} MB: expected at most {} MB",
                 metadata.len() >> 20,
                 LARGEST >> 20
             ))
@@ -166,12 +166,12 @@ impl Project {
 }
 
 impl ProjectFile {
-    /// The content, which must still be what was selected.
+    /// Reads the content, and checks that it has not changed since it was selected.
     pub(crate) fn read(&self) -> Outcome<Vec<u8>> {
         let mut content = Vec::with_capacity(self.size as usize);
         fs_err::File::open(&self.source)
             .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut content))
-            .map_err(|error| Failure::failed("cannot read a file of the project").because(&error))?;
+            .map_err(|error| Failure::failed("cannot read a project file").because(&error))?;
         if hex::encode(Sha256::digest(&content)) != self.sha256 {
             return Err(Failure::failed(format!("`{}` changed while it was being sent", self.path))
                 .hint("run the command again"));
@@ -180,14 +180,14 @@ impl ProjectFile {
     }
 }
 
-/// What `disco backup save` has written, by its first bytes, whatever it is called.
+/// Whether a file was written by `disco backup save`, by its first bytes and not by its name.
 fn is_backup(path: &Path) -> std::io::Result<bool> {
     let mut head = Vec::new();
     std::fs::File::open(path)?.take(disco_proto::backup::MAGIC.len() as u64).read_to_end(&mut head)?;
     Ok(disco_proto::backup::is_backup(&head))
 }
 
-/// PEM and OpenSSH private keys, by their first line.
+/// Whether the content is a PEM or OpenSSH private key, by its first lines.
 fn is_private_key(content: &[u8]) -> bool {
     let head = String::from_utf8_lossy(&content[..content.len().min(256)]);
     head.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----"))
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ignored_private_or_built_stays_here() {
+    fn ignored_files_private_keys_and_build_output_are_not_sent() {
         let (_dir, project) = project(&[
             ("client.js", ""),
             ("site/index.html", "<p>"),
@@ -248,7 +248,7 @@ mod tests {
         symlink("target/release/disco", project.root().join("disco")).unwrap();
         symlink("/nowhere/discod", project.root().join("discod")).unwrap();
         let selection = project.deployable_files().unwrap();
-        // A file that git ignores may well be meant for the cluster.
+        // A file that git ignores may be intended for the cluster.
         assert_eq!(paths(&selection), [".gitignore", "client.js", "site/index.html"]);
         assert_eq!(selection.keys, ["id_ed25519"]);
         let page = &selection.files[2];
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn backups_are_known_by_what_they_hold_and_stay_here() {
+    fn backups_are_recognized_by_their_content_and_are_not_sent() {
         let backup = String::from_utf8(disco_proto::backup::beginning(&Default::default())).unwrap();
         let (_dir, project) = project(&[
             ("client.js", ""),
@@ -267,7 +267,7 @@ mod tests {
             ("files/notes.backup", "to do: backups"),
             ("nested/.disco/cluster.json", "{}"),
         ]);
-        // One that would be too large to be sent is no reason to stop.
+        // A backup above the size limit is skipped, too.
         let large = fs::File::options().append(true).open(project.root().join("monday.backup")).unwrap();
         large.set_len(LARGEST + 1).unwrap();
         let selection = project.deployable_files().unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_of_the_clients_script_is_that_of_what_it_imports_too() {
+    fn the_hash_of_the_clients_script_covers_its_imports() {
         let (_dir, project) = project(&[("client.js", "import './lib/a.js';"), ("lib/a.js", "1"), ("other.js", "")]);
         let before = project.client_script_hash().unwrap();
         fs::write(project.root().join("other.js"), "2").unwrap();
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_patterns_and_links_that_point_nowhere_are_named() {
+    fn invalid_patterns_and_dangling_links_are_named() {
         let (_dir, project) = project(&[("client.js", "")]);
         symlink("/nowhere/at/all", project.root().join("lost")).unwrap();
         let failure = project.deployable_files().unwrap_err();

@@ -1,5 +1,5 @@
-//! A rough look at JavaScript: which files a script imports, and what it exports. It need not be exact: a file too many does
-//! no harm, and one too few is named by the engine when the script is loaded.
+//! An approximate scan of JavaScript for imports and exports. It need not be exact: an extra file does no harm, and the engine names
+//! a missing one when it loads the script.
 
 /// Relative specifiers after `from`, `import` or `import(`.
 pub(super) fn relative_imports(source: &str) -> Vec<String> {

@@ -11,14 +11,14 @@ use crate::{
     exit::ExitStatus,
 };
 
-/// One command at a time changes a project's state. Given back when dropped, and by the kernel when the process dies.
+/// Lets one command at a time change a project's state. Released when dropped, and by the kernel when the process dies.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: std::fs::File,
 }
 
 impl Lock {
-    /// Refused (exit 5) while another process holds it, naming that one.
+    /// Fails (exit 5) while another process holds the lock, and names that process.
     pub(crate) fn take(state: &StateDir, command: &str) -> Outcome<Self> {
         state.ensure()?;
         let path = state.file("lock");
@@ -34,7 +34,7 @@ impl Lock {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut holder = String::new();
-                // Only for the message: an unreadable holder is still a holder.
+                // Only for the message: the lock is held even if the holder cannot be read.
                 let _ = file.read_to_string(&mut holder);
                 let holder =
                     if holder.trim().is_empty() { "another `disco`".to_owned() } else { holder.trim().to_owned() };

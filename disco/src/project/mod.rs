@@ -1,4 +1,4 @@
-//! The operator's project folder: the scripts, and the private state beneath `.disco/`.
+//! The operator's project folder: the scripts, and the private state in `.disco/`.
 
 mod addresses;
 mod files;
@@ -44,7 +44,7 @@ impl Project {
                     "not in a project: no `{CLIENT_SCRIPT}` or `{CLUSTER_SCRIPT}` in `{}` or above",
                     absolute.display()
                 ))
-                .hint("make one with `disco init`, or name its folder with `-C DIR`")
+                .hint("create one with `disco init`, or pass its folder with `-C DIR`")
             })
     }
 
@@ -56,7 +56,7 @@ impl Project {
         StateDir::new(self.root.join(".disco"))
     }
 
-    /// The path of `client.js`, which must be there.
+    /// The path of `client.js`, which must exist.
     pub(crate) fn client_script(&self) -> Outcome<PathBuf> {
         let path = self.root.join(CLIENT_SCRIPT);
         if path.is_file() {
@@ -66,21 +66,21 @@ impl Project {
             .hint(format!("`disco init {}` writes one", self.root.display())))
     }
 
-    /// The path of `cluster.js`, where there is one.
+    /// The path of `cluster.js`, if it exists.
     pub(crate) fn cluster_script(&self) -> Option<PathBuf> {
         let path = self.root.join(CLUSTER_SCRIPT);
         path.is_file().then_some(path)
     }
 }
 
-/// For shell completion: the nodes seen last. Silent about every trouble.
+/// For shell completion: the last known nodes. Ignores all errors.
 pub(crate) fn known_nodes() -> Vec<clap_complete::CompletionCandidate> {
     let nodes =
         Project::find(Path::new(".")).and_then(|project| Addresses::load(&project.state())).map(|known| known.nodes);
     nodes.unwrap_or_default().into_iter().map(|node| clap_complete::CompletionCandidate::new(node.name)).collect()
 }
 
-/// For shell completion: functions that `client.js` seems to export. Silent about every trouble.
+/// For shell completion: functions that `client.js` seems to export. Ignores all errors.
 pub(crate) fn known_functions() -> Vec<clap_complete::CompletionCandidate> {
     let source = Project::find(Path::new("."))
         .ok()

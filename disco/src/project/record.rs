@@ -8,31 +8,31 @@ use crate::error::Outcome;
 
 const FILE: &str = "cluster.json";
 
-/// What the operator's side knows of the cluster that it makes: written before each step that could be interrupted, so that
-/// the next run goes on with the same cluster and the same machines.
+/// The operator's record of the cluster: written before each step that could be interrupted, so that the next run continues with the
+/// same cluster and the same machines.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct ClusterRecord {
-    /// Random, made once.
+    /// Random, generated once.
     pub(crate) id: String,
     pub(crate) name: String,
     /// The provider's specification, so that `destroy` works without a script that runs.
     pub(crate) provider: Value,
-    /// Where the operator's private key is, absolute or relative to the project.
+    /// Path of the operator's private key, absolute or relative to the project.
     pub(crate) private_key: Option<PathBuf>,
     pub(crate) public_key: Option<PathBuf>,
-    /// Machines that this client started, in order; further ones are the cluster's own.
+    /// Machines that this client started, in order; the leader starts further ones.
     pub(crate) instances: Vec<InstanceRecord>,
-    /// The first node answered: from then on the cluster exists and the intermediate key is no longer here.
+    /// The first node has answered: the cluster exists, and the intermediate key is no longer here.
     pub(crate) founded: bool,
-    /// A bootstrap has come to its end.
+    /// A bootstrap was finished.
     #[serde(default)]
     pub(crate) complete: bool,
-    /// Hash of the `client.js`, with its imports, whose bootstrap has come to its end last; another one may ask for more.
+    /// Hash of the `client.js`, with its imports, whose bootstrap was finished last; a changed one may request more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) script: Option<String>,
 }
 
-/// A machine that was asked for. Without `id` the answer was never seen: the token finds it.
+/// A requested machine. Without `id`, the provider's answer was lost: the token finds the machine.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct InstanceRecord {
     pub(crate) token: String,
@@ -46,13 +46,13 @@ impl ClusterRecord {
         state.read_json(FILE)
     }
 
-    /// Stands for a record that is lost, to find the machines on this computer.
+    /// A substitute for a lost record, to find the machines on this computer.
     pub(crate) fn of_local_machines() -> Self {
         let provider = serde_json::json!({ "kind": "local", "options": {} });
         Self { name: "local".to_owned(), provider, ..Self::lost() }
     }
 
-    /// Of which nothing is known.
+    /// A record without any information.
     pub(crate) fn lost() -> Self {
         Self {
             id: String::new(),

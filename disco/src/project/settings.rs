@@ -8,20 +8,20 @@ use crate::{
     error::{Failure, Outcome},
 };
 
-/// File in the project with settings for everyone who works on it.
+/// File with the project's settings, shared by all its operators.
 const FILE: &str = "disco.json";
 
 /// How this run of the program behaves. Each value comes from the first of: flag, `DISCO_*`, the project's `disco.json`,
 /// default.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Where the search for the project begins.
+    /// The folder where the search for the project begins.
     pub(crate) directory: PathBuf,
     pub(crate) format: Format,
     pub(crate) yes: bool,
-    /// Whole time that the command may take.
+    /// Time limit of the whole command.
     pub(crate) timeout: Option<Duration>,
-    /// Nodes to ask before those known to the project.
+    /// Nodes to try before those known to the project.
     pub(crate) addresses: Vec<std::net::SocketAddr>,
     pub(crate) plain: bool,
     pub(crate) quiet: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Settings {
     pub(crate) interactive: bool,
 }
 
-/// What `disco.json` may hold.
+/// The contents of `disco.json`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProjectSettings {
@@ -49,7 +49,7 @@ impl Settings {
         let directory = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
         let project = match Project::find(&directory) {
             Ok(project) => ProjectSettings::load(&project)?,
-            // Said by the commands that need a project.
+            // Commands that need a project report the error.
             Err(_) => ProjectSettings::default(),
         };
         let timeout = match (global.timeout, &project.timeout) {
@@ -67,7 +67,7 @@ impl Settings {
             yes: global.yes,
             timeout: timeout.map(|time| time.unsigned_abs()),
             addresses: global.address.clone(),
-            plain: global.plain || project.plain.unwrap_or(false) || says_yes("CI") || dumb(),
+            plain: global.plain || project.plain.unwrap_or(false) || is_enabled("CI") || dumb(),
             quiet: global.quiet,
             verbose: global.verbose,
             color: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -77,7 +77,7 @@ impl Settings {
         })
     }
 
-    /// For saying that the settings could not be resolved.
+    /// Settings for reporting that the settings could not be resolved.
     pub(crate) fn fallback() -> Self {
         let error_terminal = std::io::stderr().is_terminal();
         Self {
@@ -110,7 +110,7 @@ impl ProjectSettings {
     }
 }
 
-fn says_yes(name: &str) -> bool {
+fn is_enabled(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !["", "0", "false", "no"].contains(&value.to_ascii_lowercase().as_str()))
 }
 

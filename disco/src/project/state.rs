@@ -9,10 +9,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::{Failure, Outcome};
 
-/// The folder `.disco/`: the operator's private state. Never part of what is sent to the cluster.
+/// The folder `.disco/`: the operator's private state, which is never sent to the cluster.
 ///
-/// Files are replaced as a whole (written beside, synced, renamed), so that a crash leaves the old or the new content, and
-/// nobody but the owner can read them.
+/// Files are replaced atomically (temporary file, sync, rename), so that a crash leaves the old or the new content, and only their
+/// owner can read them.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
@@ -35,13 +35,13 @@ impl StateDir {
         self.path.is_dir()
     }
 
-    /// Makes the folder (0700) and its `.gitignore`.
+    /// Creates the folder (0700) and its `.gitignore`.
     pub(crate) fn ensure(&self) -> Outcome<()> {
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.path)
-            .map_err(|error| Failure::io("make folder", &self.path, &error))?;
+            .map_err(|error| Failure::io("create folder", &self.path, &error))?;
         let ignore = self.file(".gitignore");
         if !ignore.exists() {
             self.write(".gitignore", b"# Private state of Disco: keys and certificates.\n*\n")?;
@@ -58,7 +58,7 @@ impl StateDir {
         }
     }
 
-    /// Replaces a file (0600) as a whole.
+    /// Replaces a file (0600) atomically.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Outcome<()> {
         let path = self.file(name);
         let beside = self.file(&format!(".{name}.tmp-{}", std::process::id()));
@@ -82,7 +82,7 @@ impl StateDir {
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             Failure::failed(format!("`{}` is damaged", self.file(name).display()))
                 .because(&error)
-                .hint("restore the file: `disco destroy` finds machines on this computer without it, others not")
+                .hint("restore the file: without it, `disco destroy` finds only machines on this computer")
         })
     }
 
