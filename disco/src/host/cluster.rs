@@ -30,22 +30,22 @@ use crate::{
     project::Lock,
 };
 
-/// A command on a node may take this long, unless the script says otherwise.
+/// Default time limit of a command on a node.
 const RUN_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of a file in one message.
 const PART: usize = 1 << 20;
-/// How many events `cluster.events()` gives.
+/// Number of events that `cluster.events()` returns.
 const EVENTS: i64 = 100;
 
-/// Makes the project's cluster for the script.
+/// Creates the project's cluster for the script.
 pub(super) struct ClientHost {
     context: Context,
     purpose: Purpose,
-    /// Handed to the founder once there is one.
+    /// Passed on to the founder.
     lock: Mutex<Option<Lock>>,
     failures: Failures,
     founder: Mutex<Option<Arc<Founder>>>,
-    /// What a plan would have run before there was a founder.
+    /// Changes that a plan recorded before the founder existed.
     early: Mutex<Vec<Change>>,
 }
 
@@ -57,10 +57,10 @@ impl ClientHost {
 
     pub(super) fn founder(&self) -> Outcome<Arc<Founder>> {
         let founder = self.founder.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        founder.ok_or_else(|| Failure::usage("no `new Cluster(…)` was made by `init`"))
+        founder.ok_or_else(|| Failure::usage("`init` did not call `new Cluster(…)`"))
     }
 
-    /// Whether something would have been run that `init` may have gone by.
+    /// Whether `init` may have used a placeholder for the result of a recorded command or request.
     pub(super) fn has_planned_early(&self) -> bool {
         !self.early.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
@@ -95,12 +95,12 @@ impl Plan for ClientHost {
 impl ClusterHost for ClientHost {
     async fn init_provider(&self, spec: ProviderSpec) -> Result<ProviderInfo, HostError> {
         let made = self.context.project().and_then(|project| make_provider(&project, &spec.name, &spec));
-        made.map_err(|failure| self.failures.tell(failure))?;
+        made.map_err(|failure| self.failures.for_script(failure))?;
         Ok(ProviderInfo { kind: spec.kind, name: spec.name })
     }
 
     fn define_cluster(&self, spec: ClusterSpec) -> Result<Arc<dyn ClusterHandle>, HostError> {
-        let founder = self.define(&spec).map_err(|failure| self.failures.tell(failure))?;
+        let founder = self.define(&spec).map_err(|failure| self.failures.for_script(failure))?;
         Ok(Arc::new(Handle { founder, context: self.context.clone(), failures: self.failures.clone() }))
     }
 }
@@ -113,15 +113,15 @@ struct Handle {
 }
 
 impl Handle {
-    fn told<T>(&self, outcome: Outcome<T>) -> Result<T, HostError> {
-        outcome.map_err(|failure| self.failures.tell(failure))
+    fn for_script<T>(&self, outcome: Outcome<T>) -> Result<T, HostError> {
+        outcome.map_err(|failure| self.failures.for_script(failure))
     }
 
     fn client(&self) -> Result<Client, HostError> {
-        self.told(self.founder.existing())
+        self.for_script(self.founder.existing())
     }
 
-    /// The JSON records beneath a prefix.
+    /// The JSON records under a prefix.
     async fn records(&self, prefix: &str, limit: i64) -> Outcome<Vec<Json>> {
         if self.founder.imagined()?.is_some() {
             return Ok(Vec::new());
@@ -150,11 +150,11 @@ impl Handle {
         let root = self.context.project()?.root().to_owned();
         let path = root.join(&request.path_in_project);
         let real = fs_err::canonicalize(&path)
-            .map_err(|error| Failure::new(ExitStatus::NotFound, "cannot copy a file of the project").because(&error))?;
+            .map_err(|error| Failure::new(ExitStatus::NotFound, "cannot copy a project file").because(&error))?;
         if !real.starts_with(&root) {
-            return Err(Failure::usage(format!("`{}` leads out of the project", request.path_in_project)));
+            return Err(Failure::usage(format!("`{}` is outside of the project", request.path_in_project)));
         }
-        let unreadable = |error: &std::io::Error| Failure::failed("cannot copy a file of the project").because(error);
+        let unreadable = |error: &std::io::Error| Failure::failed("cannot copy a project file").because(error);
         let content = bytes::Bytes::from(fs_err::read(&real).map_err(|error| unreadable(&error))?);
         let metadata = fs_err::metadata(&real).map_err(|error| unreadable(&error))?;
         let mode = std::os::unix::fs::MetadataExt::mode(&metadata) & 0o777;
@@ -189,7 +189,7 @@ impl Handle {
         let limit = request.timeout.unwrap_or(RUN_WITHIN);
         let timeout_ms = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
         let run = RunCommandRequest { node_id, command: request.command, timeout_ms };
-        // Once: a command may do anything.
+        // Not retried: a command may not be idempotent.
         let answer =
             self.founder.existing()?.call_once(|mut control| async move { control.run_command(run).await }).await?;
         if answer.timed_out {
@@ -207,42 +207,42 @@ impl Handle {
 #[async_trait]
 impl ClusterHandle for Handle {
     async fn healthy(&self) -> Result<bool, HostError> {
-        self.told(self.founder.healthy().await)
+        self.for_script(self.founder.healthy().await)
     }
 
     async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError> {
-        self.told(self.founder.set_key_pair(&paths).await)
+        self.for_script(self.founder.set_key_pair(&paths).await)
     }
 
     async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError> {
-        self.told(self.founder.start_instance(options).await)
+        self.for_script(self.founder.start_instance(options).await)
     }
 
     async fn attach_ip(&self, node: Option<String>) -> Result<Option<String>, HostError> {
-        self.told(self.founder.attach_ip(node.as_deref()).await)
+        self.for_script(self.founder.attach_ip(node.as_deref()).await)
     }
 
     async fn ssh_install(&self) -> Result<(), HostError> {
-        self.told(self.founder.ssh_install().await)
+        self.for_script(self.founder.ssh_install().await)
     }
 
     async fn scale(&self, nodes: u32) -> Result<(), HostError> {
-        self.told(self.founder.scale(nodes).await)
+        self.for_script(self.founder.scale(nodes).await)
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
-        if let Some(nodes) = self.told(self.founder.imagined())? {
+        if let Some(nodes) = self.for_script(self.founder.imagined())? {
             return Ok(nodes);
         }
-        let status = self.told(self.client()?.settled().await)?;
+        let status = self.for_script(self.client()?.settled().await)?;
         Ok(status.nodes.into_iter().map(node_info).collect())
     }
 
     async fn leader(&self) -> Result<Option<NodeInfo>, HostError> {
-        if let Some(nodes) = self.told(self.founder.imagined())? {
+        if let Some(nodes) = self.for_script(self.founder.imagined())? {
             return Ok(nodes.into_iter().next());
         }
-        let status = self.told(self.client()?.settled().await)?;
+        let status = self.for_script(self.client()?.settled().await)?;
         let leader = status.leader;
         Ok(status.nodes.into_iter().find(|node| node.id == leader).map(node_info))
     }
@@ -250,7 +250,7 @@ impl ClusterHandle for Handle {
     async fn deploy(&self, stack: Json) -> Result<Json, HostError> {
         if !stack.is_null() {
             return Err(HostError::unsupported(
-                "this version deploys no stacks yet: call `cluster.deploy()` for the hook",
+                "this version does not support stacks: call `cluster.deploy()` for the hook",
             ));
         }
         let planned = || Change::free(Action::Create, "deployment", "deploy", "the project's files are sent");
@@ -259,20 +259,20 @@ impl ClusterHandle for Handle {
         }
         let client = self.client()?;
         let deployed = deployment::deploy(&client, &self.context, &deployment::Request::default()).await;
-        let deployed = self.told(deployed)?;
+        let deployed = self.for_script(deployed)?;
         Ok(serde_json::json!({ "id": deployed.id, "result": deployed.result }))
     }
 
     async fn deployments(&self) -> Result<Vec<Json>, HostError> {
-        self.told(self.records("/disco/deployments/", 0).await)
+        self.for_script(self.records("/disco/deployments/", 0).await)
     }
 
     async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
-        Err(HostError::unsupported("this version runs no services yet"))
+        Err(HostError::unsupported("this version does not support services"))
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {
-        let mut events = self.told(self.records("/disco/events/", EVENTS).await)?;
+        let mut events = self.for_script(self.records("/disco/events/", EVENTS).await)?;
         events.reverse();
         Ok(events)
     }
@@ -282,8 +282,8 @@ impl ClusterHandle for Handle {
         if self.founder.only_planned(planned) {
             return Ok(());
         }
-        self.told(self.founder.locked())?;
-        self.told(destroy(&self.context, None, false).await)
+        self.for_script(self.founder.locked())?;
+        self.for_script(destroy(&self.context, None, false).await)
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
@@ -292,7 +292,7 @@ impl ClusterHandle for Handle {
         if self.founder.only_planned(planned) {
             return Ok(CommandOutput { code: 0, stdout: String::new(), stderr: String::new(), truncated: false });
         }
-        self.told(self.run(node_id, request).await)
+        self.for_script(self.run(node_id, request).await)
     }
 
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
@@ -300,7 +300,7 @@ impl ClusterHandle for Handle {
         if self.founder.only_planned(|| Change::free(Action::Change, plan::FILE, &request.path_in_project, details())) {
             return Ok(());
         }
-        self.told(self.copy(node_id, &request).await)
+        self.for_script(self.copy(node_id, &request).await)
     }
 }
 

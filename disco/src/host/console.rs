@@ -2,10 +2,10 @@ use disco_runtime_js::console::{Console, ConsoleLevel};
 
 use crate::printer::Printer;
 
-/// `console.*` goes to standard error: the standard output of a command is its result.
+/// Prints `console.*` to standard error: the standard output of a command is its result.
 pub(super) struct PrinterConsole {
     pub(super) printer: Printer,
-    /// Also what `console.debug` says.
+    /// Also print lines of `console.debug`.
     pub(super) verbose: bool,
 }
 

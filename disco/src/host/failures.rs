@@ -4,14 +4,14 @@ use disco_runtime_js::HostError;
 
 use crate::error::Failure;
 
-/// Failures on their way through a script: the script sees an error with a message and a code; when it does not catch it,
-/// the command ends with the failure itself, with its causes, its hint and its exit code.
+/// Carries failures through a script: the script gets an error with a message and a code; if it does not catch the error, the command
+/// ends with the original failure, with its causes, hint and exit code.
 #[derive(Clone, Default)]
 pub(super) struct Failures(Arc<Mutex<Option<(String, Failure)>>>);
 
 impl Failures {
-    /// The failure as the script sees it.
-    pub(super) fn tell(&self, failure: Failure) -> HostError {
+    /// Converts the failure to the script's error.
+    pub(super) fn for_script(&self, failure: Failure) -> HostError {
         let mut message = failure.message().to_owned();
         for cause in failure.causes() {
             message.push_str(": ");
@@ -22,10 +22,10 @@ impl Failures {
         error
     }
 
-    /// The failure that a script's error came from, if it is the last one that was told.
+    /// The failure behind a script's error, if it is the last one that was converted.
     pub(super) fn behind(&self, message: &str) -> Option<Failure> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref().is_some_and(|(told, _)| message.contains(told.as_str())) {
+        if last.as_ref().is_some_and(|(text, _)| message.contains(text.as_str())) {
             return last.take().map(|(_, failure)| failure);
         }
         None

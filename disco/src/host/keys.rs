@@ -20,7 +20,7 @@ use crate::{
     error::{Failure, Outcome},
 };
 
-/// `cluster.kv`, by gRPC.
+/// `cluster.kv` over gRPC.
 pub(super) struct ClientKeys {
     host: Arc<ClientHost>,
     failures: Failures,
@@ -32,33 +32,33 @@ impl ClientKeys {
     }
 
     fn client(&self) -> Result<Client, HostError> {
-        self.told(self.host.founder().and_then(|founder| founder.existing()))
+        self.for_script(self.host.founder().and_then(|founder| founder.existing()))
     }
 
-    fn told<T>(&self, outcome: Outcome<T>) -> Result<T, HostError> {
-        outcome.map_err(|failure| self.failures.tell(failure))
+    fn for_script<T>(&self, outcome: Outcome<T>) -> Result<T, HostError> {
+        outcome.map_err(|failure| self.failures.for_script(failure))
     }
 
-    /// In a plan, notes what would become of a key, and that it must not.
+    /// In a plan, records the change of a key and returns true: the caller must not do it.
     fn only_planned(&self, action: Action, key: &[u8], details: &str) -> Result<bool, HostError> {
-        let founder = self.told(self.host.founder())?;
+        let founder = self.for_script(self.host.founder())?;
         Ok(founder.only_planned(|| Change::free(action, "key", String::from_utf8_lossy(key), details)))
     }
 
     async fn propose(&self, operation: command::Operation) -> Result<(i64, command_response::Result), HostError> {
-        let response = self.told(self.client()?.propose(operation).await)?;
-        let result = response.result.ok_or_else(|| Failure::failed("the cluster's answer is empty"));
-        Ok((response.revision, self.told(result)?))
+        let response = self.for_script(self.client()?.propose(operation).await)?;
+        let result = response.result.ok_or_else(|| Failure::failed("unexpected response: no result"));
+        Ok((response.revision, self.for_script(result)?))
     }
 }
 
 #[async_trait]
 impl Kv for ClientKeys {
     async fn get(&self, select: KvSelect) -> Result<Vec<KvEntry>, HostError> {
-        if self.told(self.host.founder().and_then(|founder| founder.imagined()))?.is_some() {
+        if self.for_script(self.host.founder().and_then(|founder| founder.imagined()))?.is_some() {
             return Ok(Vec::new());
         }
-        let answer = self.told(self.client()?.range(range(select), false).await)?;
+        let answer = self.for_script(self.client()?.range(range(select), false).await)?;
         Ok(answer.kvs.into_iter().map(entry).collect())
     }
 
@@ -70,7 +70,11 @@ impl Kv for ClientKeys {
     }
 
     async fn delete(&self, select: KvSelect) -> Result<KvDeleted, HostError> {
-        if self.only_planned(Action::Delete, &select.key, if select.prefix { "and all that begin so" } else { "" })? {
+        if self.only_planned(
+            Action::Delete,
+            &select.key,
+            if select.prefix { "and all keys with this prefix" } else { "" },
+        )? {
             return Ok(KvDeleted { revision: 0, deleted: 0 });
         }
         let (revision, result) = self.propose(command::Operation::DeleteRange(delete(select))).await?;
@@ -106,20 +110,20 @@ impl Kv for ClientKeys {
                 revision,
                 responses: answer.responses.into_iter().map(step_result).collect(),
             }),
-            _ => self.told(Err(Failure::failed("the cluster's answer is not about a transaction"))),
+            _ => self.for_script(Err(Failure::failed("unexpected response: expected the result of a transaction"))),
         }
     }
 
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
-        if self.told(self.host.founder())?.waits_for_nothing() {
+        if self.for_script(self.host.founder())?.waits_for_nothing() {
             return Ok(Box::new(NoChanges));
         }
         let watch = ClientWatch::start(self.client()?, select, start_revision, self.failures.clone());
-        Ok(Box::new(self.told(watch.await)?))
+        Ok(Box::new(self.for_script(watch.await)?))
     }
 }
 
-/// In a plan nothing changes, so that no one waits for it.
+/// The watch in a plan: ends at once, since nothing changes.
 struct NoChanges;
 
 #[async_trait]
@@ -133,7 +137,7 @@ pub(super) fn range_end(select: &KvSelect) -> Vec<u8> {
     if select.prefix { prefix_end(&select.key) } else { Vec::new() }
 }
 
-/// No key is empty: "all keys" begin at the smallest one.
+/// Keys are never empty: "all keys" start at the smallest one.
 pub(super) fn first_key(select: &KvSelect) -> Vec<u8> {
     if select.prefix && select.key.is_empty() { vec![0] } else { select.key.clone() }
 }

@@ -17,12 +17,12 @@ use crate::{
     error::Outcome,
 };
 
-/// A watch that outlives the node it was begun at.
+/// A watch that continues at another node if its node is lost.
 pub(super) struct ClientWatch {
     client: Client,
     select: KvSelect,
     stream: Streaming<WatchResponse>,
-    /// First revision that was not seen yet.
+    /// First revision that was not received yet.
     next: i64,
     waiting: VecDeque<Event>,
     failures: Failures,
@@ -32,7 +32,7 @@ impl ClientWatch {
     pub(super) async fn start(client: Client, select: KvSelect, start: i64, failures: Failures) -> Outcome<Self> {
         let stream = client.watch(&first_key(&select), &range_end(&select), start).await?;
         let mut watch = Self { client, select, stream, next: start, waiting: VecDeque::new(), failures };
-        // The first answer says from where "now" is. A node that is lost before it is replaced by another one.
+        // The first response contains the revision of "now". Until then, a lost node is replaced by another one.
         while watch.next == 0 {
             watch.more().await?;
         }
@@ -60,7 +60,7 @@ impl ClientWatch {
 
 #[async_trait]
 impl KvWatch for ClientWatch {
-    // Nothing is lost when this is dropped at an await: what was received is in `waiting` before the next one.
+    // Cancel-safe: received events are in `waiting` before the next await.
     async fn next(&mut self) -> Result<Option<KvEvent>, HostError> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
@@ -72,7 +72,7 @@ impl KvWatch for ClientWatch {
                     KvEvent::Put(entry(kv))
                 }));
             }
-            self.more().await.map_err(|failure| self.failures.tell(failure))?;
+            self.more().await.map_err(|failure| self.failures.for_script(failure))?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `client.js` can do: the client's side of the script engine's interfaces.
+//! The API of `client.js`: the client's implementation of the script engine's interfaces.
 
 mod cluster;
 mod console;

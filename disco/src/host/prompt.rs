@@ -9,13 +9,13 @@ use disco_runtime_js::{HostError, Json, ask::Prompt};
 use super::failures::Failures;
 use crate::{context::Context, question};
 
-/// `ask`: on the terminal, or answered by `-y`.
+/// Answers `ask`: on the terminal, or by `-y`.
 pub(super) struct TerminalPrompt {
     pub(super) context: Context,
     pub(super) failures: Failures,
-    /// Nothing is done, so nobody is asked: every answer is the one that goes on.
+    /// In a plan, the operator is not asked: every answer is the affirmative one.
     pub(super) planning: bool,
-    /// Some yes-or-no question was answered with no.
+    /// A yes-or-no question was answered with no.
     pub(super) declined: Arc<AtomicBool>,
 }
 
@@ -23,13 +23,13 @@ pub(super) struct TerminalPrompt {
 impl Prompt for TerminalPrompt {
     async fn ask(&self, text: &str, default: Option<Json>) -> Result<Json, HostError> {
         let answer = if self.context.settings.yes || self.planning {
-            agreed(default)
+            affirmative(default)
         } else {
             let asked = format!("{text} {} ", suffix(default.as_ref()));
             loop {
                 let line = question::line(&self.context, &asked).await;
-                let line = line.map_err(|failure| self.failures.tell(failure))?;
-                if let Some(answer) = understood(&line, default.as_ref()) {
+                let line = line.map_err(|failure| self.failures.for_script(failure))?;
+                if let Some(answer) = parsed(&line, default.as_ref()) {
                     break answer;
                 }
             }
@@ -41,8 +41,8 @@ impl Prompt for TerminalPrompt {
     }
 }
 
-/// What `-y` answers: yes, or the value that the script suggests.
-fn agreed(default: Option<Json>) -> Json {
+/// The answer of `-y`: yes, or the script's default value.
+fn affirmative(default: Option<Json>) -> Json {
     match default {
         Some(value @ (Json::String(_) | Json::Number(_))) => value,
         _ => Json::Bool(true),
@@ -58,8 +58,8 @@ fn suffix(default: Option<&Json>) -> String {
     }
 }
 
-/// `None`: to be asked again.
-fn understood(line: &str, default: Option<&Json>) -> Option<Json> {
+/// Parses an answer; `None` repeats the question.
+fn parsed(line: &str, default: Option<&Json>) -> Option<Json> {
     match default {
         Some(value) if line.is_empty() => Some(value.clone()),
         Some(Json::Number(_)) => serde_json::from_str::<serde_json::Number>(line).ok().map(Json::Number),
@@ -80,15 +80,15 @@ mod tests {
 
     #[test]
     fn answers_have_the_type_of_the_default() {
-        assert_eq!(understood("y", None), Some(json!(true)));
-        assert_eq!(understood("", None), Some(json!(false)));
-        assert_eq!(understood("", Some(&json!(true))), Some(json!(true)));
-        assert_eq!(understood("maybe", Some(&json!(true))), None);
-        assert_eq!(understood("5", Some(&json!(3))), Some(json!(5)));
-        assert_eq!(understood("five", Some(&json!(3))), None);
-        assert_eq!(understood("eu", Some(&json!("us"))), Some(json!("eu")));
-        assert_eq!(agreed(None), json!(true));
-        assert_eq!(agreed(Some(json!(false))), json!(true));
-        assert_eq!(agreed(Some(json!("us"))), json!("us"));
+        assert_eq!(parsed("y", None), Some(json!(true)));
+        assert_eq!(parsed("", None), Some(json!(false)));
+        assert_eq!(parsed("", Some(&json!(true))), Some(json!(true)));
+        assert_eq!(parsed("maybe", Some(&json!(true))), None);
+        assert_eq!(parsed("5", Some(&json!(3))), Some(json!(5)));
+        assert_eq!(parsed("five", Some(&json!(3))), None);
+        assert_eq!(parsed("eu", Some(&json!("us"))), Some(json!("eu")));
+        assert_eq!(affirmative(None), json!(true));
+        assert_eq!(affirmative(Some(json!(false))), json!(true));
+        assert_eq!(affirmative(Some(json!("us"))), json!("us"));
     }
 }

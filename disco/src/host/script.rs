@@ -22,7 +22,7 @@ use crate::{
     project::{CLIENT_SCRIPT, Lock},
 };
 
-/// `client.js`, loaded, its `init` run.
+/// `client.js`, loaded, after its `init` has run.
 pub(crate) struct Script {
     engine: ScriptEngine,
     loaded: Loaded,
@@ -32,10 +32,10 @@ pub(crate) struct Script {
     purpose: Purpose,
 }
 
-/// A script in a plan does nothing, and so ends soon, unless it waits for what would come of it.
+/// Time limit of a script in a plan: it does nothing, and so ends soon, unless it waits for an effect of something that was not done.
 const PLANNED_WITHIN: Duration = Duration::from_secs(120);
 
-/// What the script may do for this purpose.
+/// The script's capabilities and time limit for this purpose.
 fn call_options(purpose: Purpose) -> CallOptions {
     match purpose {
         Purpose::Plan => {
@@ -80,7 +80,7 @@ impl Script {
         let loaded = engine.load(source, load).await.map_err(|error| {
             let failure = with_failures(error, &failures);
             match host.has_planned_early() {
-                true => failure.hint("nothing is run here, and `init` went by what a command or a request would give"),
+                true => failure.hint("commands and requests are not run in a plan: `init` used a placeholder result"),
                 false => failure,
             }
         })?;
@@ -112,7 +112,7 @@ impl Script {
         called.map_err(|error| with_failures(error, &self.failures))
     }
 
-    /// Calls an exported function for a plan: as far as it comes without anything being done.
+    /// Calls an exported function for a plan, as far as it gets without anything being done.
     pub(crate) async fn plan(&self, function: &str) -> Outcome<()> {
         match self.call(function, Vec::new()).await {
             Ok(_) => Ok(()),
@@ -120,7 +120,7 @@ impl Script {
         }
     }
 
-    /// The operator answered some question with no.
+    /// Whether the operator answered a question with no.
     pub(crate) fn declined(&self) -> bool {
         self.declined.load(Ordering::Relaxed)
     }

@@ -7,7 +7,7 @@ use crate::{
     exit::ExitStatus,
 };
 
-/// A script's error as the operator sees it. What a host method failed with keeps its exit code, causes and hint.
+/// Converts a script's error to a failure. The failure of a host method keeps its exit code, causes and hint.
 pub(crate) fn from_script_error(error: ScriptError) -> Failure {
     with_failures(error, &Failures::default())
 }
@@ -16,7 +16,7 @@ pub(super) fn with_failures(error: ScriptError, failures: &Failures) -> Failure 
     let place = place(error.file.as_deref(), error.line, error.column, error.source_line.clone());
     let trace = frames(&error.stack, place.as_ref());
     let failure = match failures.behind(&error.message) {
-        // A failure of another script, on a node: its own place says more than where it was asked for.
+        // A failure of another script, on a node: its own place is more helpful than the place of the call.
         Some(failure) if failure.place().is_some() => return failure,
         Some(failure) => failure,
         None => {

@@ -1,4 +1,4 @@
-// What runs on your machine: `disco bootstrap` and `disco do`.
+// Runs on your machine, for `disco bootstrap` and `disco do`.
 
 export async function init() {
   const provider = await LocalProvider.init({ name: "@NAME@" });
@@ -6,7 +6,7 @@ export async function init() {
   return new Cluster({ name: "@NAME@", provider });
 }
 
-// May be run again at any time: only what is missing is done.
+// Can be run again at any time: it does only what is missing.
 export async function bootstrap(cluster) {
   if (await cluster.healthy()) {
     return `${cluster} is ready`;

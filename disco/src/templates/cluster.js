@@ -1,4 +1,4 @@
-// What runs on every node. All functions may be left out.
+// Runs on every node. All functions are optional.
 
 export async function init() {
   const provider = await LocalProvider.init({ name: "@NAME@" });
@@ -6,17 +6,17 @@ export async function init() {
   return new Cluster({ name: "@NAME@", provider });
 }
 
-// On the node that became leader; `signal` aborts when it is leader no more.
+// Runs on the new leader; `signal` aborts when the node loses the leadership.
 export async function leader(cluster, node, signal) {
   console.log(`(leader) ${cluster} - ${node}`);
 }
 
-// On every node, every ten seconds, about itself.
+// Runs on every node every ten seconds, and reports that node's health.
 export async function health(cluster, node) {
   return true;
 }
 
-// On the leader, for `disco deploy`.
+// Runs on the leader for `disco deploy`.
 export async function deploy(cluster, deployment) {
   for (const node of await cluster.nodes()) {
     const { stdout } = await node.run("uname -n");

@@ -40,14 +40,14 @@ impl View for BackupView {
     }
 }
 
-/// A backup that a node has made by itself. Fields are added, never renamed.
+/// A node's automatic backup. Fields are added, never renamed.
 #[derive(Debug, Serialize)]
 pub(crate) struct KeptBackup {
     node: u64,
     node_name: String,
     file: String,
     revision: i64,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     size: u64,
     created_at: String,
     version: String,
@@ -67,7 +67,7 @@ impl KeptBackup {
         }
     }
 
-    /// As `disco backup save --from` takes it.
+    /// The argument for `disco backup save --from`.
     fn place(&self) -> String {
         format!("{}/{}", self.node_name, self.file)
     }

@@ -19,7 +19,7 @@ pub(crate) struct CertificateView {
     /// A node's or operator's name, `root`, or `signing-key`.
     name: String,
     role: CertificateRole,
-    /// Whom the certificate names: `node/3`, `operator/anna`.
+    /// The certificate's subject: `node/3`, `operator/anna`.
     subject: Option<String>,
     /// The node's id.
     node: Option<u64>,
@@ -29,15 +29,15 @@ pub(crate) struct CertificateView {
     serial: Option<String>,
     not_before: Option<String>,
     not_after: Option<String>,
-    /// Whole days, less than zero once it has ended.
+    /// Whole days, negative after expiry.
     days_left: Option<i64>,
     state: CertificateState,
-    /// How it is known: `tls` from the node itself, `report` by what the node told the leader, `file` in `.disco/`.
+    /// The source: `tls` from the node itself, `report` from the node's report to the leader, `file` in `.disco/`.
     source: Option<&'static str>,
     reason: Option<String>,
 }
 
-/// What a certificate is for.
+/// The role of a certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CertificateRole {
@@ -47,17 +47,17 @@ pub(crate) enum CertificateRole {
     Node,
 }
 
-/// Where in its life a certificate is.
+/// The state of a certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CertificateState {
     Valid,
-    /// To be renewed: a node does that by itself.
+    /// Due for renewal, which nodes do automatically.
     Due,
     Expired,
-    /// By this machine's clock.
+    /// Not valid yet by this machine's clock.
     NotYet,
-    /// Nobody tells.
+    /// Neither the node nor the leader could be asked.
     Unreachable,
 }
 
@@ -73,7 +73,7 @@ impl From<Phase> for CertificateState {
 }
 
 impl CertificateView {
-    /// One that was read. `issuer_serial` is none where the root itself signed it.
+    /// A certificate that was read from a file or from the node itself.
     pub(crate) fn read(role: CertificateRole, name: &str, info: &CertificateInfo, signer: Signer, now: u64) -> Self {
         let (issuer, issuer_serial) = signer;
         Self {
@@ -90,7 +90,7 @@ impl CertificateView {
         }
     }
 
-    /// A node's, as the leader knows it.
+    /// A node's certificate, as reported to the leader.
     pub(crate) fn reported(id: u64, name: &str, certificate: &Certificate, reason: String, now: u64) -> Self {
         let validity = Validity { not_before: certificate.not_before, not_after: certificate.not_after };
         let by_root = certificate.signer.is_empty();
@@ -105,7 +105,7 @@ impl CertificateView {
         }
     }
 
-    /// A node's, of which nothing is known.
+    /// A node's certificate that is not known.
     pub(crate) fn unreachable(id: u64, name: &str, reason: String) -> Self {
         Self {
             name: name.to_owned(),
@@ -143,7 +143,7 @@ impl CertificateView {
         }
     }
 
-    /// To be replaced although its time is not over.
+    /// Marks a valid certificate as due for another reason than its age.
     pub(crate) fn due_because(mut self, reason: &str) -> Self {
         if self.state == CertificateState::Valid {
             self.state = CertificateState::Due;
@@ -189,7 +189,7 @@ impl CertificateView {
     }
 }
 
-/// Who signed a certificate: `root` or `signing-key`, and the serial number of that one's own certificate.
+/// The issuer of a certificate: `root` or `signing-key`, and the serial number of the issuer's own certificate.
 pub(crate) type Signer = (&'static str, Option<String>);
 
 /// `disco cert status`.
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_whole_and_less_than_none_after_the_end() {
+    fn days_are_whole_and_negative_after_expiry() {
         let day = 86_400;
         assert_eq!(view(30 * day, 0).days_left, Some(30));
         assert_eq!(view(30 * day, day / 2).days_left, Some(29));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_has_what_tools_rely_on() {
+    fn the_json_document_has_the_fields_that_tools_rely_on() {
         let json = json!(view(2_000_000_000, 1_000));
         assert_eq!(json["not_after"], "2033-05-18T03:33:20Z");
         assert_eq!((&json["role"], &json["state"], &json["node"]), (&json!("node"), &json!("valid"), &json!(3)));

@@ -7,7 +7,7 @@ use crate::printer::{Item, Style};
 pub(crate) struct EventItem(Value);
 
 impl EventItem {
-    /// A value that is no JSON object is shown as text, not hidden.
+    /// Parses an event; a value that is not a JSON object is shown as text.
     pub(crate) fn parse(value: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(value) {
             Ok(event @ Value::Object(_)) => Self(event),

@@ -10,7 +10,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A key as JSON. Bytes that are no text have `null` for the text and carry `…_hex` besides.
+/// A key as JSON. Bytes that are not UTF-8 are `null`, with an additional field `…_hex`.
 fn object(kv: &KeyValue) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, bytes) in [("key", &kv.key), ("value", &kv.value)] {
@@ -74,7 +74,7 @@ impl View for KeysView {
     }
 }
 
-/// The first line, cut where it is long.
+/// The first line, truncated if it is long.
 fn shortened(value: &[u8]) -> String {
     let whole = text(value);
     let line = whole.lines().next().unwrap_or_default();
@@ -82,7 +82,7 @@ fn shortened(value: &[u8]) -> String {
     if shown.len() < whole.trim_end().len() { format!("{shown}…") } else { shown }
 }
 
-/// One change that `disco kv watch` saw.
+/// A change in `disco kv watch`.
 #[derive(Debug)]
 pub(crate) struct ChangeItem(pub(crate) Event);
 

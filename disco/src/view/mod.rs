@@ -1,4 +1,4 @@
-//! What commands print: the stable JSON documents, and the same for people.
+//! The results of commands: stable JSON documents, and human-readable text.
 
 mod backup;
 mod certificate;

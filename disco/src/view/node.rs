@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::units::{age, memory};
 use crate::printer::{Style, Table, View, cell};
 
-/// Characters of a node's health in the table: a longer reason stands below the table, which would be wider than terminals.
+/// Maximum width of a node's health in the table: a longer reason is printed below the table, which would exceed the terminal.
 const LONGEST_HEALTH: usize = 42;
 
 /// A node in `disco status -o json` and `disco nodes -o json`. Fields are added, never renamed.
@@ -29,14 +29,14 @@ pub(crate) struct NodeView {
     labels: BTreeMap<String, String>,
     draining: bool,
     script: Option<String>,
-    /// The address from outside, where that is another one.
+    /// The public address, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_address: Option<String>,
-    /// Entries of the log that it lacks, as the leader knows.
+    /// Number of log entries that it lacks, according to the leader.
     behind: Option<u64>,
-    /// Since it last answered the leader; absent when it was not reached yet.
+    /// Time since it last answered the leader; absent until the leader has reached it.
     answered_ms: Option<u64>,
-    /// Ends of its daemon that nobody asked for, since it was installed; absent where nobody counts them.
+    /// Unexpected ends of its daemon since it was installed; absent if its supervisor does not count them.
     restarts: Option<u64>,
 }
 
@@ -75,12 +75,12 @@ impl NodeView {
         match (self.healthy, self.draining) {
             (true, false) => cell::good("healthy"),
             (true, true) => cell::warning("draining"),
-            (false, _) => cell::bad(self.ill_health()),
+            (false, _) => cell::bad(self.unhealthy_text()),
         }
     }
 
     /// Why it is not healthy, in one line.
-    fn ill_health(&self) -> String {
+    fn unhealthy_text(&self) -> String {
         match self.reason.as_deref().and_then(|reason| reason.lines().next()) {
             None => "not healthy".to_owned(),
             Some(reason) => {
@@ -93,10 +93,10 @@ impl NodeView {
         }
     }
 
-    /// The whole reason, where the table has room for its beginning alone.
+    /// The whole reason, if the table shows only its beginning.
     fn long_reason(&self) -> Option<&str> {
         let reason = self.reason.as_deref().filter(|_| !self.healthy)?;
-        (!self.ill_health().ends_with(reason)).then_some(reason)
+        (!self.unhealthy_text().ends_with(reason)).then_some(reason)
     }
 
     fn cells(&self) -> Vec<Cell> {

@@ -37,8 +37,8 @@ impl PlanView {
         let amount = if monthly < Usd::ZERO { -monthly } else { monthly };
         let unknown = match changes.unknown() {
             0 => String::new(),
-            1 => ", one price is not known".to_owned(),
-            count => format!(", {count} prices are not known"),
+            1 => ", one price is unknown".to_owned(),
+            count => format!(", {count} prices are unknown"),
         };
         let run = match changes.count(Action::Run) {
             0 => String::new(),
@@ -54,10 +54,10 @@ impl PlanView {
     }
 }
 
-/// Characters of a name in the table; JSON has all of it.
+/// Maximum width of a name in the table; JSON has the whole name.
 const WIDTH: usize = 72;
 
-/// A command may have many lines.
+/// Joins the lines of a name, which may be a command of several lines, and truncates the result.
 fn one_line(name: &str) -> String {
     let words = name.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(WIDTH) {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_that_is_not_known_makes_the_sum_unknown() {
+    fn an_unknown_price_makes_the_sum_unknown() {
         let known = Change::machine("web-1", "t4g.micro", Some(Usd::from_micros(8_400)));
         let json = view(vec![known.clone()]).json();
         assert_eq!(json["changes"][0]["action"], "create");
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(json["changes"][1]["monthly_usd"], Value::Null);
         assert_eq!((&json["monthly_usd"], &json["unknown_prices"]), (&Value::Null, &json!(1)));
         let text = both.text(Style { color: false });
-        assert!(text.contains("unknown") && text.contains("6.13 USD a month more, one price is not known"), "{text}");
+        assert!(text.contains("unknown") && text.contains("6.13 USD a month more, one price is unknown"), "{text}");
         assert!(text.contains("2 to create, 0 to change, 0 to delete"), "{text}");
         assert!(text.contains("warning: slowly"), "{text}");
     }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_changes_are_said_in_words() {
+    fn a_plan_without_changes_prints_nothing_to_do() {
         let view = view(Vec::new());
         assert!(!view.has_changes() && view.text(Style { color: false }).starts_with("web: nothing to do"));
         assert_eq!(view.json()["changes"], json!([]));

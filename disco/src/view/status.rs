@@ -19,9 +19,9 @@ pub(crate) struct StatusView {
     revision: i64,
     desired_nodes: u32,
     warnings: Vec<String>,
-    /// The view of one node that reached no leader.
+    /// This is the view of a single node without a leader.
     stale: bool,
-    /// Names of machines that are to end and have not yet: they are paid for.
+    /// Names of machines that are being terminated and still cost money.
     ending: Vec<String>,
 }
 

@@ -1,13 +1,13 @@
-//! Numbers as people read them.
+//! Human-readable numbers.
 
 use std::time::Duration;
 
-/// Decimal megabytes of a number of kibibytes, as the kernel counts memory.
+/// Formats kibibytes, in which the kernel counts memory, as decimal megabytes.
 pub(super) fn memory(kib: u64) -> String {
     if kib == 0 { "-".to_owned() } else { format!("{:.1} MB", kib as f64 * 1024.0 / 1e6) }
 }
 
-/// Decimal kilobytes or megabytes of a number of bytes.
+/// Formats bytes as decimal kilobytes or megabytes.
 pub(super) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -15,7 +15,7 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// Time since something, with the precision that matters.
+/// Formats an age with reasonable precision.
 pub(super) fn age(millis: u64) -> String {
     let time = Duration::from_millis(millis);
     match time.as_secs() {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_short() {
+    fn numbers_are_short() {
         assert_eq!(memory(9800), "10.0 MB");
         assert_eq!((bytes(1234), bytes(12_345_678)), ("1.2 kB".to_owned(), "12.3 MB".to_owned()));
         assert_eq!(age(120), "0.1s ago");
