@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Runs the hidden subcommand with which the local provider starts its machines; `None` for any other command line.
-pub(crate) fn be_machine_when_asked() -> Option<ExitCode> {
+pub(crate) fn run_machine_subcommand() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     if words.next()? != disco_provider::machine::SUBCOMMAND {
         return None;
@@ -39,7 +39,7 @@ pub(crate) fn be_machine_when_asked() -> Option<ExitCode> {
 }
 
 /// Answers a shell's completion request, and exits the process in that case.
-pub(crate) fn complete_when_asked() {
+pub(crate) fn run_completion() {
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn run() -> ExitCode {
             return if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done }.into();
         }
     };
-    let environment = environment.without_what_is_not_used(&mut cli);
+    let environment = environment.ignore_for_init(&mut cli);
     let settings = match Settings::resolve(&cli.global) {
         Ok(settings) => settings,
         Err(failure) => {
@@ -64,7 +64,7 @@ pub(crate) fn run() -> ExitCode {
     start_tracing(&settings, &printer);
     let context = Context { settings, printer: printer.clone() };
     if commands::changes(&cli.command) {
-        environment.say_which(&context);
+        environment.print_choice(&context);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

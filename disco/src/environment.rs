@@ -29,7 +29,7 @@ impl ByEnvironment {
     }
 
     /// `init` ignores `DISCO_DIRECTORY`, which names an existing project, and creates the project in the current folder.
-    pub(crate) fn without_what_is_not_used(self, cli: &mut Cli) -> Self {
+    pub(crate) fn ignore_for_init(self, cli: &mut Cli) -> Self {
         if !self.directory || !matches!(cli.command, Command::Init(_)) {
             return self;
         }
@@ -38,7 +38,7 @@ impl ByEnvironment {
     }
 
     /// Names the cluster on standard error.
-    pub(crate) fn say_which(self, context: &Context) {
+    pub(crate) fn print_choice(self, context: &Context) {
         if self.unused {
             context.printer.always(
                 "ignoring `DISCO_DIRECTORY`, which names an existing project: the new project is created in this folder",

@@ -26,13 +26,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // First of all: a machine of the local provider needs a process without anything else in it.
-    if let Some(ended) = app::be_machine_when_asked() {
+    if let Some(ended) = app::run_machine_subcommand() {
         return ended;
     }
     // Before any thread starts: the engine reads its environment only once.
     disco_runtime_js::prepare_process();
     // Fails only if a provider is already installed, which is then the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    app::complete_when_asked();
+    app::run_completion();
     app::run()
 }

@@ -21,7 +21,7 @@ use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
     question::confirm,
-    view::{BackupView, BackupsView, KeptBackup},
+    view::{BackupView, BackupsView, NodeBackup},
 };
 
 /// Bytes in one message.
@@ -99,7 +99,7 @@ pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
         match listed {
             Ok(backups) => {
                 answered = true;
-                rows.extend(backups.into_iter().map(|backup| KeptBackup::new(node, backup)));
+                rows.extend(backups.into_iter().map(|backup| NodeBackup::new(node, backup)));
             }
             Err(failure) => {
                 let why = failure.causes().first().map_or_else(|| failure.to_string(), Clone::clone);

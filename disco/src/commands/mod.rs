@@ -34,7 +34,7 @@ use crate::{
 };
 
 pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatus> {
-    if commands_machines(&command) {
+    if changes_cluster(&command) {
         require_original(&context).await?;
     }
     match command {
@@ -76,7 +76,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
 
 /// Whether the command changes the cluster, its machines or its data, or plans such a change. `destroy` is exempt: it must work
 /// in a copy of a project, and terminates only machines that run there.
-fn commands_machines(command: &Command) -> bool {
+fn changes_cluster(command: &Command) -> bool {
     match command {
         Command::Init(_)
         | Command::Destroy(_)

@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     error::Outcome,
     exit::ExitStatus,
-    founding::{Purpose, foresee},
+    founding::{Purpose, cluster_plan},
     host::Script,
     view::PlanView,
 };
@@ -44,5 +44,5 @@ pub(super) async fn of_scale(context: &Context, nodes: u32) -> Outcome<PlanView>
 async fn of_cluster(context: &Context, nodes: Option<u32>) -> Outcome<PlanView> {
     let client = Client::open(context)?;
     let cluster = client.settled().await?.cluster;
-    Ok(PlanView::new(&cluster, foresee(&client, nodes).await?))
+    Ok(PlanView::new(&cluster, cluster_plan(&client, nodes).await?))
 }

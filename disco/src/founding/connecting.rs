@@ -9,7 +9,7 @@ use disco_proto::v1::StatusResponse;
 use disco_provider::{Instance, InstanceState, ssh::KeyPair};
 use serde_json::Value;
 
-use super::{Founder, founder::provider_failure, instances::start_token, kept::Kept, key_pair};
+use super::{Founder, founder::provider_failure, instances::start_token, key_pair, saved_keys::SavedKeys};
 use crate::{
     client::Client,
     context::Context,
@@ -48,9 +48,9 @@ pub(crate) async fn connect(
     let project = context.project()?;
     let state = project.state();
     let folder = request.keys.clone().unwrap_or_else(|| state.path().to_owned());
-    let kept = Kept::read(&folder)?;
+    let saved = SavedKeys::read(&folder)?;
     let before = ClusterRecord::load(&state)?;
-    if let Some(before) = before.as_ref().filter(|before| before.id != kept.cluster_id.as_str()) {
+    if let Some(before) = before.as_ref().filter(|before| before.id != saved.cluster_id.as_str()) {
         return Err(Failure::usage(format!("this project holds another cluster, `{}`", before.name))
             .hint("remove it with `disco destroy`, or connect from a copy of the project without `.disco/`"));
     }
@@ -58,7 +58,7 @@ pub(crate) async fn connect(
     task.state("looking for nodes");
     let (addresses, machines) = places(context, founder, request).await?;
     task.state("verifying the cluster's identity");
-    let client = Client::new(kept.identity.clone(), state.clone(), addresses);
+    let client = Client::new(saved.identity.clone(), state.clone(), addresses);
     let status = client.settled().await.map_err(|failure| explained(failure, &folder))?;
     if let Some(founder) = founder
         && founder.name != status.cluster
@@ -73,16 +73,16 @@ pub(crate) async fn connect(
     if request.dry_run {
         task.done(&format!(
             "would write {} and the cluster's record to `{}`",
-            kept.names().join(", "),
+            saved.names().join(", "),
             state.path().display()
         ));
         return Ok(status);
     }
     let _lock = Lock::take(&state, "connect")?;
-    kept.write(&state)?;
+    saved.write(&state)?;
     record.save(&state)?;
     let status = client.settled().await?;
-    task.done(&format!("connected to `{}` ({}), verified against the root", status.cluster, kept.cluster_id));
+    task.done(&format!("connected to `{}` ({}), verified against the root", status.cluster, saved.cluster_id));
     Ok(status)
 }
 

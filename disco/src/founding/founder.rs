@@ -25,7 +25,7 @@ const HOSTS: &str = "hosts";
 /// `healthy()` returns false for a cluster that does not answer within this time.
 const HEALTH_WITHIN: Duration = Duration::from_secs(3);
 /// Time for all nodes to become healthy at the end of a bootstrap.
-const WELL_WITHIN: Duration = Duration::from_secs(30);
+const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
 const BETWEEN: Duration = Duration::from_millis(100);
 
 /// The purpose of the script's `Cluster`.
@@ -261,7 +261,7 @@ impl Founder {
     /// finished, and the cluster is not smaller than that one requested: a half-created cluster is not healthy, even if its first
     /// node is.
     pub(crate) async fn healthy(&self) -> Outcome<bool> {
-        if self.imagined()?.is_some() {
+        if self.planned_nodes()?.is_some() {
             return Ok(true);
         }
         let bootstraps = self.purpose != Purpose::Work;
@@ -375,7 +375,7 @@ impl Founder {
         self.send_hosts(&client).await?;
         self.push(&client).await?;
         renew_signing_key(&client, &self.context).await?;
-        let status = if declined { client.settled().await? } else { self.well(&client).await? };
+        let status = if declined { client.settled().await? } else { self.wait_until_healthy(&client).await? };
         if status.healthy && !declined {
             let script = self.project.client_script_hash()?;
             self.update(|record| {
@@ -387,15 +387,15 @@ impl Founder {
     }
 
     /// Waits until the cluster is healthy: a newly started node needs a moment.
-    async fn well(&self, client: &Client) -> Outcome<disco_proto::v1::StatusResponse> {
-        let deadline = tokio::time::Instant::now() + WELL_WITHIN;
+    async fn wait_until_healthy(&self, client: &Client) -> Outcome<disco_proto::v1::StatusResponse> {
+        let deadline = tokio::time::Instant::now() + HEALTHY_WITHIN;
         loop {
             let status = client.settled().await?;
             if status.healthy {
                 return Ok(status);
             }
             if tokio::time::Instant::now() >= deadline {
-                return Err(not_well(&status));
+                return Err(unhealthy_failure(&status));
             }
             tokio::time::sleep(BETWEEN).await;
         }
@@ -403,7 +403,7 @@ impl Founder {
 }
 
 /// The failure of an unhealthy cluster, with the reason of each node.
-fn not_well(status: &disco_proto::v1::StatusResponse) -> Failure {
+fn unhealthy_failure(status: &disco_proto::v1::StatusResponse) -> Failure {
     let failure = Failure::failed(format!("the cluster `{}` exists, but is not healthy", status.cluster));
     let unhealthy = status.nodes.iter().filter(|node| !node.healthy);
     let log =

@@ -7,15 +7,14 @@
 //! - The root's key never leaves `.disco/`; the first node's signing key is removed here once that node has answered.
 
 mod authority;
-mod comeback;
 mod connecting;
 mod destroy;
+mod expired_nodes;
 mod failing;
 mod founder;
 mod host_key;
 mod install;
 mod instances;
-mod kept;
 mod key_pair;
 mod name;
 mod orphans;
@@ -23,6 +22,7 @@ mod owner;
 mod place;
 mod planning;
 mod progress;
+mod saved_keys;
 mod scaling;
 mod script;
 mod sessions;
@@ -30,9 +30,9 @@ mod signing_key;
 
 pub(crate) use self::{
     authority::{renew_operator, require_root},
-    comeback::{NodeIdentity, bring_back},
     connecting::{ConnectRequest, connect},
     destroy::{destroy, recorded_provider, remains},
+    expired_nodes::{NodeIdentity, bring_back},
     failing::failing,
     founder::{Founder, Purpose, make_provider, names_hosts, provider_failure},
     host_key::host_key_policy,
@@ -41,7 +41,7 @@ pub(crate) use self::{
     name::valid_cluster_name,
     orphans::end_orphans,
     place::{END_ORPHANS, elsewhere, orphans_by_folder, refusal, require_original},
-    planning::{Planned, foresee},
+    planning::{Planned, cluster_plan},
     progress::{TaskProgress, install_failure},
     script::push_script,
     sessions::{Sessions, ssh_failure},

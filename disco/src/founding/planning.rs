@@ -31,7 +31,7 @@ use crate::{
 /// Time for the cluster to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 /// Time for the cluster's own plan, for which the leader may call its provider.
-const FORESEEN_WITHIN: Duration = Duration::from_secs(30);
+const CLUSTER_PLAN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Maximum number of a script's own steps in a plan: a loop that waits for a change never ends, as nothing is changed.
 const MOST_STEPS: usize = 500;
@@ -50,13 +50,13 @@ struct Noted {
     options: Value,
     warnings: Vec<String>,
     /// The cluster's own plan is included.
-    foreseen: bool,
+    has_cluster_plan: bool,
     /// Disco would be installed on the first machine: from then on, the script sees a cluster.
     installed: bool,
     /// The number of nodes that cluster would have.
     nodes: usize,
     /// The script received a placeholder for a result that only a real run would give.
-    stood_in: bool,
+    used_placeholder: bool,
     /// Number of steps that the script would run or write itself.
     steps: usize,
 }
@@ -95,10 +95,10 @@ impl Planning {
         });
     }
 
-    pub(super) fn take(&self, foreseen: Planned) {
-        foreseen.changes.as_slice().iter().for_each(|change| self.recorder.add(change.clone()));
-        foreseen.warnings.into_iter().for_each(|warning| self.warn(warning));
-        self.noted(|noted| noted.foreseen = true);
+    pub(super) fn take(&self, plan: Planned) {
+        plan.changes.as_slice().iter().for_each(|change| self.recorder.add(change.clone()));
+        plan.warnings.into_iter().for_each(|warning| self.warn(warning));
+        self.noted(|noted| noted.has_cluster_plan = true);
     }
 }
 
@@ -107,7 +107,7 @@ impl Founder {
     pub(crate) fn only_planned(&self, change: impl FnOnce() -> Change) -> bool {
         let Some(planning) = &self.planning else { return false };
         let steps = planning.noted(|noted| {
-            noted.stood_in = true;
+            noted.used_placeholder = true;
             noted.steps += 1;
             noted.steps
         });
@@ -123,7 +123,7 @@ impl Founder {
     pub(crate) fn plan_ends_early(&self, failure: Failure) -> Outcome<()> {
         let of_script = matches!(failure.status(), ExitStatus::Usage | ExitStatus::TimedOut);
         match &self.planning {
-            Some(planning) if of_script && planning.noted(|noted| noted.stood_in) => {
+            Some(planning) if of_script && planning.noted(|noted| noted.used_placeholder) => {
                 let place = failure.place().map(|place| format!(" ({}:{}:{})", place.file, place.line, place.column));
                 planning.warn(format!(
                     "the plan ends here: the script failed on a placeholder result, since nothing is run: {}{}",
@@ -137,15 +137,15 @@ impl Founder {
     }
 
     /// Whether this is a plan, in which the change that the script waits for never comes.
-    pub(crate) fn waits_for_nothing(&self) -> bool {
+    pub(crate) fn would_wait(&self) -> bool {
         if let Some(planning) = &self.planning {
-            planning.noted(|noted| noted.stood_in = true);
+            planning.noted(|noted| noted.used_placeholder = true);
         }
         self.planning.is_some()
     }
 
     /// In a plan, the nodes that the planned cluster would have by now; `None` if there is a real cluster.
-    pub(crate) fn imagined(&self) -> Outcome<Option<Vec<NodeInfo>>> {
+    pub(crate) fn planned_nodes(&self) -> Outcome<Option<Vec<NodeInfo>>> {
         let Some(planning) = &self.planning else { return Ok(None) };
         let (installed, nodes) = planning.noted(|noted| (noted.installed, noted.nodes.max(noted.machines.len())));
         if !installed || self.client()?.is_some() {
@@ -309,8 +309,8 @@ impl Founder {
                 let why = "a removed voter had the current one";
                 planning.recorder.add(Change::free(Action::Change, "signing key", &self.name, why));
             }
-            if !planning.noted(|noted| noted.foreseen) {
-                planning.take(foresee(client, None).await?);
+            if !planning.noted(|noted| noted.has_cluster_plan) {
+                planning.take(cluster_plan(client, None).await?);
             }
         } else if founded {
             planning.warn(NO_ANSWER);
@@ -346,9 +346,9 @@ fn is_planned(machine: &Instance) -> bool {
 }
 
 /// The cluster's own plan, for a number of nodes or, without one, for its current target size.
-pub(crate) async fn foresee(client: &Client, nodes: Option<u32>) -> Outcome<Planned> {
+pub(crate) async fn cluster_plan(client: &Client, nodes: Option<u32>) -> Outcome<Planned> {
     let answer = client
-        .call_within(FORESEEN_WITHIN, |mut control| async move { control.plan(PlanRequest { nodes }).await })
+        .call_within(CLUSTER_PLAN_WITHIN, |mut control| async move { control.plan(PlanRequest { nodes }).await })
         .await?;
     let mut changes = Changes::default();
     for change in answer.changes {

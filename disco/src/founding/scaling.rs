@@ -7,7 +7,7 @@ use disco_planner::wish::{self, Wish};
 use disco_proto::v1::{ScaleRequest, StatusResponse};
 use disco_provider::plan::{Action, Change, MACHINE};
 
-use super::{Founder, Purpose, foresee, planning::Planning, renew_signing_key};
+use super::{Founder, Purpose, cluster_plan, planning::Planning, renew_signing_key};
 use crate::{
     client::Client,
     error::{Failure, Outcome},
@@ -47,12 +47,12 @@ impl Founder {
         match wish::of_script(nodes, expected, status.script_nodes) {
             Wish::Take(nodes) => Ok(ScaleRequest { nodes, ..request }),
             Wish::Keep(target) => {
-                self.context.printer.note(&kept(target, nodes));
+                self.context.printer.note(&keeps_target(target, nodes));
                 Ok(ScaleRequest { nodes: target, ..request })
             }
             Wish::Confirm { from, to } => {
-                let foreseen = foresee(client, Some(to)).await?;
-                let ended: Vec<String> = foreseen
+                let plan = cluster_plan(client, Some(to)).await?;
+                let ended: Vec<String> = plan
                     .changes
                     .as_slice()
                     .iter()
@@ -74,13 +74,13 @@ impl Founder {
     pub(super) async fn plan_asked(&self, planning: &Planning, client: &Client, nodes: u32) -> Outcome<()> {
         let status = client.settled().await?;
         match wish::of_script(nodes, target_size(&status), status.script_nodes) {
-            Wish::Take(nodes) => planning.take(foresee(client, Some(nodes)).await?),
+            Wish::Take(nodes) => planning.take(cluster_plan(client, Some(nodes)).await?),
             Wish::Keep(target) => {
-                planning.take(foresee(client, None).await?);
-                planning.warn(kept(target, nodes));
+                planning.take(cluster_plan(client, None).await?);
+                planning.warn(keeps_target(target, nodes));
             }
             Wish::Confirm { from, to } => {
-                planning.take(foresee(client, Some(to)).await?);
+                planning.take(cluster_plan(client, Some(to)).await?);
                 planning.warn(asks(from, to));
             }
         }
@@ -101,7 +101,7 @@ impl Founder {
                     planning.recorder.add(Change { monthly: None, ..change });
                 }
             }
-            Wish::Keep(target) => planning.warn(kept(target, nodes)),
+            Wish::Keep(target) => planning.warn(keeps_target(target, nodes)),
             Wish::Confirm { from, to } => {
                 for node in seen.youngest((from - to) as usize) {
                     let details = "exceeds the target size, according to the last known state".to_owned();
@@ -120,7 +120,7 @@ fn target_size(status: &StatusResponse) -> Option<u32> {
     (status.desired_nodes != 0).then_some(status.desired_nodes)
 }
 
-fn kept(target: u32, requested: u32) -> String {
+fn keeps_target(target: u32, requested: u32) -> String {
     format!(
         "the cluster keeps its target size of {target} nodes, which was set later: `client.js` asks for {requested}; `disco scale \
          nodes={requested}` removes nodes"

@@ -123,7 +123,7 @@ impl Handle {
 
     /// The JSON records under a prefix.
     async fn records(&self, prefix: &str, limit: i64) -> Outcome<Vec<Json>> {
-        if self.founder.imagined()?.is_some() {
+        if self.founder.planned_nodes()?.is_some() {
             return Ok(Vec::new());
         }
         let range = RangeRequest {
@@ -231,7 +231,7 @@ impl ClusterHandle for Handle {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
-        if let Some(nodes) = self.for_script(self.founder.imagined())? {
+        if let Some(nodes) = self.for_script(self.founder.planned_nodes())? {
             return Ok(nodes);
         }
         let status = self.for_script(self.client()?.settled().await)?;
@@ -239,7 +239,7 @@ impl ClusterHandle for Handle {
     }
 
     async fn leader(&self) -> Result<Option<NodeInfo>, HostError> {
-        if let Some(nodes) = self.for_script(self.founder.imagined())? {
+        if let Some(nodes) = self.for_script(self.founder.planned_nodes())? {
             return Ok(nodes.into_iter().next());
         }
         let status = self.for_script(self.client()?.settled().await)?;

@@ -55,7 +55,7 @@ impl ClientKeys {
 #[async_trait]
 impl Kv for ClientKeys {
     async fn get(&self, select: KvSelect) -> Result<Vec<KvEntry>, HostError> {
-        if self.for_script(self.host.founder().and_then(|founder| founder.imagined()))?.is_some() {
+        if self.for_script(self.host.founder().and_then(|founder| founder.planned_nodes()))?.is_some() {
             return Ok(Vec::new());
         }
         let answer = self.for_script(self.client()?.range(range(select), false).await)?;
@@ -115,7 +115,7 @@ impl Kv for ClientKeys {
     }
 
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
-        if self.for_script(self.host.founder())?.waits_for_nothing() {
+        if self.for_script(self.host.founder())?.would_wait() {
             return Ok(Box::new(NoChanges));
         }
         let watch = ClientWatch::start(self.client()?, select, start_revision, self.failures.clone());

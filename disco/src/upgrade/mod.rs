@@ -72,7 +72,7 @@ impl Upgrade {
     pub(crate) async fn dry_run(&self) -> Outcome<Record> {
         self.check_format().await?;
         let mut roll = Roll::new(self, None);
-        let nodes = roll.calm(false).await?;
+        let nodes = roll.wait_until_ready(false).await?;
         let mut view = roll.nodes.planned(&nodes);
         loop {
             match next(&view, Direction::Forward).map_err(|refusal| roll::refused(&refusal, &nodes))? {

@@ -118,7 +118,7 @@ impl<'a> Nodes<'a> {
             id: node.id,
             voter: node.role != "learner",
             leader: node.role == "leader",
-            healthy: is_well(node, nodes),
+            healthy: is_ready(node, nodes),
             new: self.found(node.id).is_some_and(|found| found.runs(&self.upgrade.binaries)),
             unfinished: self.is_unfinished(node.id),
         });
@@ -132,7 +132,7 @@ impl<'a> Nodes<'a> {
 }
 
 /// Whether a node is healthy and has caught up with the log.
-pub(super) fn is_well(node: &NodeStatus, all: &[NodeStatus]) -> bool {
+pub(super) fn is_ready(node: &NodeStatus, all: &[NodeStatus]) -> bool {
     node.healthy && !node.draining && lag(node, all).is_none()
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Time for nodes that are not being restarted to become healthy: right after an election, the leader has not heard from all.
-const CALM: Duration = Duration::from_secs(15);
+const READY_WITHIN: Duration = Duration::from_secs(15);
 /// Time for leadership to move.
 const MOVED_WITHIN: Duration = Duration::from_secs(20);
 const BETWEEN: Duration = Duration::from_millis(100);
@@ -56,7 +56,7 @@ impl<'a> Roll<'a> {
     pub(super) async fn take_all(&mut self, direction: Direction) -> Result<(), Stop> {
         let mut steps = 0;
         loop {
-            let nodes = self.calm(direction == Direction::Forward).await?;
+            let nodes = self.wait_until_ready(direction == Direction::Forward).await?;
             if steps > nodes.len() * STEPS {
                 let failure =
                     Failure::failed(format!("the upgrade is not done after {steps} steps: the cluster keeps changing"));
@@ -84,17 +84,17 @@ impl<'a> Roll<'a> {
         }
     }
 
-    /// Waits until all nodes that are not being restarted are healthy, at most for [`CALM`], and returns the nodes. Inspects new
+    /// Waits until all nodes that are not being restarted are healthy, at most for [`READY_WITHIN`], and returns the nodes. Inspects new
     /// nodes, and uploads the binaries that they lack if `send` is set.
-    pub(super) async fn calm(&mut self, send: bool) -> Outcome<Vec<NodeStatus>> {
-        let deadline = Instant::now() + CALM;
+    pub(super) async fn wait_until_ready(&mut self, send: bool) -> Outcome<Vec<NodeStatus>> {
+        let deadline = Instant::now() + READY_WITHIN;
         loop {
             let nodes = self.upgrade.client.settled().await?.nodes;
             self.nodes.inspect(&nodes).await?;
             self.record.begin(&nodes, &self.nodes);
             let planned = self.nodes.planned(&nodes);
-            let calm = planned.iter().all(|node| node.healthy || node.unfinished);
-            if calm || planned.iter().all(|node| node.new) || Instant::now() >= deadline {
+            let ready = planned.iter().all(|node| node.healthy || node.unfinished);
+            if ready || planned.iter().all(|node| node.new) || Instant::now() >= deadline {
                 // Upload nothing if no node may be restarted.
                 if send && next(&planned, Direction::Forward).is_ok() {
                     self.nodes.send(&nodes).await?;
@@ -157,7 +157,7 @@ impl<'a> Roll<'a> {
                     Direction::Back => remote.switch_back().await.map_err(failed)?,
                 }
             }
-            upgrade.until_well(node, &remote, &wanted, &task).await
+            upgrade.wait_until_running(node, &remote, &wanted, &task).await
         };
         match result.await {
             Ok(now) => {

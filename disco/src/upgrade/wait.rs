@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Upgrade,
-    nodes::{is_well, lag},
+    nodes::{is_ready, lag},
 };
 use crate::{
     error::{Failure, Outcome},
@@ -26,7 +26,7 @@ impl Upgrade {
     ///
     /// # Errors
     /// The time limit was reached, or the service has ended; with the end of its log.
-    pub(super) async fn until_well(
+    pub(super) async fn wait_until_running(
         &self,
         node: &NodeStatus,
         remote: &Remote,
@@ -91,7 +91,7 @@ fn seen(status: &StatusResponse, id: u64, pid: u32) -> Result<NodeStatus, String
     if !now.healthy {
         return Err(format!("it is not healthy: {}", now.reason));
     }
-    if is_well(now, &status.nodes) {
+    if is_ready(now, &status.nodes) {
         return Ok(now.clone());
     }
     Err(lag(now, &status.nodes).unwrap_or_else(|| "it is stopping".to_owned()))

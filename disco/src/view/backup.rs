@@ -42,7 +42,7 @@ impl View for BackupView {
 
 /// A node's automatic backup. Fields are added, never renamed.
 #[derive(Debug, Serialize)]
-pub(crate) struct KeptBackup {
+pub(crate) struct NodeBackup {
     node: u64,
     node_name: String,
     file: String,
@@ -53,7 +53,7 @@ pub(crate) struct KeptBackup {
     version: String,
 }
 
-impl KeptBackup {
+impl NodeBackup {
     pub(crate) fn new(node: &NodeStatus, backup: BackupFile) -> Self {
         let head = backup.head.unwrap_or_default();
         Self {
@@ -75,7 +75,7 @@ impl KeptBackup {
 
 /// `disco backup ls`.
 #[derive(Debug)]
-pub(crate) struct BackupsView(pub(crate) Vec<KeptBackup>);
+pub(crate) struct BackupsView(pub(crate) Vec<NodeBackup>);
 
 impl View for BackupsView {
     fn json(&self) -> Value {
@@ -83,7 +83,7 @@ impl View for BackupsView {
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.iter().map(KeptBackup::place).collect()
+        self.0.iter().map(NodeBackup::place).collect()
     }
 
     fn text(&self, style: Style) -> String {

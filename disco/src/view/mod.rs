@@ -11,7 +11,7 @@ mod units;
 mod upgrade;
 
 pub(crate) use self::{
-    backup::{BackupView, BackupsView, KeptBackup},
+    backup::{BackupView, BackupsView, NodeBackup},
     certificate::{CertificateRole, CertificateState, CertificateView, CertificatesView},
     event::EventItem,
     kv::{ChangeItem, KeyView, KeysView},

@@ -17,14 +17,14 @@ use crate::{
 const DOING: &str = "use the saved keys of the cluster";
 
 /// Certificates and keys that were read, and not written to the project yet.
-pub(super) struct Kept {
+pub(super) struct SavedKeys {
     pub(super) identity: Identity,
     pub(super) cluster_id: ClusterId,
     /// Name and content of each file. Keys come first: a certificate without its key is useless.
     files: Vec<(&'static str, String)>,
 }
 
-impl Kept {
+impl SavedKeys {
     /// Reads a folder that has `ca.pem` and either `ca.key`, or `operator.pem` and `operator.key`. With the root's key, issues a new
     /// certificate for this operator.
     pub(super) fn read(folder: &Path) -> Outcome<Self> {
@@ -105,16 +105,16 @@ mod tests {
     fn the_roots_key_issues_a_new_operator_certificate_and_an_operators_own_is_reused() {
         let root = Authority::new_root(&ClusterId::random(), "web").unwrap();
         let both = folder(&[("ca.pem", root.certificate_pem()), ("ca.key", &root.key_pem())]);
-        let kept = Kept::read(both.path()).unwrap();
-        assert_eq!(kept.cluster_id, *root.cluster_id());
-        assert_eq!(kept.names(), ["ca.key", "operator.key", "operator.pem", "ca.pem"]);
-        let files: Vec<(&str, &str)> = kept
+        let saved = SavedKeys::read(both.path()).unwrap();
+        assert_eq!(saved.cluster_id, *root.cluster_id());
+        assert_eq!(saved.names(), ["ca.key", "operator.key", "operator.pem", "ca.pem"]);
+        let files: Vec<(&str, &str)> = saved
             .files
             .iter()
             .filter(|(name, _)| *name != "ca.key")
             .map(|(name, text)| (*name, text.as_str()))
             .collect();
-        let again = Kept::read(folder(&files).path()).unwrap();
+        let again = SavedKeys::read(folder(&files).path()).unwrap();
         assert_eq!(again.names(), ["operator.key", "operator.pem", "ca.pem"]);
         assert_eq!(again.cluster_id, *root.cluster_id());
     }
@@ -123,7 +123,7 @@ mod tests {
     fn missing_or_mismatched_files_are_refused() {
         let (root, other) = (ClusterId::random(), ClusterId::random());
         let (root, other) = (Authority::new_root(&root, "web").unwrap(), Authority::new_root(&other, "web").unwrap());
-        let missing = |files: &[(&str, &str)]| Kept::read(folder(files).path()).err().unwrap();
+        let missing = |files: &[(&str, &str)]| SavedKeys::read(folder(files).path()).err().unwrap();
         assert_eq!(missing(&[]).status(), ExitStatus::NotFound);
         let alone = missing(&[("ca.pem", root.certificate_pem())]);
         assert!(alone.to_string().contains("`ca.key`") && alone.next_step().is_some(), "{alone}");

@@ -101,11 +101,11 @@ pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: boo
         Some(identity) => Client::new(identity, state, addresses),
         None => Client::open(context)?,
     };
-    let work = Comeback { context, project: &project, record, root, known: known.nodes, key, client, named, dry_run };
+    let work = Renewal { context, project: &project, record, root, known: known.nodes, key, client, named, dry_run };
     work.run(&machines).await
 }
 
-struct Comeback<'a> {
+struct Renewal<'a> {
     context: &'a Context,
     project: &'a Project,
     record: ClusterRecord,
@@ -118,7 +118,7 @@ struct Comeback<'a> {
     dry_run: bool,
 }
 
-impl Comeback<'_> {
+impl Renewal<'_> {
     async fn run(self, machines: &[Instance]) -> Outcome<Option<Client>> {
         let visits = join_all(machines.iter().map(|machine| self.visit(machine))).await;
         let failures: Vec<Failure> = visits.into_iter().filter_map(Result::err).collect();
