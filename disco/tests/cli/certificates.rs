@@ -11,7 +11,7 @@ fn own(folder: &Folder) -> Credentials {
 
 #[test]
 fn without_a_cluster_there_is_nothing_to_show() {
-    Folder::with_client("").run(&["cert", "status"]).expect(6).says(&["disco bootstrap"]);
+    Folder::with_client("").run(&["cert", "status"]).expect(6).stderr_contains(&["disco bootstrap"]);
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn an_expired_operators_certificate_is_shown_and_signed_anew_without_a_cluster()
     assert!(doctor.contains("has expired") && doctor.contains("disco cert rotate --operator"), "{doctor}");
 
     let key = fs::read(folder.path(".disco/operator.key")).unwrap();
-    folder.run(&["cert", "rotate", "--operator", "--dry-run"]).expect(0).says(&["would renew"]);
+    folder.run(&["cert", "rotate", "--operator", "--dry-run"]).expect(0).stderr_contains(&["would renew"]);
     assert_eq!(own(&folder).own().not_after, 2_000_000);
     folder.run(&["cert", "rotate", "--operator"]).expect(0);
     own(&folder).verify().unwrap();
@@ -33,23 +33,23 @@ fn an_expired_operators_certificate_is_shown_and_signed_anew_without_a_cluster()
 }
 
 #[test]
-fn what_the_root_alone_can_do_is_refused_without_its_key() {
+fn commands_that_need_the_roots_key_are_refused_without_it() {
     let folder = Folder::expired("");
     fs::remove_file(folder.path(".disco/ca.key")).unwrap();
     folder.write("node.json", "{}");
     for command in
         [&["cert", "rotate", "--operator"][..], &["cert", "rotate", "--signing-key"], &["cert", "sign", "node.json"]]
     {
-        folder.run(command).expect(3).says(&["ca.key", "the project that the cluster was created from"]);
+        folder.run(command).expect(3).stderr_contains(&["ca.key", "the project that the cluster was created from"]);
     }
-    folder.run(&["cert", "rotate", "--expired"]).expect(6).says(&["disco bootstrap"]);
-    folder.run(&["cert", "rotate", "--expired", "--operator"]).expect(2).says(&["--expired"]);
+    folder.run(&["cert", "rotate", "--expired"]).expect(6).stderr_contains(&["disco bootstrap"]);
+    folder.run(&["cert", "rotate", "--expired", "--operator"]).expect(2).stderr_contains(&["--expired"]);
 }
 
 #[test]
-fn what_is_no_nodes_identity_is_not_signed() {
+fn an_invalid_node_identity_is_not_signed() {
     let folder = Folder::expired("");
     folder.write("node.json", "{}");
-    folder.run(&["cert", "sign", "node.json"]).expect(2).says(&["discod identity show"]);
-    folder.run(&["cert", "sign", "nothing.json"]).expect(1).says(&["nothing.json"]);
+    folder.run(&["cert", "sign", "node.json"]).expect(2).stderr_contains(&["discod identity show"]);
+    folder.run(&["cert", "sign", "nothing.json"]).expect(1).stderr_contains(&["nothing.json"]);
 }

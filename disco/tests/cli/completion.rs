@@ -9,7 +9,7 @@ fn every_shell_gets_a_script() {
     }
 }
 
-/// What the script of a shell asks for.
+/// The completions that a shell's script requests.
 fn completed(folder: &Folder, words: &[&str]) -> Vec<String> {
     let mut command = folder.command(&[]);
     let index = (words.len() - 1).to_string();

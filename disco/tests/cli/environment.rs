@@ -8,15 +8,15 @@ fn ran(folder: &Folder, args: &[&str], variables: &[(&str, &str)]) -> Ran {
 fn env_prints_variables_for_other_clients_alone() {
     let folder = Folder::expired("");
     folder.write(".disco/addresses.json", r#"{"nodes":[{"id":1,"name":"x-1","address":"127.0.0.1:1"}]}"#);
-    let said = folder.run(&["env", "-o", "json"]).expect(0).json();
-    let names: Vec<&String> = said.as_object().unwrap().keys().collect();
-    assert!(names.iter().any(|name| *name == "ETCDCTL_ENDPOINTS"), "{said}");
-    // They stay in the shell, and would lead every command in whatever folder to this project.
-    assert!(names.iter().all(|name| !name.starts_with("DISCO_")), "{said}");
+    let env = folder.run(&["env", "-o", "json"]).expect(0).json();
+    let names: Vec<&String> = env.as_object().unwrap().keys().collect();
+    assert!(names.iter().any(|name| *name == "ETCDCTL_ENDPOINTS"), "{env}");
+    // In the shell, they would direct every later command to this project, whatever its folder.
+    assert!(names.iter().all(|name| !name.starts_with("DISCO_")), "{env}");
 }
 
 #[test]
-fn what_changes_something_names_the_cluster_that_the_environment_chose() {
+fn commands_that_change_something_name_the_cluster_chosen_by_the_environment() {
     let (chosen, here) = (Folder::with_client(""), Folder::new());
     std::fs::create_dir(chosen.path(".disco")).unwrap();
     let record = r#"{"id":"1","name":"chosen","provider":null,"private_key":null,"public_key":null,"instances":[],"founded":true}"#;
@@ -35,15 +35,15 @@ fn what_changes_something_names_the_cluster_that_the_environment_chose() {
         &["upgrade"],
     ];
     for command in commands {
-        let ran = ran(&here, command, &by_directory).says(&words);
+        let ran = ran(&here, command, &by_directory).stderr_contains(&words);
         assert!(
             ran.stderr.starts_with("cluster `chosen`") || ran.stderr.contains("Z cluster `chosen`"),
             "not first: {ran}"
         );
     }
     let by_address = ran(&chosen, &["scale", "nodes=3"], &[("DISCO_ADDRESS", "127.0.0.1:1")]);
-    by_address.says(&["cluster `chosen`", "127.0.0.1:1", "DISCO_ADDRESS"]);
-    // What the operator has just said, or what only looks, needs no such line.
+    by_address.stderr_contains(&["cluster `chosen`", "127.0.0.1:1", "DISCO_ADDRESS"]);
+    // Commands with a flag for the project, or that only read, print no such line.
     let flag = here.run(&["scale", "nodes=3", "-C", &root]);
     let look = ran(&here, &["status"], &by_directory);
     for quiet in [flag, look] {
@@ -52,10 +52,12 @@ fn what_changes_something_names_the_cluster_that_the_environment_chose() {
 }
 
 #[test]
-fn a_new_project_is_made_where_the_operator_is() {
+fn init_ignores_the_directory_variable() {
     let (other, here) = (Folder::with_client("// the other one's\n"), Folder::new());
     let root = other.path("").display().to_string();
-    ran(&here, &["init", "--name", "new"], &[("DISCO_DIRECTORY", &root)]).expect(0).says(&["DISCO_DIRECTORY"]);
+    ran(&here, &["init", "--name", "new"], &[("DISCO_DIRECTORY", &root)])
+        .expect(0)
+        .stderr_contains(&["DISCO_DIRECTORY"]);
     assert!(here.read("client.js").contains("new"));
     assert_eq!(other.read("client.js"), "// the other one's\n");
     assert!(!other.path("cluster.js").exists());

@@ -17,7 +17,7 @@ fn writes_a_project_whose_scripts_run() {
         let text = folder.read(&format!("Heavy Objects/{file}"));
         assert!(!text.is_empty() && !text.contains("@NAME@"), "{file}: {text}");
     }
-    // What holds all keys is ignored by name too.
+    // Backups are also ignored by their extension.
     for ignore in [".gitignore", ".discoignore"] {
         let text = folder.read(&format!("Heavy Objects/{ignore}"));
         assert!(text.lines().any(|line| line == "*.backup"), "{ignore}: {text}");
@@ -33,23 +33,23 @@ fn writes_a_project_whose_scripts_run() {
 }
 
 #[test]
-fn a_dry_run_of_the_new_projects_bootstrap_says_all_steps_and_makes_nothing() {
+fn a_dry_run_of_the_new_projects_bootstrap_lists_all_steps_and_changes_nothing() {
     let folder = Folder::new();
     folder.run(&["init", "."]).expect(0);
-    let said = folder.run(&["bootstrap", "--dry-run", "-y"]).expect(0);
-    assert_eq!(said.stdout.matches("create  machine ").count(), 3, "{said}");
+    let plan = folder.run(&["bootstrap", "--dry-run", "-y"]).expect(0);
+    assert_eq!(plan.stdout.matches("create  machine ").count(), 3, "{plan}");
     for step in ["root key", "installed over SSH", "joined by the leader", "6 to create, 0 to change, 0 to delete"] {
-        assert!(said.stdout.contains(step), "{step}: {said}");
+        assert!(plan.stdout.contains(step), "{step}: {plan}");
     }
     assert!(!folder.path(".disco").exists());
 }
 
 #[test]
-fn again_changes_nothing_and_says_what_it_kept() {
+fn a_second_init_changes_nothing_and_lists_the_kept_files() {
     let folder = Folder::new();
-    folder.run(&["init"]).expect(0).says(&["disco bootstrap"]);
+    folder.run(&["init"]).expect(0).stderr_contains(&["disco bootstrap"]);
     folder.write("client.js", "// mine\n");
-    let again = folder.run(&["init"]).expect(0).says(&["1 file"]);
+    let again = folder.run(&["init"]).expect(0).stderr_contains(&["1 file"]);
     assert!(again.stdout.contains("client.js      kept"), "{again}");
     assert!(again.stdout.contains("cluster.js     unchanged"), "{again}");
     assert_eq!(folder.read("client.js"), "// mine\n");
@@ -66,6 +66,6 @@ fn a_dry_run_writes_nothing() {
 #[test]
 fn names_that_no_host_can_have_are_refused() {
     let folder = Folder::new();
-    folder.run(&["init", "--name", "Über"]).expect(2).says(&["Über", "lower-case"]);
+    folder.run(&["init", "--name", "Über"]).expect(2).stderr_contains(&["Über", "lower-case"]);
     assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 0);
 }

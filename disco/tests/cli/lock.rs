@@ -1,7 +1,7 @@
 use super::support::{Folder, Ran, exists, wait_for};
 
 #[test]
-fn of_two_at_once_one_wins_and_the_other_says_who() {
+fn of_two_concurrent_commands_one_wins_and_the_other_names_it() {
     let folder = Folder::with_client(
         "export async function init() {
   return new Cluster({ name: 'x', provider: await LocalProvider.init({ name: 'x' }) });
@@ -16,12 +16,12 @@ export async function bootstrap(cluster) {
     wait_for("the first bootstrap runs", || exists(&folder.path("inside")));
     let pid = first.id().to_string();
     let words = ["in use", "disco bootstrap", &pid, "hint: "];
-    folder.run(&["bootstrap", "-y"]).expect(5).says(&words);
-    folder.run(&["destroy", "-y"]).expect(5).says(&words);
+    folder.run(&["bootstrap", "-y"]).expect(5).stderr_contains(&words);
+    folder.run(&["destroy", "-y"]).expect(5).stderr_contains(&words);
     first.kill().unwrap();
     let first = Ran::from(first.wait_with_output().unwrap());
     assert_eq!(first.code, -1, "{first}");
-    // The kernel gave the lock back.
+    // The kernel released the lock.
     folder.run(&["destroy", "-y"]).expect(0);
     assert!(!folder.path(".disco").exists());
 }

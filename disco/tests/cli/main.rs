@@ -1,5 +1,5 @@
-//! The command line, as another program sees it: exit codes, standard output and standard error of the real binary. No
-//! cluster runs here; whole clusters are tried in the crate `disco-tests`.
+//! Tests of the command line: exit codes, standard output and standard error of the real binary, without a cluster. The crate
+//! `disco-tests` tests whole clusters.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may end there")]
 

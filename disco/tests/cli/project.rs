@@ -3,12 +3,12 @@ use std::fs;
 use super::support::Folder;
 
 #[test]
-fn outside_of_a_project_the_next_step_is_said() {
+fn outside_of_a_project_commands_print_the_next_step() {
     let folder = Folder::new();
     let here = folder.path("");
     for command in [vec!["status"], vec!["bootstrap", "-y"], vec!["deploy"], vec!["doctor"], vec!["kv", "get", "a"]] {
         let words = ["not in a project", here.to_str().unwrap().trim_end_matches('/'), "hint: ", "disco init"];
-        folder.run(&command).expect(2).says(&words);
+        folder.run(&command).expect(2).stderr_contains(&words);
     }
 }
 
@@ -16,18 +16,18 @@ fn outside_of_a_project_the_next_step_is_said() {
 fn a_project_is_found_from_below_and_by_its_folder() {
     let folder = Folder::with_client("");
     fs::create_dir_all(folder.path("deep/er")).unwrap();
-    // The project is found: what is missing is the cluster.
-    folder.run(&["-C", "deep/er", "status"]).expect(6).says(&["disco bootstrap"]);
+    // The project is found, but has no cluster.
+    folder.run(&["-C", "deep/er", "status"]).expect(6).stderr_contains(&["disco bootstrap"]);
     let outside = Folder::new();
     let dir = folder.path("");
     outside.run(&["status", "-C", dir.to_str().unwrap()]).expect(6);
     let by_environment = outside.command(&["status"]).env("DISCO_DIRECTORY", &dir).output().unwrap();
     assert_eq!(by_environment.status.code(), Some(6));
-    outside.run(&["-C", "nowhere", "status"]).expect(2).says(&["nowhere"]);
+    outside.run(&["-C", "nowhere", "status"]).expect(2).stderr_contains(&["nowhere"]);
 }
 
 #[test]
-fn without_a_cluster_commands_name_the_one_that_makes_it() {
+fn without_a_cluster_commands_suggest_bootstrap() {
     let folder = Folder::with_client("");
     let commands: [&[&str]; 12] = [
         &["status"],
@@ -44,10 +44,14 @@ fn without_a_cluster_commands_name_the_one_that_makes_it() {
         &["env"],
     ];
     for command in commands {
-        let ran = folder.run(command).expect(6).says(&["error: no cluster was created", "hint: ", "disco bootstrap"]);
+        let ran = folder.run(command).expect(6).stderr_contains(&[
+            "error: no cluster was created",
+            "hint: ",
+            "disco bootstrap",
+        ]);
         assert_eq!(ran.stdout, "", "{ran}");
     }
-    assert!(!folder.path(".disco").exists(), "looking makes no state");
+    assert!(!folder.path(".disco").exists(), "reading created state");
 }
 
 #[test]
@@ -69,9 +73,9 @@ fn settings_of_the_project_come_after_flags_and_environment() {
 fn unknown_settings_are_named_with_their_place() {
     let folder = Folder::with_client("");
     folder.write("disco.json", "{\n  \"outptu\": \"json\"\n}");
-    folder.run(&["status"]).expect(2).says(&["disco.json", "outptu", "line 2"]);
+    folder.run(&["status"]).expect(2).stderr_contains(&["disco.json", "outptu", "line 2"]);
     folder.write("disco.json", r#"{ "timeout": "soon" }"#);
-    folder.run(&["status"]).expect(2).says(&["timeout", "disco.json"]);
+    folder.run(&["status"]).expect(2).stderr_contains(&["timeout", "disco.json"]);
 }
 
 #[test]
@@ -79,7 +83,7 @@ fn damaged_state_is_named() {
     let folder = Folder::with_client("");
     fs::create_dir(folder.path(".disco")).unwrap();
     folder.write(".disco/cluster.json", "{ \"id\": ");
-    folder.run(&["destroy", "-y"]).expect(1).says(&["cluster.json", "damaged"]);
+    folder.run(&["destroy", "-y"]).expect(1).stderr_contains(&["cluster.json", "damaged"]);
     let doctor = folder.run(&["doctor", "-o", "json"]).expect(1);
     let checks = doctor.json();
     let state = checks.as_array().unwrap().iter().find(|check| check["name"] == "state").expect("a check of the state");
@@ -90,12 +94,12 @@ fn damaged_state_is_named() {
 #[test]
 fn there_is_nothing_to_destroy_without_a_cluster() {
     let folder = Folder::with_client("");
-    folder.run(&["destroy"]).expect(0).says(&["nothing to destroy"]);
+    folder.run(&["destroy"]).expect(0).stderr_contains(&["nothing to destroy"]);
     folder.run(&["destroy", "--dry-run"]).expect(0);
 }
 
 #[test]
-fn machines_are_ended_also_when_the_record_of_the_cluster_is_lost() {
+fn destroy_terminates_machines_even_if_the_record_is_damaged() {
     let folder = Folder::with_client(
         "export async function init() {
   return new Cluster({ name: 'x', provider: await LocalProvider.init({ name: 'x' }) });
@@ -110,9 +114,9 @@ export async function bootstrap(cluster) {
     let alive = format!("/proc/{}", process["pid"]);
     assert!(std::path::Path::new(&alive).exists(), "the machine runs");
     folder.write(".disco/cluster.json", "{");
-    let dry = folder.run(&["destroy", "--dry-run"]).expect(0).says(&["damaged", "machine local-1"]);
+    let dry = folder.run(&["destroy", "--dry-run"]).expect(0).stderr_contains(&["damaged", "machine local-1"]);
     assert!(std::path::Path::new(&alive).exists(), "{dry}");
-    folder.run(&["destroy", "-y"]).expect(0).says(&["damaged", "local-1 terminated"]);
+    folder.run(&["destroy", "-y"]).expect(0).stderr_contains(&["damaged", "local-1 terminated"]);
     super::support::wait_for("the machine's end", || {
         if std::path::Path::new(&alive).exists() { Err("it runs".to_owned()) } else { Ok(()) }
     });
@@ -120,7 +124,7 @@ export async function bootstrap(cluster) {
 }
 
 #[test]
-fn an_operators_certificate_that_has_ended_is_renewed_by_the_next_bootstrap() {
+fn an_expired_operator_certificate_is_renewed_by_the_next_bootstrap() {
     use disco_identity::Credentials;
     let folder = Folder::expired(
         "export async function init() {

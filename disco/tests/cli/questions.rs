@@ -1,6 +1,6 @@
 use super::support::Folder;
 
-/// A bootstrap that asks and makes nothing.
+/// A bootstrap that only asks a question.
 fn asking() -> Folder {
     Folder::with_client(
         "export async function init() {
@@ -19,13 +19,13 @@ export async function region(cluster) {
 #[test]
 fn without_a_terminal_a_question_is_an_error_and_never_waits() {
     let words = ["Shall it be?", "no terminal", "--yes", "DISCO_YES=1", "client.js:5:"];
-    asking().run(&["bootstrap"]).expect(2).says(&words);
+    asking().run(&["bootstrap"]).expect(2).stderr_contains(&words);
 }
 
 #[test]
 fn yes_answers_by_flag_and_by_environment() {
     let folder = asking();
-    folder.run(&["bootstrap", "-y"]).expect(0).says(&["answer: true", "without creating a cluster"]);
+    folder.run(&["bootstrap", "-y"]).expect(0).stderr_contains(&["answer: true", "without creating a cluster"]);
     let by_environment = folder.command(&["bootstrap"]).env("DISCO_YES", "1").output().unwrap();
     assert_eq!(by_environment.status.code(), Some(0));
     for no in ["0", "", "false"] {

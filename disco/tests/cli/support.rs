@@ -1,4 +1,4 @@
-//! Running the binary in a folder of its own.
+//! Runs the binary in a temporary folder.
 
 use std::{
     fmt, fs,
@@ -12,10 +12,10 @@ use disco_identity::{Authority, ClusterId, PrivateKey, Validity};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder in which the binary runs, with nothing of this process's environment that could change what it does.
+/// The folder in which the binary runs, without this process's environment, which could change its behaviour.
 pub(crate) struct Folder(TempDir);
 
-/// What a run left.
+/// The exit code and output of a run.
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -34,7 +34,7 @@ impl Folder {
         folder
     }
 
-    /// With this `client.js`, a root, and an operator's certificate that has ended; no node was ever there.
+    /// With this `client.js`, a root, and an expired operator certificate; there was never a node.
     pub(crate) fn expired(source: &str) -> Self {
         let folder = Self::with_client(source);
         fs::create_dir(folder.path(".disco")).unwrap();
@@ -50,7 +50,7 @@ impl Folder {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        // What the binary prints is without symbolic links.
+        // The binary prints paths without symbolic links.
         fs::canonicalize(self.0.path()).expect("the folder").join(name)
     }
 
@@ -89,11 +89,11 @@ impl Ran {
         self
     }
 
-    /// On standard error.
+    /// Checks that standard error contains all of these texts.
     #[track_caller]
-    pub(crate) fn says(self, words: &[&str]) -> Self {
+    pub(crate) fn stderr_contains(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(self.stderr.contains(word), "`{word}` is not said: {self}");
+            assert!(self.stderr.contains(word), "`{word}` is missing on standard error: {self}");
         }
         self
     }
@@ -117,7 +117,7 @@ impl fmt::Display for Ran {
     }
 }
 
-/// Waits until `condition` holds; the last state is told when it does not in time.
+/// Waits until `condition` holds; panics with the last state if it does not in time.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);

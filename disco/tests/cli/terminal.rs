@@ -1,4 +1,4 @@
-//! What is seen on a terminal, by a pseudo-terminal.
+//! Output on a terminal, tested with a pseudo-terminal.
 
 use std::{
     fs::File,
@@ -14,8 +14,8 @@ use rustix::{
 
 use super::support::{Folder, Ran};
 
-/// Runs the binary with a terminal on all three streams, and types `keys` at once. Standard output and standard error come
-/// together, as they do for people.
+/// Runs the binary with a terminal on all three streams, and types `keys` at once. Standard output and standard error are mixed, as
+/// on a real terminal.
 fn on_terminal(folder: &Folder, args: &[&str], keys: &str, env: &[(&str, &str)]) -> Ran {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -32,7 +32,7 @@ fn on_terminal(folder: &Folder, args: &[&str], keys: &str, env: &[(&str, &str)])
     master.write_all(keys.as_bytes()).unwrap();
     let mut seen = Vec::new();
     let mut chunk = [0; 4096];
-    // Reading fails when the last one that had the terminal has ended.
+    // Reading fails when the last process with the terminal has exited.
     while let Ok(count @ 1..) = master.read(&mut chunk) {
         seen.extend_from_slice(&chunk[..count]);
     }

@@ -4,7 +4,7 @@ use disco_identity::{Authority, ClusterId, OPERATOR_LIFETIME, PrivateKey, Validi
 
 use super::support::Folder;
 
-/// A project whose cluster was made, and whose only node does not answer at this address.
+/// A project with a cluster whose only node has this address, and does not answer.
 fn project(address: &str) -> Folder {
     let folder = Folder::with_client("");
     fs::create_dir(folder.path(".disco")).unwrap();
@@ -21,26 +21,31 @@ fn project(address: &str) -> Folder {
 }
 
 #[test]
-fn a_node_that_is_down_is_exit_4_soon() {
-    // Nobody listens on a port that was just given back.
+fn status_exits_with_4_quickly_when_a_node_is_down() {
+    // Nothing listens on a port that was just released.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = project(&address);
     let started = Instant::now();
-    let ran = folder.run(&["status", "-o", "json"]).expect(4).says(&[&address, "refused", "hint: ", "disco doctor"]);
+    let ran = folder.run(&["status", "-o", "json"]).expect(4).stderr_contains(&[
+        &address,
+        "refused",
+        "hint: ",
+        "disco doctor",
+    ]);
     assert!(started.elapsed().as_secs() < 8, "{:?}", started.elapsed());
     assert_eq!(ran.stdout, "");
-    assert_eq!(ran.stderr.matches("refused").count(), 1, "a cause is said once: {ran}");
+    assert_eq!(ran.stderr.matches("refused").count(), 1, "the cause is repeated: {ran}");
 }
 
 #[test]
-fn who_accepts_and_never_answers_is_no_node() {
+fn a_listener_that_never_answers_is_not_a_node() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    project(&address).run(&["status"]).expect(4).says(&[&address]);
+    project(&address).run(&["status"]).expect(4).stderr_contains(&[&address]);
 }
 
 #[test]
-fn keys_under_disco_are_not_written() {
+fn keys_under_disco_cannot_be_written() {
     let folder = project("127.0.0.1:1");
     for args in [
         vec!["kv", "put", "/disco/x", "y"],
@@ -48,7 +53,7 @@ fn keys_under_disco_are_not_written() {
         vec!["kv", "del", "/disco/", "--prefix", "-y"],
         vec!["kv", "del", "/", "--prefix", "-y"],
     ] {
-        folder.run(&args).expect(3).says(&["/disco/"]);
+        folder.run(&args).expect(3).stderr_contains(&["/disco/"]);
     }
     folder.run(&["kv", "put", "", "y"]).expect(2);
 }
@@ -57,11 +62,11 @@ fn keys_under_disco_are_not_written() {
 fn an_operators_key_that_others_can_read_is_not_used() {
     let folder = project("127.0.0.1:1");
     fs::set_permissions(folder.path(".disco/operator.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    folder.run(&["status"]).expect(2).says(&["operator.key", "chmod 600"]);
+    folder.run(&["status"]).expect(2).stderr_contains(&["operator.key", "chmod 600"]);
 }
 
 #[test]
-fn other_clients_are_told_where_the_cluster_is() {
+fn env_prints_endpoints_and_certificates_for_other_clients() {
     let folder = project("127.9.9.9:5080");
     let text = folder.run(&["env"]).expect(0).stdout;
     assert!(text.contains("export ETCDCTL_ENDPOINTS=https://127.9.9.9:5080\n"), "{text}");

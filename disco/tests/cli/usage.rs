@@ -2,11 +2,11 @@ use super::support::Folder;
 
 #[test]
 fn without_a_command_help_is_printed_and_it_is_an_error() {
-    Folder::new().run(&[]).expect(2).says(&["Usage: disco", "bootstrap", "destroy"]);
+    Folder::new().run(&[]).expect(2).stderr_contains(&["Usage: disco", "bootstrap", "destroy"]);
 }
 
 #[test]
-fn version_and_help_are_data() {
+fn version_and_help_go_to_standard_output() {
     let folder = Folder::new();
     let version = folder.run(&["--version"]).expect(0);
     assert_eq!(version.stdout, format!("disco {}\n", env!("CARGO_PKG_VERSION")));
@@ -68,7 +68,7 @@ fn every_command_has_help_with_its_flags() {
 }
 
 #[test]
-fn what_is_not_understood_is_named_and_exits_2() {
+fn invalid_arguments_are_named_and_exit_with_2() {
     let folder = Folder::with_client("");
     for (args, words) in [
         (vec!["bootstrap", "--fast"], vec!["--fast"]),
@@ -87,7 +87,7 @@ fn what_is_not_understood_is_named_and_exits_2() {
         (vec!["upgrade", "--node-timeout", "never"], vec!["never", "30s"]),
         (vec!["completion", "tcsh"], vec!["tcsh", "bash"]),
     ] {
-        let ran = folder.run(&args).expect(2).says(&words);
+        let ran = folder.run(&args).expect(2).stderr_contains(&words);
         assert_eq!(ran.stdout, "", "{ran}");
     }
 }
