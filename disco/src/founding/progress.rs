@@ -11,9 +11,9 @@ pub(crate) struct TaskProgress<'a> {
 impl InstallProgress for TaskProgress<'_> {
     fn step(&self, step: Step) {
         match step {
-            Step::Checking => self.task.state("looking at what is there"),
+            Step::Checking => self.task.state("inspecting the machine"),
             Step::Uploading { name } => self.task.state(&format!("sending {name}")),
-            Step::Identity => self.task.state("making its identity"),
+            Step::Identity => self.task.state("creating its identity"),
             Step::Starting => self.task.state("starting"),
             // The caller shows the outcome.
             Step::Done => {}
