@@ -67,7 +67,9 @@ fn refusals(project: &Project, there: &Path, address: &str, keys: &str) {
     let no_key = no_key.to_str().expect("a path is text");
     disco(project, there, &["connect", address, "--keys", no_key]).expect(6).says(&["no `ca.key`"]);
     // The machines of another computer are not to be found by their provider.
-    disco(project, there, &["connect", "--keys", keys]).expect(6).says(&["lists no running machine", "disco connect ADDRESS"]);
+    disco(project, there, &["connect", "--keys", keys])
+        .expect(6)
+        .says(&["lists no running machine", "disco connect ADDRESS"]);
     let other = Project::builder("another").nodes(1).no_cluster_script().build();
     let stranger = other.bootstrap().nodes[0].address.clone();
     disco(project, there, &["connect", &stranger, "--keys", keys, "--timeout", "20s"])

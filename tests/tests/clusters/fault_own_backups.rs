@@ -116,7 +116,8 @@ fn a_backup_is_fetched_off_a_node_without_a_quorum_too_and_makes_a_new_cluster()
     for node in &mut cluster.nodes[..2] {
         node.kill();
     }
-    let names = project.disco(&["backup", "ls", "-o", "name"]).ok().says(&["raw-1", "raw-2", "cannot list the backups"]).stdout;
+    let names =
+        project.disco(&["backup", "ls", "-o", "name"]).ok().says(&["raw-1", "raw-2", "cannot list the backups"]).stdout;
     let newest = names.lines().last().unwrap();
     let file = project.outside("fetched.backup");
     let path = file.to_str().unwrap();
