@@ -9,10 +9,12 @@ use anyhow::{Context, Result, bail};
 use disco_identity::INTERMEDIATE_LIFETIME;
 use disco_planner::twins::Life;
 use disco_planner::voters::{self, Change};
+use disco_proto::v1::ReportRequest;
 
 use super::driver::{Controller, Outcome, Schedule};
 use crate::cluster::nodes::view::{LAG, planned, policy};
 use crate::cluster::nodes::{own, removal, voter_secrets};
+use crate::home::VoterSecrets;
 use crate::node::{Leader, NodeReport};
 use crate::raft::{Member, NodeInfo, Role, remembered};
 use crate::records::{self, NodeRecord, Severity};
@@ -218,13 +220,8 @@ async fn hand_out_secrets(leader: &Leader, members: &[Member]) -> Result<bool> {
         let Some(heard) = leader.reports().get(member.id) else { continue };
         let fresh = heard.at.elapsed() < leader.raft().pace().suspect_after();
         if fresh && heard.report.signing_serial != serial {
-            match voter_secrets::hand_over(leader, member.id, secrets.clone().into()).await {
-                Ok(()) => {
-                    // Until its next report says so.
-                    let report = disco_proto::v1::ReportRequest { signing_serial: serial.clone(), ..heard.report };
-                    leader.reports().record(report);
-                    handed = true;
-                }
+            match give_secrets(leader, member.id, secrets.clone()).await {
+                Ok(()) => handed = true,
                 Err(error) => {
                     tracing::warn!(node = member.id, error = format!("{error:#}"), "did not take the signing key")
                 }
@@ -334,11 +331,21 @@ async fn remove_dead(leader: &Leader) -> Result<bool> {
 
 /// What a voter needs, since it may lead.
 async fn prepare_promotion(leader: &Leader, members: &[Member], id: u64) -> Result<()> {
-    let Some(member) = members.iter().find(|member| member.id == id) else { bail!("node {id} is no member") };
+    if !members.iter().any(|member| member.id == id) {
+        bail!("node {id} is not a member");
+    }
     let Some(secrets) = leader.secrets() else { bail!("this leader does not have the signing key") };
-    voter_secrets::hand_over(leader, member.id, secrets.into())
-        .await
-        .with_context(|| format!("handing node {id} the signing key"))?;
+    give_secrets(leader, id, secrets).await.with_context(|| format!("giving node {id} the signing key"))?;
     super::instances::give_before_promotion(leader, id).await;
+    Ok(())
+}
+
+/// Gives a node the secrets of voters, and does not give them again before its next report.
+async fn give_secrets(leader: &Leader, id: u64, secrets: VoterSecrets) -> Result<()> {
+    voter_secrets::hand_over(leader, id, secrets.into()).await?;
+    if let Some(heard) = leader.reports().get(id) {
+        let signing_serial = leader.signing_serial();
+        leader.reports().record(ReportRequest { signing_serial, ..heard.report });
+    }
     Ok(())
 }

@@ -11,8 +11,8 @@ use crate::records::{self, ProviderSpec};
 /// # Errors
 /// One of them is damaged, or they could not be written.
 pub async fn configure(node: &Node, request: ConfigureRequest) -> Result<()> {
-    // A follower may not know yet what was told last.
-    node.raft().linearizable().await?;
+    // A follower may lag behind what was configured last.
+    node.raft().read_barrier(node.raft().pace().request_timeout()).await?;
     let mut txn = records::Txn::new();
     if !request.provider.is_empty() {
         let spec: ProviderSpec = serde_json::from_str(&request.provider)
