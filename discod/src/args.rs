@@ -35,28 +35,28 @@ impl Cli {
     }
 }
 
-/// How to run the daemon. Every flag is also an environment variable.
+/// How to run the daemon. Every flag can also be given as an environment variable.
 #[derive(Args, Clone, Debug)]
 pub struct DaemonArgs {
-    /// Folder of everything that the node keeps: log, snapshots, identity
+    /// Folder for everything that the node stores: log, snapshots, identity
     #[arg(long, env = "DISCOD_DATA_DIR", value_name = "DIR")]
     pub data_dir: PathBuf,
     /// Address and port to serve on, `IP:PORT`
     #[arg(long, env = "DISCOD_LISTEN", value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// Address and port under which other nodes reach this one, where it is not the one of `--listen`
+    /// Address and port at which other nodes reach this one, if it differs from `--listen`
     #[arg(long, env = "DISCOD_ADVERTISE", value_name = "ADDR")]
     pub advertise: Option<SocketAddr>,
-    /// IP address under which operators reach this node from outside, where it is not the one of `--advertise`
+    /// IP address at which operators reach this node from outside, if it differs from `--advertise`
     #[arg(long, env = "DISCOD_PUBLIC_ADDRESS", value_name = "IP")]
     pub public_address: Option<IpAddr>,
-    /// Name of the node; the cluster chooses one otherwise
+    /// Name of the node; the cluster chooses one by default
     #[arg(long, env = "DISCOD_NAME")]
     pub name: Option<String>,
     /// File with the token by which a new node joins its cluster
     #[arg(long, env = "DISCOD_JOIN_TOKEN_FILE", value_name = "FILE")]
     pub join_token_file: Option<PathBuf>,
-    /// How fast a dead leader is noticed: slower stands more stalls
+    /// How fast the cluster notices a dead leader: slower tolerates longer stalls
     #[arg(long, env = "DISCOD_RAFT_PACE", value_enum, default_value_t = Pace::Default)]
     pub raft_pace: Pace,
     /// The provider's id of the machine
@@ -65,10 +65,10 @@ pub struct DaemonArgs {
     /// Label of the node, `KEY=VALUE`; may be given several times
     #[arg(long = "label", env = "DISCOD_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
-    /// Between two backups that the node makes by itself while it votes, such as `30m` or `6h`; `0` for none
+    /// Time between two backups that the node makes by itself while it is a voter, such as `30m` or `6h`; `0` for none
     #[arg(long, env = "DISCOD_BACKUP_INTERVAL", value_name = "TIME", default_value = "1h", value_parser = interval)]
     pub backup_interval: Duration,
-    /// How many of these backups are kept
+    /// Number of these backups to retain
     #[arg(
         long,
         env = "DISCOD_BACKUP_KEEP",
@@ -91,17 +91,17 @@ pub enum Command {
     /// Keep the daemon running where there is no systemd
     #[command(hide = true, disable_help_flag = true)]
     Supervise {
-        /// As the installer gives them
+        /// As passed by the installer
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Tell the cluster of an end of the daemon, in the daemon's stead
+    /// Report an unexpected end of the daemon to the cluster
     #[command(hide = true, name = disco_provider::supervise::REPORT_SUBCOMMAND)]
     ReportEnd(ReportEndArgs),
-    /// Be a machine of the local provider
+    /// Run a machine of the local provider
     #[command(hide = true, disable_help_flag = true)]
     Machine {
-        /// As the provider gives them
+        /// As passed by the provider
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -113,10 +113,10 @@ pub struct ReportEndArgs {
     /// The service's folder
     #[arg(long)]
     pub dir: PathBuf,
-    /// systemd calls, and says in the environment how the daemon ended
+    /// systemd is the caller and reports in the environment how the daemon ended
     #[arg(long)]
     pub systemd: bool,
-    /// The daemon's own
+    /// The daemon's own arguments
     #[arg(last = true)]
     pub daemon: Vec<OsString>,
 }
@@ -136,28 +136,28 @@ impl ReportEndArgs {
 /// Steps of the installer on the first node, and of bringing back nodes whose certificates have expired.
 #[derive(Debug, Subcommand)]
 pub enum IdentityCommand {
-    /// Print a signing request for this node's key, which is made when there is none
+    /// Print a signing request for this node's key; creates the key if missing
     Request {
         /// The node's data folder
         #[arg(long, env = "DISCOD_DATA_DIR")]
         data_dir: PathBuf,
-        /// Address that the certificate shall name
+        /// Address that the certificate must name
         #[arg(long, env = "DISCOD_ADVERTISE")]
         advertise: Option<SocketAddr>,
     },
-    /// Take the signed identity from standard input
+    /// Read the signed identity from standard input
     Install {
         /// The node's data folder
         #[arg(long, env = "DISCOD_DATA_DIR")]
         data_dir: PathBuf,
     },
-    /// Print who this node is, its certificate, and a signing request, as JSON: what `disco cert sign` reads
+    /// Print the node's identity, its certificate and a signing request as JSON, which `disco cert sign` reads
     Show {
         /// The node's data folder
         #[arg(long, env = "DISCOD_DATA_DIR")]
         data_dir: PathBuf,
     },
-    /// Take a new certificate from standard input; a daemon that runs uses it within seconds
+    /// Read a new certificate from standard input; a running daemon uses it within seconds
     Renew {
         /// The node's data folder
         #[arg(long, env = "DISCOD_DATA_DIR")]
@@ -168,7 +168,7 @@ pub enum IdentityCommand {
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(format!("`{text}` is not of the form KEY=VALUE")),
+        _ => Err(format!("invalid label `{text}`: expected KEY=VALUE")),
     }
 }
 

@@ -29,7 +29,7 @@ pub fn describe(off_ms: i64) -> String {
         _ => format!("{} days", seconds / 86_400),
     };
     let side = if off_ms > 0 { "ahead of" } else { "behind" };
-    format!("its clock is {time} {side} the other nodes': set it by NTP, since certificates are refused by it")
+    format!("its clock is {time} {side} the other nodes': set it by NTP, since a wrong clock makes certificates fail")
 }
 
 #[cfg(test)]

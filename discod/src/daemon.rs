@@ -58,7 +58,7 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     let listener = bind(&args).await?;
     let file = become_somebody(&home, &args).await?;
     let identity = Identity::new(home.credentials()?)?;
-    let overrides = AddressOverrides::load(home.path()).context("reading the addresses that the operator has set")?;
+    let overrides = AddressOverrides::load(home.path()).context("reading the addresses set by the operator")?;
     let peers = Peers::new(identity.clone(), ChannelOptions::default()).with_overrides(overrides);
     let settings = RaftSettings {
         node_id: file.node_id,
@@ -104,7 +104,7 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     // Whoever waits for an answer gets it, within reason.
     let _ = stop.send(());
     if tokio::time::timeout(GRACE, server).await.is_err() {
-        tracing::info!("requests were still under way");
+        tracing::info!("stopping while requests are still in progress");
     }
     tracing::info!(node = node.id(), "stopped");
     Ok(Stopped::Done)
@@ -117,7 +117,7 @@ fn raise_descriptors() {
     if now.current.is_some_and(|current| current < most) {
         let wanted = Rlimit { current: Some(most), maximum: now.maximum };
         if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-            tracing::warn!(%error, "the number of open files stays at {:?}", now.current);
+            tracing::warn!(%error, "could not raise the limit of open files; it stays at {:?}", now.current);
         }
     }
 }
@@ -131,7 +131,7 @@ async fn bind(args: &DaemonArgs) -> Result<TcpListener> {
         Err(error) => error,
     };
     if error.kind() == std::io::ErrorKind::AddrInUse {
-        let holder = holder::of(args.listen).map(|holder| format!(", which {holder} has")).unwrap_or_default();
+        let holder = holder::of(args.listen).map(|holder| format!(", which {holder} uses")).unwrap_or_default();
         return Err(error).with_context(|| format!("{}{holder}", failed()));
     }
     if error.kind() != std::io::ErrorKind::AddrNotAvailable {
@@ -140,8 +140,8 @@ async fn bind(args: &DaemonArgs) -> Result<TcpListener> {
     if args.advertise.is_none_or(|advertise| advertise.ip() == args.listen.ip()) {
         return Err(error).with_context(|| {
             format!(
-                "listening on {}, which is no address of this machine\nhint: where others call it by an address that it has not \
-                 itself (NAT), say both: `--advertise {0}` and `--listen` with one that it has",
+                "listening on {}, which is not an address of this machine\nhint: behind NAT, set both: `--advertise {0}` and \
+                 `--listen` with an address of this machine",
                 args.listen
             )
         });
@@ -151,7 +151,7 @@ async fn bind(args: &DaemonArgs) -> Result<TcpListener> {
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let any = SocketAddr::new(any, args.listen.port());
-    tracing::warn!(listen = %args.listen, instead = %any, "this machine has that address no more");
+    tracing::warn!(listen = %args.listen, instead = %any, "this machine no longer has the listen address");
     TcpListener::bind(any).await.with_context(|| format!("listening on {any}"))
 }
 
@@ -161,8 +161,8 @@ async fn become_somebody(home: &Home, args: &DaemonArgs) -> Result<NodeFile> {
         (Some(node), _) => Ok(node),
         (None, Some(token)) => join::join(home, token, args).await,
         (None, None) => bail!(
-            "`{}` holds no identity, and no join token was given\nhint: a cluster's first node is made by `disco bootstrap`; \
-             give others a token with --join-token-file",
+            "`{}` holds no identity, and no join token was given\nhint: `disco bootstrap` makes a cluster's first node; \
+             pass a token to other nodes with `--join-token-file`",
             home.path().display()
         ),
     }
@@ -213,7 +213,7 @@ async fn drain(node: &Node) {
     if node.raft().leads().is_some() {
         match node.raft().transfer_leadership(None).await {
             Ok(to) => tracing::info!(to, "handed over leadership"),
-            Err(error) => tracing::info!(%error, "leadership was not handed over"),
+            Err(error) => tracing::info!(%error, "could not hand over leadership"),
         }
     }
     node.raft().shutdown().await;

@@ -23,7 +23,8 @@ const ATTEMPT: Duration = Duration::from_secs(15);
 /// The token is damaged, expired or refused, or no member answered in five minutes.
 pub async fn join(home: &Home, token_file: &Path, args: &DaemonArgs) -> Result<NodeFile> {
     let text = disco_identity::read_private(token_file, 64 * 1024)?;
-    let token = JoinToken::decode(text.trim()).with_context(|| format!("the token in `{}`", token_file.display()))?;
+    let token =
+        JoinToken::decode(text.trim()).with_context(|| format!("reading the token in `{}`", token_file.display()))?;
     token.check_expiry(disco_identity::unix_now())?;
     let key = home.key()?;
     let request = JoinRequest {
@@ -54,7 +55,7 @@ pub async fn join(home: &Home, token_file: &Path, args: &DaemonArgs) -> Result<N
         .context("joining the cluster")?;
     if answer.cluster_id != token.cluster_id.as_str() {
         bail!(
-            "the member that answered belongs to the cluster {}, the token to {}",
+            "the member belongs to the cluster {}, but the token is for the cluster {}",
             answer.cluster_id,
             token.cluster_id
         );
@@ -67,7 +68,7 @@ pub async fn join(home: &Home, token_file: &Path, args: &DaemonArgs) -> Result<N
         founder: false,
         members: answer.members,
     };
-    Credentials::new(&token.ca, &answer.certificate_chain, &key).context("the certificate that the cluster sent")?;
+    Credentials::new(&token.ca, &answer.certificate_chain, &key).context("reading the certificate from the cluster")?;
     home.set_node(&node, &token.ca, &answer.certificate_chain)?;
     tracing::info!(node = node.node_id, cluster = node.cluster_name, "admitted");
     Ok(node)

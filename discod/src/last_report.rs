@@ -38,8 +38,9 @@ pub fn run(args: &ReportEndArgs) -> Result<()> {
         }
         (ends, SYSTEMD_LIMIT)
     } else {
-        let text = std::env::var(supervise::ENDS).with_context(|| format!("`{}` says nothing", supervise::ENDS))?;
-        (serde_json::from_str::<Ends>(&text).context("what was counted is damaged")?, LIMIT)
+        let text = std::env::var(supervise::ENDS)
+            .with_context(|| format!("`{}` is missing or not valid UTF-8", supervise::ENDS))?;
+        (serde_json::from_str::<Ends>(&text).context("reading the counted ends")?, LIMIT)
     };
     let daemon = args.daemon()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting")?;
@@ -48,7 +49,7 @@ pub fn run(args: &ReportEndArgs) -> Result<()> {
         match tokio::time::timeout(limit, tell(&daemon.data_dir, &ends, &mut last)).await {
             Ok(told) => told,
             Err(_) => match last {
-                Some(last) => Err(last).with_context(|| format!("no leader took the report within {limit:?}")),
+                Some(last) => Err(last).with_context(|| format!("no leader accepted the report within {limit:?}")),
                 None => bail!("no leader answered within {limit:?}"),
             },
         }
@@ -57,7 +58,7 @@ pub fn run(args: &ReportEndArgs) -> Result<()> {
 
 #[expect(clippy::print_stderr, reason = "the journal has what its service writes")]
 fn report_unkept(error: &anyhow::Error) {
-    eprintln!("discod: that the daemon has ended was not kept: {error:#}");
+    eprintln!("discod: cannot record the end of the daemon: {error:#}");
 }
 
 /// Until a leader has taken it; `last` gets why the last attempt was in vain.
@@ -70,7 +71,7 @@ async fn tell(data_dir: &Path, ends: &Ends, last: &mut Option<anyhow::Error>) ->
     let mut known = std::collections::BTreeSet::new();
     members.retain(|address| known.insert(address.clone()));
     if members.is_empty() {
-        bail!("no other member is known");
+        bail!("the node knows no other member");
     }
     loop {
         let now = crate::clock::unix_ms();

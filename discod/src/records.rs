@@ -182,7 +182,7 @@ pub async fn change_signing(node: &Node, change: impl Fn(&mut SigningRecord)) ->
 pub fn check_name(name: &str) -> Result<(), String> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     if name.is_empty() || name.len() > 63 || !name.bytes().all(good) {
-        return Err(format!("`{name}` cannot be a name: letters, digits, `-` and `.` are, at most 63 of them"));
+        return Err(format!("invalid name `{name}`: expected at most 63 letters, digits, `-` and `.`"));
     }
     Ok(())
 }
@@ -219,7 +219,7 @@ pub async fn emit_with(
     let event = EventRecord { data, ..event(kind, severity, about, message) };
     log_event(&event);
     if let Err(why) = record_along(node, term, &event, Txn::new()).await {
-        tracing::warn!(kind, "an event was not recorded: {why}");
+        tracing::warn!(kind, "could not record an event: {why}");
     }
 }
 
@@ -260,5 +260,5 @@ pub async fn record_along(node: &Node, term: u64, event: &EventRecord, txn: Txn)
             Err(error) => return Err(error.to_string()),
         }
     }
-    Err("too many others at once".to_owned())
+    Err("too many concurrent changes".to_owned())
 }

@@ -156,7 +156,7 @@ mod tests {
         let few = forecast(View { available: 1, limit: "too dear", ..view(6, &three, &[]) }, &policy);
         assert_eq!(few.starts, 1);
         let said = few.blocked.expect("it is said").to_string();
-        assert_eq!(said, "3 nodes are missing and the provider can start only 1: too dear");
+        assert_eq!(said, "3 nodes missing; the provider can start 1: too dear");
     }
 
     proptest! {

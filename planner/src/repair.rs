@@ -82,7 +82,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
     /// The provider has no more.
-    #[error("{missing} nodes are missing and the provider can start only {available}{}", why(limit))]
+    #[error("{missing} nodes missing; the provider can start {available}{}", why(limit))]
     NoMachines {
         /// Missing nodes.
         missing: usize,
@@ -93,7 +93,7 @@ pub enum Blocked {
     },
     /// More than a third are dead.
     #[error(
-        "{dead} of {members} members are dead: more than a third are not replaced by themselves; bring them back, or remove \
+        "{dead} of {members} members are dead, and the leader replaces at most a third; bring them back, or remove \
          them with `disco node rm`"
     )]
     TooManyDead {
@@ -103,7 +103,7 @@ pub enum Blocked {
         members: usize,
     },
     /// One was replaced a short time ago.
-    #[error("a dead member is replaced only {} after the one before", words(*every))]
+    #[error("the leader replaces at most one dead member every {}", words(*every))]
     TooSoon {
         /// The pause.
         every: Duration,

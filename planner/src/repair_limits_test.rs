@@ -201,7 +201,7 @@ fn what_is_usual_is_one_in_ten_minutes_after_a_minute_of_grace() {
     let usual = Policy::default();
     assert_eq!((usual.replace_every, usual.unhealthy_after), (Duration::from_secs(600), Duration::from_secs(60)));
     let too_soon = Blocked::TooSoon { every: usual.replace_every }.to_string();
-    assert_eq!(too_soon, "a dead member is replaced only 10 minutes after the one before");
+    assert_eq!(too_soon, "the leader replaces at most one dead member every 10 minutes");
     let seconds = Blocked::TooSoon { every: Duration::from_secs(45) }.to_string();
-    assert_eq!(seconds, "a dead member is replaced only 45 s after the one before");
+    assert_eq!(seconds, "the leader replaces at most one dead member every 45 s");
 }

@@ -11,7 +11,7 @@ pub enum Refusal {
     #[error("a cluster has at least one node; `disco destroy` ends it")]
     Zero,
     /// More than the limit.
-    #[error("{wished} nodes are more than the {limit} that a cluster can have")]
+    #[error("invalid number of nodes {wished}: a cluster has at most {limit}")]
     TooMany {
         /// Wished.
         wished: usize,
@@ -19,7 +19,7 @@ pub enum Refusal {
         limit: usize,
     },
     /// The living voters would be no majority.
-    #[error("without node {node} the living voters would be no quorum; bring the dead nodes back first")]
+    #[error("cannot remove node {node}: the living voters would be no quorum; bring the dead nodes back first")]
     Quorum {
         /// Whose removal it would be.
         node: u64,

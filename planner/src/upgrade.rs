@@ -55,13 +55,13 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// Others are down or lag.
-    #[error("not all nodes are healthy, and one more that is down could cost the quorum")]
+    #[error("not all nodes are healthy; stopping one more could cost the quorum")]
     Sick {
         /// Which, by id.
         nodes: Vec<u64>,
     },
     /// One of two voters is no majority.
-    #[error("one of two voters is no quorum, so none of them can be taken down")]
+    #[error("the cluster has two voters; one of them is no quorum, so neither can be stopped")]
     TwoVoters,
 }
 

@@ -43,7 +43,7 @@ pub fn read_beginning(file: &mut impl Read) -> io::Result<BackupHead> {
     let mut magic = [0; MAGIC.len()];
     file.read_exact(&mut magic).map_err(cut_off)?;
     if magic != MAGIC {
-        return Err(damaged("it does not begin like one"));
+        return Err(damaged("it does not begin with the magic bytes of a backup"));
     }
     let mut number = Vec::with_capacity(LONGEST_NUMBER);
     while number.last().is_none_or(|byte| byte & 0x80 != 0) && number.len() < LONGEST_NUMBER {

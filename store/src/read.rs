@@ -13,10 +13,10 @@ use crate::{KeyRange, history::Version, keyspace::Keyspace, validate};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// The request names no key.
-    #[error("a key is not empty")]
+    #[error("key must not be empty")]
     EmptyKey,
     /// The revision is no longer kept.
-    #[error("revision {requested} is before {compact_revision}, the first that is kept")]
+    #[error("revision {requested} is compacted; the oldest available is {compact_revision}")]
     Compacted {
         /// As in the request.
         requested: i64,
@@ -24,7 +24,7 @@ pub enum ReadError {
         compact_revision: i64,
     },
     /// The revision is still to come, or this node has not applied it yet.
-    #[error("revision {requested} is after {revision}, the newest")]
+    #[error("revision {requested} is in the future; the newest is {revision}")]
     Future {
         /// As in the request.
         requested: i64,
@@ -32,7 +32,7 @@ pub enum ReadError {
         revision: i64,
     },
     /// A number that is none of the sort orders or targets.
-    #[error("the range has an unknown sort order or target")]
+    #[error("unknown sort order or sort target of the range")]
     UnknownSort,
 }
 

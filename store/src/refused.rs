@@ -22,7 +22,7 @@ impl Refused {
     /// A log entry that is not a command. The same bytes on every node, so the same answer on every node.
     #[must_use]
     pub fn unreadable(error: &prost::DecodeError) -> Self {
-        Self::invalid(format!("the command cannot be read: {error}"))
+        Self::invalid(format!("cannot decode the command: {error}"))
     }
 
     /// As the answer to the command, at the revision that it left as it was.

@@ -82,7 +82,8 @@ impl Store {
 
     fn execute(&mut self, term: u64, command: &Command) -> Result<(Answer, Vec<Event>), Refused> {
         if command.only_in_term != 0 && command.only_in_term != term {
-            let message = format!("the command was meant for term {} and came in term {term}", command.only_in_term);
+            let message =
+                format!("the command is only valid in term {}, but arrived in term {term}", command.only_in_term);
             return Err(Refused::new(Refusal::StaleTerm, message));
         }
         validate::validate(command, &self.limits)?;
@@ -122,14 +123,14 @@ impl Store {
                 Ok((Answer::SetAlarm(SetAlarmResponse { revision: self.revision, was_raised }), Vec::new()))
             }
             // Refused by `validate` already.
-            None => Err(Refused::invalid("the command has no operation")),
+            None => Err(Refused::invalid("operation is missing in the command")),
         }
     }
 
     fn grant(&mut self, grant: &LeaseGrantRequest, proposed_at_ms: i64) -> Result<LeaseResponse, Refused> {
         self.check_room(&Cost::of_bytes(LEASE_BYTES))?;
         if !self.leases.grant(grant.id, grant.ttl, proposed_at_ms) {
-            return Err(Refused::new(Refusal::LeaseExists, format!("there is a lease {} already", grant.id)));
+            return Err(Refused::new(Refusal::LeaseExists, format!("lease {} already exists", grant.id)));
         }
         Ok(LeaseResponse { revision: self.revision, id: grant.id, ttl: grant.ttl })
     }
@@ -144,7 +145,7 @@ impl Store {
 
     fn compact(&mut self, revision: i64) -> Result<(), Refused> {
         if revision <= self.compact_revision {
-            let message = format!("everything before revision {} is compacted already", self.compact_revision);
+            let message = format!("revisions before {} are already compacted", self.compact_revision);
             return Err(Refused::new(Refusal::Compacted, message));
         }
         if revision > self.revision {

@@ -120,7 +120,7 @@ impl Store {
                 let response = Response::Range(read::range(&self.keys, range, self.revision));
                 Ok(ResponseOp { response: Some(response) })
             }
-            _ => Err(Refused::invalid("the transaction does more than read")),
+            _ => Err(Refused::invalid("the transaction must only read")),
         });
         let responses = responses.collect::<Result<_, _>>()?;
         Ok(TxnResponse { revision: self.revision, succeeded: path.succeeded, responses })
@@ -178,14 +178,14 @@ impl Store {
             return Ok(());
         }
         if self.full && !cost.system {
-            let message = "the store was full: delete keys, compact, and clear the alarm (`etcdctl alarm disarm`)";
+            let message = "the store is full: delete keys, compact, and clear the alarm (`etcdctl alarm disarm`)";
             return Err(Refused::new(Refusal::NoSpace, message));
         }
         let reserve = if cost.system { self.limits.reserve_bytes } else { 0 };
         let quota = self.limits.quota_bytes.saturating_add(reserve);
         if self.size_bytes().saturating_add(cost.bytes) > quota {
             let message = format!(
-                "the store is full: it has {} of {quota} bytes and the command adds {}; delete keys, compact, and \
+                "the store is full: it holds {} of {quota} bytes, and the command adds {}; delete keys, compact, and \
                  clear the alarm (`etcdctl alarm disarm`)",
                 self.size_bytes(),
                 cost.bytes
@@ -197,5 +197,5 @@ impl Store {
 }
 
 pub(crate) fn lease_not_found(id: i64) -> Refused {
-    Refused::new(Refusal::LeaseNotFound, format!("there is no lease {id}"))
+    Refused::new(Refusal::LeaseNotFound, format!("lease {id} does not exist"))
 }

@@ -19,20 +19,20 @@ pub const LEASE_TTL_MAX: i64 = 9_000_000_000;
 /// The same refusal that applying the command gives.
 pub fn validate(command: &Command, limits: &Limits) -> Result<(), Refused> {
     if !matches!(command.request_id.len(), 0 | 16) {
-        return Err(Refused::invalid(format!("a request id has 16 bytes, not {}", command.request_id.len())));
+        return Err(Refused::invalid(format!("request id must have 16 bytes, not {}", command.request_id.len())));
     }
     at_most("command", command.encoded_len(), limits.command_bytes)?;
     match &command.operation {
-        None => Err(Refused::invalid("the command has no operation")),
+        None => Err(Refused::invalid("operation is missing in the command")),
         Some(Operation::Put(put)) => self::put(put, limits),
         Some(Operation::DeleteRange(delete)) => keys(&delete.key, &delete.range_end, limits),
         Some(Operation::Txn(txn)) => self::txn(txn, limits),
         Some(Operation::LeaseGrant(grant)) if grant.id <= 0 => {
-            Err(Refused::invalid(format!("a lease id is above 0, not {}", grant.id)))
+            Err(Refused::invalid(format!("lease id must be above 0, not {}", grant.id)))
         }
-        Some(Operation::LeaseGrant(grant)) if !(1..=LEASE_TTL_MAX).contains(&grant.ttl) => {
-            Err(Refused::invalid(format!("a lease lives for 1 to {LEASE_TTL_MAX} seconds, not {}", grant.ttl)))
-        }
+        Some(Operation::LeaseGrant(grant)) if !(1..=LEASE_TTL_MAX).contains(&grant.ttl) => Err(Refused::invalid(
+            format!("time to live of a lease must be 1 to {LEASE_TTL_MAX} seconds, not {}", grant.ttl),
+        )),
         Some(Operation::LeaseGrant(_) | Operation::LeaseRevoke(_) | Operation::Compact(_) | Operation::SetAlarm(_)) => {
             Ok(())
         }
@@ -43,12 +43,12 @@ fn at_most(what: &str, found: usize, limit: usize) -> Result<(), Refused> {
     if found <= limit {
         return Ok(());
     }
-    Err(Refused::new(Refusal::TooLarge, format!("a {what} has at most {limit} bytes, not {found}")))
+    Err(Refused::new(Refusal::TooLarge, format!("{what} must have at most {limit} bytes, not {found}")))
 }
 
 fn keys(key: &[u8], range_end: &[u8], limits: &Limits) -> Result<(), Refused> {
     if key.is_empty() {
-        return Err(Refused::new(Refusal::EmptyKey, "a key is not empty"));
+        return Err(Refused::new(Refusal::EmptyKey, "key must not be empty"));
     }
     at_most("key", key.len().max(range_end.len()), limits.key_bytes)
 }
@@ -57,10 +57,10 @@ fn put(put: &PutRequest, limits: &Limits) -> Result<(), Refused> {
     keys(&put.key, &[], limits)?;
     at_most("value", put.value.len(), limits.value_bytes)?;
     if put.ignore_value && !put.value.is_empty() {
-        return Err(Refused::invalid("a put that keeps the value has none of its own"));
+        return Err(Refused::invalid("a put with `ignore_value` must not have a value"));
     }
     if put.ignore_lease && put.lease != 0 {
-        return Err(Refused::invalid("a put that keeps the lease names none"));
+        return Err(Refused::invalid("a put with `ignore_lease` must not name a lease"));
     }
     Ok(())
 }
@@ -74,12 +74,12 @@ pub(crate) fn sort_is_known(range: &RangeRequest) -> bool {
 pub(crate) fn txn(txn: &TxnRequest, limits: &Limits) -> Result<(), Refused> {
     // Depth first: all else recurses.
     if depth(txn, limits.txn_depth) > limits.txn_depth {
-        let message = format!("transactions are nested at most {} deep", limits.txn_depth);
+        let message = format!("transactions must be nested at most {} deep", limits.txn_depth);
         return Err(Refused::new(Refusal::TooManyOperations, message));
     }
     let operations = operations(txn);
     if operations > limits.txn_operations {
-        let message = format!("a transaction has at most {} operations, not {operations}", limits.txn_operations);
+        let message = format!("transaction must have at most {} operations, not {operations}", limits.txn_operations);
         return Err(Refused::new(Refusal::TooManyOperations, message));
     }
     form(txn, limits)?;
@@ -118,13 +118,13 @@ fn form(txn: &TxnRequest, limits: &Limits) -> Result<(), Refused> {
             Some(Request::Range(range)) => {
                 keys(&range.key, &range.range_end, limits)?;
                 if !sort_is_known(range) {
-                    return Err(Refused::invalid("the range has an unknown sort order or target"));
+                    return Err(Refused::invalid("unknown sort order or sort target of the range"));
                 }
             }
             Some(Request::Put(put)) => self::put(put, limits)?,
             Some(Request::DeleteRange(delete)) => keys(&delete.key, &delete.range_end, limits)?,
             Some(Request::Txn(nested)) => form(nested, limits)?,
-            None => return Err(Refused::invalid("a transaction has an operation that is empty")),
+            None => return Err(Refused::invalid("an operation of the transaction is empty")),
         }
     }
     Ok(())
@@ -133,10 +133,10 @@ fn form(txn: &TxnRequest, limits: &Limits) -> Result<(), Refused> {
 fn comparison(compare: &Compare, limits: &Limits) -> Result<(), Refused> {
     keys(&compare.key, &compare.range_end, limits)?;
     if compare::Result::try_from(compare.result).is_err() {
-        return Err(Refused::invalid("a comparison has an unknown result"));
+        return Err(Refused::invalid("unknown result of a comparison"));
     }
     if compare.target.is_none() {
-        return Err(Refused::invalid("a comparison compares nothing"));
+        return Err(Refused::invalid("a comparison has no target"));
     }
     Ok(())
 }
@@ -152,7 +152,7 @@ impl<'a> Written<'a> {
     /// Adds what happens in the same run as what is there already.
     fn and(&mut self, other: Written<'a>) -> Result<(), Refused> {
         let twice = |key: &[u8]| {
-            let message = format!("the transaction changes the key {} twice", shown(key));
+            let message = format!("the transaction changes the key {} more than once", shown(key));
             Err(Refused::new(Refusal::DuplicateKey, message))
         };
         for &key in &other.puts {

@@ -9,7 +9,7 @@ const HISTORY_BYTES: usize = 1 << 20;
 
 /// The start of a watch lies before what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("revision {requested} is before {compact_revision}, the first that is kept")]
+#[error("revision {requested} is compacted; the oldest available is {compact_revision}")]
 pub struct Compacted {
     /// Where the watch was to start.
     pub requested: i64,

@@ -26,7 +26,7 @@ pub(super) async fn run(node: Node) {
         loop {
             match announcements.read().await {
                 Ok(announced) => take(&node, announced).await,
-                Err(error) => tracing::debug!(%error, "what is announced about this machine is not known"),
+                Err(error) => tracing::debug!(%error, "cannot read the announcements about this machine"),
             }
             sleep(announcements.pause()).await;
             if !provider::makes_announcements(&node) {
@@ -42,11 +42,11 @@ async fn take(node: &Node, announced: Option<String>) {
         node.wake_controllers();
         match &announced {
             Some(why) => {
-                let text = format!("the machine of {} will be taken away: {why}", node.name());
+                let text = format!("the provider will take away the machine of {}: {why}", node.name());
                 records::emit(node, "node.retiring", Severity::Warning, Some(node.id()), text).await;
             }
             None => {
-                let text = format!("the machine of {} stays", node.name());
+                let text = format!("the provider keeps the machine of {} after all", node.name());
                 records::emit(node, "node.stays", Severity::Info, Some(node.id()), text).await;
             }
         }
@@ -63,7 +63,7 @@ async fn hand_over(node: &Node) {
         return;
     }
     match node.raft().transfer_leadership(None).await {
-        Ok(to) => tracing::warn!(to, "handed over leadership, as this machine will be taken away"),
-        Err(error) => tracing::warn!(%error, "leadership was not handed over"),
+        Ok(to) => tracing::warn!(to, "handed over leadership: the provider will take away this machine"),
+        Err(error) => tracing::warn!(%error, "could not hand over leadership"),
     }
 }

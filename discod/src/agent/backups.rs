@@ -51,7 +51,7 @@ pub(super) async fn run(node: Node) {
                 if as_learner == LEARNER_KEEPS
                     && let Err(error) = forget(&folder)
                 {
-                    tracing::warn!(%error, "the backups of when this node voted stay");
+                    tracing::warn!(%error, "could not remove the backups that this node made as a voter");
                 }
             }
             // It is not admitted yet, or was removed.
@@ -95,7 +95,7 @@ async fn make(node: &Node, folder: &Folder) -> Result<Option<Kept>> {
 
 /// Says once, until one was made again, that there is none. An event changes the store, so that it is not said each time.
 async fn tell(node: &Node, told: &mut bool, error: &anyhow::Error) {
-    tracing::warn!(error = format!("{error:#}"), "no backup was made");
+    tracing::warn!(error = format!("{error:#}"), "backup failed");
     if !std::mem::replace(told, true) {
         let text = format!("{} made no backup: {error:#}", node.name());
         records::emit(node, "backup.skipped", Severity::Warning, Some(node.id()), text).await;
@@ -106,7 +106,7 @@ async fn tell(node: &Node, told: &mut bool, error: &anyhow::Error) {
 fn forget(folder: &Folder) -> io::Result<()> {
     if !folder.list()?.is_empty() {
         folder.clear()?;
-        tracing::info!("this node does not vote any more and has removed its backups");
+        tracing::info!("this node is no longer a voter and has removed its backups");
     }
     Ok(())
 }

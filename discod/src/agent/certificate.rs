@@ -25,7 +25,7 @@ pub(super) fn signing_request(node: &Node) -> Option<String> {
     match node.home().key().and_then(|key| Ok(key.signing_request()?)) {
         Ok(request) => Some(request),
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "no new certificate can be asked for");
+            tracing::error!(error = format!("{error:#}"), "cannot request a new certificate");
             None
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn swap(node: &Node, chain: &str) {
             tracing::info!("a new certificate is in use");
             node.renewal().done();
         }
-        Err(error) => tracing::error!(error = format!("{error:#}"), "the new certificate was not taken"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "could not install the new certificate"),
     }
 }
 
@@ -101,15 +101,15 @@ impl Watched {
             self.stamp = stamp;
             match take_up(node) {
                 Ok(false) => {}
-                Ok(true) => tracing::info!("the certificate that was put on disk is in use"),
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "the certificate on disk is not used"),
+                Ok(true) => tracing::info!("the certificate found on disk is in use"),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot use the certificate on disk"),
             }
         }
         let expired = node.identity().own().validity().phase(unix_now()) == Phase::Expired;
         if expired && !self.expired {
             tracing::error!(
-                "this node's certificate has expired, so no other node talks to it; hint: `disco cert rotate --expired` by \
-                 the operator who holds `.disco/ca.key` gives it a new one"
+                "this node's certificate has expired, so the other nodes refuse its connections; hint: the operator who holds \
+                 `.disco/ca.key` can replace it with `disco cert rotate --expired`"
             );
         }
         self.expired = expired;

@@ -134,6 +134,6 @@ async fn keep(node: &Node, verdict: Option<HealthVerdict>) {
         (Some(_), None) => Txn::new().delete(&key),
     };
     if let Err(error) = node.write(txn.operation()).await {
-        tracing::debug!(%error, "the health of this node was not recorded");
+        tracing::debug!(%error, "could not record the health of this node");
     }
 }

@@ -75,7 +75,7 @@ pub(super) async fn run(node: Node) {
                 failures = 0;
                 note_start(&node);
                 if let Some(since) = silent_since.take() {
-                    tracing::info!(after = ?since.elapsed(), "the leader hears this node again");
+                    tracing::info!(after = ?since.elapsed(), "the leader receives this node's reports again");
                 }
             }
             Ok(Err(reason)) => {
@@ -93,13 +93,16 @@ pub(super) async fn run(node: Node) {
 /// Notes in the data folder that this start was taken for the node; only then the leader remembers it.
 fn note_start(node: &Node) {
     if let Err(error) = node.home().note_taken(node.raft().start().life) {
-        tracing::error!(error = format!("{error:#}"), "that this start was taken for the node was not noted");
+        tracing::error!(
+            error = format!("{error:#}"),
+            "could not record that the leader accepted this process as the node"
+        );
     }
 }
 
 fn note_silence(since: &mut Option<Instant>, reason: &str) {
     if since.is_none() {
-        tracing::warn!(reason, "the leader does not hear this node");
+        tracing::warn!(reason, "the leader does not receive this node's reports");
         *since = Some(Instant::now());
     }
 }
@@ -186,7 +189,7 @@ fn keep_format(node: &Node) {
             tracing::error!(format, own = disco_proto::format::own(), "the cluster's data is newer than this program");
             node.restart();
         }
-        Err(error) => tracing::error!(error = format!("{error:#}"), "the format of the data was not noted"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "could not record the format of the data"),
     }
 }
 
@@ -212,8 +215,8 @@ fn forget_secrets_of_a_learner(node: &Node, reports: &mut u32) {
     *reports = if learner { *reports + 1 } else { 0 };
     if *reports > LEARNER_KEEPS_SECRETS && node.secrets().is_some() {
         match node.set_secrets(None) {
-            Ok(()) => tracing::info!("this node does not vote any more and has forgotten the signing key"),
-            Err(error) => tracing::error!(%error, "the signing key could not be removed"),
+            Ok(()) => tracing::info!("this node is no longer a voter and has deleted the signing key"),
+            Err(error) => tracing::error!(%error, "could not delete the signing key"),
         }
     }
 }

@@ -25,7 +25,9 @@ pub(super) async fn join(node: &Node, request: Request<JoinRequest>) -> Result<R
     match to_leader(node, &metadata).await? {
         Answer::There(mut forward) => {
             let mut request = forward.request(message);
-            let token_id = token_id.parse().map_err(|_| Status::invalid_argument("not the name of a token"))?;
+            let token_id = token_id
+                .parse()
+                .map_err(|_| Status::invalid_argument("the certificate does not name a valid join token"))?;
             request.metadata_mut().insert(TOKEN, token_id);
             forward.client.join(request).await.map_err(relayed)
         }

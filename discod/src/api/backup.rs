@@ -29,7 +29,7 @@ pub(super) async fn backup(node: &Node, request: Request<Empty>) -> Result<Respo
     }
     node.raft().linearizable().await.map_err(Error::from)?;
     let node = node.clone();
-    Ok(Response::new(Outgoing::stream("the backup was not sent", move |outgoing| {
+    Ok(Response::new(Outgoing::stream("could not send the backup", move |outgoing| {
         let (head, store) = backups::take(&node)?;
         outgoing.send(BackupPart { part: Some(Part::Head(head)) })?;
         store.encode_snapshot(Data(outgoing)).map(drop)
@@ -76,7 +76,7 @@ pub(super) async fn fetch(
         return relay(forward.client.fetch_backup(request).await);
     }
     let (head, mut file) = backups::open(node, message.name).await?;
-    Ok(Response::new(Outgoing::stream("the backup was not sent", move |outgoing| {
+    Ok(Response::new(Outgoing::stream("could not send the backup", move |outgoing| {
         outgoing.send(BackupPart { part: Some(Part::Head(head)) })?;
         let mut data = BufWriter::with_capacity(PART, Data(outgoing));
         io::copy(&mut file, &mut data)?;
@@ -87,12 +87,12 @@ pub(super) async fn fetch(
 /// Takes a backup for this node's next start, which follows at once.
 pub(super) async fn restore(node: &Node, mut parts: Streaming<BackupPart>) -> Result<Response<Empty>, Status> {
     let Some(BackupPart { part: Some(Part::Head(head)) }) = parts.message().await? else {
-        return Err(Status::invalid_argument("a backup starts with its head"));
+        return Err(Status::invalid_argument("the first message of a backup must be its head"));
     };
     let mut restore = Restore::begin(node, head).await?;
     while let Some(part) = parts.message().await? {
         let Some(Part::Data(data)) = part.part else {
-            return Err(Status::invalid_argument("a backup has one head"));
+            return Err(Status::invalid_argument("a backup must have exactly one head"));
         };
         restore.write(&data).await?;
     }

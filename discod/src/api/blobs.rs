@@ -28,7 +28,7 @@ pub(super) async fn missing(
 
 /// Takes a content and puts it into the store, on whichever node was asked.
 pub(super) async fn put(node: &Node, mut parts: Streaming<BlobPart>) -> Result<Response<Empty>, Status> {
-    let Some(first) = parts.message().await? else { return Err(Status::invalid_argument("there is no content")) };
+    let Some(first) = parts.message().await? else { return Err(Status::invalid_argument("content is missing")) };
     let mut upload = Upload::begin(&first.sha256, first.size)?;
     upload.write(&first.data)?;
     while let Some(part) = parts.message().await? {

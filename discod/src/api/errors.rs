@@ -37,7 +37,7 @@ impl From<WriteError> for Status {
                 let message = refusal.message.clone();
                 match refusal.refusal() {
                     Refusal::NoSpace => Self::resource_exhausted(message),
-                    Refusal::StaleTerm => Self::unavailable("leadership has just changed; try again"),
+                    Refusal::StaleTerm => Self::unavailable("leader changed; try again"),
                     Refusal::LeaseNotFound | Refusal::KeyNotFound => Self::not_found(message),
                     Refusal::LeaseExists => Self::already_exists(message),
                     Refusal::Compacted | Refusal::FutureRevision => Self::out_of_range(message),

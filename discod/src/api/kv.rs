@@ -66,7 +66,7 @@ fn fits(response: CommandResponse) -> Result<CommandResponse, Status> {
     let bytes = response.encoded_len();
     if bytes + ANSWER_HEAD > MAX_MESSAGE_BYTES {
         return Err(Status::out_of_range(format!(
-            "the answer has {bytes} bytes, and nodes hand on {MAX_MESSAGE_BYTES} at most"
+            "the response has {bytes} bytes; nodes forward at most {MAX_MESSAGE_BYTES}"
         )));
     }
     Ok(response)
@@ -74,7 +74,7 @@ fn fits(response: CommandResponse) -> Result<CommandResponse, Status> {
 
 async fn perform(node: &Node, request: ProposeRequest) -> Result<CommandResponse, Status> {
     let ProposeRequest { command, hops, .. } = request;
-    let mut command = command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
+    let mut command = command.ok_or_else(|| Status::invalid_argument("`command` is missing"))?;
     let limits = node.raft().store().read(|store| *store.limits());
     if let Err(refused) = disco_store::validate(&command, &limits) {
         // As the store itself would answer, so that the reason has its name wherever the command came in.
@@ -86,7 +86,7 @@ async fn perform(node: &Node, request: ProposeRequest) -> Result<CommandResponse
 
 pub(super) async fn range(node: &Node, request: Request<ReadRequest>) -> Result<Response<RangeResponse>, Status> {
     let ReadRequest { range, stale } = request.into_inner();
-    let range = range.ok_or_else(|| Status::invalid_argument("there is no range"))?;
+    let range = range.ok_or_else(|| Status::invalid_argument("`range` is missing"))?;
     let response = if stale {
         node.read_stale(&range).map_err(cluster::Error::from)?
     } else {
@@ -108,7 +108,7 @@ pub(super) async fn lease_time(
 pub(super) fn watch(node: &Node, request: WatchRequest) -> Result<Answers<WatchResponse>, Status> {
     if request.start_revision < 0 {
         return Err(Status::invalid_argument(
-            "`start_revision` is negative; the first revision is 1, and 0 means from now on",
+            "`start_revision` must not be negative; the first revision is 1, and 0 means from now on",
         ));
     }
     let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);

@@ -27,7 +27,7 @@ pub(super) async fn remove(
             leadership::move_to(node, None).await?;
             answer = tokio::time::timeout(SETTLE, to_leader(node, &metadata))
                 .await
-                .map_err(|_| Status::unavailable("no other node took over leadership"))??;
+                .map_err(|_| Status::unavailable("no other node became leader"))??;
         }
     }
     match answer {

@@ -80,10 +80,10 @@ impl<T: Send + 'static> Outgoing<T> {
             tokio::select! {
                 biased;
                 sent = self.sender.send(message) => {
-                    sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the client has gone"))
+                    sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the client has disconnected"))
                 }
                 () = self.given_up.cancelled() => {
-                    Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing any more"))
+                    Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stopped reading"))
                 }
             }
         })?;

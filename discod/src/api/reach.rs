@@ -13,7 +13,10 @@ pub(super) async fn reach(node: &Node, request: Request<ReachRequest>) -> Result
     disco_identity::require_node(&request)?;
     let nodes = request.into_inner().nodes;
     if nodes.len() > MOST {
-        return Err(Status::invalid_argument(format!("{} nodes; at most {MOST} can be tried at once", nodes.len())));
+        return Err(Status::invalid_argument(format!(
+            "too many nodes: {}; at most {MOST} can be tried at once",
+            nodes.len()
+        )));
     }
     let reached = crate::node::reached(node, nodes).await.into_iter().collect();
     Ok(Response::new(ReachResponse { reached }))

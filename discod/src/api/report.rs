@@ -56,17 +56,18 @@ fn refuse(leader: &Leader, report: ReportRequest, error: &NotTheNode) -> ReportR
     let id = report.node_id;
     let why = match error {
         NotTheNode::Twin { .. } => Some("its data folder was copied"),
-        NotTheNode::Older { .. } => Some("its data folder is older than the one that the node was last started from"),
+        NotTheNode::Older { .. } => Some("its data folder is older than the one that the node last started from"),
         // One that moves is asked again, and then is.
         NotTheNode::Unclear { .. } => None,
     };
-    let address = report.address.parse::<SocketAddr>().map_or_else(|_| "no address".to_owned(), |_| report.address);
+    let address =
+        report.address.parse::<SocketAddr>().map_or_else(|_| "an unknown address".to_owned(), |_| report.address);
     if let Some(why) = why
         && leader.reports().refuse(id, &address)
     {
         let (name, own) = (records::node_name(leader, id), leader.member_address(id).unwrap_or_default());
         let text =
-            format!("{name} is the node at {own}; a second process with its identity, at {address}, is refused: {why}");
+            format!("{name} runs at {own}; the leader refuses a second process with its identity at {address}: {why}");
         let leader = leader.clone();
         tokio::spawn(async move {
             records::emit_in_term(&leader, "node.duplicate", Severity::Warning, Some(id), text).await;

@@ -22,11 +22,11 @@ pub(super) async fn report_end(
     };
     let ReportEndRequest { node_id, ends } = request.into_inner();
     if node.member_address(node_id).is_none() {
-        return Err(Status::failed_precondition(format!("node {node_id} is no member")));
+        return Err(Status::failed_precondition(format!("node {node_id} is not a member")));
     }
     if node_id == node.id() {
         // It answers, so it runs: this comes of another program on a copy of its folder, or too late to matter.
-        return Err(Status::failed_precondition("the daemon of this node runs"));
+        return Err(Status::failed_precondition("the daemon of this node is running"));
     }
     let ends = ends.ok_or_else(|| Status::invalid_argument("`ends` is missing"))?;
     leader.reports().record_ends(node_id, Some(ends), false);

@@ -21,11 +21,11 @@ pub async fn leader(node: &Node, hops: Hops) -> Result<Executor> {
     match node.route(limit).await? {
         Route::Here(term) => {
             let leader = node.leading(term, limit).await;
-            let changed = || Error::Unavailable("leadership has just changed; try again".to_owned());
+            let changed = || Error::Unavailable("leader changed; try again".to_owned());
             leader.map(Executor::Here).ok_or_else(changed)
         }
         Route::There { id, client } => {
-            let hops = hops.next(&format!("now node {id} is said to lead"))?;
+            let hops = hops.next(&format!("node {id} is now reported as the leader"))?;
             Ok(Executor::There(client.forwarding(hops)))
         }
     }
@@ -39,7 +39,7 @@ pub fn member(node: &Node, id: u64, hops: Hops) -> Result<Option<MemberClient>> 
     if id == node.id() || id == 0 {
         return Ok(None);
     }
-    let hops = hops.next(&format!("it is for node {id}"))?;
-    let client = node.member_client(id).ok_or_else(|| Error::NotFound(format!("there is no node {id}")))?;
+    let hops = hops.next(&format!("its target is node {id}"))?;
+    let client = node.member_client(id).ok_or_else(|| Error::NotFound(format!("node {id} does not exist")))?;
     Ok(Some(client.forwarding(hops)))
 }

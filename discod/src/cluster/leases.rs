@@ -21,7 +21,7 @@ pub async fn time(node: &Node, hops: Hops, message: LeaseTimeRequest) -> Result<
     node.raft().read_barrier(limit).await?;
     if leader.has_ended() {
         // Elected again, this node counts the time anew, and would know nothing of what is renewed here.
-        return Err(Error::Unavailable("leadership has just changed; try again".to_owned()));
+        return Err(Error::Unavailable("leader changed; try again".to_owned()));
     }
     Ok(node.raft().store().read(|store| match store.lease(message.id) {
         Some(lease) if !message.renew || leader.lease_times().renew(lease) => {

@@ -27,7 +27,7 @@ const MAX_TEXT: usize = 256;
 /// It names no holder, or a text is too long.
 pub fn check(message: &ClaimUpgradeRequest) -> Result<()> {
     if message.holder.is_empty() || [&message.holder, &message.by, &message.binary].iter().any(|t| t.len() > MAX_TEXT) {
-        return Err(Error::Invalid(format!("a claim names its holder, by at most {MAX_TEXT} bytes")));
+        return Err(Error::Invalid(format!("a claim must name its holder with 1 to {MAX_TEXT} bytes")));
     }
     Ok(())
 }
@@ -42,7 +42,7 @@ pub async fn claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<Cla
             return Ok(answer);
         }
     }
-    Err(Error::Conflict("others ask for the upgrade at the same time; try again".to_owned()))
+    Err(Error::Conflict("other clients request the right to upgrade at the same time; try again".to_owned()))
 }
 
 /// `None` when somebody else came in between.

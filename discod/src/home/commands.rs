@@ -43,7 +43,7 @@ pub fn run(command: &IdentityCommand) -> Result<()> {
         IdentityCommand::Install { data_dir } => {
             let mut text = String::new();
             std::io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut text).context("reading the identity")?;
-            let installation = serde_json::from_str(&text).context("the identity on standard input is not valid")?;
+            let installation = serde_json::from_str(&text).context("invalid identity on standard input")?;
             install(&Home::open(data_dir)?, installation)
         }
         IdentityCommand::Show { data_dir } => {
@@ -79,7 +79,7 @@ fn renew(data_dir: &Path, chain: &str) -> Result<()> {
     let credentials = Credentials::new(&home.root()?, chain, &home.key()?)?;
     let own = credentials.own();
     if own.cluster_id != node.cluster_id()? || own.role != Role::Node(node.node_id) {
-        bail!("the certificate is for {} of cluster {}, this is node/{}", own.role, own.cluster_id, node.node_id);
+        bail!("the certificate is for {} of cluster {}, but this is node/{}", own.role, own.cluster_id, node.node_id);
     }
     credentials.verify()?;
     home.set_chain(chain)
@@ -87,12 +87,12 @@ fn renew(data_dir: &Path, chain: &str) -> Result<()> {
 
 /// A folder that is the home of a node, and is left as it is where it is none.
 fn somebody(data_dir: &Path) -> Result<(Home, NodeFile)> {
-    let nobody = || format!("`{}` holds no identity of a node", data_dir.display());
+    let missing = || format!("`{}` holds no identity of a node", data_dir.display());
     if !data_dir.join("node.json").exists() {
-        bail!(nobody());
+        bail!(missing());
     }
     let home = Home::open(data_dir)?;
-    let node = home.node()?.with_context(nobody)?;
+    let node = home.node()?.with_context(missing)?;
     Ok((home, node))
 }
 
@@ -113,10 +113,10 @@ fn install(home: &Home, installation: Installation) -> Result<()> {
         intermediate_key: installation.intermediate_key,
         ssh_private_key: installation.ssh_private_key,
     };
-    secrets.authority().context("the signing key")?;
+    secrets.authority().context("reading the signing key")?;
     let key = home.key()?;
     Credentials::new(&installation.ca, &installation.certificate_chain, &key)
-        .context("the certificate that was sent")?;
+        .context("reading the received certificate")?;
     home.set_voter_secrets(&secrets)?;
     let node = NodeFile {
         cluster_id: installation.cluster_id,

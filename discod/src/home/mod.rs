@@ -108,8 +108,8 @@ impl Home {
         let (format, own) = (self.format()?, disco_proto::format::own());
         if format > own {
             bail!(
-                "the data in `{}` has format {format}, and this `discod` reads formats up to {own}\nhint: run the version that has \
-                 written it, or a newer one",
+                "the data in `{}` has format {format}; this `discod` reads formats up to {own}\nhint: run the version that wrote it, \
+                 or a newer one",
                 self.path.display()
             );
         }

@@ -124,12 +124,12 @@ impl HookGuard {
         let path = data_dir.join("hooks.json");
         let mut notes: Notes = match disco_identity::read_limited(&path, MAX_BYTES) {
             Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| {
-                tracing::warn!(%error, path = %path.display(), "is damaged: which hooks have ended the daemon is not known");
+                tracing::warn!(%error, path = %path.display(), "the file is damaged; the record of hooks that ended the daemon is lost");
                 Notes::default()
             }),
             Err(error) if error.is_not_found() => Notes::default(),
             Err(error) => {
-                tracing::warn!(%error, "which hooks have ended the daemon is not known");
+                tracing::warn!(%error, "cannot read which hooks ended the daemon");
                 Notes::default()
             }
         };
@@ -227,7 +227,7 @@ impl HookGuard {
             .and_then(|text| std::fs::write(&new, text))
             .and_then(|()| std::fs::rename(&new, &self.inner.path));
         if let Err(error) = written {
-            tracing::warn!(%error, path = %self.inner.path.display(), "which hooks run was not noted");
+            tracing::warn!(%error, path = %self.inner.path.display(), "could not record which hooks run");
         }
     }
 }
@@ -254,12 +254,12 @@ impl Drop for Note {
 /// What is said of a function that is not run on some nodes.
 #[must_use]
 pub fn describe(hook: &str, nodes: &str) -> String {
-    format!("`{hook}` is not run any more on node {nodes}: it has ended the daemon {ENDS} times")
+    format!("`{hook}` is disabled on node {nodes}: it has ended the daemon {ENDS} times")
 }
 
 fn refusal(hook: &str) -> ScriptError {
     let text = format!(
-        "`{hook}` is not run any more here: it has ended the daemon {ENDS} times\nhint: correct `cluster.js` and send it: `disco script push`"
+        "`{hook}` is disabled on this node: it has ended the daemon {ENDS} times\nhint: correct `cluster.js` and run `disco script push`"
     );
     let mut error = ScriptError::new(ScriptErrorKind::Load, text);
     error.code = Some(DISABLED.to_owned());
@@ -284,7 +284,7 @@ mod tests {
         let error = guard.enter("sha256:a", "health").unwrap_err();
         assert_eq!(error.code.as_deref(), Some(DISABLED));
         assert!(
-            error.message.contains("`health` is not run any more here: it has ended the daemon 2 times"),
+            error.message.contains("`health` is disabled on this node: it has ended the daemon 2 times"),
             "{error}"
         );
         assert_eq!(guard.off("sha256:a"), ["health"]);

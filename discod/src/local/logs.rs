@@ -45,7 +45,7 @@ impl Logs {
     /// The filter cannot be understood.
     pub fn start(filter: &str) -> anyhow::Result<Self> {
         let filter =
-            EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("the log filter `{filter}`: {error}"))?;
+            EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("invalid log filter `{filter}`: {error}"))?;
         let logs = Self {
             ring: Arc::new(Mutex::new(Ring { lines: VecDeque::new(), count: 0 })),
             written: Arc::new(watch::Sender::new(0)),

@@ -69,7 +69,7 @@ impl Renewal {
     pub fn refused(&self, reason: &str) {
         let mut refusal = self.refusal.lock();
         if refusal.as_ref().is_none_or(|(_, before)| before != reason) {
-            tracing::warn!(reason, "no new certificate for this node yet");
+            tracing::warn!(reason, "cannot renew this node's certificate yet");
         }
         *refusal = Some((Instant::now(), reason.to_owned()));
     }

@@ -38,7 +38,7 @@ pub async fn run() {
     loop {
         if let Err(error) = drop_pages() {
             // It costs memory, no more: not on every system is there a pagemap.
-            return tracing::debug!(%error, "pages of the program are not dropped");
+            return tracing::debug!(%error, "cannot drop pages of the program");
         }
         ticks.tick().await;
     }

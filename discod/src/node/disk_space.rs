@@ -61,8 +61,8 @@ pub fn refusal(node: &Node) -> Option<String> {
 
 fn sentence(name: &str, free: u64, needed: u64) -> String {
     format!(
-        "no writes are taken, as the disk of {name} is full: {} MiB are free, {} MiB are needed\nhint: make room there; reads \
-         and deletes still work, and writes will again by themselves",
+        "the disk of {name} is full, so the leader refuses writes: {} MiB free, {} MiB needed\nhint: free space there; reads \
+         and deletes still work, and writes resume by themselves",
         free >> 20,
         needed >> 20
     )

@@ -12,7 +12,7 @@ const OWN_END: &[u8] = b"/disco0";
 
 /// A request from outside would change Disco's own records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("keys under `/disco/` are Disco's own and can only be read")]
+#[error("keys under `/disco/` belong to Disco and are read-only")]
 pub struct OwnKeys;
 
 // === impl Node ===

@@ -22,7 +22,7 @@ pub enum WriteError {
     #[error("{}", .0.message)]
     Refused(CommandError),
     /// No leader took it in time. It may still happen.
-    #[error("the cluster has no leader that takes writes ({last})")]
+    #[error("the cluster has no leader that accepts writes ({last})")]
     Unavailable {
         /// What the last try said.
         last: String,
@@ -31,7 +31,7 @@ pub enum WriteError {
     #[error("outcome unknown, read before trying again: {0}")]
     Unknown(String),
     /// It was done, but its answer does not fit between two nodes.
-    #[error("it was done, but {0}; ask for less in one transaction, or ask the leader")]
+    #[error("the write succeeded, but {0}; request less in one transaction, or call the leader")]
     AnswerTooLarge(String),
     /// Disks are full. Nothing was changed.
     #[error("{0}")]
@@ -82,9 +82,7 @@ impl Node {
         match now.leader {
             Some(leader) if leader != id => match self.member_address(leader) {
                 Some(address) => Ok(Route::There { id: leader, client: self.inner.peers.member(leader, &address) }),
-                None => {
-                    Err(WriteError::Unavailable { last: format!("the address of the leader {leader} is not known") })
-                }
+                None => Err(WriteError::Unavailable { last: format!("the address of the leader {leader} is unknown") }),
             },
             _ => Ok(Route::Here(now.term)),
         }
@@ -163,10 +161,10 @@ impl Node {
             // Not forwarded: openraft lets several nodes lead in one term, one after the other, so the term alone would not
             // tell the next leader that the one who proposed this was deposed.
             Route::There { id, .. } if command.only_in_term != 0 => Err(Attempt::Final(WriteError::Unavailable {
-                last: format!("this node does not lead in term {} any more, node {id} does", command.only_in_term),
+                last: format!("this node no longer leads in term {}; node {id} leads", command.only_in_term),
             })),
             Route::There { id, .. } if hops >= 2 => Err(Attempt::Final(WriteError::Unavailable {
-                last: format!("forwarded twice, now node {id} is said to lead"),
+                last: format!("forwarded twice; node {id} is now reported as the leader"),
             })),
             Route::There { id, client } => {
                 let request =
@@ -187,7 +185,7 @@ impl Node {
                     },
                     // Who does not lead any more may not be able to say so.
                     _ = leadership.wait_for(|now| now.leader != Some(id)), if may_move => {
-                        Err(Attempt::Unknown(format!("node {id} does not lead any more")))
+                        Err(Attempt::Unknown(format!("node {id} is no longer the leader")))
                     }
                 }
             }

@@ -45,7 +45,10 @@ mod tests {
     fn a_request_is_forwarded_twice_at_most() {
         let second = Hops::default().next("x").and_then(|hops| hops.next("x")).unwrap();
         assert_eq!(second.count(), 2);
-        let error = second.next("now node 3 is said to lead").unwrap_err();
-        assert_eq!(error.message, "the request was forwarded 2 times and now node 3 is said to lead; try again");
+        let error = second.next("node 3 is now reported as the leader").unwrap_err();
+        assert_eq!(
+            error.message,
+            "the request was forwarded 2 times and node 3 is now reported as the leader; try again"
+        );
     }
 }

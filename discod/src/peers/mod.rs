@@ -157,7 +157,7 @@ impl Peers {
     pub fn reached(&self, node: u64) {
         self.unanswered.lock().remove(&node);
         if self.unreached.lock().remove(&node).is_some() {
-            tracing::info!(node, "reached again");
+            tracing::info!(node, "peer reachable again");
         }
     }
 
@@ -175,14 +175,14 @@ impl Peers {
         if count >= UNANSWERED && open.is_some_and(|open| open.since.elapsed() >= LEAST_AGE) {
             channels.remove(&(node, Lane::Control));
             self.unanswered.lock().remove(&node);
-            tracing::debug!(node, "does not answer, the next request goes by a new connection");
+            tracing::debug!(node, "peer does not answer; the next request opens a new connection");
         }
     }
 
     /// Notes that a node could not be reached; says so the first time.
     pub fn not_reached(&self, node: u64, why: &str) {
         if self.unreached.lock().insert(node, why.to_owned()).is_none() {
-            tracing::warn!(node, error = why, "not reached");
+            tracing::warn!(node, error = why, "cannot reach peer");
         }
     }
 

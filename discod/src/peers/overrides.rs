@@ -60,7 +60,7 @@ impl AddressOverrides {
             Some(_) => {
                 places.remove(&node);
                 if let Err(error) = self.keep(&places) {
-                    tracing::warn!(%error, "an address that is not needed any more was not forgotten");
+                    tracing::warn!(%error, "could not delete an address override that is no longer needed");
                 }
                 recorded.to_owned()
             }

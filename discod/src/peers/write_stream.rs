@@ -132,7 +132,7 @@ async fn answers(client: MemberClient, queue: mpsc::Receiver<ProposeRequest>, wa
     loop {
         match answers.message().await {
             Ok(Some(answer)) => waiting.answered(answer),
-            Ok(None) => return "the leader takes no more writes".to_owned(),
+            Ok(None) => return "the leader accepts no more writes".to_owned(),
             Err(status) => return disco_identity::describe(&status),
         }
     }

@@ -48,7 +48,7 @@ impl Link<TypeConfig> for Connection {
         limit: Duration,
     ) -> Result<Option<StreamCall>, Rpc> {
         let (messages, receiver) = mpsc::channel(WINDOW);
-        messages.try_send(self.message(first)?).map_err(|_| broken("a new channel has no room"))?;
+        messages.try_send(self.message(first)?).map_err(|_| broken("a new channel is full"))?;
         let mut client = self.client();
         let call = client.append_stream(ReceiverStream::new(receiver));
         match tokio::time::timeout(limit, call).await {
@@ -72,7 +72,7 @@ impl Call<TypeConfig> for StreamCall {
     fn send(&mut self, message: &AppendEntriesRequest<TypeConfig>) -> Result<(), Rpc> {
         let message = self.connection.message(message)?;
         match self.messages.as_ref().map(|messages| messages.try_send(message)) {
-            Some(Err(mpsc::error::TrySendError::Full(_))) => Err(broken("more messages than the window has room for")),
+            Some(Err(mpsc::error::TrySendError::Full(_))) => Err(broken("more messages than the window allows")),
             _ => Ok(()),
         }
     }

@@ -162,7 +162,7 @@ where
                     None => continue,
                 },
                 Event::Answer(Ok(None)) if open.under_way.is_empty() => self.open = None,
-                Event::Answer(Ok(None)) => return Some(Err(broken("it ended before everything was answered"))),
+                Event::Answer(Ok(None)) => return Some(Err(broken("it ended before every message was answered"))),
                 Event::Answer(Err(error)) => return Some(Err(error)),
                 Event::Message(Some(message)) => {
                     let limit = self.link.limit(&message, &self.option);
@@ -221,7 +221,7 @@ impl<C: RaftTypeConfig, R: Call<C>> Open<C, R> {
     /// What the answer to the oldest message says, unless it is held back.
     fn answered(&mut self, answer: AppendEntriesResponse<C>) -> Option<Answer<C>> {
         let Some(oldest) = self.under_way.pop_front() else {
-            return Some(Err(broken("an answer that nobody has asked for")));
+            return Some(Err(broken("an answer without a request")));
         };
         self.waits_since = Instant::now();
         let is_followed = self.under_way.front().is_some_and(|next| next.last == oldest.last);
@@ -271,7 +271,7 @@ fn result<C: RaftTypeConfig>(
     last: Option<LogIdOf<C>>,
 ) -> Answer<C> {
     if answer.is_conflict() && prev.is_none() {
-        return Err(broken("a follower refused what follows on nothing"));
+        return Err(broken("a follower refused entries that have no predecessor"));
     }
     Ok(answer.into_stream_result(prev, last))
 }

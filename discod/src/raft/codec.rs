@@ -41,7 +41,7 @@ pub(super) fn seal_in_place(place: &mut [u8]) {
 
 /// The bytes that were sealed. `what` names them in the error of kind `InvalidData` when they are damaged.
 pub(super) fn unseal<'a>(sealed: &'a [u8], what: &str) -> io::Result<&'a [u8]> {
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: its checksum is wrong"));
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: checksum mismatch"));
     let (checksum, bytes) = sealed.split_at_checked(CHECKSUM_BYTES).ok_or_else(damaged)?;
     if crc32fast::hash(bytes).to_le_bytes() == checksum { Ok(bytes) } else { Err(damaged()) }
 }

@@ -95,7 +95,7 @@ impl LogDatabase {
 
     /// Hands a change to the writer; `done` is called when it is durable.
     pub(super) async fn submit(&self, change: Change, done: Option<Done>) -> io::Result<()> {
-        self.jobs.send(Job { change, done }).await.map_err(|_| io::Error::other("the log's writer has ended"))
+        self.jobs.send(Job { change, done }).await.map_err(|_| io::Error::other("the log writer has ended"))
     }
 
     /// Performs a change and waits until it is durable.
@@ -106,7 +106,7 @@ impl LogDatabase {
             let _ = sender.send(result);
         });
         self.submit(change, Some(done)).await?;
-        receiver.await.map_err(|_| io::Error::other("the log's writer has ended"))?
+        receiver.await.map_err(|_| io::Error::other("the log writer has ended"))?
     }
 
     /// A value of the `meta` table.
@@ -163,7 +163,7 @@ fn open_checked(path: &Path, space: Space) -> io::Result<Database> {
     })?;
     // redb checks after a crash by itself, but not after an orderly end.
     if !database.check_integrity().map_err(io::Error::other)? {
-        tracing::warn!(log = %path.display(), "the log's database was repaired");
+        tracing::warn!(log = %path.display(), "repaired the log's database");
     }
     Ok(database)
 }

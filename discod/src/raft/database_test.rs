@@ -211,7 +211,7 @@ async fn a_log_that_went_back_is_refused() {
     let after = Files::read(folder.path());
     let refused = |files: Files| {
         let error = open(files.folder().path()).err().unwrap().to_string();
-        assert!(error.contains("has lost what it held") && error.contains("hint:"), "{error}");
+        assert!(error.contains("has lost commits") && error.contains("hint:"), "{error}");
     };
     refused(Files { mark: journaled.mark, ..before.clone() });
     refused(Files { journal: before.journal.clone(), ..after.clone() });

@@ -120,7 +120,7 @@ impl Journal {
             // Blocks that were never written would cost each record a change of the file system's own records. Page by page: the
             // kernel keeps, and counts as written, a file in the pieces in which it came.
             let page = [0; 4096];
-            space.insist("the journal is made", || {
+            space.insist("creating the journal", || {
                 (length..BYTES as u64).step_by(page.len()).try_for_each(|place| file.write_all_at(&page, place))
             })?;
             file.set_len(BYTES as u64)?;
@@ -145,7 +145,7 @@ impl Journal {
         batch.encode(&mut self.buffer)?;
         codec::seal_in_place(&mut self.buffer);
         let (file, buffer, place) = (&self.file, &self.buffer, self.place as u64);
-        self.space.insist("the journal is written", || file.write_all_at(buffer, place))?;
+        self.space.insist("writing the journal", || file.write_all_at(buffer, place))?;
         // Not repeated when it fails: what it has lost is lost.
         file.sync_data()?;
         self.place = (self.place + self.buffer.len()).next_multiple_of(ALIGN);
@@ -187,7 +187,7 @@ fn decode(bytes: &[u8], id: &Id, commits: u64) -> io::Result<Vec<Record>> {
     {
         let commit = first.commit;
         return Err(refused(format!(
-            "the log has lost what it held: it ends with commit {commits}, but its journal begins with {commit}"
+            "the log has lost commits: it ends with commit {commits}, but its journal begins with {commit}"
         )));
     }
     // What else is found is of a time before: what the database has.

@@ -30,7 +30,7 @@ use crate::peers::Peers;
 pub enum NotTheNode {
     /// The node lives.
     #[error(
-        "node {node} runs at {address}, and this is a second process with its identity, of a data folder that was copied\nhint: stop it; \
+        "node {node} runs at {address}; this is a second process with its identity, from a copied data folder\nhint: stop it; \
          to move the node, stop the one at {address}"
     )]
     Twin {
@@ -40,14 +40,16 @@ pub enum NotTheNode {
         address: String,
     },
     /// It may be: the node was heard just now, but answers no more.
-    #[error("node {node} was heard elsewhere just now; this process is taken for it as soon as that is over")]
+    #[error(
+        "node {node} reported from elsewhere a moment ago; the leader accepts this process as soon as those reports end"
+    )]
     Unclear {
         /// The node.
         node: u64,
     },
     /// Its data is of an earlier time.
     #[error(
-        "node {node} was started from a newer state of this data folder than this one\nhint: start that one, or `disco node rm` the node \
+        "node {node} was started from a newer state of this data folder\nhint: start the newer one, or `disco node rm` the node \
          and join again with an empty folder"
     )]
     Older {

@@ -41,7 +41,7 @@ impl LogFile {
 
     /// Allocates the blocks of a file of this length, and the reserve.
     fn reserve(&self, len: u64) -> io::Result<()> {
-        self.space.insist("the log grows", || allocate(&self.file, len.max(RESERVE)))
+        self.space.insist("growing the log", || allocate(&self.file, len.max(RESERVE)))
     }
 }
 
@@ -71,7 +71,7 @@ impl StorageBackend for LogFile {
         self.inner.set_len(len)?;
         // Cutting a file off gives back what was allocated beyond its end. Without it the log has to wait sooner, no more.
         if let Err(error) = allocate(&self.file, len.max(RESERVE)) {
-            tracing::debug!(%error, "the log's reserve is not allocated");
+            tracing::debug!(%error, "cannot allocate the log's reserve");
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ impl StorageBackend for LogFile {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.space.insist("the log is written", || self.inner.write(offset, data))
+        self.space.insist("writing the log", || self.inner.write(offset, data))
     }
 
     fn close(&self) -> io::Result<()> {

@@ -55,7 +55,7 @@ impl Mark {
         match (own, beside) {
             (Some(own), Beside::Says(mark)) if own.id == mark.id && own.commits >= mark.commits => Ok(own),
             (Some(own), Beside::Says(mark)) if own.id == mark.id => Err(refused(format!(
-                "the log has lost what it held: it ends with commit {}, but commit {} was acknowledged",
+                "the log has lost commits: it ends with commit {}, but commit {} was acknowledged",
                 own.commits, mark.commits
             ))),
             // Interrupted before the mark was made, or the mark alone was damaged.
@@ -85,14 +85,14 @@ fn read(path: &Path) -> io::Result<Beside> {
 /// Refuses a log file that is missing where there was one, as one of the others tells.
 pub(super) fn refuse_if_lost(log: &Path, others: [&Path; 2]) -> io::Result<()> {
     if !log.try_exists()? && (others[0].try_exists()? || others[1].try_exists()?) {
-        return Err(refused(format!("the log `{}` is gone", log.display())));
+        return Err(refused(format!("the log `{}` is missing", log.display())));
     }
     Ok(())
 }
 
 /// That the node must not come back with this log, and what to do.
 pub(super) fn refused(what: String) -> io::Error {
-    let hint = "put the right file back; where it is lost, remove this node from the cluster (`disco node rm`), empty its \
+    let hint = "put the right file back; if it is lost, remove this node from the cluster (`disco node rm`), empty its \
                 data folder, and let it join as a new node";
     io::Error::new(io::ErrorKind::InvalidData, format!("{what}\nhint: {hint}"))
 }

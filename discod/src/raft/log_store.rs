@@ -280,7 +280,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 pub(super) fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<Entry> {
     let entry: Entry = codec::decode(bytes)?;
     if entry.log_id().index != index {
-        let what = format!("the log is damaged: entry {index} says that it is {}", entry.log_id());
+        let what = format!("the log is damaged: entry {index} contains entry {}", entry.log_id());
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     Ok(entry)

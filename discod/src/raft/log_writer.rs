@@ -100,7 +100,7 @@ impl LogWriter {
         self.commits = commits;
         // Only for finding out later what was lost; a mark that stays behind claims less than is true.
         if let Err(error) = self.mark.advance(commits) {
-            tracing::debug!(%error, "the log's mark stays behind");
+            tracing::debug!(%error, "cannot write the log's mark");
         }
         Ok(())
     }

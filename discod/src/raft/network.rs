@@ -265,7 +265,7 @@ async fn send_within(
 ) -> Result<(), Status> {
     match tokio::time::timeout(limit, sender.send(part)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(Status::unavailable("the receiver of the snapshot has gone")),
-        Err(_) => Err(Status::deadline_exceeded("the receiver of the snapshot takes nothing any more")),
+        Ok(Err(_)) => Err(Status::unavailable("the receiver of the snapshot has disconnected")),
+        Err(_) => Err(Status::deadline_exceeded("the receiver of the snapshot has stopped reading")),
     }
 }

@@ -127,7 +127,7 @@ impl RaftNode {
         }
         let log = LogStore::open(database.clone())?;
         if log.is_pristine()? && !dir.is_empty()? {
-            let what = format!("{}: there are snapshots, but the log that they belong to is gone", data_dir.display());
+            let what = format!("{}: the snapshots are present, but their log is missing", data_dir.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         let (machine, store) = StateMachine::open(database, dir.clone(), limits)?;
@@ -213,7 +213,7 @@ impl RaftNode {
         let limit = self.inner.pace.request_timeout();
         let write = tokio::time::timeout(limit, self.inner.raft.client_write(request)).await;
         let written = write.map_err(|_| RaftError::Unknown(limit))?.map_err(|error| self.write_error(error))?;
-        written.data.0.ok_or_else(|| RaftError::Stopped("a command was answered without a response".to_owned()))
+        written.data.0.ok_or_else(|| RaftError::Stopped("a command was applied without a response".to_owned()))
     }
 
     /// Returns when a read of [`RaftNode::store`] reflects everything that was acknowledged before the call. Only on the leader.
@@ -270,7 +270,7 @@ impl RaftNode {
             }
         };
         let Some(target) = target else {
-            return Err(RaftError::Membership("there is no other voter".to_owned()));
+            return Err(RaftError::Membership("the cluster has no other voter".to_owned()));
         };
         let stopped = |fatal: openraft::error::Fatal<TypeConfig>| RaftError::Stopped(fatal.to_string());
         self.inner.raft.trigger().transfer_leader(target).await.map_err(stopped)?;
@@ -309,7 +309,7 @@ impl RaftNode {
         // What waits for room on the disk would wait for ever.
         self.inner.space.close();
         if let Err(error) = self.inner.raft.shutdown().await {
-            tracing::warn!(%error, "Raft did not end in order");
+            tracing::warn!(%error, "Raft did not shut down cleanly");
         }
     }
 

@@ -41,7 +41,7 @@ impl Offline {
             apply(&mut store, &entry, &mut membership);
         }
         let last = last.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{}: this node holds nothing yet", data_dir.display()))
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: this node has no log yet", data_dir.display()))
         })?;
         Ok(Self { store, membership, last, database: database.clone(), dir })
     }

@@ -70,7 +70,7 @@ impl Recovery {
         let last = node.last;
         node.keep().await?;
         fs_err::rename(data_dir.join(WANTED), data_dir.join(DONE))?;
-        tracing::warn!(node = node_id, lost = ?self.lost, log = %last, "goes on alone, as it was told to");
+        tracing::warn!(node = node_id, lost = ?self.lost, log = %last, "restarting as the only member, as requested");
         Ok(())
     }
 }

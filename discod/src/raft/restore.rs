@@ -41,7 +41,7 @@ pub fn check(path: &Path, limits: Limits) -> io::Result<i64> {
     let store = read(path, limits)?;
     let (format, own) = (super::records::format(&store), disco_proto::format::own());
     if format > own {
-        let why = format!("the backup has format {format}, and this `discod` reads formats up to {own}");
+        let why = format!("the backup has format {format}; this `discod` reads formats up to {own}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     Ok(store.revision())

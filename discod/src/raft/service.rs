@@ -50,7 +50,10 @@ impl RaftService {
     /// Checks that one message of a stream is from who opened it, and decodes.
     async fn open_from<T: DeserializeOwned>(&self, peer: u64, message: RaftMessage) -> Result<T, Status> {
         if message.from != peer {
-            return Err(Status::permission_denied(format!("node {peer} speaks in the name of node {}", message.from)));
+            return Err(Status::permission_denied(format!(
+                "node {peer} sent a message in the name of node {}",
+                message.from
+            )));
         }
         self.payload(message).await
     }
@@ -58,7 +61,7 @@ impl RaftService {
     async fn payload<T: DeserializeOwned>(&self, message: RaftMessage) -> Result<T, Status> {
         if message.to != self.node.id() {
             return Err(Status::failed_precondition(format!(
-                "this is node {}, the message is for node {}",
+                "this is node {}, but the message is for node {}",
                 self.node.id(),
                 message.to
             )));
@@ -161,7 +164,7 @@ impl RaftApi for RaftService {
         let peer = disco_identity::require_node(&request)?;
         let mut parts = request.into_inner();
         let Some(SnapshotPart { part: Some(snapshot_part::Part::Head(head)) }) = parts.message().await? else {
-            return Err(Status::invalid_argument("a snapshot starts with its head"));
+            return Err(Status::invalid_argument("the first message of a snapshot must be its head"));
         };
         let SnapshotHead { vote, meta } = self.open_from(peer, head).await?;
         let path = self.node.snapshot_dir().partial();
@@ -187,7 +190,7 @@ async fn receive(parts: &mut Streaming<SnapshotPart>, path: &std::path::Path) ->
     while let Some(part) = parts.message().await? {
         match part.part {
             Some(snapshot_part::Part::Data(data)) => file.write_all(&data).await.map_err(failed)?,
-            _ => return Err(Status::invalid_argument("a snapshot has one head")),
+            _ => return Err(Status::invalid_argument("a snapshot must have exactly one head")),
         }
     }
     file.sync_all().await.map_err(failed)

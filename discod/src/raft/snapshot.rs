@@ -71,7 +71,7 @@ impl SnapshotDir {
             store.encode_snapshot(&mut file)?;
             file.flush()
         };
-        self.space.insist("a snapshot is written", || {
+        self.space.insist("writing a snapshot", || {
             self.space.require(store.size_bytes() + SPARE)?;
             write().inspect_err(|_| {
                 // It takes room that it has no use for; another try makes it anew.
@@ -113,7 +113,7 @@ impl SnapshotDir {
                 && path != kept.path
                 && let Err(error) = fs::remove_file(&path)
             {
-                tracing::warn!(%error, "an old snapshot stays");
+                tracing::warn!(%error, "cannot delete an old snapshot");
             }
         }
     }
@@ -152,7 +152,7 @@ fn read_head(file: &mut impl Read) -> io::Result<SnapshotMeta> {
     let mut magic = [0; MAGIC.len()];
     file.read_exact(&mut magic)?;
     if &magic != MAGIC && &magic != MAGIC_1 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a snapshot of a version that this program reads"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "unknown version of the snapshot format"));
     }
     let mut head_len = [0; 4];
     file.read_exact(&mut head_len)?;

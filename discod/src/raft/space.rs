@@ -74,8 +74,8 @@ impl Space {
         let room = Room { free, needed, low: free < if low { needed / 2 * 3 } else { needed }, exhausted };
         if room.low != low {
             match room.low {
-                true => tracing::warn!(free_mib = free >> 20, "no room on the disk: no writes are taken"),
-                false => tracing::info!(free_mib = free >> 20, "there is room on the disk again"),
+                true => tracing::warn!(free_mib = free >> 20, "disk is full: refusing writes"),
+                false => tracing::info!(free_mib = free >> 20, "disk has free space again"),
             }
         }
         *last = Some((Instant::now(), room));
@@ -98,14 +98,14 @@ impl Space {
             match work() {
                 Err(error) if is_full(&error) && !self.inner.closed.load(Ordering::Relaxed) => {
                     if waits.is_none() {
-                        tracing::error!(%error, "waiting for room on the disk: {what}");
+                        tracing::error!(%error, "waiting for disk space: {what}");
                         waits = Some(Waits::new(self));
                     }
                     std::thread::sleep(LOOK);
                 }
                 done => {
                     if let Some(waits) = waits {
-                        tracing::info!(after = ?waits.since.elapsed(), "no longer waiting for room on the disk: {what}");
+                        tracing::info!(after = ?waits.since.elapsed(), "no longer waiting for disk space: {what}");
                     }
                     return done;
                 }

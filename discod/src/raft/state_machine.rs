@@ -228,7 +228,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let store = self.store.take().ok_or_else(|| io::Error::other("this snapshot was written already"))?;
+        let store = self.store.take().ok_or_else(|| io::Error::other("this snapshot is already written"))?;
         let dir = self.dir.clone();
         let meta = self.meta.clone();
         let file = blocking(move || dir.write(&meta, &store)).await?;

@@ -56,7 +56,7 @@ impl RunConsole {
     fn tell_loss(&self) {
         let lost = self.lost.load(Ordering::Relaxed);
         if lost > 0
-            && self.follower.try_send(line("warn", &format!("({lost} lines were lost: they came too fast)"))).is_ok()
+            && self.follower.try_send(line("warn", &format!("({lost} lines dropped: too many at once)"))).is_ok()
         {
             self.lost.fetch_sub(lost, Ordering::Relaxed);
         }
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(text(receiver.try_recv().unwrap()), "info: 1");
         assert_eq!(text(receiver.try_recv().unwrap()), "info: 2");
         console.write(ConsoleLevel::Error, "last");
-        assert_eq!(text(receiver.try_recv().unwrap()), "warn: (3 lines were lost: they came too fast)");
+        assert_eq!(text(receiver.try_recv().unwrap()), "warn: (3 lines dropped: too many at once)");
         assert_eq!(text(receiver.try_recv().unwrap()), "error: last");
         drop(receiver);
         console.write(ConsoleLevel::Info, "nobody listens");

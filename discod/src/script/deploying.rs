@@ -48,7 +48,7 @@ pub async fn deploy(leader: &Leader, scripts: &Scripts, message: DeployRequest) 
 
 fn check_variables(variables: &std::collections::BTreeMap<String, String>) -> Result<()> {
     if variables.keys().any(String::is_empty) {
-        return Err(Error::Invalid("a variable has no name".to_owned()));
+        return Err(Error::Invalid("the name of a variable must not be empty".to_owned()));
     }
     let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > VARIABLE_BYTES {
@@ -60,7 +60,7 @@ fn check_variables(variables: &std::collections::BTreeMap<String, String>) -> Re
 /// Hash of the cluster's script version, when this node has loaded it and it can deploy.
 async fn script_with_hook(node: &Node) -> Result<String> {
     let wanted = node.raft().store().read(current).map(|current| current.value.hash).ok_or_else(|| {
-        Error::Refused("the cluster has no `cluster.js`, so nothing says how to deploy; write one that exports `deploy` and run `disco script push`".to_owned())
+        Error::Refused("the cluster has no `cluster.js` to deploy with; write one that exports `deploy` and run `disco script push`".to_owned())
     })?;
     let mut versions = node.scripts().versions();
     let mut broken = node.scripts().broken();
@@ -69,15 +69,15 @@ async fn script_with_hook(node: &Node) -> Result<String> {
         tokio::select! {
             biased;
             Ok(version) = versions.wait_for(|version| version.as_ref().is_some_and(|version| is_wanted(&version.hash))) => {
-                version.clone().ok_or_else(|| "it was unloaded".to_owned())
+                version.clone().ok_or_else(|| "the script was unloaded".to_owned())
             }
             Ok(broken) = broken.wait_for(|broken| broken.as_ref().is_some_and(|broken| is_wanted(&broken.0))) => {
                 Err(broken.as_ref().map_or_else(String::new, |broken| broken.1.to_string()))
             }
-            else => Err("it shuts down".to_owned()),
+            else => Err("the daemon is shutting down".to_owned()),
         }
     });
-    let loaded = loaded.await.unwrap_or_else(|_| Err(format!("it did not load within {} s", LOAD.as_secs())));
+    let loaded = loaded.await.unwrap_or_else(|_| Err(format!("the script did not load within {} s", LOAD.as_secs())));
     let version = loaded.map_err(|why| {
         Error::Refused(format!("the leader, node {}, does not run the cluster's script version: {why}", node.id()))
     })?;

@@ -38,7 +38,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// How long a client may take to read the last line.
 const LAST_LINE: Duration = Duration::from_secs(30);
 /// What a client is told when the run has ended with its leader.
-const DEPOSED: &str = "leader changed during the run; what it did so far stays, run `disco deploy` again";
+const DEPOSED: &str = "leader changed during the run; its effects so far remain; run `disco deploy` again";
 /// What is kept of the hook's result, as JSON.
 const RESULT_BYTES: usize = 64 << 10;
 
@@ -58,7 +58,7 @@ pub enum Refused {
     #[error(transparent)]
     Raft(#[from] RaftError),
     /// Leadership changed meanwhile.
-    #[error("leadership has just changed; try again")]
+    #[error("leader changed; try again")]
     Deposed,
 }
 
@@ -140,7 +140,9 @@ pub async fn abandon(leader: &Leader) {
         match leader.write_in_term(txn.operation()).await {
             Ok(response) if succeeded(&response) => tell_end(leader, &record).await,
             Ok(_) => {}
-            Err(error) => tracing::warn!(deployment = record.id, %error, "its record was not brought up to date"),
+            Err(error) => {
+                tracing::warn!(deployment = record.id, %error, "could not update the record of the deployment")
+            }
         }
     }
 }
@@ -159,7 +161,7 @@ async fn run(
     follower: mpsc::Sender<DeployOutput>,
 ) {
     let id = record.id;
-    let message = format!("deployment {id} of {} files has begun", record.files.len());
+    let message = format!("deployment {id} of {} files started", record.files.len());
     emit_with(
         &leader,
         leader.term(),
@@ -187,7 +189,7 @@ async fn run(
         Ok(result) => match kept(result) {
             Ok(result) => end(&leader, record, Ok(result)).await,
             Err(bytes) => {
-                let text = format!("the hook's result has {bytes} bytes, more than {RESULT_BYTES}, and was not kept");
+                let text = format!("the hook's result was discarded: it has {bytes} bytes, more than {RESULT_BYTES}");
                 let line = Line { level: "warn".to_owned(), text };
                 // Whoever follows it reads it; for others it is of no use.
                 let _ = follower.try_send(DeployOutput { output: Some(Output::Line(line)) });
@@ -235,8 +237,8 @@ async fn end(leader: &Leader, record: DeploymentRecord, outcome: Result<Option<J
         // What it failed with is most likely a consequence of that.
         let error = match error {
             WriteError::Refused(refusal) if refusal.refusal() == Refusal::StaleTerm => DEPOSED.to_owned(),
-            error if outcome.is_ok() => format!("the hook returned, but that could not be recorded: {error}"),
-            error => format!("the hook failed, but that could not be recorded: {error}"),
+            error if outcome.is_ok() => format!("the hook returned, but its result could not be recorded: {error}"),
+            error => format!("the hook failed, but its error could not be recorded: {error}"),
         };
         return Finished { error, ..Finished::default() };
     }
@@ -252,8 +254,8 @@ async fn end(leader: &Leader, record: DeploymentRecord, outcome: Result<Option<J
 async fn tell_end(leader: &Leader, record: &DeploymentRecord) {
     let data = Some(json!({ "deployment": record.id, "error": record.error }));
     let (kind, severity, message) = match &record.error {
-        None => ("deploy.finished", Severity::Info, format!("deployment {} has succeeded", record.id)),
-        Some(error) => ("deploy.failed", Severity::Error, format!("deployment {} has failed: {error}", record.id)),
+        None => ("deploy.finished", Severity::Info, format!("deployment {} succeeded", record.id)),
+        Some(error) => ("deploy.failed", Severity::Error, format!("deployment {} failed: {error}", record.id)),
     };
     emit_with(leader, leader.term(), kind, severity, None, message, data).await;
 }

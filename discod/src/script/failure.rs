@@ -23,7 +23,7 @@ pub async fn report(node: &Node, hook: &'static str, error: &ScriptError) {
     }
     let text = error.to_string();
     if !node.scripts().is_news(hook, &text) {
-        tracing::debug!(hook, "failed as before: {text}");
+        tracing::debug!(hook, "failed again: {text}");
         return;
     }
     tracing::warn!(target: "script", hook, "{}", error.render());

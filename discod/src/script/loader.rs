@@ -64,7 +64,7 @@ async fn at(time: Option<Instant>) {
 async fn follow(node: &Node, scripts: &Scripts, hash: String, last: Option<Failed>) -> Option<Failed> {
     match load(node, scripts, &hash).await {
         Ok(loaded) => {
-            tracing::info!(script = hash, exports = loaded.exports.join(" "), "runs a new script version");
+            tracing::info!(script = hash, exports = loaded.exports.join(" "), "running a new script version");
             // What cannot be understood was refused when the cluster was made.
             let repair = loaded.cluster.as_ref().and_then(|cluster| cluster.repair().ok()).unwrap_or_default();
             let provider = loaded.cluster.and_then(|cluster| cluster.provider);
@@ -84,8 +84,9 @@ async fn follow(node: &Node, scripts: &Scripts, hash: String, last: Option<Faile
 
 async fn load(node: &Node, scripts: &Scripts, hash: &str) -> Result<Loaded, ScriptError> {
     let source = node.raft().store().read(|store| {
-        let version = records::version(store, hash)
-            .ok_or_else(|| ScriptError::new(ScriptErrorKind::Load, format!("the cluster does not hold {hash}")))?;
+        let version = records::version(store, hash).ok_or_else(|| {
+            ScriptError::new(ScriptErrorKind::Load, format!("the cluster does not have the script version {hash}"))
+        })?;
         source(store, &version.files)
     })?;
     let _note = node.scripts().guard().enter(hash, Hook::Init.name())?;
@@ -118,13 +119,13 @@ pub(super) async fn tell_of_those_that_are_off(node: Node) {
     }
     for (script, hook) in node.scripts().guard().untold() {
         let what = describe_hook_off(&hook, &node.id().to_string());
-        let message = format!("{what}\nhint: correct `cluster.js` and send it: `disco script push`");
+        let message = format!("{what}\nhint: correct `cluster.js` and run `disco script push`");
         let data = serde_json::json!({ "hook": hook, "script": script });
         let event =
             EventRecord { data: Some(data), ..event("script.disabled", Severity::Error, Some(node.id()), message) };
         log_event(&event);
         while let Err(why) = record_along(&node, 0, &event, Txn::new()).await {
-            tracing::debug!(hook, "that it is not run was not recorded: {why}");
+            tracing::debug!(hook, "could not record that the hook is disabled: {why}");
             tokio::time::sleep(FIRST_PAUSE).await;
         }
         node.scripts().guard().told(&script, &hook);

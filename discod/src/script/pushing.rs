@@ -91,7 +91,7 @@ async fn push_here(leader: &Leader, message: PushScriptRequest) -> Result<PushSc
 fn manifest(message: PushScriptRequest) -> Result<(Manifest, bool)> {
     let manifest = Manifest::new(message.files).map_err(|error| Error::Invalid(error.to_string()))?;
     if !manifest.has(ENTRY) {
-        return Err(Error::Invalid(format!("there is no `{ENTRY}` among the files")));
+        return Err(Error::Invalid(format!("`{ENTRY}` is missing among the files")));
     }
     let bytes: u64 = manifest.files().iter().map(|file| file.size).sum();
     if bytes > SCRIPT_BYTES {
@@ -146,7 +146,7 @@ mod tests {
         assert!(manifest(files(&["cluster.js", "lib/a.js"], 10)).is_ok());
         assert_eq!(
             manifest(files(&["client.js"], 10)).unwrap_err().to_string(),
-            "there is no `cluster.js` among the files"
+            "`cluster.js` is missing among the files"
         );
         assert!(manifest(files(&["cluster.js"], SCRIPT_BYTES + 1)).is_err());
     }

@@ -44,7 +44,7 @@ pub async fn begin(leader: &Leader, script: &str) -> Result<Trial, TrialError> {
     match leader.write_in_term(txn.operation()).await {
         Ok(written) if records::succeeded(&written) => Ok(Trial { revision: written.revision }),
         Ok(_) => {
-            let last = "another version is tried at the same time".to_owned();
+            let last = "another version is being tried at the same time".to_owned();
             Err(TrialError::NotWritten(WriteError::Unavailable { last }))
         }
         Err(error) => {
@@ -68,7 +68,7 @@ impl Trial {
     pub async fn end(self, node: &Node) {
         let txn = Txn::new().expect(keys::SCRIPT_TRIAL, self.revision).delete(keys::SCRIPT_TRIAL);
         if let Err(error) = node.write(txn.operation()).await {
-            tracing::warn!(%error, "cannot record that a version of the script was tried to its end");
+            tracing::warn!(%error, "cannot record that the trial of a script version has ended");
         }
     }
 }
@@ -85,7 +85,7 @@ fn next(last: Option<TrialRecord>, script: &str, node: u64) -> Result<TrialRecor
 fn refusal(last: &TrialRecord) -> ScriptError {
     let TrialRecord { tries, node, .. } = last;
     let text = format!(
-        "this version of `cluster.js` is not tried any more: the daemon that tried it ended {tries} times, the last time on node {node}\nhint: correct it and send it again: `disco script push`"
+        "this version of `cluster.js` is disabled: the daemon ended {tries} times while trying it, the last time on node {node}\nhint: correct it and run `disco script push`"
     );
     let mut error = ScriptError::new(ScriptErrorKind::Load, text);
     error.code = Some(DISABLED.to_owned());
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(two, TrialRecord { script: "sha256:a".to_owned(), tries: 2, node: 2 });
         let error = next(Some(two.clone()), "sha256:a", 3).unwrap_err();
         assert_eq!(error.code.as_deref(), Some(DISABLED));
-        assert!(error.message.contains("ended 2 times, the last time on node 2"), "{error}");
+        assert!(error.message.contains("ended 2 times while trying it, the last time on node 2"), "{error}");
         // Another version begins anew.
         assert_eq!(next(Some(two), "sha256:b", 3).unwrap().tries, 1);
     }

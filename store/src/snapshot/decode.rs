@@ -28,7 +28,9 @@ impl Store {
             let kind = records.next()?;
             if let Kind::End(end) = kind {
                 if end.records != before {
-                    return Err(records.damaged(format!("{} records were written, {before} are here", end.records)));
+                    return Err(
+                        records.damaged(format!("{} records were written, but the snapshot has {before}", end.records))
+                    );
                 }
                 break;
             }
@@ -91,7 +93,7 @@ impl Loading {
         if header.format_version > FORMAT_VERSION {
             return Err(Broken::Format(header.format_version));
         }
-        rule(header.format_version > 0, "there is no format 0")?;
+        rule(header.format_version > 0, "format 0 does not exist")?;
         rule(header.revision >= 1, "the revision is below 1")?;
         // Room to go on counting: a store adds 1 to its revision.
         rule(header.revision < i64::MAX / 2, "the revision is out of bounds")?;
@@ -117,7 +119,7 @@ impl Loading {
             Kind::Key(_) | Kind::Version(_) => Stage::Keys,
             Kind::Change(_) => Stage::Changes,
             Kind::Answer(_) => Stage::Answers,
-            Kind::Header(_) | Kind::End(_) => return rule(false, "there is a second header"),
+            Kind::Header(_) | Kind::End(_) => return rule(false, "the snapshot has a second header"),
         };
         rule(stage >= self.stage, "the records are out of order")?;
         if stage > Stage::Keys && self.stage <= Stage::Keys {
@@ -135,7 +137,7 @@ impl Loading {
     }
 
     fn lease(&mut self, lease: &Lease) -> Result<(), Broken> {
-        rule(lease.id > 0 && lease.ttl > 0, "the lease has no id or time to live")?;
+        rule(lease.id > 0 && lease.ttl > 0, "a lease has no id or no time to live")?;
         let new = self.last_lease < lease.id && self.store.leases.grant(lease.id, lease.ttl, lease.granted_at_ms);
         self.last_lease = lease.id;
         rule(new, "leases are out of order")
@@ -150,7 +152,7 @@ impl Loading {
     }
 
     fn version(&mut self, version: Version) -> Result<(), Broken> {
-        let Some(key) = &self.key else { return rule(false, "a version belongs to no key") };
+        let Some(key) = &self.key else { return rule(false, "a version has no key") };
         let new = history::Version {
             mod_revision: version.mod_revision,
             create_revision: version.create_revision,
@@ -165,7 +167,7 @@ impl Loading {
             rule(new.version >= 1 && new.version < i64::MAX / 2, "a version number is out of bounds")?;
             rule(new.lease >= 0, "a lease is out of bounds")?;
         } else {
-            rule(new == history::Version::deleted(new.mod_revision), "a deletion has what only a put has")?;
+            rule(new == history::Version::deleted(new.mod_revision), "a deletion has fields of a put")?;
             rule(self.last_version.as_ref().is_none_or(history::Version::is_alive), "a deleted key was deleted")?;
         }
         self.changes_expected += usize::from(new.mod_revision >= self.store.compact_revision);
@@ -179,7 +181,7 @@ impl Loading {
         let Some(key) = &self.key else { return Ok(()) };
         let Some(newest) = self.last_version.take() else { return rule(false, "a key has no version") };
         if let Some((held, _)) = self.store.keys.alive(key) {
-            rule(self.store.leases.attach(newest.lease, held), "a key is attached to a lease that is missing")?;
+            rule(self.store.leases.attach(newest.lease, held), "a key is attached to a missing lease")?;
         }
         Ok(())
     }
@@ -190,7 +192,7 @@ impl Loading {
         rule(change.revision == 0 || revision > self.last_change, "a change repeats its revision")?;
         rule(revision >= self.store.compact_revision, "a change was compacted")?;
         let Some((key, history)) = self.store.keys.history(&change.key) else {
-            return rule(false, "a change is of a key that is missing");
+            return rule(false, "a change has a missing key");
         };
         rule(history.change_at(revision).is_some(), "a change has no version")?;
         let key = Arc::clone(key);
@@ -201,13 +203,13 @@ impl Loading {
 
     fn answer(&mut self, answer: Answer) -> Result<(), Broken> {
         let Ok(id) = RequestId::try_from(&*answer.request_id) else {
-            return rule(false, "a request id has not 16 bytes");
+            return rule(false, "a request id must have 16 bytes");
         };
         rule(answer.response.len() <= ANSWER_BYTES_MAX, "an answer is too large")?;
         rule(CommandResponse::decode(&*answer.response).is_ok(), "an answer cannot be decoded")?;
         let limits = self.store.limits;
         let new = self.store.answers.insert(id, Vec::from(answer.response).into_boxed_slice(), &limits);
-        rule(new, "two answers are for one command")
+        rule(new, "a command has two answers")
     }
 
     fn finish(mut self) -> Result<Store, Broken> {
@@ -269,7 +271,7 @@ impl<R: Read> Records<R> {
                 return Ok(length);
             }
         }
-        Err(self.damaged(format!("it claims to be larger than {MAX_RECORD_BYTES} bytes")))
+        Err(self.damaged(format!("its length exceeds {MAX_RECORD_BYTES} bytes")))
     }
 
     fn next(&mut self) -> Result<Kind, SnapshotError> {
@@ -278,7 +280,7 @@ impl<R: Read> Records<R> {
         self.fill(length)?;
         let record = Record::decode(&*self.buffer).map_err(|error| self.damaged(error.to_string()))?;
         self.buffer.shrink_to(64 << 10);
-        record.kind.ok_or_else(|| self.damaged("it is of an unknown kind"))
+        record.kind.ok_or_else(|| self.damaged("unknown kind of record"))
     }
 
     /// After the last record: the sum, and then nothing.

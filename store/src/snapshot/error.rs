@@ -12,7 +12,7 @@ pub enum SnapshotError {
     #[error("not a snapshot of a store")]
     NotASnapshot,
     /// It was written by a later version.
-    #[error("the snapshot has format {found} and this version knows formats up to {known}")]
+    #[error("the snapshot has format {found}; this version reads formats up to {known}")]
     NewerFormat {
         /// As in the header.
         found: u32,
@@ -20,13 +20,13 @@ pub enum SnapshotError {
         known: u32,
     },
     /// It ends too early.
-    #[error("the snapshot is cut off after {bytes} bytes")]
+    #[error("the snapshot is truncated after {bytes} bytes")]
     Truncated {
         /// What was there.
         bytes: u64,
     },
     /// Something follows the end.
-    #[error("the snapshot goes on after its end")]
+    #[error("unexpected data after the end of the snapshot")]
     TrailingData,
     /// A record breaks a rule.
     #[error("record {record} of the snapshot is damaged: {reason}")]
@@ -37,7 +37,7 @@ pub enum SnapshotError {
         reason: String,
     },
     /// All records could be read, but are not those that were written.
-    #[error("the snapshot's checksum is {found:08x} and should be {expected:08x}")]
+    #[error("checksum mismatch of the snapshot: {found:08x}, expected {expected:08x}")]
     Checksum {
         /// Of what was read.
         found: u32,

@@ -68,7 +68,7 @@ fn the_reason_is_told() {
 
     let mut longer = good.clone();
     longer.push(0);
-    assert_eq!(decode(&longer).unwrap_err().to_string(), "the snapshot goes on after its end");
+    assert_eq!(decode(&longer).unwrap_err().to_string(), "unexpected data after the end of the snapshot");
 
     let mut other_value = good.clone();
     let value = other_value.iter().position(|&byte| byte == b'2').unwrap();
@@ -81,13 +81,13 @@ fn the_reason_is_told() {
     assert_eq!(newer[8 + 4], 1);
     newer[8 + 4] = 2;
     let newer = decode(&resummed(newer)).unwrap_err();
-    assert_eq!(newer.to_string(), "the snapshot has format 2 and this version knows formats up to 1");
+    assert_eq!(newer.to_string(), "the snapshot has format 2; this version reads formats up to 1");
 
     let mut huge = MAGIC.to_vec();
     huge.extend([0xff, 0xff, 0xff, 0x7f, 0, 0]);
     assert_eq!(
         decode(&huge).unwrap_err().to_string(),
-        "record 0 of the snapshot is damaged: it claims to be larger than 4194304 bytes"
+        "record 0 of the snapshot is damaged: its length exceeds 4194304 bytes"
     );
 }
 
@@ -146,31 +146,31 @@ fn records_must_make_a_store() {
         (vec![header(0, 0)], "the revision is below 1"),
         (vec![header(i64::MAX, 0)], "the revision is out of bounds"),
         (vec![header(2, 3)], "the compaction revision is out of bounds"),
-        (vec![header(9, 1), header(9, 1)], "there is a second header"),
-        (vec![header(9, 1), lease(0)], "the lease has no id or time to live"),
+        (vec![header(9, 1), header(9, 1)], "the snapshot has a second header"),
+        (vec![header(9, 1), lease(0)], "a lease has no id or no time to live"),
         (vec![header(9, 1), lease(2), lease(1)], "leases are out of order"),
         (vec![header(9, 1), key("a"), put(2), lease(1)], "the records are out of order"),
         (vec![header(9, 1), key("")], "a key is empty"),
         (vec![header(9, 5), key("b"), put(2), key("a"), put(3)], "keys are out of order"),
         (vec![header(9, 5), key("a"), put(2), key("a")], "keys are out of order"),
-        (vec![header(9, 1), put(2)], "a version belongs to no key"),
+        (vec![header(9, 1), put(2)], "a version has no key"),
         (vec![header(9, 1), key("a"), key("b")], "a key has no version"),
         (vec![header(9, 1), key("a")], "a key has no version"),
         (vec![header(9, 5), key("a"), put(3), put(3)], "a revision is out of order"),
         (vec![header(9, 5), key("a"), put(10)], "a revision is out of order"),
         (vec![header(9, 5), key("a"), put(1)], "a revision is out of order"),
         (vec![header(9, 5), key("a"), put(2), gone(3), gone(4)], "a deleted key was deleted"),
-        (vec![header(9, 5), key("a"), put(2), version(3, 1, None)], "a deletion has what only a put has"),
-        (vec![header(9, 5), key("a"), version(3, 7, Some("x"))], "a key is attached to a lease that is missing"),
+        (vec![header(9, 5), key("a"), put(2), version(3, 1, None)], "a deletion has fields of a put"),
+        (vec![header(9, 5), key("a"), version(3, 7, Some("x"))], "a key is attached to a missing lease"),
         (vec![header(9, 1), key("a"), put(2)], "changes are missing or repeated"),
         (vec![header(9, 1), key("a"), put(2), change(3, "a")], "a change has no version"),
-        (vec![header(9, 1), key("a"), put(2), change(2, "b")], "a change is of a key that is missing"),
+        (vec![header(9, 1), key("a"), put(2), change(2, "b")], "a change has a missing key"),
         (vec![header(9, 1), key("a"), put(2), change(2, "a"), change(0, "a")], "changes are missing or repeated"),
         (vec![header(9, 5), key("a"), put(2), change(2, "a")], "a change was compacted"),
         (vec![header(9, 1), key("a"), put(2), put(3), change(3, "a"), change(2, "a")], "changes are out of order"),
-        (vec![header(9, 1), answer(15, b"")], "a request id has not 16 bytes"),
+        (vec![header(9, 1), answer(15, b"")], "a request id must have 16 bytes"),
         (vec![header(9, 1), answer(16, b"\xff")], "an answer cannot be decoded"),
-        (vec![header(9, 1), answer(16, b""), answer(16, b"")], "two answers are for one command"),
+        (vec![header(9, 1), answer(16, b""), answer(16, b"")], "a command has two answers"),
     ] {
         let error = decode(&of(kinds.clone())).unwrap_err();
         let SnapshotError::Damaged { reason, .. } = &error else { panic!("{error}") };

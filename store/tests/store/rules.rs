@@ -472,5 +472,5 @@ fn validation_needs_no_state() {
     let good = command(Operation::Put(PutRequest { lease: 4, ..put("a", "") }));
     disco_store::validate(&good, &limits).unwrap();
     let refused = disco_store::validate(&command(Operation::Put(put("", ""))), &limits).unwrap_err();
-    assert_eq!((refused.refusal, refused.to_string()), (Refusal::EmptyKey, "a key is not empty".to_string()));
+    assert_eq!((refused.refusal, refused.to_string()), (Refusal::EmptyKey, "key must not be empty".to_string()));
 }

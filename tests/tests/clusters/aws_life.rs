@@ -190,7 +190,7 @@ fn a_leader_that_will_be_taken_away_hands_over(project: &Project, cloud: &Cloud)
     // One was replaced a moment ago: the next one has to wait, and that is said.
     wait_for(SOON, "the reason why nothing is done", || {
         let told = events(project);
-        if told.contains("is replaced only 10 minutes after the one before") { Ok(()) } else { Err(told) }
+        if told.contains("at most one dead member every 10 minutes") { Ok(()) } else { Err(told) }
     });
     let warned = project.disco(&["plan", "-o", "json"]).ok();
     let plan = warned.json();

@@ -305,7 +305,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     // It says why: in the answer or, when it had to end, in its log.
     wait_for(SOON, "the cause in the log", || {
         let log = cluster.nodes[0].log();
-        if log.contains("No space left") || log.contains("no room") { Ok(()) } else { Err(log) }
+        if log.contains("No space left") || log.contains("disk is full") { Ok(()) } else { Err(log) }
     });
     println!("{} values were acknowledged, then: {refused}", acknowledged.len());
 

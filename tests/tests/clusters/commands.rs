@@ -159,7 +159,7 @@ fn a_node_without_descriptors_is_not_healthy_until_it_has_some() {
     project.wait_for_status(SOON, "the reason", |now| {
         let node = now.node(node.id);
         let reason = node.reason.as_deref().unwrap_or_default();
-        !node.healthy && reason.contains("takes no new connections") && reason.contains("Too many open files")
+        !node.healthy && reason.contains("accepts no new connections") && reason.contains("Too many open files")
     });
     prlimit(Some(pid), Resource::Nofile, before).unwrap();
     drop(waits);

@@ -265,8 +265,8 @@ fn members_and_their_state_are_told() {
 
     etcd.run(&["member", "add", "x", "--peer-urls=https://127.0.0.1:1"]).expect(1).says(&["`disco scale nodes=N`"]);
     etcd.run(&["member", "remove", "1"]).expect(1).says(&["`disco node rm NODE`"]);
-    etcd.run(&["user", "list"]).expect(1).says(&["authorisation is by certificate"]);
-    etcd.run(&["auth", "enable"]).expect(1).says(&["authorisation is by certificate"]);
+    etcd.run(&["user", "list"]).expect(1).says(&["authorises clients by certificate"]);
+    etcd.run(&["auth", "enable"]).expect(1).says(&["authorises clients by certificate"]);
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn errors_have_the_codes_and_words_of_etcd() {
             json!({ "key": "L2Rpc2NvL3g=" }),
             403,
             7,
-            "etcdserver: permission denied: keys under `/disco/` are Disco's own and can only be read",
+            "etcdserver: permission denied: keys under `/disco/` belong to Disco and are read-only",
         ),
     ] {
         let (found, answer) = ask(&api, address, "POST", path, &body);

@@ -12,7 +12,7 @@ fn events(api: &Api, address: &str, kind: &str) -> Vec<String> {
 
 /// Starts it, and waits until it was refused and the status at the address says so.
 fn start_refused(api: &Api, copy: &mut RawNode, address: &str) -> StatusResponse {
-    const SAID: &str = "the leader does not hear this node";
+    const SAID: &str = "the leader does not receive this node's reports";
     let own = copy.address.to_string();
     let before = copy.log().matches(SAID).count();
     copy.start();

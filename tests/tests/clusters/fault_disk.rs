@@ -66,7 +66,7 @@ fn a_node_alone_refuses_writes_on_a_full_disk_and_takes_them_again_when_there_is
         other => Err(format!("{other:?}")),
     });
     assert!(refused.message().contains("disk of raw-1 is full"), "{refused}");
-    assert!(refused.message().contains("hint: make room there"), "{refused}");
+    assert!(refused.message().contains("hint: free space there"), "{refused}");
     // It lives, reads, and says what is the matter.
     assert_eq!(api.get(&address, "before", false).unwrap().unwrap().value, "1");
     let status = api.status(&address).unwrap();

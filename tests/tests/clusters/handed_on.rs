@@ -88,5 +88,5 @@ fn a_leader_that_others_hand_writes_to_does_not_wait_for_more_when_it_stops() {
     }
     let node = &mut cluster.nodes[leader];
     assert_eq!(node.stop(SOON), 0);
-    assert!(!node.log().contains("still under way"), "{}", node.log());
+    assert!(!node.log().contains("still in progress"), "{}", node.log());
 }

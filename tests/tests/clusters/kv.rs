@@ -307,7 +307,7 @@ fn what_is_meant_for_a_leader_s_term_is_not_forwarded() {
     let command = |key: &str, only_in_term| Command { only_in_term, ..Api::put_command(key, "x") };
     let refused = node.propose(&follower.address, command("term/forwarded", term)).unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
-    assert!(refused.message().contains(&format!("does not lead in term {term} any more")), "{refused:?}");
+    assert!(refused.message().contains(&format!("no longer leads in term {term}")), "{refused:?}");
     // At the leader itself it is good for this term alone, and what has no term goes everywhere.
     let leader = status.leading().address.clone();
     let refusal = |answer: disco_proto::v1::CommandResponse| match answer.result {

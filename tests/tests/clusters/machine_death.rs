@@ -92,7 +92,7 @@ fn it_is_recorded_once(project: &Project, victim: &NodeStatus, leader: &str) {
     let log = project.disco(&["logs", "-n", "500", leader]).ok().stdout;
     assert!(log.contains(&format!("{} is not healthy", victim.name)), "{log}");
     let about = |line: &&str| line.contains(&victim.name) || line.contains(&victim.address);
-    let since = log.lines().skip_while(|line| !line.contains("not reached")).filter(about).count();
+    let since = log.lines().skip_while(|line| !line.contains("cannot reach peer")).filter(about).count();
     assert!((1..=10).contains(&since), "{since} lines since it was not reached:\n{log}");
 }
 

@@ -77,7 +77,7 @@ fn it_grows_and_shrinks(project: &Project) {
     assert_eq!(going.len(), 2, "{shrunk}");
     assert!(going.iter().all(|change| change.starts_with("delete machine ") && !change.ends_with(&leader)), "{shrunk}");
     // What would be refused is refused.
-    plan(project, &["nodes=51"]).expect(5).says(&["more than the 50"]);
+    plan(project, &["nodes=51"]).expect(5).says(&["at most 50"]);
     plan(project, &["nodes=0"]).expect(2);
 }
 

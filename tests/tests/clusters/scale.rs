@@ -220,7 +220,7 @@ fn a_machine_that_does_not_end_is_shown_and_waited_for() {
     project.wait_for_status(SOON, "one node", |now| now.nodes.len() == 1);
     let shown = project.disco(&["status", "-o", "json"]).ok().json();
     assert_eq!(shown["ending"], serde_json::json!([going.name]), "{shown}");
-    let said = format!("the machine {} of `{}` is being ended", machine.id, going.name);
+    let said = format!("the machine {} of `{}` is ending", machine.id, going.name);
     let table = project.disco(&["status"]).ok();
     assert!(table.stdout.contains("but a machine has not ended") && table.stdout.contains(&said), "{table}");
     // Nothing else waits for it.

@@ -203,7 +203,7 @@ fn an_older_program_takes_no_newer_backup(newer: &Project) {
     older.bootstrap();
     older.put("kept", "as it was");
     let refused = older.disco(&["backup", "restore", path, "-y"]);
-    refused.expect(2).says(&["the backup has format 2, and this `discod` reads formats up to 1"]);
+    refused.expect(2).says(&["the backup has format 2; this `discod` reads formats up to 1"]);
     older.wait_until_healthy(SOON, 1);
     assert_eq!(older.get("kept").as_deref(), Some("as it was"));
 }

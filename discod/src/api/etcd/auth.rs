@@ -27,7 +27,7 @@ macro_rules! by_certificate {
             $(async fn $method(&self, request: Request<AuthRequest>) -> Answer {
                 self.admit(&request)?;
                 Err(Status::failed_precondition(
-                    "etcdserver: authorisation is by certificate: there are no users and roles",
+                    "etcdserver: Disco authorises clients by certificate and has no users or roles",
                 ))
             })*
         }

@@ -11,7 +11,7 @@ use super::EtcdService;
 use crate::raft::Role;
 
 fn by_disco(how: &str) -> Status {
-    Status::failed_precondition(format!("etcdserver: Disco chooses its members by itself: {how}"))
+    Status::failed_precondition(format!("etcdserver: Disco manages its members itself: {how}"))
 }
 
 #[tonic::async_trait]
@@ -54,7 +54,7 @@ impl Cluster for EtcdService {
         request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
         self.admit(&request)?;
-        Err(by_disco("a node tells its new address when it is started with it"))
+        Err(by_disco("a node registers its new address when it starts with that address"))
     }
 
     async fn member_promote(
@@ -62,6 +62,6 @@ impl Cluster for EtcdService {
         request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
         self.admit(&request)?;
-        Err(by_disco("a learner is promoted when it is up to date and a voter is missing; see `disco nodes`"))
+        Err(by_disco("the leader promotes a learner once it is up to date and a voter is missing; see `disco nodes`"))
     }
 }

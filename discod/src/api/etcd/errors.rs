@@ -65,7 +65,7 @@ pub(super) fn denied(why: &str) -> Status {
 
 /// An answer of another kind than was asked for, which a newer leader might give.
 pub(super) fn unexpected() -> Status {
-    Status::internal("etcdserver: the answer is of an unknown kind")
+    Status::internal("etcdserver: unknown kind of response")
 }
 
 pub(super) fn of_refusal(refusal: Refusal, message: &str) -> Status {
@@ -95,7 +95,7 @@ pub(super) fn of_read(error: disco_store::ReadError) -> Status {
 }
 
 pub(super) fn of_read_index(error: ReadIndexError) -> Status {
-    tracing::debug!(%error, "a linearizable read was not answered");
+    tracing::debug!(%error, "linearizable read failed");
     match error {
         ReadIndexError::NoLeader => no_leader(),
         ReadIndexError::Unconfirmed(_) => timed_out(),
@@ -105,7 +105,7 @@ pub(super) fn of_read_index(error: ReadIndexError) -> Status {
 
 /// An operation that etcd knows otherwise, or not at all.
 pub(super) fn of_operation(error: Error) -> Status {
-    tracing::debug!(%error, "an operation failed");
+    tracing::debug!(%error, "operation failed");
     match error {
         Error::Denied(why) => denied(&why),
         Error::Write(error) => of_write(error),
@@ -114,7 +114,7 @@ pub(super) fn of_operation(error: Error) -> Status {
 }
 
 pub(super) fn of_write(error: WriteError) -> Status {
-    tracing::debug!(%error, "a write was not answered");
+    tracing::debug!(%error, "write failed");
     match error {
         WriteError::Refused(refused) => of_refusal(refused.refusal(), &refused.message),
         // A disk without room, as etcd's alarm of the same name.

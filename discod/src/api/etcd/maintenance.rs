@@ -87,7 +87,7 @@ impl Maintenance for EtcdService {
             Ok(AlarmAction::Activate) if is_no_space => (self.set_alarm(true).await?.0, true),
             Ok(AlarmAction::Deactivate) if is_no_space => self.set_alarm(false).await?,
             Ok(AlarmAction::Deactivate) => (self.node.raft().store().read(Store::revision), false),
-            _ => return Err(Status::invalid_argument("etcdserver: the one alarm that can be raised is NOSPACE")),
+            _ => return Err(Status::invalid_argument("etcdserver: only the alarm NOSPACE can be raised")),
         };
         let alarms = if told { vec![self.no_space_alarm()] } else { Vec::new() };
         Ok(Response::new(AlarmResponse { header: self.header(revision), alarms }))
@@ -157,6 +157,6 @@ impl Maintenance for EtcdService {
 
     async fn downgrade(&self, request: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
         self.admit(&request)?;
-        Err(Status::failed_precondition("etcdserver: versions are Disco's own: `disco upgrade` changes them"))
+        Err(Status::failed_precondition("etcdserver: the cluster's version is Disco's; change it with `disco upgrade`"))
     }
 }

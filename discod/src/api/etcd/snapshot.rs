@@ -18,7 +18,7 @@ const SECTOR: u64 = 512;
 
 /// Sends the state as it was when it was copied; commands go on meanwhile.
 pub(super) fn send(store: Store, place: OwnedSemaphorePermit) -> Answers<SnapshotResponse> {
-    Outgoing::stream("etcdserver: the snapshot was not sent", move |outgoing| {
+    Outgoing::stream("etcdserver: could not send the snapshot", move |outgoing| {
         let _place = place;
         write(&store, outgoing)
     })

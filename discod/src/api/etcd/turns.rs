@@ -209,7 +209,7 @@ impl Drop for GiveUp<'_> {
         tokio::spawn(async move {
             // When it does not succeed the lease ends it.
             if let Err(status) = service.write_txn(only_if(&key, revision, deletion(&key), None)).await {
-                tracing::debug!(error = status.message(), "the place of a client that has gone was not given up");
+                tracing::debug!(error = status.message(), "could not remove a disconnected client from the queue");
             }
         });
     }

@@ -54,7 +54,7 @@ pub async fn list(node: &Node) -> Result<Vec<BackupFile>> {
         let listed = folder.list()?.into_iter().filter_map(|kept| match folder.open(&kept) {
             Ok((head, _)) => Some(BackupFile { name: kept.name, size: kept.size, head: Some(head) }),
             Err(error) => {
-                tracing::warn!(%error, "a backup cannot be read");
+                tracing::warn!(%error, "cannot read a backup");
                 None
             }
         });
@@ -79,5 +79,5 @@ pub async fn open(node: &Node, name: String) -> Result<(BackupHead, BufReader<fs
         found.map(|kept| folder.open(&kept)).transpose()
     });
     let opened = opened.await.map_err(Error::internal)?.map_err(Error::internal)?;
-    opened.ok_or_else(|| Error::NotFound(format!("{nothing}\nhint: `disco backup ls` shows what there is")))
+    opened.ok_or_else(|| Error::NotFound(format!("{nothing}\nhint: `disco backup ls` lists the backups")))
 }

@@ -34,7 +34,7 @@ impl Restore {
         let members = node.raft().members().len();
         if members != 1 {
             return Err(Error::Refused(format!(
-                "the cluster has {members} nodes, and a backup is restored where there is one\nhint: `disco scale nodes=1` first, and \
+                "the cluster has {members} nodes; a restore needs a cluster of one node\nhint: `disco scale nodes=1` first, and \
                  back afterwards"
             )));
         }
@@ -51,7 +51,7 @@ impl Restore {
     pub async fn write(&mut self, data: &[u8]) -> Result<()> {
         self.size += data.len() as u64;
         if self.size > self.head.size {
-            return Err(Error::Invalid("the backup is longer than it says".to_owned()));
+            return Err(Error::Invalid("the backup is longer than its head states".to_owned()));
         }
         self.hash.update(data);
         self.file.write_all(data).await.map_err(|error| failed(&self.partial, &error))
@@ -63,14 +63,14 @@ impl Restore {
     /// It is damaged, or cannot be kept.
     pub async fn finish(mut self) -> Result<()> {
         if self.size != self.head.size || hex::encode(self.hash.finalize_reset()) != self.head.sha256 {
-            return Err(Error::Invalid("the backup is damaged: its checksum is wrong".to_owned()));
+            return Err(Error::Invalid("the backup is damaged: checksum mismatch".to_owned()));
         }
         self.file.sync_all().await.map_err(|error| failed(&self.partial, &error))?;
         let checked = self.partial.clone();
         let revision = tokio::task::spawn_blocking(move || check_backup(&checked, Limits::default())).await;
         let revision = revision.map_err(Error::internal)?.map_err(|error| Error::Invalid(error.to_string()))?;
         keep(&self.partial, &restore_place(self.node.home().path())).await.map_err(Error::internal)?;
-        tracing::warn!(revision, from = self.head.cluster, "this node starts again with a backup");
+        tracing::warn!(revision, from = self.head.cluster, "restarting with a backup");
         self.node.restart_after_answer();
         Ok(())
     }

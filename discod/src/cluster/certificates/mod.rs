@@ -34,9 +34,11 @@ pub fn own(node: &Node) -> Certificate {
 /// The leader refuses, or none answers within [`RENEWED_WITHIN`].
 pub async fn rotate(node: &Node) -> Result<Certificate> {
     node.renewal().now(RENEWED_WITHIN).await.map_err(|reason| match reason {
-        NotRenewed::Refused(reason) => Error::Refused(format!("node {} got no new certificate: {reason}", node.id())),
+        NotRenewed::Refused(reason) => {
+            Error::Refused(format!("cannot renew the certificate of node {}: {reason}", node.id()))
+        }
         NotRenewed::NoAnswer => {
-            Error::Unavailable(format!("node {} got no new certificate: no leader answers it", node.id()))
+            Error::Unavailable(format!("cannot renew the certificate of node {}: no leader answers it", node.id()))
         }
     })?;
     Ok(own(node))
@@ -50,7 +52,7 @@ pub fn renew(node: &Node, id: u64, signing_request: &str) -> Result<String> {
     let record = node.raft().store().read(|store| records::node(store, id));
     let record = record.ok_or_else(|| Error::Denied("this node was removed from the cluster".to_owned()))?;
     let chain = certify(&authority(node)?, &record, signing_request)?;
-    tracing::info!(node = id, "gave a new certificate");
+    tracing::info!(node = id, "issued a new certificate");
     Ok(chain)
 }
 
@@ -84,7 +86,7 @@ pub fn authority(node: &Node) -> Result<Authority> {
     let reason = if authority.not_after() <= unix_now() {
         "the cluster's signing key has expired"
     } else if retired {
-        "the signing key of this leader was retired"
+        "this leader's signing key was retired"
     } else {
         return Ok(authority);
     };

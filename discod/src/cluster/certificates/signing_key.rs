@@ -23,7 +23,7 @@ static PENDING: Mutex<Option<PrivateKey>> = Mutex::new(None);
 pub fn set_voter_secrets(node: &Node, from: u64, secrets: Option<VoterSecrets>) -> Result<()> {
     let leader = node.raft().leadership().borrow().leader;
     if leader != Some(from) {
-        return Err(Error::Unavailable(format!("node {from} is not the leader that this node knows")));
+        return Err(Error::Unavailable(format!("node {from} is not the leader known to this node")));
     }
     if let Some(secrets) = &secrets {
         secrets.authority().map_err(|error| Error::Invalid(format!("{error:#}")))?;
@@ -56,7 +56,7 @@ fn check(node: &Node, authority: &Authority) -> anyhow::Result<()> {
 /// No key waits, or the cluster's root has not certified it.
 pub async fn install(node: &Node, certificate: String) -> Result<()> {
     let key = PENDING.lock().as_ref().map(PrivateKey::to_pem);
-    let key = key.ok_or_else(|| Error::Refused("ask for a signing request first".to_owned()))?;
+    let key = key.ok_or_else(|| Error::Refused("no signing request is open: request one first".to_owned()))?;
     let old = node.secrets();
     let old = old.ok_or_else(|| Error::Unavailable("this leader has no signing key to replace".to_owned()))?;
     let secrets = VoterSecrets {
@@ -66,7 +66,7 @@ pub async fn install(node: &Node, certificate: String) -> Result<()> {
     };
     let authority = secrets.authority().map_err(|error| Error::Invalid(format!("{error:#}")))?;
     check(node, &authority)
-        .map_err(|error| Error::Invalid(format!("not certified by the cluster's root: {error:#}")))?;
+        .map_err(|error| Error::Invalid(format!("the certificate is not signed by the cluster's root: {error:#}")))?;
     let (old, new) = (node.signing_serial(), authority.serial().to_owned());
     node.set_secrets(Some(secrets)).map_err(Error::Internal)?;
     *PENDING.lock() = None;

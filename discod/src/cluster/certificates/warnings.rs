@@ -17,7 +17,7 @@ pub fn warnings(nodes: &[NodeStatus], signing_key: Option<&CertificateInfo>) -> 
     let late = late.filter(|(_, validity)| validity.is_overdue(now)).map(|(node, validity)| {
         let name = &node.name;
         format!(
-            "the certificate of `{name}` {} and was not renewed; `disco cert rotate {name}` says why",
+            "the certificate of `{name}` {} and was not renewed; `disco cert rotate {name}` shows why",
             ends(validity, now)
         )
     });

@@ -16,7 +16,7 @@ pub async fn configure(node: &Node, request: ConfigureRequest) -> Result<()> {
     let mut txn = records::Txn::new();
     if !request.provider.is_empty() {
         let spec: ProviderSpec = serde_json::from_str(&request.provider)
-            .map_err(|error| Error::Invalid(format!("the provider's specification: {error}")))?;
+            .map_err(|error| Error::Invalid(format!("invalid specification of the provider: {error}")))?;
         // What is told at each bootstrap is mostly what is known.
         if read::<ProviderSpec>(node, records::keys::PROVIDER).as_ref() != Some(&spec) {
             txn = txn.put(records::keys::PROVIDER, &spec);
@@ -29,7 +29,7 @@ pub async fn configure(node: &Node, request: ConfigureRequest) -> Result<()> {
     }
     if !request.instance_options.is_empty() {
         let options: serde_json::Value = serde_json::from_str(&request.instance_options)
-            .map_err(|error| Error::Invalid(format!("the options of machines: {error}")))?;
+            .map_err(|error| Error::Invalid(format!("invalid options of machines: {error}")))?;
         txn = txn.put(records::keys::INSTANCE_OPTIONS, &options);
     }
     if let Some(name) = &request.address_node {

@@ -45,11 +45,11 @@ async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
     let limit = limit.as_str();
     let view = View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };
     let foreseen = forecast(view, &limits);
-    let known = provider.list().await.context("looking for the machines")?;
+    let known = provider.list().await.context("listing the machines")?;
     let words = Words { nodes: &nodes, records: &records, known: &known, dead: &dead };
 
     let options = source::instance_options(leader);
-    let price = provider.price(&options).await.context("what a machine costs")?;
+    let price = provider.price(&options).await.context("looking up the price of a machine")?;
     let like = provider.describe(&options);
     let mut changes: Vec<Change> = foreseen.going_on.iter().map(|token| words.going_on(token, price)).collect();
     for (name, number) in names(leader).zip(0..foreseen.starts) {
@@ -70,7 +70,7 @@ fn names(leader: &Leader) -> impl Iterator<Item = String> {
 }
 
 fn started(name: String, like: &str, replaces: bool, price: Option<Usd>) -> Change {
-    let why = if replaces { "takes the place of a lost node" } else { "is installed and joined by the leader" };
+    let why = if replaces { "replaces a lost node" } else { "the leader installs and joins it" };
     let details = [like, why].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ");
     Change::machine(name, details, price)
 }
@@ -98,9 +98,9 @@ impl Words<'_> {
     }
 
     fn going_on(&self, token: &str, price: Option<Usd>) -> Change {
-        let state = self.record(token).map_or("asked for", |record| record.state.as_str());
+        let state = self.record(token).map_or("requested", |record| record.state.as_str());
         let there = self.record(token).is_some_and(|record| self.known.iter().any(|one| one.id == record.id));
-        let details = format!("under way: {state}");
+        let details = format!("in progress: {state}");
         let name = self.record(token).map_or(token, |record| record.name.as_str());
         // One that is there is paid for already.
         let (action, price) = if there { (Action::Change, Some(Usd::ZERO)) } else { (Action::Create, price) };
@@ -109,18 +109,18 @@ impl Words<'_> {
 
     fn terminated(&self, token: &str) -> Change {
         let (name, id) = self.record(token).map_or((token, ""), |record| (record.name.as_str(), record.id.as_str()));
-        Change { monthly: self.saved(id), ..Change::free(Action::Delete, MACHINE, name, "came to nothing") }
+        Change { monthly: self.saved(id), ..Change::free(Action::Delete, MACHINE, name, "did not become a node") }
     }
 
     fn removed(&self, id: u64, provider: &dyn Provider) -> Change {
         let record = self.nodes.iter().find(|node| node.id == id);
         let name = record.map_or_else(|| format!("node {id}"), |record| record.name.clone());
-        let why = if self.dead.contains(&id) { "is lost" } else { "is one too many" };
+        let why = if self.dead.contains(&id) { "is lost" } else { "exceeds the target size" };
         let machine = record.map_or("", |record| record.instance.as_str());
         let end = match (machine, provider.capabilities().can_terminate) {
             ("", _) => String::new(),
-            (machine, true) => format!("; {machine} is ended"),
-            (machine, false) => format!("; {machine} is given back"),
+            (machine, true) => format!("; terminates {machine}"),
+            (machine, false) => format!("; releases {machine}"),
         };
         let details = format!("node {id} {why}{end}");
         Change { monthly: self.saved(machine), ..Change::free(Action::Delete, MACHINE, name, details) }

@@ -75,16 +75,16 @@ pub fn ssh_targets(node: &Node) -> BTreeMap<String, SshTarget> {
 
 /// The provider itself.
 pub fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
-    let spec = spec(node).context("the cluster was not told where machines come from")?;
+    let spec = spec(node).context("the cluster has no provider of machines")?;
     let context = ProviderContext {
         cluster_name: node.cluster_name().to_owned(),
         cluster_id: Some(node.cluster_id().to_string()),
         project_dir: None,
         local_dir: None,
-        machine_executable: std::env::current_exe().context("finding this program's own file")?,
+        machine_executable: std::env::current_exe().context("locating this program's file")?,
         known: if spec.kind == HOSTS { known(node) } else { Vec::new() },
     };
-    disco_provider::from_spec(&spec.kind, &spec.options, &context).context("the provider")
+    disco_provider::from_spec(&spec.kind, &spec.options, &context).context("setting up the provider")
 }
 
 /// Whether machines have rights at the provider, which only voters shall have.
@@ -197,7 +197,7 @@ fn leaving(leader: &Leader) -> BTreeSet<String> {
 /// What the cluster's machines cost and may cost, where there is a limit.
 async fn budget(node: &Node, provider: &dyn Provider, present: &Present) -> Result<Option<Budget>> {
     let Some(limit) = provider.hourly_limit() else { return Ok(None) };
-    let each = provider.price(&instance_options(node)).await.context("what a machine costs")?;
+    let each = provider.price(&instance_options(node)).await.context("looking up the price of a machine")?;
     let present = present.machines.iter().map(|machine| machine.price).collect();
     Ok(Some(Budget { limit, present, each }))
 }
@@ -206,15 +206,15 @@ async fn budget(node: &Node, provider: &dyn Provider, present: &Present) -> Resu
 ///
 /// # Errors
 /// Why not: no machines can be had, or they would cost more than the script allows.
-pub async fn check_can_have(node: &Node, wished: usize, dead: &[u64]) -> Result<(), String> {
+pub async fn check_can_have(node: &Node, wanted: usize, dead: &[u64]) -> Result<(), String> {
     let checked = async {
         let provider = provider(node)?;
-        if let Some(most) = provider.most_machines().filter(|most| wished > *most) {
-            anyhow::bail!("{}, not {wished}", most_allowed(most));
+        if let Some(most) = provider.most_machines().filter(|most| wanted > *most) {
+            anyhow::bail!("{}, not {wanted}", most_allowed(most));
         }
         let present = Present::of(node, provider.as_ref(), dead).await?;
         if let Some(budget) = budget(node, provider.as_ref(), &present).await? {
-            budget.check(wished.saturating_sub(budget.present.len()))?;
+            budget.check(wanted.saturating_sub(budget.present.len()))?;
         }
         anyhow::Ok(())
     };
@@ -257,7 +257,7 @@ pub fn request(leader: &Leader, record: &InstanceRecord, own_key: &KeyPair) -> S
 /// The cluster's own SSH key, which only voters hold.
 pub fn ssh_key(node: &Node) -> Result<KeyPair> {
     let secrets = node.secrets().context("this leader does not have the cluster's SSH key yet")?;
-    KeyPair::from_openssh(&secrets.ssh_private_key, "the cluster's SSH key").context("the cluster's SSH key")
+    KeyPair::from_openssh(&secrets.ssh_private_key, "the cluster's SSH key").context("reading the cluster's SSH key")
 }
 
 /// A connection to the machine. Its host key is the one that the provider knows, or the one that was seen first. `boots` for one
@@ -312,7 +312,7 @@ pub async fn terminate(leader: &Leader, token: &str) -> Result<()> {
     let record = record.value;
     let provider = provider(leader)?;
     let ended = tokio::time::timeout(ENDS_WITHIN, until_ended(leader, provider.as_ref(), &record)).await;
-    ended.with_context(|| format!("it has not ended within {} s", ENDS_WITHIN.as_secs()))??;
+    ended.with_context(|| format!("the machine has not ended within {} s", ENDS_WITHIN.as_secs()))??;
     leader.write_in_term(records::Txn::new().delete(&key).operation()).await?;
     leader.progress(Progress { subject: record.name, state: REMOVED.to_owned(), done: true, ..Progress::default() });
     Ok(())
@@ -323,7 +323,7 @@ async fn until_ended(leader: &Leader, provider: &dyn Provider, record: &Instance
     // A start whose answer was lost has left a machine all the same.
     let is_it = |one: &Instance| one.id == record.id || (record.id.is_empty() && one.token == record.token);
     let find = || async {
-        let instances = provider.list().await.context("looking for the machine")?;
+        let instances = provider.list().await.context("listing the machines")?;
         anyhow::Ok(instances.into_iter().find(is_it))
     };
     let Some(instance) = find().await? else { return Ok(()) };
@@ -378,11 +378,11 @@ async fn give_back(
     if !provider.capabilities().can_terminate {
         // The machine stays somebody's: what was installed on it goes.
         if let Err(error) = clear(leader, record, instance).await {
-            let text = format!("{} was not cleared of what was installed: {error:#}", instance.name);
+            let text = format!("cannot uninstall Disco from {}: {error:#}", instance.name);
             records::emit_in_term(leader, "machine.not_cleared", Severity::Warning, None, text).await;
         }
     }
-    provider.terminate(&instance.id).await.with_context(|| format!("giving back the machine {}", instance.id))
+    provider.terminate(&instance.id).await.with_context(|| format!("releasing the machine {}", instance.id))
 }
 
 async fn clear(leader: &Leader, record: &InstanceRecord, instance: &Instance) -> Result<()> {
@@ -392,12 +392,12 @@ async fn clear(leader: &Leader, record: &InstanceRecord, instance: &Instance) ->
         let remote = Remote::probe(session).await?.permit(owner).await?;
         let left = remote.uninstall().await?;
         if !left.is_empty() {
-            tracing::info!(machine = instance.id, left = left.join(", "), "left what Disco did not put there");
+            tracing::info!(machine = instance.id, left = left.join(", "), "left files that Disco did not install");
         }
         if record.dismissed {
             remote.forget_key(&ssh_key(leader)?.public_openssh()).await?;
         }
         anyhow::Ok(())
     };
-    tokio::time::timeout(CLEARING, cleared).await.context("it took too long")?
+    tokio::time::timeout(CLEARING, cleared).await.context("timed out")?
 }

@@ -21,15 +21,15 @@ const CONFLICTS: usize = 64;
 /// What is wrong with it.
 pub fn check(message: &JoinRequest) -> Result<()> {
     if message.address.parse::<SocketAddr>().is_err() {
-        return Err(Error::Invalid(format!("`{}` is not an address of the form IP:PORT", message.address)));
+        return Err(Error::Invalid(format!("invalid address `{}`: expected IP:PORT", message.address)));
     }
     if message.join_id.len() != 16 {
-        return Err(Error::Invalid("the join id has not 16 bytes".to_owned()));
+        return Err(Error::Invalid("the join id must have 16 bytes".to_owned()));
     }
     let public = Some(&message.public_address).filter(|text| !text.is_empty());
     let mut addresses = message.extra_addresses.iter().chain(public);
     if let Some(wrong) = addresses.find(|text| text.parse::<IpAddr>().is_err()) {
-        return Err(Error::Invalid(format!("`{wrong}` is not an IP address")));
+        return Err(Error::Invalid(format!("invalid IP address `{wrong}`")));
     }
     if !message.name.is_empty() {
         records::check_name(&message.name).map_err(Error::Invalid)?;
@@ -78,7 +78,7 @@ async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Res
             return Ok(record.value);
         }
         let token = store.read(|store| records::get::<TokenRecord>(store, &records::keys::token(token_id)));
-        let token = token.ok_or_else(|| Error::Denied("the join token is not known, or was used up".to_owned()))?;
+        let token = token.ok_or_else(|| Error::Denied("the join token is unknown or was already used".to_owned()))?;
         let counter = store.read(|store| records::get::<u64>(store, records::keys::NEXT_NODE_ID));
         // The founder is 1.
         let (id, counter_revision) = counter.map_or((2, 0), |counter| (counter.value, counter.revision));
@@ -110,7 +110,7 @@ async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Res
             return Ok(record);
         }
     }
-    Err(Error::Conflict("too many nodes join at once; try again".to_owned()))
+    Err(Error::Conflict("too many nodes are joining at once; try again".to_owned()))
 }
 
 /// The requested name unless another node has it, else one made of the cluster's name and the id.

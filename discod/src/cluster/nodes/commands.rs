@@ -28,7 +28,7 @@ const TURN: Duration = Duration::from_secs(30);
 #[derive(Debug, Error)]
 pub enum CommandError {
     /// Too many others run.
-    #[error("{} commands run on this node already, and none ended within {} s", 8, TURN.as_secs())]
+    #[error("{} commands are running on this node, and none of them ended within {} s", 8, TURN.as_secs())]
     Busy,
     /// The shell could not be started or waited for.
     #[error(transparent)]

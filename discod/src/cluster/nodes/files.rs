@@ -91,26 +91,26 @@ fn check(part: &Part) -> Result<&Path, FileError> {
         return invalid("the path must name a file, not a folder");
     }
     if target.is_dir() {
-        return invalid("there is a folder of that name");
+        return invalid("a folder with this name exists");
     }
     if part.size > FILE_BYTES {
-        return invalid(&format!("it has {} bytes, more than {FILE_BYTES}", part.size));
+        return invalid(&format!("the file has {} bytes; at most {FILE_BYTES} are allowed", part.size));
     }
     if part.data.len() > PART_BYTES {
-        return invalid(&format!("a part has {} bytes, more than {PART_BYTES}", part.data.len()));
+        return invalid(&format!("a part has {} bytes; at most {PART_BYTES} are allowed", part.data.len()));
     }
     if part.offset.checked_add(part.data.len() as u64).is_none_or(|end| end > part.size) {
-        return invalid("a part goes beyond the end of the file");
+        return invalid("a part extends beyond the end of the file");
     }
     if part.data.is_empty() && part.size > 0 {
         return invalid("a part is empty");
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if part.upload.len() > 64 || !part.upload.bytes().all(is_plain) {
-        return invalid("the name of the upload has other characters than letters, digits and `-`");
+        return invalid("the name of the upload must consist of letters, digits and `-`");
     }
     if part.sha256.len() != 64 || !part.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return invalid("the checksum is not a SHA-256 in hexadecimal");
+        return invalid("the checksum must be a SHA-256 in hexadecimal");
     }
     Ok(target)
 }
@@ -161,13 +161,15 @@ fn go_on(partial: &Path, offset: u64) -> Result<fs_err::File, FileError> {
     options.read(true).write(true).custom_flags(no_follow());
     let mut file = match fs_err::OpenOptions::from_options(options).open(partial) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(FileError::Invalid("the parts of a file must come in order, the first one first".to_owned()));
+            return Err(FileError::Invalid(
+                "the parts of a file must arrive in order, starting with the first".to_owned(),
+            ));
         }
         opened => opened?,
     };
     let length = file.metadata()?.len();
     if length < offset {
-        return Err(FileError::Invalid(format!("a part begins at byte {offset}, but {length} bytes are there")));
+        return Err(FileError::Invalid(format!("a part begins at byte {offset}, but {length} bytes are stored")));
     }
     // Who did not hear the answer sends a part again.
     file.file().set_len(offset)?;
@@ -192,7 +194,7 @@ fn finish(part: &Part, file: fs_err::File, partial: &Path, target: &Path) -> Res
     }
     if !hex::encode(hasher.finalize()).eq_ignore_ascii_case(&part.sha256) {
         return Err(FileError::Invalid(format!(
-            "the content of `{}` does not have the checksum that was said",
+            "the content of `{}` does not match the announced checksum",
             part.path
         )));
     }

@@ -17,9 +17,9 @@ pub async fn move_to(node: &Node, to: Option<u64>) -> Result<()> {
         match members.iter().find(|member| member.id == to).map(|member| member.role) {
             Some(Role::Voter) => {}
             Some(Role::Learner) => {
-                return Err(Error::Refused(format!("node {to} does not vote, so it cannot lead")));
+                return Err(Error::Refused(format!("node {to} is not a voter, so it cannot lead")));
             }
-            None => return Err(Error::NotFound(format!("there is no node {to}"))),
+            None => return Err(Error::NotFound(format!("node {to} does not exist"))),
         }
     }
     node.raft().transfer_leadership(to).await?;

@@ -20,7 +20,7 @@ pub async fn recover(node: &Node, lost: Vec<u64>) -> Result<()> {
     let members = node.raft().members();
     let voters: Vec<&Member> = members.iter().filter(|member| member.role == Role::Voter).collect();
     if !members.iter().any(|member| member.id == node.id()) {
-        return Err(Error::Refused("this node is no member, so it has nothing to go on from".to_owned()));
+        return Err(Error::Refused("this node is not a member, so the cluster cannot be recovered from it".to_owned()));
     }
     let others = voters.iter().filter(|voter| voter.id != node.id());
     let answers = join_all(others.map(|voter| async { Some((voter.id, log_of(node, voter.id).await?)) })).await;
@@ -29,7 +29,7 @@ pub async fn recover(node: &Node, lost: Vec<u64>) -> Result<()> {
     let own = usize::from(voters.iter().any(|voter| voter.id == node.id()));
     if (alive.len() + own) * 2 > voters.len() {
         return Err(Error::Refused(format!(
-            "{} of {} voters answer, which is a quorum: the cluster can decide by itself\nhint: `disco status` shows how it is; \
+            "{} of {} voters answer, which is a quorum: the cluster does not need recovery\nhint: `disco status` shows its state; \
              `disco node rm` removes a dead node",
             alive.len() + own,
             voters.len()
@@ -39,9 +39,9 @@ pub async fn recover(node: &Node, lost: Vec<u64>) -> Result<()> {
         return Err(Error::Refused(format!("node {id} answers, so it is not lost")));
     }
     if let Some((id, _)) = answers.iter().find(|(_, log)| *log > node.raft().last_log_id()) {
-        return Err(Error::Refused(format!("node {id} has more of the log than this node: go on from that one")));
+        return Err(Error::Refused(format!("node {id} has more of the log than this node: recover from node {id}")));
     }
-    tracing::warn!(?lost, "the operator gives up nodes; this one starts again to go on alone");
+    tracing::warn!(?lost, "the operator gives up nodes; this node restarts as the only member");
     Recovery { lost }.request(node.home().path()).map_err(Error::internal)?;
     node.restart_after_answer();
     Ok(())

@@ -19,7 +19,7 @@ pub fn relocate(
 ) -> Result<()> {
     let given = given.into_iter();
     if given.len() > MOST {
-        return Err(Error::Invalid(format!("more than {MOST} addresses")));
+        return Err(Error::Invalid(format!("too many addresses: at most {MOST} are allowed")));
     }
     let members = node.raft().members();
     let mut addresses = BTreeMap::new();
@@ -27,14 +27,14 @@ pub fn relocate(
         let parsed =
             address.parse::<SocketAddr>().ok().filter(|address| address.port() != 0 && !address.ip().is_unspecified());
         let parsed = parsed
-            .ok_or_else(|| Error::Invalid(format!("`{address}` is no address of node {id}: expected `IP:PORT`")))?;
+            .ok_or_else(|| Error::Invalid(format!("invalid address `{address}` of node {id}: expected IP:PORT")))?;
         // A node that this one does not know need not be found.
         let member = members.iter().find(|member| member.id == id && id != node.id());
         if let Some(member) = member {
             addresses.insert(id, (member.info.address.clone(), parsed.to_string()));
         }
     }
-    tracing::warn!(?addresses, "the operator says where the other nodes are");
+    tracing::warn!(?addresses, "the operator set the addresses of the other nodes");
     node.peers().set_overrides(addresses).map_err(Error::internal)?;
     Ok(())
 }

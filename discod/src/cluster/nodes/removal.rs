@@ -35,9 +35,9 @@ pub async fn check(leader: &Leader, id: u64, force: bool) -> Result<(), String> 
     let survives = |view: &[Member], policy: &Policy| {
         if disco_planner::quorum::survives_without(view, id, policy) { Ok(()) } else { Err(()) }
     };
-    super::confirm::confirmed(leader, survives)
-        .await
-        .map_err(|()| format!("without node {id} the living voters would be no quorum; bring a dead one back first"))
+    super::confirm::confirmed(leader, survives).await.map_err(|()| {
+        format!("cannot remove node {id}: the living voters would be no quorum; bring a dead voter back first")
+    })
 }
 
 /// The same for a node of which it is not known whether it is a member.
@@ -46,7 +46,7 @@ pub async fn check(leader: &Leader, id: u64, force: bool) -> Result<(), String> 
 /// The node is not a member, or cannot be removed.
 pub async fn check_member(leader: &Leader, id: u64, force: bool) -> cluster::Result<()> {
     if !leader.raft().members().iter().any(|member| member.id == id) {
-        return Err(Error::NotFound(format!("there is no node {id}")));
+        return Err(Error::NotFound(format!("node {id} does not exist")));
     }
     check(leader, id, force).await.map_err(Error::Refused)
 }
@@ -75,7 +75,9 @@ pub fn start(leader: &Leader, id: u64) -> impl Stream<Item = cluster::Result<Pro
         };
         let end = match ended {
             true => Ok(Progress { done: true, ..step(REMOVED) }),
-            false => Err(Error::Unavailable("leadership has changed; the machine's end goes on".to_owned())),
+            false => {
+                Err(Error::Unavailable("leader changed; the next leader goes on with ending the machine".to_owned()))
+            }
         };
         let _ = sender.send(end).await;
     });
@@ -97,12 +99,12 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     }
     begin(leader, record.as_ref(), fewer).await?;
     if leader.has_ended() {
-        bail!("leadership has changed; the next leader goes on with removing {name}");
+        bail!("leader changed; the next leader goes on with removing {name}");
     }
     // With the mark, which an earlier leader may have set.
     let record = leader.raft().store().read(|store| records::node(store, id)).or(record);
     if leader.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
-        leader.raft().demote(&[id]).await.with_context(|| format!("taking the vote of {name}"))?;
+        leader.raft().demote(&[id]).await.with_context(|| format!("demoting {name} to a learner"))?;
         super::voter_secrets::take_back(leader, id).await;
     }
     if is_member() {
@@ -164,12 +166,12 @@ async fn begin(leader: &Leader, record: Option<&NodeRecord>, fewer: bool) -> Res
 /// Goes on with the removals that an earlier leader had begun, and with those of nodes that the operator has given up.
 pub async fn resume(leader: &Leader) {
     if let Err(error) = remove_lost(leader).await {
-        tracing::warn!(error = format!("{error:#}"), "lost nodes are not removed yet");
+        tracing::warn!(error = format!("{error:#}"), "cannot remove lost nodes yet");
     }
     let leaving = leader.raft().store().read(records::nodes).into_iter().filter(|record| record.leaving);
     for record in leaving {
         if let Err(error) = remove(leader, record.id, false).await {
-            tracing::warn!(node = record.id, error = format!("{error:#}"), "not removed yet");
+            tracing::warn!(node = record.id, error = format!("{error:#}"), "cannot remove the node yet");
         }
     }
 }

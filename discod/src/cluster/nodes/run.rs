@@ -22,7 +22,7 @@ const COPY: Duration = Duration::from_secs(30);
 /// It was not run, or the way to its node broke. A command that fails is no error.
 pub async fn command(node: &Node, hops: Hops, message: RunCommandRequest) -> Result<RunCommandResponse> {
     if message.command.trim().is_empty() || message.command.contains('\0') {
-        return Err(Error::Invalid("the command is empty, or holds a zero byte".to_owned()));
+        return Err(Error::Invalid("the command must not be empty or contain a zero byte".to_owned()));
     }
     let limit = time_limit(message.timeout_ms);
     if let Some(mut client) = member(node, message.node_id, hops)? {

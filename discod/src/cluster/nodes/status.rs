@@ -97,11 +97,11 @@ pub fn leader_view(leader: &Leader) -> StatusResponse {
     let known_elsewhere = leader.raft().store().read(records::signing_key_is_stale);
     let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificates::is_due);
     if known_elsewhere {
-        warnings.push("a voter that has left knew the signing key; `disco bootstrap` by the operator who holds `.disco/ca.key` replaces it".to_owned());
+        warnings.push("a voter that has left knew the signing key; the operator who holds `.disco/ca.key` can replace the key with `disco bootstrap`".to_owned());
     }
     if leader.raft().store().read(disco_store::Store::is_full) {
         warnings.push(
-            "the store is over its quota and takes nothing more: delete keys, compact, and clear the alarm by \
+            "the store is over its quota and refuses writes: delete keys, compact, and clear the alarm with \
              `etcdctl alarm disarm` (settings: `disco env`)"
                 .to_owned(),
         );
@@ -146,7 +146,7 @@ fn still_there(machine: &records::InstanceRecord) -> String {
     let since = machine.ending_ms.map(|since| crate::clock::unix_ms().saturating_sub(since).max(0) / 1000);
     let since = since.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
     let why = if machine.error.is_empty() { String::new() } else { format!(": {}", machine.error) };
-    format!("the machine {id} of `{name}` is being ended{since}, and is there and paid for until it has ended{why}")
+    format!("the machine {id} of `{name}` is ending{since}; it costs money until it has ended{why}")
 }
 
 /// Of a machine that is on its way and has failed before.
@@ -154,7 +154,7 @@ fn come_to_nothing(machine: &records::InstanceRecord) -> Option<String> {
     let under_way = matches!(machine.state.as_str(), instance_state::STARTING | instance_state::INSTALLING);
     // The end of a log may follow.
     let why = machine.error.lines().next().filter(|_| under_way)?;
-    Some(format!("the machine of `{}` has not become a node yet, and is tried again: {why}", machine.name))
+    Some(format!("the machine of `{}` is not a node yet; the leader retries: {why}", machine.name))
 }
 
 /// Nodes that are healthy at this moment, and whose daemon has ended again and again.
@@ -181,7 +181,7 @@ fn hooks_off(leader: &Leader) -> Vec<String> {
     }
     let texts = hooks.into_iter().map(|(hook, nodes)| {
         let what = describe_hook_off(&hook, &nodes.join(", "));
-        format!("{what}; correct `cluster.js` and send it: `disco script push`")
+        format!("{what}; correct `cluster.js` and run `disco script push`")
     });
     texts.collect()
 }
@@ -192,7 +192,7 @@ fn copies(leader: &Leader) -> Vec<String> {
     let copies = recent.into_iter().map(|(id, address)| {
         let name = records::node_name(leader, id);
         let own = leader.member_address(id).unwrap_or_default();
-        format!("{name} is the node at {own}; a process at {address} runs on a copy of its data folder and is refused: stop it")
+        format!("{name} runs at {own}; the leader refuses a process at {address} that runs on a copy of its data folder: stop it")
     });
     copies.collect()
 }
@@ -208,7 +208,7 @@ fn own_view(node: &Node) -> StatusResponse {
         let mut status = node_status(node, None, member, None, contact, leadership.leader);
         if !own {
             status.healthy = false;
-            status.reason = "not known without a leader".to_owned();
+            status.reason = "unknown without a leader".to_owned();
         }
         with_ssh(status, &ssh)
     });
@@ -217,7 +217,7 @@ fn own_view(node: &Node) -> StatusResponse {
         leader: leadership.leader.unwrap_or(0),
         term: leadership.term,
         nodes: statuses.collect(),
-        warnings: vec![format!("no leader answers; this is what node {} knows by itself", node.id())],
+        warnings: vec![format!("no leader answers; showing what node {} knows", node.id())],
         stale: true,
         ..base(node)
     }
@@ -355,11 +355,11 @@ fn judge(
         Some(health) if !health.healthy => (false, health.reason.clone()),
         _ if report.is_some_and(|report| report.disk_low) => {
             let free = report.map_or(0, |report| report.disk_free >> 20);
-            (false, format!("its disk is full: {free} MiB are free"))
+            (false, format!("its disk is full: {free} MiB free"))
         }
         _ if report.is_some_and(|report| !report.no_connections.is_empty()) => {
             let why = report.map(|report| report.no_connections.as_str()).unwrap_or_default();
-            (false, format!("it takes no new connections: {why}"))
+            (false, format!("it accepts no new connections: {why}"))
         }
         _ if report.is_some_and(|report| report.draining) => (false, "it is stopping".to_owned()),
         _ => (true, String::new()),
@@ -374,7 +374,7 @@ mod tests {
     fn a_node_that_takes_no_connections_or_whose_clock_is_wrong_is_not_healthy_and_says_why() {
         let report = ReportRequest { no_connections: "Too many open files".to_owned(), ..ReportRequest::default() };
         let (healthy, reason) = judge(None, None, Some(&report));
-        assert!(!healthy && reason == "it takes no new connections: Too many open files", "{reason}");
+        assert!(!healthy && reason == "it accepts no new connections: Too many open files", "{reason}");
         assert_eq!(judge(None, None, Some(&ReportRequest::default())), (true, String::new()));
 
         let well = NodeStatus { healthy: true, ..NodeStatus::default() };

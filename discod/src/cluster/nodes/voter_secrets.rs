@@ -16,22 +16,22 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 /// # Errors
 /// It does not answer, or refuses.
 pub async fn hand_over(node: &Node, id: u64, secrets: VoterSecrets) -> Result<()> {
-    let mut client = node.member_client(id).context("its address is not known")?;
+    let mut client = node.member_client(id).context("its address is unknown")?;
     tokio::time::timeout(HAND_OVER, client.set_voter_secrets(secrets)).await.context("no answer")??;
     Ok(())
 }
 
 /// A node that votes no more forgets the secrets; whether it does cannot be known, so the key counts as stale.
 pub async fn take_back(node: &Node, id: u64) {
-    tell(node, "node.demoted", id, "does not vote any more").await;
+    tell(node, "node.demoted", id, "is no longer a voter").await;
     if let Some(mut client) = node.member_client(id) {
         let forget = client.set_voter_secrets(VoterSecrets::default());
         if !matches!(tokio::time::timeout(HAND_OVER, forget).await, Ok(Ok(_))) {
-            tracing::warn!(node = id, "did not confirm that it has forgotten the signing key");
+            tracing::warn!(node = id, "the node did not confirm that it deleted the signing key");
         }
     }
     if let Err(error) = records::change_signing(node, |record| record.stale = true).await {
-        tracing::warn!(%error, "that the signing key is stale was not noted");
+        tracing::warn!(%error, "could not record that the signing key is stale");
     }
 }
 

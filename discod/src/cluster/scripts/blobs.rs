@@ -39,10 +39,10 @@ struct BlobHead {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BlobError {
     /// Nobody sent it, or it was not needed for long.
-    #[error("the content of `{0}` is not in the cluster")]
+    #[error("the cluster does not have the content of `{0}`")]
     Missing(String),
     /// The list of files is wrong about it.
-    #[error("`{path}` is said to have {said} bytes, its content has {size}")]
+    #[error("`{path}` was announced with {said} bytes, but its content has {size}")]
     Size {
         /// Which file.
         path: String,
@@ -77,11 +77,13 @@ pub fn exists(store: &Store, sha256: &str) -> bool {
 /// A checksum that is malformed, or too many of them.
 pub fn check_names(sha256: &[String]) -> Outcome<()> {
     if sha256.len() > HASHES {
-        return Err(Error::Invalid(format!("there are {} checksums, more than {HASHES}", sha256.len())));
+        return Err(Error::Invalid(format!("too many checksums: {}; at most {HASHES} are allowed", sha256.len())));
     }
     if let Some(wrong) = sha256.iter().find(|sha256| !is_sha256(sha256)) {
         let wrong: String = wrong.chars().take(100).collect();
-        return Err(Error::Invalid(format!("`{wrong}` is not a SHA-256 in lower-case hexadecimal")));
+        return Err(Error::Invalid(format!(
+            "invalid checksum `{wrong}`: expected a SHA-256 in lower-case hexadecimal"
+        )));
     }
     Ok(())
 }

@@ -24,10 +24,10 @@ pub struct Manifest {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ManifestError {
     /// Too many.
-    #[error("there are {0} files, more than {FILES}; name what is not needed in `.discoignore`")]
+    #[error("too many files: {0}; at most {FILES} are allowed; exclude files in `.discoignore`")]
     TooMany(usize),
     /// One is too large.
-    #[error("`{path}` has {size} bytes, more than {FILE_BYTES} ({} MiB); name it in `.discoignore`", FILE_BYTES >> 20)]
+    #[error("`{path}` has {size} bytes, more than {FILE_BYTES} ({} MiB); exclude it in `.discoignore`", FILE_BYTES >> 20)]
     FileTooLarge {
         /// Which.
         path: String,
@@ -36,7 +36,7 @@ pub enum ManifestError {
     },
     /// All together are.
     #[error(
-        "the files have {bytes} bytes together, more than {VERSION_BYTES} ({} MiB); name what is not needed in `.discoignore`",
+        "the files have {bytes} bytes together, more than {VERSION_BYTES} ({} MiB); exclude files in `.discoignore`",
         VERSION_BYTES >> 20
     )]
     TooLarge {
@@ -44,13 +44,13 @@ pub enum ManifestError {
         bytes: u64,
     },
     /// No path within a project.
-    #[error("`{0}` is not a path within the project")]
+    #[error("invalid path `{0}`: expected a relative path within the project")]
     Path(String),
     /// Twice the same path.
-    #[error("`{0}` is there twice")]
+    #[error("duplicate path `{0}`")]
     Twice(String),
     /// No checksum.
-    #[error("the checksum of `{0}` is not a SHA-256 in lower-case hexadecimal")]
+    #[error("invalid checksum of `{0}`: expected a SHA-256 in lower-case hexadecimal")]
     Checksum(String),
 }
 
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_too_much_is_refused() {
         let large = Manifest::new(vec![entry("x", FILE_BYTES + 1)]).unwrap_err();
-        assert_eq!(large.to_string(), "`x` has 8388609 bytes, more than 8388608 (8 MiB); name it in `.discoignore`");
+        assert_eq!(large.to_string(), "`x` has 8388609 bytes, more than 8388608 (8 MiB); exclude it in `.discoignore`");
         let all: Vec<FileEntry> = (0..9).map(|n| entry(&n.to_string(), FILE_BYTES)).collect();
         assert!(matches!(Manifest::new(all), Err(ManifestError::TooLarge { .. })));
         let many: Vec<FileEntry> = (0..=FILES).map(|n| entry(&n.to_string(), 0)).collect();

@@ -22,7 +22,7 @@ impl Upload {
     /// The name is no SHA-256, or the content is too large.
     pub fn begin(sha256: &str, size: u64) -> Result<Self> {
         if !is_sha256(sha256) {
-            let text = "the first part does not name the content's SHA-256 in lower-case hexadecimal";
+            let text = "the first part must name the content's SHA-256 in lower-case hexadecimal";
             return Err(Error::Invalid(text.to_owned()));
         }
         match usize::try_from(size) {
@@ -30,7 +30,7 @@ impl Upload {
                 Ok(Self { sha256: sha256.to_owned(), size: bytes, content: BytesMut::new() })
             }
             _ => Err(Error::Invalid(format!(
-                "a file has {size} bytes, more than {FILE_BYTES} ({} MiB); name it in `.discoignore`",
+                "a file has {size} bytes, more than {FILE_BYTES} ({} MiB); exclude it in `.discoignore`",
                 FILE_BYTES >> 20
             ))),
         }
@@ -42,7 +42,7 @@ impl Upload {
     /// There is more than was said.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
         if self.content.len() + data.len() > self.size {
-            return Err(Error::Invalid(format!("there is more content than the {} bytes that were said", self.size)));
+            return Err(Error::Invalid(format!("the content exceeds the announced {} bytes", self.size)));
         }
         self.content.extend_from_slice(data);
         Ok(())
@@ -55,13 +55,10 @@ impl Upload {
     pub async fn finish(self, node: &Node) -> Result<()> {
         let Self { sha256, size, content } = self;
         if content.len() != size {
-            return Err(Error::Invalid(format!(
-                "the content has {} of the {size} bytes that were said",
-                content.len()
-            )));
+            return Err(Error::Invalid(format!("the content has {} of the announced {size} bytes", content.len())));
         }
         if blobs::name(&content) != sha256 {
-            return Err(Error::Invalid(format!("the content does not have the checksum {sha256}")));
+            return Err(Error::Invalid(format!("the content does not match the checksum {sha256}")));
         }
         Ok(blobs::write(node, &sha256, content.freeze()).await?)
     }

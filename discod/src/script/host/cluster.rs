@@ -152,7 +152,7 @@ impl ClusterHandle for NodeCluster {
 
     async fn deploy(&self, _: Json) -> Result<Json, HostError> {
         Err(HostError::unsupported(
-            "this version deploys no stacks yet; `disco deploy` calls the hook `deploy` with the project's files",
+            "this version cannot deploy stacks yet; `disco deploy` calls the hook `deploy` with the project's files",
         ))
     }
 
@@ -163,7 +163,7 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
-        Err(HostError::unsupported("this version runs no services yet"))
+        Err(HostError::unsupported("this version cannot run services yet"))
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {
@@ -172,7 +172,7 @@ impl ClusterHandle for NodeCluster {
     }
 
     async fn destroy(&self) -> Result<(), HostError> {
-        Err(HostError::unsupported("a cluster is ended by its operator: `disco destroy`"))
+        Err(HostError::unsupported("only the operator can end a cluster: run `disco destroy`"))
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {

@@ -48,11 +48,11 @@ fn find(node: &Node, path: &str) -> Result<FileRecord, HostError> {
         None => {
             let deployments = node.raft().store().read(records::deployments).into_iter().rev();
             let last = deployments.map(|found| found.value).find(|one| one.state == DeploymentState::Succeeded);
-            let last = last.ok_or_else(|| not_found(format!("there is no `{path}`: nothing was deployed yet")))?;
+            let last = last.ok_or_else(|| not_found(format!("`{path}` does not exist: nothing was deployed yet")))?;
             (last.id, last.files)
         }
     };
     files.into_iter().find(|file| file.path == path).ok_or_else(|| {
-        not_found(format!("there is no `{path}` in deployment {id}; `.discoignore` says which files are not deployed"))
+        not_found(format!("`{path}` does not exist in deployment {id}; `.discoignore` excludes files from deployments"))
     })
 }

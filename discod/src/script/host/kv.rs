@@ -85,7 +85,7 @@ impl Kv for NodeKv {
 }
 
 fn unexpected() -> HostError {
-    HostError::new("the store gave an answer of another kind")
+    HostError::new("the store returned an unexpected kind of response")
 }
 
 fn range(select: KvSelect) -> RangeRequest {
@@ -106,7 +106,7 @@ fn delete_request(select: KvSelect) -> Result<DeleteRangeRequest, HostError> {
     let range_end = range_end(&select);
     guard(&select.key, &range_end)?;
     if select.limit != 0 {
-        return Err(HostError::invalid("`delete` knows no `limit`"));
+        return Err(HostError::invalid("`delete` does not support `limit`"));
     }
     Ok(DeleteRangeRequest { key: select.key.into(), range_end, ..DeleteRangeRequest::default() })
 }

@@ -62,7 +62,7 @@ impl KvWatch for StoreWatch {
 fn first(start: i64, now: i64) -> Result<i64, HostError> {
     match start {
         // It would wait for ever: history has no such revision.
-        ..0 => Err(HostError::invalid(format!("a watch cannot begin at revision {start}"))),
+        ..0 => Err(HostError::invalid(format!("`start_revision` of a watch must not be negative: {start}"))),
         0 => Ok(now + 1),
         _ => Ok(start),
     }

@@ -67,7 +67,7 @@ fn leader(bed: &Bed) -> Result<(String, StatusResponse), String> {
 
 /// Whether the status says that a hook is not run on a node.
 fn is_off(status: &StatusResponse, hook: &str, node: u64) -> bool {
-    let begin = format!("`{hook}` is not run any more on node ");
+    let begin = format!("`{hook}` is disabled on node ");
     let nodes = status.warnings.iter().filter_map(|warning| warning.strip_prefix(&begin)?.split(':').next());
     nodes.flat_map(|nodes| nodes.split(", ")).any(|id| id == node.to_string())
 }
@@ -80,7 +80,7 @@ fn a_script_that_ends_its_process_at_every_call_is_not_run_any_more_and_can_be_r
     let _ = bed.push(&follower, DEADLY);
     let status = supervise(&mut bed, "status that names the hooks", |bed| {
         let (_, status) = leader(bed)?;
-        let off = "`health` is not run any more on node 1, 2, 3: it has ended the daemon 2 times";
+        let off = "`health` is disabled on node 1, 2, 3: it has ended the daemon 2 times";
         let said = status.warnings.iter().any(|warning| warning.contains(off));
         // The hooks of the leader end it too, until it has no more of them.
         let said = said && ["leader", "event"].iter().all(|hook| is_off(&status, hook, status.leader));
@@ -114,7 +114,7 @@ fn a_script_that_ends_its_process_at_every_call_is_not_run_any_more_and_can_be_r
     assert_eq!(bed.wait_for_key("led"), "yes");
     let status = supervise(&mut bed, "status without a word of the hooks", |bed| {
         let (_, status) = leader(bed)?;
-        let said = status.warnings.iter().any(|warning| warning.contains("is not run any more"));
+        let said = status.warnings.iter().any(|warning| warning.contains("is disabled on node"));
         if status.healthy && !said { Ok(status) } else { Err(format!("{status:#?}")) }
     });
     assert_eq!(status.nodes.len(), 3);
@@ -131,11 +131,11 @@ fn a_version_that_ends_who_tries_it_ends_two_daemons_and_not_each_leader() {
         seen.extend(pids(bed));
         let (leader, _) = leader(bed)?;
         match bed.push_files(&leader, &[("cluster.js", DEADLY_TO_TRY)], false) {
-            Err(refused) if refused.message().contains("is not tried any more") => Ok(refused),
+            Err(refused) if refused.message().contains("`cluster.js` is disabled") => Ok(refused),
             other => Err(format!("{other:?}")),
         }
     });
-    assert!(refused.message().contains("ended 2 times, the last time on node "), "{refused}");
+    assert!(refused.message().contains("ended 2 times while trying it, the last time on node "), "{refused}");
     assert!(seen.len() <= 3 + 2, "{} daemons have ended", seen.len() - 3);
     let before = pids(&bed);
     supervise(&mut bed, "corrected version", |bed| {

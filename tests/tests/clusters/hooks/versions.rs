@@ -106,10 +106,10 @@ fn blobs_are_whole_or_not_there() {
     let put = |parts: Vec<BlobPart>| block(bed.api.control(&node).put_blob(tokio_stream::iter(parts))).unwrap_err();
     let head = |content: &str, size: u64| BlobPart { sha256: hash(content), size, data: Bytes::from_static(b"small") };
     for (parts, says) in [
-        (vec![], "no content"),
-        (vec![head("small", 4)], "more content"),
-        (vec![head("small", 6)], "5 of the 6"),
-        (vec![head("other", 5)], "does not have the checksum"),
+        (vec![], "content is missing"),
+        (vec![head("small", 4)], "exceeds the announced"),
+        (vec![head("small", 6)], "5 of the announced 6"),
+        (vec![head("other", 5)], "does not match the checksum"),
         (vec![head("small", 9 << 20)], "8 MiB"),
         (vec![BlobPart { sha256: "x".into(), ..head("small", 5) }], "SHA-256"),
     ] {
@@ -120,5 +120,5 @@ fn blobs_are_whole_or_not_there() {
     let absent = FileEntry { path: "cluster.js".into(), sha256: hash("nobody has it"), size: 5, mode: 0o644 };
     let refused = block(bed.api.control(&node).push_script(PushScriptRequest { files: vec![absent], dry_run: false }));
     let refused = refused.unwrap_err();
-    assert!(refused.message().contains("not in the cluster"), "{refused}");
+    assert!(refused.message().contains("does not have the content"), "{refused}");
 }

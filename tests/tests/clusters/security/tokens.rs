@@ -136,7 +136,7 @@ fn a_token_for_one_admits_one_and_the_same_one_again() {
     let mut second = cluster.node();
     second.set_token(&token);
     let output = second.run(SOON);
-    assert!(output.code > 0 && output.stderr.contains("token") && output.stderr.contains("used up"), "{output}");
+    assert!(output.code > 0 && output.stderr.contains("token") && output.stderr.contains("already used"), "{output}");
     assert_eq!(cluster.wait_for_members(2).nodes.len(), 2);
 
     // At once: a token for two admits two of six.

@@ -17,7 +17,7 @@ use super::json::{self, Values};
 use super::status::{in_stream, refusal, with_body};
 
 pub(super) async fn call(services: Routes, method: Option<MethodDescriptor>, request: Request) -> Response {
-    let Some(method) = method else { return refusal(&Status::internal("the method is not described")) };
+    let Some(method) = method else { return refusal(&Status::internal("method has no descriptor")) };
     match answer(services, &method, request).await {
         Ok(response) => response,
         Err(status) => refusal(&status),
@@ -36,7 +36,7 @@ async fn answer(services: Routes, method: &MethodDescriptor, request: Request) -
     let mut call = http::Request::new(tonic::body::Body::new(body));
     *call.method_mut() = Method::POST;
     *call.version_mut() = Version::HTTP_2;
-    *call.uri_mut() = path.parse().map_err(|_| Status::internal("the path is none"))?;
+    *call.uri_mut() = path.parse().map_err(|_| Status::internal("invalid method path"))?;
     call.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     call.headers_mut().insert("te", HeaderValue::from_static("trailers"));
     // By which connection it came, and so who asks.
@@ -52,7 +52,7 @@ async fn answer(services: Routes, method: &MethodDescriptor, request: Request) -
     if method.is_server_streaming() {
         return Ok(with_body(StatusCode::OK, results(method, frames)));
     }
-    let message = frames.next().await?.ok_or_else(|| Status::internal("there is no answer"))?;
+    let message = frames.next().await?.ok_or_else(|| Status::internal("response is missing"))?;
     let json = json::decode(method.output(), message)?;
     Ok(with_body(StatusCode::OK, Body::from(json)))
 }

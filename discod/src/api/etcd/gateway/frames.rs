@@ -10,7 +10,7 @@ const HEAD: usize = 5;
 
 /// A message as it goes to the services.
 pub(super) fn frame(message: &[u8]) -> Result<Bytes, Status> {
-    let length = u32::try_from(message.len()).map_err(|_| Status::invalid_argument("the request is too large"))?;
+    let length = u32::try_from(message.len()).map_err(|_| Status::invalid_argument("request too large"))?;
     let mut frame = BytesMut::with_capacity(HEAD + message.len());
     frame.put_u8(0);
     frame.put_u32(length);

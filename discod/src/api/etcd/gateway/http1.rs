@@ -31,7 +31,7 @@ pub(in crate::api::etcd) fn without_http1<S: Stream<Item = io::Result<ServerStre
     incoming: S,
 ) -> impl Stream<Item = io::Result<ServerStream>> + use<S> {
     let router = add_to(service, Router::new())
-        .fallback(|| async { status::refusal(&Status::not_found("there is no such path; etcd's are below `/v3/`")) });
+        .fallback(|| async { status::refusal(&Status::not_found("unknown path; etcd's paths are below `/v3/`")) });
     incoming.filter_map(move |stream| {
         let other = match stream {
             Ok(stream) if stream.speaks_http1() => {
@@ -60,6 +60,6 @@ async fn serve(stream: ServerStream, router: Router) {
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection of HTTP/1.1 ended");
+        tracing::debug!(%error, "HTTP/1.1 connection ended with an error");
     }
 }

@@ -37,7 +37,7 @@ impl Values {
                     return Ok(Some(self.read.split_to(end).freeze()));
                 }
                 Some(Err(error)) if self.ended || !error.is_eof() => {
-                    return Err(Status::invalid_argument(format!("the request is not JSON: {error}")));
+                    return Err(Status::invalid_argument(format!("request is not valid JSON: {error}")));
                 }
                 None if self.ended => return Ok(None),
                 _ => self.more().await?,

@@ -67,7 +67,7 @@ pub(super) async fn start(
         let end = client.run(requests).await;
         if let (Ok(last_word), End::Slow) = (last_word, end) {
             last_word.send(Err(Status::resource_exhausted(format!(
-                "etcdserver: watch canceled: the client took nothing for {} s",
+                "etcdserver: watch canceled: the client read nothing for {} s",
                 SLOW.as_secs()
             ))));
         }
@@ -235,7 +235,7 @@ impl Client {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => {
-                tracing::info!(remote = ?self.remote, "a watching client takes nothing any more and was cut off");
+                tracing::info!(remote = ?self.remote, "disconnected a watch client that stopped reading");
                 Err(End::Slow)
             }
         }
