@@ -21,9 +21,9 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Of this process. Ends it where the command line is wrong.
+    /// Parses the command line of this process and exits if it is invalid.
     ///
-    /// Variables of the daemon may be set where another command is run, and count for the daemon alone.
+    /// Environment variables of the daemon may also be set where another command runs; they apply to the daemon only.
     #[must_use]
     pub fn read() -> Self {
         let matches = Self::command().get_matches();
@@ -82,7 +82,7 @@ pub struct DaemonArgs {
     pub log: String,
 }
 
-/// What `discod` does besides being the daemon.
+/// Commands of `discod` other than running the daemon.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make, show, install and renew the identity of a node
@@ -107,7 +107,7 @@ pub enum Command {
     },
 }
 
-/// As the supervisor, or systemd's `ExecStopPost=`, passes them.
+/// Arguments passed by the supervisor or by systemd's `ExecStopPost=`.
 #[derive(Args, Debug)]
 pub struct ReportEndArgs {
     /// The service's folder
@@ -125,7 +125,7 @@ impl ReportEndArgs {
     /// The daemon's arguments, with its variables.
     ///
     /// # Errors
-    /// The daemon would not take them.
+    /// The daemon would reject them.
     pub fn daemon(&self) -> Result<DaemonArgs, clap::Error> {
         let words = std::iter::once(OsString::from("discod")).chain(self.daemon.iter().cloned());
         let matches = Cli::command().try_get_matches_from(words)?;
@@ -133,7 +133,7 @@ impl ReportEndArgs {
     }
 }
 
-/// Steps of the installer on the first node, and of bringing back nodes whose certificates have expired.
+/// Steps of the installer on the first node, and of recovering nodes whose certificates have expired.
 #[derive(Debug, Subcommand)]
 pub enum IdentityCommand {
     /// Print a signing request for this node's key; creates the key if missing
@@ -172,7 +172,7 @@ fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A time with its unit, or a number of seconds.
+/// A duration with its unit, or a number of seconds.
 fn interval(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u32>() {
         return Ok(Duration::from_secs(seconds.into()));

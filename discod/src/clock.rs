@@ -1,4 +1,4 @@
-//! The one place where the daemon looks at the wall clock.
+//! The only place where the daemon reads the wall clock.
 
 use jiff::Timestamp;
 

@@ -1,16 +1,17 @@
-//! Nodes whose clock is far from the others'. Certificates are valid for a time, so such a node is refused by the others, and refuses
-//! them, as soon as a connection is made anew; what is still connected can be told before that.
+//! Nodes whose clock differs from the others'. Certificates are valid for a limited time, so such a node and the others
+//! refuse each other as soon as one opens a new connection; as long as connections persist, this module detects it
+//! earlier.
 
-/// More than this beside the others is a clock that is wrong: certificates allow for less.
+/// A larger difference means that a clock is wrong: certificates tolerate less.
 const LIMIT_MS: u64 = disco_identity::CLOCK_SKEW.as_secs() * 1000;
 
-/// How far the clock of node `id` is beside that of most, in milliseconds, where that is too far: positive when ahead. `seen` is of each
-/// node how far its clock is ahead of the leader's, the leader's own being 0.
+/// How far the clock of node `id` differs from that of most nodes, in milliseconds, if it is too far: positive when
+/// ahead. `seen` has for each node how far its clock is ahead of the leader's; the leader's own entry is 0.
 #[must_use]
 pub fn off(id: u64, seen: &[(u64, i64)]) -> Option<i64> {
     let own = seen.iter().find(|(node, _)| *node == id)?.1;
     let agree = |with: i64| seen.iter().filter(|(_, ahead)| ahead.abs_diff(with) <= LIMIT_MS).count();
-    // Without a majority on either side the leader's clock decides.
+    // Without a majority on either side the leader's clock is taken as correct.
     let right = if agree(0) * 2 >= seen.len() {
         0
     } else {
@@ -19,7 +20,7 @@ pub fn off(id: u64, seen: &[(u64, i64)]) -> Option<i64> {
     (own.abs_diff(right) > LIMIT_MS).then(|| own.saturating_sub(right))
 }
 
-/// Why such a node is not healthy.
+/// Why a node with a wrong clock is unhealthy.
 #[must_use]
 pub fn describe(off_ms: i64) -> String {
     let seconds = off_ms.unsigned_abs() / 1000;
@@ -42,7 +43,7 @@ mod tests {
     fn the_clock_that_is_wrong_is_the_one_that_is_beside_most() {
         let one = [(1, 0), (2, 400 * DAY), (3, 1200)];
         assert_eq!([1, 2, 3].map(|id| off(id, &one)), [None, Some(400 * DAY), None]);
-        // The leader's own: it sees the others where it is not.
+        // The leader's own clock is wrong: it sees the others as wrong.
         let leader = [(1, 0), (2, -400 * DAY), (3, -400 * DAY + 800)];
         assert!(off(1, &leader).is_some_and(|off| off > 399 * DAY));
         assert_eq!([2, 3].map(|id| off(id, &leader)), [None, None]);
@@ -50,7 +51,7 @@ mod tests {
         assert_eq!([1, 2].map(|id| off(id, &two)), [None, Some(-DAY)]);
         assert_eq!(off(1, &[(1, 0)]), None);
         assert_eq!(off(4, &one), None);
-        // As far as machines that have just been started may be apart.
+        // Machines that have just started may differ by this much.
         assert_eq!(off(2, &[(1, 0), (2, 290_000), (3, 0)]), None);
     }
 

@@ -1,36 +1,37 @@
-//! Whether the leader and a member hear each other: in both directions, since each alone keeps a cluster from deciding.
+//! Whether the leader and a member reach each other, in both directions: a failure of either keeps a cluster from
+//! deciding.
 //!
-//! Reports come in on the member's connections, entries and votes go out on the leader's own. A port that is closed to new
-//! connections stops the one and not the other.
+//! Reports arrive on the member's connections; entries and votes leave on the leader's own. A port that is closed to
+//! new connections stops one direction and not the other.
 
 use std::time::Duration;
 
-/// What the leader knows of the two ways to a member.
+/// What the leader knows about both directions between itself and a member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Contact {
-    /// Since its last report came.
+    /// Time since its last report.
     pub reported: Option<Duration>,
-    /// Since it last answered what the leader sent.
+    /// Time since it last answered the leader.
     pub answered: Option<Duration>,
 }
 
 // === impl Contact ===
 
 impl Contact {
-    /// Since the last sign of life, by whichever way.
+    /// Time since the last sign of life in either direction.
     #[must_use]
     pub fn seen(&self) -> Option<Duration> {
         self.reported.into_iter().chain(self.answered).min()
     }
 
-    /// What is wrong, once a way has brought nothing for longer than `limit`. `listening` is how long this node has led,
+    /// What is wrong, once a direction was silent for longer than `limit`. `listening` is how long this node has led,
     /// `address` where it calls the member.
     #[must_use]
     pub fn trouble(&self, limit: Duration, listening: Duration, address: &str) -> Option<String> {
         let age = |way: Option<Duration>| way.unwrap_or(listening);
         let late = |way: Option<Duration>| age(way) > limit;
-        // A node that dies falls silent on both ways, on one of them a little earlier; one that returns is heard on both, on
-        // one of them a little later. So silence on one way is blamed on that way only while the other is lively.
+        // A node that dies falls silent in both directions, in one of them slightly earlier; one that returns is heard
+        // in both, in one of them slightly later. So only that direction is blamed, and only while the other is active.
         let lives = |way: Option<Duration>| way.is_some_and(|way| way <= limit / 2);
         match (self.seen(), late(self.reported), late(self.answered)) {
             (None, ..) => Some("no sign of life yet".to_owned()),
@@ -83,7 +84,8 @@ mod tests {
         assert_eq!(trouble(just, just, 100).as_deref(), Some("no sign of life for 4.1 s"));
     }
 
-    /// While it starts it may answer once and then be busy: that is no recovery, to be revoked a second later.
+    /// While a node starts it may answer once and then be busy: that must not count as a recovery that is revoked a
+    /// second later.
     #[test]
     fn one_that_returns_is_healthy_once_both_ways_live() {
         let some_time_ago = Some(Duration::from_millis(2_500));

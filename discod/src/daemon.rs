@@ -1,4 +1,4 @@
-//! The daemon's life: become somebody, open Raft, serve, wait, drain.
+//! The daemon's life: load or obtain an identity, open Raft, serve, wait, drain.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -29,23 +29,23 @@ use crate::{agent, controllers, holder, join, memory};
 
 /// HTTP/2 windows: a control plane's messages are small, and each connection holds this much.
 const WINDOW: u32 = 128 * 1024;
-/// Requests that one connection may have under way.
+/// Concurrent requests on one connection.
 const STREAMS: u32 = 256;
-/// Open files that are enough: as in the unit for systemd.
+/// Sufficient number of open files: the same as in the systemd unit.
 const DESCRIPTORS: u64 = 65_536;
-/// How long open requests may go on when the daemon stops.
+/// How long open requests may continue when the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How the daemon came to its end.
+/// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
     /// It is done.
     Done,
-    /// It is to be started again.
+    /// It must be restarted.
     ToRestart,
 }
 
-/// Runs until the process shall stop.
+/// Runs until the process must stop.
 ///
 /// # Errors
 /// What kept the daemon from starting, or why Raft ended.
@@ -54,9 +54,9 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     raise_descriptors();
     let home = Home::open(&args.data_dir)?;
     home.check_format()?;
-    // First of all: an address that is taken must not cost a place in the cluster.
+    // First: an address that is in use must not cost a place in the cluster.
     let listener = bind(&args).await?;
-    let file = become_somebody(&home, &args).await?;
+    let file = load_or_join(&home, &args).await?;
     let identity = Identity::new(home.credentials()?)?;
     let overrides = AddressOverrides::load(home.path()).context("reading the addresses set by the operator")?;
     let peers = Peers::new(identity.clone(), ChannelOptions::default()).with_overrides(overrides);
@@ -82,7 +82,7 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     let etcd = EtcdService::new(node.clone());
     let incoming = etcd.without_http1(incoming);
     let server = server(&node, scripts.clone(), etcd).serve_with_incoming_shutdown(incoming, async {
-        // A sender that is gone stops it just as well.
+        // A dropped sender stops it as well.
         let _ = stopped.await;
     });
     let server = tokio::spawn(server);
@@ -101,7 +101,7 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
         }
         End::Raft(fatal) => bail!("Raft has stopped: {fatal}"),
     }
-    // Whoever waits for an answer gets it, within reason.
+    // Open requests get their answers, within the grace period.
     let _ = stop.send(());
     if tokio::time::timeout(GRACE, server).await.is_err() {
         tracing::info!("stopping while requests are still in progress");
@@ -110,7 +110,7 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     Ok(Stopped::Done)
 }
 
-/// As many open files as the system allows this process: what it serves takes more than what shells are given.
+/// Raises the limit of open files to what the system allows: the daemon needs more than shells are given.
 fn raise_descriptors() {
     let now = getrlimit(Resource::Nofile);
     let most = now.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
@@ -122,8 +122,8 @@ fn raise_descriptors() {
     }
 }
 
-/// Binds to the address of `--listen`. A machine that others call by another one may have got a new one of its own, from its router:
-/// then it is called by the same as before, and binds to what it has.
+/// Binds to the address of `--listen`. Behind a router that translates addresses, the machine may have received a new
+/// address of its own while others still call it at the same one; it then binds to any address.
 async fn bind(args: &DaemonArgs) -> Result<TcpListener> {
     let failed = || format!("listening on {}", args.listen);
     let error = match TcpListener::bind(args.listen).await {
@@ -155,8 +155,8 @@ async fn bind(args: &DaemonArgs) -> Result<TcpListener> {
     TcpListener::bind(any).await.with_context(|| format!("listening on {any}"))
 }
 
-/// The node's identity: as it was left, or by joining.
-async fn become_somebody(home: &Home, args: &DaemonArgs) -> Result<NodeFile> {
+/// The node's identity: loaded from the data folder, or obtained by joining.
+async fn load_or_join(home: &Home, args: &DaemonArgs) -> Result<NodeFile> {
     match (home.node()?, &args.join_token_file) {
         (Some(node), _) => Ok(node),
         (None, Some(token)) => join::join(home, token, args).await,
@@ -186,15 +186,15 @@ fn server(node: &Node, scripts: Scripts, etcd: EtcdService) -> tonic::transport:
 
 /// Why the process stops.
 enum End {
-    /// By a signal.
+    /// A signal requested it.
     Wanted,
-    /// To be started again.
+    /// Restart requested.
     Restart,
-    /// Raft has ended by itself.
+    /// Raft has ended unexpectedly.
     Raft(String),
 }
 
-/// Returns when the process shall stop.
+/// Returns when the process must stop.
 async fn wait_for_end(node: &Node) -> Result<End> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
@@ -207,7 +207,7 @@ async fn wait_for_end(node: &Node) -> Result<End> {
     }
 }
 
-/// First leadership goes to another node while this one still serves; then Raft ends here.
+/// Hands leadership to another node while this one still serves, then ends Raft here.
 async fn drain(node: &Node) {
     node.start_draining();
     if node.raft().leads().is_some() {

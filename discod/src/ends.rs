@@ -5,11 +5,11 @@ use disco_proto::v1::DaemonEnds;
 use disco_provider::supervise::EndsTold;
 use tokio::time::Instant;
 
-/// Bounds of what is taken from the wire.
+/// Bounds of values from the wire.
 const MOST_AGES: usize = 16;
 const MOST_CHARACTERS: usize = 500;
 
-/// What was heard last of a node's daemon.
+/// The latest report about the ends of a node's daemon.
 #[derive(Clone, Debug)]
 pub struct Ended {
     ends: EndsTold,
@@ -21,7 +21,7 @@ pub struct Ended {
 // === impl Ended ===
 
 impl Ended {
-    /// Takes a report of `now` from a running daemon (`up`) or from its supervisor; `before` is the report until then.
+    /// Takes a report of `now` from a running daemon (`up`) or from its supervisor; `before` is the previous report.
     #[must_use]
     pub fn hear(ends: DaemonEnds, up: bool, now: Instant, before: Option<&Self>) -> Self {
         let DaemonEnds { count, mut ago_ms, how, words } = ends;
@@ -29,41 +29,41 @@ impl Ended {
         let plain = |sign: char| if sign.is_control() { ' ' } else { sign };
         let short = |text: String| text.chars().map(plain).take(MOST_CHARACTERS).collect();
         let ends = EndsTold { count, ago_ms, how: short(how), words: short(words) };
-        // What is told late, of an end before the present start.
+        // A late report, of an end before the current start.
         let known = before.is_some_and(|before| before.ends.count == ends.count && before.up);
         Self { ends, heard: now, up: known || up }
     }
 
-    /// Notes that the daemon has reported, and said nothing of its ends.
+    /// Notes that the daemon has reported without mentioning ends.
     pub fn reported(&mut self) {
         self.up = true;
     }
 
-    /// How many there were since the node was installed.
+    /// Number of ends since the node was installed.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.ends.count
     }
 
-    /// Whether the daemon runs again.
+    /// Whether the daemon is running again.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.up
     }
 
-    /// Whether it ends again and again.
+    /// Whether it ends repeatedly.
     #[must_use]
     pub fn is_loop(&self, now: Instant) -> bool {
         self.ends.is_loop(self.later(now))
     }
 
-    /// Whether none of its ends is of late.
+    /// Whether none of its ends is recent.
     #[must_use]
     pub fn is_over(&self, now: Instant) -> bool {
         self.is_up() && self.ends.recent(self.later(now)).is_empty()
     }
 
-    /// How the last end came, and why.
+    /// How the last end happened, and why.
     #[must_use]
     pub fn cause(&self) -> String {
         self.ends.cause()
@@ -75,7 +75,8 @@ impl Ended {
         format!("its daemon {}", self.ends.describe(self.later(now)))
     }
 
-    /// Why the node is not healthy. One that ended once is started again at once: before it is `silent` for long that is no trouble.
+    /// Why the node is unhealthy. A daemon that ended once is restarted immediately: until it is `silent` for long this
+    /// is no trouble.
     #[must_use]
     pub fn trouble(&self, silent: bool, now: Instant) -> Option<String> {
         let down = if self.up {
@@ -108,16 +109,16 @@ mod tests {
         let now = Instant::now();
         let once = Ended::hear(ends(1, &[100]), false, now, None);
         assert_eq!(once.trouble(false, now), None);
-        // What would otherwise be no sign of life, without a cause.
+        // Otherwise this would be "no sign of life", without a cause.
         let reason = once.trouble(true, now).expect("it is silent");
         assert_eq!(reason, "its daemon ended 1 s ago: exit code 1: cannot open `x`: read-only file system");
 
         let thrice = Ended::hear(ends(3, &[100, 300, 900]), false, now, Some(&once));
         assert!(thrice.trouble(false, now).expect("a loop").starts_with("its daemon ended 3 times in the last 1 s: "));
-        // It reports for a moment between two ends.
+        // It reports briefly between two ends.
         let up = Ended::hear(ends(3, &[200, 400, 1000]), true, now, Some(&thrice));
         assert!(up.trouble(false, now).is_some());
-        // The report of the end may come after that of the start.
+        // The report of the end may arrive after that of the start.
         let late = Ended::hear(ends(3, &[300, 500, 1100]), false, now, Some(&up));
         assert!(late.is_up());
         let now = now + Duration::from_secs(10);

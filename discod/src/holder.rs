@@ -1,4 +1,4 @@
-//! Which process has a port that this one wants.
+//! Finds the process that uses a port that this one needs.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,8 +7,8 @@ use std::path::Path;
 /// State of a listening socket in `/proc/net/tcp`, see proc(5).
 const LISTENS: &str = "0A";
 
-/// Who listens at an address, as `process 4711 (nginx)`; `None` where that cannot be seen: of other users' processes only root sees
-/// what they have open.
+/// The process that listens at an address, as `process 4711 (nginx)`; `None` if that cannot be seen: only root sees the
+/// open files of other users' processes.
 pub fn of(address: SocketAddr) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let inodes: Vec<u64> = tables.iter().flat_map(|table| listeners(table, address)).collect();
@@ -16,7 +16,7 @@ pub fn of(address: SocketAddr) -> Option<String> {
     Some(format!("process {pid} ({name})"))
 }
 
-/// Sockets of a table of the kernel's that keep others from the address: it itself, or its port at all addresses.
+/// Sockets in a table of the kernel that block the address: the address itself, or its port at all addresses.
 fn listeners(table: &str, address: SocketAddr) -> Vec<u64> {
     let lines = table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -30,7 +30,7 @@ fn listeners(table: &str, address: SocketAddr) -> Vec<u64> {
     lines.collect()
 }
 
-/// `0100007F:13D8`: words of 32 bits as this machine has them in memory.
+/// Parses `0100007F:13D8`: words of 32 bits in this machine's byte order.
 fn parse(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let words: Option<Vec<u8>> = (0..ip.len() / 8)

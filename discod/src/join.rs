@@ -1,4 +1,4 @@
-//! How a machine becomes a member: by a join token, at any existing member.
+//! How a machine becomes a member: it sends a join token to any existing member.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::args::DaemonArgs;
 use crate::home::{Home, NodeFile};
 use crate::peers::MemberClient;
 
-/// How long a node goes on asking; whoever installed it waits about as long.
+/// How long a node retries; the installer waits about as long.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
-/// Time for one member to answer.
+/// Time limit for one member to answer.
 const ATTEMPT: Duration = Duration::from_secs(15);
 
-/// Joins the cluster that the token names. Repeating it after an interruption gives the same node.
+/// Joins the cluster that the token names. Repeating it after an interruption yields the same node.
 ///
 /// # Errors
 /// The token is damaged, expired or refused, or no member answered in five minutes.
@@ -74,7 +74,7 @@ pub async fn join(home: &Home, token_file: &Path, args: &DaemonArgs) -> Result<N
     Ok(node)
 }
 
-/// Why no member admitted the node, and whether asking again can help.
+/// Why no member admitted the node, and whether a retry can help.
 struct Refusal {
     error: anyhow::Error,
     may_pass: bool,
@@ -106,7 +106,7 @@ async fn ask_members(
     Err(last)
 }
 
-/// The public address, and where the node listens when it advertises something else: operators may come that way.
+/// The public address, and the listen address if the node advertises another: operators may use either.
 pub fn extra_addresses(args: &DaemonArgs) -> Vec<String> {
     let advertised = args.advertise.unwrap_or(args.listen).ip();
     let listen = Some(args.listen.ip()).filter(|ip| !ip.is_unspecified());

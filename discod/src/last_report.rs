@@ -1,6 +1,7 @@
-//! `discod report-end`: reports the unexpected end of a daemon to the cluster. Its supervisor, or systemd, starts it.
+//! `discod report-end`: reports the unexpected end of a daemon to the cluster. The supervisor, or systemd, starts it.
 //!
-//! It uses the node's own certificate, and finds the members where the daemon last knew them. Nothing in the data folder is written.
+//! It uses the node's own certificate and the members' addresses that the daemon last knew. It writes nothing to the
+//! data folder.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,21 +16,21 @@ use crate::args::ReportEndArgs;
 use crate::home::Home;
 use crate::peers::MemberClient;
 
-/// How long it may take where a supervisor started it, which goes on meanwhile: longer than the election of a new leader.
+/// Time limit if a supervisor started it, which does not wait: longer than the election of a new leader.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Where systemd waits for it before it starts the daemon again.
+/// Time limit under systemd, which waits for it before it restarts the daemon.
 const SYSTEMD_LIMIT: Duration = Duration::from_secs(3);
-/// Time for one member to answer.
+/// Time limit for one member to answer.
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// Until it is tried again when no leader has answered.
+/// Pause before a retry when no leader has answered.
 const BETWEEN: Duration = Duration::from_millis(500);
-/// Members that are asked at the same time.
+/// Members called at the same time.
 const AT_ONCE: usize = 3;
 
-/// Tells of an end, if there is one to tell of.
+/// Reports an end, if one occurred.
 ///
 /// # Errors
-/// Why no leader has heard of it.
+/// No leader received the report, and why.
 pub fn run(args: &ReportEndArgs) -> Result<()> {
     let (ends, limit) = if args.systemd {
         let Some((ends, kept)) = supervise::count_systemd(&args.dir) else { return Ok(()) };
@@ -61,7 +62,7 @@ fn report_unkept(error: &anyhow::Error) {
     eprintln!("discod: cannot record the end of the daemon: {error:#}");
 }
 
-/// Until a leader has taken it; `last` gets why the last attempt was in vain.
+/// Repeats the report until a leader accepts it; `last` receives the reason of the last failure.
 async fn tell(data_dir: &Path, ends: &Ends, last: &mut Option<anyhow::Error>) -> Result<()> {
     let home = Home::existing(data_dir);
     let node = home.node()?.context("this node has not joined yet")?;
@@ -106,7 +107,7 @@ async fn ask(identity: &Identity, address: String, request: ReportEndRequest) ->
     }
 }
 
-/// As it goes over the wire.
+/// The form on the wire.
 #[must_use]
 pub fn message(ends: EndsTold) -> DaemonEnds {
     let EndsTold { count, ago_ms, how, words } = ends;

@@ -1,22 +1,22 @@
-//! Which folder may import which, held by a test that reads the sources.
+//! Which folder may import which, enforced by a test that reads the sources.
 //!
 //! ```text
 //! daemon
-//! api | controllers | agent       who asks: a client, the leader, the node itself
-//!   -> script                     whose hooks these call, and which asks by itself
-//!     -> cluster                  operations, with errors of their own
-//!       -> node                   this node's replica: reads, writes, the way to the leader
+//! api | controllers | agent       the callers: a client, the leader, the node itself
+//!   -> script                     hooks for these callers, and a caller itself
+//!     -> cluster                  operations, with their own errors
+//!       -> node                   this node's replica: reads, writes, forwarding to the leader
 //!         -> raft -> peers        the log, and the connections to the others
-//!         -> home, local          what belongs to this machine alone
+//!         -> home, local          state of this machine alone
 //! ```
 //!
-//! A folder imports those of lower layers alone. What does not hold yet stands in [`EXCEPTIONS`], each with the reason; one that is not
-//! needed any more fails the test, so that the list only shrinks.
+//! A folder imports only from lower layers. Violations that remain are listed in [`EXCEPTIONS`], each with its reason;
+//! an exception that is no longer needed fails the test, so the list only shrinks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Modules by layer, the lowest first. Those of one layer do not import each other.
+/// Modules by layer, lowest first. Modules of one layer do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["clock", "clocks", "ends", "holder", "memory"],
     &["peers"],
@@ -35,16 +35,16 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
 ];
 
-/// Modules that may name the library of gRPC.
+/// Modules that may use the gRPC library.
 const GRPC: &[&str] = &["api", "daemon", "peers", "raft"];
 
-/// Imports against the direction: module, what it imports, and why that is so still.
+/// Imports against the direction: module, what it imports, and why it still does.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 
-/// The modules that each module imports, with the files that do.
+/// The modules that each module imports, with the files that import them.
 type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// All source files but this one, which names modules in texts.
+/// All source files except this one, which names modules in strings.
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -67,7 +67,7 @@ fn ident(text: &str) -> &str {
     &text[..end]
 }
 
-/// The first names in `{a, b::{c, d}}`, as far as they stand in the outermost braces.
+/// The first names in `{a, b::{c, d}}`, within the outermost braces only.
 fn group(text: &str) -> Vec<&str> {
     let (mut depth, mut names, mut start) = (0_usize, Vec::new(), 0);
     for (at, character) in text.char_indices() {
@@ -174,7 +174,7 @@ fn all_ways_to_name_a_module_are_seen() {
     assert!(named(&code("// crate::api is above")).is_empty());
 }
 
-/// The modules of the client that import each other in a circle, and why they do still.
+/// Modules of the client that import each other in a circle, and why they still do.
 const CLIENT_CIRCLES: &[(&[&str], &str)] =
     &[(&["cli", "project"], "settings are made of arguments, and arguments are completed by what the project knows")];
 

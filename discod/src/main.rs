@@ -57,7 +57,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         None => match cli.daemon {
             Some(args) => Ok(match runtime()?.block_on(daemon::run(args))? {
                 Stopped::Done => ExitCode::SUCCESS,
-                // Who keeps the service up starts it again, as it does after a failure, and counts none.
+                // The supervisor or systemd restarts the daemon, as after a failure, but does not count an end.
                 Stopped::ToRestart => ExitCode::from(disco_provider::supervise::RESTART_CODE),
             }),
             None => {
@@ -68,8 +68,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// One worker is enough for a control plane: the log has a thread of its own, scripts too, and every further worker costs
-/// memory and wakes the others.
+/// One worker is enough for a control plane: the log and scripts have threads of their own, and every further worker
+/// costs memory and wakes the others.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -1,7 +1,7 @@
 //! The daemon's records in the store, and how they are read and written.
 //!
-//! A record is JSON under `/disco/`, so that every client can read it. Fields are added, never renamed; what a version
-//! does not know it leaves out of account.
+//! A record is JSON under `/disco/`, so every client can read it. Fields are added, never renamed; a version ignores
+//! fields that it does not know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
@@ -18,7 +18,7 @@ pub use disco_store::typed::{
     SigningRecord, TokenRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
 };
 
-/// A record, if it is there and can be read.
+/// A record, if it exists and can be read.
 #[must_use]
 pub fn get<T: DeserializeOwned>(store: &Store, key: &str) -> Option<Versioned<T>> {
     typed::get(store, key).unwrap_or_else(|error| {
@@ -27,7 +27,7 @@ pub fn get<T: DeserializeOwned>(store: &Store, key: &str) -> Option<Versioned<T>
     })
 }
 
-/// All records whose key starts so, by key, that can be read.
+/// All readable records whose keys start with the prefix, in order of their keys.
 #[must_use]
 pub fn list<T: DeserializeOwned>(store: &Store, prefix: &str) -> Vec<Versioned<T>> {
     let records = typed::list(store, prefix).into_iter();
@@ -56,7 +56,7 @@ pub fn instances(store: &Store) -> Vec<InstanceRecord> {
     list(store, keys::INSTANCES).into_iter().map(|record| record.value).collect()
 }
 
-/// A node's health, where its hook has said something.
+/// A node's health, if its hook has reported it.
 #[must_use]
 pub fn health(store: &Store, id: u64) -> Option<HealthRecord> {
     get(store, &keys::health(id)).map(|record| record.value)
@@ -80,20 +80,20 @@ fn ids(store: &Store, prefix: &str) -> Vec<u64> {
     pairs.iter().filter_map(|kv| keys::number(prefix, &kv.key)).collect()
 }
 
-/// Ids of the nodes that were told not to be healthy.
+/// Ids of the nodes that were reported as unhealthy.
 #[must_use]
 pub fn troubled(store: &Store) -> BTreeSet<u64> {
     ids(store, keys::TROUBLES).into_iter().collect()
 }
 
-/// What was told of the ends of nodes' daemons, by node.
+/// The recorded ends of nodes' daemons, by node.
 #[must_use]
 pub fn told_ends(store: &Store) -> BTreeMap<u64, EndsRecord> {
     let told = ids(store, keys::ENDS).into_iter();
     told.map(|id| (id, get(store, &keys::ends(id)).map_or_else(Default::default, |record| record.value))).collect()
 }
 
-/// Id of the last event, 0 while there is none.
+/// Id of the last event, 0 if none exists.
 #[must_use]
 pub fn last_event(store: &Store) -> u64 {
     get::<u64>(store, keys::NEXT_EVENT).map_or(0, |next| next.value - 1)
@@ -112,19 +112,19 @@ pub fn events_after(store: &Store, id: u64, limit: usize) -> Vec<EventRecord> {
     kvs.iter().filter_map(|kv| typed::decode(kv).inspect_err(unreadable).ok()).map(|event| event.value).collect()
 }
 
-/// The number of nodes wished, where somebody said one.
+/// The target number of nodes, if one was set.
 #[must_use]
 pub fn desired_nodes(store: &Store) -> Option<u32> {
     get(store, keys::DESIRED_NODES).map(|record| record.value)
 }
 
-/// The number of nodes that the script's bootstrap asked for last.
+/// The number of nodes that the script's bootstrap requested last.
 #[must_use]
 pub fn script_nodes(store: &Store) -> Option<u32> {
     get(store, keys::SCRIPT_NODES).map(|record| record.value)
 }
 
-/// Machines that are to end and have not ended yet.
+/// Machines that are ending.
 #[must_use]
 pub fn ending(store: &Store) -> Vec<InstanceRecord> {
     instances(store).into_iter().filter(|machine| machine.state == instance_state::TERMINATING).collect()
@@ -137,13 +137,13 @@ pub fn current_script(store: &Store) -> Option<String> {
     record.value.get("hash").and_then(|hash| hash.as_str()).map(str::to_owned)
 }
 
-/// The format that the cluster's data is written in.
+/// The format of the cluster's data.
 #[must_use]
 pub fn format(store: &Store) -> u32 {
     disco_proto::format::told(get(store, keys::FORMAT).map_or(0, |record| record.value))
 }
 
-/// What is known of the signing key.
+/// The record of the signing key.
 #[must_use]
 pub fn signing(store: &Store) -> Option<Versioned<SigningRecord>> {
     get(store, keys::SIGNING)
@@ -155,10 +155,10 @@ pub fn signing_key_is_stale(store: &Store) -> bool {
     signing(store).is_some_and(|record| record.value.stale)
 }
 
-/// Changes what is known of the signing key, unless it is as it should be.
+/// Changes the record of the signing key, unless it is already correct.
 ///
 /// # Errors
-/// It was not written.
+/// The record was not written.
 pub async fn change_signing(node: &Node, change: impl Fn(&mut SigningRecord)) -> Result<(), crate::node::WriteError> {
     loop {
         let now = node.raft().store().read(signing);
@@ -187,26 +187,26 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What to call a node.
+/// The display name of a node.
 #[must_use]
 pub fn node_name(on: &Node, id: u64) -> String {
     on.name_of(id)
 }
 
-/// Writes an event. That it cannot be written is logged: what happened has happened.
+/// Writes an event. A failure is only logged, since the event has happened.
 pub async fn emit(node: &Node, kind: &str, severity: Severity, about: Option<u64>, message: String) {
     emit_with(node, 0, kind, severity, about, message, None).await;
 }
 
-/// The same, unless the leader's term has ended.
+/// Like `emit`, unless the leader's term has ended.
 pub async fn emit_in_term(leader: &Leader, kind: &str, severity: Severity, about: Option<u64>, message: String) {
     emit_with(leader, leader.term(), kind, severity, about, message, None).await;
 }
 
-/// Tries of the transaction while others write events too.
+/// Attempts of the transaction while other events are written.
 const CONFLICTS: usize = 32;
 
-/// Writes an event with data for machines.
+/// Writes an event with structured data.
 pub async fn emit_with(
     node: &Node,
     term: u64,
@@ -223,13 +223,13 @@ pub async fn emit_with(
     }
 }
 
-/// An event that has not happened yet: without number and time.
+/// A new event, without number and time.
 #[must_use]
 pub fn event(kind: &str, severity: Severity, about: Option<u64>, message: String) -> EventRecord {
     EventRecord { id: 0, time: String::new(), kind: kind.to_owned(), severity, node: about, message, data: None }
 }
 
-/// Says in this node's log what has happened.
+/// Logs an event on this node.
 pub fn log_event(event: &EventRecord) {
     let EventRecord { kind, message, node: about, .. } = event;
     match event.severity {
@@ -239,11 +239,11 @@ pub fn log_event(event: &EventRecord) {
     }
 }
 
-/// Writes an event together with what the transaction does, both or none, unless this node leads no more in the given term (0: in
-/// any).
+/// Writes the event and the changes of `txn` in one transaction, unless this node no longer leads in the given term (0:
+/// any term).
 ///
 /// # Errors
-/// Why neither was written, or why that is not known.
+/// Why neither was written, or that the outcome is unknown.
 pub async fn record_along(node: &Node, term: u64, event: &EventRecord, txn: Txn) -> Result<(), String> {
     for _ in 0..CONFLICTS {
         let numbered = |id| EventRecord { id, time: crate::clock::rfc3339(), ..event.clone() };
@@ -255,7 +255,7 @@ pub async fn record_along(node: &Node, term: u64, event: &EventRecord, txn: Txn)
         };
         match written {
             Ok(response) if succeeded(&response) => return Ok(()),
-            // A follower's view may be behind; it catches up while this waits for the next look.
+            // A follower's state may lag; it catches up during this pause.
             Ok(_) => tokio::time::sleep(node.raft().pace().heartbeat() / 4).await,
             Err(error) => return Err(error.to_string()),
         }

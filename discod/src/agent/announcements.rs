@@ -1,7 +1,8 @@
-//! What the provider announces about this node's own machine: that it will be taken away.
+//! Announcements of the provider about this node's own machine: that it will take the machine away.
 //!
-//! Such a node says so in its reports and in an event, and hands over leadership; the leader takes its vote away, starts a
-//! substitute, and removes it when that lives. Nothing is asked where the provider has no such announcements.
+//! The node reports the announcement, writes an event and hands over leadership. The leader demotes the node, starts a
+//! substitute, and removes the node once the substitute is a member. Without announcements of the provider the node
+//! requests nothing.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use crate::node::Node;
 use crate::raft::Role;
 use crate::records::{self, Severity};
 
-/// How often a node looks whether its cluster has a provider that makes announcements.
+/// How often a node checks whether its cluster has a provider that makes announcements.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Asks until the process ends.
+/// Polls the provider's announcements until the process ends.
 pub(super) async fn run(node: Node) {
     let Some(machine) = node.args().instance.clone() else { return };
     loop {
@@ -38,7 +39,7 @@ pub(super) async fn run(node: Node) {
 
 async fn take(node: &Node, announced: Option<String>) {
     if node.retirement().set(announced.clone()) {
-        // The leader hears of it by the next report, and looks at itself.
+        // The leader learns of it from the next report and does not report to itself.
         node.wake_controllers();
         match &announced {
             Some(why) => {
@@ -56,7 +57,7 @@ async fn take(node: &Node, announced: Option<String>) {
     }
 }
 
-/// Another voter shall lead, where there is one. Tried again at every look while this node leads.
+/// Hands leadership to another voter, if one exists. Repeated at every check while this node leads.
 async fn hand_over(node: &Node) {
     let others = node.raft().members().into_iter().any(|member| member.role == Role::Voter && member.id != node.id());
     if !others {

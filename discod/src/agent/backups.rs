@@ -1,4 +1,4 @@
-//! When a backup is made, and when not.
+//! Decides when a node makes a backup.
 
 use std::io;
 use std::time::Duration;
@@ -10,18 +10,19 @@ use crate::node::Node;
 use crate::raft::Role;
 use crate::records::{self, Severity};
 
-/// What all of a node's backups may take together. A small cluster's are a few kilobytes each; of a store at its quota one is
-/// kept.
+/// Total size of a node's backups. Those of a small cluster have a few kilobytes each; of a store at its quota only one
+/// is retained.
 const MAX_BYTES: u64 = 256 << 20;
-/// A backup leaves so many times the room that the node needs for taking writes.
+/// A backup leaves this multiple of the free space that the node needs to accept writes.
 const SPARE: u64 = 4;
-/// The soonest after a start, as a part of the interval: a node that is started again and again makes no more of them.
+/// Earliest time of a backup after a start, as a fraction of the interval: a node that restarts repeatedly makes no
+/// additional backups.
 const SOONEST: u32 = 10;
-/// Looks in a row at which the node has no vote, before its backups are removed: after `disco recover` the survivors vote
-/// again in a moment, and until then their backups may be what is needed.
+/// Number of consecutive checks without a vote after which the node removes its backups: after `disco recover` the
+/// survivors vote again within a moment, and until then their backups may be needed.
 const LEARNER_KEEPS: u32 = 2;
 
-/// Makes them until the process ends; none where the interval is 0.
+/// Makes backups until the process ends; none if the interval is 0.
 pub(super) async fn run(node: Node) {
     if node.args().backup_interval.is_zero() {
         return;
@@ -29,7 +30,7 @@ pub(super) async fn run(node: Node) {
     let interval = node.args().backup_interval;
     let folder = Folder::within(node.home().path());
     let mut wait = first(interval, folder.age());
-    let (mut as_learner, mut told) = (0, false);
+    let (mut as_learner, mut reported) = (0, false);
     loop {
         tokio::time::sleep(wait).await;
         wait = interval;
@@ -38,12 +39,12 @@ pub(super) async fn run(node: Node) {
                 as_learner = 0;
                 match make(&node, &folder).await {
                     Ok(made) => {
-                        told = false;
+                        reported = false;
                         if let Some(made) = made {
                             tracing::info!(file = made.name, bytes = made.size, "made a backup");
                         }
                     }
-                    Err(error) => tell(&node, &mut told, &error).await,
+                    Err(error) => report_once(&node, &mut reported, &error).await,
                 }
             }
             Some(Role::Learner) => {
@@ -54,13 +55,13 @@ pub(super) async fn run(node: Node) {
                     tracing::warn!(%error, "could not remove the backups that this node made as a voter");
                 }
             }
-            // It is not admitted yet, or was removed.
+            // The node is not admitted yet, or was removed.
             None => {}
         }
     }
 }
 
-/// From the start to the first look.
+/// Time from the start to the first check.
 fn first(interval: Duration, age: Option<Duration>) -> Duration {
     let due = age.map_or(Duration::ZERO, |age| interval.saturating_sub(age));
     due.max(interval / SOONEST)
@@ -70,7 +71,7 @@ fn role(node: &Node) -> Option<Role> {
     node.raft().members().into_iter().find(|member| member.id == node.id()).map(|member| member.role)
 }
 
-/// Makes a backup where the store has changed since the last one.
+/// Makes a backup if the store has changed since the last one.
 async fn make(node: &Node, folder: &Folder) -> Result<Option<Kept>> {
     let (node, folder) = (node.clone(), folder.clone());
     let keep = usize::try_from(node.args().backup_keep)?;
@@ -93,16 +94,17 @@ async fn make(node: &Node, folder: &Folder) -> Result<Option<Kept>> {
     .await?
 }
 
-/// Says once, until one was made again, that there is none. An event changes the store, so that it is not said each time.
-async fn tell(node: &Node, told: &mut bool, error: &anyhow::Error) {
+/// Reports once that backups fail, and again only after one succeeded: an event changes the store, so repeating it
+/// would require a backup each time.
+async fn report_once(node: &Node, reported: &mut bool, error: &anyhow::Error) {
     tracing::warn!(error = format!("{error:#}"), "backup failed");
-    if !std::mem::replace(told, true) {
+    if !std::mem::replace(reported, true) {
         let text = format!("{} made no backup: {error:#}", node.name());
         records::emit(node, "backup.skipped", Severity::Warning, Some(node.id()), text).await;
     }
 }
 
-/// Who has no vote any more makes no backups, and its old ones would only grow older.
+/// A node without a vote makes no backups; its existing ones would only become outdated.
 fn forget(folder: &Folder) -> io::Result<()> {
     if !folder.list()?.is_empty() {
         folder.clear()?;

@@ -1,8 +1,8 @@
-//! The node's own certificate: renewed well before its end, when an operator asks for it, and when the signing key was
-//! replaced; swapped while the node runs.
+//! The node's own certificate: renewed well before it expires, at an operator's request, and after the signing key was
+//! replaced; exchanged while the node runs.
 //!
-//! A node whose certificate has expired is heard by nobody, and cannot ask. It runs on all the same, and takes up a
-//! certificate that `discod identity renew` puts on its disk, so that the operator who holds the root brings it back.
+//! Other nodes refuse a node whose certificate has expired, so it cannot request a new one. It keeps running and uses a
+//! certificate that `discod identity renew` writes to its disk, so the operator who holds the root can bring it back.
 
 use anyhow::Result;
 use disco_identity::{Credentials, Phase, unix_now};
@@ -12,10 +12,10 @@ use crate::home::ChainStamp;
 use crate::node::Node;
 use crate::records;
 
-/// Reports for which a node whose request was refused does not ask again by itself.
+/// Number of reports during which a node whose request was refused does not repeat it.
 const AFTER_REFUSAL: u32 = 10;
 
-/// A request for a new certificate, when it is time for one.
+/// A request for a new certificate if one is due.
 pub(super) fn signing_request(node: &Node) -> Option<String> {
     let renewal = node.renewal();
     let pause = node.raft().pace().report() * AFTER_REFUSAL;
@@ -34,7 +34,7 @@ pub(super) fn signing_request(node: &Node) -> Option<String> {
 fn is_due(node: &Node) -> bool {
     let ends_soon = node.identity().own().validity().phase(unix_now()) >= Phase::Due;
     let Some(signer) = node.identity().signer_serial() else {
-        // By the root itself, to bring the node back: from now on by the signing key again.
+        // The root signed it to bring the node back; from now on the signing key signs again.
         return true;
     };
     let signing = node.raft().store().read(records::signing);
@@ -42,7 +42,7 @@ fn is_due(node: &Node) -> bool {
     ends_soon || replaced || lacks_an_address(node)
 }
 
-/// The node is reached under an address that its certificate does not name, since it was given another one.
+/// Whether other nodes reach this node at an address that its certificate does not name, since its address changed.
 fn lacks_an_address(node: &Node) -> bool {
     let Some(record) = node.raft().store().read(|store| records::node(store, node.id())) else { return false };
     if record.extra_addresses.is_empty() {
@@ -52,7 +52,7 @@ fn lacks_an_address(node: &Node) -> bool {
     record.extra_addresses.iter().filter_map(|text| text.parse().ok()).any(|address| !named.contains(&address))
 }
 
-/// Takes a new certificate into use, on disk first.
+/// Installs a new certificate, on disk first.
 pub(super) fn swap(node: &Node, chain: &str) {
     match try_swap(node, chain) {
         Ok(()) => {
@@ -70,7 +70,7 @@ fn try_swap(node: &Node, chain: &str) -> Result<()> {
     Ok(())
 }
 
-/// The leader certifies itself.
+/// The leader signs its own certificate.
 pub(super) fn renew_own(node: &Node) {
     let Some(request) = signing_request(node) else { return };
     match certificates::renew(node, node.id(), &request) {
@@ -79,14 +79,14 @@ pub(super) fn renew_own(node: &Node) {
     }
 }
 
-/// From now on, what was signed by retired keys is refused.
+/// Refuses certificates signed by retired keys from now on.
 pub(super) fn refuse_retired(node: &Node) {
     if let Some(signing) = node.raft().store().read(records::signing) {
         node.identity().refuse_intermediates(signing.value.retired);
     }
 }
 
-/// The certificate on disk as it was when it was last looked at, and what was said about the one in use.
+/// The certificate on disk at the last check, and what was logged about the one in use.
 #[derive(Default)]
 pub(super) struct Watched {
     stamp: Option<ChainStamp>,
@@ -94,7 +94,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Takes up a certificate that was put on disk from outside, and says once when the one in use is of no use any more.
+    /// Uses a certificate that was written to disk from outside, and logs once when the one in use has become useless.
     pub(super) fn look(&mut self, node: &Node) {
         let stamp = node.home().chain_stamp();
         if stamp.is_some() && stamp != self.stamp {
@@ -116,7 +116,7 @@ impl Watched {
     }
 }
 
-/// True when it was another one than that in use.
+/// True if it differs from the one in use.
 fn take_up(node: &Node) -> Result<bool> {
     let credentials = node.home().credentials()?;
     if credentials.own().serial == node.identity().own().serial {

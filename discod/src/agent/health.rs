@@ -1,6 +1,6 @@
-//! The node's own word about its health: the hook `health`, where `cluster.js` has one.
+//! The node's own judgement of its health: the hook `health`, if `cluster.js` exports it.
 //!
-//! Without the hook, or while it throws, there is no record, and a node that reports in time is healthy.
+//! Without the hook, or while it throws, no record exists, and a node that reports in time is healthy.
 
 use std::time::Duration;
 
@@ -13,21 +13,23 @@ use crate::node::Node;
 use crate::records::{self, HealthRecord, Txn};
 use crate::script::{self, HEALTH_LIMIT, Hook, Scripts};
 
-/// How often a node is asked how it is.
+/// How often the hook is called.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Longest pause after calls that broke a limit of the engine: each costs it its isolate, and all other hooks a new start.
+/// Longest pause after calls that broke a limit of the engine: each costs the engine its isolate, and restarts all
+/// other hooks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
-/// Pause after a call that was ended for a reason of its surroundings.
+/// Pause after a call that was ended for a reason outside of the hook.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long the script thread may take beyond the hook's own limit before the node counts as not healthy.
 const SLACK: Duration = Duration::from_secs(1);
-/// How long it is then waited for: the engine ends what computes, by processor time, which passes slowly on a busy machine.
+/// How long the node then waits for the engine to end a computing script: it counts processor time, which passes slowly
+/// on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Asks until the process ends; at once when a new script version is there.
+/// Calls the hook until the process ends, and immediately when a new script version is in use.
 pub(super) async fn run(node: Node, scripts: Scripts) {
     let mut versions = node.scripts().versions();
-    // Limits broken one after the other by the version in use.
+    // Consecutive limits broken by the version in use.
     let mut broken = 0;
     loop {
         let hooked = versions.borrow_and_update().as_ref().is_some_and(|version| version.has(Hook::Health.name()));
@@ -57,15 +59,15 @@ pub(super) async fn run(node: Node, scripts: Scripts) {
     }
 }
 
-/// What came of asking.
+/// Outcome of a call.
 enum Answer {
-    /// The hook has judged, or took too long to.
+    /// The hook returned a verdict, or took too long.
     Verdict(HealthVerdict),
-    /// The hook is broken: the native default holds, that a node which reports is healthy.
+    /// The hook is broken: the native default applies, by which a node that reports is healthy.
     Default,
-    /// The same, and it took the script engine down with it.
+    /// Like `Default`, and the hook took down the script engine.
     Broken,
-    /// The call was ended by something else and must be made again.
+    /// Something else ended the call; it must be repeated.
     Again,
 }
 
@@ -76,8 +78,8 @@ async fn ask(node: &Node, scripts: &Scripts) -> Answer {
     tokio::pin!(call);
     let outcome = match tokio::time::timeout(HEALTH_LIMIT + SLACK, &mut call).await {
         Ok(outcome) => outcome,
-        // The engine keeps the limit, unless its thread computes, for this or another hook. Which of them it was is known
-        // when the engine has ended it.
+        // The engine enforces the limit unless its thread computes, for this hook or another. Which one it was is known
+        // once the engine has ended it.
         Err(_) => {
             let late = too_late();
             set(node, Some(HealthVerdict { healthy: false, reason: late.message.clone() })).await;
@@ -109,19 +111,19 @@ fn too_late() -> ScriptError {
     ScriptError::new(ScriptErrorKind::Timeout, message)
 }
 
-/// From now on this holds, here and in the cluster; `None` is the native default.
+/// Applies the verdict here and in the cluster; `None` is the native default.
 async fn set(node: &Node, verdict: Option<HealthVerdict>) {
     let said = verdict.as_ref().map(|verdict| (verdict.healthy, verdict.reason.clone()));
     node.scripts().set_health(said);
     keep(node, verdict).await;
 }
 
-/// What is replicated is short.
+/// Replicated texts are short.
 fn bounded(reason: &str) -> String {
     reason.chars().take(500).collect()
 }
 
-/// Brings the replicated record in line. Without a leader it is tried again with the next verdict.
+/// Updates the replicated record. Without a leader it is retried with the next verdict.
 async fn keep(node: &Node, verdict: Option<HealthVerdict>) {
     let key = records::keys::health(node.id());
     let last = node.raft().store().read(|store| records::health(store, node.id()));

@@ -1,4 +1,5 @@
-//! What every node does for itself, whoever leads: it reports, watches its health, follows the script version.
+//! Tasks that every node runs for itself, independent of who leads: it reports, checks its health, and follows the
+//! script version.
 
 mod announcements;
 mod backups;

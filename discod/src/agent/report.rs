@@ -1,7 +1,7 @@
 //! The node's reports to the leader.
 //!
-//! They go to the leader alone and straight, since its connection proves who reports. A node that is not in the membership
-//! yet does not know the leader; it asks the members that it was told of when it was admitted.
+//! They go directly to the leader, since its connection proves which node reports. A node that is not a member yet does
+//! not know the leader; it calls the members that it received at its admission.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::cluster::nodes::own;
 use crate::node::Node;
 use crate::raft::Role;
 
-/// A learner holds voters' secrets only while it is being promoted. After this many reports it forgets them.
+/// A learner holds voters' secrets only during its promotion. After this many reports it deletes them.
 const LEARNER_KEEPS_SECRETS: u32 = 20;
 
-/// How long one member may take to answer, and how long the others may take besides when that one does not.
+/// Time limit for one member to answer, and additional time for the others if it does not.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 const OTHERS: Duration = Duration::from_millis(500);
 
@@ -26,10 +26,10 @@ pub(super) async fn run(node: Node) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leadership = node.raft().leadership();
-    // Where the last report was taken, as long as this node does not know better.
+    // The node that accepted the last report, until a better address is known.
     let mut told: Option<(u64, String)> = None;
     let mut silent_since: Option<Instant> = None;
-    // Reports in a row that were not taken: each begins with another member than the last.
+    // Consecutive failed reports: each starts with a different member.
     let mut failures = 0;
     let mut reports_as_learner = 0;
     let mut certificate = Watched::default();
@@ -37,7 +37,7 @@ pub(super) async fn run(node: Node) {
     loop {
         tokio::select! {
             biased;
-            // A new leader should hear at once.
+            // Report to a new leader immediately.
             changed = leadership.changed() => if changed.is_err() { return },
             () = node.renewal().asked() => {}
             _ = ticks.tick() => {}
@@ -48,7 +48,7 @@ pub(super) async fn run(node: Node) {
         forget_secrets_of_a_learner(&node, &mut reports_as_learner);
         super::certificate::refuse_retired(&node);
         if node.raft().leads().is_some() {
-            // The leader looks at itself when it is asked.
+            // The leader computes its own status on request.
             told = None;
             if let Some(leader) = node.leader() {
                 leader.reports().record_ends(node.id(), own::ends(), true);
@@ -61,7 +61,7 @@ pub(super) async fn run(node: Node) {
         let answer = tokio::select! {
             biased;
             answer = tokio::time::timeout(interval.max(ANSWERED_WITHIN) + OTHERS, report) => answer,
-            // Nobody waits for a leader that is none any more.
+            // Stop waiting for a node that is no longer the leader.
             changed = leadership.changed() => {
                 if changed.is_err() {
                     return;
@@ -90,7 +90,7 @@ pub(super) async fn run(node: Node) {
     }
 }
 
-/// Notes in the data folder that this start was taken for the node; only then the leader remembers it.
+/// Records in the data folder that the leader accepted this process as the node; only then does the leader remember it.
 fn note_start(node: &Node) {
     if let Err(error) = node.home().note_taken(node.raft().start().life) {
         tracing::error!(
@@ -107,7 +107,7 @@ fn note_silence(since: &mut Option<Instant>, reason: &str) {
     }
 }
 
-/// Reports once, following one hint about who leads.
+/// Reports once and follows one hint about the leader.
 async fn report(node: &Node, told: &mut Option<(u64, String)>, failures: usize) -> Result<(), String> {
     let mut last = "no member is known".to_owned();
     let mut candidates = candidates(node, told.as_ref());
@@ -139,13 +139,13 @@ async fn report(node: &Node, told: &mut Option<(u64, String)>, failures: usize) 
     Err(last)
 }
 
-/// Whom to ask, the likeliest first.
+/// Nodes to report to, the likeliest first.
 fn candidates(node: &Node, told: Option<&(u64, String)>) -> Vec<(Option<u64>, String)> {
     let mut members = node.raft().members();
     let leader = node.raft().leadership().borrow().leader;
     if members.iter().any(|member| member.id == node.id()) {
-        // The leader; but a node that has come back at another address may know a former one, and the leader cannot reach it
-        // before it has reported. So then any other.
+        // The leader comes first. But a node that has returned at another address may know a previous leader, and the
+        // leader cannot reach it before it has reported; so then any other member.
         members.retain(|member| member.id != node.id());
         members.sort_by_key(|member| Some(member.id) != leader);
         let at = |id, recorded: String| (Some(id), node.peers().resolve(id, &recorded));
@@ -180,7 +180,7 @@ async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportRespo
     Ok(answer)
 }
 
-/// Notes the cluster's format in the data folder, where the next program looks first.
+/// Records the cluster's format in the data folder, where the next program looks first.
 fn keep_format(node: &Node) {
     let format = node.raft().store().read(crate::records::format);
     match node.home().note_format(format) {
@@ -193,18 +193,18 @@ fn keep_format(node: &Node) {
     }
 }
 
-/// Writes the other members' addresses to disk, where `report-end` finds them. `kept` is what the file holds.
+/// Writes the other members' addresses to disk, where `report-end` reads them. `kept` is the file's current content.
 fn keep_members(node: &Node, kept: &mut Vec<String>) {
     let mut members: Vec<String> = candidates(node, None).into_iter().map(|(_, address)| address).collect();
     members.sort_unstable();
     let is_member = node.raft().members().iter().any(|member| member.id == node.id());
-    // Before it is a member it knows of none, which is no news.
+    // Before the node is a member it knows no others, which is no change.
     if members == *kept || members.is_empty() && !is_member {
         return;
     }
     match node.home().set_members(&members) {
         Ok(()) => *kept = members,
-        // Tried again with the next report. A full disk is reported by the node itself.
+        // Retried with the next report. The node itself reports a full disk.
         Err(error) => tracing::debug!(error = format!("{error:#}"), "cannot write the members' addresses"),
     }
 }

@@ -1,4 +1,4 @@
-//! New nodes, and the tokens by which they join.
+//! Admission of new nodes, and the tokens by which they join.
 
 use disco_proto::v1::{CreateJoinTokenRequest, CreateJoinTokenResponse, JoinRequest, JoinResponse};
 use tonic::{Request, Response, Status};
@@ -8,11 +8,11 @@ use crate::cluster::nodes::admission;
 use crate::cluster::tokens::{self, IssuedToken};
 use crate::node::Node;
 
-/// Metadata by which a member that forwards a join names its token.
+/// Metadata in which a member that forwards a join names its token.
 const TOKEN: &str = "disco-join-token";
 
 pub(super) async fn join(node: &Node, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
-    // Checked where the certificate was seen. A forwarded join comes from a member, who has checked it.
+    // The node that sees the certificate checks it. A forwarded join comes from a member, which has checked it.
     let token_id = match disco_identity::require_join(&request) {
         Ok(token_id) => token_id.to_owned(),
         Err(denied) => {

@@ -1,4 +1,4 @@
-//! Backups: the whole store as one file, and a new cluster that begins with it.
+//! Backups: the whole store as one file, and a new cluster that starts from it.
 
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::node::Node;
 
 /// Bytes in one message.
 const PART: usize = 64 << 10;
-/// Time for another node to list what it has.
+/// Time limit for another node to list its backups.
 const LISTED: Duration = Duration::from_secs(4);
 
-/// The store as it is now: all that was acknowledged before the call, and nothing half done.
+/// The store as it is now: every write acknowledged before the call, and nothing partial.
 pub(super) async fn backup(node: &Node, request: Request<Empty>) -> Result<Response<Answers<BackupPart>>, Status> {
     let (metadata, _, message) = request.into_parts();
     if let Answer::There(mut forward) = to_leader(node, &metadata).await? {
@@ -51,7 +51,7 @@ impl Write for Data<'_> {
     }
 }
 
-/// The backups that a node has made by itself.
+/// Lists the backups that a node has made by itself.
 pub(super) async fn list(
     node: &Node,
     request: Request<ListBackupsRequest>,
@@ -65,7 +65,7 @@ pub(super) async fn list(
     Ok(Response::new(ListBackupsResponse { backups: backups::list(node).await? }))
 }
 
-/// One of them.
+/// Sends one of them.
 pub(super) async fn fetch(
     node: &Node,
     request: Request<FetchBackupRequest>,
@@ -84,7 +84,7 @@ pub(super) async fn fetch(
     })))
 }
 
-/// Takes a backup for this node's next start, which follows at once.
+/// Takes a backup for this node's next start, which follows immediately.
 pub(super) async fn restore(node: &Node, mut parts: Streaming<BackupPart>) -> Result<Response<Empty>, Status> {
     let Some(BackupPart { part: Some(Part::Head(head)) }) = parts.message().await? else {
         return Err(Status::invalid_argument("the first message of a backup must be its head"));

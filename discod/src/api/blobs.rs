@@ -1,4 +1,4 @@
-//! Contents of files: which are missing, and their upload.
+//! Contents of files: which of them are missing, and their upload.
 
 use disco_proto::v1::{BlobPart, Empty, MissingBlobsRequest, MissingBlobsResponse};
 use tonic::{Request, Response, Status, Streaming};
@@ -7,7 +7,7 @@ use super::forward::{Answer, relayed, to_leader};
 use crate::cluster::scripts::{Upload, blobs};
 use crate::node::Node;
 
-/// Of the given contents those that the cluster does not hold.
+/// Of the given contents, those that the cluster does not have.
 pub(super) async fn missing(
     node: &Node,
     request: Request<MissingBlobsRequest>,
@@ -26,7 +26,7 @@ pub(super) async fn missing(
     }
 }
 
-/// Takes a content and puts it into the store, on whichever node was asked.
+/// Stores a content, on whichever node received the request.
 pub(super) async fn put(node: &Node, mut parts: Streaming<BlobPart>) -> Result<Response<Empty>, Status> {
     let Some(first) = parts.message().await? else { return Err(Status::invalid_argument("content is missing")) };
     let mut upload = Upload::begin(&first.sha256, first.size)?;

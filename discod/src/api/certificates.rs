@@ -1,4 +1,4 @@
-//! Certificates: one for a node at once, and the signing key, which is handed to voters and replaced with the operator's help.
+//! Renewal of one node's certificate, and the signing key, which voters receive and the operator helps to replace.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::cluster::certificates::{self, RENEWED_WITHIN};
 use crate::home::VoterSecrets;
 use crate::node::Node;
 
-/// How long the answer may take besides the renewal.
+/// Time limit of the answer beyond the renewal itself.
 const AROUND: Duration = Duration::from_secs(2);
 
 pub(super) async fn rotate(
@@ -24,14 +24,14 @@ pub(super) async fn rotate(
     if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
         let mut request = forward.request(message);
         request.set_timeout(RENEWED_WITHIN + AROUND);
-        // Connections end when a signing key is retired, which a renewal may be the last step to.
+        // Connections end when a signing key is retired, and a renewal may be the last step to that.
         return forward.client.rotate_certificate(request).await.map_err(relayed);
     }
     let certificate = certificates::rotate(node).await?;
     Ok(Response::new(RotateCertificateResponse { certificate: Some(certificate) }))
 }
 
-/// Takes or forgets the secrets; only a node may ask, and only the leader does.
+/// Takes or deletes the secrets; only a node may request it, and only the leader does.
 pub(super) fn set_voter_secrets(node: &Node, request: Request<Wire>) -> Result<Response<Empty>, Status> {
     let from = disco_identity::require_node(&request)?;
     let secrets = request.into_inner();

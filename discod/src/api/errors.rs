@@ -1,4 +1,4 @@
-//! The daemon's errors as gRPC's.
+//! Maps the daemon's errors to gRPC statuses.
 
 use bytes::Bytes;
 use disco_proto::v1::Refusal;
@@ -54,7 +54,7 @@ impl From<WriteError> for Status {
 }
 
 impl From<RemoteError> for Status {
-    /// The answer of another node, as it gave it.
+    /// The answer of another node, unchanged.
     fn from(error: RemoteError) -> Self {
         Self::with_details(error.code.into(), error.message, error.details)
     }

@@ -11,7 +11,7 @@ use crate::cluster::{self, Executor};
 use crate::node::{Leader, Node};
 use crate::peers::{HOPS, Hops, MemberClient, RemoteError};
 
-/// Who answers a request.
+/// The node that answers a request.
 pub(super) enum Answer {
     /// This node leads.
     Here(Leader),
@@ -19,7 +19,7 @@ pub(super) enum Answer {
     There(Forward),
 }
 
-/// The way to another node, and what the forwarded request has to say.
+/// The connection to another node, and the metadata of the forwarded request.
 pub(super) struct Forward {
     pub(super) client: ControlClient<Channel>,
     hops: Hops,
@@ -32,7 +32,7 @@ impl Forward {
         Self { hops: client.hops(), client: client.into_inner() }
     }
 
-    /// The request as it goes on.
+    /// The request as it is forwarded.
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert(HOPS, self.hops.count().into());
@@ -40,8 +40,8 @@ impl Forward {
     }
 }
 
-/// What the caller hears where the way to the other node broke: outcome unknown, and asking again may tell.
-/// Only the connection's errors have a source; what the other node has answered goes on as it is.
+/// The status that the caller receives if the connection to the other node broke: outcome unknown, and a retry may
+/// tell. Only errors of the connection have a source; the other node's own status is passed on unchanged.
 pub(super) fn relayed(status: Status) -> Status {
     match std::error::Error::source(&status) {
         Some(_) => RemoteError::from(status).into(),
@@ -49,14 +49,14 @@ pub(super) fn relayed(status: Status) -> Status {
     }
 }
 
-/// The same for an answer in many parts, at each of them.
+/// Like `relayed`, for each part of a streamed answer.
 pub(super) fn relay<T: Send + 'static>(
     answer: Result<Response<Streaming<T>>, Status>,
 ) -> Result<Response<Answers<T>>, Status> {
     answer.map(|answer| Response::new(answer.into_inner().map_err(relayed).boxed())).map_err(relayed)
 }
 
-/// Whether this node answers as the leader, or who does.
+/// Whether this node answers as the leader, or which node does.
 pub(super) async fn to_leader(node: &Node, metadata: &MetadataMap) -> Result<Answer, Status> {
     match cluster::leader(node, hops(metadata)).await? {
         Executor::Here(leader) => Ok(Answer::Here(leader)),
@@ -64,12 +64,12 @@ pub(super) async fn to_leader(node: &Node, metadata: &MetadataMap) -> Result<Ans
     }
 }
 
-/// The way to a given member; `None` where that is this node.
+/// The connection to a given member; `None` if that is this node.
 pub(super) fn to_node(node: &Node, id: u64, metadata: &MetadataMap) -> Result<Option<Forward>, Status> {
     Ok(cluster::member(node, id, hops(metadata))?.map(Forward::by))
 }
 
-/// How often the request was forwarded.
+/// How often the request has been forwarded.
 pub(super) fn hops(metadata: &MetadataMap) -> Hops {
     let count = metadata.get(HOPS).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     Hops::new(count.unwrap_or(0))

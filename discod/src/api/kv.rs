@@ -16,11 +16,11 @@ use crate::cluster::{self, leases};
 use crate::node::Node;
 use crate::peers::MAX_MESSAGE_BYTES;
 
-/// Watch answers that may wait for a slow client before the stream waits for it.
+/// Watch answers that may be queued for a slow client before the stream waits.
 const UNDER_WAY: usize = 8;
-/// Writes of one other node that are worked on at the same time.
+/// Concurrent writes forwarded by one other node.
 const HANDED_ON: usize = 1024;
-/// What an answer in a stream has besides the response, at most.
+/// Maximum size of an answer in a stream beyond the response.
 const ANSWER_HEAD: usize = 64;
 pub(super) async fn propose(
     node: &Node,
@@ -32,17 +32,17 @@ pub(super) async fn propose(
         && from_operator
     {
         node.check_own_keys(command).map_err(|denied| Status::permission_denied(denied.to_string()))?;
-        // Terms are the leader's business.
+        // Only the leader sets terms.
         command.only_in_term = 0;
     }
     let response = perform(node, request).await?;
     Ok(Response::new(ProposeResponse { response: Some(response), ..ProposeResponse::default() }))
 }
 
-/// The same for what another node hands on, many at a time.
+/// Like `propose`, for the writes that another node forwards, many at a time.
 pub(super) fn propose_all(node: &Node, requests: Streaming<ProposeRequest>) -> Answers<ProposeResponse> {
     let node = node.clone();
-    // After that nothing can be done for whoever keeps the stream open.
+    // After that the node cannot serve the stream any longer.
     let raft = node.raft().clone();
     let requests = requests.take_until(Box::pin(async move { raft.stopped().await }));
     let answers = requests.map_ok(move |request| {
@@ -61,7 +61,8 @@ pub(super) fn propose_all(node: &Node, requests: Streaming<ProposeRequest>) -> A
     Box::pin(answers.try_buffer_unordered(HANDED_ON))
 }
 
-/// Refuses an answer that the stream does not take, which would end it for all others. What was asked for is done all the same.
+/// Refuses an answer that is too large for the stream and would end it for all others. The write itself has been
+/// applied.
 fn fits(response: CommandResponse) -> Result<CommandResponse, Status> {
     let bytes = response.encoded_len();
     if bytes + ANSWER_HEAD > MAX_MESSAGE_BYTES {
@@ -77,7 +78,7 @@ async fn perform(node: &Node, request: ProposeRequest) -> Result<CommandResponse
     let mut command = command.ok_or_else(|| Status::invalid_argument("`command` is missing"))?;
     let limits = node.raft().store().read(|store| *store.limits());
     if let Err(refused) = disco_store::validate(&command, &limits) {
-        // As the store itself would answer, so that the reason has its name wherever the command came in.
+        // As the store itself answers, so that the reason has the same name wherever the command came in.
         return Ok(refused.into_response(node.raft().store().read(disco_store::Store::revision)));
     }
     command.proposed_at_ms = crate::clock::unix_ms();
@@ -95,7 +96,7 @@ pub(super) async fn range(node: &Node, request: Request<ReadRequest>) -> Result<
     Ok(Response::new(response))
 }
 
-/// The time that a lease has left.
+/// The remaining time of a lease.
 pub(super) async fn lease_time(
     node: &Node,
     request: Request<LeaseTimeRequest>,
@@ -104,7 +105,7 @@ pub(super) async fn lease_time(
     Ok(Response::new(leases::time(node, hops, request.into_inner()).await?))
 }
 
-/// Tells all changes from a revision on, from this node's own state.
+/// Streams all changes from a revision on, from this node's own state.
 pub(super) fn watch(node: &Node, request: WatchRequest) -> Result<Answers<WatchResponse>, Status> {
     if request.start_revision < 0 {
         return Err(Status::invalid_argument(
@@ -119,7 +120,7 @@ pub(super) fn watch(node: &Node, request: WatchRequest) -> Result<Answers<WatchR
             0 => store.read(disco_store::Store::revision) + 1,
             revision => revision,
         };
-        // The first answer says that the watch stands, and from where.
+        // The first answer confirms the watch and its start.
         let first = WatchResponse { revision: next - 1, ..WatchResponse::default() };
         if sender.send(Ok(first)).await.is_err() {
             return;
@@ -143,7 +144,7 @@ pub(super) fn watch(node: &Node, request: WatchRequest) -> Result<Answers<WatchR
                 Err(compacted) => {
                     let answer =
                         WatchResponse { compact_revision: compacted.compact_revision, ..WatchResponse::default() };
-                    // The watch ends either way.
+                    // The watch ends in both cases.
                     let _ = sender.send(Ok(answer)).await;
                     return;
                 }
@@ -153,10 +154,10 @@ pub(super) fn watch(node: &Node, request: WatchRequest) -> Result<Answers<WatchR
     Ok(Box::pin(ReceiverStream::new(receiver)))
 }
 
-/// Events that are told in one answer, so that a watch from far back holds no lock for long.
+/// Events in one answer, so that a watch from far back does not hold a lock for long.
 const EVENTS_AT_ONCE: usize = 256;
 
-/// The changes from `next` on, and where to go on; `None` when there is nothing new.
+/// The changes from `next` on, and the revision to continue from; `None` if nothing is new.
 fn changes(
     store: &disco_store::Store,
     request: &WatchRequest,

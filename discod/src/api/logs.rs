@@ -9,7 +9,7 @@ use super::Answers;
 use super::forward::{relay, to_node};
 use crate::node::Node;
 
-/// Lines that may wait for a slow client.
+/// Lines that may be queued for a slow client.
 const UNDER_WAY: usize = 32;
 
 pub(super) async fn logs(node: &Node, request: Request<LogsRequest>) -> Result<Response<Answers<LogLine>>, Status> {

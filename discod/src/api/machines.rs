@@ -1,4 +1,4 @@
-//! The number of nodes, how their machines are started, and what would be done.
+//! The target size, how machines are started, and the plan of changes.
 
 use disco_proto::v1::{ConfigureRequest, Empty, PlanRequest, PlanResponse, Progress, ScaleRequest};
 use futures_util::{StreamExt, TryStreamExt};
@@ -20,7 +20,7 @@ pub(super) async fn configure(node: &Node, request: ConfigureRequest) -> Result<
     Ok(Response::new(Empty {}))
 }
 
-/// What the cluster would do by itself. Nothing is done for the answer.
+/// The changes that the cluster would make by itself. Computing them has no effect.
 pub(super) async fn plan(node: &Node, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
     let (metadata, _, message) = request.into_parts();
     match to_leader(node, &metadata).await? {

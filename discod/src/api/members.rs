@@ -1,4 +1,4 @@
-//! Removal of nodes, and moving leadership.
+//! Removal of nodes, and transfer of leadership.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) async fn remove(
     if let Answer::Here(leader) = &answer {
         removal::check_member(leader, message.node_id, message.force).await?;
         if message.node_id == node.id() {
-            // The work goes on where leadership goes.
+            // The work continues on the new leader.
             leadership::move_to(node, None).await?;
             answer = tokio::time::timeout(SETTLE, to_leader(node, &metadata))
                 .await

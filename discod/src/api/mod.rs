@@ -1,7 +1,8 @@
 //! The control service: one folder of handlers, each a function of this node and a request.
 //!
-//! What only the leader can do is forwarded to it by the node that was asked, so that any node is an entry point. A
-//! request says how often it was forwarded; it is refused the third time, when two nodes take each other for the leader.
+//! The receiving node forwards to the leader what only the leader can do, so any node is an entry point. A request
+//! carries the number of times it was forwarded; the third time it is refused, since then two nodes take each other for
+//! the leader.
 
 mod admission;
 mod backup;

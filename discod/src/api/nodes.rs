@@ -1,4 +1,4 @@
-//! What nodes are asked for: how they are, commands, files.
+//! Requests about nodes: status, commands, files.
 
 use disco_proto::v1::{
     CopyFileRequest, Empty, RecoverRequest, RelocateRequest, RunCommandRequest, RunCommandResponse, StatusRequest,

@@ -1,4 +1,4 @@
-//! A long answer that is made while it is sent, on a thread that may wait.
+//! A long answer that is produced while it is sent, on a thread that may block.
 
 use std::io;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use tonic::Status;
 
 use super::Answers;
 
-/// Messages that may wait for a slow client.
+/// Messages that may be queued for a slow client.
 const UNDER_WAY: usize = 4;
-/// A client that takes nothing for so long has gone.
+/// A client that reads nothing for this long counts as disconnected.
 const SLOW: Duration = Duration::from_secs(30);
 
-/// The way to the client.
+/// Sends messages to the client.
 ///
-/// The thread waits without a timer, since it may do so while the runtime ends: a timer of its would panic then. A task beside it
-/// counts the time.
+/// The thread waits without a timer, since it may do so while the runtime ends, when a timer would panic. A task beside
+/// it counts the time.
 pub(super) struct Outgoing<T> {
     sender: mpsc::Sender<Result<T, Status>>,
     runtime: Handle,
-    /// Changes with every message that has found its place.
+    /// Changes with every message that was queued.
     progress: watch::Sender<()>,
-    /// There was none for too long.
+    /// Cancelled when no message was queued for too long.
     given_up: CancellationToken,
 }
 
 impl<T: Send + 'static> Outgoing<T> {
-    /// The stream of what `make` sends. Where that fails, the stream ends with `what` and why.
+    /// The stream of the messages that `make` sends. If `make` fails, the stream ends with `what` and the reason.
     pub(super) fn stream(
         what: &'static str,
         make: impl FnOnce(&Self) -> io::Result<()> + Send + 'static,
@@ -50,7 +50,7 @@ impl<T: Send + 'static> Outgoing<T> {
         tokio::spawn(async move {
             while let Ok(changed) = tokio::time::timeout(slow, seen.changed()).await {
                 if changed.is_err() {
-                    // It is over.
+                    // The stream has ended.
                     return;
                 }
             }
@@ -60,17 +60,17 @@ impl<T: Send + 'static> Outgoing<T> {
         tokio::task::spawn_blocking(move || {
             if let Err(error) = make(&outgoing) {
                 tracing::debug!(%error, what);
-                // Whoever has gone away hears nothing.
+                // A client that has disconnected receives nothing.
                 let _ = outgoing.transmit(Err(Status::unavailable(format!("{what}: {error}"))));
             }
         });
         Box::pin(ReceiverStream::new(receiver))
     }
 
-    /// Sends the next message, when the client has taken what came before.
+    /// Sends the next message once the client has read the previous ones.
     ///
     /// # Errors
-    /// The client has gone, or takes nothing any more.
+    /// The client has disconnected or has stopped reading.
     pub(super) fn send(&self, message: T) -> io::Result<()> {
         self.transmit(Ok(message))
     }
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends so many, and tells how that ended.
+    /// Sends this many messages and reports how that ended.
     fn counting(
         slow: Duration,
         count: usize,
@@ -133,13 +133,13 @@ mod tests {
         assert_eq!(ended.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
-    /// A panic there would end the process otherwise than it was asked to.
+    /// A panic there would end the process in an unrequested way.
     #[test]
     fn a_runtime_that_ends_is_left_in_peace() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (stream, ended) = runtime.block_on(async {
             let (mut stream, ended) = counting(SLOW, 3 * UNDER_WAY, Ok(()));
-            // It is at work.
+            // The thread is running.
             assert_eq!(stream.next().await.unwrap().unwrap(), 0);
             (stream, ended)
         });

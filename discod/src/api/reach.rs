@@ -1,14 +1,14 @@
-//! Whom a node can call.
+//! Whether this node can reach other nodes.
 
 use disco_proto::v1::{ReachRequest, ReachResponse};
 use tonic::{Request, Response, Status};
 
 use crate::node::Node;
 
-/// More are not voters of one cluster.
+/// One cluster has no more voters than this.
 const MOST: usize = 16;
 
-/// Tries new connections to the given members, at the addresses that this node knows of them.
+/// Opens new connections to the given members, at the addresses known to this node.
 pub(super) async fn reach(node: &Node, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {
     disco_identity::require_node(&request)?;
     let nodes = request.into_inner().nodes;

@@ -1,4 +1,4 @@
-//! Nodes' reports about themselves, and the certificates that they ask for with them.
+//! Nodes' reports about themselves, and the certificates that they request with them.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,8 @@ use crate::node::{Leader, Node};
 use crate::raft::{Leadership, NotTheNode};
 use crate::records::{self, Severity};
 
-/// Takes a report on the leader; elsewhere tells who leads. Not forwarded: only the leader's own connection proves who reports.
+/// Accepts a report on the leader; any other node answers who leads. Not forwarded: only the leader's own connection
+/// proves which node reports.
 pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
     disco_identity::require_sender(&request, request.get_ref().node_id)?;
     let leadership = node.raft().leadership().borrow().clone();
@@ -29,7 +30,7 @@ pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Resu
     let (mut certificate_chain, mut certificate_refusal) = (String::new(), String::new());
     let signing_request = std::mem::take(&mut report.signing_request);
     if !signing_request.is_empty() {
-        // A node that cannot have a new certificate now lives all the same.
+        // A node that cannot get a new certificate now keeps running.
         match certificates::renew(node, report.node_id, &signing_request) {
             Ok(chain) => certificate_chain = chain,
             Err(error) => certificate_refusal = error.to_string(),
@@ -43,7 +44,7 @@ pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Resu
     Ok(Response::new(ReportResponse { certificate_refusal, taken: true, ..answer }))
 }
 
-/// This node as the leader, where it is.
+/// This node as the leader, if it leads.
 pub(super) async fn leader(node: &Node, leadership: &Leadership) -> Option<Leader> {
     if !leadership.is_self {
         return None;
@@ -51,13 +52,13 @@ pub(super) async fn leader(node: &Node, leadership: &Leadership) -> Option<Leade
     node.leading(leadership.term, node.raft().pace().election_timeout()).await
 }
 
-/// What a process hears that is not the node that it claims to be; everybody else hears of it by an event and in `status`.
+/// Answers a process that is not the node that it claims to be; an event and `status` report it to everybody else.
 fn refuse(leader: &Leader, report: ReportRequest, error: &NotTheNode) -> ReportResponse {
     let id = report.node_id;
     let why = match error {
         NotTheNode::Twin { .. } => Some("its data folder was copied"),
         NotTheNode::Older { .. } => Some("its data folder is older than the one that the node last started from"),
-        // One that moves is asked again, and then is.
+        // A node that is moving reports again and is then accepted.
         NotTheNode::Unclear { .. } => None,
     };
     let address =

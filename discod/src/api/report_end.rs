@@ -1,5 +1,5 @@
-//! The report of a daemon's unexpected end, sent by its supervisor. As with ordinary reports only the leader takes it: the connection itself
-//! proves which node sends it, so it cannot be forwarded.
+//! The report of a daemon's unexpected end, sent by its supervisor. As with ordinary reports only the leader accepts
+//! it: the connection proves which node sends it, so it cannot be forwarded.
 
 use disco_proto::v1::{ReportEndRequest, ReportResponse};
 use tonic::{Request, Response, Status};
@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::report::leader;
 use crate::node::Node;
 
-/// Takes it on the leader; elsewhere tells who leads.
+/// Accepts the report on the leader; any other node answers who leads.
 pub(super) async fn report_end(
     node: &Node,
     request: Request<ReportEndRequest>,
@@ -25,7 +25,8 @@ pub(super) async fn report_end(
         return Err(Status::failed_precondition(format!("node {node_id} is not a member")));
     }
     if node_id == node.id() {
-        // It answers, so it runs: this comes of another program on a copy of its folder, or too late to matter.
+        // The daemon answers, so it is running: the report comes from another program on a copy of its folder, or too
+        // late to matter.
         return Err(Status::failed_precondition("the daemon of this node is running"));
     }
     let ends = ends.ok_or_else(|| Status::invalid_argument("`ends` is missing"))?;

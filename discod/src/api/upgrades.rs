@@ -1,4 +1,4 @@
-//! Who upgrades the cluster.
+//! The right to upgrade the cluster.
 
 use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse};
 use tonic::{Request, Response, Status};
