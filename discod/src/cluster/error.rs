@@ -1,4 +1,4 @@
-//! Why an operation failed; the same for gRPC, etcd's API and scripts.
+//! Why an operation failed; shared by gRPC, etcd's API and scripts.
 
 use disco_runtime_js::ScriptError;
 use thiserror::Error;
@@ -7,13 +7,14 @@ use crate::node::{ReadError, WriteError};
 use crate::peers::RemoteError;
 use crate::raft::{RaftError, ReadIndexError};
 
-/// What went wrong. Each adapter has one mapping of it: to a gRPC status, to a status in etcd's words, to an error that scripts see.
+/// An error of an operation. Each adapter maps it once: to a gRPC status, to a status with etcd's texts, to an error
+/// that scripts see.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The request is wrong, whatever the state of the cluster.
     #[error("{0}")]
     Invalid(String),
-    /// What it is about is not there.
+    /// The object does not exist.
     #[error("{0}")]
     NotFound(String),
     /// The caller must not do that.
@@ -22,22 +23,22 @@ pub enum Error {
     /// The state of the cluster does not allow it; it has to change first.
     #[error("{0}")]
     Refused(String),
-    /// Others changed the same at the same time: asking again may succeed.
+    /// Others changed the same object at the same time: a retry may succeed.
     #[error("{0}")]
     Conflict(String),
-    /// There is no space, or no free place, for it now.
+    /// There is no space for it now, or a limit is reached.
     #[error("{0}")]
     Exhausted(String),
-    /// It asks for what lies before or after all that there is, or its answer is too large.
+    /// It requests something outside of the available range, or its answer is too large.
     #[error("{0}")]
     OutOfRange(String),
-    /// It cannot be done now, or its outcome is unknown: asking again may tell.
+    /// It cannot be done now, or its outcome is unknown: a retry may tell.
     #[error("{0}")]
     Unavailable(String),
     /// A write failed.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// Another node was asked, and this is its answer.
+    /// Another node answered with this error.
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// A script cannot be used: why, and where in it.

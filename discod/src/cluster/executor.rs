@@ -1,10 +1,10 @@
-//! Which node an operation is for.
+//! The node that executes an operation.
 
 use super::{Error, Result};
 use crate::node::{Leader, Node, Route};
 use crate::peers::{Hops, MemberClient};
 
-/// Who does what only the leader can do.
+/// The node that executes what only the leader can do.
 pub enum Executor {
     /// This node.
     Here(Leader),
@@ -12,7 +12,7 @@ pub enum Executor {
     There(MemberClient),
 }
 
-/// The leader. Waits for an election that goes on.
+/// The leader. Waits for an election in progress.
 ///
 /// # Errors
 /// No leader is known in time, or the request was forwarded too often.
@@ -31,10 +31,10 @@ pub async fn leader(node: &Node, hops: Hops) -> Result<Executor> {
     }
 }
 
-/// The way to a given member; `None` where that is this node. So is 0.
+/// The connection to a given member; `None` if it is this node, or 0.
 ///
 /// # Errors
-/// There is no such node, or the request was forwarded too often.
+/// The node does not exist, or the request was forwarded too often.
 pub fn member(node: &Node, id: u64, hops: Hops) -> Result<Option<MemberClient>> {
     if id == node.id() || id == 0 {
         return Ok(None);

@@ -1,7 +1,8 @@
-//! What can be done with a cluster: its operations, with domain types in and [`Error`] out.
+//! The operations of a cluster, with domain types in and [`Error`] out.
 //!
-//! Nothing here knows who asks: a request by gRPC, a client of etcd's, a script, a controller, or this node itself. Those adapt their
-//! own types and errors. The messages of `disco_proto` are plain data here; no operation knows their transport.
+//! Nothing here depends on the caller: a gRPC request, an etcd client, a script, a controller, or this node itself.
+//! Callers adapt their own types and errors. The messages of `disco_proto` are plain data here; no operation knows
+//! their transport.
 //!
 //! An operation that only the leader can do takes the [`Leader`](crate::node::Leader).
 

@@ -8,21 +8,21 @@ use super::{Error, Result, certificates};
 use crate::node::Leader;
 use crate::records::{self, TokenRecord};
 
-/// A token's life where nothing else is said, and the longest one.
+/// Default and maximum lifetime of a token.
 const DEFAULT_TTL: Duration = Duration::from_secs(15 * 60);
 const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_USES: u32 = 50;
 
-/// A token that was made.
+/// A new token.
 #[derive(Debug)]
 pub struct IssuedToken {
-    /// What the new node is given.
+    /// The token for the new node.
     pub token: String,
     /// RFC 3339.
     pub expires_at: String,
 }
 
-/// The life of a token of which so many seconds are asked for; 0 asks for the default.
+/// The lifetime of a token for the requested seconds; 0 is the default.
 #[must_use]
 pub fn lifetime(seconds: u32) -> Duration {
     match seconds {
@@ -31,7 +31,7 @@ pub fn lifetime(seconds: u32) -> Duration {
     }
 }
 
-/// Makes a token by which the given number of nodes may join within the time. Only on the leader.
+/// Issues a token by which the given number of nodes may join within the time. Only on the leader.
 ///
 /// # Errors
 /// This leader has no signing key, or the token's record was not written.
@@ -39,7 +39,7 @@ pub async fn issue(leader: &Leader, ttl: Duration, uses: u32) -> Result<IssuedTo
     let authority = certificates::authority(leader)?;
     let root = leader.home().root().map_err(Error::Internal)?;
     let id = uuid::Uuid::new_v4().simple().to_string();
-    // The leader first: it need not forward.
+    // The leader first, since it need not forward.
     let others = leader.raft().members().into_iter().filter(|member| member.id != leader.id());
     let endpoints = others.filter_map(|member| member.info.address.parse().ok());
     let endpoints = std::iter::once(leader.address()).chain(endpoints).collect();

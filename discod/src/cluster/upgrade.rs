@@ -1,7 +1,7 @@
-//! Who upgrades the cluster: one operator at a time.
+//! The right to upgrade the cluster: one operator at a time.
 //!
-//! The claim is a record with a lease. Whoever holds it renews it, and looks before every step whether it still does; a client that
-//! has died loses it by itself, one that is stuck to whoever takes it over.
+//! The claim is a record with a lease. Its holder renews it, and checks before every step that it still holds it; a
+//! client that has died loses it by itself, a stuck client when another one takes it over.
 
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::{
@@ -13,15 +13,15 @@ use crate::node::{Leader, WriteError};
 use crate::peers::Hops;
 use crate::records::{self, UpgradeRecord, Versioned};
 
-/// Seconds that a claim stands without being renewed. Clients renew it several times in that time; while there is no leader it
-/// does not run.
+/// Seconds that a claim remains valid without renewal. Clients renew it several times in that time; without a leader
+/// the time does not pass.
 const CLAIM_TTL: i64 = 15;
-/// Tries while others ask for it too.
+/// Attempts while other clients claim it too.
 const CONFLICTS: usize = 16;
 /// Longest text of a claim.
 const MAX_TEXT: usize = 256;
 
-/// Whether a request can be a claim.
+/// Whether a claim is valid.
 ///
 /// # Errors
 /// It names no holder, or a text is too long.
@@ -35,7 +35,8 @@ pub fn check(message: &ClaimUpgradeRequest) -> Result<()> {
 /// Takes, renews or releases the right to upgrade. Only on the leader.
 ///
 /// # Errors
-/// A write failed, or this node is not known to lead. That another operator holds the right is an answer.
+/// A write failed, or this node cannot confirm that it leads. That another operator holds the right is an answer, not
+/// an error.
 pub async fn claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<ClaimUpgradeResponse> {
     for _ in 0..CONFLICTS {
         if let Some(answer) = try_claim(leader, message).await? {
@@ -45,7 +46,7 @@ pub async fn claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<Cla
     Err(Error::Conflict("other clients request the right to upgrade at the same time; try again".to_owned()))
 }
 
-/// `None` when somebody else came in between.
+/// `None` if another client changed the claim meanwhile.
 async fn try_claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<Option<ClaimUpgradeResponse>> {
     leader.raft().linearizable().await?;
     let now = leader.raft().store().read(|store| records::get::<UpgradeRecord>(store, records::keys::UPGRADE));
@@ -64,7 +65,7 @@ async fn try_claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<Opt
         Some(now) if own && now.value.binary == message.binary => {
             match remaining(leader, now.value.lease, true).await? {
                 Some(remaining_ms) => Ok(Some(answer(now.value, true, remaining_ms))),
-                // It is over, and about to go.
+                // The lease has ended, and its keys are about to be deleted.
                 None => take(leader, message, Some(now)).await,
             }
         }
@@ -72,7 +73,7 @@ async fn try_claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<Opt
     }
 }
 
-/// A claim anew, in the place of what is there.
+/// Writes a new claim in the place of the existing one.
 async fn take(
     leader: &Leader,
     message: &ClaimUpgradeRequest,
@@ -111,13 +112,13 @@ fn answer(record: UpgradeRecord, granted: bool, remaining_ms: u64) -> ClaimUpgra
     ClaimUpgradeResponse { granted, by, since, binary, remaining_ms }
 }
 
-/// What a lease has left; `None` when it is over.
+/// The remaining time of a lease; `None` if it has ended.
 async fn remaining(leader: &Leader, id: i64, renew: bool) -> Result<Option<u64>> {
     let time = leases::time(leader, Hops::default(), LeaseTimeRequest { id, renew }).await?;
     Ok(time.found.then_some(time.remaining_ms))
 }
 
-/// Ends a lease, and what goes with it. That it has ended already is as well.
+/// Ends a lease, and its keys. A lease that has already ended is not an error.
 async fn revoke(leader: &Leader, id: i64) -> Result<()> {
     match leader.write_in_term(Operation::LeaseRevoke(LeaseRevokeRequest { id })).await {
         Ok(_) | Err(WriteError::Refused(_)) => Ok(()),

@@ -1,4 +1,4 @@
-//! Users and roles, which there are none of: who may do what is said by the certificate.
+//! Users and roles. Disco has none: certificates authorise clients.
 
 use disco_proto::etcdserverpb::auth_server::Auth;
 use disco_proto::etcdserverpb::{AuthRequest, AuthResponse, AuthStatusResponse};
@@ -8,7 +8,7 @@ use super::{EtcdService, errors};
 
 type Answer = Result<Response<AuthResponse>, Status>;
 
-/// The methods that all have the same answer.
+/// Implements the methods that share one answer.
 macro_rules! by_certificate {
     ($($method:ident)*) => {
         #[tonic::async_trait]
@@ -18,7 +18,7 @@ macro_rules! by_certificate {
                 Ok(Response::new(AuthStatusResponse { header: self.header_now(), enabled: false, auth_revision: 1 }))
             }
 
-            // Clients that were given a user's name go on without when they see these words.
+            // Clients with a configured user name continue without authentication when they receive this text.
             async fn authenticate(&self, request: Request<AuthRequest>) -> Answer {
                 self.admit(&request)?;
                 Err(errors::auth_not_enabled())

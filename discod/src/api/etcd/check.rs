@@ -1,4 +1,4 @@
-//! What etcd refuses before anything else, in its order, from `server/etcdserver/api/v3rpc/key.go`.
+//! Checks that etcd makes before anything else, in etcd's order, from `server/etcdserver/api/v3rpc/key.go`.
 
 use disco_proto::etcdserverpb::request_op::Request;
 use disco_proto::etcdserverpb::{PutRequest, RangeRequest, RequestOp, TxnRequest, range_request};
@@ -8,7 +8,7 @@ use super::errors;
 
 /// As etcd's `--max-txn-ops`.
 const MAX_OPERATIONS: usize = 128;
-/// Deeper ones are refused before they are looked at: the store refuses them too.
+/// Deeper transactions are refused before they are examined: the store refuses them too.
 const MAX_DEPTH: usize = 32;
 
 pub(super) fn range(range: &RangeRequest) -> Result<(), Status> {
@@ -52,20 +52,20 @@ fn check_txn(txn: &TxnRequest, operations: usize, depth: usize) -> Result<(), St
             Some(Request::RequestDeleteRange(delete)) if delete.key.is_empty() => return Err(errors::empty_key()),
             Some(Request::RequestDeleteRange(_)) => {}
             Some(Request::RequestTxn(inner)) => check_txn(inner, operations - count, depth - 1)?,
-            // As etcd says it.
+            // The same error as etcd.
             None => return Err(errors::key_not_found()),
         }
     }
     Ok(())
 }
 
-/// Whether the transaction does nothing but read, and so needs no place in the log.
+/// Whether the transaction only reads, and so needs no log entry.
 pub(super) fn is_read_only(txn: &TxnRequest) -> bool {
     ranges(txn).all(|range| range.is_some())
 }
 
-/// Whether such a transaction may be answered from what this node has applied. One that only compares is not asked how it wants
-/// it, and so is linearizable (in etcd it is not).
+/// Whether such a transaction may be answered from what this node has applied. A transaction that only compares has no
+/// field to request that, so it is linearizable (in etcd it is not).
 pub(super) fn is_serializable(txn: &TxnRequest) -> bool {
     let any = !(txn.success.is_empty() && txn.failure.is_empty());
     any && ranges(txn).all(|range| range.is_some_and(|range| range.serializable))

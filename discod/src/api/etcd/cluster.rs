@@ -1,4 +1,4 @@
-//! Members: told, not changed, since Disco changes them itself.
+//! Members: read-only, since Disco manages them itself.
 
 use disco_proto::etcdserverpb::cluster_server::Cluster;
 use disco_proto::etcdserverpb::{
@@ -22,7 +22,7 @@ impl Cluster for EtcdService {
             self.barrier().await?;
         }
         let members = self.node.raft().members().into_iter().map(|member| {
-            // One port for everybody.
+            // One port serves nodes and clients.
             let url = format!("https://{}", member.info.address);
             Member {
                 id: member.id,

@@ -1,4 +1,5 @@
-//! Between etcd's messages and the store's, which mean the same. Nothing is copied but the frames around keys and values.
+//! Conversion between etcd's messages and the store's, which mean the same. Only the frames around keys and values are
+//! copied.
 
 use disco_proto::etcdserverpb as etcd;
 use disco_proto::v1;
@@ -63,7 +64,7 @@ fn operation(operation: etcd::RequestOp) -> v1::RequestOp {
     v1::RequestOp { request }
 }
 
-/// What is compared is said by `target`; a value that belongs to another target counts as absent, and so as 0 or empty.
+/// `target` selects what is compared; a value that belongs to another target counts as absent, and so as 0 or empty.
 fn compare(compare: etcd::Compare) -> v1::Compare {
     use etcd::compare::CompareTarget;
     use etcd::compare::TargetUnion;
@@ -95,7 +96,7 @@ fn compare(compare: etcd::Compare) -> v1::Compare {
     v1::Compare { result: compare.result, key: compare.key, range_end: compare.range_end, target }
 }
 
-/// With the header of an answer within another; whoever answers with it alone puts its own there.
+/// Has the header of an answer within another; a caller that sends it alone sets its own header.
 pub(super) fn range_response(response: v1::RangeResponse) -> etcd::RangeResponse {
     let v1::RangeResponse { revision, kvs, more, count } = response;
     etcd::RangeResponse { header: inner(revision), kvs, more, count }

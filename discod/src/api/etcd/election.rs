@@ -1,4 +1,4 @@
-//! Elections among clients: the leader is whose turn it is, and its key has the value that it proclaims.
+//! Elections among clients: the leader is the first client in the queue, and its key has the value that it proclaims.
 
 use bytes::Bytes;
 use disco_proto::v1::request_op::Request as Op;
@@ -17,21 +17,21 @@ use super::turns::{Queue, deletion, only_if};
 use super::{EtcdService, errors};
 use crate::api::Answers;
 
-/// Answers that may wait for a slow client.
+/// Answers that may be queued for a slow client.
 const UNDER_WAY: usize = 4;
-/// Events that are read at once, so that a stream that is behind holds no lock for long.
+/// Events read at once, so that a stream that lags does not hold a lock for long.
 const EVENTS_AT_ONCE: usize = 256;
 
-/// Who leads, if anyone does.
+/// The current leader, if there is one.
 type Found = Result<Option<KeyValue>, ReadError>;
 
-/// What one client observes, and what it was told last.
+/// What one client observes, and what it received last.
 struct Observer {
     service: EtcdService,
     queue: Queue,
     answers: mpsc::Sender<Result<LeaderResponse, Status>>,
     /// The key, and the revision of the value.
-    told: Option<(Bytes, i64)>,
+    last_sent: Option<(Bytes, i64)>,
 }
 
 impl EtcdService {
@@ -54,7 +54,7 @@ impl EtcdService {
     }
 }
 
-/// A leadership that a client has brought back.
+/// The leadership that a client presents.
 fn brought(leader: Option<LeaderKey>) -> Result<LeaderKey, Status> {
     let leader = leader.ok_or_else(errors::missing_leader_key)?;
     if leader.key.is_empty() { Err(errors::empty_key()) } else { Ok(leader) }
@@ -93,9 +93,9 @@ impl Election for EtcdService {
         let (answers, receiver) = mpsc::channel(UNDER_WAY);
         let metadata = request.metadata().clone();
         let queue = Queue::new(&request.into_inner().name);
-        // What happens once the client has an answer is not to be missed.
+        // Events after the client has its answer must not be missed.
         let (revision, first) = self.node.raft().store().read(|store| (store.revision(), queue.first(store, 0)));
-        let observer = Observer { service: self.clone(), queue, answers, told: None };
+        let observer = Observer { service: self.clone(), queue, answers, last_sent: None };
         tokio::spawn(observer.run(revision, first));
         let answers = Box::pin(ReceiverStream::new(receiver));
         Ok(Response::new(self.leader.guard(&self.node, &metadata, answers)))
@@ -104,7 +104,7 @@ impl Election for EtcdService {
     async fn resign(&self, request: Request<ResignRequest>) -> Result<Response<ResignResponse>, Status> {
         self.admit(&request)?;
         let leader = brought(request.into_inner().leader)?;
-        // Who leads no more has resigned, as in etcd.
+        // A client that is no longer the leader has resigned, as in etcd.
         let answer = self.write_txn(only_if(&leader.key, leader.rev, deletion(&leader.key), None)).await?;
         Ok(Response::new(ResignResponse { header: self.header(answer.revision) }))
     }
@@ -113,20 +113,20 @@ impl Election for EtcdService {
 // === impl Observer ===
 
 impl Observer {
-    /// From `first`, who leads at `revision`.
+    /// Sends `first`, the leader at `revision`, and all later ones.
     async fn run(mut self, revision: i64, first: Found) {
         if let Err(Some(status)) = self.observe(revision, first).await {
-            // It ends either way.
+            // The stream ends in both cases.
             let _ = self.answers.send(Err(status)).await;
         }
     }
 
-    /// Tells until the client has gone, which is `None`, or there is a reason to end.
+    /// Sends leaders until the client disconnects, which is `None`, or there is a reason to end.
     async fn observe(&mut self, revision: i64, first: Found) -> Result<(), Option<Status>> {
         let store = self.service.node.raft().store().clone();
         let mut revisions = store.revisions();
         let mut next = revision + 1;
-        self.tell(revision, first).await?;
+        self.send(revision, first).await?;
         loop {
             let newest = *revisions.borrow_and_update();
             while next <= newest {
@@ -136,7 +136,7 @@ impl Observer {
                 for revision in history.revisions {
                     let at = revision.revision;
                     let first = store.read(|store| self.queue.first(store, at));
-                    self.tell(at, first).await?;
+                    self.send(at, first).await?;
                 }
                 next = history.next;
             }
@@ -148,13 +148,13 @@ impl Observer {
         }
     }
 
-    async fn tell(&mut self, revision: i64, first: Found) -> Result<(), Option<Status>> {
+    async fn send(&mut self, revision: i64, first: Found) -> Result<(), Option<Status>> {
         let Some(kv) = first.map_err(|error| Some(errors::of_read(error)))? else { return Ok(()) };
         let now = Some((kv.key.clone(), kv.mod_revision));
-        if self.told == now {
+        if self.last_sent == now {
             return Ok(());
         }
-        self.told = now;
+        self.last_sent = now;
         let answer = LeaderResponse { header: self.service.header(revision), kv: Some(kv) };
         self.answers.send(Ok(answer)).await.map_err(|_| None)
     }

@@ -1,4 +1,4 @@
-//! What goes wrong, in etcd's words: clients compare them. From `api/v3rpc/rpctypes/error.go` of etcd 3.6.
+//! Errors with etcd's texts, since clients compare them. From `api/v3rpc/rpctypes/error.go` of etcd 3.6.
 
 use disco_proto::v1::Refusal;
 use tonic::{Code, Status};
@@ -8,9 +8,9 @@ use crate::node::WriteError;
 use crate::raft::ReadIndexError;
 
 pub(super) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
-/// Of a watch id that is in use.
+/// For a watch id that is in use.
 pub(super) const DUPLICATE_WATCH: &str = "mvcc: duplicate watch ID provided on the WatchStream";
-/// Of a range that ends before it begins.
+/// For a range that ends before it begins.
 pub(super) const EMPTY_WATCH: &str = "mvcc: watcher range is empty";
 pub(super) const TOO_MANY_REQUESTS: &str = "etcdserver: too many requests";
 
@@ -43,7 +43,7 @@ errors! {
     stopped: Unavailable "etcdserver: server stopped";
     timed_out: Unavailable "etcdserver: request timed out";
     bad_transferee: FailedPrecondition "etcdserver: bad leader transferee";
-    // Of etcd's package `concurrency`, whose errors have no code.
+    // From etcd's package `concurrency`, whose errors have no code.
     session_expired: Unknown "mutex: session is expired";
     election_not_leader: Unknown "election: not leader";
     election_no_leader: Unknown "election: no leader";
@@ -58,12 +58,12 @@ pub(super) fn too_many_requests() -> Status {
     Status::resource_exhausted(TOO_MANY_REQUESTS)
 }
 
-/// Etcd's words first, for those who look for them, then why.
+/// etcd's text first, for clients that look for it, then the reason.
 pub(super) fn denied(why: &str) -> Status {
     Status::permission_denied(format!("etcdserver: permission denied: {why}"))
 }
 
-/// An answer of another kind than was asked for, which a newer leader might give.
+/// An unexpected kind of answer, which a newer leader might send.
 pub(super) fn unexpected() -> Status {
     Status::internal("etcdserver: unknown kind of response")
 }
@@ -103,7 +103,7 @@ pub(super) fn of_read_index(error: ReadIndexError) -> Status {
     }
 }
 
-/// An operation that etcd knows otherwise, or not at all.
+/// An error of an operation that etcd handles differently or does not have.
 pub(super) fn of_operation(error: Error) -> Status {
     tracing::debug!(%error, "operation failed");
     match error {
@@ -117,10 +117,10 @@ pub(super) fn of_write(error: WriteError) -> Status {
     tracing::debug!(%error, "write failed");
     match error {
         WriteError::Refused(refused) => of_refusal(refused.refusal(), &refused.message),
-        // A disk without room, as etcd's alarm of the same name.
+        // A full disk, like etcd's alarm of the same name.
         WriteError::NoRoom(_) => no_space(),
         WriteError::Unavailable { .. } | WriteError::Unknown(_) => timed_out(),
-        // etcd has no word for it: gRPC itself says so of a message that is too large.
+        // etcd has no error for this: gRPC itself uses this code for messages that are too large.
         WriteError::AnswerTooLarge(_) => Status::resource_exhausted(error.to_string()),
         WriteError::Stopped(_) => stopped(),
     }

@@ -1,15 +1,15 @@
-//! What every answer begins with.
+//! The header of every answer.
 
 use disco_proto::etcdserverpb::ResponseHeader;
 use disco_store::Store;
 
 use super::EtcdService;
 
-/// The version of etcd whose API this is, as clients that look at it take it.
+/// The version of etcd whose API this is, in the form that clients parse.
 pub(super) const API_VERSION: &str = "3.6.0";
 
 impl EtcdService {
-    /// With the revision that the answer was made at.
+    /// A header with the revision of the answer.
     pub(super) fn header(&self, revision: i64) -> Option<ResponseHeader> {
         let digits = self.node.cluster_id().as_str().get(..16).unwrap_or_default();
         Some(ResponseHeader {
@@ -21,13 +21,13 @@ impl EtcdService {
         })
     }
 
-    /// With the revision that this node is at.
+    /// A header with this node's current revision.
     pub(super) fn header_now(&self) -> Option<ResponseHeader> {
         self.header(self.node.raft().store().read(Store::revision))
     }
 }
 
-/// Of an answer within a transaction's: etcd tells the revision there and nothing else.
+/// The header of an answer within a transaction's: etcd sets only the revision there.
 pub(super) fn inner(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..ResponseHeader::default() })
 }

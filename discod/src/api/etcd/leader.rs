@@ -1,7 +1,7 @@
-//! Clients that would rather hear that there is no leader than wait: etcd's metadata `hasleader`.
+//! Clients that prefer an error to waiting when no leader exists: etcd's metadata `hasleader`.
 //!
-//! A node that is cut off goes on taking the last leader it heard of for the leader, so it asks: as long as any stream wants to
-//! know, a question by read index is asked now and then, which a leader without a quorum does not answer either.
+//! A node that is cut off keeps believing in the last leader that it knew, so it checks: as long as a stream wants to
+//! know, the node sends a read index request periodically, which a leader without a quorum does not answer either.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::node::Node;
 
 /// The name of the metadata; its value is `true`.
 const HAS_LEADER: &str = "hasleader";
-/// Elections that may fail before a stream is told, as etcd's `maxNoLeaderCnt`. Also the pause between two questions.
+/// Failed elections before a stream is notified, as etcd's `maxNoLeaderCnt`. Also the pause between two requests.
 const ELECTIONS: u32 = 3;
 
 fn is_wanted(metadata: &MetadataMap) -> bool {
@@ -34,17 +34,17 @@ pub(super) fn check(node: &Node, metadata: &MetadataMap) -> Result<(), Status> {
     Ok(())
 }
 
-/// Whether there is a leader, for all streams of a node that want to know. Clones share it.
+/// Whether a leader exists, for all streams of a node that want to know. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct LeaderWatch {
-    /// There is one while somebody asks.
+    /// Present while the checking task runs.
     asking: Arc<Mutex<Option<watch::Sender<bool>>>>,
 }
 
 // === impl LeaderWatch ===
 
 impl LeaderWatch {
-    /// The stream, which ends with an error when its client wants a leader and there is none.
+    /// Wraps the stream, which ends with an error when its client wants a leader and none exists.
     pub(super) fn guard<T: Send + 'static>(
         &self,
         node: &Node,
@@ -56,7 +56,7 @@ impl LeaderWatch {
         }
         let mut there = self.subscribe(node);
         let lost = Box::pin(async move {
-            // Whoever asks ends only after all streams.
+            // The checking task ends only after all streams.
             let _ = there.wait_for(|there| !there).await;
         });
         Box::pin(WithLeader { answers, lost: Some(lost) })
@@ -96,7 +96,7 @@ impl LeaderWatch {
 
 struct WithLeader<T, F> {
     answers: Answers<T>,
-    /// `None` when it was told.
+    /// `None` once the client was notified.
     lost: Option<Pin<Box<F>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Leases. The leader counts their time; any node grants, renews and tells.
+//! Leases. The leader counts their time; any node grants, renews and reports.
 
 use disco_proto::etcdserverpb::lease_server::Lease;
 use disco_proto::etcdserverpb::{
@@ -19,11 +19,11 @@ use crate::api::Answers;
 use crate::cluster::leases;
 use crate::peers::Hops;
 
-/// What etcd tells of a lease that is not there.
+/// etcd's time to live of a lease that does not exist.
 const NO_LEASE_TTL: i64 = -1;
 
 impl EtcdService {
-    /// Shorter ones would end in the time that an election takes. As etcd: one and a half election timeouts, in whole seconds.
+    /// Shorter leases could expire during an election. As in etcd: one and a half election timeouts, in whole seconds.
     fn least_ttl(&self) -> i64 {
         let least = self.node.raft().pace().election_timeout().mul_f64(1.5);
         i64::try_from(least.as_secs()).unwrap_or(i64::MAX).saturating_add(i64::from(least.subsec_nanos() > 0))
@@ -35,7 +35,7 @@ impl EtcdService {
     }
 
     async fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
-        // Before the renewal: a lease that was revoked at a revision is not told to live at that revision.
+        // Before the renewal: an answer must not claim that a lease lives at a revision at which it was revoked.
         let header = self.header_now();
         let time = self.time(id, true).await?;
         Ok(LeaseKeepAliveResponse { header, id, ttl: if time.found { time.ttl } else { 0 } })
@@ -52,7 +52,7 @@ impl Lease for EtcdService {
         if ttl > LEASE_TTL_MAX {
             return Err(errors::lease_ttl_too_large());
         }
-        // Clients read it as a signed number.
+        // Clients read the id as a signed number.
         let id = if id == 0 { rand::random_range(1..=i64::MAX) } else { id };
         let grant = v1::LeaseGrantRequest { id, ttl: ttl.max(self.least_ttl()) };
         match self.write(Operation::LeaseGrant(grant)).await? {
@@ -84,7 +84,7 @@ impl Lease for EtcdService {
         self.admit(&request)?;
         let (metadata, _, requests) = request.into_parts();
         let service = self.clone();
-        // One after the other: the next is read when the client has taken the answer to the one before.
+        // Sequentially: the next request is read once the client has taken the previous answer.
         let answers = requests.then(move |request| {
             let service = service.clone();
             async move { service.keep_alive(request?.id).await }
@@ -105,7 +105,7 @@ impl Lease for EtcdService {
                 LeaseTimeToLiveResponse { header, id, ttl: NO_LEASE_TTL, ..LeaseTimeToLiveResponse::default() };
             return Ok(Response::new(answer));
         }
-        // The leader knows of the lease; the keys are this node's to tell, once it has got as far.
+        // The leader knows the lease; this node supplies the keys, once it has applied as much.
         self.barrier().await?;
         let attached = |store: &Store| {
             let keys =

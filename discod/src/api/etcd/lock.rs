@@ -1,4 +1,4 @@
-//! Locks: held by whose turn it is.
+//! Locks, held by the first client in the queue.
 
 use bytes::Bytes;
 use disco_proto::v1::DeleteRangeRequest;

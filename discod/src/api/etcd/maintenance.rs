@@ -1,4 +1,4 @@
-//! What operators ask: status, alarms, checksums, snapshots, moving leadership.
+//! Operators' requests: status, alarms, checksums, snapshots, transfer of leadership.
 
 use disco_proto::etcdserverpb::alarm_request::AlarmAction;
 use disco_proto::etcdserverpb::maintenance_server::Maintenance;
@@ -19,7 +19,7 @@ use crate::api::{Answers, internal};
 use crate::raft::{RaftError, Role};
 
 impl EtcdService {
-    /// The alarm of the store, which is the whole cluster's: told as this member's.
+    /// The alarm of the store. It is the whole cluster's, reported as this member's.
     fn no_space_alarm(&self) -> AlarmMember {
         AlarmMember { member_id: self.node.id(), alarm: AlarmType::Nospace.into() }
     }
@@ -32,7 +32,7 @@ impl EtcdService {
     }
 }
 
-/// Runs what takes long off the async threads.
+/// Runs slow work outside of the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
     tokio::task::spawn_blocking(work).await.map_err(internal)
 }
@@ -95,7 +95,7 @@ impl Maintenance for EtcdService {
 
     async fn defragment(&self, request: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
         disco_identity::require_member(&request)?;
-        // What compaction frees is free at once.
+        // Compaction frees space immediately.
         Ok(Response::new(DefragmentResponse { header: self.header_now() }))
     }
 
@@ -110,7 +110,7 @@ impl Maintenance for EtcdService {
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
         disco_identity::require_member(&request)?;
         let revision = request.into_inner().revision;
-        // Nodes are compared at a revision that another one has told; this one may be about to hear of it.
+        // The client compares nodes at a revision that another node reported; this one may not have applied it yet.
         if revision > self.node.raft().store().read(Store::revision) {
             self.barrier().await?;
         }
@@ -128,7 +128,7 @@ impl Maintenance for EtcdService {
     async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
         self.admit(&request)?;
         let place = self.snapshots.clone().try_acquire_owned().map_err(|_| errors::too_many_requests())?;
-        // Whoever saves what was acknowledged wants it in the file.
+        // A client that saves a snapshot expects every acknowledged write in the file.
         self.barrier().await?;
         let store = self.node.raft().store().copy();
         Ok(Response::new(snapshot::send(store, place)))

@@ -1,8 +1,8 @@
-//! etcd's v3 API on the daemon's one port, for other people's clients. What differs from etcd is in `docs/etcd.md`.
+//! etcd's v3 API on the daemon's one port, for etcd's clients. `docs/etcd.md` lists the differences from etcd.
 //!
-//! Any node answers. Writes go to the leader with a request id, so that a retry applies once; linearizable reads wait for a read
-//! index and are answered from this node's own store, as serializable ones and watches are. Who may ask is said by the
-//! certificate: operators and nodes may, but nobody writes Disco's own keys this way.
+//! Any node answers. Writes go to the leader with a request id, so that a retry applies once; linearizable reads wait
+//! for a read index and are answered from this node's own store, like serializable ones and watches. The certificate
+//! decides who may call: operators and nodes may, but none of them can write Disco's own keys this way.
 
 mod auth;
 mod check;
@@ -43,7 +43,7 @@ use tonic::{Request, Status};
 use crate::node::{self, Node};
 use watch::Places;
 
-/// Largest request as it comes: the largest command and etcd's allowance of 512 KiB.
+/// Largest request on the wire: the largest command and etcd's allowance of 512 KiB.
 const MAX_REQUEST_BYTES: usize = (3 << 19) + (512 << 10);
 
 /// etcd's services of one node. Cheap to clone.
@@ -78,7 +78,7 @@ impl EtcdService {
         self.services(routes)
     }
 
-    /// Answers connections of HTTP/1.1, which can ask for the JSON gateway alone, and hands on the others.
+    /// Answers connections of HTTP/1.1, which can only use the JSON gateway, and passes on the others.
     pub fn without_http1<S: Stream<Item = io::Result<ServerStream>>>(
         &self,
         incoming: S,
@@ -99,19 +99,19 @@ impl EtcdService {
             .add_service(AuthServer::new(self))
     }
 
-    /// The first line of every handler: who may ask, and whether the request wants a leader that is not there.
+    /// The first line of every handler: checks the sender, and whether the request requires a leader that is missing.
     fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
         disco_identity::require_member(request)?;
         leader::check(&self.node, request.metadata())
     }
 
-    /// Returns when this node's store reflects everything that was acknowledged before.
+    /// Returns once this node's store reflects every write acknowledged before the call.
     async fn barrier(&self) -> Result<(), Status> {
         let limit = self.node.raft().pace().request_timeout();
         self.node.raft().read_barrier(limit).await.map_err(errors::of_read_index)
     }
 
-    /// Brings a write into the log, if it is one that may be made from outside. The answer is never a refusal.
+    /// Proposes a write, unless only Disco itself may make it. The answer is never a refusal.
     async fn write(&self, operation: Operation) -> Result<(i64, Answer), Status> {
         let command = node::command(operation, 0);
         self.node.check_own_keys(&command).map_err(|denied| errors::denied(&denied.to_string()))?;

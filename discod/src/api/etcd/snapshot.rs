@@ -13,10 +13,10 @@ use super::header::API_VERSION;
 use crate::api::Answers;
 use crate::api::outgoing::Outgoing;
 
-/// `etcdctl` knows by the size whether there is a checksum: one more than a multiple of this.
+/// `etcdctl` infers from the size whether a checksum follows: one more than a multiple of this.
 const SECTOR: u64 = 512;
 
-/// Sends the state as it was when it was copied; commands go on meanwhile.
+/// Sends a copy of the state; commands continue meanwhile.
 pub(super) fn send(store: Store, place: OwnedSemaphorePermit) -> Answers<SnapshotResponse> {
     Outgoing::stream("etcdserver: could not send the snapshot", move |outgoing| {
         let _place = place;
@@ -25,7 +25,7 @@ pub(super) fn send(store: Store, place: OwnedSemaphorePermit) -> Answers<Snapsho
 }
 
 fn write(store: &Store, outgoing: &Outgoing<SnapshotResponse>) -> io::Result<()> {
-    // The size comes first, so it is written twice; the first time nowhere.
+    // The size comes first, so the snapshot is encoded twice; the first time into nothing.
     let size = store.encode_snapshot(io::sink())?;
     let total = size.next_multiple_of(SECTOR);
     let mut parts = Parts { outgoing, remaining: total, sum: Sha256::new() };
@@ -36,7 +36,7 @@ fn write(store: &Store, outgoing: &Outgoing<SnapshotResponse>) -> io::Result<()>
     parts.send(Bytes::copy_from_slice(&sum))
 }
 
-/// Each piece that is written is sent.
+/// Sends each piece that is written.
 struct Parts<'a> {
     outgoing: &'a Outgoing<SnapshotResponse>,
     remaining: u64,

@@ -1,8 +1,8 @@
-//! Clients that wait for their turn: it is his whose key under a prefix was made first, for as long as the key is there.
+//! Queues of clients: the first is the one whose key under a prefix was created first, as long as that key exists.
 //!
-//! Keys and order are those of etcd's package `concurrency`, so whoever uses the services for locks and elections and whoever has
-//! that recipe of his own (`etcdctl lock`) wait for each other. Nothing is kept here: a turn is a key with a lease, and goes on
-//! when this node does not.
+//! Keys and order are those of etcd's package `concurrency`, so clients of the lock and election services and clients
+//! that implement that recipe themselves (`etcdctl lock`) wait for each other. This node stores nothing: a place is a
+//! key with a lease, and outlives this node.
 
 use bytes::Bytes;
 use disco_proto::v1::command::Operation;
@@ -20,10 +20,10 @@ use tonic::Status;
 
 use super::{EtcdService, errors};
 
-/// Of a lease that nobody brought, in seconds; as etcd's sessions.
+/// Time to live of a lease that the client did not supply, in seconds; as etcd's sessions.
 const SESSION_TTL: i64 = 60;
 
-/// The keys of those who wait for the same.
+/// The keys of clients that wait for the same name.
 pub(super) struct Queue {
     prefix: Bytes,
 }
@@ -31,14 +31,14 @@ pub(super) struct Queue {
 /// A place in a queue.
 pub(super) struct Turn {
     pub(super) key: Bytes,
-    /// At which its key was made.
+    /// Revision at which its key was created.
     pub(super) revision: i64,
     pub(super) lease: i64,
-    /// The value that it had already, where it is not new.
+    /// The previous value of a place that is not new.
     pub(super) value: Option<Bytes>,
 }
 
-/// Gives a place up when its client goes away before its turn has come.
+/// Removes a place when its client disconnects before its turn.
 struct GiveUp<'a> {
     service: &'a EtcdService,
     turn: Option<&'a Turn>,
@@ -69,12 +69,12 @@ impl Queue {
         end.into()
     }
 
-    /// Whose turn it is; at a revision, or now for 0.
+    /// The first client in the queue, at a revision, or now for 0.
     pub(super) fn first(&self, store: &Store, revision: i64) -> Result<Option<KeyValue>, ReadError> {
         self.one(store, RangeRequest { revision, ..self.range(SortOrder::Ascend) })
     }
 
-    /// Who came last before this turn and is still there.
+    /// The client directly before this one.
     fn before(&self, store: &Store, turn: &Turn) -> Result<Option<KeyValue>, ReadError> {
         let range = self.range(SortOrder::Descend);
         self.one(store, RangeRequest { max_create_revision: turn.revision - 1, keys_only: true, ..range })
@@ -99,19 +99,19 @@ impl Queue {
 // === impl Turn ===
 
 impl Turn {
-    /// Whether this very key is there.
+    /// Whether this very key still exists.
     fn stands(&self, store: &Store) -> bool {
         is_there(store, &self.key, self.revision)
     }
 }
 
-/// Whether there is a key that was made at this revision.
+/// Whether a key exists that was created at this revision.
 fn is_there(store: &Store, key: &Bytes, created: i64) -> bool {
     let range = RangeRequest { key: key.clone(), keys_only: true, ..RangeRequest::default() };
     store.range(&range).is_ok_and(|answer| answer.kvs.first().is_some_and(|kv| kv.create_revision == created))
 }
 
-/// A transaction that does this only if the key was made at this revision; 0: only if there is none.
+/// A transaction that applies `then` only if the key was created at this revision; 0: only if it does not exist.
 pub(super) fn only_if(key: &Bytes, created: i64, then: Request, otherwise: Option<Request>) -> Operation {
     let operation = |request| RequestOp { request: Some(request) };
     Operation::Txn(TxnRequest {
@@ -140,7 +140,8 @@ impl EtcdService {
         }
     }
 
-    /// Takes a place at the end of the queue, or the one that the lease has already. Without a lease there is a new one.
+    /// Takes a place at the end of the queue, or the one that the lease already has. Without a lease it grants a new
+    /// one.
     pub(super) async fn queue_up(&self, queue: &Queue, lease: i64, value: Bytes) -> Result<Turn, Status> {
         let lease = match lease {
             0 => self.session().await?,
@@ -169,10 +170,10 @@ impl EtcdService {
         }
     }
 
-    /// Returns when the turn has come, with the revision at which that is so. A client that goes away before loses its place.
+    /// Waits for the turn and returns its revision. A client that disconnects before loses its place.
     pub(super) async fn wait_for_turn(&self, queue: &Queue, turn: &Turn) -> Result<i64, Status> {
         let mut give_up = GiveUp { service: self, turn: Some(turn) };
-        // From here on this node knows all that came before.
+        // From here on this node has applied all earlier places.
         self.barrier().await?;
         let store = self.node.raft().store();
         let mut revisions = store.revisions();
@@ -192,7 +193,7 @@ impl EtcdService {
             }
             revisions.changed().await.map_err(|_| errors::stopped())?;
         }
-        // Nobody who was before comes back; but the own key may have gone meanwhile, with its lease.
+        // Earlier places do not return; but this client's own key may have expired meanwhile, with its lease.
         self.barrier().await?;
         let (stands, revision) = store.read(|store| (turn.stands(store), store.revision()));
         give_up.turn = None;
@@ -207,7 +208,7 @@ impl Drop for GiveUp<'_> {
         let Some(turn) = self.turn else { return };
         let (service, key, revision) = (self.service.clone(), turn.key.clone(), turn.revision);
         tokio::spawn(async move {
-            // When it does not succeed the lease ends it.
+            // If this fails, the end of the lease removes the key.
             if let Err(status) = service.write_txn(only_if(&key, revision, deletion(&key), None)).await {
                 tracing::debug!(error = status.message(), "could not remove a disconnected client from the queue");
             }
@@ -236,13 +237,13 @@ mod tests {
         let (queue, other) = (Queue::new(b"q"), Queue::new(b"q/z"));
         assert_eq!(queue.key(-1), Bytes::from("q/ffffffffffffffff"));
         let mut store = Store::default();
-        // By name they are the other way round.
+        // Ordered by name, they are reversed.
         let (first, second) = (queue.key(9), queue.key(1));
         put(&mut store, &first);
         put(&mut store, &Bytes::from("q0"));
         let revision = put(&mut store, &second);
         let turn = Turn { key: second.clone(), revision, lease: 1, value: None };
-        // Another value is not another place.
+        // A new value does not change the place.
         put(&mut store, &first);
         put(&mut store, &second);
         let key = |found: Result<Option<KeyValue>, ReadError>| found.unwrap().map(|kv| kv.key);
@@ -254,7 +255,7 @@ mod tests {
         assert_eq!(key(queue.before(&store, &turn)), None);
         assert_eq!(key(queue.first(&store, 0)), Some(second.clone()));
         assert_eq!(key(queue.first(&store, before)), Some(first.clone()));
-        // Made anew it is behind.
+        // Recreated, it is last.
         put(&mut store, &first);
         assert_eq!(key(queue.before(&store, &turn)), None);
         assert!(turn.stands(&store));

@@ -1,4 +1,4 @@
-//! The files.
+//! The folder of backup files.
 
 use std::io::{self, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -18,29 +18,29 @@ pub struct Folder {
     path: PathBuf,
 }
 
-/// One of them, as its name tells: `NUMBER-rREVISION.backup`.
+/// A backup file, described by its name: `NUMBER-rREVISION.backup`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Of the file.
+    /// Name of the file.
     pub name: String,
-    /// Counted up by one from file to file: no clock tells which is the newest.
+    /// One more than that of the previous file: no clock determines which is the newest.
     pub number: u64,
-    /// Of the store.
+    /// Revision of the store.
     pub revision: i64,
-    /// Bytes of the whole file.
+    /// Size of the whole file in bytes.
     pub size: u64,
 }
 
 // === impl Folder ===
 
 impl Folder {
-    /// The one in this data folder. It is made with the first backup.
+    /// The folder in this data folder. It is created with the first backup.
     #[must_use]
     pub fn within(data_dir: &Path) -> Self {
         Self { path: data_dir.join("backups") }
     }
 
-    /// All that is whole, oldest first.
+    /// All complete files, oldest first.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -57,7 +57,7 @@ impl Folder {
                 Ok(metadata) if metadata.is_file() => {
                     kept.push(Kept { name, number, revision, size: metadata.len() });
                 }
-                // Removed at this moment, or no file.
+                // Just removed, or not a file.
                 _ => {}
             }
         }
@@ -65,17 +65,17 @@ impl Folder {
         Ok(kept)
     }
 
-    /// Adds one, whose store's snapshot `encode` writes; the answer is its bytes.
+    /// Adds a file with the store's snapshot that `encode` writes; `encode` returns the number of bytes.
     ///
     /// # Errors
-    /// It cannot be written; nothing is left of it then.
+    /// The file cannot be written; nothing is left of it then.
     pub fn add(&self, head: &BackupHead, encode: impl FnOnce(&mut fs::File) -> io::Result<u64>) -> io::Result<Kept> {
         disco_identity::create_private_dir(&self.path).map_err(io::Error::other)?;
         let number = self.list()?.last().map_or(1, |last| last.number + 1);
         let partial = self.path.join(PARTIAL);
         let written = self.write(&partial, head, encode, number);
         if written.is_err() {
-            // It takes room that it has no use for; the next one is written over it.
+            // The partial file takes space for nothing; the next one overwrites it.
             let _ = fs::remove_file(&partial);
         }
         written
@@ -88,7 +88,7 @@ impl Folder {
         encode: impl FnOnce(&mut fs::File) -> io::Result<u64>,
         number: u64,
     ) -> io::Result<Kept> {
-        // It holds all keys: copied elsewhere, it stays its owner's alone.
+        // The file contains all keys: a copy of it must remain readable by its owner only.
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(partial)?;
         let beginning = backup::beginning(head);
         file.write_all(&beginning)?;
@@ -100,10 +100,11 @@ impl Folder {
         Ok(Kept { name, number, revision: head.revision, size })
     }
 
-    /// Removes the oldest until there are no more than so many, with no more than so many bytes; the newest stays.
+    /// Removes the oldest files until at most `keep` files with at most `bytes` bytes remain; the newest always
+    /// remains.
     ///
     /// # Errors
-    /// One cannot be removed.
+    /// A file cannot be removed.
     pub fn prune(&self, keep: usize, bytes: u64) -> io::Result<()> {
         let mut kept = self.list()?;
         let mut total: u64 = kept.iter().map(|kept| kept.size).sum();
@@ -115,7 +116,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes all.
+    /// Removes all files.
     ///
     /// # Errors
     /// They cannot be removed.
@@ -126,10 +127,10 @@ impl Folder {
         }
     }
 
-    /// Opens one that was listed: its description, and a reader that stands at the store's snapshot.
+    /// Opens a listed file: its description, and a reader positioned at the store's snapshot.
     ///
     /// # Errors
-    /// It is gone, cannot be read, or is damaged.
+    /// The file is gone, cannot be read, or is damaged.
     pub fn open(&self, kept: &Kept) -> io::Result<(BackupHead, BufReader<fs::File>)> {
         let path = self.path.join(&kept.name);
         let mut file = BufReader::new(fs::File::open(&path)?);
@@ -138,7 +139,8 @@ impl Folder {
         Ok((head, file))
     }
 
-    /// Since the newest was written, by the disk's clock; `None` where there is none. A clock that was set back counts as now.
+    /// Time since the newest was written, by the disk's clock; `None` without files. A clock that was set back counts
+    /// as now.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let newest = self.list().ok()?.pop()?;
@@ -175,7 +177,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let folder = Folder::within(data.path());
         assert_eq!((names(&folder), folder.age()), (Vec::new(), None));
-        // After a restore the revision is a lower one: the order is that of making.
+        // After a restore the revision is lower: the order is that of creation.
         for revision in [7, 9, 3] {
             folder.add(&head(revision), store).unwrap();
         }

@@ -1,12 +1,12 @@
 //! Backups that every voter makes by itself, in the folder `backups` of its data folder.
 //!
-//! Each is a file as `disco backup save` writes one (see [`disco_proto::backup`]): what this node had applied at one moment, which
-//! is a whole state of the store, though on a follower not always the newest.
+//! Each is a file in the format of `disco backup save` (see [`disco_proto::backup`]): what this node had applied at one
+//! moment, which is a consistent state of the store, though on a follower not always the newest.
 //!
 //! Invariants:
-//! - A file appears under its name when it is whole and durable.
-//! - Only a voter makes one, only where the store has changed since the last, and only where the disk has room to spare.
-//! - They are bounded by count and by bytes; the newest always stays.
+//! - A file appears under its name once it is complete and durable.
+//! - Only a voter makes one, only if the store has changed since the last, and only if the disk has space to spare.
+//! - Their number and total size are bounded; the newest always remains.
 
 mod folder;
 mod restore;
@@ -23,8 +23,8 @@ pub use restore::Restore;
 use super::{Error, Result};
 use crate::node::Node;
 
-/// The store as this node has applied it, and the description of its backup. Reads all of the store: no work for the async
-/// threads.
+/// The store as this node has applied it, and the description of its backup. Reads all of the store, so it must not run
+/// on the async threads.
 ///
 /// # Errors
 /// None: nothing is written yet.
@@ -44,7 +44,7 @@ pub fn take(node: &Node) -> io::Result<(BackupHead, Store)> {
     Ok((head, store))
 }
 
-/// The backups that this node has made by itself, oldest first. Those that cannot be read are left out.
+/// The backups that this node has made by itself, oldest first. Unreadable ones are omitted.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -63,7 +63,7 @@ pub async fn list(node: &Node) -> Result<Vec<BackupFile>> {
     listed.await.map_err(Error::internal)?.map_err(Error::internal)
 }
 
-/// Opens one of them, by its name, or the newest: its description, and a reader that stands at the store's snapshot.
+/// Opens one of them by its name, or the newest: its description, and a reader positioned at the store's snapshot.
 ///
 /// # Errors
 /// The backup does not exist, or cannot be read.
@@ -74,7 +74,7 @@ pub async fn open(node: &Node, name: String) -> Result<(BackupHead, BufReader<fs
         name => format!("{} has no backup `{name}`", node.name()),
     };
     let opened = tokio::task::spawn_blocking(move || {
-        // By what is there, so that a name leads nowhere else.
+        // Looked up in the listing, so that a name cannot lead outside of the folder.
         let found = folder.list()?.into_iter().rfind(|kept| name.is_empty() || kept.name == name);
         found.map(|kept| folder.open(&kept)).transpose()
     });

@@ -1,4 +1,4 @@
-//! A new cluster that begins with a backup: one node takes it for its next start, which follows at once.
+//! A new cluster that starts from a backup: one node takes it for its next start, which follows immediately.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::cluster::{Error, Result};
 use crate::node::Node;
 use crate::raft::{check_backup, restore_place};
 
-/// A backup that comes in. Dropped before [`Self::finish`], it leaves nothing.
+/// A backup that is being received. Dropped before [`Self::finish`], it leaves nothing.
 pub struct Restore {
     node: Node,
     head: BackupHead,
@@ -26,7 +26,7 @@ pub struct Restore {
 // === impl Restore ===
 
 impl Restore {
-    /// Makes ready for the store's snapshot that the head describes.
+    /// Prepares to receive the store's snapshot that the head describes.
     ///
     /// # Errors
     /// The cluster has other nodes, or the file cannot be made.
@@ -47,7 +47,7 @@ impl Restore {
     /// Takes the next bytes of the snapshot.
     ///
     /// # Errors
-    /// There are more than the head says, or they cannot be written.
+    /// They exceed the size in the head, or cannot be written.
     pub async fn write(&mut self, data: &[u8]) -> Result<()> {
         self.size += data.len() as u64;
         if self.size > self.head.size {
@@ -57,10 +57,10 @@ impl Restore {
         self.file.write_all(data).await.map_err(|error| failed(&self.partial, &error))
     }
 
-    /// Checks the whole, keeps it for the next start, and has the process start again.
+    /// Checks the whole snapshot, stores it for the next start, and restarts the process.
     ///
     /// # Errors
-    /// It is damaged, or cannot be kept.
+    /// The snapshot is damaged, or cannot be stored.
     pub async fn finish(mut self) -> Result<()> {
         if self.size != self.head.size || hex::encode(self.hash.finalize_reset()) != self.head.sha256 {
             return Err(Error::Invalid("the backup is damaged: checksum mismatch".to_owned()));
@@ -78,7 +78,7 @@ impl Restore {
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        // It has its final name, or is written over the next time.
+        // The file has its final name, or the next restore overwrites it.
         let _ = fs_err::remove_file(&self.partial);
     }
 }

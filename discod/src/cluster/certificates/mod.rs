@@ -1,4 +1,4 @@
-//! Certificates of nodes: issued on a voter, renewed, and replaced when an operator asks for it.
+//! Certificates of nodes: issued on a voter, renewed, and replaced at an operator's request.
 
 mod signing_key;
 mod warnings;
@@ -17,7 +17,7 @@ use crate::records::{self, NodeRecord};
 pub use signing_key::{install as install_signing_key, request as request_signing_key, set_voter_secrets};
 pub use warnings::warnings;
 
-/// How long a node may take to get its new certificate: an election may go on.
+/// Time limit for a node to get its new certificate: an election may be in progress.
 pub const RENEWED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The certificate in use.
@@ -28,7 +28,7 @@ pub fn own(node: &Node) -> Certificate {
     Certificate { serial: own.serial, signer, not_before: own.not_before, not_after: own.not_after }
 }
 
-/// Has this node get a new certificate at once.
+/// Requests a new certificate for this node immediately.
 ///
 /// # Errors
 /// The leader refuses, or none answers within [`RENEWED_WITHIN`].
@@ -44,10 +44,10 @@ pub async fn rotate(node: &Node) -> Result<Certificate> {
     Ok(own(node))
 }
 
-/// A new certificate for a node that has one. Only on a voter.
+/// Issues a new certificate for a node that has one. Only on a voter.
 ///
 /// # Errors
-/// The node was removed, or this node has no signing key that is accepted.
+/// The node was removed, or this node has no accepted signing key.
 pub fn renew(node: &Node, id: u64, signing_request: &str) -> Result<String> {
     let record = node.raft().store().read(|store| records::node(store, id));
     let record = record.ok_or_else(|| Error::Denied("this node was removed from the cluster".to_owned()))?;
@@ -56,7 +56,7 @@ pub fn renew(node: &Node, id: u64, signing_request: &str) -> Result<String> {
     Ok(chain)
 }
 
-/// A certificate for the node, with the key of its request and the addresses of its record.
+/// Issues a certificate for the node, with the key of its request and the addresses of its record.
 ///
 /// # Errors
 /// The request is damaged.
@@ -69,10 +69,10 @@ pub(super) fn certify(authority: &Authority, record: &NodeRecord, signing_reques
     chain.map_err(|error| Error::Invalid(error.to_string()))
 }
 
-/// The signing key, as long as what is made with it is accepted. Only on a voter.
+/// The signing key, as long as other nodes accept its certificates. Only on a voter.
 ///
 /// # Errors
-/// This node has none, or what it signs is refused.
+/// This node has no signing key, or its certificates are refused.
 pub fn authority(node: &Node) -> Result<Authority> {
     let secrets = node.secrets();
     let secrets =

@@ -1,7 +1,7 @@
-//! The signing key: handed to voters, and replaced with the operator's help.
+//! The signing key: voters receive it, and the operator helps to replace it.
 //!
-//! Only the operator's root can certify a new signing key. The key itself is made on the leader and never leaves the
-//! voters; the operator signs the request.
+//! Only the operator's root can certify a new signing key. The leader creates the key, which never leaves the voters;
+//! the operator signs the request.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::home::VoterSecrets;
 use crate::node::Node;
 use crate::records;
 
-/// The key that waits for its certificate. In memory alone: a leader that changes asks for a new request.
+/// The key that waits for its certificate. In memory only: a new leader makes a new request.
 static PENDING: Mutex<Option<PrivateKey>> = Mutex::new(None);
 
-/// Takes or forgets the secrets that a node has sent. Only the leader may.
+/// Takes or deletes the secrets that a node has sent. Only the leader may send them.
 ///
 /// # Errors
 /// Another node than the leader has sent them, they are damaged, or cannot be written.
@@ -31,10 +31,10 @@ pub fn set_voter_secrets(node: &Node, from: u64, secrets: Option<VoterSecrets>) 
     node.set_secrets(secrets).map_err(Error::Internal)
 }
 
-/// A request for the certificate of a new signing key, which waits for it on this leader.
+/// Makes a request for the certificate of a new signing key, which waits for it on this leader.
 ///
 /// # Errors
-/// No key can be made.
+/// No key can be created.
 pub fn request() -> Result<String> {
     let key = PrivateKey::generate().map_err(Error::internal)?;
     let signing_request = key.signing_request().map_err(Error::internal)?;
@@ -42,7 +42,7 @@ pub fn request() -> Result<String> {
     Ok(signing_request)
 }
 
-/// Makes sure that the others accept what the key certifies.
+/// Checks that the other nodes accept certificates signed by the key.
 fn check(node: &Node, authority: &Authority) -> anyhow::Result<()> {
     let key = PrivateKey::generate()?;
     let id = uuid::Uuid::new_v4().simple().to_string();
@@ -50,10 +50,10 @@ fn check(node: &Node, authority: &Authority) -> anyhow::Result<()> {
     Ok(Credentials::new(&node.home().root()?, &chain, &key)?.verify()?)
 }
 
-/// Takes the key that waits into use, with this certificate. Only on the leader.
+/// Installs the waiting key with this certificate. Only on the leader.
 ///
 /// # Errors
-/// No key waits, or the cluster's root has not certified it.
+/// No key waits, or the cluster's root has not signed its certificate.
 pub async fn install(node: &Node, certificate: String) -> Result<()> {
     let key = PENDING.lock().as_ref().map(PrivateKey::to_pem);
     let key = key.ok_or_else(|| Error::Refused("no signing request is open: request one first".to_owned()))?;

@@ -1,11 +1,11 @@
-//! What an operator should know about certificates.
+//! Warnings about certificates for the operator.
 
 use disco_identity::{CertificateInfo, Phase, Validity, unix_now};
 use disco_proto::v1::{Certificate, NodeStatus};
 
 use super::is_due;
 
-/// What an operator should know: certificates that were not renewed in time, and the signing key's end.
+/// Warns of certificates that were not renewed in time, and of the signing key's end.
 #[must_use]
 pub fn warnings(nodes: &[NodeStatus], signing_key: Option<&CertificateInfo>) -> Vec<String> {
     let now = unix_now();

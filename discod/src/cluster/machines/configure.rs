@@ -1,4 +1,4 @@
-//! What the operator tells the cluster once: its provider, the operator's public key, how machines are started.
+//! Settings that the operator gives the cluster: its provider, the operator's public key, how machines are started.
 
 use disco_proto::v1::ConfigureRequest;
 
@@ -6,18 +6,18 @@ use crate::cluster::{Error, Result};
 use crate::node::Node;
 use crate::records::{self, ProviderSpec};
 
-/// Keeps the settings that are given; empty ones stay as they are.
+/// Stores the given settings; empty ones remain unchanged.
 ///
 /// # Errors
-/// One of them is damaged, or they could not be written.
+/// A setting is invalid, or the settings could not be written.
 pub async fn configure(node: &Node, request: ConfigureRequest) -> Result<()> {
-    // A follower may lag behind what was configured last.
+    // A follower may lack the latest settings.
     node.raft().read_barrier(node.raft().pace().request_timeout()).await?;
     let mut txn = records::Txn::new();
     if !request.provider.is_empty() {
         let spec: ProviderSpec = serde_json::from_str(&request.provider)
             .map_err(|error| Error::Invalid(format!("invalid specification of the provider: {error}")))?;
-        // What is told at each bootstrap is mostly what is known.
+        // Each bootstrap sends settings that are mostly unchanged.
         if read::<ProviderSpec>(node, records::keys::PROVIDER).as_ref() != Some(&spec) {
             txn = txn.put(records::keys::PROVIDER, &spec);
         }

@@ -1,4 +1,4 @@
-//! What would be done about nodes and machines, and what it costs, for `disco plan`. Looks alone.
+//! Changes of nodes and machines that the cluster would make, and their cost, for `disco plan`. Read-only.
 
 use anyhow::{Context, Result};
 use disco_planner::forecast::forecast;
@@ -14,17 +14,18 @@ use crate::cluster::nodes::view::planned;
 use crate::node::Leader;
 use crate::records::{self, InstanceRecord, NodeRecord};
 
-/// What the cluster would do by itself to have so many nodes, or as many as it is to have. Only on the leader.
+/// The changes that the cluster would make by itself to have this many nodes, or its current target size. Only on the
+/// leader.
 ///
 /// # Errors
-/// It cannot have so many, or the provider does not say.
+/// The cluster cannot have this many, or the provider does not answer.
 pub async fn plan(leader: &Leader, nodes: Option<u32>) -> crate::cluster::Result<PlanResponse> {
     let desired = match nodes {
         Some(nodes) => {
             scale::check(leader, nodes).await?;
             nodes
         }
-        // No number was set yet: as many as there are.
+        // No target size was set yet: the current number of nodes.
         None => {
             let members = u32::try_from(planned(leader).len()).unwrap_or(u32::MAX);
             leader.raft().store().read(records::desired_nodes).unwrap_or(members)
@@ -33,7 +34,7 @@ pub async fn plan(leader: &Leader, nodes: Option<u32>) -> crate::cluster::Result
     foresee(leader, desired).await.map_err(Error::Internal)
 }
 
-/// All that would be done to have `desired` nodes.
+/// All changes to reach `desired` nodes.
 async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
     let (members, limits) = (planned(leader), limits(leader));
     let dead = dead(&members, &limits);
@@ -46,23 +47,23 @@ async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
     let view = View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };
     let foreseen = forecast(view, &limits);
     let known = provider.list().await.context("listing the machines")?;
-    let words = Words { nodes: &nodes, records: &records, known: &known, dead: &dead };
+    let affected = Affected { nodes: &nodes, records: &records, known: &known, dead: &dead };
 
     let options = source::instance_options(leader);
     let price = provider.price(&options).await.context("looking up the price of a machine")?;
     let like = provider.describe(&options);
-    let mut changes: Vec<Change> = foreseen.going_on.iter().map(|token| words.going_on(token, price)).collect();
+    let mut changes: Vec<Change> = foreseen.going_on.iter().map(|token| affected.going_on(token, price)).collect();
     for (name, number) in names(leader).zip(0..foreseen.starts) {
         let place = number >= foreseen.starts - foreseen.replacements;
         changes.push(started(name, &like, place, price));
     }
-    changes.extend(foreseen.terminated.iter().map(|token| words.terminated(token)));
-    changes.extend(foreseen.removed.iter().map(|id| words.removed(*id, provider.as_ref())));
+    changes.extend(foreseen.terminated.iter().map(|token| affected.terminated(token)));
+    changes.extend(foreseen.removed.iter().map(|id| affected.removed(*id, provider.as_ref())));
     let warnings = foreseen.blocked.iter().map(ToString::to_string).collect();
-    Ok(PlanResponse { changes: changes.into_iter().map(told).collect(), warnings })
+    Ok(PlanResponse { changes: changes.into_iter().map(planned_change).collect(), warnings })
 }
 
-/// Names that new machines will have.
+/// Names of the machines that would be started.
 fn names(leader: &Leader) -> impl Iterator<Item = String> {
     let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
     let cluster = leader.cluster_name().to_owned();
@@ -75,24 +76,24 @@ fn started(name: String, like: &str, replaces: bool, price: Option<Usd>) -> Chan
     Change::machine(name, details, price)
 }
 
-/// What is known of what goes.
-struct Words<'a> {
+/// What is known about nodes and machines that would go.
+struct Affected<'a> {
     nodes: &'a [NodeRecord],
     records: &'a [InstanceRecord],
     known: &'a [Instance],
     dead: &'a [u64],
 }
 
-impl Words<'_> {
+impl Affected<'_> {
     fn record(&self, token: &str) -> Option<&InstanceRecord> {
         self.records.iter().find(|record| record.token == token)
     }
 
-    /// What goes is no longer paid for.
+    /// The cost that ends with the machine.
     fn saved(&self, id: &str) -> Option<Usd> {
         match self.known.iter().find(|machine| machine.id == id) {
             Some(machine) => machine.price.map(|price| -price.per_month()),
-            // It is gone already.
+            // The machine is already gone.
             None => Some(Usd::ZERO),
         }
     }
@@ -102,7 +103,7 @@ impl Words<'_> {
         let there = self.record(token).is_some_and(|record| self.known.iter().any(|one| one.id == record.id));
         let details = format!("in progress: {state}");
         let name = self.record(token).map_or(token, |record| record.name.as_str());
-        // One that is there is paid for already.
+        // A machine that exists is already paid for.
         let (action, price) = if there { (Action::Change, Some(Usd::ZERO)) } else { (Action::Create, price) };
         Change { action, ..Change::machine(name, details, price) }
     }
@@ -127,7 +128,7 @@ impl Words<'_> {
     }
 }
 
-fn told(change: Change) -> PlannedChange {
+fn planned_change(change: Change) -> PlannedChange {
     PlannedChange {
         action: change.action.as_str().to_owned(),
         kind: change.kind,

@@ -1,4 +1,4 @@
-//! The machines that a cluster has, and how many of them.
+//! The machines of a cluster, and their number.
 
 pub mod configure;
 pub mod forecast;

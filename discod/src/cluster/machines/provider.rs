@@ -1,4 +1,4 @@
-//! The provider, as the cluster was told of it, and giving machines back.
+//! The cluster's provider, and the release of machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use crate::node::{Leader, Node};
 use crate::records::instance_state::TERMINATING;
 use crate::records::{self, InstanceRecord, NodeRecord, ProviderSpec, Severity};
 
-/// Time for the machine of a node that leaves to be cleared of what was installed.
+/// Time limit for uninstalling Disco from the machine of a node that leaves.
 const CLEARING: Duration = Duration::from_secs(20);
-/// Time for a machine to end before that is told as a failure and tried again. Clouds take a minute or two.
+/// Time limit for a machine to end before the leader reports a failure and retries. Clouds take a minute or two.
 const ENDS_WITHIN: Duration = Duration::from_secs(180);
-/// Between two looks at a machine that is ending, at first and at last.
+/// Pause between two checks of a machine that is ending: the first and the longest.
 const LOOKS_FIRST: Duration = Duration::from_millis(50);
 const LOOKS_LAST: Duration = Duration::from_secs(5);
-/// The kind of provider whose machines are given.
+/// The kind of provider whose machines are given by the operator.
 const HOSTS: &str = "hosts";
-/// What a provider that makes machines is taken to have.
+/// Assumed number of machines of a provider without a limit.
 const PLENTY: usize = 1000;
 
-/// The provider of `cluster.js`, or else the one of `client.js`. Given hosts are those that either names: an operator who adds
-/// one to the script at hand has said that it may be used.
+/// The provider of `cluster.js`, or else the one of `client.js`. Given hosts are those that either names: an operator
+/// who adds one to the local script has allowed its use.
 pub fn spec(node: &Node) -> Option<ProviderSpec> {
     let kept = node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::keys::PROVIDER));
     match (node.scripts().provider_spec(), kept.map(|spec| spec.value)) {
@@ -44,7 +44,7 @@ pub fn spec(node: &Node) -> Option<ProviderSpec> {
     }
 }
 
-/// The machines that are nodes, or on the way to it: by these the provider of given hosts knows them again.
+/// The machines that are nodes or are becoming one: the provider of given hosts recognises them by these.
 fn known(node: &Node) -> Vec<KnownMachine> {
     let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
     let ssh = |id: &str| machines.iter().find(|machine| machine.id == id).and_then(|machine| machine.ssh.parse().ok());
@@ -59,8 +59,8 @@ fn known(node: &Node) -> Vec<KnownMachine> {
     known
 }
 
-/// Where the nodes' machines answer SSH, by the machines' ids, for those who come from elsewhere; empty where the provider tells
-/// them itself.
+/// The SSH addresses of the nodes' machines, by the machines' ids, for operators on other computers; empty if the
+/// provider supplies them itself.
 pub fn ssh_targets(node: &Node) -> BTreeMap<String, SshTarget> {
     if spec(node).is_none_or(|spec| spec.kind != HOSTS) {
         return BTreeMap::new();
@@ -87,7 +87,7 @@ pub fn provider(node: &Node) -> Result<Arc<dyn Provider>> {
     disco_provider::from_spec(&spec.kind, &spec.options, &context).context("setting up the provider")
 }
 
-/// Whether machines have rights at the provider, which only voters shall have.
+/// Whether machines have rights at the provider, which only voters may have.
 pub fn has_roles(node: &Node) -> bool {
     spec(node).is_some() && provider(node).is_ok_and(|provider| provider.capabilities().has_roles)
 }
@@ -103,18 +103,18 @@ pub fn makes_announcements(node: &Node) -> bool {
     spec(node).is_some_and(|spec| spec.kind == "aws")
 }
 
-/// Whether machines have addresses from outside that are to be followed.
+/// Whether machines have external addresses that must be tracked.
 pub fn has_addresses(node: &Node) -> bool {
     spec(node).is_some() && provider(node).is_ok_and(|provider| provider.capabilities().can_attach_address)
 }
 
-/// How many machines can still be started, and why not more, where there is something to say. `dead` are members whose machines
-/// will be given back for those that take their places.
+/// How many machines can still be started, and the reason of that limit or an empty text. `dead` are members whose
+/// machines are released in favour of their replacements.
 pub async fn available(node: &Node, dead: &[u64]) -> Result<(usize, String)> {
     let provider = provider(node)?;
     let capabilities = provider.capabilities();
     if !capabilities.can_start {
-        // Given machines: those that nobody uses.
+        // Given machines: the unused ones.
         let instances = provider.list().await?;
         let nodes = node.raft().store().read(records::nodes);
         let machines = node.raft().store().read(records::instances);
@@ -148,11 +148,12 @@ fn most_allowed(most: usize) -> String {
 
 /// The cluster's machines, as limits count them.
 struct Present {
-    /// Without those of lost members: they are ended for the ones that take their places.
+    /// Without those of lost members: they end in favour of their replacements.
     machines: Vec<Instance>,
-    /// Of these, such as are no node's any more and could not be ended yet. They are paid for, but no nodes.
+    /// Number of these that no longer belong to a node and could not be ended yet. They are paid for, but are not
+    /// nodes.
     ending: usize,
-    /// Asked for, and not among them yet.
+    /// Number of requested machines that are not among them yet.
     under_way: usize,
 }
 
@@ -165,8 +166,8 @@ impl Present {
         let ending = machines.iter().filter(|machine| is_ending(&records, &machine.id)).count();
         let started =
             |record: &InstanceRecord| machines.iter().any(|one| one.id == record.id || one.token == record.token);
-        let wished = |record: &InstanceRecord| record.node.is_none() && record.state != TERMINATING;
-        let under_way = records.iter().filter(|record| wished(record) && !started(record)).count();
+        let pending = |record: &InstanceRecord| record.node.is_none() && record.state != TERMINATING;
+        let under_way = records.iter().filter(|record| pending(record) && !started(record)).count();
         Ok(Self { machines, ending, under_way })
     }
 
@@ -194,7 +195,7 @@ fn leaving(leader: &Leader) -> BTreeSet<String> {
     leaving
 }
 
-/// What the cluster's machines cost and may cost, where there is a limit.
+/// The cost of the cluster's machines and its limit, if one is set.
 async fn budget(node: &Node, provider: &dyn Provider, present: &Present) -> Result<Option<Budget>> {
     let Some(limit) = provider.hourly_limit() else { return Ok(None) };
     let each = provider.price(&instance_options(node)).await.context("looking up the price of a machine")?;
@@ -202,10 +203,10 @@ async fn budget(node: &Node, provider: &dyn Provider, present: &Present) -> Resu
     Ok(Some(Budget { limit, present, each }))
 }
 
-/// Whether so many nodes may be wished.
+/// Whether the cluster can have this many nodes.
 ///
 /// # Errors
-/// Why not: no machines can be had, or they would cost more than the script allows.
+/// The reason: the provider has no more machines, or they would cost more than the script allows.
 pub async fn check_can_have(node: &Node, wanted: usize, dead: &[u64]) -> Result<(), String> {
     let checked = async {
         let provider = provider(node)?;
@@ -221,13 +222,13 @@ pub async fn check_can_have(node: &Node, wanted: usize, dead: &[u64]) -> Result<
     checked.await.map_err(|error| format!("{error:#}"))
 }
 
-/// How the first machine was started: the others are like it.
+/// The options of the first machine, which the others share.
 pub fn instance_options(node: &Node) -> serde_json::Value {
     let read = |store: &disco_store::Store| records::get::<serde_json::Value>(store, records::keys::INSTANCE_OPTIONS);
     node.raft().store().read(read).map(|options| options.value).unwrap_or_default()
 }
 
-/// The wish for a machine, the same at every try.
+/// The request for a machine, identical at every attempt.
 pub fn request(leader: &Leader, record: &InstanceRecord, own_key: &KeyPair) -> StartRequest {
     let store = leader.raft().store();
     let (operator, machines) = store.read(|store| {
@@ -235,7 +236,7 @@ pub fn request(leader: &Leader, record: &InstanceRecord, own_key: &KeyPair) -> S
         (operator, records::instances(store))
     });
     let nodes = store.read(records::nodes);
-    // Machines of the operator's have no record of their own here.
+    // The operator's own machines have no record here.
     let mut known: BTreeMap<String, String> =
         nodes.into_iter().filter(|node| !node.instance.is_empty()).map(|node| (node.instance, node.name)).collect();
     known.extend(
@@ -248,7 +249,7 @@ pub fn request(leader: &Leader, record: &InstanceRecord, own_key: &KeyPair) -> S
         leaving: leaving(leader),
         authorized_keys: std::iter::once(own_key.public_openssh()).chain(operator).collect(),
         known,
-        // What is installed is this very program.
+        // The installed program is this one.
         architecture: Some(Architecture::own()),
         ..StartRequest::default()
     }
@@ -260,8 +261,8 @@ pub fn ssh_key(node: &Node) -> Result<KeyPair> {
     KeyPair::from_openssh(&secrets.ssh_private_key, "the cluster's SSH key").context("reading the cluster's SSH key")
 }
 
-/// A connection to the machine. Its host key is the one that the provider knows, or the one that was seen first. `boots` for one
-/// that may just be starting, which has until `limit`: of others a refusal is an answer.
+/// Connects to the machine. Its host key must be the one that the provider knows, or the one seen first. `boots` is for
+/// a machine that may be starting, which has until `limit`: of others a refusal is final.
 pub async fn connect(node: &Node, instance: &Instance, boots: bool, limit: Duration) -> Result<Session> {
     let key = ssh_key(node)?;
     let policy = instance.host_key_policy(node.home().path().join("known_hosts"));
@@ -269,8 +270,8 @@ pub async fn connect(node: &Node, instance: &Instance, boots: bool, limit: Durat
     Ok(Session::connect(&instance.ssh, &key, &policy, options).await?)
 }
 
-/// This cluster, as it asks for a machine that is, or is to become, that of the record `token`, or of the node `of`. What its
-/// other machines are this one must not be: it may be one of them under another address.
+/// This cluster as the owner of the machine of the record `token`, or of the node `of`. The machine must not be one of
+/// the cluster's other machines: it may be one of them under another address.
 pub fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> Owner {
     let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
     let nodes =
@@ -287,7 +288,7 @@ pub fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> 
     }
 }
 
-/// Writes down that a machine is to end, which it then does until it has: whoever leads next goes on.
+/// Records that a machine must end; every leader continues until it has ended.
 pub async fn mark_ending(leader: &Leader, token: &str) -> Result<()> {
     let key = records::keys::instance(token);
     let found = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key));
@@ -303,7 +304,7 @@ fn ending(record: InstanceRecord) -> InstanceRecord {
     InstanceRecord { state: TERMINATING.to_owned(), error: String::new(), ending_ms: now, ..record }
 }
 
-/// Gives back the machine of a record, waits until it has ended, and forgets the record.
+/// Releases the machine of a record, waits until it has ended, and deletes the record.
 pub async fn terminate(leader: &Leader, token: &str) -> Result<()> {
     let key = records::keys::instance(token);
     let Some(record) = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
@@ -318,9 +319,10 @@ pub async fn terminate(leader: &Leader, token: &str) -> Result<()> {
     Ok(())
 }
 
-/// Asks for the machine's end, and looks until the provider has it no more, or has it as ended. Given machines go on as somebody's.
+/// Terminates the machine and polls until the provider no longer lists it, or lists it as ended. Given machines keep
+/// running for their owner.
 async fn until_ended(leader: &Leader, provider: &dyn Provider, record: &InstanceRecord) -> Result<()> {
-    // A start whose answer was lost has left a machine all the same.
+    // A start whose answer was lost may still have created a machine.
     let is_it = |one: &Instance| one.id == record.id || (record.id.is_empty() && one.token == record.token);
     let find = || async {
         let instances = provider.list().await.context("listing the machines")?;
@@ -339,17 +341,18 @@ async fn until_ended(leader: &Leader, provider: &dyn Provider, record: &Instance
     Ok(())
 }
 
-/// Has the machine of a node that has left given back, where its provider knows it: the controller of machines does it.
+/// Marks the machine of a node that has left for release, if its provider knows it; the controller of machines releases
+/// it.
 ///
 /// # Errors
-/// It was not written down; asking again is safe.
+/// The mark was not written; a retry is safe.
 pub async fn release(leader: &Leader, record: &NodeRecord) -> Result<()> {
     if record.instance.is_empty() || spec(leader).is_none() {
         return Ok(());
     }
     let machines = leader.raft().store().read(records::instances);
     let known = machines.into_iter().find(|machine| machine.id == record.instance);
-    // The operator's own machine has no record of its own. It gets one for as long as it is to go.
+    // The operator's own machine has no record. It gets one until it has ended.
     let machine = known.unwrap_or_else(|| InstanceRecord {
         token: record.instance.clone(),
         id: record.instance.clone(),
@@ -359,7 +362,7 @@ pub async fn release(leader: &Leader, record: &NodeRecord) -> Result<()> {
         ..InstanceRecord::default()
     });
     if machine.state != TERMINATING {
-        // By the node's name, which people know it by.
+        // Named after the node, the name that operators know.
         let (name, dismissed) = (record.name.clone(), record.dismissed);
         let machine = InstanceRecord { name, dismissed, ..ending(machine) };
         let txn = records::Txn::new().put(&records::keys::instance(&machine.token), &machine);
@@ -376,7 +379,7 @@ async fn give_back(
     instance: &Instance,
 ) -> Result<()> {
     if !provider.capabilities().can_terminate {
-        // The machine stays somebody's: what was installed on it goes.
+        // The machine remains its owner's: what was installed on it is removed.
         if let Err(error) = clear(leader, record, instance).await {
             let text = format!("cannot uninstall Disco from {}: {error:#}", instance.name);
             records::emit_in_term(leader, "machine.not_cleared", Severity::Warning, None, text).await;

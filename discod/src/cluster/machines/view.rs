@@ -9,24 +9,24 @@ use crate::cluster::nodes::view::policy;
 use crate::node::Node;
 use crate::records::{InstanceRecord, instance_state as state};
 
-/// Number of the first machine that the cluster starts: the one before is the operator's.
+/// Number of the first machine that the cluster starts: the previous number is the operator's.
 pub const FIRST_OWN: u64 = 2;
 
 /// The limits of decisions about machines.
 #[must_use]
 pub fn limits(node: &Node) -> Policy {
     let policy = policy(node);
-    // One that is silent has the same time of grace: its machine may be restarting.
+    // A silent node has the same grace period: its machine may be restarting.
     Policy { dead_after: policy.dead_after.max(policy.unhealthy_after), ..policy }
 }
 
-/// The members that are dead, or will be.
+/// The members that are dead, or soon will be.
 #[must_use]
 pub fn dead(members: &[Member], limits: &Policy) -> Vec<u64> {
     members.iter().filter(|member| member.is_lost(limits)).map(|member| member.id).collect()
 }
 
-/// Since a machine was asked for in the place of a dead node.
+/// Time since a machine was requested to replace a dead node.
 #[must_use]
 pub fn since_replacement(records: &[InstanceRecord]) -> Option<Duration> {
     records.iter().filter(|record| record.replaces).map(age).min()
@@ -43,7 +43,7 @@ pub fn machine(record: &InstanceRecord) -> Machine {
     Machine { token: record.token.clone(), stage }
 }
 
-/// Since the machine was asked for.
+/// Time since the machine was requested.
 fn age(record: &InstanceRecord) -> Duration {
     let since = crate::clock::unix_ms().saturating_sub(record.created_ms);
     Duration::from_millis(u64::try_from(since).unwrap_or(0))

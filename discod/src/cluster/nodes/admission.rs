@@ -1,8 +1,8 @@
 //! Admission of new nodes.
 //!
-//! The node's id comes from a counter in the store and is never used twice; the token is used up in the same transaction
-//! that makes the node's record. The join id, kept on the new node's disk, finds the same record again when an answer was
-//! lost, so a repeated join neither makes a second node nor uses the token again.
+//! The node's id comes from a counter in the store and is never reused; the transaction that creates the node's record
+//! also uses up the token. The join id, stored on the new node's disk, finds the same record again if an answer was
+//! lost, so a repeated join neither creates a second node nor uses the token again.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,13 +12,13 @@ use crate::cluster::{Error, Result, certificates};
 use crate::node::Leader;
 use crate::records::{self, JoinRecord, NodeRecord, TokenRecord};
 
-/// Tries of the admission's transaction while other joins change the same records.
+/// Attempts of the admission's transaction while other joins change the same records.
 const CONFLICTS: usize = 64;
 
-/// Whether a request can be one to join.
+/// Whether a join request is valid.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is invalid.
 pub fn check(message: &JoinRequest) -> Result<()> {
     if message.address.parse::<SocketAddr>().is_err() {
         return Err(Error::Invalid(format!("invalid address `{}`: expected IP:PORT", message.address)));
@@ -37,10 +37,10 @@ pub fn check(message: &JoinRequest) -> Result<()> {
     Ok(())
 }
 
-/// Makes a new node a member, by the token with this id. Only on the leader.
+/// Admits a new node as a member, by the token with this id. Only on the leader.
 ///
 /// # Errors
-/// The token is not known, the node was removed, or cannot read the cluster's data.
+/// The token is unknown, or the node was removed or cannot read the cluster's data.
 pub async fn admit(leader: &Leader, token_id: &str, message: JoinRequest) -> Result<JoinResponse> {
     let format = leader.raft().store().read(records::format);
     if disco_proto::format::told(message.format) < format {
@@ -65,7 +65,7 @@ pub async fn admit(leader: &Leader, token_id: &str, message: JoinRequest) -> Res
     })
 }
 
-/// The record of the new node: the one of an earlier try, or one that is made now.
+/// The record of the new node: that of an earlier attempt, or a new one.
 async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Result<NodeRecord> {
     let join_key = records::keys::join(&hex::encode(&message.join_id));
     for _ in 0..CONFLICTS {
@@ -80,7 +80,7 @@ async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Res
         let token = store.read(|store| records::get::<TokenRecord>(store, &records::keys::token(token_id)));
         let token = token.ok_or_else(|| Error::Denied("the join token is unknown or was already used".to_owned()))?;
         let counter = store.read(|store| records::get::<u64>(store, records::keys::NEXT_NODE_ID));
-        // The founder is 1.
+        // The first node is 1.
         let (id, counter_revision) = counter.map_or((2, 0), |counter| (counter.value, counter.revision));
         let record = NodeRecord {
             id,
@@ -113,7 +113,7 @@ async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Res
     Err(Error::Conflict("too many nodes are joining at once; try again".to_owned()))
 }
 
-/// The requested name unless another node has it, else one made of the cluster's name and the id.
+/// The requested name unless another node has it, else the cluster's name and the id.
 fn free_name(leader: &Leader, id: u64, requested: &str) -> String {
     let taken = |name: &str| leader.raft().store().read(records::nodes).iter().any(|other| other.name == name);
     if !requested.is_empty() && !taken(requested) {

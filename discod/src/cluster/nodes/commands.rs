@@ -1,8 +1,8 @@
 //! Commands that operators and scripts run on this node.
 //!
-//! A command is a child of the daemon in a process group of its own. It does not outlive its request: when the time is
-//! over, the request is dropped or the daemon dies, it is killed. What it left in the background (`server &`) when it
-//! ended by itself goes on.
+//! A command is a child of the daemon in its own process group. It does not outlive its request: when its time limit
+//! passes, the request is dropped or the daemon dies, it is killed. Processes that it left in the background (`server
+//! &`) when it ended by itself continue.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use disco_runtime_js::{ShellCommand, ShellError, ShellOutput, process_env};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-/// How long a command may take where the request does not say.
+/// Time limit of a command if the request sets none.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest time that a request may ask for.
+/// The longest time limit that a request may set.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-/// Bytes kept of standard output, and of standard error.
+/// Retained bytes of standard output, and of standard error.
 pub const OUTPUT_BYTES: usize = 1 << 20;
 
-/// Commands that run at the same time; others wait. Of the whole process, as the machine is.
+/// Concurrent commands; others wait. For the whole process, like the machine.
 static SLOTS: Semaphore = Semaphore::const_new(8);
-/// How long a command waits for its turn.
+/// How long a command waits for a slot.
 const TURN: Duration = Duration::from_secs(30);
 /// Why a command was not run.
 #[derive(Debug, Error)]
 pub enum CommandError {
-    /// Too many others run.
+    /// Too many other commands run.
     #[error("{} commands are running on this node, and none of them ended within {} s", 8, TURN.as_secs())]
     Busy,
     /// The shell could not be started or waited for.
@@ -38,12 +38,12 @@ pub enum CommandError {
 /// Runs `sh -c command` and waits for its end.
 ///
 /// # Errors
-/// It could not be run. A command that fails is no error.
+/// The command could not be run. A command that fails is not an error.
 pub async fn run(command: &str, limit: Duration) -> Result<ShellOutput, CommandError> {
     let turn = tokio::time::timeout(TURN, SLOTS.acquire()).await;
-    // Closed it is never.
+    // The semaphore is never closed.
     let _turn = turn.map_err(|_| CommandError::Busy)?.map_err(|_| CommandError::Busy)?;
-    // It dies with the thread that starts it: a worker of the async runtime, which lives as long as the daemon.
+    // The shell dies with the thread that starts it: a worker of the async runtime, which lives as long as the daemon.
     let shell = ShellCommand {
         text: command.to_owned(),
         directory: Some(folder()),
@@ -55,7 +55,7 @@ pub async fn run(command: &str, limit: Duration) -> Result<ShellOutput, CommandE
     Ok(shell.run().await?)
 }
 
-/// As this process's own, without the daemon's settings, which are no concern of a command's.
+/// The process's own environment without the daemon's settings, which do not concern commands.
 fn environment() -> BTreeMap<String, String> {
     let mut environment = process_env(|name| !name.starts_with("DISCOD_"));
     if let Ok(Some(machine)) = OwnMachine::find() {
@@ -68,9 +68,9 @@ fn environment() -> BTreeMap<String, String> {
 
 fn folder() -> PathBuf {
     match OwnMachine::find() {
-        // Which may have been moved since this process was started.
+        // The machine's folder may have moved since this process started.
         Ok(Some(machine)) => return machine.home(),
-        // Removed: in what is left of it, and in no other folder.
+        // The folder was removed: run in what is left of it, and in no other folder.
         Err(_) => return PathBuf::from("."),
         Ok(None) => {}
     }

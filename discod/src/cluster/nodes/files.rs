@@ -1,8 +1,8 @@
 //! Files that operators and scripts put on this node.
 //!
-//! A file comes in parts, in order. They go into a file beside the target, which takes the target's place in one step when
-//! the last part is there and the checksum is right: nobody ever sees half a file. Each upload has a file of its own, so that the
-//! same file may come twice at once, and a part that comes again takes the place of what it was.
+//! A file arrives in parts, in order. They are written to a file beside the target, which replaces the target
+//! atomically once the last part has arrived and the checksum matches: no reader ever sees a partial file. Each upload
+//! has its own file, so the same file may be uploaded twice at once, and a repeated part overwrites its previous copy.
 
 use std::fs::Permissions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,7 +17,7 @@ use thiserror::Error;
 
 /// Bytes in one part.
 pub const PART_BYTES: usize = 1 << 20;
-/// What an upload that was given up has left goes at the next one to the same target, after this time.
+/// The next upload to the same target removes what an abandoned one has left, after this time.
 const STALE: Duration = Duration::from_secs(3600);
 /// The largest file.
 const FILE_BYTES: u64 = 64 << 20;
@@ -25,29 +25,29 @@ const FILE_BYTES: u64 = 64 << 20;
 /// A part of a file.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Where the file goes; absolute.
+    /// Absolute path of the target.
     pub path: String,
     /// Permission bits; 0 stands for 0644.
     pub mode: u32,
-    /// The bytes.
+    /// The bytes of this part.
     pub data: Bytes,
-    /// Where they begin.
+    /// Their position in the file.
     pub offset: u64,
     /// Size of the whole file.
     pub size: u64,
-    /// Of the whole file, lower-case hexadecimal.
+    /// Checksum of the whole file, lower-case hexadecimal.
     pub sha256: String,
-    /// Which upload it belongs to; may be empty.
+    /// Id of the upload that it belongs to; may be empty.
     pub upload: String,
 }
 
 /// Why a part was not written.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// The request makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Invalid(String),
-    /// The file system refused. The error names the path.
+    /// The file system refused it. The error names the path.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -74,13 +74,13 @@ fn write_part(part: &Part) -> Result<(), FileError> {
     }
     let finished = finish(part, file, &partial, target);
     if finished.is_err() {
-        // What is wrong with it is told; that it cannot be removed either adds nothing.
+        // The original error is reported; a failure to remove the file adds nothing.
         let _ = fs_err::remove_file(&partial);
     }
     finished
 }
 
-/// The target, when the request makes sense.
+/// The target, if the request is valid.
 fn check(part: &Part) -> Result<&Path, FileError> {
     let invalid = |why: &str| Err(FileError::Invalid(format!("cannot write `{}`: {why}", part.path)));
     let target = Path::new(&part.path);
@@ -115,27 +115,27 @@ fn check(part: &Part) -> Result<&Path, FileError> {
     Ok(target)
 }
 
-/// What the names of all partial files for a target begin with.
+/// The prefix of the names of all partial files of a target.
 fn prefix(target: &Path) -> String {
     let name = Sha256::digest(target.as_os_str().as_encoded_bytes());
     format!(".disco-{}-", hex::encode(&name[..4]))
 }
 
-/// The same for all parts of one upload, and another for each target, content and upload.
+/// The same for all parts of one upload, and different for each target, content and upload.
 fn partial(target: &Path, part: &Part) -> PathBuf {
     let dash = if part.upload.is_empty() { "" } else { "-" };
     let content = part.sha256[..16].to_ascii_lowercase();
     target.with_file_name(format!("{}{content}{dash}{}", prefix(target), part.upload))
 }
 
-/// Removes what uploads to this target have left that were given up.
+/// Removes what abandoned uploads to this target have left.
 fn sweep(folder: &Path, target: &Path) {
     let prefix = prefix(target);
     let Ok(entries) = fs_err::read_dir(folder) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
         let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed().unwrap_or_default());
         if age.is_ok_and(|age| age > STALE) {
-            // It is in nobody's way, and is tried again the next time.
+            // The file does no harm; the next upload retries.
             let _ = fs_err::remove_file(entry.path());
         }
     }
@@ -151,7 +151,7 @@ fn begin(target: &Path, partial: &Path) -> io::Result<fs_err::File> {
         _ => {}
     }
     let mut options = std::fs::OpenOptions::new();
-    // A new file, never what a link of that name points to.
+    // Creates a new file, and never follows a link of that name.
     options.read(true).write(true).create_new(true).mode(0o600);
     fs_err::OpenOptions::from_options(options).open(partial)
 }
@@ -171,13 +171,13 @@ fn go_on(partial: &Path, offset: u64) -> Result<fs_err::File, FileError> {
     if length < offset {
         return Err(FileError::Invalid(format!("a part begins at byte {offset}, but {length} bytes are stored")));
     }
-    // Who did not hear the answer sends a part again.
+    // A client that did not receive the answer sends a part again.
     file.file().set_len(offset)?;
     file.seek(SeekFrom::Start(offset))?;
     Ok(file)
 }
 
-/// The flag's bits as the standard library takes them.
+/// The flag in the standard library's type.
 fn no_follow() -> i32 {
     OFlags::NOFOLLOW.bits().cast_signed()
 }
@@ -204,7 +204,7 @@ fn finish(part: &Part, file: fs_err::File, partial: &Path, target: &Path) -> Res
     drop(file);
     fs_err::rename(partial, target)?;
     if let Some(folder) = target.parent() {
-        // The name itself must be on the disk, too.
+        // The name itself must be durable, too.
         fs_err::File::open(folder)?.sync_all()?;
     }
     Ok(())
@@ -241,7 +241,7 @@ mod tests {
         write_part(&of("a", 4000..5000)).unwrap();
         write_part(&of("b", 4000..5000)).unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), whole);
-        // Given up long ago, and just now.
+        // Abandoned long ago, and just now.
         for (upload, hours) in [("old", 2), ("new", 0)] {
             write_part(&of(upload, 0..10)).unwrap();
             let left = std::fs::File::options().write(true).open(partial(&target, &of(upload, 0..10))).unwrap();

@@ -1,13 +1,13 @@
-//! Which node leads.
+//! Transfer of leadership.
 
 use crate::cluster::{Error, Result};
 use crate::node::Node;
 use crate::raft::Role;
 
-/// Moves leadership to a node, or to whichever has most of the log. Only on the leader.
+/// Transfers leadership to a node, or to the one with the longest log. Only on the leader.
 ///
 /// # Errors
-/// The node does not vote, or did not take it over.
+/// The node is not a voter, or did not become leader.
 pub async fn move_to(node: &Node, to: Option<u64>) -> Result<()> {
     if to == Some(node.id()) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! This node by its own word: for the leader, and for its own scripts.
+//! This node's own state: for the leader, and for its own scripts.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use crate::node::Node;
 use crate::raft::Role;
 use crate::records;
 
-/// What this node says about itself.
+/// This node's report about itself.
 #[must_use]
 pub fn report(node: &Node) -> ReportRequest {
     let health = node.scripts().health();
@@ -54,7 +54,7 @@ pub fn report(node: &Node) -> ReportRequest {
 /// The unexpected ends that the supervisor, or systemd, counted before this start.
 #[must_use]
 pub fn ends() -> Option<DaemonEnds> {
-    // Nothing is added while this process runs. The supervisor hands over what it knows, as its file may not be writable.
+    // Nothing is added while this process runs. The supervisor passes its count on, as its file may not be writable.
     static ENDS: LazyLock<Option<Ends>> = LazyLock::new(|| {
         let handed = std::env::var(supervise::ENDS).ok().and_then(|text| serde_json::from_str(&text).ok());
         handed.or_else(|| std::env::var_os(supervise::SERVICE_DIR).map(|dir| Ends::read(Path::new(&dir))))
@@ -62,14 +62,14 @@ pub fn ends() -> Option<DaemonEnds> {
     ENDS.as_ref().map(|ends| message(ends.told(crate::clock::unix_ms())))
 }
 
-/// Resident memory of this process in kB; 0 where the system does not tell.
+/// Resident memory of this process in kB; 0 if the system does not report it.
 fn resident_kb() -> u64 {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()).and_then(|kb| kb.parse().ok()).unwrap_or(0)
 }
 
-/// Functions of the cluster's script that are not run on this node since they have ended the daemon.
+/// Functions of the cluster's script that are disabled on this node since they ended the daemon.
 #[must_use]
 pub fn hooks_off(node: &Node) -> Vec<String> {
     let script = node.raft().store().read(scripts::records::current);

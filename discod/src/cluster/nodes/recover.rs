@@ -1,4 +1,4 @@
-//! A lost quorum: the operator gives nodes up, and this one goes on alone.
+//! Recovery from a lost quorum: the operator gives up nodes, and this one continues as the only member.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::cluster::{Error, Result};
 use crate::node::Node;
 use crate::raft::{Member, Recovery, Role};
 
-/// Time for another voter to answer. One that needs longer is not a voter that a cluster could go on with.
+/// Time limit for another voter to answer. A cluster could not use a voter that needs longer.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// Has this node start again as the only member, without the `lost` ones.
+/// Restarts this node as the only member, without the `lost` ones.
 ///
 /// # Errors
 /// The cluster has a quorum, a node is not lost, or another one has more of the log.
@@ -47,7 +47,7 @@ pub async fn recover(node: &Node, lost: Vec<u64>) -> Result<()> {
     Ok(())
 }
 
-/// Term and index of the last entry of a voter that answers.
+/// Term and index of the last entry of a voter, if it answers.
 async fn log_of(node: &Node, id: u64) -> Option<(u64, u64)> {
     let mut client = node.member_client(id)?;
     let status = client.status(StatusRequest { stale: true }, Some(ANSWER));

@@ -1,4 +1,4 @@
-//! All nodes have come to new addresses at once: the operator tells each where the others are.
+//! Recovery after all nodes changed their addresses at once: the operator sends each node the addresses of the others.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use crate::cluster::{Error, Result};
 use crate::node::Node;
 
-/// More nodes than any cluster has.
+/// No cluster has more nodes.
 const MOST: usize = 1000;
 
 /// Sets the addresses of the other nodes, by their ids.
 ///
 /// # Errors
-/// One is no address, or they cannot be written down.
+/// An address is invalid, or they cannot be recorded.
 pub fn relocate(
     node: &Node,
     given: impl IntoIterator<Item = (u64, String), IntoIter: ExactSizeIterator>,
@@ -28,7 +28,7 @@ pub fn relocate(
             address.parse::<SocketAddr>().ok().filter(|address| address.port() != 0 && !address.ip().is_unspecified());
         let parsed = parsed
             .ok_or_else(|| Error::Invalid(format!("invalid address `{address}` of node {id}: expected IP:PORT")))?;
-        // A node that this one does not know need not be found.
+        // A node that is unknown to this one need not be reached.
         let member = members.iter().find(|member| member.id == id && id != node.id());
         if let Some(member) = member {
             addresses.insert(id, (member.info.address.clone(), parsed.to_string()));

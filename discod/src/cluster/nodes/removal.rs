@@ -1,4 +1,5 @@
-//! How a node leaves: it stops voting, leaves the membership, its records go, and its machine where the cluster has it.
+//! How a node leaves: the leader demotes it, removes it from the membership, deletes its records, and releases its
+//! machine if the cluster started it.
 
 use anyhow::{Context, Result, bail};
 use disco_planner::{Member, Policy};
@@ -11,19 +12,20 @@ use crate::node::Leader;
 use crate::raft::{Recovery, Role};
 use crate::records::{self, NodeRecord, Severity};
 
-/// Steps that may wait for a slow client.
+/// Steps that may be queued for a slow client.
 const UNDER_WAY: usize = 32;
-/// States of a node that leaves, and of its machine, as they are told.
+/// States of a node that leaves, and of its machine, as reported to clients.
 pub const REMOVING: &str = "removing";
-/// The node is no member any more, and its machine has not ended.
+/// The node is no longer a member, but its machine has not ended.
 pub const ENDING: &str = "ending its machine";
-/// Nothing is left of it.
+/// Nothing is left of the node.
 pub const REMOVED: &str = "removed";
 
-/// Whether a node may be removed. Asks the living for a sign of life, so that nobody counts who died a moment ago.
+/// Whether a node may be removed. Requires a new sign of life of the living members, so that a voter that died a moment
+/// ago does not count.
 ///
 /// # Errors
-/// Why not, in a sentence with the way out.
+/// Why not, with the next step.
 pub async fn check(leader: &Leader, id: u64, force: bool) -> Result<(), String> {
     let members = leader.raft().members();
     if members.len() == 1 {
@@ -40,7 +42,7 @@ pub async fn check(leader: &Leader, id: u64, force: bool) -> Result<(), String> 
     })
 }
 
-/// The same for a node of which it is not known whether it is a member.
+/// Like [`check`], for a node that may not be a member.
 ///
 /// # Errors
 /// The node is not a member, or cannot be removed.
@@ -51,14 +53,14 @@ pub async fn check_member(leader: &Leader, id: u64, force: bool) -> cluster::Res
     check(leader, id, force).await.map_err(Error::Refused)
 }
 
-/// Removes a node, so that the cluster has one less. Goes on when nobody follows the steps any more.
+/// Removes a node and reduces the target size by one. Continues without a client that follows the steps.
 pub fn start(leader: &Leader, id: u64) -> impl Stream<Item = cluster::Result<Progress>> + Send + 'static {
     let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
     let leader = leader.clone();
     tokio::spawn(async move {
         let subject = records::node_name(&leader, id);
         let step = |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
-        // A client that has gone away misses the steps, no more.
+        // A client that has disconnected only misses the steps.
         let _ = sender.send(Ok(step(REMOVING))).await;
         let record = leader.raft().store().read(|store| records::node(store, id));
         if let Err(error) = remove(&leader, id, true).await {
@@ -84,11 +86,12 @@ pub fn start(leader: &Leader, id: u64) -> impl Stream<Item = cluster::Result<Pro
     ReceiverStream::new(receiver)
 }
 
-/// Removes a node. Repeating it does what is missing. `fewer`: the cluster shall then be smaller by one. Its machine is given back
-/// by the controller of machines, which [`machine_ended`] waits for: one that does not end holds up nothing else.
+/// Removes a node. A repetition completes what is missing. `fewer`: reduce the target size by one. The controller of
+/// machines releases the node's machine, which [`machine_ended`] waits for: a machine that does not end blocks nothing
+/// else.
 ///
 /// # Errors
-/// What could not be done; what was done stays done.
+/// What failed; completed steps remain.
 pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     let _turn = leader.removals().await;
     let is_member = || leader.raft().members().iter().any(|member| member.id == id);
@@ -101,7 +104,7 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     if leader.has_ended() {
         bail!("leader changed; the next leader goes on with removing {name}");
     }
-    // With the mark, which an earlier leader may have set.
+    // With the mark that an earlier leader may have set.
     let record = leader.raft().store().read(|store| records::node(store, id)).or(record);
     if leader.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
         leader.raft().demote(&[id]).await.with_context(|| format!("demoting {name} to a learner"))?;
@@ -110,7 +113,7 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     if is_member() {
         leader.raft().remove(id).await.with_context(|| format!("removing {name} from the membership"))?;
     }
-    // Before the node's record goes: whoever looks finds one of the two until nothing is left.
+    // Before the node's record is deleted: observers find one of the two until nothing is left.
     if let Some(record) = &record {
         crate::cluster::machines::provider::release(leader, record).await?;
     }
@@ -123,7 +126,7 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the end of a machine that was given back. False: this node leads no more, so it does not learn of it.
+/// Waits for the end of a released machine. False if this node no longer leads and so does not learn of it.
 pub async fn machine_ended(leader: &Leader, machine: &str) -> bool {
     let mut revisions = leader.raft().store().revisions();
     loop {
@@ -134,14 +137,14 @@ pub async fn machine_ended(leader: &Leader, machine: &str) -> bool {
         if machine.is_empty() || ending.iter().all(|one| one.id != machine) {
             return true;
         }
-        // A leadership that is lost is no revision.
+        // Lost leadership does not change the revision.
         let _ = tokio::time::timeout(leader.raft().pace().heartbeat(), revisions.changed()).await;
     }
 }
 
-/// Marks the node before anything is done, so that no controller gives it a vote again, and the next leader goes on. The wish for
-/// fewer nodes is part of the same transaction: a controller that sees one without the other brings the node back, or chooses
-/// another one to go. Who is marked already has been counted.
+/// Marks the node before any other step, so that no controller gives it a vote again and the next leader continues. The
+/// same transaction reduces the target size: a controller that sees one without the other brings the node back, or
+/// chooses another node to remove. A marked node has already been counted.
 async fn begin(leader: &Leader, record: Option<&NodeRecord>, fewer: bool) -> Result<()> {
     if record.is_some_and(|record| record.leaving) {
         return Ok(());
@@ -163,7 +166,7 @@ async fn begin(leader: &Leader, record: Option<&NodeRecord>, fewer: bool) -> Res
     Ok(())
 }
 
-/// Goes on with the removals that an earlier leader had begun, and with those of nodes that the operator has given up.
+/// Continues the removals that an earlier leader began, and those of nodes that the operator gave up.
 pub async fn resume(leader: &Leader) {
     if let Err(error) = remove_lost(leader).await {
         tracing::warn!(error = format!("{error:#}"), "cannot remove lost nodes yet");
@@ -176,7 +179,7 @@ pub async fn resume(leader: &Leader) {
     }
 }
 
-/// What is left of nodes that were given up when this one went on alone: records, and machines.
+/// Removes what is left of nodes that were given up when this one continued alone: records, and machines.
 async fn remove_lost(leader: &Leader) -> Result<()> {
     let folder = leader.home().path();
     let Some(recovery) = Recovery::done(folder)? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Commands and files for one node, which is this one or another.
+//! Commands and files for one node: this one or another.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::cluster::{Error, Result, member};
 use crate::node::Node;
 use crate::peers::Hops;
 
-/// How long the answer may take besides the command itself: waiting for its turn, and the way.
+/// Time limit of the answer beyond the command itself: the wait for a slot, and the network.
 const AROUND: Duration = Duration::from_secs(40);
-/// How long writing a part may take.
+/// Time limit for writing a part.
 const COPY: Duration = Duration::from_secs(30);
 
 /// Runs a shell command and waits for its end.
 ///
 /// # Errors
-/// It was not run, or the way to its node broke. A command that fails is no error.
+/// The command was not run, or the connection to its node broke. A command that fails is not an error.
 pub async fn command(node: &Node, hops: Hops, message: RunCommandRequest) -> Result<RunCommandResponse> {
     if message.command.trim().is_empty() || message.command.contains('\0') {
         return Err(Error::Invalid("the command must not be empty or contain a zero byte".to_owned()));
@@ -38,7 +38,7 @@ pub async fn command(node: &Node, hops: Hops, message: RunCommandRequest) -> Res
     })
 }
 
-/// The time that a command may take; 0 asks for the default.
+/// The time limit of a command; 0 is the default.
 #[must_use]
 pub fn time_limit(timeout_ms: u32) -> Duration {
     match timeout_ms {
@@ -50,7 +50,7 @@ pub fn time_limit(timeout_ms: u32) -> Duration {
 /// Writes a part of a file; with the last one the file appears under its name.
 ///
 /// # Errors
-/// The part makes no sense, cannot be written, or the way to its node broke.
+/// The part is invalid, cannot be written, or the connection to its node broke.
 pub async fn copy(node: &Node, hops: Hops, message: CopyFileRequest) -> Result<()> {
     if let Some(mut client) = member(node, message.node_id, hops)? {
         return Ok(client.copy_file(message, COPY).await?);

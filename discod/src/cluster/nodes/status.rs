@@ -1,7 +1,7 @@
-//! How the cluster is.
+//! The status of the cluster.
 //!
-//! The leader answers, since it alone hears from every node. Where there is none, the node that was asked tells what it
-//! knows and says that this is all it is.
+//! The leader answers, since only it receives every node's reports. Without a leader the node that received the request
+//! answers with what it knows and marks the answer as stale.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::peers::Hops;
 use crate::raft::{Member, Role};
 use crate::records::{self, instance_state};
 
-/// How the cluster is. Answered always: where there is no leader, by what this node knows.
+/// The status of the cluster. Always answers: without a leader, with what this node knows.
 pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusResponse {
     if message.stale {
         return own_view(node);
@@ -45,7 +45,7 @@ pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusRe
     }
 }
 
-/// What the leader knows of each member.
+/// The status of each member, as the leader knows it.
 #[must_use]
 pub fn statuses(leader: &Leader) -> Vec<NodeStatus> {
     let leads = leader.raft().leadership().borrow().leader;
@@ -73,7 +73,7 @@ pub fn statuses(leader: &Leader) -> Vec<NodeStatus> {
     statuses.collect()
 }
 
-/// What the leader knows. Also used where the daemon itself asks how the cluster is.
+/// The leader's view. Also used by the daemon itself.
 #[must_use]
 pub fn leader_view(leader: &Leader) -> StatusResponse {
     let leadership = leader.raft().leadership().borrow().clone();
@@ -86,9 +86,9 @@ pub fn leader_view(leader: &Leader) -> StatusResponse {
     }
     warnings.extend(leader.blocked());
     let ending = leader.raft().store().read(records::ending);
-    warnings.extend(ending.iter().map(still_there));
-    warnings.extend(leader.raft().store().read(records::instances).iter().filter_map(come_to_nothing));
-    // Whoever was never reached has no vote that counts, however well it feels.
+    warnings.extend(ending.iter().map(ending_machine));
+    warnings.extend(leader.raft().store().read(records::instances).iter().filter_map(retried));
+    // A node that the leader never reached does not count as a voter, even if it is healthy.
     let unreached = || nodes.iter().filter(|node| node.healthy && node.answered_ms.is_none());
     let all_reached = unreached().next().is_none();
     warnings
@@ -106,7 +106,7 @@ pub fn leader_view(leader: &Leader) -> StatusResponse {
                 .to_owned(),
         );
     }
-    warnings.extend(do_not_stay_up(leader, &nodes));
+    warnings.extend(unstable(leader, &nodes));
     warnings.extend(hooks_off(leader));
     warnings.extend(certificates::warnings(&nodes, signing_key.as_ref()));
     let copies = copies(leader);
@@ -127,7 +127,7 @@ pub fn leader_view(leader: &Leader) -> StatusResponse {
     }
 }
 
-/// What the leader's controllers have done last.
+/// The last pass of each of the leader's controllers.
 fn controllers(leader: &Leader) -> Vec<ControllerStatus> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let of = |(name, pass): (&str, Pass)| ControllerStatus {
@@ -140,8 +140,8 @@ fn controllers(leader: &Leader) -> Vec<ControllerStatus> {
     leader.passes().all().into_iter().map(of).collect()
 }
 
-/// Of a machine that is to end.
-fn still_there(machine: &records::InstanceRecord) -> String {
+/// Warns of a machine that is ending.
+fn ending_machine(machine: &records::InstanceRecord) -> String {
     let (name, id) = (&machine.name, &machine.id);
     let since = machine.ending_ms.map(|since| crate::clock::unix_ms().saturating_sub(since).max(0) / 1000);
     let since = since.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
@@ -149,16 +149,16 @@ fn still_there(machine: &records::InstanceRecord) -> String {
     format!("the machine {id} of `{name}` is ending{since}; it costs money until it has ended{why}")
 }
 
-/// Of a machine that is on its way and has failed before.
-fn come_to_nothing(machine: &records::InstanceRecord) -> Option<String> {
+/// Warns of a machine that is being started and has failed before.
+fn retried(machine: &records::InstanceRecord) -> Option<String> {
     let under_way = matches!(machine.state.as_str(), instance_state::STARTING | instance_state::INSTALLING);
-    // The end of a log may follow.
+    // The tail of a log may follow.
     let why = machine.error.lines().next().filter(|_| under_way)?;
     Some(format!("the machine of `{}` is not a node yet; the leader retries: {why}", machine.name))
 }
 
-/// Nodes that are healthy at this moment, and whose daemon has ended again and again.
-fn do_not_stay_up(leader: &Leader, nodes: &[NodeStatus]) -> Vec<String> {
+/// Nodes that are healthy at this moment, but whose daemon ends repeatedly.
+fn unstable(leader: &Leader, nodes: &[NodeStatus]) -> Vec<String> {
     let now = Instant::now();
     let healthy = nodes.iter().filter(|status| status.healthy);
     let looping = healthy
@@ -166,7 +166,7 @@ fn do_not_stay_up(leader: &Leader, nodes: &[NodeStatus]) -> Vec<String> {
     looping.map(|(status, ended)| format!("{} does not stay up: {}", status.name, ended.describe(now))).collect()
 }
 
-/// Hooks that are not run any more, each with its nodes.
+/// Disabled hooks, each with its nodes.
 fn hooks_off(leader: &Leader) -> Vec<String> {
     let mut hooks: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for member in leader.raft().members() {
@@ -197,7 +197,7 @@ fn copies(leader: &Leader) -> Vec<String> {
     copies.collect()
 }
 
-/// What this node knows by itself.
+/// What this node knows without a leader.
 fn own_view(node: &Node) -> StatusResponse {
     let leadership = node.raft().leadership().borrow().clone();
     let members = node.raft().members();
@@ -264,7 +264,7 @@ fn node_status(
     let limit = node.raft().pace().suspect_after();
     let trouble = contact.trouble(limit, listening, &member.info.address);
     let ended = leading.and_then(|leader| leader.reports().ended(member.id));
-    // Why it is silent is more than that it is.
+    // Why a node is silent matters more than the silence.
     let trouble = match (ended.as_ref().and_then(|ended| ended.trouble(trouble.is_some(), Instant::now())), trouble) {
         (Some(ended), _) => Some(ended),
         (None, Some(trouble)) => Some(match node.peers().why_not_reached(member.id) {
@@ -275,7 +275,7 @@ fn node_status(
     };
     let (healthy, reason) = judge(trouble, health.as_ref(), report);
     let retiring = report.map(|report| report.retiring.clone()).unwrap_or_default();
-    // It does its work until its machine goes.
+    // The node works until its machine goes.
     let reason = if reason.is_empty() { retiring.clone() } else { reason };
     let record = record.unwrap_or_default();
     let role = if leader == Some(member.id) {
@@ -310,7 +310,7 @@ fn node_status(
     }
 }
 
-/// A node whose clock is far off is not healthy, also while it still answers by connections that were made before.
+/// A node with a wrong clock is unhealthy, even while it still answers on connections that it opened before.
 fn with_clock(mut status: NodeStatus, off: Option<i64>) -> NodeStatus {
     if let Some(off) = off {
         let also =
@@ -321,20 +321,20 @@ fn with_clock(mut status: NodeStatus, off: Option<i64>) -> NodeStatus {
     status
 }
 
-/// With where its machine answers SSH, as the scripts say it now.
+/// Adds the address at which the node's machine answers SSH, according to the current scripts.
 fn with_ssh(status: NodeStatus, ssh: &BTreeMap<String, SshTarget>) -> NodeStatus {
     let ssh = ssh.get(&status.instance).map(ToString::to_string).unwrap_or_default();
     NodeStatus { ssh, ..status }
 }
 
-/// A node hears itself.
+/// A node always reaches itself.
 const OWN: Contact = Contact { reported: Some(Duration::ZERO), answered: Some(Duration::ZERO) };
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How many entries of this leader's log a member is not known to have.
+/// Number of entries of this leader's log that a member may lack.
 fn behind(node: &Node, member: &Member) -> Option<u64> {
     if member.id == node.id() {
         return Some(0);
@@ -342,7 +342,8 @@ fn behind(node: &Node, member: &Member) -> Option<u64> {
     member.matched.map(|matched| node.raft().last_index().saturating_sub(matched))
 }
 
-/// Whether a node is healthy, and why not. `trouble` is what is wrong with the ways between it and the leader.
+/// Whether a node is healthy, and why not. `trouble` describes what is wrong with the connections between it and the
+/// leader.
 fn judge(
     trouble: Option<String>,
     health: Option<&records::HealthRecord>,
@@ -395,10 +396,10 @@ mod tests {
             state: state.to_owned(),
             ..records::InstanceRecord::default()
         };
-        let warning = come_to_nothing(&machine(instance_state::STARTING)).expect("it has failed");
+        let warning = retried(&machine(instance_state::STARTING)).expect("it has failed");
         assert!(warning.contains("`web-4`") && warning.ends_with(": starting the machine: no capacity"), "{warning}");
-        assert_eq!(come_to_nothing(&machine(instance_state::TERMINATING)), None);
+        assert_eq!(retried(&machine(instance_state::TERMINATING)), None);
         let well = records::InstanceRecord { error: String::new(), ..machine(instance_state::INSTALLING) };
-        assert_eq!(come_to_nothing(&well), None);
+        assert_eq!(retried(&well), None);
     }
 }

@@ -58,5 +58,5 @@ pub fn planned(leader: &Leader) -> Vec<Planned> {
     members.collect()
 }
 
-/// Entries that a learner may lack and still count as up to date: what comes in during a round trip or two.
+/// Entries that a learner may lack and still count as up to date: those that arrive during a round trip or two.
 pub const LAG: u64 = 100;

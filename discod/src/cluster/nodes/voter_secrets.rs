@@ -1,4 +1,4 @@
-//! What voters alone hold: handed to a node that is to vote, and taken back.
+//! The voters' secrets: sent to a node before it becomes a voter, and withdrawn afterwards.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use disco_proto::v1::VoterSecrets;
 use crate::node::Node;
 use crate::records::{self, Severity};
 
-/// Time for a node to take the voters' secrets.
+/// Time limit for a node to take the voters' secrets.
 const HAND_OVER: Duration = Duration::from_secs(5);
 
-/// Hands a node the secrets.
+/// Sends the secrets to a node.
 ///
 /// # Errors
 /// It does not answer, or refuses.
@@ -21,7 +21,7 @@ pub async fn hand_over(node: &Node, id: u64, secrets: VoterSecrets) -> Result<()
     Ok(())
 }
 
-/// A node that votes no more forgets the secrets; whether it does cannot be known, so the key counts as stale.
+/// Makes a former voter delete the secrets; whether it does cannot be verified, so the key counts as stale.
 pub async fn take_back(node: &Node, id: u64) {
     tell(node, "node.demoted", id, "is no longer a voter").await;
     if let Some(mut client) = node.member_client(id) {

@@ -1,7 +1,7 @@
 //! Contents of files in the replicated store, named by their SHA-256.
 //!
-//! A blob is cut into chunks that fit into log entries. Its head, with size and number of chunks, is written after all of
-//! them, so that a blob whose upload was broken off is not there.
+//! A blob is cut into chunks that fit into log entries. Its head, with size and number of chunks, is written after all
+//! of them, so an interrupted upload leaves no visible blob.
 
 use std::collections::BTreeSet;
 
@@ -20,13 +20,13 @@ use crate::records;
 
 /// The largest blob, in bytes.
 pub const FILE_BYTES: u64 = 8 << 20;
-/// Bytes in one chunk: well below what the store takes as a value.
+/// Bytes in one chunk: well below the store's limit for a value.
 const CHUNK_BYTES: usize = 512 << 10;
-/// Contents that are asked for at once.
+/// Maximum number of contents in one request.
 const HASHES: usize = 10_000;
 const BLOBS: &str = "/disco/blobs/";
 
-/// Says that a blob is there.
+/// Marks a complete blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct BlobHead {
     /// Bytes.
@@ -35,25 +35,25 @@ struct BlobHead {
     chunks: usize,
 }
 
-/// Why a file's content is not to be had.
+/// Why a file's content is not available.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BlobError {
-    /// Nobody sent it, or it was not needed for long.
+    /// The content was never sent, or was deleted after it was unused for long.
     #[error("the cluster does not have the content of `{0}`")]
     Missing(String),
-    /// The list of files is wrong about it.
-    #[error("`{path}` was announced with {said} bytes, but its content has {size}")]
+    /// The list of files has the wrong size.
+    #[error("`{path}` was announced with {announced} bytes, but its content has {size}")]
     Size {
-        /// Which file.
+        /// Path of the file.
         path: String,
-        /// Bytes in the list.
-        said: u64,
-        /// Bytes of the content.
+        /// Size according to the list.
+        announced: u64,
+        /// Size of the content.
         size: u64,
     },
 }
 
-/// Whether a text is a SHA-256 as blobs are named by it.
+/// Whether a text is a SHA-256 in the form that names blobs.
 #[must_use]
 pub fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
@@ -65,16 +65,16 @@ pub fn name(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
 }
 
-/// Whether a blob is there as a whole.
+/// Whether a complete blob exists.
 #[must_use]
 pub fn exists(store: &Store, sha256: &str) -> bool {
     head(store, sha256).is_some()
 }
 
-/// Makes sure that these are names of contents, and not too many.
+/// Checks that these are names of contents, and not too many.
 ///
 /// # Errors
-/// A checksum that is malformed, or too many of them.
+/// A checksum is malformed, or there are too many.
 pub fn check_names(sha256: &[String]) -> Outcome<()> {
     if sha256.len() > HASHES {
         return Err(Error::Invalid(format!("too many checksums: {}; at most {HASHES} are allowed", sha256.len())));
@@ -88,11 +88,11 @@ pub fn check_names(sha256: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-/// Of the given contents those that the cluster does not hold. What it holds stays for a while, for the push or deployment
-/// that is to come. Only on the leader.
+/// Of the given contents, those that the cluster does not have. Existing contents are retained for a while, for the
+/// following push or deployment. Only on the leader.
 ///
 /// # Errors
-/// This node is not sure that it leads.
+/// This node cannot confirm that it leads.
 pub async fn missing(leader: &Leader, sha256: Vec<String>) -> Outcome<Vec<String>> {
     leader.raft().linearizable().await?;
     let commit = leader.commits().await;
@@ -102,15 +102,15 @@ pub async fn missing(leader: &Leader, sha256: Vec<String>) -> Outcome<Vec<String
     Ok(leader.raft().store().read(absent))
 }
 
-/// Makes sure that the contents of files are there.
+/// Checks that the contents of files exist.
 ///
 /// # Errors
-/// The first file of which this is not true.
+/// The first file whose content is missing or has another size.
 pub fn check(store: &Store, files: &[FileRecord]) -> Result<(), BlobError> {
     for file in files {
         let head = head(store, &file.sha256).ok_or_else(|| BlobError::Missing(file.path.clone()))?;
         if head.size != file.size {
-            return Err(BlobError::Size { path: file.path.clone(), said: file.size, size: head.size });
+            return Err(BlobError::Size { path: file.path.clone(), announced: file.size, size: head.size });
         }
     }
     Ok(())
@@ -119,7 +119,7 @@ pub fn check(store: &Store, files: &[FileRecord]) -> Result<(), BlobError> {
 /// The content of a file.
 ///
 /// # Errors
-/// It is not there.
+/// The content does not exist.
 pub fn read(store: &Store, file: &FileRecord) -> Result<Vec<u8>, BlobError> {
     let missing = || BlobError::Missing(file.path.clone());
     let head = head(store, &file.sha256).ok_or_else(missing)?;
@@ -131,7 +131,7 @@ pub fn read(store: &Store, file: &FileRecord) -> Result<Vec<u8>, BlobError> {
     if name(&content) == file.sha256 { Ok(content) } else { Err(missing()) }
 }
 
-/// Puts a content into the store. Doing so again changes nothing.
+/// Stores a content. Repeating it changes nothing.
 ///
 /// # Errors
 /// See [`WriteError`].
@@ -150,7 +150,7 @@ pub async fn write(node: &Node, sha256: &str, content: Bytes) -> Result<(), Writ
     Ok(())
 }
 
-/// Removes a blob, or what there is of it.
+/// Removes a blob, complete or not.
 ///
 /// # Errors
 /// See [`WriteError`].
@@ -162,7 +162,7 @@ pub async fn remove(leader: &Leader, sha256: &str) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Names of all blobs, whole or not.
+/// Names of all blobs, complete or not.
 #[must_use]
 pub fn all(store: &Store) -> BTreeSet<String> {
     let request = RangeRequest {
@@ -201,7 +201,7 @@ fn put(key: String, value: Bytes) -> Operation {
 }
 
 impl From<BlobError> for Error {
-    /// Blobs that were removed after they were found to be there can be sent again.
+    /// Blobs that were removed after they were found can be sent again.
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::Missing(_) => Self::Conflict(format!("{error}; send it again")),

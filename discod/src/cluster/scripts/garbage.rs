@@ -1,15 +1,15 @@
-//! What of scripts, deployments and blobs is not needed any more. Decisions alone; the leader's controller acts on them.
+//! Scripts, deployments and blobs that are no longer needed. Decisions only; the leader's controller executes them.
 
 use std::collections::BTreeSet;
 
 use super::records::{DeploymentRecord, DeploymentState, ScriptRecord};
 
-/// Script versions that stay.
+/// Number of script versions to retain.
 const KEEP_VERSIONS: usize = 5;
-/// Deployments that stay.
+/// Number of deployments to retain.
 const KEEP_DEPLOYMENTS: usize = 20;
 
-/// Numbers of the deployments to forget: all but the last ones. One that runs stays.
+/// Numbers of the deployments to delete: all but the latest. A running deployment is retained.
 #[must_use]
 pub fn old_deployments(deployments: &[DeploymentRecord]) -> Vec<u64> {
     let mut numbers: Vec<u64> = deployments.iter().map(|deployment| deployment.id).collect();
@@ -19,7 +19,7 @@ pub fn old_deployments(deployments: &[DeploymentRecord]) -> Vec<u64> {
     old.map(|deployment| deployment.id).collect()
 }
 
-/// Hashes of the script versions to forget: all but the last ones, the one in use and those of running deployments.
+/// Hashes of the script versions to delete: all but the latest, the one in use and those of running deployments.
 #[must_use]
 pub fn old_versions(versions: &[ScriptRecord], current: Option<&str>, deployments: &[DeploymentRecord]) -> Vec<String> {
     let mut newest: Vec<&ScriptRecord> = versions.iter().collect();

@@ -7,31 +7,31 @@ use thiserror::Error;
 use super::blobs::{FILE_BYTES, is_sha256};
 use super::records::FileRecord;
 
-/// Most files of one version.
+/// Maximum number of files of one version.
 pub const FILES: usize = 2000;
-/// All files of one version, in bytes.
+/// Maximum size of all files of one version, in bytes.
 pub const VERSION_BYTES: u64 = 64 << 20;
 /// Longest path in bytes.
 const PATH_BYTES: usize = 1024;
 
-/// Files with sound, different paths and of bounded size, in the order of their paths.
+/// Files with valid, distinct paths and bounded size, in the order of their paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     files: Vec<FileRecord>,
 }
 
-/// What is wrong with a list of files.
+/// Why a list of files is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ManifestError {
-    /// Too many.
+    /// Too many files.
     #[error("too many files: {0}; at most {FILES} are allowed; exclude files in `.discoignore`")]
     TooMany(usize),
-    /// One is too large.
+    /// A file is too large.
     #[error("`{path}` has {size} bytes, more than {FILE_BYTES} ({} MiB); exclude it in `.discoignore`", FILE_BYTES >> 20)]
     FileTooLarge {
-        /// Which.
+        /// Path of the file.
         path: String,
-        /// Bytes.
+        /// Its size in bytes.
         size: u64,
     },
     /// All together are.
@@ -40,16 +40,16 @@ pub enum ManifestError {
         VERSION_BYTES >> 20
     )]
     TooLarge {
-        /// Bytes.
+        /// Their size in bytes.
         bytes: u64,
     },
-    /// No path within a project.
+    /// An invalid path.
     #[error("invalid path `{0}`: expected a relative path within the project")]
     Path(String),
-    /// Twice the same path.
+    /// A duplicate path.
     #[error("duplicate path `{0}`")]
     Twice(String),
-    /// No checksum.
+    /// An invalid checksum.
     #[error("invalid checksum of `{0}`: expected a SHA-256 in lower-case hexadecimal")]
     Checksum(String),
 }
@@ -60,7 +60,7 @@ impl Manifest {
     /// Checks a list of files.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub fn new(entries: Vec<FileEntry>) -> Result<Self, ManifestError> {
         if entries.len() > FILES {
             return Err(ManifestError::TooMany(entries.len()));
@@ -96,24 +96,24 @@ impl Manifest {
         &self.files
     }
 
-    /// The files, as they are kept.
+    /// The files as stored in records.
     #[must_use]
     pub fn into_files(self) -> Vec<FileRecord> {
         self.files
     }
 
-    /// Whether there is a file of that path.
+    /// Whether a file with that path exists.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.files.iter().any(|file| file.path == path)
     }
 
-    /// Names exactly these paths with exactly these contents: `sha256:…`.
+    /// The hash of exactly these paths with exactly these contents: `sha256:…`.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = Sha256::new();
         for file in &self.files {
-            // No path holds a zero byte, so no two lists give the same bytes.
+            // No path contains a zero byte, so no two lists yield the same bytes.
             hasher.update(file.path.as_bytes());
             hasher.update([0]);
             hasher.update(file.sha256.as_bytes());
@@ -123,7 +123,7 @@ impl Manifest {
     }
 }
 
-/// Relative, in the form that every other spelling is brought to, and free of what would break a terminal.
+/// Whether a path is relative, normalised, and free of characters that would break a terminal.
 fn is_project_path(path: &str) -> bool {
     path.len() <= PATH_BYTES
         && !path.chars().any(char::is_control)

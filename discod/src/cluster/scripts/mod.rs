@@ -1,4 +1,5 @@
-//! Scripts and deployments as the cluster holds them: their records, the contents of their files, and what of these is not needed.
+//! Scripts and deployments in the cluster: their records, the contents of their files, and which of these are no longer
+//! needed.
 
 pub mod blobs;
 pub mod garbage;

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 pub use crate::records::keys;
 use crate::records::{self, Versioned};
 
-/// Where the `event` hook is.
+/// The position of the `event` hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventCursor {
-    /// Id of the last event that it was given.
+    /// Id of the last event that it received.
     pub id: u64,
 }
 
@@ -19,9 +19,9 @@ pub struct EventCursor {
 pub struct TrialRecord {
     /// Hash of the version.
     pub script: String,
-    /// Times that it was begun, and not ended.
+    /// Number of attempts that were started and not finished.
     pub tries: u32,
-    /// The node that began it last.
+    /// The node that started the last attempt.
     pub node: u64,
 }
 
@@ -37,7 +37,7 @@ pub fn version(store: &Store, hash: &str) -> Option<ScriptRecord> {
     records::get(store, &keys::script(hash)).map(|record| record.value)
 }
 
-/// All versions that the cluster holds.
+/// All versions in the cluster.
 #[must_use]
 pub fn versions(store: &Store) -> Vec<ScriptRecord> {
     records::list(store, keys::SCRIPTS).into_iter().map(|record| record.value).collect()

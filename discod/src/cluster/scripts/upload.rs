@@ -1,4 +1,4 @@
-//! The content of a file on its way into the store.
+//! The upload of a file's content to the store.
 
 use bytes::BytesMut;
 
@@ -6,7 +6,7 @@ use super::blobs::{self, FILE_BYTES, is_sha256};
 use crate::cluster::{Error, Result};
 use crate::node::Node;
 
-/// A content that comes in, in parts.
+/// A content that is received in parts.
 pub struct Upload {
     sha256: String,
     size: usize,
@@ -16,10 +16,10 @@ pub struct Upload {
 // === impl Upload ===
 
 impl Upload {
-    /// Makes ready for a content of this name and size.
+    /// Prepares to receive a content of this name and size.
     ///
     /// # Errors
-    /// The name is no SHA-256, or the content is too large.
+    /// The name is not a SHA-256, or the content is too large.
     pub fn begin(sha256: &str, size: u64) -> Result<Self> {
         if !is_sha256(sha256) {
             let text = "the first part must name the content's SHA-256 in lower-case hexadecimal";
@@ -39,7 +39,7 @@ impl Upload {
     /// Takes the next part.
     ///
     /// # Errors
-    /// There is more than was said.
+    /// The content exceeds the announced size.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
         if self.content.len() + data.len() > self.size {
             return Err(Error::Invalid(format!("the content exceeds the announced {} bytes", self.size)));
@@ -48,10 +48,10 @@ impl Upload {
         Ok(())
     }
 
-    /// Puts the whole into the store, on whichever node was asked.
+    /// Stores the whole content, on whichever node received it.
     ///
     /// # Errors
-    /// It is not what was said, or was not written.
+    /// The content differs from the announced one, or was not written.
     pub async fn finish(self, node: &Node) -> Result<()> {
         let Self { sha256, size, content } = self;
         if content.len() != size {

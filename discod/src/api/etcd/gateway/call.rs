@@ -27,7 +27,7 @@ pub(super) async fn call(services: Routes, method: Option<MethodDescriptor>, req
 async fn answer(services: Routes, method: &MethodDescriptor, request: Request) -> Result<Response, Status> {
     let (parts, body) = request.into_parts();
     let mut values = Values::new(body);
-    // The first one is looked at here, so that a request that is no JSON is refused with a status of its own.
+    // The first value is read here, so that invalid JSON is refused with its own status.
     let first = values.next().await?.unwrap_or_else(|| Bytes::from_static(b"{}"));
     let first = frame(&json::encode(method.input(), &first)?)?;
     let body = if method.is_client_streaming() { further(method, first, values) } else { Body::from(first) };
@@ -39,11 +39,11 @@ async fn answer(services: Routes, method: &MethodDescriptor, request: Request) -
     *call.uri_mut() = path.parse().map_err(|_| Status::internal("invalid method path"))?;
     call.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     call.headers_mut().insert("te", HeaderValue::from_static("trailers"));
-    // By which connection it came, and so who asks.
+    // The connection that the request came on, and so its sender.
     *call.extensions_mut() = parts.extensions;
 
     let Ok(response) = services.oneshot(call).await;
-    // A refusal has no body.
+    // An error has no body.
     if let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != tonic::Code::Ok)
     {
         return Err(status);
@@ -57,7 +57,7 @@ async fn answer(services: Routes, method: &MethodDescriptor, request: Request) -
     Ok(with_body(StatusCode::OK, Body::from(json)))
 }
 
-/// The body of a request that goes on as long as the client writes.
+/// The body of a request, which continues as long as the client writes.
 fn further(method: &MethodDescriptor, first: Bytes, values: Values) -> Body {
     let of = method.input();
     let rest = stream::try_unfold((values, of), |(mut values, of)| async move {
@@ -68,7 +68,7 @@ fn further(method: &MethodDescriptor, first: Bytes, values: Values) -> Body {
     Body::from_stream(stream::iter([Ok(first)]).chain(rest))
 }
 
-/// The body of an answer that goes on: each answer in a line of its own, with an error at its end where there is one.
+/// The body of a streamed answer: one answer per line, and an error at the end if one occurred.
 fn results(method: &MethodDescriptor, frames: Frames) -> Body {
     let lines = stream::unfold(Some((frames, method.output())), |state| async move {
         let (mut frames, of) = state?;

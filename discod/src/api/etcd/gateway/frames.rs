@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 /// Flag and length.
 const HEAD: usize = 5;
 
-/// A message as it goes to the services.
+/// Frames a message for the services.
 pub(super) fn frame(message: &[u8]) -> Result<Bytes, Status> {
     let length = u32::try_from(message.len()).map_err(|_| Status::invalid_argument("request too large"))?;
     let mut frame = BytesMut::with_capacity(HEAD + message.len());
@@ -18,7 +18,7 @@ pub(super) fn frame(message: &[u8]) -> Result<Bytes, Status> {
     Ok(frame.freeze())
 }
 
-/// The messages of an answer, one after the other.
+/// The messages of an answer, in order.
 pub(super) struct Frames {
     body: Body,
     read: BytesMut,
@@ -31,7 +31,7 @@ impl Frames {
         Self { body, read: BytesMut::new() }
     }
 
-    /// The next message; `None` after the last one, when all went well.
+    /// The next message; `None` after the last one, if the call succeeded.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
             if let Some(message) = self.take() {

@@ -1,7 +1,7 @@
 //! Connections of HTTP/1.1, which carry the gateway and nothing else.
 //!
-//! They are told apart by what TLS agreed on, not by their first bytes: a server that waits for those would keep nodes waiting,
-//! who wait for its own first bytes to know that they were let in.
+//! The protocol that TLS negotiated distinguishes them, not their first bytes: a server that waits for those would
+//! block nodes, which wait for the server's first bytes to know that they were admitted.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,12 +20,12 @@ use tower::ServiceExt;
 use super::{add_to, status};
 use crate::api::etcd::EtcdService;
 
-/// For the head of a request. A connection between two requests is closed after it, too.
+/// Time limit for the head of a request. It also closes connections that are idle between two requests.
 const HEAD: Duration = Duration::from_secs(60);
-/// For the head as a whole, and for what is read ahead of a body.
+/// Limit for the whole head, and for what is read ahead of a body.
 const BUFFER: usize = 32 * 1024;
 
-/// The connections of HTTP/2; those of HTTP/1.1 are answered here, each by a task of its own.
+/// Passes on the connections of HTTP/2; answers those of HTTP/1.1 here, each in its own task.
 pub(in crate::api::etcd) fn without_http1<S: Stream<Item = io::Result<ServerStream>>>(
     service: &EtcdService,
     incoming: S,
@@ -47,7 +47,7 @@ pub(in crate::api::etcd) fn without_http1<S: Stream<Item = io::Result<ServerStre
 async fn serve(stream: ServerStream, router: Router) {
     let info = stream.info().clone();
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        // As tonic does it: guards look there for who asks.
+        // As tonic does: guards read the sender from there.
         request.extensions_mut().insert(info.clone());
         let router = router.clone();
         async move {

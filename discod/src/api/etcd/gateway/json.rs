@@ -10,10 +10,10 @@ use tonic::Status;
 
 use crate::api::etcd::MAX_REQUEST_BYTES;
 
-/// Base64 takes a third more.
+/// Base64 adds a third.
 const MAX_JSON_BYTES: usize = MAX_REQUEST_BYTES / 3 * 4;
 
-/// The values in a request's body, one after the other.
+/// The values in a request's body, in order.
 pub(super) struct Values {
     body: Body,
     read: BytesMut,
@@ -27,7 +27,7 @@ impl Values {
         Self { body, read: BytesMut::new(), ended: false }
     }
 
-    /// The next value, as soon as it is there; `None` after the last one.
+    /// The next value, once it has arrived; `None` after the last one.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
             let mut values = serde_json::Deserializer::from_slice(&self.read).into_iter::<IgnoredAny>();
@@ -62,7 +62,7 @@ impl Values {
     }
 }
 
-/// The message that the JSON stands for, encoded. Fields that are not known are left out of account, as by etcd.
+/// Encodes the message that the JSON stands for. Unknown fields are ignored, as by etcd.
 pub(super) fn encode(of: MessageDescriptor, json: &[u8]) -> Result<Vec<u8>, Status> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let options = DeserializeOptions::new().deny_unknown_fields(false);

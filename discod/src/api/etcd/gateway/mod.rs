@@ -1,9 +1,9 @@
 //! etcd's JSON gateway: the same services for clients that speak HTTP/1.1 and JSON, such as Patroni.
 //!
-//! A request is turned into the gRPC request that it stands for and given to the same services, so what may be asked, and what
-//! is answered, is decided in one place. JSON is that of protobuf as etcd's gateway has it: bytes in base64, 64-bit numbers
-//! as text, fields by the names in the `.proto` files (in requests also in camel case), what has its default is left out. The
-//! descriptors that this needs are read when the first such request comes.
+//! A request is converted into the gRPC request that it stands for and passed to the same services, so what is allowed,
+//! and what is answered, is decided in one place. JSON is that of protobuf as etcd's gateway has it: bytes in base64,
+//! 64-bit numbers as text, fields by the names in the `.proto` files (in requests also in camel case); fields with
+//! default values are omitted. The descriptors that this needs are read on the first such request.
 
 mod call;
 mod frames;
@@ -24,7 +24,7 @@ use super::EtcdService;
 
 pub(super) use http1::without_http1;
 
-/// Where each method is found; etcd's older name for some of them after it.
+/// The path of each method, followed by etcd's older path where one exists.
 const METHODS: [(&str, &str, &str); 33] = [
     ("/v3/kv/range", "etcdserverpb.KV", "Range"),
     ("/v3/kv/put", "etcdserverpb.KV", "Put"),
@@ -64,13 +64,13 @@ const METHODS: [(&str, &str, &str); 33] = [
 static DESCRIPTORS: LazyLock<Option<DescriptorPool>> =
     LazyLock::new(|| DescriptorPool::decode(disco_proto::ETCD_DESCRIPTORS).ok());
 
-/// What a method takes and gives.
+/// The descriptor of a method.
 fn method(service: &str, name: &str) -> Option<MethodDescriptor> {
     let service = DESCRIPTORS.as_ref()?.get_service_by_name(service)?;
     service.methods().find(|method| method.name() == name)
 }
 
-/// Adds the gateway's paths. It has services of its own, which it calls.
+/// Adds the gateway's paths. The gateway calls its own instances of the services.
 pub(super) fn add_to(service: &EtcdService, mut router: Router) -> Router {
     let services = service.clone().services(Routes::default());
     for (path, of, name) in METHODS {

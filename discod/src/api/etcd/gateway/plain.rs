@@ -1,4 +1,4 @@
-//! What is asked without gRPC: which version, and whether all is well.
+//! Requests without gRPC: version and health.
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -10,7 +10,7 @@ use super::status::{answer, refusal};
 use crate::api::etcd::EtcdService;
 use crate::api::etcd::header::API_VERSION;
 
-/// Whoever may ask for keys may ask this.
+/// Clients that may read keys may send these requests.
 fn admit(request: &Request) -> Result<(), Status> {
     let peer = tonic::Request::from_parts(tonic::metadata::MetadataMap::new(), request.extensions().clone(), ());
     disco_identity::require_member(&peer).map(|_| ())
@@ -23,7 +23,7 @@ pub(super) fn version(request: &Request) -> Response {
     }
 }
 
-/// Whether this node can answer a linearizable read and the store takes writes.
+/// Whether this node can answer a linearizable read and the store accepts writes.
 pub(super) async fn health(service: &EtcdService, request: Request) -> Response {
     if let Err(status) = admit(&request) {
         return refusal(&status);

@@ -1,4 +1,4 @@
-//! Errors as etcd's gateway tells them: by the HTTP status, and in JSON.
+//! Errors as etcd's gateway returns them: in the HTTP status and in JSON.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -25,7 +25,7 @@ fn http_status(code: Code) -> StatusCode {
     }
 }
 
-/// Instead of an answer. `error` is what older clients look at, the others newer ones.
+/// The answer for an error. Older clients read `error`, newer ones the other fields.
 pub(super) fn refusal(status: &Status) -> Response {
     let body = json!({
         "error": status.message(), "code": i32::from(status.code()), "message": status.message(), "details": [],
@@ -33,7 +33,7 @@ pub(super) fn refusal(status: &Status) -> Response {
     answer(http_status(status.code()), body)
 }
 
-/// After answers, in the same body.
+/// An error after answers, in the same body.
 pub(super) fn in_stream(status: &Status) -> String {
     let http = http_status(status.code());
     let error = json!({

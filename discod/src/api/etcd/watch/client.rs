@@ -19,13 +19,13 @@ use super::watcher::Watcher;
 use crate::api::Answers;
 use crate::api::etcd::{EtcdService, errors};
 
-/// Answers that may wait for a slow client.
+/// Answers that may be queued for a slow client.
 const UNDER_WAY: usize = 4;
-/// A client that takes nothing for so long is cut off: what waits for it takes memory.
+/// A client that reads nothing for this long is disconnected: what is queued for it takes memory.
 const SLOW: Duration = Duration::from_secs(60);
-/// How often a watcher that wants it hears that there was nothing; as etcd's.
+/// How often a watcher that requested progress receives it while nothing changes; as etcd's.
 const PROGRESS: Duration = Duration::from_secs(10 * 60);
-/// The watch id of what concerns no watcher, or all.
+/// The watch id of answers that concern no watcher, or all.
 const NO_ID: i64 = -1;
 
 type Requests = Pin<Box<dyn Stream<Item = Result<WatchRequest, Status>> + Send>>;
@@ -33,9 +33,9 @@ type Requests = Pin<Box<dyn Stream<Item = Result<WatchRequest, Status>> + Send>>
 /// Why a stream ends.
 #[derive(PartialEq)]
 enum End {
-    /// The client has gone away, or this node stops.
+    /// The client has disconnected, or this node stops.
     Gone,
-    /// The client takes nothing any more.
+    /// The client has stopped reading.
     Slow,
 }
 
@@ -44,22 +44,22 @@ struct Client {
     remote: Option<SocketAddr>,
     answers: mpsc::Sender<Result<WatchResponse, Status>>,
     watchers: BTreeMap<i64, Watcher>,
-    /// Where to look for the next free id.
+    /// Where to search for the next free id.
     next_id: i64,
-    /// The watcher that was told last: the next one behind it comes next.
+    /// The watcher that was served last: the next one that lags is served next.
     turn: i64,
-    /// The client asked how far it was told.
+    /// The client requested progress.
     progress_wanted: bool,
 }
 
-/// Answers the requests until the client goes away.
+/// Serves the requests until the client disconnects.
 pub(super) async fn start(
     service: EtcdService,
     remote: Option<SocketAddr>,
     requests: Requests,
 ) -> Answers<WatchResponse> {
     let (answers, receiver) = mpsc::channel(UNDER_WAY + 1);
-    // One place is kept for the last word, which a client that is cut off must get.
+    // One place is reserved for the final answer, which a client that is disconnected must get.
     let last_word = answers.clone().reserve_owned().await;
     let client =
         Client { service, remote, answers, watchers: BTreeMap::new(), next_id: 0, turn: NO_ID, progress_wanted: false };
@@ -88,7 +88,7 @@ impl Client {
             let behind = self.next_behind(revision);
             if behind.is_none()
                 && std::mem::take(&mut self.progress_wanted)
-                && let Err(end) = self.tell_all(revision).await
+                && let Err(end) = self.send_progress(revision).await
             {
                 return end;
             }
@@ -96,15 +96,15 @@ impl Client {
                 request = requests.next(), if asking => match request {
                     Some(Ok(request)) => self.take(request).await,
                     Some(Err(_)) => Err(End::Gone),
-                    // The client asks no more but still listens.
+                    // The client sends no more requests but still reads.
                     None => {
                         asking = false;
                         Ok(())
                     }
                 },
-                () = std::future::ready(()), if behind.is_some() => self.tell(behind.unwrap_or(NO_ID)).await,
+                () = std::future::ready(()), if behind.is_some() => self.send_events(behind.unwrap_or(NO_ID)).await,
                 changed = revisions.changed(), if behind.is_none() => changed.map_err(|_| End::Gone),
-                _ = ticks.tick() => self.tell_idle(revision).await,
+                _ = ticks.tick() => self.send_idle_progress(revision).await,
                 () = self.answers.closed() => Err(End::Gone),
             };
             if let Err(end) = step {
@@ -113,7 +113,7 @@ impl Client {
         }
     }
 
-    /// The next watcher that was not told everything, each in its turn.
+    /// The next watcher that lags, in round-robin order.
     fn next_behind(&self, revision: i64) -> Option<i64> {
         let after = self.watchers.range(self.turn.saturating_add(1)..);
         let before = self.watchers.range(..=self.turn);
@@ -134,7 +134,7 @@ impl Client {
                 self.progress_wanted = !self.watchers.is_empty();
                 Ok(())
             }
-            // Of a kind that comes after this version.
+            // A request of a newer version of the protocol.
             None => Ok(()),
         }
     }
@@ -173,17 +173,17 @@ impl Client {
         self.next_id - 1
     }
 
-    /// Tells a watcher a part of what it was not told.
-    async fn tell(&mut self, id: i64) -> Result<(), End> {
+    /// Sends a watcher part of what it lacks.
+    async fn send_events(&mut self, id: i64) -> Result<(), End> {
         self.turn = id;
         let Some(watcher) = self.watchers.get_mut(&id) else { return Ok(()) };
         match self.service.node.raft().store().read(|store| watcher.read(store)) {
-            Ok(told) if told.events.is_empty() => Ok(()),
-            Ok(told) => {
-                watcher.was_told = true;
+            Ok(batch) if batch.events.is_empty() => Ok(()),
+            Ok(batch) => {
+                watcher.was_served = true;
                 let divide = watcher.fragments;
-                let header = self.service.header(told.revision);
-                let answer = WatchResponse { header, events: told.events, ..self.answer(id) };
+                let header = self.service.header(batch.revision);
+                let answer = WatchResponse { header, events: batch.events, ..self.answer(id) };
                 let parts = if divide { fragments(answer) } else { vec![answer] };
                 for part in parts {
                     self.send(part).await?;
@@ -203,18 +203,18 @@ impl Client {
         }
     }
 
-    /// Everything up to this revision was told to all watchers.
-    async fn tell_all(&mut self, revision: i64) -> Result<(), End> {
+    /// All watchers have received everything up to this revision.
+    async fn send_progress(&mut self, revision: i64) -> Result<(), End> {
         let answer = WatchResponse { header: self.service.header(revision), ..self.answer(NO_ID) };
         self.send(answer).await
     }
 
-    /// Those who want to hear that there was nothing, do.
-    async fn tell_idle(&mut self, revision: i64) -> Result<(), End> {
+    /// Sends progress to idle watchers that requested it.
+    async fn send_idle_progress(&mut self, revision: i64) -> Result<(), End> {
         let mut idle = Vec::new();
         for (id, watcher) in &mut self.watchers {
-            let told = std::mem::take(&mut watcher.was_told);
-            if watcher.wants_progress && !told && watcher.next > revision {
+            let served = std::mem::take(&mut watcher.was_served);
+            if watcher.wants_progress && !served && watcher.next > revision {
                 idle.push(*id);
             }
         }

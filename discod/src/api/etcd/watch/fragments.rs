@@ -1,12 +1,12 @@
-//! Large answers in parts, for clients that ask for them so.
+//! Large answers in parts, for clients that request them.
 
 use disco_proto::etcdserverpb::WatchResponse;
 use prost::Message;
 
 use crate::api::etcd::MAX_REQUEST_BYTES;
 
-/// The answer in parts that are no larger than a request may be, unless one event alone is. All but the last say that more
-/// follows.
+/// Splits the answer into parts that are no larger than a request may be, unless one event alone is larger. All but the
+/// last are marked as fragments.
 pub(super) fn fragments(mut answer: WatchResponse) -> Vec<WatchResponse> {
     if answer.events.len() < 2 || answer.encoded_len() < MAX_REQUEST_BYTES {
         return vec![answer];

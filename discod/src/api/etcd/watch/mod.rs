@@ -1,8 +1,9 @@
-//! Watches, told from this node's own store.
+//! Watches, served from this node's own store.
 //!
-//! Each stream has one task and any number of watchers. A watcher is a position in the store's history: what was not told yet is read when
-//! the client has taken what came before, so a slow client costs no memory, however far it falls behind. When the history
-//! that it still needs is compacted, its watcher is cancelled with etcd's reason; when it takes nothing at all, its stream ends.
+//! Each stream has one task and any number of watchers. A watcher is a position in the store's history: the next events
+//! are read once the client has taken the previous ones, so a slow client costs no memory, however far it lags. When
+//! the history that it still needs is compacted, its watcher is cancelled with etcd's reason; when it stops reading,
+//! its stream ends.
 
 mod client;
 mod fragments;

@@ -1,4 +1,4 @@
-//! How many watchers there may be.
+//! Limits of the number of watchers.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ struct Taken {
     by_connection: HashMap<Option<SocketAddr>, usize>,
 }
 
-/// One watcher's place, free again when it is dropped.
+/// One watcher's place, released when it is dropped.
 pub(super) struct Place {
     places: Places,
     connection: Option<SocketAddr>,
@@ -30,7 +30,7 @@ pub(super) struct Place {
 // === impl Places ===
 
 impl Places {
-    /// A place for a watcher of the connection from there; `None` when all are taken.
+    /// Reserves a place for a watcher of the connection from this address; `None` if all are taken.
     pub(super) fn take(&self, connection: Option<SocketAddr>) -> Option<Place> {
         let mut taken = self.0.lock();
         if taken.all >= PER_NODE || taken.by_connection.get(&connection).is_some_and(|count| *count >= PER_CONNECTION) {

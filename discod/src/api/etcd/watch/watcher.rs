@@ -1,4 +1,4 @@
-//! One watcher: what it wants, and how far it was told.
+//! One watcher: its settings, and its position.
 
 use bytes::Bytes;
 use disco_proto::etcdserverpb::WatchCreateRequest;
@@ -9,29 +9,29 @@ use disco_store::{Compacted, Store};
 use super::places::Place;
 use crate::api::etcd::errors;
 
-/// Events that are read at once, so that a watch from far back holds no lock for long.
+/// Events read at once, so that a watch from far back does not hold a lock for long.
 const EVENTS_AT_ONCE: usize = 256;
 
 /// A position in the history of a range of keys.
 pub(super) struct Watcher {
     key: Bytes,
     range_end: Bytes,
-    /// The first revision that was not told.
+    /// The first revision that was not sent.
     pub(super) next: i64,
     wants_puts: bool,
     wants_deletes: bool,
     wants_previous: bool,
-    /// Whether large answers are to be divided.
+    /// Whether large answers are divided.
     pub(super) fragments: bool,
-    /// Whether it wants to hear now and then that there was nothing.
+    /// Whether the client requested periodic progress.
     pub(super) wants_progress: bool,
-    /// Whether it was told anything since it last might have been told that there was nothing.
-    pub(super) was_told: bool,
+    /// Whether the watcher received events since the last check for progress.
+    pub(super) was_served: bool,
     _place: Place,
 }
 
-/// What is to be told, and up to which revision that is all.
-pub(super) struct Told {
+/// Events to send, which are complete up to `revision`.
+pub(super) struct Batch {
     pub(super) events: Vec<Event>,
     pub(super) revision: i64,
 }
@@ -39,7 +39,7 @@ pub(super) struct Told {
 // === impl Watcher ===
 
 impl Watcher {
-    /// Why there cannot be such a watcher, in etcd's words.
+    /// Why such a watcher is refused, with etcd's text.
     pub(super) fn refuse(request: &WatchCreateRequest) -> Option<&'static str> {
         if request.start_revision < 0 {
             return Some(errors::COMPACTED);
@@ -49,7 +49,7 @@ impl Watcher {
         (ends && request.range_end <= key(request)).then_some(errors::EMPTY_WATCH)
     }
 
-    /// `revision` is the newest one: without a start it begins after that.
+    /// Creates a watcher. `revision` is the newest: without a start the watch begins after it.
     pub(super) fn new(request: WatchCreateRequest, revision: i64, place: Place) -> Self {
         let filtered = |filter: FilterType| request.filters.contains(&i32::from(filter));
         Self {
@@ -60,14 +60,14 @@ impl Watcher {
             wants_previous: request.prev_kv,
             fragments: request.fragment,
             wants_progress: request.progress_notify,
-            was_told: false,
+            was_served: false,
             range_end: request.range_end,
             _place: place,
         }
     }
 
-    /// A part of what was not told yet; it counts as told from now on.
-    pub(super) fn read(&mut self, store: &Store) -> Result<Told, Compacted> {
+    /// Reads part of what was not sent yet; it counts as sent from now on.
+    pub(super) fn read(&mut self, store: &Store) -> Result<Batch, Compacted> {
         let history = store.history(self.next, &self.key, &self.range_end, EVENTS_AT_ONCE)?;
         self.next = history.next;
         let events = history.revisions.into_iter().flat_map(|revision| revision.events);
@@ -75,7 +75,7 @@ impl Watcher {
         if !self.wants_previous {
             events.iter_mut().for_each(|event| event.prev_kv = None);
         }
-        Ok(Told { events, revision: history.next - 1 })
+        Ok(Batch { events, revision: history.next - 1 })
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -86,7 +86,7 @@ impl Watcher {
     }
 }
 
-/// No key means from the first one on.
+/// Without a key the watch begins at the first one.
 fn key(request: &WatchCreateRequest) -> Bytes {
     if request.key.is_empty() { Bytes::from_static(&[0]) } else { request.key.clone() }
 }
@@ -114,10 +114,10 @@ mod tests {
     fn read(request: WatchCreateRequest) -> Vec<(i64, i32, bool)> {
         let store = store();
         let mut watcher = Watcher::new(request, store.revision(), Places::default().take(None).unwrap());
-        let told = watcher.read(&store).unwrap();
-        assert_eq!((told.revision, watcher.next), (4, 5));
+        let batch = watcher.read(&store).unwrap();
+        assert_eq!((batch.revision, watcher.next), (4, 5));
         let shown = |event: Event| (event.kv.unwrap().mod_revision, event.r#type, event.prev_kv.is_some());
-        told.events.into_iter().map(shown).collect()
+        batch.events.into_iter().map(shown).collect()
     }
 
     #[test]
