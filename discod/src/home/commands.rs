@@ -1,5 +1,5 @@
-//! `discod identity`: what is done on a machine where there is nobody to ask: the first node's identity when a cluster is
-//! founded, and a new certificate where the old one has expired.
+//! `discod identity`: steps on a machine that cannot request its identity from the cluster: the first node's identity
+//! when a cluster is founded, and a new certificate after the old one has expired.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,10 +12,10 @@ use serde_json::json;
 use super::{Home, NodeFile, VoterSecrets};
 use crate::args::IdentityCommand;
 
-/// Longest input that is read.
+/// Longest accepted input.
 const MAX_INPUT_BYTES: u64 = 256 * 1024;
 
-/// What the operator hands to the first node.
+/// The identity that the operator sends to the first node.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Installation {
@@ -33,7 +33,7 @@ struct Installation {
 /// Runs one of the commands.
 ///
 /// # Errors
-/// What is wrong with the folder or the input.
+/// The folder or the input is invalid.
 pub fn run(command: &IdentityCommand) -> Result<()> {
     match command {
         IdentityCommand::Request { data_dir, .. } => {
@@ -58,9 +58,9 @@ pub fn run(command: &IdentityCommand) -> Result<()> {
     }
 }
 
-/// Who the node in a folder is, for the operator who certifies it anew. Fields are added, never renamed.
+/// The identity of the node in a folder, for the operator who renews its certificate. Fields are added, never renamed.
 fn shown(data_dir: &Path) -> Result<serde_json::Value> {
-    let (home, node) = somebody(data_dir)?;
+    let (home, node) = open_node(data_dir)?;
     Ok(json!({
         "cluster_id": node.cluster_id,
         "cluster_name": node.cluster_name,
@@ -68,14 +68,14 @@ fn shown(data_dir: &Path) -> Result<serde_json::Value> {
         "name": node.name,
         "certificate_chain": home.chain()?,
         "signing_request": home.key()?.signing_request()?,
-        // The operator sees by it a clock that would refuse every certificate.
+        // Shows the operator a wrong clock, which would refuse every certificate.
         "time": disco_identity::unix_now(),
     }))
 }
 
-/// Only a certificate that is better than none is taken: for this node's key and name, of its cluster, valid now.
+/// Accepts a certificate only if it is usable: for this node's key and name, of its cluster, valid now.
 fn renew(data_dir: &Path, chain: &str) -> Result<()> {
-    let (home, node) = somebody(data_dir)?;
+    let (home, node) = open_node(data_dir)?;
     let credentials = Credentials::new(&home.root()?, chain, &home.key()?)?;
     let own = credentials.own();
     if own.cluster_id != node.cluster_id()? || own.role != Role::Node(node.node_id) {
@@ -85,8 +85,8 @@ fn renew(data_dir: &Path, chain: &str) -> Result<()> {
     home.set_chain(chain)
 }
 
-/// A folder that is the home of a node, and is left as it is where it is none.
-fn somebody(data_dir: &Path) -> Result<(Home, NodeFile)> {
+/// Opens a node's data folder; a folder without an identity stays unchanged.
+fn open_node(data_dir: &Path) -> Result<(Home, NodeFile)> {
     let missing = || format!("`{}` holds no identity of a node", data_dir.display());
     if !data_dir.join("node.json").exists() {
         bail!(missing());

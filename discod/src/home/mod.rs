@@ -1,22 +1,22 @@
-//! The node's data folder: who it is, its keys and certificates.
+//! The node's data folder: its identity, keys and certificates.
 //!
 //! ```text
-//! node.json                     who this node is, once it is somebody
-//! join-id                       16 random bytes that make a repeated join give the same node
+//! node.json                     this node's identity, once it has one
+//! join-id                       16 random bytes that make a repeated join yield the same node
 //! identity/node.key             0600, made here, never leaves the node
 //! identity/node.pem             certificate chain
 //! identity/ca.pem               the cluster's root certificate
-//! identity/intermediate.pem     on voters only, with its key: what nodes are admitted with
+//! identity/intermediate.pem     on voters only, with its key: signs nodes' certificates
 //! identity/intermediate.key     0600
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
-//! hooks.json                    hooks of `cluster.js` that run, and those that have ended the daemon, see `local::hook_guard`
-//! incarnation                   how often the folder was started: by it a copy that is started too is found out
+//! hooks.json                    running hooks of `cluster.js`, and those that ended the daemon, see `local::hook_guard`
+//! incarnation                   how often the folder was started; reveals a copy that is started too
 //! members.json                  the members' addresses, to which `report-end` reports
-//! format                        in which the rest is written, where it is not 1
+//! format                        the format of the rest, if it is not 1
 //! raft.redb, raft.journal, log.mark, snapshots/   see `raft`
 //! ```
 //!
-//! `node.json` is written last: a node whose set-up was interrupted is nobody yet, and starts again.
+//! `node.json` is written last: a node whose set-up was interrupted has no identity yet, and starts again.
 
 mod commands;
 mod voter_secrets;
@@ -36,7 +36,8 @@ pub use voter_secrets::VoterSecrets;
 const MAX_RECORD_BYTES: u64 = 256 * 1024;
 const STARTS: &str = "incarnation";
 const MEMBERS: &str = "members.json";
-/// Starts that were taken and are kept: the cluster remembers the last of them, or one before where it could not write that yet.
+/// Number of retained accepted starts: the cluster remembers the last of them, or an earlier one if it could not record
+/// that yet.
 const STARTS_KEPT: usize = 8;
 
 /// A node's data folder.
@@ -45,7 +46,7 @@ pub struct Home {
     path: PathBuf,
 }
 
-/// Who the node is. Fields are added, never renamed.
+/// The node's identity. Fields are added, never renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeFile {
     /// The cluster's random id.
@@ -59,12 +60,12 @@ pub struct NodeFile {
     /// The first node of the cluster, which alone may initialise Raft, and only while its log is pristine.
     #[serde(default)]
     pub founder: bool,
-    /// `IP:PORT` of members known when the file was written: where a node that is not yet in the membership reports.
+    /// `IP:PORT` of members known when the file was written: a node that is not a member yet reports to these.
     #[serde(default)]
     pub members: Vec<String>,
 }
 
-/// A moment of the certificate chain's file, which is replaced as a whole.
+/// Identifies a version of the certificate chain's file, which is replaced as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainStamp {
     inode: u64,
@@ -84,7 +85,7 @@ impl Home {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// A folder that is only read.
+    /// Opens an existing folder read-only.
     #[must_use]
     pub fn existing(path: &Path) -> Self {
         Self { path: path.to_owned() }
@@ -100,10 +101,10 @@ impl Home {
         self.path.join("identity").join(name)
     }
 
-    /// Makes sure that this program can read what is here.
+    /// Checks that this program can read the data.
     ///
     /// # Errors
-    /// It cannot, as it was written by a newer one.
+    /// A newer program wrote the data.
     pub fn check_format(&self) -> Result<()> {
         let (format, own) = (self.format()?, disco_proto::format::own());
         if format > own {
@@ -116,7 +117,7 @@ impl Home {
         Ok(())
     }
 
-    /// Notes the format of the cluster's data. It is never set back.
+    /// Records the format of the cluster's data. It never decreases.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -136,9 +137,9 @@ impl Home {
         }
     }
 
-    /// Counts this start of the folder, durably, before anything is said in the node's name.
+    /// Counts this start of the folder, durably, before the process sends anything in the node's name.
     ///
-    /// Written in place: that needs no room, so a full disk keeps nobody from starting.
+    /// Written in place: that needs no free space, so a full disk does not prevent a start.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -155,13 +156,14 @@ impl Home {
         Ok(Start { life: Life { number, run: rand::random_range(1..=u64::MAX) }, earlier })
     }
 
-    /// Whether the folder says that this start was taken for the node.
+    /// Whether the folder records that the cluster accepted this start.
     #[must_use]
     pub fn is_noted(&self, life: Life) -> bool {
         self.starts().is_ok_and(|(_, taken)| taken.contains(&life.run))
     }
 
-    /// Notes that this start was taken for the node: the cluster may remember it from now on, and then takes only what comes of it.
+    /// Records that the leader accepted this start: from now on the cluster may remember it, and then accepts only its
+    /// successors.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -175,7 +177,7 @@ impl Home {
         self.write_starts(number, &taken[forgotten..])
     }
 
-    /// How often the folder was started, and which of the starts were taken.
+    /// Number of starts of the folder, and which of them were accepted.
     fn starts(&self) -> Result<(u64, Vec<u64>)> {
         let path = self.path.join(STARTS);
         let text = match disco_identity::read_limited(&path, MAX_RECORD_BYTES) {
@@ -194,7 +196,7 @@ impl Home {
         Ok(disco_identity::write_public(&self.path.join(STARTS), format!("{number:020}\n{taken}").as_bytes())?)
     }
 
-    /// Who the node is; `None` as long as it is nobody.
+    /// The node's identity; `None` until it has one.
     ///
     /// # Errors
     /// The file is there but cannot be read.
@@ -210,7 +212,7 @@ impl Home {
         }
     }
 
-    /// Makes the node somebody: the last step of becoming a member.
+    /// Stores the node's identity: the last step of becoming a member.
     ///
     /// # Errors
     /// The files cannot be written.
@@ -239,14 +241,14 @@ impl Home {
         Ok(())
     }
 
-    /// By what the certificate chain's file is known to be another one than before; `None` while there is none.
+    /// Identifies the current certificate chain's file; `None` if it does not exist.
     #[must_use]
     pub fn chain_stamp(&self) -> Option<ChainStamp> {
         let metadata = std::fs::metadata(self.file("node.pem")).ok()?;
         Some(ChainStamp { inode: metadata.ino(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
     }
 
-    /// The node's key, made now where there is none.
+    /// The node's key; creates it if missing.
     ///
     /// # Errors
     /// It cannot be read or written, or others may read it.
@@ -254,7 +256,7 @@ impl Home {
         Ok(PrivateKey::load_or_generate(&self.file("node.key"))?)
     }
 
-    /// What the node proves itself with.
+    /// The certificate and key with which the node authenticates.
     ///
     /// # Errors
     /// A file is missing or damaged, or the key is open to others.
@@ -262,7 +264,8 @@ impl Home {
         Ok(Credentials::load(&self.file("ca.pem"), &self.file("node.pem"), &self.file("node.key"))?)
     }
 
-    /// The same, whatever the permissions of the key: that these are open may be what there is to report.
+    /// Like [`Self::credentials`], regardless of the key's permissions: open permissions may be the very failure to
+    /// report.
     ///
     /// # Errors
     /// A file is missing or damaged.
@@ -271,14 +274,14 @@ impl Home {
         Ok(Credentials::from_pem(&self.root()?, &self.chain()?, &key)?)
     }
 
-    /// Where the members were when the daemon last ran, as `IP:PORT`.
+    /// Addresses of the members when the daemon last ran, as `IP:PORT`.
     #[must_use]
     pub fn members(&self) -> Vec<String> {
         let text = disco_identity::read_limited(&self.path.join(MEMBERS), MAX_RECORD_BYTES).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Keeps where the members are.
+    /// Stores the members' addresses.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -295,7 +298,7 @@ impl Home {
         Ok(disco_identity::read_limited(&self.file("ca.pem"), MAX_RECORD_BYTES)?)
     }
 
-    /// The random bytes that stand for this node's wish to join, made now where there are none.
+    /// The random bytes that identify this node's join; creates them if missing.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -335,13 +338,13 @@ mod tests {
         let home = Home::open(&folder.path().join("data")).unwrap();
         let starts = [(); 3].map(|()| home.begin_life().unwrap());
         assert_eq!(starts.clone().map(|start| start.life.number), [1, 2, 3]);
-        // Of the earlier ones only those count that were taken.
+        // Of the earlier starts only accepted ones count.
         assert!(starts.iter().all(|start| start.earlier.is_empty() && !home.is_noted(start.life)));
         let taken = starts[2].life;
         home.note_taken(taken).unwrap();
         home.note_taken(taken).unwrap();
         assert!(home.is_noted(taken) && !home.is_noted(starts[1].life));
-        // A copy counts on from the same number, and is another one all the same.
+        // A copy continues from the same number, but is a different start.
         let copy = Home::open(&folder.path().join("copy")).unwrap();
         std::fs::copy(home.path().join("incarnation"), copy.path().join("incarnation")).unwrap();
         let (original, copied) = (home.begin_life().unwrap(), copy.begin_life().unwrap());

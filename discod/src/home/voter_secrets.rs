@@ -1,4 +1,4 @@
-//! What only voters hold.
+//! The voters' secrets.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::Home;
 
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// The signing key by which nodes are admitted, and the cluster's key pair for its machines.
+/// The signing key that signs nodes' certificates, and the cluster's key pair for its machines.
 #[derive(Clone)]
 pub struct VoterSecrets {
     /// PEM.
@@ -28,7 +28,7 @@ impl fmt::Debug for VoterSecrets {
 }
 
 impl VoterSecrets {
-    /// The authority that the signing key makes.
+    /// The authority of the signing key.
     ///
     /// # Errors
     /// Certificate or key are damaged, or do not belong together.
@@ -58,7 +58,7 @@ impl From<VoterSecrets> for v1::VoterSecrets {
 }
 
 impl Home {
-    /// The voters' secrets, where this node holds them.
+    /// The voters' secrets, if this node has them.
     ///
     /// # Errors
     /// A file is there but cannot be read, or is open to others.
@@ -68,7 +68,7 @@ impl Home {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         };
-        // The certificate is written last, so with it all are there.
+        // The certificate is written last, so its presence means that all files exist.
         let certificate = match disco_identity::read_limited(&self.file("intermediate.pem"), MAX_BYTES) {
             Ok(text) => text,
             Err(error) if error.is_not_found() => return Ok(None),
@@ -78,7 +78,7 @@ impl Home {
         Ok(Some(VoterSecrets { intermediate_certificate: certificate, intermediate_key: key, ssh_private_key: ssh }))
     }
 
-    /// Keeps the voters' secrets.
+    /// Stores the voters' secrets.
     ///
     /// # Errors
     /// They cannot be written.
@@ -89,7 +89,7 @@ impl Home {
         Ok(())
     }
 
-    /// Forgets the voters' secrets: this node is a learner.
+    /// Deletes the voters' secrets: this node is a learner.
     ///
     /// # Errors
     /// A file cannot be removed.

@@ -1,16 +1,16 @@
-//! Hooks that have ended the daemon.
+//! Hooks that ended the daemon.
 //!
-//! No value of a script ends the process that runs it. What a script does by commands may (`kill`), and so may a fault of the
-//! engine. Then the daemon would start, run the hook and end for ever, and no operator could send a better script, for want
-//! of a quorum. So before a hook runs, that is noted in the data folder, and it is struck out after it. A note that
-//! is found when the daemon starts means that the daemon ended while the hook ran; after the second time that version's hook is not
-//! run any more, here.
+//! No value of a script ends the process that runs it. But a command of the script may (`kill`), and so may a fault of
+//! the engine. The daemon would then start, run the hook and end forever, and no operator could push a corrected
+//! script, for lack of a quorum. So the daemon writes a note to the data folder before a hook runs, and removes it
+//! afterwards. A note found at the daemon's start means that the daemon ended while the hook ran; after the second time
+//! that version's hook is disabled on this node.
 //!
 //! # Invariants
-//! - A hook that is not run takes nothing else away: the node votes, and takes another version.
-//! - Notes are not flushed to the disk: what the kernel holds outlives the process, and where the machine itself has failed it
-//!   was not the hook's doing.
-//! - An idle node writes nothing: a hook that has come back often enough since the daemon started is not noted any more.
+//! - A disabled hook has no other effect: the node votes, and accepts another version.
+//! - Notes are not flushed to the disk: data in the kernel outlives the process, and a failure of the whole machine was
+//! not caused by the hook.
+//! - An idle node writes nothing: a hook that has returned often enough since the daemon's start is no longer noted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use disco_runtime_js::{ScriptError, ScriptErrorKind};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-/// Ends of the daemon after which a hook is not run any more. One may be a coincidence.
+/// Ends of the daemon after which a hook is disabled. One may be a coincidence.
 pub const ENDS: u32 = 2;
-/// A hook that runs for longer is not noted as running any more: who comes so far lets operators in between.
+/// A hook that runs for longer is no longer noted as running: a daemon that gets this far lets operators in between.
 pub const NOTED_FOR: Duration = Duration::from_secs(30);
-/// Calls in a row that came back, after which a hook is trusted until the daemon starts anew.
+/// Consecutive returned calls after which a hook is trusted until the daemon restarts.
 const TRUSTED: u32 = 100;
-/// Hooks that are remembered; the oldest are forgotten.
+/// Number of hooks that are remembered; the oldest are dropped.
 const REMEMBERED: usize = 32;
-/// Longest file that is read.
+/// Longest accepted file.
 const MAX_BYTES: u64 = 64 << 10;
-/// [`ScriptError::code`] of a hook that is not run.
+/// [`ScriptError::code`] of a disabled hook.
 pub const DISABLED: &str = "DISABLED";
 
-/// The notes of a node. Clones are the same.
+/// The notes of a node. Clones share them.
 #[derive(Clone, Debug)]
 pub struct HookGuard {
     inner: Arc<Inner>,
@@ -45,11 +45,11 @@ struct Inner {
     notes: Mutex<Notes>,
 }
 
-/// In the file; fields are added, never renamed.
+/// The file's content; fields are added, never renamed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Notes {
     hooks: Vec<Entry>,
-    /// The daemon stops in good order: what still runs is not to blame.
+    /// The daemon shuts down cleanly: hooks that still run are not to blame.
     #[serde(skip)]
     closed: bool,
 }
@@ -59,19 +59,19 @@ struct Entry {
     /// Hash of the version.
     script: String,
     hook: String,
-    /// Calls under way.
+    /// Calls in progress.
     running: u32,
-    /// Times that the daemon ended meanwhile.
+    /// Number of ends of the daemon during a call.
     ends: u32,
-    /// Its event was written.
+    /// Its event was recorded.
     #[serde(default)]
     told: bool,
-    /// Calls that came back since the daemon started.
+    /// Calls that returned since the daemon started.
     #[serde(skip)]
     returned: u32,
 }
 
-/// A hook that runs; struck out when it is dropped.
+/// A running hook; its note is removed on drop.
 #[derive(Debug)]
 pub struct Note {
     guard: Option<HookGuard>,
@@ -97,7 +97,7 @@ impl Notes {
         &mut self.hooks[at]
     }
 
-    /// What was running when the daemon ended, has ended it.
+    /// Blames hooks that were running when the daemon ended.
     fn judge(&mut self) -> bool {
         let mut changed = false;
         for entry in &mut self.hooks {
@@ -119,7 +119,7 @@ impl Entry {
 // === impl HookGuard ===
 
 impl HookGuard {
-    /// Reads what the daemon before has left in the data folder.
+    /// Reads the notes that the previous daemon left in the data folder.
     pub fn open(data_dir: &Path) -> Self {
         let path = data_dir.join("hooks.json");
         let mut notes: Notes = match disco_identity::read_limited(&path, MAX_BYTES) {
@@ -152,7 +152,7 @@ impl HookGuard {
     /// Notes that a function of a version is about to run.
     ///
     /// # Errors
-    /// It has ended the daemon twice.
+    /// The function has ended the daemon twice.
     pub fn enter(&self, script: &str, hook: &str) -> Result<Note, ScriptError> {
         let mut notes = self.inner.notes.lock();
         let closed = notes.closed;
@@ -169,7 +169,7 @@ impl HookGuard {
         Ok(Note { guard: Some(self.clone()), script, hook })
     }
 
-    /// Functions of a version that are not run.
+    /// Disabled functions of a version.
     pub fn off(&self, script: &str) -> Vec<String> {
         let notes = self.inner.notes.lock();
         notes
@@ -180,21 +180,21 @@ impl HookGuard {
             .collect()
     }
 
-    /// Those of them whose event is still to be written.
-    pub fn untold(&self) -> Vec<(String, String)> {
+    /// Disabled functions whose event is not recorded yet.
+    pub fn unreported(&self) -> Vec<(String, String)> {
         let notes = self.inner.notes.lock();
-        let untold = notes.hooks.iter().filter(|entry| entry.is_off() && !entry.told);
-        untold.map(|entry| (entry.script.clone(), entry.hook.clone())).collect()
+        let unreported = notes.hooks.iter().filter(|entry| entry.is_off() && !entry.told);
+        unreported.map(|entry| (entry.script.clone(), entry.hook.clone())).collect()
     }
 
-    /// Its event was written.
-    pub fn told(&self, script: &str, hook: &str) {
+    /// Marks a function's event as recorded.
+    pub fn set_reported(&self, script: &str, hook: &str) {
         let mut notes = self.inner.notes.lock();
         notes.entry(script, hook).told = true;
         self.keep(&notes);
     }
 
-    /// The daemon stops in good order.
+    /// The daemon shuts down cleanly.
     pub fn close(&self) {
         let mut notes = self.inner.notes.lock();
         notes.closed = true;
@@ -204,22 +204,22 @@ impl HookGuard {
         self.keep(&notes);
     }
 
-    fn leave(&self, script: &str, hook: &str, came_back: bool) {
+    fn leave(&self, script: &str, hook: &str, returned: bool) {
         let mut notes = self.inner.notes.lock();
         if notes.closed {
             return;
         }
         let entry = notes.entry(script, hook);
         entry.running = entry.running.saturating_sub(1);
-        entry.returned += u32::from(came_back);
-        // One that runs for so long is not what ends the daemon as soon as it starts.
-        if !came_back || entry.returned >= TRUSTED {
+        entry.returned += u32::from(returned);
+        // A hook that runs this long does not end the daemon right after its start.
+        if !returned || entry.returned >= TRUSTED {
             entry.ends = 0;
         }
         self.keep(&notes);
     }
 
-    /// Replaces the file as a whole.
+    /// Replaces the file atomically.
     fn keep(&self, notes: &Notes) {
         let new = self.inner.path.with_extension("json.new");
         let written = serde_json::to_vec(notes)
@@ -235,7 +235,7 @@ impl HookGuard {
 // === impl Note ===
 
 impl Note {
-    /// It has run for so long that it is not noted any more.
+    /// Removes the note of a hook that has run for long.
     pub fn strike_out(&mut self) {
         if let Some(guard) = self.guard.take() {
             guard.leave(&self.script, &self.hook, false);
@@ -251,7 +251,7 @@ impl Drop for Note {
     }
 }
 
-/// What is said of a function that is not run on some nodes.
+/// Describes a function that is disabled on some nodes.
 #[must_use]
 pub fn describe(hook: &str, nodes: &str) -> String {
     format!("`{hook}` is disabled on node {nodes}: it has ended the daemon {ENDS} times")
@@ -270,7 +270,7 @@ fn refusal(hook: &str) -> ScriptError {
 mod tests {
     use super::*;
 
-    /// What a daemon that was killed leaves: the note itself is never dropped.
+    /// The state after a daemon was killed: the note itself is never dropped.
     fn killed_in(folder: &Path, script: &str, hook: &str) -> Result<(), ScriptError> {
         HookGuard::open(folder).enter(script, hook).map(std::mem::forget)
     }
@@ -288,10 +288,10 @@ mod tests {
             "{error}"
         );
         assert_eq!(guard.off("sha256:a"), ["health"]);
-        assert_eq!(guard.untold(), [("sha256:a".to_owned(), "health".to_owned())]);
-        guard.told("sha256:a", "health");
-        assert!(HookGuard::open(folder.path()).untold().is_empty());
-        // Others are, and the same one of another version.
+        assert_eq!(guard.unreported(), [("sha256:a".to_owned(), "health".to_owned())]);
+        guard.set_reported("sha256:a", "health");
+        assert!(HookGuard::open(folder.path()).unreported().is_empty());
+        // Other hooks run, and so does the same hook of another version.
         guard.enter("sha256:a", "leader").unwrap();
         guard.enter("sha256:b", "health").unwrap();
     }

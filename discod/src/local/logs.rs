@@ -14,12 +14,12 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// What is logged when nothing else is said. Nodes try to reach one that is gone several times a second, and openraft says so
-/// each time, until nothing else is left of the lines in memory; that it is gone is said once by others.
+/// The default filter. Nodes try to reach a missing node several times a second, and openraft logs each attempt, which
+/// would displace all other lines in memory; other parts of the daemon log the failure once.
 pub const FILTER: &str = "info,openraft=warn,openraft::core::heartbeat=error,openraft::core::raft_core=error,\
     openraft::replication=error,openraft::engine::handler::replication_handler=error";
 
-/// Lines that are kept in memory, and the longest one.
+/// Number of lines held in memory, and the length of the longest one.
 const LINES: usize = 500;
 const LINE_BYTES: usize = 1000;
 
@@ -68,7 +68,7 @@ impl Logs {
         (ring.lines.iter().skip(skip).cloned().collect(), ring.count)
     }
 
-    /// Tells every time that a line was written.
+    /// Notifies whenever a line was written.
     #[must_use]
     pub fn written(&self) -> watch::Receiver<u64> {
         self.written.subscribe()
@@ -116,7 +116,7 @@ struct Text {
 
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = if field.name() == "message" {
             write!(self.message, "{value:?}")
         } else {

@@ -1,4 +1,4 @@
-//! What belongs to this machine and this process alone: nothing of it is replicated.
+//! State of this machine and this process alone: nothing of it is replicated.
 
 mod hook_guard;
 mod logs;

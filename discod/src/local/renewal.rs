@@ -1,4 +1,4 @@
-//! Between whoever wants a new certificate and the node's reports, which ask for it.
+//! Connects callers that need a new certificate with the node's reports, which request it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The renewal of one node's certificate. Several may want it at once, and all have what they want when it was renewed.
+/// The renewal of one node's certificate. Concurrent callers share one renewal.
 #[derive(Debug, Default)]
 pub struct Renewal {
     wanted: AtomicBool,
@@ -16,10 +16,10 @@ pub struct Renewal {
     refusal: Mutex<Option<(Instant, String)>>,
 }
 
-/// Why there is no new certificate.
+/// Why the renewal failed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotRenewed {
-    /// The leader gives none.
+    /// The leader refused it.
     Refused(String),
     /// No leader was reached.
     NoAnswer,
@@ -28,13 +28,13 @@ pub enum NotRenewed {
 // === impl Renewal ===
 
 impl Renewal {
-    /// Has the node ask for a new certificate, and returns when it is in use.
+    /// Requests a new certificate and returns when it is in use.
     ///
     /// # Errors
-    /// It is not within the time.
+    /// It is not in use within the time.
     pub async fn now(&self, limit: Duration) -> Result<(), NotRenewed> {
         let mut renewed = std::pin::pin!(self.renewed.notified());
-        // Listening begins before the wish, so that no answer is missed.
+        // Listening begins before the request, so that no answer is missed.
         renewed.as_mut().enable();
         *self.refusal.lock() = None;
         self.wanted.store(true, Ordering::Release);
@@ -49,7 +49,7 @@ impl Renewal {
         })
     }
 
-    /// Returns when somebody has asked.
+    /// Returns when a renewal was requested.
     pub async fn asked(&self) {
         self.asked.notified().await;
     }
@@ -65,7 +65,7 @@ impl Renewal {
         self.renewed.notify_waiters();
     }
 
-    /// The leader gave none. Logged once for each reason.
+    /// The leader refused it. Logged once for each reason.
     pub fn refused(&self, reason: &str) {
         let mut refusal = self.refusal.lock();
         if refusal.as_ref().is_none_or(|(_, before)| before != reason) {

@@ -1,22 +1,22 @@
-//! That this node's machine will be taken away, as its provider has announced it. In memory alone: whoever starts again asks
-//! again.
+//! The provider's announcement that it will take this node's machine away. In memory only: after a restart the node
+//! polls it again.
 
 use parking_lot::RwLock;
 
-/// What is announced about this node's machine.
+/// The announcement about this node's machine.
 #[derive(Debug, Default)]
 pub struct Retirement {
     notice: RwLock<Option<String>>,
 }
 
 impl Retirement {
-    /// Why and when the machine goes, in words; none where nothing is announced.
+    /// Why and when the machine goes, as a text; none if nothing is announced.
     #[must_use]
     pub fn notice(&self) -> Option<String> {
         self.notice.read().clone()
     }
 
-    /// Takes what is announced now. True when that is news.
+    /// Sets the current announcement. True if it has changed.
     pub fn set(&self, notice: Option<String>) -> bool {
         let mut known = self.notice.write();
         let news = *known != notice;

@@ -1,4 +1,4 @@
-//! What this node knows of the scripts that it runs. They run in [`crate::script`], which keeps this up to date.
+//! State of the scripts on this node. They run in [`crate::script`], which updates it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::HookGuard;
 
-/// What is known. Clones are the same.
+/// The state. Clones share it.
 #[derive(Clone)]
 pub struct ScriptState {
     inner: Arc<Inner>,
@@ -20,13 +20,13 @@ pub struct ScriptState {
 
 struct Inner {
     data_dir: PathBuf,
-    /// Opened by the first script that there is to run.
+    /// Opened when the first script runs.
     guard: OnceLock<HookGuard>,
     version: watch::Sender<Option<Arc<Version>>>,
-    /// The version that does not load here, and why.
+    /// The version that does not load on this node, and why.
     broken: watch::Sender<Option<(String, ScriptError)>>,
     health: Mutex<Option<(bool, String)>>,
-    /// The last failure of each hook, so that one that stays is told once.
+    /// The last failure of each hook, so that a repeated failure is reported once.
     failures: Mutex<HashMap<&'static str, String>>,
     deploying: Mutex<Option<Deploying>>,
 }
@@ -38,7 +38,7 @@ pub struct Version {
     pub hash: String,
     /// Names of the exported functions.
     pub exports: Vec<String>,
-    /// What `init` chose.
+    /// The provider that `init` chose.
     pub provider: Option<ProviderSpec>,
     /// How lost nodes are replaced.
     pub repair: RepairOptions,
@@ -66,7 +66,7 @@ impl Version {
 // === impl ScriptState ===
 
 impl ScriptState {
-    /// Nothing is loaded yet.
+    /// The state before any script is loaded.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
         let inner = Inner {
@@ -81,13 +81,13 @@ impl ScriptState {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The notes about hooks that run.
+    /// The notes about running hooks.
     #[must_use]
     pub fn guard(&self) -> &HookGuard {
         self.inner.guard.get_or_init(|| HookGuard::open(&self.inner.data_dir))
     }
 
-    /// The daemon stops in good order: what still runs has not ended it.
+    /// The daemon shuts down cleanly: hooks that still run have not ended it.
     pub fn stopping(&self) {
         if let Some(guard) = self.inner.guard.get() {
             guard.close();
@@ -100,25 +100,25 @@ impl ScriptState {
         self.inner.version.borrow().as_ref().map(|version| version.hash.clone())
     }
 
-    /// The version that this node runs, and every change of it.
+    /// The version that this node runs, and its changes.
     #[must_use]
     pub fn versions(&self) -> watch::Receiver<Option<Arc<Version>>> {
         self.inner.version.subscribe()
     }
 
-    /// The version that this node could not load, with the reason, and every change of that.
+    /// The version that this node could not load, with the reason, and its changes.
     #[must_use]
     pub fn broken(&self) -> watch::Receiver<Option<(String, ScriptError)>> {
         self.inner.broken.subscribe()
     }
 
-    /// What the health hook last said; `None` while there is no such hook.
+    /// The last verdict of the health hook; `None` without such a hook.
     #[must_use]
     pub fn health(&self) -> Option<(bool, String)> {
         self.inner.health.lock().clone()
     }
 
-    /// Keeps what the health hook said.
+    /// Stores the verdict of the health hook.
     pub fn set_health(&self, health: Option<(bool, String)>) {
         *self.inner.health.lock() = health;
     }
@@ -132,38 +132,38 @@ impl ScriptState {
         Some(typed::ProviderSpec { kind, options: provider.options.clone() })
     }
 
-    /// How lost nodes are replaced, as `init` of `cluster.js` said.
+    /// How lost nodes are replaced, according to `init` of `cluster.js`.
     #[must_use]
     pub fn repair(&self) -> RepairOptions {
         self.inner.version.borrow().as_ref().map(|version| version.repair).unwrap_or_default()
     }
 
-    /// From now on this node runs the version.
+    /// Switches this node to the version.
     pub fn set_version(&self, version: Version) {
         self.inner.broken.send_replace(None);
         self.inner.version.send_replace(Some(Arc::new(version)));
     }
 
-    /// The version does not load here, for this reason; the previous one stays.
+    /// Records that the version does not load on this node; the previous one remains in use.
     pub fn set_broken(&self, hash: String, error: ScriptError) {
         self.inner.broken.send_replace(Some((hash, error)));
     }
 
-    /// True when this failure of the hook is another than its last one.
+    /// True if this failure of the hook differs from its last one.
     pub fn is_news(&self, hook: &'static str, failure: &str) -> bool {
         let last = self.inner.failures.lock().insert(hook, failure.to_owned());
         last.as_deref() != Some(failure)
     }
 
-    /// The hook has done its work: the next failure is news.
+    /// The hook succeeded: its next failure counts as new.
     pub fn succeeded(&self, hook: &'static str) {
         self.inner.failures.lock().remove(hook);
     }
 
-    /// Takes the only place for a deployment.
+    /// Takes the only slot for a deployment.
     ///
     /// # Errors
-    /// The number of the deployment that has it.
+    /// The number of the deployment that holds the slot.
     pub fn begin_deployment(&self, deploying: Deploying) -> Result<DeploymentPlace, u64> {
         let mut place = self.inner.deploying.lock();
         match &*place {
@@ -175,14 +175,14 @@ impl ScriptState {
         }
     }
 
-    /// The deployment whose hook runs here.
+    /// The deployment whose hook runs on this node.
     #[must_use]
     pub fn deploying(&self) -> Option<Deploying> {
         self.inner.deploying.lock().clone()
     }
 }
 
-/// The only place for a deployment, given back when dropped.
+/// The only slot for a deployment, released on drop.
 pub struct DeploymentPlace {
     scripts: ScriptState,
 }

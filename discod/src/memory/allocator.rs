@@ -1,7 +1,7 @@
-//! The allocator of Rust's part: jemalloc, set to give back soon what was freed. What the libc of a static build brings (musl's, or
-//! zig's in its place) keeps what it once had: an hour of light load left 2 MB more with it.
+//! The allocator for Rust code: jemalloc, configured to return freed memory soon. The libc of a static build (musl's,
+//! or zig's in its place) retains what it once had: after an hour of light load it held 2 MB more.
 //!
-//! C code, which is the script engine, stays with libc's `malloc`: it takes pages of 4 KiB and holds on to them.
+//! C code, which is the script engine, stays with libc's `malloc`: it allocates pages of 4 KiB and holds on to them.
 
 use std::ffi::c_char;
 
@@ -18,11 +18,11 @@ struct Settings(*const c_char);
 #[expect(unsafe_code, reason = "a pointer for C that is shared by all threads")]
 unsafe impl Sync for Settings {}
 
-/// - `narenas:1`: a handful of threads share one arena; each more would hold pages of its own.
-/// - `dirty_decay_ms:1000`, `muzzy_decay_ms:0`: a page that is free for a second goes back to the kernel. (At once would cost a
-///   tenth of the puts per second.)
-/// - The rest: each thread keeps a few free blocks of up to 4 KiB to itself. (None would cost a quarter of the puts; as many as
-///   jemalloc keeps by itself, 0.2 MB more.)
+/// - `narenas:1`: a handful of threads share one arena; each additional one would hold its own pages.
+/// - `dirty_decay_ms:1000`, `muzzy_decay_ms:0`: a page that is free for a second goes back to the kernel. (Immediately
+/// would cost a tenth of the puts per second.)
+/// - The rest: each thread caches a few free blocks of up to 4 KiB. (None would cost a quarter of the puts; jemalloc's
+/// default would take 0.2 MB more.)
 #[expect(unsafe_code, reason = "the name that jemalloc looks for")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
 #[used]

@@ -1,10 +1,11 @@
 //! Makes the kernel map the program's pages one by one.
 //!
-//! On a fault in a file's mapping Linux maps the 64 KiB around it, where they are in the cache (`fault_around_bytes`), since
-//! most programs touch the neighbours soon. An idle daemon does not: within a second of dropping them 6.9 MB came back so, and 2.7 MB
-//! one by one. The kernel leaves this out for mappings of which a userfaultfd tracks the writes
-//! (`uffd_disable_fault_around` in `mm/memory.c`). Tracking without a handler (`UFFD_FEATURE_WP_ASYNC`, Linux 6.7) costs nothing
-//! for pages that nobody writes to, and the mode without faults of the kernel itself needs no rights.
+//! On a fault in a file's mapping Linux maps the 64 KiB around it, if they are in the cache (`fault_around_bytes`),
+//! since most programs soon touch the neighbours. An idle daemon does not: within a second of dropping them 6.9 MB came
+//! back that way, and 2.7 MB one by one. The kernel skips this for mappings whose writes a userfaultfd tracks
+//! (`uffd_disable_fault_around` in `mm/memory.c`). Tracking without a handler (`UFFD_FEATURE_WP_ASYNC`, Linux 6.7)
+//! costs nothing for pages that are never written, and the mode without faults of the kernel itself needs no
+//! privileges.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,17 +22,17 @@ use super::mappings::Mapping;
 const API: Opcode = opcode::read_write::<uffdio_api>(UFFDIO as u8, _UFFDIO_API as u8);
 const REGISTER: Opcode = opcode::read_write::<uffdio_register>(UFFDIO as u8, _UFFDIO_REGISTER as u8);
 
-/// As long as this is there, the mappings that it was made for get their pages one by one.
+/// While this exists, the mappings that it was created for get their pages one by one.
 #[derive(Debug)]
 pub(super) struct SinglePages {
     _tracker: OwnedFd,
 }
 
 impl SinglePages {
-    /// Begins with these mappings, which must be of this process.
+    /// Starts with these mappings, which must belong to this process.
     ///
     /// # Errors
-    /// Where the kernel is older than 6.7 or does not allow it.
+    /// The kernel is older than 6.7 or does not allow it.
     #[expect(unsafe_code, reason = "a userfaultfd is made and told of addresses")]
     pub(super) fn begin(mappings: &[Mapping]) -> io::Result<Self> {
         let flags = UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::from_bits_retain(UFFD_USER_MODE_ONLY);
@@ -58,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// The part of the process's memory that is pages of files, in KiB.
+    /// Resident pages of files in the process's memory, in KiB.
     fn resident() -> u64 {
         let status = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let of_file = status.split("fault-around-test").nth(1).expect("the mapping");

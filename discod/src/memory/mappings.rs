@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Addresses of a mapping: from `start` to before `end`, both at the begin of a page.
+/// Addresses of a mapping: from `start` to before `end`, both at the start of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mapping {
     pub(super) start: u64,
@@ -12,7 +12,7 @@ pub(super) struct Mapping {
 /// The read-only mappings of this program's file.
 ///
 /// # Errors
-/// When `/proc` is not there.
+/// `/proc` is missing.
 pub(super) fn of_this_program() -> io::Result<Vec<Mapping>> {
     let program = std::fs::read_link("/proc/self/exe")?;
     let maps = std::fs::read_to_string("/proc/self/maps")?;

@@ -1,10 +1,10 @@
-//! Keeps the daemon small: by its [allocator], and by giving back pages of its own program file that it does not need.
+//! Keeps the daemon's memory small: by its [allocator], and by dropping pages of its own program file that it does not
+//! need.
 //!
-//! Of the megabytes of code that are mapped, an idle daemon runs a small part, but everything that start-up and bursts have
-//! touched stays resident. Pages of the file that nothing has changed can be dropped at no loss: the kernel's cache still
-//! holds them, and the few that are needed come back within a second, [one by one](fault_around). Pages that were changed
-//! (relocations) must not be dropped, since they would come back as they are in the file; so a mapping with any such page is
-//! left alone.
+//! An idle daemon runs a small part of the megabytes of mapped code, but everything that start-up and bursts have
+//! touched stays resident. Unchanged pages of the file can be dropped without loss: the kernel's cache still holds
+//! them, and the few needed ones return within a second, [one by one](fault_around). Changed pages (relocations) must
+//! not be dropped, since they would return as they are in the file; so a mapping with any such page is left alone.
 
 mod allocator;
 mod fault_around;
@@ -19,17 +19,18 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::fault_around::SinglePages;
 use self::mappings::Mapping;
 
-/// After the start, when what only starting needs has run.
+/// Delay after the start, once code that only the start needs has run.
 const FIRST: Duration = Duration::from_secs(2);
-/// As often as `health` hooks run and touch the engine. It costs half a millisecond, and the pages that come back another.
+/// As often as `health` hooks run and touch the engine. A pass costs half a millisecond, and the pages that return
+/// another.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Bit of an entry of `/proc/self/pagemap`: the page is one of a file (kernel's `pagemap.rst`).
+/// Bit of an entry of `/proc/self/pagemap`: the page belongs to a file (kernel's `pagemap.rst`).
 const FILE_PAGE: u64 = 1 << 61;
 /// The page is in memory, or swapped.
 const PRESENT: u64 = 0b11 << 62;
 const PAGE: u64 = 4096;
 
-/// Drops pages now and then, until the process ends.
+/// Drops pages periodically until the process ends.
 pub async fn run() {
     let mut ticks = tokio::time::interval_at(Instant::now() + FIRST, INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -37,14 +38,14 @@ pub async fn run() {
     let _single_pages = single_pages();
     loop {
         if let Err(error) = drop_pages() {
-            // It costs memory, no more: not on every system is there a pagemap.
+            // This only costs memory: not every system has a pagemap.
             return tracing::debug!(%error, "cannot drop pages of the program");
         }
         ticks.tick().await;
     }
 }
 
-/// Pages come back one by one as long as this is held; where the kernel cannot, they come back many at a time.
+/// While this is held, pages return one by one; if the kernel does not support that, many at a time.
 fn single_pages() -> Option<SinglePages> {
     let begun = mappings::of_this_program().and_then(|mappings| SinglePages::begin(&mappings));
     begun.inspect_err(|error| tracing::debug!(%error, "the kernel maps many pages of the program at a time")).ok()

@@ -1,8 +1,9 @@
-//! Whether a write is taken while disks are full.
+//! Whether the leader accepts writes while disks are full.
 //!
-//! The leader refuses before anything enters the log, with the node and the way out in the error. It takes no writes either
-//! while so many other voters have no room that an entry could not become durable on a majority. Reads go on, and so does what
-//! makes room or what the cluster writes for itself, for which every node keeps a reserve (see `raft/space.rs`).
+//! The leader refuses before anything enters the log, and names the node and the remedy in the error. It also refuses
+//! writes while so many other voters have a full disk that an entry could not become durable on a majority. Reads
+//! continue, and so do deletes and the cluster's own writes, for which every node keeps a reserve (see
+//! `raft/space.rs`).
 
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::request_op::Request as Op;
@@ -12,7 +13,7 @@ use disco_store::SYSTEM_PREFIX;
 use super::Node;
 use crate::raft::Role;
 
-/// Whether the command may make the store of clients' keys larger.
+/// Whether the command may enlarge the store of clients' keys.
 #[must_use]
 pub fn is_needed_by(command: &Command) -> bool {
     match &command.operation {
@@ -35,7 +36,7 @@ fn is_clients(key: &[u8]) -> bool {
     !key.starts_with(SYSTEM_PREFIX)
 }
 
-/// Why this leader takes no writes now, if so.
+/// Why this leader refuses writes now, if it does.
 #[must_use]
 pub fn refusal(node: &Node) -> Option<String> {
     let room = node.raft().room();
@@ -44,7 +45,7 @@ pub fn refusal(node: &Node) -> Option<String> {
     }
     let mut full = node.leader()?.reports().without_room(node.raft().pace().suspect_after());
     if full.is_empty() {
-        // As nearly always, which every write asks.
+        // The common case, checked by every write.
         return None;
     }
     let members = node.raft().members();
@@ -52,7 +53,7 @@ pub fn refusal(node: &Node) -> Option<String> {
     full.retain(|report| report.node_id != node.id() && voters.contains(&report.node_id));
     full.sort_by_key(|report| report.node_id);
     let first = full.first()?;
-    // Those that remain must be a majority.
+    // The remaining voters must be a majority.
     if (voters.len() - full.len()) * 2 > voters.len() {
         return None;
     }

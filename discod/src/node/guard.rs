@@ -1,4 +1,4 @@
-//! Keys that only Disco writes: its own records, under `/disco/`.
+//! Keys that only Disco writes: its records, under `/disco/`.
 
 use disco_proto::v1::request_op::Request as Op;
 use disco_proto::v1::{Command, TxnRequest, command};
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use super::Node;
 
-/// The next byte string after all that start so.
+/// The first byte string after all keys with the prefix.
 const OWN_END: &[u8] = b"/disco0";
 
-/// A request from outside would change Disco's own records.
+/// A client's request would change Disco's own records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("keys under `/disco/` belong to Disco and are read-only")]
 pub struct OwnKeys;
@@ -18,7 +18,7 @@ pub struct OwnKeys;
 // === impl Node ===
 
 impl Node {
-    /// Refuses a command from outside that would change Disco's own records.
+    /// Refuses a client's command that would change Disco's own records.
     ///
     /// # Errors
     /// It would.
@@ -40,10 +40,10 @@ impl Node {
     }
 }
 
-/// Refuses a range of keys, as requests name it, that has any of Disco's own.
+/// Refuses a requested range of keys that contains any of Disco's own.
 ///
 /// # Errors
-/// It has.
+/// It contains one.
 pub fn check_own_range(key: &[u8], range_end: &[u8]) -> Result<(), OwnKeys> {
     if overlaps_own(key, range_end) { Err(OwnKeys) } else { Ok(()) }
 }
@@ -57,7 +57,7 @@ fn txn_touches_own(txn: &TxnRequest) -> bool {
     })
 }
 
-/// Whether a range of keys has any under the own prefix.
+/// Whether a range of keys contains any under Disco's prefix.
 fn overlaps_own(key: &[u8], range_end: &[u8]) -> bool {
     match range_end {
         [] => key.starts_with(SYSTEM_PREFIX),

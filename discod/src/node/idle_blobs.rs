@@ -1,14 +1,14 @@
-//! Contents of files that nothing refers to, and since when.
+//! Unreferenced contents of files, and since when they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a blob stays that nothing refers to: it may just have been sent for a push or a deployment to come.
+/// How long an unreferenced blob remains: it may just have been sent for a following push or deployment.
 const GRACE: Duration = Duration::from_secs(600);
 
-/// Since when this leader knows of blobs that nothing refers to.
+/// Since when this leader knows that blobs are unreferenced.
 #[derive(Debug, Default)]
 pub struct IdleBlobs {
     since: BTreeMap<String, Instant>,
@@ -17,14 +17,14 @@ pub struct IdleBlobs {
 // === impl IdleBlobs ===
 
 impl IdleBlobs {
-    /// Somebody counts on these blobs: their time begins again.
+    /// A client relies on these blobs: their time restarts.
     pub fn touch<'a>(&mut self, blobs: impl Iterator<Item = &'a String>) {
         for blob in blobs {
             self.since.remove(blob);
         }
     }
 
-    /// The blobs to remove: those that nothing has referred to for the whole grace time.
+    /// The blobs to remove: those that were unreferenced for the whole grace period.
     pub fn over(&mut self, all: &BTreeSet<String>, needed: &BTreeSet<String>, now: Instant) -> Vec<String> {
         self.since.retain(|blob, _| all.contains(blob) && !needed.contains(blob));
         let mut over = Vec::new();
@@ -52,7 +52,7 @@ mod tests {
         idle.touch(["b".to_owned()].iter());
         assert_eq!(idle.over(&all, &needed, start + GRACE), ["c"]);
         assert_eq!(idle.over(&all, &all, start + GRACE), Vec::<String>::new());
-        // Needed meanwhile: the time begins again.
+        // Referenced meanwhile: the time restarts.
         assert_eq!(idle.over(&all, &needed, start + GRACE * 2), Vec::<String>::new());
         assert_eq!(idle.over(&all, &needed, start + GRACE * 3), ["b", "c"]);
     }

@@ -1,4 +1,6 @@
-//! The time of leases, counted by a leader for its term: every lease that it finds has its whole time. The controller of leases revokes
+//! The time of leases, counted by a leader for its term: every lease that it finds starts with its whole time. The
+//! controller of leases revokes expired ones; requests read a lease's time, or renew it. [`disco_store::LeaseClock`]
+//! decides.
 //! those whose time is over; requests ask for a lease's time, or renew it. [`disco_store::LeaseClock`] decides.
 
 use disco_store::{Lease, LeaseClock, Store};
@@ -14,7 +16,7 @@ pub struct LeaseTimes {
 // === impl LeaseTimes ===
 
 impl LeaseTimes {
-    /// Takes up what is new in the store; leases whose time is over, at most so many.
+    /// Reads new leases from the store, and returns at most this many expired ones.
     pub fn due(&self, store: &Store, at_most: usize) -> Vec<i64> {
         let now = self.now_ms();
         let mut clock = self.clock.lock();
@@ -22,13 +24,13 @@ impl LeaseTimes {
         clock.due(now, at_most)
     }
 
-    /// Gives the lease its whole time again; false when its time is over.
+    /// Restores the lease's whole time; false if it has expired.
     pub fn renew(&self, lease: &Lease) -> bool {
         let now = self.now_ms();
         self.clock.lock().renew(lease, now)
     }
 
-    /// What the lease has left, in milliseconds.
+    /// The lease's remaining time in milliseconds.
     pub fn remaining_ms(&self, lease: &Lease) -> u64 {
         let now = self.now_ms();
         self.clock.lock().remaining_ms(lease, now)

@@ -1,4 +1,4 @@
-//! What all parts of the daemon share: this node, its cluster's state, and the ways to change it.
+//! The state shared by all parts of the daemon: this node, its cluster's state, and the operations that change it.
 
 mod disk_space;
 mod guard;
@@ -36,7 +36,7 @@ pub use self::reports::NodeReport;
 pub use self::wake_ups::{WakeUps, Woken};
 pub use self::writes::{Route, WriteError, command};
 
-/// Time for an answer to reach who has asked before the process ends.
+/// Time for an answer to reach the client before the process ends.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// This node. Cheap to clone.
@@ -59,29 +59,29 @@ struct Inner {
     renewal: Renewal,
     secrets: RwLock<Option<VoterSecrets>>,
     signing_serial: RwLock<String>,
-    /// While this node leads.
+    /// Present while this node leads.
     leader: watch::Sender<Option<Leader>>,
     controllers: WakeUps,
     draining: watch::Sender<bool>,
     retirement: Retirement,
     restart: Notify,
-    /// Set when the node begins to serve.
+    /// Set when the node starts to serve.
     accepting: OnceLock<Accepting>,
 }
 
-/// What a node is made of.
+/// The parts of a node.
 pub struct NodeParts {
     /// Raft and the store.
     pub raft: RaftNode,
-    /// Connections to the others.
+    /// Connections to the other nodes.
     pub peers: Peers,
     /// The data folder.
     pub home: Home,
-    /// Who this is.
+    /// The node's identity.
     pub file: NodeFile,
-    /// What it proves that with.
+    /// The node's certificate and key.
     pub identity: Identity,
-    /// How it was started.
+    /// The daemon's arguments.
     pub args: DaemonArgs,
     /// The last log lines.
     pub logs: Logs,
@@ -90,10 +90,10 @@ pub struct NodeParts {
 // === impl Node ===
 
 impl Node {
-    /// Puts the parts together.
+    /// Assembles the node.
     ///
     /// # Errors
-    /// The voters' secrets are there but cannot be read.
+    /// The voters' secrets exist but cannot be read.
     pub fn new(parts: NodeParts) -> Result<Self> {
         let secrets = parts.home.voter_secrets()?;
         let scripts = ScriptState::new(parts.home.path());
@@ -121,9 +121,9 @@ impl Node {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// From now on connections are accepted, as far as this says.
+    /// Sets what reports whether connections are accepted.
     pub fn set_accepting(&self, accepting: Accepting) {
-        // It is told once.
+        // It is set once.
         let _ = self.inner.accepting.set(accepting);
     }
 
@@ -145,7 +145,7 @@ impl Node {
         &self.inner.file.name
     }
 
-    /// What to call a node.
+    /// The display name of a node.
     #[must_use]
     pub fn name_of(&self, id: u64) -> String {
         let record = self.inner.raft.store().read(|store| node_record(store, id));
@@ -170,7 +170,7 @@ impl Node {
         self.inner.args.advertise.unwrap_or(self.inner.args.listen)
     }
 
-    /// How the daemon was started.
+    /// The daemon's arguments.
     #[must_use]
     pub fn args(&self) -> &DaemonArgs {
         &self.inner.args
@@ -182,7 +182,7 @@ impl Node {
         &self.inner.raft
     }
 
-    /// Connections to the others.
+    /// Connections to the other nodes.
     #[must_use]
     pub fn peers(&self) -> &Peers {
         &self.inner.peers
@@ -200,7 +200,7 @@ impl Node {
         &self.inner.file.members
     }
 
-    /// What this node proves itself with.
+    /// The certificate and key with which this node authenticates.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.inner.identity
@@ -217,30 +217,30 @@ impl Node {
         &self.inner.logs
     }
 
-    /// What this node knows of its scripts.
+    /// The state of the scripts on this node.
     #[must_use]
     pub fn scripts(&self) -> &ScriptState {
         &self.inner.scripts
     }
 
-    /// Wakes the leader's controllers: something that they look at has changed outside the store.
+    /// Wakes the leader's controllers: state outside of the store has changed.
     pub fn wake_controllers(&self) {
         self.inner.controllers.wake();
     }
 
-    /// Listens to what wakes the controllers.
+    /// Subscribes to wake-ups of the controllers.
     #[must_use]
     pub fn controllers_woken(&self) -> Woken {
         self.inner.controllers.listen()
     }
 
-    /// What only voters hold, where this node does.
+    /// The voters' secrets, if this node has them.
     #[must_use]
     pub fn secrets(&self) -> Option<VoterSecrets> {
         self.inner.secrets.read().clone()
     }
 
-    /// Keeps or forgets what only voters hold.
+    /// Stores or deletes the voters' secrets.
     ///
     /// # Errors
     /// The files cannot be changed.
@@ -260,7 +260,7 @@ impl Node {
         self.inner.signing_serial.read().clone()
     }
 
-    /// That this node's machine will be taken away, where that is announced.
+    /// The announcement that this node's machine will be taken away, if one was made.
     #[must_use]
     pub fn retirement(&self) -> &Retirement {
         &self.inner.retirement
@@ -272,17 +272,17 @@ impl Node {
         *self.inner.draining.borrow()
     }
 
-    /// From now on this node is about to stop.
+    /// Marks this node as about to stop.
     pub fn start_draining(&self) {
         self.inner.draining.send_replace(true);
     }
 
-    /// Has the process end, so that it is started again.
+    /// Ends the process so that it is restarted.
     pub fn restart(&self) {
         self.inner.restart.notify_one();
     }
 
-    /// The same, when the answer to the request that asks for it has had time to arrive.
+    /// Like [`Self::restart`], after the answer to the request has had time to arrive.
     pub fn restart_after_answer(&self) {
         let node = self.clone();
         tokio::spawn(async move {
@@ -291,12 +291,12 @@ impl Node {
         });
     }
 
-    /// Returns when the process shall end and be started again.
+    /// Returns when a restart was requested.
     pub async fn restart_wanted(&self) {
         self.inner.restart.notified().await;
     }
 
-    /// Where a member is reached.
+    /// The address of a member.
     #[must_use]
     pub fn member_address(&self, id: u64) -> Option<String> {
         self.inner.raft.member_address(id).map(|recorded| self.peers().resolve(id, &recorded))

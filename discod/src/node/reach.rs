@@ -1,6 +1,6 @@
-//! Whom this node can open new connections to.
+//! The nodes to which this node can open new connections.
 //!
-//! A connection that has been open for days says nothing about that: a firewall that was switched on leaves it alone.
+//! A connection that has been open for days does not show that: a newly enabled firewall leaves it alone.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use super::Node;
 
-/// Those of the members to which a new connection comes about, and who prove to be who they should be, within
+/// Those of the members to which a new connection succeeds, and that prove their identity, within
 /// [`Pace::reach_within`](crate::raft::Pace::reach_within).
 pub async fn reached(node: &Node, ids: impl IntoIterator<Item = u64>) -> BTreeSet<u64> {
     let limit = node.raft().pace().reach_within();

@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use super::Node;
 use crate::raft::ReadIndexError;
 
-/// Pause before a read is tried again.
+/// Pause before a read is retried.
 const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
-/// Why a read was not answered.
+/// Why a read failed.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// No leader is sure of its majority.
+    /// No leader could confirm its majority.
     #[error(transparent)]
     Index(#[from] ReadIndexError),
     /// The store cannot answer it.
@@ -26,7 +26,7 @@ pub enum ReadError {
 // === impl Node ===
 
 impl Node {
-    /// What the store holds, after everything that was acknowledged before the call.
+    /// Reads the store after every write acknowledged before the call.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -36,7 +36,7 @@ impl Node {
         Ok(self.read_stale(range)?)
     }
 
-    /// The same; an election that goes on is waited for.
+    /// Like [`Self::read`], but waits for an election in progress.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -50,7 +50,7 @@ impl Node {
         }
     }
 
-    /// What this node has applied.
+    /// Reads what this node has applied.
     ///
     /// # Errors
     /// The store cannot answer.

@@ -1,4 +1,5 @@
-//! What each node last reported to the leader, and when. In memory alone, for one term: a new leader hears from everybody within one
+//! The last report of each node to the leader, and its time. In memory only, for one term: a new leader receives every
+//! node's report within one report interval.
 //! report interval.
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,11 +11,11 @@ use tokio::time::Instant;
 
 use crate::ends::Ended;
 
-/// A process that was refused, and is again after this, is news.
+/// After this time a refused process counts as new again.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
-/// Processes that were refused and are kept in mind.
+/// Maximum number of refused processes that are remembered.
 const MOST_REFUSED: usize = 64;
-/// Of a reason that comes over the wire.
+/// Maximum length of a reason from the wire.
 const MOST_BYTES: usize = 500;
 
 /// The last report of each node.
@@ -22,24 +23,25 @@ const MOST_BYTES: usize = 500;
 pub struct Reports {
     reports: Mutex<HashMap<u64, NodeReport>>,
     listening_since: Instant,
-    /// Processes that are not the node that they claim to be, by node and address, and when each was last refused.
+    /// Refused processes that are not the node that they claim to be, by node and address, and when each was last
+    /// refused.
     refused: Mutex<BTreeMap<(u64, String), Instant>>,
-    /// Of daemons that have ended unexpectedly.
+    /// Unexpected ends of daemons.
     ended: Mutex<HashMap<u64, Ended>>,
 }
 
 /// A node's last report.
 #[derive(Clone, Debug)]
 pub struct NodeReport {
-    /// When it came.
+    /// When it arrived.
     pub at: Instant,
-    /// When the node was first heard of without a pause since.
+    /// Start of the node's current uninterrupted series of reports.
     pub since: Instant,
-    /// Since when it has said that it is not healthy, without a pause; none while it is.
+    /// Since when it has reported itself as unhealthy without interruption; none while it is healthy.
     pub unhealthy_since: Option<Instant>,
-    /// How far its clock was ahead of this one's, in milliseconds; none where it does not tell.
+    /// How far its clock was ahead of this one's, in milliseconds; none if it does not report it.
     pub ahead_ms: Option<i64>,
-    /// What it said.
+    /// The report.
     pub report: ReportRequest,
 }
 
@@ -57,7 +59,7 @@ impl Default for Reports {
 }
 
 impl Reports {
-    /// Takes a report. True when the node was not known, or said something other than before.
+    /// Stores a report. True if the node was unknown, or its report has changed.
     pub fn record(&self, mut report: ReportRequest) -> bool {
         let now = Instant::now();
         report.no_connections.truncate(report.no_connections.floor_char_boundary(MOST_BYTES));
@@ -75,7 +77,7 @@ impl Reports {
         news
     }
 
-    /// Takes what is known of unexpected ends of a node's daemon, from itself (`up`) or from its supervisor.
+    /// Stores the unexpected ends of a node's daemon, reported by the daemon (`up`) or by its supervisor.
     pub fn record_ends(&self, node: u64, ends: Option<DaemonEnds>, up: bool) {
         let (now, mut all) = (Instant::now(), self.ended.lock());
         if let Some(ends) = ends {
@@ -86,35 +88,35 @@ impl Reports {
         }
     }
 
-    /// What is known of unexpected ends of a node's daemon.
+    /// The known unexpected ends of a node's daemon.
     #[must_use]
     pub fn ended(&self, node: u64) -> Option<Ended> {
         self.ended.lock().get(&node).cloned()
     }
 
-    /// Notes that a process at the address was refused. True when that is news.
+    /// Notes that a process at the address was refused. True if that is new.
     pub fn refuse(&self, node: u64, address: &str) -> bool {
         let mut refused = self.refused.lock();
         refused.retain(|_, at| at.elapsed() < FORGOTTEN_AFTER);
         let who = (node, address.to_owned());
-        // More than these would be told of no more than they would be stopped.
+        // More would not be reported than could be acted on.
         (refused.len() < MOST_REFUSED || refused.contains_key(&who)) && refused.insert(who, Instant::now()).is_none()
     }
 
-    /// Processes that were refused within the time: the node that each claims to be, and where it runs.
+    /// Processes refused within the time: the node that each claims to be, and its address.
     #[must_use]
     pub fn refused_within(&self, limit: Duration) -> Vec<(u64, String)> {
         let refused = self.refused.lock();
         refused.iter().filter(|(_, at)| at.elapsed() < limit).map(|(who, _)| who.clone()).collect()
     }
 
-    /// What a node last said.
+    /// The last report of a node.
     #[must_use]
     pub fn get(&self, node: u64) -> Option<NodeReport> {
         self.reports.lock().get(&node).cloned()
     }
 
-    /// The reports of nodes that were heard of within the time and have no room on their disk.
+    /// The reports within the time of nodes whose disk is full.
     #[must_use]
     pub fn without_room(&self, limit: Duration) -> Vec<ReportRequest> {
         let reports = self.reports.lock();
@@ -122,26 +124,26 @@ impl Reports {
         full.map(|heard| heard.report.clone()).collect()
     }
 
-    /// Nodes that were heard of within the time.
+    /// The reports within the time.
     #[must_use]
     pub fn heard_within(&self, limit: Duration) -> Vec<NodeReport> {
         self.reports.lock().values().filter(|heard| heard.at.elapsed() < limit).cloned().collect()
     }
 
-    /// How long this leader has been listening: a node that was not heard of yet has been silent for at most this.
+    /// How long this leader has been listening: a node that has not reported yet has been silent for at most this long.
     #[must_use]
     pub fn listening_for(&self) -> Duration {
         self.listening_since.elapsed()
     }
 
-    /// Forgets a node that is no member any more.
+    /// Deletes the reports of a node that is no longer a member.
     pub fn forget(&self, node: u64) {
         self.reports.lock().remove(&node);
         self.ended.lock().remove(&node);
     }
 }
 
-/// Whether two reports differ only in figures that change all the time.
+/// Whether two reports differ only in constantly changing figures.
 fn same(a: &ReportRequest, b: &ReportRequest) -> bool {
     let steady =
         |report: &ReportRequest| ReportRequest { rss_kb: 0, term: 0, disk_free: 0, clock_ms: 0, ..report.clone() };

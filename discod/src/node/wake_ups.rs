@@ -1,14 +1,14 @@
-//! Wake-ups of the leader's controllers: something that they look at has changed outside the store.
+//! Wake-ups of the leader's controllers: state outside of the store has changed.
 
 use tokio::sync::watch;
 
-/// Wakes all who listen.
+/// Wakes all listeners.
 #[derive(Debug)]
 pub struct WakeUps {
     count: watch::Sender<u64>,
 }
 
-/// What one controller listens to. A wake-up that comes while the controller works is kept for it; several are one.
+/// The listener of one controller. A wake-up during the controller's work is retained for it; several count as one.
 #[derive(Debug)]
 pub struct Woken {
     count: watch::Receiver<u64>,
@@ -23,12 +23,12 @@ impl Default for WakeUps {
 }
 
 impl WakeUps {
-    /// Wakes those who listen now, each as soon as it waits.
+    /// Wakes the current listeners, each as soon as it waits.
     pub fn wake(&self) {
         self.count.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Listens from now on.
+    /// Creates a listener.
     #[must_use]
     pub fn listen(&self) -> Woken {
         Woken { count: self.count.subscribe() }
@@ -38,10 +38,10 @@ impl WakeUps {
 // === impl Woken ===
 
 impl Woken {
-    /// Returns at the next wake-up, at once where one has come since the last return. Dropping it loses none.
+    /// Returns at the next wake-up, immediately if one has come since the last return. Dropping the future loses none.
     pub async fn next(&mut self) {
         if self.count.changed().await.is_err() {
-            // Nobody is left who could wake.
+            // No sender is left.
             std::future::pending().await
         }
     }
@@ -62,7 +62,7 @@ mod tests {
         assert!(wait.as_mut().now_or_never().is_none());
         wake_ups.wake();
         wake_ups.wake();
-        // A wait that is given up for another reason takes nothing away.
+        // A wait that is cancelled for another reason consumes nothing.
         drop(wait);
         assert!(busy.next().now_or_never().is_some());
         assert!(busy.next().now_or_never().is_none(), "two wake-ups are one look");

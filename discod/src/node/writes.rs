@@ -1,4 +1,4 @@
-//! The ways to the leader, and to change the cluster's state.
+//! Routing to the leader, and changes of the cluster's state.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use super::{Node, disk_space};
 use crate::peers::{MemberClient, RemoteError};
 use crate::raft::RaftError;
 
-/// Pause before a write is tried again: long enough for an election to go on, short enough not to be noticed.
+/// Pause before a write is retried: long enough for an election to progress, short enough not to be noticed.
 const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
-/// Why a write did not happen, or why that is not known.
+/// Why a write failed, or why its outcome is unknown.
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The store refused it; nothing was changed.
     #[error("{}", .0.message)]
     Refused(CommandError),
-    /// No leader took it in time. It may still happen.
+    /// No leader accepted it in time. It may still be applied.
     #[error("the cluster has no leader that accepts writes ({last})")]
     Unavailable {
-        /// What the last try said.
+        /// The error of the last attempt.
         last: String,
     },
-    /// It was tried and not answered, and then refused for this reason: the first try may have happened.
+    /// An attempt was not answered, and a later one was refused for this reason: the first may have been applied.
     #[error("outcome unknown, read before trying again: {0}")]
     Unknown(String),
-    /// It was done, but its answer does not fit between two nodes.
+    /// The write was applied, but its answer does not fit into a message between two nodes.
     #[error("the write succeeded, but {0}; request less in one transaction, or call the leader")]
     AnswerTooLarge(String),
     /// Disks are full. Nothing was changed.
@@ -41,24 +41,24 @@ pub enum WriteError {
     Stopped(String),
 }
 
-/// Where the leader is.
+/// The location of the leader.
 pub enum Route {
-    /// It is this node, in the given term.
+    /// This node, in the given term.
     Here(u64),
-    /// It is another.
+    /// Another node.
     There {
         /// Its id.
         id: u64,
-        /// The way to it.
+        /// The connection to it.
         client: MemberClient,
     },
 }
 
-/// One try of a write that was not answered.
+/// An attempt of a write that was not answered.
 enum Attempt {
-    /// It did not happen.
+    /// It was not applied.
     Retry(String),
-    /// It may have happened, or may still happen.
+    /// It may have been applied, or may still be.
     Unknown(String),
     Final(WriteError),
 }
@@ -66,7 +66,7 @@ enum Attempt {
 // === impl Node ===
 
 impl Node {
-    /// The way to the leader. Waits for an election that goes on, within the limit.
+    /// The route to the leader. Waits for an election in progress, within the limit.
     ///
     /// # Errors
     /// No leader is known in time.
@@ -88,13 +88,13 @@ impl Node {
         }
     }
 
-    /// Notes that the leader has not answered: the next requests may go by a new connection.
+    /// Notes that the leader has not answered: the next requests may use a new connection.
     pub fn reconnect(&self, leader: u64) {
         self.inner.peers.unanswered(leader);
         self.inner.write_stream.close(leader, "the leader did not answer");
     }
 
-    /// Proposes an operation, here or at the leader, until it is known to have happened or to be refused.
+    /// Proposes an operation, here or at the leader, until it is known to be applied or refused.
     ///
     /// A new request id makes sure that retries apply once.
     ///
@@ -104,18 +104,18 @@ impl Node {
         self.submit(command(operation, 0), 0).await
     }
 
-    /// The same, but only as long as this node leads in the given term.
+    /// Like [`Self::write`], but only while this node leads in the given term.
     pub(crate) async fn write_in(&self, term: u64, operation: Operation) -> Result<CommandResponse, WriteError> {
         self.submit(command(operation, term), 0).await
     }
 
-    /// Brings a command into the log. A refusal by the store is an error.
+    /// Proposes a command. A refusal by the store is an error.
     async fn submit(&self, command: Command, hops: u32) -> Result<CommandResponse, WriteError> {
         refused(self.submit_raw(command, hops).await?)
     }
 
-    /// Brings a command into the log. `hops` says how often it was forwarded already. A refusal by the store is part of
-    /// the answer.
+    /// Proposes a command. `hops` is the number of times it was forwarded. A refusal by the store is part of the
+    /// answer.
     ///
     /// # Errors
     /// See [`WriteError`], all but `Refused`.
@@ -125,14 +125,14 @@ impl Node {
         loop {
             let last = match self.try_submit(&command, hops).await {
                 Ok(response) => return Ok(response),
-                Err(Attempt::Final(error)) => return Err(if unknown { not_surely_nothing(error) } else { error }),
+                Err(Attempt::Final(error)) => return Err(if unknown { possibly_applied(error) } else { error }),
                 Err(Attempt::Retry(last)) => last,
                 Err(Attempt::Unknown(last)) => {
                     unknown = true;
                     last
                 }
             };
-            // Without a request id a second try could apply twice.
+            // Without a request id a second attempt could apply twice.
             if Instant::now() >= deadline || command.request_id.is_empty() {
                 return Err(if unknown { WriteError::Unknown(last) } else { WriteError::Unavailable { last } });
             }
@@ -158,8 +158,8 @@ impl Node {
                 Err(error @ RaftError::NotLeader { .. }) => Err(Attempt::Retry(error.to_string())),
                 Err(error) => Err(Attempt::Unknown(error.to_string())),
             },
-            // Not forwarded: openraft lets several nodes lead in one term, one after the other, so the term alone would not
-            // tell the next leader that the one who proposed this was deposed.
+            // Not forwarded: openraft allows several leaders in one term, one after the other, so the term alone would
+            // not show the next leader that the proposer was deposed.
             Route::There { id, .. } if command.only_in_term != 0 => Err(Attempt::Final(WriteError::Unavailable {
                 last: format!("this node no longer leads in term {}; node {id} leads", command.only_in_term),
             })),
@@ -171,7 +171,7 @@ impl Node {
                     ProposeRequest { command: Some(command.clone()), hops: hops + 1, ..ProposeRequest::default() };
                 let answer = self.inner.write_stream.propose(id, client, request);
                 let mut leadership = self.raft().leadership();
-                // Only what can be tried again is.
+                // Only repeatable commands are retried.
                 let may_move = !command.request_id.is_empty();
                 tokio::select! {
                     biased;
@@ -183,7 +183,7 @@ impl Node {
                             Err(Attempt::Unknown("the leader did not answer".to_owned()))
                         }
                     },
-                    // Who does not lead any more may not be able to say so.
+                    // A deposed leader may be unable to report it.
                     _ = leadership.wait_for(|now| now.leader != Some(id)), if may_move => {
                         Err(Attempt::Unknown(format!("node {id} is no longer the leader")))
                     }
@@ -193,7 +193,7 @@ impl Node {
     }
 }
 
-/// What comes of a write that was handed on and that the leader did not perform.
+/// The result of a forwarded write that the leader did not perform.
 fn not_by_leader(error: RemoteError) -> Attempt {
     if error.is_invalid() {
         let refusal = CommandError { refusal: disco_proto::v1::Refusal::Invalid.into(), message: error.message };
@@ -208,16 +208,16 @@ fn not_by_leader(error: RemoteError) -> Attempt {
     Attempt::Unknown(error.message)
 }
 
-/// What is told of a write that was refused when an earlier try of it may have happened.
-fn not_surely_nothing(error: WriteError) -> WriteError {
+/// The error of a write that was refused after an earlier attempt may have been applied.
+fn possibly_applied(error: WriteError) -> WriteError {
     match error {
         WriteError::NoRoom(why) | WriteError::Unavailable { last: why } => WriteError::Unknown(why),
-        // A command that cannot be taken was refused when it was tried before, too; the others say nothing of the kind.
+        // An invalid command was refused by the earlier attempt, too; the other errors have no such implication.
         error => error,
     }
 }
 
-/// A command with a request id of its own and the time of now.
+/// A command with a new request id and the current time.
 #[must_use]
 pub fn command(operation: Operation, only_in_term: u64) -> Command {
     Command {
@@ -228,7 +228,7 @@ pub fn command(operation: Operation, only_in_term: u64) -> Command {
     }
 }
 
-/// A refusal by the store as an error.
+/// Converts a refusal by the store into an error.
 fn refused(response: CommandResponse) -> Result<CommandResponse, WriteError> {
     match response.result {
         Some(command_response::Result::Error(error)) => Err(WriteError::Refused(error)),
@@ -240,14 +240,14 @@ fn refused(response: CommandResponse) -> Result<CommandResponse, WriteError> {
 mod tests {
     use super::*;
 
-    /// Who is told that there is no room takes it that nothing was changed.
+    /// A client that receives "disk full" assumes that nothing was changed.
     #[test]
-    fn a_write_that_may_have_happened_is_not_told_to_have_changed_nothing() {
-        let told = not_surely_nothing(WriteError::NoRoom("the disk is full".to_owned()));
-        assert!(matches!(&told, WriteError::Unknown(why) if why == "the disk is full"), "{told}");
-        let moved = not_surely_nothing(WriteError::Unavailable { last: "node 2 leads".to_owned() });
+    fn a_write_that_may_have_been_applied_is_not_reported_as_refused() {
+        let reported = possibly_applied(WriteError::NoRoom("the disk is full".to_owned()));
+        assert!(matches!(&reported, WriteError::Unknown(why) if why == "the disk is full"), "{reported}");
+        let moved = possibly_applied(WriteError::Unavailable { last: "node 2 leads".to_owned() });
         assert!(matches!(&moved, WriteError::Unknown(why) if why == "node 2 leads"), "{moved}");
         let refused = WriteError::Refused(CommandError::default());
-        assert!(matches!(not_surely_nothing(refused), WriteError::Refused(_)));
+        assert!(matches!(possibly_applied(refused), WriteError::Refused(_)));
     }
 }

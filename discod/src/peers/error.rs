@@ -1,4 +1,4 @@
-//! What goes wrong between two nodes, without the types of the transport.
+//! Errors between two nodes, without the types of the transport.
 
 use std::error::Error as _;
 
@@ -7,28 +7,28 @@ use disco_identity::describe;
 use thiserror::Error;
 use tonic::{Code, Status};
 
-/// The answer of another node that did not do what it was asked, or why there is no answer.
+/// The error answer of another node, or why no answer arrived.
 #[derive(Clone, Debug, Error)]
 #[error("{message}")]
 pub struct RemoteError {
-    /// gRPC's number of the kind of failure. It is that of `UNAVAILABLE` where the connection broke: the outcome is unknown then.
+    /// gRPC's code of the failure. `UNAVAILABLE` if the connection broke: the outcome is then unknown.
     pub code: i32,
-    /// In words, with the causes that the transport knows.
+    /// The message, with the causes known to the transport.
     pub message: String,
-    /// What the other node attached, as it was sent.
+    /// The other node's attachment, unchanged.
     pub details: Bytes,
 }
 
 // === impl RemoteError ===
 
 impl RemoteError {
-    /// The other node cannot be asked now.
+    /// The other node cannot be reached now.
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { code: Code::Unavailable.into(), message: message.into(), details: Bytes::new() }
     }
 
-    /// Whether asking again cannot help: the other node has looked at the request and refuses it.
+    /// Whether a retry is pointless: the other node has examined the request and refused it.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
@@ -43,7 +43,7 @@ impl RemoteError {
         Code::from(self.code) == Code::InvalidArgument
     }
 
-    /// Whether the other node has no space for what it was asked to take.
+    /// Whether the other node has no space for the request.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         Code::from(self.code) == Code::ResourceExhausted
@@ -57,7 +57,7 @@ impl RemoteError {
 }
 
 impl From<Status> for RemoteError {
-    /// Only the errors of a connection have a source. What the other node has answered stays as it is.
+    /// Only errors of a connection have a source. The other node's own answer stays unchanged.
     fn from(status: Status) -> Self {
         match status.source() {
             Some(_) => Self::unavailable(describe(&status)),

@@ -1,4 +1,4 @@
-//! How often a request was forwarded. Two nodes that take each other for the leader would forward it for ever.
+//! The number of times a request was forwarded. Two nodes that take each other for the leader would forward it forever.
 
 use super::RemoteError;
 
@@ -12,22 +12,22 @@ pub struct Hops(u32);
 // === impl Hops ===
 
 impl Hops {
-    /// A request that was forwarded so often.
+    /// The hops of a request that was forwarded this many times.
     #[must_use]
     pub fn new(count: u32) -> Self {
         Self(count)
     }
 
-    /// The number, as the next node is to read it.
+    /// The number for the next node.
     #[must_use]
     pub fn count(self) -> u32 {
         self.0
     }
 
-    /// One more. `to` says where the request would go next, for the error.
+    /// Adds a hop. `to` says where the request would go next, for the error.
     ///
     /// # Errors
-    /// It was forwarded as often as a request may be.
+    /// The request was forwarded as often as allowed.
     pub fn next(self, to: &str) -> Result<Self, RemoteError> {
         if self.0 >= MOST {
             let text = format!("the request was forwarded {} times and {to}; try again", self.0);

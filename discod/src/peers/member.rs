@@ -1,4 +1,4 @@
-//! The control service of another node, as the daemon's own parts ask it.
+//! The control service of another node, as called by the daemon's own parts.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 
 use super::{Hops, MAX_MESSAGE_BYTES, RemoteError};
 
-/// Name of the metadata that says how often a request was forwarded.
+/// Name of the metadata with the number of times a request was forwarded.
 pub const HOPS: &str = "disco-hops";
 
 /// A client of another node's control service.
@@ -27,7 +27,7 @@ pub struct MemberClient {
 // === impl MemberClient ===
 
 impl MemberClient {
-    /// With this daemon's limits.
+    /// Creates a client with this daemon's limits.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
         let client = ControlClient::new(channel)
@@ -36,13 +36,13 @@ impl MemberClient {
         Self { client, hops: Hops::default() }
     }
 
-    /// The same for requests that are forwarded.
+    /// Marks the client's requests as forwarded.
     #[must_use]
     pub fn forwarding(self, hops: Hops) -> Self {
         Self { hops, ..self }
     }
 
-    /// How often the requests that this client sends were forwarded.
+    /// How often this client's requests were forwarded.
     #[must_use]
     pub fn hops(&self) -> Hops {
         self.hops
@@ -65,7 +65,7 @@ impl MemberClient {
         request
     }
 
-    /// Asks for a place in the cluster.
+    /// Requests admission to the cluster.
     ///
     /// # Errors
     /// See [`RemoteError`], here and below.
@@ -78,23 +78,23 @@ impl MemberClient {
         Ok(self.client.report(message).await?.into_inner())
     }
 
-    /// Tells of the end of a daemon in its stead.
+    /// Reports the end of a daemon in its stead.
     pub async fn report_end(&mut self, message: ReportEndRequest) -> Result<ReportResponse, RemoteError> {
         Ok(self.client.report_end(message).await?.into_inner())
     }
 
-    /// Asks which members the node can connect to.
+    /// Requests the members to which the node can connect.
     pub async fn reach(&mut self, message: ReachRequest) -> Result<ReachResponse, RemoteError> {
         Ok(self.client.reach(message).await?.into_inner())
     }
 
-    /// Hands over the voters' secrets; empty ones have the node forget them.
+    /// Sends the voters' secrets; empty ones make the node delete them.
     pub async fn set_voter_secrets(&mut self, secrets: VoterSecrets) -> Result<(), RemoteError> {
         self.client.set_voter_secrets(secrets).await?;
         Ok(())
     }
 
-    /// How the cluster is.
+    /// Requests the cluster's status.
     pub async fn status(
         &mut self,
         message: StatusRequest,
@@ -103,7 +103,7 @@ impl MemberClient {
         Ok(self.client.status(self.request(message, limit)).await?.into_inner())
     }
 
-    /// What a lease has left.
+    /// Requests a lease's remaining time.
     pub async fn lease_time(
         &mut self,
         message: LeaseTimeRequest,
@@ -112,7 +112,7 @@ impl MemberClient {
         Ok(self.client.lease_time(self.request(message, Some(limit))).await?.into_inner())
     }
 
-    /// Sets the number of nodes, and follows what comes of it.
+    /// Sets the target size and follows the progress.
     pub async fn scale(
         &mut self,
         message: ScaleRequest,

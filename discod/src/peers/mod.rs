@@ -1,7 +1,7 @@
 //! Connections to the other nodes.
 //!
-//! One channel for each peer and lane: heartbeats and requests never queue behind a snapshot or a file. Channels connect
-//! when they are first used, and again by themselves. Here, in `raft`, and in `api` is all that knows gRPC.
+//! One channel for each peer and lane: heartbeats and requests never queue behind a snapshot or a file. Channels
+//! connect on first use, and reconnect by themselves. Only this module, `raft` and `api` use gRPC.
 
 mod error;
 mod hops;
@@ -28,9 +28,10 @@ pub use write_stream::WriteStream;
 /// Largest message between two nodes.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Requests in a row without an answer after which a connection may be one whose packets are dropped, while a new one would work.
+/// Consecutive requests without an answer after which the connection may be dropping packets while a new one would
+/// work.
 const UNANSWERED: u32 = 3;
-/// But no connection is given up sooner: more than it takes to make one, over any link.
+/// No connection is abandoned sooner: longer than it takes to open one, over any link.
 const LEAST_AGE: Duration = Duration::from_secs(4);
 
 /// What a channel is for.
@@ -44,7 +45,7 @@ pub enum Lane {
 
 type Channels = HashMap<(u64, Lane), Open>;
 
-/// A channel to where a node is.
+/// A channel to a node's address.
 struct Open {
     address: String,
     channel: Channel,
@@ -59,7 +60,7 @@ pub struct Peers {
     channels: Arc<Mutex<Channels>>,
     moved: Arc<Mutex<HashMap<u64, String>>>,
     overrides: AddressOverrides,
-    /// Nodes that could not be reached when they were last called, and why.
+    /// Nodes that could not be reached by the last call, and why.
     unreached: Arc<Mutex<HashMap<u64, String>>>,
     unanswered: Arc<Mutex<HashMap<u64, u32>>>,
 }
@@ -67,7 +68,7 @@ pub struct Peers {
 // === impl Peers ===
 
 impl Peers {
-    /// No channels yet.
+    /// Starts without channels.
     #[must_use]
     pub fn new(identity: Identity, options: ChannelOptions) -> Self {
         Self {
@@ -81,7 +82,7 @@ impl Peers {
         }
     }
 
-    /// The same, with the addresses that the operator has set.
+    /// Adds the addresses set by the operator.
     #[must_use]
     pub fn with_overrides(self, overrides: AddressOverrides) -> Self {
         Self { overrides, ..self }
@@ -93,23 +94,23 @@ impl Peers {
         self.overrides.resolve(node, recorded)
     }
 
-    /// Sets addresses by the operator's word: by node id the one in the membership, and the one to use instead.
+    /// Sets the operator's addresses: by node id the one in the membership, and its replacement.
     ///
     /// # Errors
-    /// It cannot be written down.
+    /// They cannot be written to disk.
     pub fn set_overrides(&self, addresses: BTreeMap<u64, (String, String)>) -> io::Result<()> {
         self.overrides.set(addresses.clone())?;
         self.moved.lock().extend(addresses.into_iter().map(|(node, (_, address))| (node, address)));
         Ok(())
     }
 
-    /// What this node proves itself with.
+    /// The certificate and key with which this node authenticates.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// From now on a node is where the membership says that it is, whatever a caller of [`Self::current`] knows.
+    /// Sets a node's address from the membership, which overrides the address known to a caller of [`Self::current`].
     pub fn set_address(&self, node: u64, address: &str) {
         let address = self.resolve(node, address);
         let mut moved = self.moved.lock();
@@ -118,7 +119,7 @@ impl Peers {
         }
     }
 
-    /// The channel to a node where it is now; `known` is where it was when nothing newer is known.
+    /// The channel to a node's current address; `known` is its address if no newer one is known.
     #[must_use]
     pub fn current(&self, node: u64, known: &str, lane: Lane) -> Channel {
         let address = self.moved.lock().get(&node).cloned();
@@ -146,14 +147,14 @@ impl Peers {
         MemberClient::new(self.channel(node, address, Lane::Control))
     }
 
-    /// The same, by a connection of its own, of whichever member answers at the address.
+    /// Like [`Self::member`], on a new connection, to whichever member answers at the address.
     #[must_use]
     pub fn any_member(&self, address: &str) -> MemberClient {
         let channel = disco_identity::channel(address, &self.identity, Expect::AnyNode, &self.options);
         MemberClient::new(channel)
     }
 
-    /// Notes that a node has answered; says so where it could not be reached before.
+    /// Notes that a node has answered; logs it if the node was unreachable before.
     pub fn reached(&self, node: u64) {
         self.unanswered.lock().remove(&node);
         if self.unreached.lock().remove(&node).is_some() {
@@ -161,8 +162,8 @@ impl Peers {
         }
     }
 
-    /// Notes that a node has not answered in time. After some such requests the next one goes by a new connection: a firewall may have
-    /// forgotten the old one, whose end this end would otherwise notice much later.
+    /// Notes that a node has not answered in time. After several such requests the next one uses a new connection: a
+    /// firewall may have forgotten the old one, which this end would otherwise notice much later.
     pub fn unanswered(&self, node: u64) {
         let count = {
             let mut unanswered = self.unanswered.lock();
@@ -179,20 +180,20 @@ impl Peers {
         }
     }
 
-    /// Notes that a node could not be reached; says so the first time.
+    /// Notes that a node could not be reached; logs it the first time.
     pub fn not_reached(&self, node: u64, why: &str) {
         if self.unreached.lock().insert(node, why.to_owned()).is_none() {
             tracing::warn!(node, error = why, "cannot reach peer");
         }
     }
 
-    /// Why a node was not reached when it was last called, if so.
+    /// Why the last call could not reach a node, if so.
     #[must_use]
     pub fn why_not_reached(&self, node: u64) -> Option<String> {
         self.unreached.lock().get(&node).cloned()
     }
 
-    /// Lets go of the channels to nodes that are no members any more.
+    /// Drops the channels to nodes that are no longer members.
     pub fn retain(&self, keep: impl Fn(u64) -> bool) {
         self.channels.lock().retain(|(node, _), _| keep(*node));
         self.moved.lock().retain(|node, _| keep(*node));

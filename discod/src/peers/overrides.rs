@@ -1,8 +1,9 @@
-//! Addresses of nodes that the operator has set, in place of those in the membership.
+//! Addresses of nodes set by the operator, which replace those in the membership.
 //!
-//! Once all nodes have new addresses none finds another, so no leader can write the new ones into the membership. The operator gives
-//! each node the addresses of the others. An override holds as long as the membership has the address that it replaces: the leader that is
-//! found by it writes what the nodes report, and from then on the membership is right.
+//! Once all nodes have new addresses none finds another, so no leader can write the new ones into the membership. The
+//! operator gives each node the addresses of the others. An override applies while the membership has the address that
+//! it replaces: the leader elected with its help writes what the nodes report, and from then on the membership is
+//! right.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,13 +13,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-/// In the data folder.
+/// File name in the data folder.
 const FILE: &str = "addresses.json";
 
-/// One node's place.
+/// One node's address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
-    /// As the membership had it.
+    /// The address in the membership.
     instead_of: String,
     address: String,
 }
@@ -26,7 +27,7 @@ struct Place {
 /// The operator's overrides. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct AddressOverrides {
-    /// Absent in tests: then it is forgotten with the process.
+    /// Absent in tests: the overrides are then lost with the process.
     path: Option<PathBuf>,
     places: Arc<Mutex<BTreeMap<u64, Place>>>,
 }
@@ -34,7 +35,7 @@ pub struct AddressOverrides {
 // === impl AddressOverrides ===
 
 impl AddressOverrides {
-    /// Those that were set before this start.
+    /// Loads the overrides set before this start.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -67,10 +68,10 @@ impl AddressOverrides {
         }
     }
 
-    /// Sets addresses: by node id the one in the membership, and the one to use instead. Equal ones remove the override.
+    /// Sets addresses: by node id the one in the membership, and its replacement. Equal ones remove the override.
     ///
     /// # Errors
-    /// It cannot be written down; it is known until the process ends.
+    /// The file cannot be written; the addresses then apply until the process ends.
     pub fn set(&self, addresses: BTreeMap<u64, (String, String)>) -> io::Result<()> {
         let mut places = self.places.lock();
         for (node, (instead_of, address)) in addresses {
@@ -112,7 +113,7 @@ mod tests {
         let again = AddressOverrides::load(dir.path()).unwrap();
         assert_eq!(again.resolve(2, "10.0.0.2:5080"), "10.1.0.2:5080");
         assert_eq!(again.resolve(2, "10.1.0.2:5080"), "10.1.0.2:5080");
-        // It may come back to where it was, and is then found there, also after another start.
+        // The node may return to its previous address, and is then found there, even after another start.
         assert_eq!(again.resolve(2, "10.0.0.2:5080"), "10.0.0.2:5080");
         assert!(!dir.path().join(FILE).exists());
         assert_eq!(AddressOverrides::load(dir.path()).unwrap().resolve(2, "10.0.0.2:5080"), "10.0.0.2:5080");

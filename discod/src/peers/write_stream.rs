@@ -1,7 +1,8 @@
-//! Small writes that this node hands on to the leader: through one request for all of them, each answered when it is done.
+//! Small writes that this node forwards to the leader: through one request for all of them, each answered when it is
+//! done.
 //!
-//! A request of its own for each of them costs the two nodes 0.1 ms of processor time, half of what all else about a write does
-//! (docs/benchmarks.md).
+//! A separate request for each of them costs the two nodes 0.1 ms of processor time, half of what everything else about
+//! a write costs (docs/benchmarks.md).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,18 +17,19 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{MemberClient, RemoteError};
 
-/// Writes that wait until the connection takes them.
+/// Writes that may wait for the connection.
 const QUEUE: usize = 64;
-/// What is larger has a request of its own: the others do not wait until it is sent, and it ends when nobody waits for it any more.
+/// Larger writes use a separate request: others do not wait until it is sent, and it ends when its caller stops
+/// waiting.
 const SMALL_BYTES: usize = 16 * 1024;
 
-/// The way of writes to the leader.
+/// The stream of writes to the leader.
 #[derive(Default)]
 pub struct WriteStream {
     open: Mutex<Option<Open>>,
 }
 
-/// A request to one leader that is under way.
+/// An open request to one leader.
 #[derive(Clone)]
 struct Open {
     leader: u64,
@@ -36,7 +38,7 @@ struct Open {
     answering: AbortHandle,
 }
 
-/// Who waits for the answer to which number.
+/// The callers that wait for answers, by number.
 #[derive(Clone, Default)]
 struct Waiting {
     inner: Arc<Mutex<Numbered>>,
@@ -46,11 +48,11 @@ struct Waiting {
 struct Numbered {
     last: u64,
     waiting: HashMap<u64, oneshot::Sender<ProposeResponse>>,
-    /// Why there will be no further answers.
+    /// Why no more answers will come.
     ended: Option<String>,
 }
 
-/// A place among those who wait, given up when this is dropped.
+/// A caller's entry, removed when this is dropped.
 struct Place {
     number: u64,
     answer: oneshot::Receiver<ProposeResponse>,
@@ -63,7 +65,7 @@ impl WriteStream {
     /// Has the leader perform a write.
     ///
     /// # Errors
-    /// Why it did not answer, `unavailable`: then the write may have happened, or not. Or its own refusal.
+    /// Why it did not answer, `unavailable`: outcome unknown. Or its own refusal.
     pub async fn propose(
         &self,
         leader: u64,
@@ -88,12 +90,12 @@ impl WriteStream {
         let open = self.open(leader, client);
         let place = open.waiting.place()?;
         write.number = place.number;
-        // When nobody takes it any more the place knows why.
+        // If the receiver is gone the entry has the reason.
         let _ = open.writes.send(write).await;
         place.answer().await
     }
 
-    /// Gives up the request that is under way to this leader: who waits for an answer hears that there is none.
+    /// Abandons the open request to this leader; its callers get an error.
     pub fn close(&self, leader: u64, why: &str) {
         let closed = self.open.lock().take_if(|open| open.leader == leader);
         if let Some(open) = closed {
@@ -102,7 +104,7 @@ impl WriteStream {
         }
     }
 
-    /// The request that is under way to this leader, or a new one.
+    /// The open request to this leader, or a new one.
     fn open(&self, leader: u64, client: MemberClient) -> Open {
         let mut open = self.open.lock();
         if let Some(open) = open.as_ref()
@@ -123,7 +125,7 @@ impl WriteStream {
     }
 }
 
-/// Hands answers to those who wait, until there are no more. Why.
+/// Passes answers to their callers until the stream ends, and returns why it ended.
 async fn answers(client: MemberClient, queue: mpsc::Receiver<ProposeRequest>, waiting: &Waiting) -> String {
     let mut answers = match client.into_inner().propose_stream(ReceiverStream::new(queue)).await {
         Ok(answers) => answers.into_inner(),
@@ -156,7 +158,7 @@ impl Waiting {
     fn answered(&self, answer: ProposeResponse) {
         let waits = self.inner.lock().waiting.remove(&answer.number);
         if let Some(sender) = waits {
-            // Who asked may have given up waiting just now.
+            // The caller may have stopped waiting just now.
             let _ = sender.send(answer);
         }
     }
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn at_the_end_all_who_wait_are_told_why() {
+    async fn at_the_end_every_caller_learns_why() {
         let waiting = Waiting::default();
         let place = waiting.place().unwrap();
         waiting.end("it went".to_owned());

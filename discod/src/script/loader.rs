@@ -117,7 +117,7 @@ pub(super) async fn tell_of_those_that_are_off(node: Node) {
     if node.raft().store().read(records::current).is_none() {
         return;
     }
-    for (script, hook) in node.scripts().guard().untold() {
+    for (script, hook) in node.scripts().guard().unreported() {
         let what = describe_hook_off(&hook, &node.id().to_string());
         let message = format!("{what}\nhint: correct `cluster.js` and run `disco script push`");
         let data = serde_json::json!({ "hook": hook, "script": script });
@@ -128,7 +128,7 @@ pub(super) async fn tell_of_those_that_are_off(node: Node) {
             tracing::debug!(hook, "could not record that the hook is disabled: {why}");
             tokio::time::sleep(FIRST_PAUSE).await;
         }
-        node.scripts().guard().told(&script, &hook);
+        node.scripts().guard().set_reported(&script, &hook);
     }
 }
 
