@@ -17,9 +17,9 @@ use super::types::TypeConfig;
 
 /// A request of [`RaftClient::append_stream`](disco_proto::v1::raft_client::RaftClient::append_stream).
 pub(super) struct StreamCall {
-    /// What it came from, for messages and errors.
+    /// The connection that opened it, for messages and errors.
     connection: Connection,
-    /// `None` when nothing more comes.
+    /// `None` once no more messages follow.
     messages: Option<mpsc::Sender<RaftMessage>>,
     answers: Streaming<RaftMessage>,
 }
@@ -41,7 +41,7 @@ impl Link<TypeConfig> for Connection {
         self.timeout(RPCTypes::AppendEntries, limit)
     }
 
-    /// The first message goes with the request itself, so that both make one round trip.
+    /// The first message is sent with the request itself, so that both take one round trip.
     async fn open(
         &mut self,
         first: &AppendEntriesRequest<TypeConfig>,

@@ -1,12 +1,14 @@
-//! The leader's side of a stream of entries to one follower, whatever carries it.
+//! The leader's side of a stream of entries to one follower, independent of the transport.
 //!
-//! A request of its own for each message costs more than what is in it: headers, a queue, two wake-ups. So entries go through one
-//! long request, and a few messages may be under way before the first of them is answered; more wait, and travel together then.
-//! Messages without entries (heartbeats, and the probe before anything is known of a follower) are requests of their own.
+//! A separate request for each message costs more than its content: headers, a queue, two wake-ups. So entries go
+//! through one long request, and a few messages may be sent before the first of them is answered; further ones wait,
+//! and are then sent together. Messages without entries (heartbeats, and the probe of an unknown follower) are separate
+//! requests.
 //!
-//! Invariants: answers come in the order of the messages; an error or a refusal is the last that the stream gives. An answer is
-//! held back while a message that ends with the same entry is still under way, because openraft takes one answer for all of
-//! these, and counts the follower as heard from since the last of them was sent; it would do so although nothing is known of that.
+//! Invariants: answers come in the order of the messages; an error or a refusal is the last item of the stream. An
+//! answer is held back while a message that ends with the same entry is still unanswered, because openraft takes one
+//! answer for all of these, and counts the follower as alive since the last of them was sent; it would do so without
+//! evidence.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,33 +24,33 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendRe
 use openraft::{AnyError, RaftNetworkV2, RaftTypeConfig};
 use tokio::time::Instant;
 
-/// Messages that may be under way. While the follower writes one it gets the next, and the one that says what is committed by then;
-/// the more there are, the fewer entries share a message and an fsync.
+/// Unanswered messages at a time. While the follower writes one it gets the next, and the one with the newest committed
+/// index; the more there are, the fewer entries share a message and an fsync.
 pub const WINDOW: usize = 3;
 
-/// Entries may be under way for so many times as long as a heartbeat, as there is an fsync in between.
+/// Entries may be unanswered for this many heartbeat intervals, as an fsync is part of it.
 pub const ROUND_TRIPS: u32 = 4;
 
 type Answer<C> = Result<StreamAppendResult<C>, RPCError<C>>;
-/// As [`RaftNetworkV2::stream_append`] gives them.
+/// The stream returned by [`RaftNetworkV2::stream_append`].
 pub type Answers<'s, C> = BoxFuture<'s, Result<BoxStream<'s, Answer<C>>, RPCError<C>>>;
 
-/// The way to a follower, beside what openraft asks of it.
+/// The connection to a follower, beyond what openraft requires of it.
 pub trait Link<C: RaftTypeConfig>: RaftNetworkV2<C> {
-    /// A request that takes many messages.
+    /// A request that carries many messages.
     type Call: Call<C>;
 
-    /// Whether the follower is not known to take no such requests.
+    /// Whether the follower supports such requests, as far as known.
     fn takes_streams(&self) -> bool;
 
-    /// How long a message may be under way.
+    /// Time limit for the answer to a message.
     fn limit(&self, message: &AppendEntriesRequest<C>, option: &RPCOption) -> Duration;
 
     /// The error for a message that was not answered within that time.
     fn late(&self, limit: Duration) -> RPCError<C>;
 
-    /// Opens a request together with its first message; `None`, and from then on [`Self::takes_streams`] is false, where the
-    /// follower takes none.
+    /// Opens a request together with its first message; `None` if the follower does not support it, and from then on
+    /// [`Self::takes_streams`] is false.
     fn open(
         &mut self,
         first: &AppendEntriesRequest<C>,
@@ -56,19 +58,19 @@ pub trait Link<C: RaftTypeConfig>: RaftNetworkV2<C> {
     ) -> impl Future<Output = Result<Option<Self::Call>, RPCError<C>>> + Send;
 }
 
-/// A request that takes many messages. Dropping it gives it up.
+/// A request that carries many messages. Dropping it cancels it.
 pub trait Call<C: RaftTypeConfig>: Send {
-    /// Sends a message without waiting: there is room for [`WINDOW`] of them. What came of a broken request tell the answers.
+    /// Sends a message without waiting: there is space for [`WINDOW`] of them. The answers report why a request broke.
     fn send(&mut self, message: &AppendEntriesRequest<C>) -> Result<(), RPCError<C>>;
 
-    /// Says that no more messages come.
+    /// Signals that no more messages follow.
     fn finish(&mut self);
 
-    /// The next answer; `None` when the follower has ended the request. Nothing is lost when the future is dropped.
+    /// The next answer; `None` once the follower has ended the request. Cancel-safe.
     fn answer(&mut self) -> impl Future<Output = Result<Option<AppendEntriesResponse<C>>, RPCError<C>>> + Send;
 }
 
-/// Sends what comes from openraft over the link, and gives the answers: [`RaftNetworkV2::stream_append`].
+/// Sends openraft's messages over the link, and returns the answers: [`RaftNetworkV2::stream_append`].
 pub fn stream<'s, C, L, S>(link: &'s mut L, messages: S, option: RPCOption) -> Answers<'s, C>
 where
     C: RaftTypeConfig,
@@ -79,7 +81,7 @@ where
     Box::pin(std::future::ready(Ok(answers)))
 }
 
-/// Sends what comes from openraft.
+/// Sends openraft's messages.
 struct Appender<'s, C: RaftTypeConfig, L: Link<C>, S> {
     link: &'s mut L,
     messages: Fuse<S>,
@@ -88,20 +90,20 @@ struct Appender<'s, C: RaftTypeConfig, L: Link<C>, S> {
     is_over: bool,
 }
 
-/// The request that entries go through.
+/// The open request for entries.
 struct Open<C: RaftTypeConfig, R> {
     call: R,
     is_finished: bool,
     under_way: VecDeque<UnderWay<C>>,
-    /// Since when nothing has happened although an answer is owed.
+    /// Start of the wait for an outstanding answer.
     waits_since: Instant,
 }
 
-/// What happens to an open request.
+/// An event of an open request.
 enum Event<C: RaftTypeConfig> {
-    /// From the follower; `None` when it has ended the request.
+    /// From the follower; `None` once it has ended the request.
     Answer(Result<Option<AppendEntriesResponse<C>>, RPCError<C>>),
-    /// From openraft; `None` when nothing more comes.
+    /// From openraft; `None` once no more messages follow.
     Message(Option<AppendEntriesRequest<C>>),
     /// The oldest message was not answered within this time.
     Late(Duration),
@@ -126,7 +128,7 @@ where
         Self { link, messages: messages.fuse(), option, open: None, is_over: false }
     }
 
-    /// The answers, for as long as there are any.
+    /// The answers, until the stream ends.
     fn answers(self) -> impl Stream<Item = Answer<C>> + Send + 's {
         futures_util::stream::unfold(self, |mut appender| async move {
             let answer = appender.next().await?;
@@ -153,7 +155,8 @@ where
                 }
             };
             if open.is_finished && open.under_way.is_empty() {
-                // Not when the follower says so: it may be gone, and somebody waits for the end to send something else.
+                // Not when the follower ends it: the follower may be gone, and openraft waits for the end to send
+                // something else.
                 return None;
             }
             match open.next(&mut self.messages).await {
@@ -179,7 +182,7 @@ where
         }
     }
 
-    /// Opens the request with its first message, or gives the answer where there is none to open.
+    /// Opens the request with its first message, or returns the answer if none can be opened.
     async fn begin(&mut self, message: AppendEntriesRequest<C>) -> Option<Answer<C>> {
         if message.entries.is_empty() || !self.link.takes_streams() {
             return Some(self.append_alone(message).await);
@@ -196,7 +199,7 @@ where
         }
     }
 
-    /// The message as a request of its own.
+    /// Sends the message as a separate request.
     async fn append_alone(&mut self, message: AppendEntriesRequest<C>) -> Answer<C> {
         let (prev, last) = ends(&message);
         let answer = self.link.append_entries(message, self.option.clone()).await?;
@@ -218,7 +221,7 @@ impl<C: RaftTypeConfig, R: Call<C>> Open<C, R> {
         }
     }
 
-    /// What the answer to the oldest message says, unless it is held back.
+    /// The result of the answer to the oldest message, unless it is held back.
     fn answered(&mut self, answer: AppendEntriesResponse<C>) -> Option<Answer<C>> {
         let Some(oldest) = self.under_way.pop_front() else {
             return Some(Err(broken("an answer without a request")));
@@ -234,7 +237,7 @@ impl<C: RaftTypeConfig, R: Call<C>> Open<C, R> {
         !self.is_finished && self.under_way.len() < WINDOW
     }
 
-    /// How long the oldest answer may take, from the last sign of life on.
+    /// Time limit of the oldest answer, from the last sign of life on.
     fn limit(&self) -> Duration {
         self.under_way.front().map_or(Duration::ZERO, |first| first.limit)
     }
@@ -276,7 +279,7 @@ fn result<C: RaftTypeConfig>(
     Ok(answer.into_stream_result(prev, last))
 }
 
-/// A stream that does not do as it should.
+/// An error of a stream that violates the protocol.
 pub fn broken<C: RaftTypeConfig>(what: &str) -> RPCError<C> {
     RPCError::Network(NetworkError::new(&AnyError::error(format!("the stream of entries: {what}"))))
 }

@@ -1,4 +1,4 @@
-//! The stream of entries beside a follower that does as it is told, over a real connection.
+//! The stream of entries with a scripted follower, over a real connection.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -28,14 +28,14 @@ use crate::peers::Peers;
 const LEADER: u64 = 1;
 const FOLLOWER: u64 = 2;
 const HOUR: Duration = Duration::from_secs(3600);
-/// For what must not happen.
+/// Wait before concluding that something does not happen.
 const A_WHILE: Duration = Duration::from_millis(100);
 
 type Append = AppendEntriesRequest<TypeConfig>;
 type AppendAnswer = AppendEntriesResponse<TypeConfig>;
 type Told = Result<AppendAnswer, Status>;
 
-/// Tells what it gets, and answers what it is told to.
+/// Records what it receives, and sends scripted answers.
 struct Follower {
     streams: bool,
     got: mpsc::UnboundedSender<Append>,
@@ -98,7 +98,7 @@ impl Raft for Follower {
     }
 }
 
-/// A follower, and the way to it.
+/// A follower, and the connection to it.
 struct Pair {
     connection: Connection,
     got: mpsc::UnboundedReceiver<Append>,
@@ -152,7 +152,7 @@ fn option() -> RPCOption {
     RPCOption::new(Duration::from_secs(5))
 }
 
-/// What openraft sends, for as long as the sender lives. As openraft's it must not be asked again once it has ended.
+/// openraft's messages, as long as the sender lives. Like openraft's stream it must not be polled after its end.
 fn requests() -> (mpsc::UnboundedSender<Append>, impl futures_util::Stream<Item = Append> + Unpin + Send + 'static) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let requests =

@@ -1,6 +1,5 @@
-//! The serde form of openraft's values on disk and on the wire: MessagePack with field names, so that fields can be
-//! added in later versions. What lies on disk carries a checksum besides, so that a damaged value is an error and never
-//! another value.
+//! The serde form of openraft's values on disk and on the wire: MessagePack with field names, so that later versions
+//! can add fields. Values on disk also carry a checksum, so a damaged value is an error and never another value.
 
 use std::io;
 
@@ -20,26 +19,26 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     rmp_serde::from_slice(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// The bytes with their checksum, as they lie on disk.
+/// The bytes with their checksum, as stored on disk.
 pub(super) fn seal(bytes: &[u8]) -> Vec<u8> {
     let mut sealed = vec![0; CHECKSUM_BYTES + bytes.len()];
     seal_into(&mut sealed, bytes);
     sealed
 }
 
-/// The same into a place that is longer than the bytes by [`CHECKSUM_BYTES`].
+/// Like [`seal`], into a buffer that is longer than the bytes by [`CHECKSUM_BYTES`].
 pub(super) fn seal_into(place: &mut [u8], bytes: &[u8]) {
     place[CHECKSUM_BYTES..].copy_from_slice(bytes);
     seal_in_place(place);
 }
 
-/// The same where the bytes are there already, after room for their checksum.
+/// Like [`seal`], for a buffer that contains the bytes after space for their checksum.
 pub(super) fn seal_in_place(place: &mut [u8]) {
     let (checksum, bytes) = place.split_at_mut(CHECKSUM_BYTES);
     checksum.copy_from_slice(&crc32fast::hash(bytes).to_le_bytes());
 }
 
-/// The bytes that were sealed. `what` names them in the error of kind `InvalidData` when they are damaged.
+/// The sealed bytes. `what` names them in the error of kind `InvalidData` if they are damaged.
 pub(super) fn unseal<'a>(sealed: &'a [u8], what: &str) -> io::Result<&'a [u8]> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: checksum mismatch"));
     let (checksum, bytes) = sealed.split_at_checked(CHECKSUM_BYTES).ok_or_else(damaged)?;

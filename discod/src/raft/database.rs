@@ -1,9 +1,9 @@
-//! The node's database file: log entries, vote, committed index, name of the newest snapshot. The newest entries are in its
-//! [`journal`] and go into it when it is opened.
+//! The node's database file: log entries, vote, committed index, name of the newest snapshot. The newest entries are in
+//! its [`journal`], which is applied when the database is opened.
 //!
-//! Every value carries a checksum, and when the file is opened its structure is checked as a whole: damage is an error that
-//! names the file, and never an entry that says something else. That it is the right file, and no older than it was, is known
-//! from [`log_mark`]. Who writes it is [`super::log_writer`].
+//! Every value carries a checksum, and opening the file checks its whole structure: damage is an error that names the
+//! file, and never a different entry. [`log_mark`] shows whether it is the right file, and complete.
+//! [`super::log_writer`] writes it.
 
 use std::io;
 use std::ops::Bound;
@@ -24,9 +24,9 @@ use super::space::Space;
 pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
-/// Page cache of the database, in bytes: the log is read back only by followers that lag.
+/// Page cache of the database, in bytes: only followers that lag read the log back.
 const CACHE_BYTES: usize = 1024 * 1024;
-/// Jobs that may wait for the writer before those who ask have to.
+/// Jobs that may queue for the writer before callers have to wait.
 const QUEUE: usize = 1024;
 
 /// Keys of the `meta` table. Append-only: a released name keeps its meaning.
@@ -35,7 +35,7 @@ pub(super) mod meta {
     pub(in crate::raft) const COMMITTED: &str = "committed";
     pub(in crate::raft) const PURGED: &str = "purged";
     pub(in crate::raft) const SNAPSHOT: &str = "snapshot";
-    /// The log's id, and with it the promise that every value is sealed.
+    /// The log's id, which also implies that every value is sealed.
     pub(in crate::raft) const ID: &str = "id";
     /// Number of durable commits.
     pub(in crate::raft) const COMMITS: &str = "commits";
@@ -54,12 +54,12 @@ pub(super) enum Change {
     Purge { upto: u64, last: Vec<u8> },
     /// Sets a value of the `meta` table.
     Set(&'static str, Vec<u8>),
-    /// Up to which encoded id the log is committed: becomes durable with the next change of another kind.
+    /// The encoded id up to which the log is committed: becomes durable with the next change of another kind.
     Committed(Vec<u8>),
 }
 
-/// Handle of the database: reads go to the file, changes to the writer thread. What is read may lack the newest entries, see
-/// [`LogDatabase::stored`], and nothing else.
+/// Handle of the database: reads go to the file, changes to the writer thread. Reads may lack only the newest entries,
+/// see [`LogDatabase::stored`].
 #[derive(Clone)]
 pub(super) struct LogDatabase {
     database: Arc<Database>,
@@ -70,7 +70,7 @@ pub(super) struct LogDatabase {
 // === impl LogDatabase ===
 
 impl LogDatabase {
-    /// Opens or creates the file, makes sure that it is what it should be, and starts its writer.
+    /// Opens or creates the file, verifies it, and starts its writer.
     pub(super) fn open(path: &Path, space: Space) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let (mark_path, journal_path) = (path.with_file_name(log_mark::FILE), path.with_file_name(journal::FILE));
@@ -88,21 +88,21 @@ impl LogDatabase {
         Ok(opened)
     }
 
-    /// Entries below this index are found here, unless they were purged; those from it on are in memory alone, for reading.
+    /// Entries below this index are in the database, unless they were purged; later ones can only be read from memory.
     pub(super) fn stored(&self) -> u64 {
         self.stored.load(Ordering::Acquire)
     }
 
-    /// Hands a change to the writer; `done` is called when it is durable.
+    /// Submits a change to the writer; `done` is called once it is durable.
     pub(super) async fn submit(&self, change: Change, done: Option<Done>) -> io::Result<()> {
         self.jobs.send(Job { change, done }).await.map_err(|_| io::Error::other("the log writer has ended"))
     }
 
-    /// Performs a change and waits until it is durable.
+    /// Applies a change and waits until it is durable.
     pub(super) async fn write(&self, change: Change) -> io::Result<()> {
         let (sender, receiver) = oneshot::channel();
         let done: Done = Box::new(move |result| {
-            // Who asked may have given up waiting.
+            // The caller may have stopped waiting.
             let _ = sender.send(result);
         });
         self.submit(change, Some(done)).await?;
@@ -161,15 +161,15 @@ fn open_checked(path: &Path, space: Space) -> io::Result<Database> {
         }
         other => io::Error::other(other),
     })?;
-    // redb checks after a crash by itself, but not after an orderly end.
+    // redb checks after a crash by itself, but not after a clean shutdown.
     if !database.check_integrity().map_err(io::Error::other)? {
         tracing::warn!(log = %path.display(), "repaired the log's database");
     }
     Ok(database)
 }
 
-/// Brings the database to where its journal is, makes sure that this is the log that it should be, and gives an id to one that
-/// has none: a new one, or one of a version that knew neither ids nor checksums. One that is refused stays as it is.
+/// Applies the journal to the database, verifies that this is the expected log, and gives an id to a log without one: a
+/// new log, or one of a version without ids and checksums. A refused log stays unchanged.
 fn identify(database: &Database, mark_path: &Path, journal_path: &Path) -> io::Result<Mark> {
     let write = database.begin_write().map_err(io::Error::other)?;
     let mark;
@@ -198,7 +198,7 @@ fn identify(database: &Database, mark_path: &Path, journal_path: &Path) -> io::R
     Ok(mark)
 }
 
-/// Gives their checksums to the values of a version that knew none. They are few: old entries go with each snapshot.
+/// Adds checksums to the values of a version without them. They are few: old entries go with each snapshot.
 fn seal_old(log: &mut Table<'_, u64, &[u8]>, meta: &mut Table<'_, &str, &[u8]>) -> io::Result<()> {
     let mut entries = Vec::new();
     for item in log.iter().map_err(io::Error::other)? {
@@ -217,7 +217,7 @@ fn seal_old(log: &mut Table<'_, u64, &[u8]>, meta: &mut Table<'_, &str, &[u8]>) 
     Ok(())
 }
 
-/// What the database says of itself.
+/// The mark stored in the database itself.
 fn own_mark(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> io::Result<Option<Mark>> {
     let value = |key| -> io::Result<Option<Vec<u8>>> {
         let value = meta.get(key).map_err(io::Error::other)?;

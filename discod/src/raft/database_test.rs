@@ -1,4 +1,4 @@
-//! The log's file, damaged in every way: what was acknowledged is there, or the log is refused.
+//! Damages the log's files in every way: acknowledged entries are present, or the log is refused.
 
 use std::fs;
 use std::ops::Bound;
@@ -21,7 +21,7 @@ async fn append(log: &LogDatabase, index: u64) {
     log.write(Change::Append(vec![(index, Arc::from(value(index)))])).await.unwrap();
 }
 
-/// What lies on disk.
+/// The files on disk.
 #[derive(Clone)]
 struct Files {
     log: Vec<u8>,
@@ -44,7 +44,7 @@ impl Files {
     }
 }
 
-/// A log as a process leaves it that is killed: the first half of the entries is in the database, the others are in the journal.
+/// The log of a killed process: the first half of the entries is in the database, the others are in the journal.
 async fn killed() -> (tempfile::TempDir, Files) {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path()).unwrap();
@@ -57,12 +57,12 @@ async fn killed() -> (tempfile::TempDir, Files) {
         append(&log, index).await;
     }
     assert_eq!(log.stored(), ENTRIES / 2);
-    // As it is now, with the database still open.
+    // The current state, with the database still open.
     let files = Files::read(folder.path());
     (folder, files)
 }
 
-/// Everything that was acknowledged, or an error; never less, never anything else.
+/// Every acknowledged entry, or an error; never fewer, never different ones.
 fn check(folder: &Path) -> io::Result<()> {
     let log = open(folder)?;
     assert_eq!(log.get(meta::VOTE)?.as_deref(), Some(b"a vote".as_slice()));
@@ -76,7 +76,7 @@ fn check(folder: &Path) -> io::Result<()> {
 async fn after_a_kill_everything_is_there() {
     let (_open, files) = killed().await;
     check(files.folder().path()).unwrap();
-    // Also when the mark was not made, or its last writing was lost.
+    // Also when the mark is missing, or its last write was lost.
     let folder = files.folder();
     fs::remove_file(folder.path().join(log_mark::FILE)).unwrap();
     check(folder.path()).unwrap();
@@ -98,7 +98,7 @@ async fn what_was_taken_from_the_journal_is_not_taken_twice() {
     assert_eq!(log.last().unwrap().map(|(index, _)| index), Some(ENTRIES - 5));
 }
 
-/// Opens it when the writer of the time before has ended.
+/// Opens it once the previous writer has ended.
 fn again(folder: &Path) -> LogDatabase {
     loop {
         match open(folder) {
@@ -128,7 +128,7 @@ async fn a_full_journal_goes_into_the_database() {
     assert!(found == expected, "{} entries of {index}", found.len());
 }
 
-/// Damage that redb's own code answers with a panic counts as refused: the process ends, and nobody is told anything wrong.
+/// A panic of redb's own code on damage counts as a refusal: the process ends, and no client receives wrong data.
 fn survives(files: &Files) -> Result<(), String> {
     let folder = files.folder();
     let checked = std::panic::catch_unwind(|| check(folder.path()));
@@ -178,7 +178,7 @@ async fn a_torn_tail_is_an_error_or_harmless() {
     let (_open, files) = killed().await;
     let used = files.log.iter().rposition(|byte| *byte != 0).unwrap();
     for offset in (0..used).step_by(4096 * 3 + 511) {
-        // Cut off, and as a sector that was not written.
+        // Truncated, and with an unwritten sector.
         let mut torn = files.clone();
         torn.log.truncate(offset);
         assert!(survives(&torn).is_err(), "cut at {offset}");
@@ -216,7 +216,7 @@ async fn a_log_that_went_back_is_refused() {
     refused(Files { mark: journaled.mark, ..before.clone() });
     refused(Files { journal: before.journal.clone(), ..after.clone() });
     refused(Files { mark: after.mark.clone(), ..before.clone() });
-    // Also where nobody knows how far it was.
+    // Also when the number of durable commits is unknown.
     let unmarked = |mark: &[u8]| Files { log: before.log.clone(), journal: after.journal.clone(), mark: mark.to_vec() };
     refused(unmarked(b"damaged"));
     refused(unmarked(&after.mark));
@@ -256,7 +256,7 @@ async fn a_log_without_ids_and_checksums_is_taken_over() {
         write.commit().unwrap();
     }
     check(folder.path()).unwrap();
-    // The writer of the first time may still be about to end.
+    // The first writer may still be ending.
     while let Err(error) = check(folder.path()) {
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
     }

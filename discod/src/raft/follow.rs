@@ -1,7 +1,7 @@
-//! What openraft's metrics say, told on to those whom a part of it concerns.
+//! Passes openraft's metrics on to the parts of the daemon that need them.
 //!
-//! Never from the channel of all metrics, which is written to at every tick, fifty times a second: whoever waits there is woken
-//! as often.
+//! Never from the channel of all metrics, which is written at every tick, fifty times a second: a task that waits there
+//! wakes as often.
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::node::{Leadership, OpenRaft};
 use crate::peers::Peers;
 
-/// Tells the connections where the members are, whenever the membership says something else.
+/// Updates the connections' addresses whenever the membership changes.
 pub(super) fn addresses(raft: &OpenRaft, peers: Peers) {
     let mut metrics = raft.server_metrics();
     tokio::spawn(async move {
@@ -30,7 +30,7 @@ pub(super) fn addresses(raft: &OpenRaft, peers: Peers) {
     });
 }
 
-/// Follows openraft's metrics and tells changes of leadership alone.
+/// Follows openraft's metrics and reports only changes of leadership.
 pub(super) fn leadership(raft: &OpenRaft, id: u64) -> watch::Receiver<Leadership> {
     let mut metrics = raft.server_metrics();
     let (sender, receiver) = watch::channel(Leadership::default());
@@ -42,7 +42,7 @@ pub(super) fn leadership(raft: &OpenRaft, id: u64) -> watch::Receiver<Leadership
                 Leadership {
                     term: metrics.vote.leader_id.term,
                     leader: metrics.current_leader,
-                    // The vote that is told is the durable one: before that, its term is of an earlier time.
+                    // Only the durable vote counts: before that, the term may be an earlier one.
                     is_self: leads && metrics.vote.committed && metrics.vote.leader_id.node_id == id,
                 }
             };

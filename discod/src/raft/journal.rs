@@ -1,8 +1,10 @@
-//! The newest entries, before the database has them: a file that is written from its start again and again (a redo log).
+//! The newest entries, before they are in the database: a file that is repeatedly overwritten from its start (a redo
+//! log).
 //!
-//! A commit of redb writes a page of each tree that it changes and of each level of it, in different places of its file: eight for a
-//! single entry. A record here is one write, to blocks that are there already. So entries go here first, and many of them at
-//! once into the database: when the journal is full, or when something else than entries is written.
+//! A commit of redb writes a page of each tree that it changes and of each level of it, in different places of its
+//! file: eight for a single entry. A record here is one write, to blocks that are already allocated. So entries are
+//! first written here, and many of them at once into the database: when the journal is full, or when something other
+//! than entries is written.
 //!
 //! A record begins at a multiple of [`ALIGN`] bytes; numbers have their least significant byte first:
 //!
@@ -15,8 +17,9 @@
 //! each entry: index 8, length 4, bytes
 //! ```
 //!
-//! Each record is durable before the next one is written, and commits are numbered without a gap. So the journal ends where
-//! the record with the next number does not follow; if it is found further on, what is between them is damaged.
+//! Each record is durable before the next one is written, and commits are numbered without a gap. So the journal ends
+//! where the record with the next number does not follow; if that record exists further on, what lies between is
+//! damaged.
 
 use std::fs::File;
 use std::io;
@@ -33,20 +36,20 @@ use super::space::Space;
 /// Name of the file, in the data folder.
 pub(super) const FILE: &str = "raft.journal";
 
-/// Length of the file. What is in it is in memory, too, until it is in the database.
+/// Length of the file. Its content is also in memory until it is in the database.
 const BYTES: usize = 512 << 10;
-/// Where records begin.
+/// Alignment of records.
 const ALIGN: usize = 8;
 const HEAD_BYTES: usize = CHECKSUM_BYTES + size_of::<Id>() + 8 + 4;
 
-/// Entries by index, and up to which encoded id the log is committed.
+/// Entries by index, and the encoded id up to which the log is committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) entries: Vec<(u64, Arc<[u8]>)>,
     pub(super) committed: Option<Vec<u8>>,
 }
 
-/// What one durable commit has written.
+/// The content of one durable commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) commit: u64,
@@ -59,7 +62,7 @@ pub(super) struct Journal {
     file: File,
     space: Space,
     id: Id,
-    /// Where the next record begins.
+    /// Offset of the next record.
     place: usize,
     buffer: Vec<u8>,
 }
@@ -67,7 +70,7 @@ pub(super) struct Journal {
 // === impl Batch ===
 
 impl Batch {
-    /// Takes in a newer one.
+    /// Merges a newer batch.
     pub(super) fn extend(&mut self, newer: Self) {
         self.entries.extend(newer.entries);
         self.committed = newer.committed.or(self.committed.take());
@@ -112,13 +115,13 @@ fn sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 // === impl Journal ===
 
 impl Journal {
-    /// Opens or creates the file, as long as it will ever be: to be written from its start.
+    /// Opens or creates the file with its final length, to be written from its start.
     pub(super) fn open(path: &Path, id: Id, space: Space) -> io::Result<Self> {
         let file = File::options().write(true).create(true).truncate(false).open(path)?;
         let length = file.metadata()?.len();
         if length < BYTES as u64 {
-            // Blocks that were never written would cost each record a change of the file system's own records. Page by page: the
-            // kernel keeps, and counts as written, a file in the pieces in which it came.
+            // With blocks that were never written, each record would also change the file system's metadata. Page by
+            // page: the kernel caches a file in the pieces in which it was written, and counts those as written.
             let page = [0; 4096];
             space.insist("creating the journal", || {
                 (length..BYTES as u64).step_by(page.len()).try_for_each(|place| file.write_all_at(&page, place))
@@ -131,7 +134,7 @@ impl Journal {
         Ok(Self { file, space, id, place: 0, buffer: Vec::new() })
     }
 
-    /// Writes a record and makes it durable, if there is room for it. Whether there was.
+    /// Writes a record durably if there is space for it. Returns whether there was.
     pub(super) fn append(&mut self, commit: u64, batch: &Batch) -> io::Result<bool> {
         let length = batch.encoded_len();
         if self.place + HEAD_BYTES + length > BYTES {
@@ -146,19 +149,19 @@ impl Journal {
         codec::seal_in_place(&mut self.buffer);
         let (file, buffer, place) = (&self.file, &self.buffer, self.place as u64);
         self.space.insist("writing the journal", || file.write_all_at(buffer, place))?;
-        // Not repeated when it fails: what it has lost is lost.
+        // Not retried on failure: lost data stays lost.
         file.sync_data()?;
         self.place = (self.place + self.buffer.len()).next_multiple_of(ALIGN);
         Ok(true)
     }
 
-    /// To be called when the database has all that is in it: the next record is its first.
+    /// To be called once the database has the journal's content: the next record is its first.
     pub(super) fn restart(&mut self) {
         self.place = 0;
     }
 }
 
-/// What the file holds beyond the database's last commit, in order.
+/// The records after the database's last commit, in order.
 ///
 /// # Errors
 /// Records are missing, before the first of these or between them.
@@ -190,7 +193,7 @@ fn decode(bytes: &[u8], id: &Id, commits: u64) -> io::Result<Vec<Record>> {
             "the log has lost commits: it ends with commit {commits}, but its journal begins with {commit}"
         )));
     }
-    // What else is found is of a time before: what the database has.
+    // Anything else found is older: the database has it.
     let newest = newest.unwrap_or(0).max(commits);
     for place in (place..bytes.len()).step_by(ALIGN) {
         if let Some((record, _)) = record_at(bytes, place, id)
@@ -206,7 +209,7 @@ fn decode(bytes: &[u8], id: &Id, commits: u64) -> io::Result<Vec<Record>> {
     Ok(records)
 }
 
-/// The record that begins there, and where it ends.
+/// The record that begins at `place`, and where it ends.
 fn record_at(bytes: &[u8], place: usize, id: &Id) -> Option<(Record, usize)> {
     let mut rest = bytes.get(place + CHECKSUM_BYTES..)?;
     if rest.split_off(..size_of::<Id>())? != id {

@@ -1,4 +1,4 @@
-//! Every record that was written is read, or its loss is told; whatever the file holds.
+//! Every written record is read, or its loss is reported, whatever the file contains.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -31,7 +31,7 @@ fn written(commits: std::ops::Range<u64>) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// The numbers of the commits that are read; each is the one that was written.
+/// The numbers of the commits that are read; each must be the written one.
 fn commits(bytes: &[u8], after: u64) -> io::Result<Vec<u64>> {
     let records = decode(bytes, &ID, after)?;
     for record in &records {
@@ -64,13 +64,13 @@ fn the_file_is_written_from_its_start_again_and_keeps_its_length() {
     assert!(commit > 1000, "{commit}");
     assert_eq!(read(&path, &ID, 0).unwrap().len(), usize::try_from(commit).unwrap());
     journal.restart();
-    // What is left of the first time is not taken for what comes after.
+    // Remains of the first pass are not taken for newer records.
     assert!(journal.append(commit + 1, &batch(commit + 1)).unwrap());
     assert_eq!(commits(&std::fs::read(&path).unwrap(), commit).unwrap(), [commit + 1]);
     let large = Batch { entries: vec![(1, Arc::from(vec![1; BYTES]))], committed: None };
     assert!(!journal.append(commit + 2, &large).unwrap());
     drop(journal);
-    // Opened again, it stays what it is until something is written.
+    // Reopened, it is unchanged until something is written.
     let (mut journal, path) = self::journal(&folder);
     assert_eq!(commits(&std::fs::read(&path).unwrap(), commit).unwrap(), [commit + 1]);
     assert!(journal.append(commit + 2, &batch(commit + 2)).unwrap());
@@ -96,7 +96,7 @@ fn a_flipped_bit_is_seen_or_takes_the_last_record_alone() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         match commits(&flipped, 4) {
             Ok(all) if all == [5, 6, 7, 8] => {}
-            // A record that was never acknowledged looks like this; the mark beside the log knows better.
+            // An unacknowledged record looks like this; the mark beside the log distinguishes them.
             Ok(all) => {
                 assert_eq!(all, [5, 6, 7], "bit {bit}");
                 lost += 1;

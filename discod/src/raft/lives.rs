@@ -1,7 +1,7 @@
-//! Whether who speaks in a node's name is that node: see [`disco_planner::twins`], which decides.
+//! Whether a process that acts as a node is that node: see [`disco_planner::twins`], which decides.
 //!
-//! Asked before any message of Raft and any report is taken. It costs a connection for the first message of each start of a node, and
-//! nothing for the others.
+//! Checked before any message of Raft and any report is accepted. It costs a connection for the first message of each
+//! start of a node, and nothing for the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use super::records::node_record;
 use super::state_machine::SharedStore;
 use crate::peers::Peers;
 
-/// Why a process is not taken for the node that it claims to be.
+/// Why a process is not accepted as the node that it claims to be.
 #[derive(Clone, Debug, Error)]
 pub enum NotTheNode {
-    /// The node lives.
+    /// The node is alive.
     #[error(
         "node {node} runs at {address}; this is a second process with its identity, from a copied data folder\nhint: stop it; \
          to move the node, stop the one at {address}"
@@ -36,10 +36,10 @@ pub enum NotTheNode {
     Twin {
         /// The node.
         node: u64,
-        /// Where it lives.
+        /// Its address.
         address: String,
     },
-    /// It may be: the node was heard just now, but answers no more.
+    /// It may be the node: the node reported a moment ago, but no longer answers.
     #[error(
         "node {node} reported from elsewhere a moment ago; the leader accepts this process as soon as those reports end"
     )]
@@ -47,7 +47,7 @@ pub enum NotTheNode {
         /// The node.
         node: u64,
     },
-    /// Its data is of an earlier time.
+    /// Its data is older.
     #[error(
         "node {node} was started from a newer state of this data folder\nhint: start the newer one, or `disco node rm` the node \
          and join again with an empty folder"
@@ -58,7 +58,7 @@ pub enum NotTheNode {
     },
 }
 
-/// Which start of each node this node takes messages from.
+/// The start of each node from which this node accepts messages.
 #[derive(Clone)]
 pub(super) struct Lives {
     inner: Arc<Inner>,
@@ -72,7 +72,7 @@ struct Inner {
     store: SharedStore,
     pace: Pace,
     known: Mutex<Known>,
-    /// One question about each node at a time: a burst of messages asks once.
+    /// One check per node at a time: a burst of messages shares one check.
     asking: Mutex<HashMap<u64, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -80,7 +80,7 @@ struct Inner {
 struct Known {
     /// With the time of its last message.
     taken: HashMap<u64, (Life, Instant)>,
-    /// By node and start, since when.
+    /// By node and start, with the time of the refusal.
     refused: HashMap<(u64, Life), (NotTheNode, Instant)>,
 }
 
@@ -97,7 +97,7 @@ impl Lives {
         &self.inner.own
     }
 
-    /// Whether who claims to be this start of that node is to be listened to.
+    /// Whether to accept messages of a process that claims to be this start of that node.
     pub(super) async fn check(&self, node: u64, claim: Life, earlier: &[u64]) -> Result<(), NotTheNode> {
         if claim.run == 0 {
             return Ok(());
@@ -131,7 +131,7 @@ impl Lives {
         Err(refusal)
     }
 
-    /// What is known without asking.
+    /// The result of an earlier check.
     fn known(&self, node: u64, claim: Life) -> Option<Result<(), NotTheNode>> {
         let mut known = self.inner.known.lock();
         if let Some((life, at)) = known.taken.get_mut(&node)
@@ -144,7 +144,7 @@ impl Lives {
         (at.elapsed() < self.remembers()).then(|| Err(refusal.clone()))
     }
 
-    /// How long a process counts as heard, and a refusal stands.
+    /// How long a process counts as alive, and a refusal remains valid.
     fn remembers(&self) -> Duration {
         self.inner.pace.suspect_after()
     }
@@ -156,7 +156,7 @@ impl Lives {
         Some(self.inner.peers.resolve(node, &said))
     }
 
-    /// The start of the node that answers where the membership has it.
+    /// The start of the node that answers at its address in the membership.
     async fn at(&self, node: u64, address: &str) -> Option<Life> {
         let Inner { id, own, peers, pace, .. } = &*self.inner;
         if node == *id {
@@ -172,24 +172,24 @@ impl Lives {
         let answer = tokio::time::timeout(limit, RaftClient::new(channel).identify(ask)).await.ok()?;
         match answer {
             Ok(answer) => Some(life_of(answer.get_ref())),
-            // A program that does not know the question is there all the same.
+            // A program that does not support the request is alive all the same.
             Err(status) if status.code() == tonic::Code::Unimplemented => Some(Life::default()),
             Err(_) => None,
         }
     }
 }
 
-/// The start of a node that the cluster has last taken for it.
+/// The start of a node that the cluster last accepted.
 pub fn remembered(record: &NodeRecord) -> Life {
     Life { number: record.incarnation, run: u64::from_str_radix(&record.run, 16).unwrap_or(0) }
 }
 
-/// The start of the node that has sent the message.
+/// The start of the node that sent the message.
 pub(super) fn life_of(message: &RaftMessage) -> Life {
     Life { number: message.incarnation, run: message.run }
 }
 
-/// A message with an encoded payload, in the name of this start of a node.
+/// A message with an encoded payload, sent as this start of a node.
 pub(super) fn message<T: serde::Serialize>(from: u64, own: &Start, to: u64, value: &T) -> std::io::Result<RaftMessage> {
     let (payload, earlier) = (codec::encode(value)?.into(), own.earlier.clone());
     Ok(RaftMessage { from, to, payload, incarnation: own.life.number, run: own.life.run, earlier })

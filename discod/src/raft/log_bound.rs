@@ -1,8 +1,9 @@
-//! A bound on the log's bytes.
+//! Bounds the log's bytes.
 //!
-//! openraft counts entries, which may have any size up to that of a command. Here their bytes are counted: when enough have
-//! gathered a snapshot is made, and then what it covers goes, except for a part that spares followers that lag a little from
-//! being sent a whole snapshot. The log so holds [`LOG_BYTES`] and [`KEPT_BYTES`], and what comes in while a snapshot is made.
+//! openraft counts entries, which may have any size up to that of a command. This module counts their bytes: once
+//! enough have accumulated it triggers a snapshot, and then purges what the snapshot covers, except for a part that
+//! saves followers that lag slightly from receiving a whole snapshot. So the log contains at most [`LOG_BYTES`] and
+//! [`KEPT_BYTES`], and what arrives while a snapshot is made.
 
 use openraft::async_runtime::watch::WatchReceiver;
 
@@ -11,9 +12,9 @@ use super::node::OpenRaft;
 
 /// Bytes in the log at which a snapshot is made, however few entries they are.
 const LOG_BYTES: u64 = 8 << 20;
-/// What of those that a snapshot covers is kept for followers that lag a little.
+/// Bytes covered by a snapshot that are retained for followers that lag slightly.
 const KEPT_BYTES: u64 = 4 << 20;
-/// Entries that are kept all the same.
+/// Entries that are retained in any case.
 const KEPT_AT_LEAST: u64 = 16;
 
 /// Keeps the log within its bounds until Raft stops.
@@ -38,17 +39,17 @@ pub(super) fn spawn(raft: &OpenRaft, log: LogStore) {
                 None => Ok(()),
             };
             if done.is_err() {
-                // Raft has stopped, as others will say.
+                // Raft has stopped; other parts of the daemon report it.
                 return;
             }
         }
     });
 }
 
-/// What the decision is made from.
+/// The input of the decision.
 #[derive(Clone, Copy, Debug, Default)]
 struct Log {
-    /// Bytes appended since the process has started.
+    /// Bytes appended since the process started.
     appended: u64,
     /// Index of the last entry.
     last: u64,
@@ -56,19 +57,19 @@ struct Log {
     snapshot: u64,
 }
 
-/// What to do now.
+/// The next step.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Snapshot,
-    /// Up to this index.
+    /// Purge up to this index.
     Purge(u64),
 }
 
 #[derive(Debug, Default)]
 struct Bound {
-    /// When a snapshot was last asked for here, or the process has started.
+    /// The log when a snapshot was last requested here, or at the start of the process.
     asked: Option<Log>,
-    /// Entries to keep, once there is a snapshot newer than the one at that time.
+    /// Entries to retain once a snapshot exists that is newer than the one at that time.
     keep: Option<u64>,
 }
 
@@ -83,7 +84,7 @@ impl Bound {
             self.keep = None;
             return Some(Step::Purge(now.snapshot.saturating_sub(keep)));
         }
-        // Also when one was asked for and has not come: openraft makes none as long as nothing was committed.
+        // Also if a requested snapshot has not appeared: openraft makes none as long as nothing was committed.
         let bytes = now.appended.saturating_sub(asked.appended);
         if bytes < LOG_BYTES {
             return None;
@@ -108,7 +109,7 @@ mod tests {
         assert_eq!(bound.next(now), None);
         now = Log { appended: LOG_BYTES, last: 108, snapshot: 90 };
         assert_eq!(bound.next(now), Some(Step::Snapshot));
-        // Not again before it is there.
+        // Not again before it exists.
         assert_eq!(bound.next(now), None);
         now.snapshot = 108;
         assert_eq!(bound.next(now), Some(Step::Purge(108 - KEPT_AT_LEAST)));

@@ -1,9 +1,9 @@
 //! The log's database file, with its blocks reserved before they are written.
 //!
-//! redb writes into a file that it has made longer before. On a full disk such a write would fail in the middle of a commit,
-//! after which the database cannot be used any more. So the blocks are allocated when the file grows, where waiting for room
-//! harms nothing, and some more beyond its end: votes and the cluster's own records find room even when others have filled the
-//! disk.
+//! redb writes into a file that it has extended before. On a full disk such a write would fail in the middle of a
+//! commit, after which the database is unusable. So the blocks are allocated when the file grows, where waiting for
+//! space is harmless, together with some beyond its end: votes and the cluster's own records find space even after
+//! other data has filled the disk.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use rustix::fs::FallocateFlags;
 
 use super::space::Space;
 
-/// Bytes that the file holds allocated, however short it is.
+/// Bytes that remain allocated, however short the file is.
 const RESERVE: u64 = 8 << 20;
 
 /// A file on a disk that may be full.
@@ -48,7 +48,7 @@ impl LogFile {
 /// Allocates blocks up to the length, which stays as it is.
 fn allocate(file: &File, len: u64) -> io::Result<()> {
     match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, len) {
-        // A file system that cannot: then a write is what finds out that there is no room.
+        // The file system does not support it: then a write discovers that there is no space.
         Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -69,7 +69,8 @@ impl StorageBackend for LogFile {
             return self.inner.set_len(len);
         }
         self.inner.set_len(len)?;
-        // Cutting a file off gives back what was allocated beyond its end. Without it the log has to wait sooner, no more.
+        // Truncating a file frees what was allocated beyond its end. Without the reserve the log only has to wait
+        // sooner.
         if let Err(error) = allocate(&self.file, len.max(RESERVE)) {
             tracing::debug!(%error, "cannot allocate the log's reserve");
         }
@@ -77,7 +78,7 @@ impl StorageBackend for LogFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        // Not repeated when it fails: what it has lost is lost.
+        // Not retried on failure: lost data stays lost.
         self.inner.sync_data()
     }
 

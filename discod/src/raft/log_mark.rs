@@ -1,12 +1,12 @@
-//! What is known beside the log about the log: which one it is, and how far it was.
+//! What is recorded beside the log about the log: its id, and its number of commits.
 //!
-//! A node that has voted and acknowledged entries must never come back under its id without them: the others count on what it
-//! holds. So a log that is gone, empty, another one, or older than it was, is an error and not a beginning.
+//! A node that has voted and acknowledged entries must never return under its id without them: other nodes rely on
+//! them. So a log that is missing, empty, a different one, or older than it was, is an error and not a new log.
 //!
-//! The file `log.mark` holds the log's random id and the number of its last durable commit. It is written after each
-//! commit, in place and without an fsync: after a crash of the process it is exact, after a power failure it may be behind,
-//! which claims less than is true. It is never ahead. So a database that has fewer commits than its mark has lost some that
-//! were acknowledged, as it does when its newest pages are damaged: redb then goes back to the commit before.
+//! The file `log.mark` contains the log's random id and the number of its last durable commit. It is written after each
+//! commit, in place and without an fsync: after a crash of the process it is exact, after a power failure it may lag,
+//! which claims less than is true. It is never ahead. So a database with fewer commits than its mark has lost
+//! acknowledged ones, as happens when its newest pages are damaged: redb then returns to the previous commit.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ pub(super) const FILE: &str = "log.mark";
 /// The random id of a log.
 pub(super) type Id = [u8; 16];
 
-/// What the file says.
+/// The file's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) id: Id,
@@ -48,8 +48,8 @@ impl Mark {
         Some(Self { id: id.try_into().ok()?, commits: u64::from_le_bytes(commits.try_into().ok()?) })
     }
 
-    /// Compares what the database says of itself with what is written beside it, and returns the mark that holds from now on.
-    /// `own` is `None` for a database that was made just now, or by a version that knew no ids; `pristine` tells these apart.
+    /// Compares the database's own mark with the one in the file, and returns the valid mark. `own` is `None` for a new
+    /// database, or one of a version without ids; `pristine` distinguishes these.
     pub(super) fn check(path: &Path, own: Option<Self>, pristine: bool) -> io::Result<Self> {
         let beside = read(path)?;
         match (own, beside) {
@@ -58,7 +58,7 @@ impl Mark {
                 "the log has lost commits: it ends with commit {}, but commit {} was acknowledged",
                 own.commits, mark.commits
             ))),
-            // Interrupted before the mark was made, or the mark alone was damaged.
+            // Interrupted before the mark was written, or only the mark was damaged.
             (Some(own), Beside::Nothing | Beside::Damaged) => Ok(own),
             (None, Beside::Nothing) => Ok(Self { id: *uuid::Uuid::new_v4().as_bytes(), commits: 0 }),
             (None, Beside::Damaged) if !pristine => Ok(Self { id: *uuid::Uuid::new_v4().as_bytes(), commits: 0 }),
@@ -67,7 +67,7 @@ impl Mark {
     }
 }
 
-/// What was found in the file's place.
+/// The state of the file.
 enum Beside {
     Nothing,
     Damaged,
@@ -82,7 +82,7 @@ fn read(path: &Path) -> io::Result<Beside> {
     }
 }
 
-/// Refuses a log file that is missing where there was one, as one of the others tells.
+/// Refuses a missing log file if one of the other files shows that it existed.
 pub(super) fn refuse_if_lost(log: &Path, others: [&Path; 2]) -> io::Result<()> {
     if !log.try_exists()? && (others[0].try_exists()? || others[1].try_exists()?) {
         return Err(refused(format!("the log `{}` is missing", log.display())));
@@ -90,7 +90,7 @@ pub(super) fn refuse_if_lost(log: &Path, others: [&Path; 2]) -> io::Result<()> {
     Ok(())
 }
 
-/// That the node must not come back with this log, and what to do.
+/// The error that the node must not return with this log, with the remedy.
 pub(super) fn refused(what: String) -> io::Error {
     let hint = "put the right file back; if it is lost, remove this node from the cluster (`disco node rm`), empty its \
                 data folder, and let it join as a new node";
@@ -100,9 +100,9 @@ pub(super) fn refused(what: String) -> io::Error {
 // === impl MarkFile ===
 
 impl MarkFile {
-    /// Writes the mark durably, unless it is there as it should be, and keeps the file open.
+    /// Writes the mark durably, unless it is already correct, and keeps the file open.
     pub(super) fn open(path: PathBuf, mark: Mark) -> io::Result<Self> {
-        // On a full disk nothing could be put in its place, and there is no need to.
+        // On a full disk the file could not be replaced, and need not be.
         let known = matches!(read(&path)?, Beside::Says(old) if old.id == mark.id);
         if !known {
             disco_identity::write_public(&path, &mark.encode()).map_err(io::Error::other)?;
@@ -111,7 +111,7 @@ impl MarkFile {
         Ok(Self { file, id: mark.id })
     }
 
-    /// Notes that this commit is durable. In place: as many bytes as before, in one write.
+    /// Records that this commit is durable. In place: the same number of bytes, in one write.
     pub(super) fn advance(&self, commits: u64) -> io::Result<()> {
         self.file.write_all_at(&Mark { id: self.id, commits }.encode(), 0)
     }

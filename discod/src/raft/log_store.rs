@@ -1,7 +1,7 @@
 //! The Raft log on redb and its journal.
 //!
-//! Entries are readable as soon as `append` returns and durable when its callback is called; until the database has them they
-//! are held in memory. So are the last few that it has, which is where replication reads.
+//! Entries are readable as soon as `append` returns and durable once its callback is called; until they are in the
+//! database they are held in memory. So are the last few entries in the database, where replication reads.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -20,14 +20,15 @@ use super::codec;
 use super::database::{Change, LogDatabase, meta};
 use super::types::{Entry, LogId, TypeConfig, Vote};
 
-/// Entries that stay in memory although the database has them, by count and by bytes, for followers that are nearly up to date.
+/// Entries that stay in memory although they are in the database, by count and by bytes, for followers that are nearly
+/// up to date.
 const TAIL_ENTRIES: usize = 128;
 const TAIL_BYTES: usize = 256 * 1024;
 
 /// Bytes of commands past which a replication message takes no further entry.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// Growth of the log that somebody is told of.
+/// Growth of the log that triggers a notification.
 const STEP_BYTES: u64 = 256 * 1024;
 
 /// The log of one node.
@@ -39,21 +40,21 @@ pub(super) struct LogStore {
     grown: Arc<Notify>,
 }
 
-/// The newest entries, without a gap up to the last one, and what the log's ends are.
+/// The newest entries, without a gap up to the last one, and the log's ends.
 #[derive(Default)]
 struct Tail {
     entries: BTreeMap<u64, Arc<[u8]>>,
     bytes: usize,
     last: Option<LogId>,
     purged: Option<LogId>,
-    /// What was said last, which may not be on disk yet.
+    /// The latest committed index, which may not be on disk yet.
     committed: Option<LogId>,
 }
 
 // === impl LogStore ===
 
 impl LogStore {
-    /// The log in the database as it was left.
+    /// Opens the log in the database.
     pub(super) fn open(database: LogDatabase) -> io::Result<Self> {
         let purged = database.get(meta::PURGED)?.map(|bytes| codec::decode::<LogId>(&bytes)).transpose()?;
         let last = database.last()?;
@@ -65,12 +66,12 @@ impl LogStore {
         Ok(Self { database, tail: Arc::new(Mutex::new(tail)), appended: Arc::default(), grown: Arc::default() })
     }
 
-    /// Bytes appended since the process has started.
+    /// Bytes appended since the process started.
     pub(super) fn appended_bytes(&self) -> u64 {
         self.appended.load(Ordering::Relaxed)
     }
 
-    /// Returns when [`STEP_BYTES`] more were appended.
+    /// Returns once [`STEP_BYTES`] more were appended.
     pub(super) async fn grown(&self) {
         self.grown.notified().await;
     }
@@ -96,7 +97,7 @@ impl Tail {
         }
     }
 
-    /// Lets go of the oldest entries past the bounds that are below this index.
+    /// Drops the oldest entries beyond the bounds that are below this index.
     fn trim(&mut self, stored: u64) {
         while self.entries.len() > TAIL_ENTRIES || self.bytes > TAIL_BYTES {
             match self.entries.first_key_value() {
@@ -147,7 +148,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
             tail.entries.range((Bound::Included(first), end)).map(|(index, bytes)| (*index, bytes.clone())).collect()
         };
         let mut entries = Vec::new();
-        // What lies before the tail comes from disk. The tail holds everything that is not durable.
+        // Entries before the tail come from disk. The tail holds everything that is not durable.
         let disk_end = cached.first().map_or(end, |(index, _)| Bound::Excluded(*index));
         let disk_is_empty = matches!(disk_end, Bound::Excluded(after) if after <= first);
         if !disk_is_empty {
@@ -161,7 +162,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         Ok(entries)
     }
 
-    /// What one replication message carries: at least one entry, and not more bytes than a message should have.
+    /// The entries of one replication message: at least one, and not more bytes than a message should have.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
         let mut entries = self.try_get_log_entries(start..end).await?;
         let mut bytes = 0;
@@ -276,7 +277,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 }
 
-/// The entry, which must be the one of this place in the log.
+/// The entry, which must be the one at this index of the log.
 pub(super) fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<Entry> {
     let entry: Entry = codec::decode(bytes)?;
     if entry.log_id().index != index {

@@ -1,10 +1,10 @@
-//! The one thread that writes the log.
+//! The thread that writes the log.
 //!
-//! It takes every job that waits, performs them in order, makes them durable with a single fsync and only then answers each of
-//! them: so the cost of an fsync is shared by all that came in while the previous one ran. New entries go to the journal as
-//! long as it has room; with anything else, all that the journal holds goes into the database, in one transaction. The committed
-//! index is a hint that may lag (openraft asks for no more), so it never causes a write of its own but goes along with the next
-//! job that does.
+//! It takes all waiting jobs, performs them in order, makes them durable with a single fsync and only then answers each
+//! of them: so all jobs that arrived during the previous fsync share the next. New entries go to the journal while it
+//! has space; with any other job, the journal's content goes into the database in one transaction. The committed index
+//! is a hint that may lag (openraft requires no more), so it never causes a write by itself but is written with the
+//! next job that does.
 
 use std::io;
 use std::sync::Arc;
@@ -18,27 +18,27 @@ use super::database::{Change, Done, LOG, META, meta};
 use super::journal::{Batch, Journal};
 use super::log_mark::MarkFile;
 
-/// Jobs that are made durable together.
+/// Maximum number of jobs that share an fsync.
 const JOBS: usize = 256;
 
-/// A change that waits for the writer.
+/// A change in the writer's queue.
 pub(super) struct Job {
     pub(super) change: Change,
     pub(super) done: Option<Done>,
 }
 
-/// What the thread works with.
+/// The state of the thread.
 pub(super) struct LogWriter {
     pub(super) database: Arc<Database>,
     pub(super) journal: Journal,
     pub(super) mark: MarkFile,
     /// Durable commits so far.
     pub(super) commits: u64,
-    /// Entries below this index are in the database, where they were not purged.
+    /// Entries below this index are in the database, unless they were purged.
     pub(super) stored: Arc<AtomicU64>,
 }
 
-/// Entries and the hint of the jobs, if there is nothing else in them.
+/// Entries and hint of the jobs, if they contain nothing else.
 fn only_entries(jobs: &[Job]) -> Option<Batch> {
     let mut batch = Batch::default();
     for job in jobs {
@@ -54,7 +54,7 @@ fn only_entries(jobs: &[Job]) -> Option<Batch> {
 // === impl LogWriter ===
 
 impl LogWriter {
-    /// Works on a thread of its own until all who could bring jobs are gone.
+    /// Runs on a separate thread until all senders of jobs are gone.
     pub(super) fn start(mut self, queue: mpsc::Receiver<Job>) -> io::Result<()> {
         let thread = std::thread::Builder::new().name("raft-log".into()).stack_size(512 * 1024);
         thread.spawn(move || self.run(queue)).map(|_| ())
@@ -63,7 +63,7 @@ impl LogWriter {
     fn run(&mut self, mut queue: mpsc::Receiver<Job>) {
         let mut jobs = Vec::with_capacity(JOBS);
         let mut hint = None;
-        // What the journal holds and the database does not.
+        // The journal's content that is not in the database.
         let mut ahead = Batch::default();
         while queue.blocking_recv_many(&mut jobs, JOBS) > 0 {
             // Only the newest counts.
@@ -98,7 +98,7 @@ impl LogWriter {
             }
         }
         self.commits = commits;
-        // Only for finding out later what was lost; a mark that stays behind claims less than is true.
+        // Only for detecting losses later; a mark that lags claims less than is true.
         if let Err(error) = self.mark.advance(commits) {
             tracing::debug!(%error, "cannot write the log's mark");
         }
@@ -106,8 +106,8 @@ impl LogWriter {
     }
 }
 
-/// Performs what the journal holds and then the jobs, in order, in one transaction: the durable commit of this number. The index
-/// below which the database has all entries.
+/// Applies the journal's content and then the jobs, in order, in one transaction: the durable commit of this number.
+/// Returns the index below which the database has all entries.
 fn perform(database: &Database, ahead: &Batch, jobs: &[Job], commit: u64) -> io::Result<u64> {
     let write = database.begin_write().map_err(io::Error::other)?;
     let stored;
@@ -123,7 +123,7 @@ fn perform(database: &Database, ahead: &Batch, jobs: &[Job], commit: u64) -> io:
     Ok(stored)
 }
 
-/// Performs what the journal holds and then the jobs, in order.
+/// Applies the journal's content and then the jobs, in order.
 pub(super) fn apply(
     log: &mut Table<'_, u64, &[u8]>,
     meta: &mut Table<'_, &str, &[u8]>,

@@ -1,4 +1,4 @@
-//! The members of the cluster: who they are, and changes of who votes and who receives the log.
+//! The members of the cluster, and changes of their roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError as Open
 use super::node::{RaftError, RaftNode};
 use super::types::NodeInfo;
 
-/// Before a change of the membership is tried again. Without it a leader without a quorum would do nothing else.
+/// Pause before a change of the membership is retried. Without it a leader without a quorum would do nothing else.
 const CHANGE_PAUSE: Duration = Duration::from_millis(50);
 
-/// A member's part in Raft.
+/// A member's role in Raft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Counts for the quorum.
@@ -29,9 +29,9 @@ pub struct Member {
     pub id: u64,
     /// Address and name.
     pub info: NodeInfo,
-    /// Part in Raft.
+    /// Role in Raft.
     pub role: Role,
-    /// On the leader: index of the last entry that this member is known to hold.
+    /// On the leader: index of the last entry that this member is known to have.
     pub matched: Option<u64>,
 }
 
@@ -58,7 +58,7 @@ impl RaftNode {
         members.collect()
     }
 
-    /// Where a member is reached.
+    /// The address of a member.
     #[must_use]
     pub fn member_address(&self, id: u64) -> Option<String> {
         let metrics = self.raft().metrics();
@@ -66,7 +66,7 @@ impl RaftNode {
         metrics.membership_config.membership().get_node(&id).map(|info| info.address.clone())
     }
 
-    /// Adds a member that receives the log but does not vote. Doing so again changes nothing.
+    /// Adds a member that receives the log but does not vote. Repeating it changes nothing.
     ///
     /// # Errors
     /// See [`RaftError`].
@@ -77,7 +77,7 @@ impl RaftNode {
         self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, info)]))).await
     }
 
-    /// Replaces what membership knows of a member, after its identity was proven by its certificate.
+    /// Replaces the membership's data of a member, after its certificate has proven its identity.
     ///
     /// # Errors
     /// See [`RaftError`].
@@ -101,7 +101,7 @@ impl RaftNode {
         self.change(ChangeMembers::RemoveVoters(ids.iter().copied().collect())).await
     }
 
-    /// Puts one voter in the place of another, which becomes a learner.
+    /// Replaces a voter by another member; the old voter becomes a learner.
     ///
     /// # Errors
     /// See [`RaftError`].
@@ -113,7 +113,7 @@ impl RaftNode {
         self.try_change(ChangeMembers::ReplaceAllVoters(voters)).await
     }
 
-    /// Whether a change of the voters was begun and not ended: its leader was lost between the two steps.
+    /// Whether a change of the voters is unfinished: its leader was lost between the two steps.
     #[must_use]
     pub fn is_joint(&self) -> bool {
         let metrics = self.raft().metrics();
@@ -121,8 +121,8 @@ impl RaftNode {
         metrics.membership_config.membership().get_joint_config().len() > 1
     }
 
-    /// Whether this node knows of a change of the members that is not done: two sets of voters decide together, or the newest set is not
-    /// known to be committed.
+    /// Whether this node knows of an unfinished change of the members: two sets of voters decide jointly, or the newest
+    /// set is not known to be committed.
     #[must_use]
     pub fn is_changing(&self) -> bool {
         let metrics = self.raft().metrics();
@@ -131,7 +131,7 @@ impl RaftNode {
         newest.membership().get_joint_config().len() > 1 || *newest.log_id() > metrics.last_applied
     }
 
-    /// Ends a change of the voters that another leader has begun; who has lost the vote by it stays a learner.
+    /// Finishes a change of the voters that another leader began; a member that loses its vote by it stays a learner.
     ///
     /// # Errors
     /// See [`RaftError`].
@@ -147,24 +147,23 @@ impl RaftNode {
         self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await
     }
 
-    /// One change after the other: openraft makes a change of the voters in two steps, and lets another change in between them.
+    /// Changes are sequential: openraft changes the voters in two steps and accepts another change between them.
     async fn change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
         let _turn = self.changes().lock().await;
         self.try_change(change).await
     }
 
-    /// While a change is under way that another leader has begun, this one waits. A whole set of voters does not: it was put together
-    /// from what the membership was.
+    /// Waits while a change that another leader has begun is in progress. A change to a complete set of voters does not: it was
+    /// computed from the previous membership.
     async fn try_change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
         let limit = self.pace().request_timeout() * 2;
         let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
         let work = async {
             let mut metrics = self.raft().metrics();
             loop {
-                // What has changed until now may be what the next try waits for.
+                // The next attempt may depend on changes until now.
                 drop(metrics.borrow_and_update());
-                // Retaining, whatever the change is: where the last one was not ended, this one ends it, and would drop the nodes that
-                // lost their vote by it.
+                // Always retaining: this change also completes an unfinished one, and would drop the nodes that lose their vote by it.
                 let changed = self.raft().change_membership(change.clone(), true).await;
                 match changed {
                     Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(

@@ -1,8 +1,8 @@
-//! Raft: the replicated log, its storage, its network and its membership. The only place that names openraft.
+//! Raft: the replicated log, its storage, its network and its membership. The only place that uses openraft.
 //!
-//! The rest of the daemon sees [`RaftNode`]: propose a command, read linearizably or not, know who leads, change the
-//! membership. Its errors tell apart what may be retried elsewhere ([`RaftError::NotLeader`]), what has an unknown outcome
-//! and must be retried with the same request id ([`RaftError::Unknown`]), and what ends the process
+//! The rest of the daemon sees [`RaftNode`]: propose a command, read linearizably or not, observe leadership, change
+//! the membership. Its errors distinguish what may be retried elsewhere ([`RaftError::NotLeader`]), what has an unknown
+//! outcome and must be retried with the same request id ([`RaftError::Unknown`]), and what ends the process
 //! ([`RaftError::Stopped`]).
 
 mod append_link;

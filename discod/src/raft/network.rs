@@ -1,7 +1,7 @@
 //! openraft's messages to other nodes, over gRPC.
 //!
-//! Every method honours its time limit, tells an unreachable node from a slow one (so that openraft backs off), and none
-//! relies on a default of the trait: the default `pre_vote` grants and the default `transfer_leader` does nothing.
+//! Every method honours its time limit, distinguishes an unreachable node from a slow one (so that openraft backs off),
+//! and relies on no default of the trait: the default `pre_vote` grants and the default `transfer_leader` does nothing.
 
 use std::future::Future;
 use std::time::Duration;
@@ -34,36 +34,36 @@ use crate::peers::{Lane, Peers};
 
 /// Largest message that nodes accept from each other: a batch of entries, each of which is bounded.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// One part of a snapshot, and how many may be under way.
+/// Size of one part of a snapshot, and the number of parts that may be queued.
 const PART_BYTES: usize = 64 * 1024;
 const PARTS_UNDER_WAY: usize = 4;
-/// The slowest link that a cluster works on (2 Mbit/s): what entries may take beside [`ROUND_TRIPS`].
+/// The slowest link that a cluster supports (2 Mbit/s): additional time for entries beyond [`ROUND_TRIPS`].
 const SLOWEST_BYTES_PER_MS: u64 = 256;
 
 pub(super) type Rpc = RPCError<TypeConfig>;
 
-/// Makes the connections of one node to its peers.
+/// Creates the connections of one node to its peers.
 pub(super) struct Network {
     pub(super) peers: Peers,
     pub(super) node_id: u64,
     pub(super) start: Start,
 }
 
-/// The way to one peer.
+/// The connection to one peer.
 #[derive(Clone)]
 pub(super) struct Connection {
     from: u64,
     start: Start,
     to: u64,
-    /// Where it was when the connection was made: openraft keeps one for as long as the node is a member.
+    /// The peer's address when the connection was created: openraft keeps one for as long as the node is a member.
     address: String,
     lane: Lane,
     peers: Peers,
-    /// Until it has said that it takes no streams of entries.
+    /// Until the peer reports that it does not support streams of entries.
     pub(super) streams: bool,
 }
 
-/// What the first part of a snapshot says.
+/// The content of the first part of a snapshot.
 #[derive(Serialize, serde::Deserialize)]
 pub(super) struct SnapshotHead {
     pub(super) vote: Vote,
@@ -106,7 +106,7 @@ impl Connection {
     }
 
     /// Sends one message and waits for its answer within the limit.
-    async fn ask<Q, A, F, Fut>(&self, kind: RPCTypes, option: &RPCOption, request: &Q, send: F) -> Result<A, Rpc>
+    async fn call<Q, A, F, Fut>(&self, kind: RPCTypes, option: &RPCOption, request: &Q, send: F) -> Result<A, Rpc>
     where
         Q: Serialize,
         A: DeserializeOwned,
@@ -142,7 +142,7 @@ impl Connection {
     pub(super) fn failed(&self, status: &Status) -> Rpc {
         let error = disco_identity::describe(status);
         if status.code() == Code::Unavailable {
-            // What is wrong with a certificate or a clock is said better by who looked at it.
+            // For a wrong certificate or clock, the reason found by the side that checked it is more precise.
             self.peers.not_reached(self.to, &disco_identity::refusal(status).unwrap_or_else(|| error.clone()));
         }
         let error = AnyError::error(format!("node {}: {error}", self.to));
@@ -180,7 +180,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {
-        self.ask(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.vote(message).await }).await
+        self.call(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.vote(message).await }).await
     }
 
     async fn pre_vote(
@@ -188,7 +188,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Rpc> {
-        self.ask(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.pre_vote(message).await })
+        self.call(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.pre_vote(message).await })
             .await
     }
 
@@ -197,7 +197,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         request: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Rpc> {
-        self.ask(RPCTypes::TransferLeader, &option, &request, |mut client, message| async move {
+        self.call(RPCTypes::TransferLeader, &option, &request, |mut client, message| async move {
             client.transfer_leader(message).await
         })
         .await
@@ -214,7 +214,8 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         let limit = option.soft_ttl();
         let mut client = self.client();
         let (sender, parts) = tokio::sync::mpsc::channel(PARTS_UNDER_WAY);
-        // The limit bounds each step, not the whole: a large snapshot over a slow link goes on as long as it moves.
+        // The limit applies to each step, not to the whole: a large snapshot over a slow link continues as long as it
+        // progresses.
         let read = async move {
             let file = tokio::fs::File::open(&snapshot.snapshot.path).await;
             let mut file = file.map_err(|error| Status::internal(error.to_string()))?;
@@ -234,7 +235,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         let call = async {
             let answer = client.install_snapshot(ReceiverStream::new(parts));
             let (sent, answer) = tokio::join!(read, answer);
-            // The receiver's own word says more than that the stream broke.
+            // The receiver's own error is more precise than the broken stream.
             let answer = answer?;
             sent.map(|()| answer)
         };
@@ -247,9 +248,9 @@ impl RaftNetworkV2<TypeConfig> for Connection {
     }
 }
 
-/// How long entries may be under way. openraft's own limit is that of a heartbeat, which is right for one; but a megabyte may
-/// take longer on a slow link, and then it would be sent again and again and never arrive. Heartbeats have a worker of their
-/// own, so nobody waits for this to find out that a node is gone.
+/// Time limit for the answer to entries. openraft's own limit is one heartbeat, which suits heartbeats; but a megabyte
+/// may take longer on a slow link, and would then be resent again and again and never arrive. Heartbeats have their own
+/// worker, so nothing waits for this to detect that a node is gone.
 pub(super) fn append_limit(rpc: &AppendEntriesRequest<TypeConfig>, option: &RPCOption) -> Duration {
     if rpc.entries.is_empty() {
         return option.soft_ttl();

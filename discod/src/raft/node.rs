@@ -1,4 +1,4 @@
-//! One node's part in Raft, in the daemon's own terms.
+//! One node's Raft, in the daemon's own types.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -37,10 +37,10 @@ use crate::peers::Peers;
 
 pub(super) type OpenRaft = Raft<TypeConfig, StateMachine>;
 
-/// How to open a node's Raft.
+/// Settings of a node's Raft.
 #[derive(Debug)]
 pub struct RaftSettings {
-    /// This node's id, never 0 and never used before by another.
+    /// This node's id, never 0 and never used by another node.
     pub node_id: u64,
     /// Folder of `raft.redb` and `snapshots/`.
     pub data_dir: PathBuf,
@@ -52,16 +52,16 @@ pub struct RaftSettings {
     pub start: Start,
 }
 
-/// Why Raft did not do what was asked.
+/// Why Raft did not perform a request.
 #[derive(Debug, Error)]
 pub enum RaftError {
-    /// Ask the leader, where one is known; else ask again later.
+    /// Send the request to the leader, if one is known; else retry later.
     #[error("this node is not the leader")]
     NotLeader {
         /// Id and address of the leader.
         leader: Option<(u64, String)>,
     },
-    /// It may have happened, or may still happen.
+    /// It may have been applied, or may still be.
     #[error("no quorum answered within {0:?}; outcome unknown")]
     Unknown(Duration),
     /// The membership does not allow it.
@@ -72,14 +72,14 @@ pub enum RaftError {
     Stopped(String),
 }
 
-/// Who leads, as this node knows it.
+/// The leadership as this node knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
     /// The newest term that this node has seen.
     pub term: u64,
     /// The leader of that term.
     pub leader: Option<u64>,
-    /// Whether that is this node, and it may propose.
+    /// Whether this node leads, and may propose.
     pub is_self: bool,
 }
 
@@ -107,10 +107,10 @@ struct Inner {
 // === impl RaftNode ===
 
 impl RaftNode {
-    /// Opens the log and starts to take part.
+    /// Opens the log and starts Raft.
     ///
     /// # Errors
-    /// The data folder cannot be used: not readable, damaged, or open in another process.
+    /// The data folder is unusable: unreadable, damaged, or open in another process.
     pub async fn open(settings: RaftSettings, peers: Peers) -> io::Result<Self> {
         let RaftSettings { node_id, data_dir, pace, limits, start } = settings;
         fs_err::create_dir_all(&data_dir)?;
@@ -174,13 +174,13 @@ impl RaftNode {
         &self.inner.store
     }
 
-    /// Who leads, and every change of it.
+    /// The leadership, and its changes.
     #[must_use]
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.inner.leadership.clone()
     }
 
-    /// Whether this node leads now, and in which term.
+    /// The term in which this node leads now, if it does.
     #[must_use]
     pub fn leads(&self) -> Option<u64> {
         let leadership = self.inner.leadership.borrow();
@@ -216,9 +216,10 @@ impl RaftNode {
         written.data.0.ok_or_else(|| RaftError::Stopped("a command was applied without a response".to_owned()))
     }
 
-    /// Returns when a read of [`RaftNode::store`] reflects everything that was acknowledged before the call. Only on the leader.
+    /// Returns once a read of [`RaftNode::store`] reflects every write acknowledged before the call. Only on the
+    /// leader.
     ///
-    /// By read index: the leader makes sure with a quorum that it still leads, so no clock is trusted.
+    /// By read index: the leader confirms with a quorum that it still leads, so no clock is trusted.
     ///
     /// # Errors
     /// See [`RaftError`].
@@ -235,7 +236,8 @@ impl RaftNode {
         }
     }
 
-    /// Term and index of the last entry in this node's log: who has the highest lacks nothing that another of them has.
+    /// Term and index of the last entry in this node's log: of several nodes, the one with the highest lacks nothing
+    /// that another has.
     #[must_use]
     pub fn last_log_id(&self) -> (u64, u64) {
         self.inner.log.last().map_or((0, 0), |id| (id.committed_leader_id().term, id.index))
@@ -247,7 +249,7 @@ impl RaftNode {
         self.inner.raft.metrics().borrow_watched().last_log_index.unwrap_or(0)
     }
 
-    /// On the leader: milliseconds since each other member last acknowledged it.
+    /// On the leader: time since each other member last acknowledged it.
     #[must_use]
     pub fn acknowledged(&self) -> BTreeMap<u64, Duration> {
         let metrics = self.inner.raft.metrics();
@@ -256,10 +258,10 @@ impl RaftNode {
         heartbeats.filter_map(|(id, at)| at.as_ref().map(|at| (*id, at.elapsed()))).collect()
     }
 
-    /// Hands leadership to the given voter, or to the one that is most up to date, and returns when another leads.
+    /// Transfers leadership to the given voter, or to the most up-to-date one, and returns once another node leads.
     ///
     /// # Errors
-    /// There is nobody to hand it to, or nobody took it within two election timeouts.
+    /// No other voter exists, or none became leader within two election timeouts.
     pub async fn transfer_leadership(&self, to: Option<u64>) -> Result<u64, RaftError> {
         let target = match to {
             Some(id) => Some(id),
@@ -298,25 +300,25 @@ impl RaftNode {
         self.inner.lives.check(node, claim, earlier).await
     }
 
-    /// How much room this node's disk has.
+    /// The free space of this node's disk.
     #[must_use]
     pub fn room(&self) -> Room {
         self.inner.space.room()
     }
 
-    /// Stops taking part. The log stays as it is.
+    /// Stops Raft. The log stays as it is.
     pub async fn shutdown(&self) {
-        // What waits for room on the disk would wait for ever.
+        // Writes that wait for disk space would wait forever.
         self.inner.space.close();
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!(%error, "Raft did not shut down cleanly");
         }
     }
 
-    /// Returns why Raft has stopped, when it has: from then on this process is of no use.
+    /// Returns once Raft has stopped, with the reason: from then on this process is useless.
     pub async fn stopped(&self) -> String {
-        // The channel of all metrics is written to at every tick, fifty times a second; this one when something has changed,
-        // and it closes when Raft ends.
+        // The channel of all metrics is written at every tick, fifty times a second; this one only on changes, and it
+        // closes when Raft ends.
         let mut changes = self.inner.raft.server_metrics();
         while changes.changed().await.is_ok() {}
         match &self.inner.raft.metrics().borrow_watched().running_state {
@@ -360,7 +362,7 @@ impl RaftNode {
         }
     }
 
-    /// The leader that openraft names; where it names itself it has lost its quorum, so nobody can be named.
+    /// The leader that openraft names; a node that names itself has lost its quorum, so no leader is known.
     fn not_leader(&self, id: Option<u64>, node: Option<&NodeInfo>) -> RaftError {
         let leader = id.filter(|id| *id != self.inner.id).zip(node.map(|node| node.address.clone()));
         RaftError::NotLeader { leader }

@@ -1,4 +1,5 @@
-//! A node's state while Raft is not open: read as a whole, changed, and put back as a snapshot that replaces the log.
+//! A node's state while Raft is not open: read as a whole, changed, and written back as a snapshot that replaces the
+//! log.
 
 use std::io;
 use std::ops::Bound;
@@ -16,7 +17,7 @@ use super::snapshot::SnapshotDir;
 use super::state_machine::StateMachine;
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership};
 
-/// What a node holds, all entries of its log applied.
+/// The node's state, with all entries of its log applied.
 pub(super) struct Offline {
     pub(super) store: Store,
     pub(super) membership: StoredMembership,
@@ -29,7 +30,7 @@ pub(super) struct Offline {
 // === impl Offline ===
 
 impl Offline {
-    /// Reads snapshot and log. What a leader has not said to be committed counts as committed, too.
+    /// Reads snapshot and log. Entries not known to be committed count as committed, too.
     pub(super) fn open(data_dir: &Path, database: &LogDatabase, dir: SnapshotDir, limits: Limits) -> io::Result<Self> {
         let (machine, shared) = StateMachine::open(database.clone(), dir.clone(), limits)?;
         let (mut last, mut membership) = machine.state();
@@ -46,14 +47,14 @@ impl Offline {
         Ok(Self { store, membership, last, database: database.clone(), dir })
     }
 
-    /// Puts it back. Interrupted anywhere, the node has what it had before, or this.
-    pub(super) async fn keep(self) -> io::Result<()> {
+    /// Writes the state back. Interrupted anywhere, the node has the previous state, or this one.
+    pub(super) async fn persist(self) -> io::Result<()> {
         let meta = SnapshotMeta { last_log_id: Some(self.last), last_membership: self.membership };
         let file = self.dir.write(&meta, &self.store)?;
         self.database.write(Change::Set(meta::SNAPSHOT, file.name().into_bytes())).await?;
         let mut log = LogStore::open(self.database.clone())?;
         log.save_committed(Some(self.last)).await?;
-        // Durable when it returns, and with it what was handed to the writer before.
+        // Durable once it returns, together with everything submitted to the writer before.
         log.purge(self.last).await?;
         self.dir.remove_others(&file);
         Ok(())
@@ -64,7 +65,7 @@ fn apply(store: &mut Store, entry: &Entry, membership: &mut StoredMembership) {
     match &entry.payload {
         EntryPayload::Blank => {}
         EntryPayload::Normal(request) => {
-            // What cannot be read was refused on every node alike, and changed nothing.
+            // An undecodable command was refused on every node alike, and changed nothing.
             if let Ok(command) = Command::decode(request.0.clone()) {
                 store.apply(entry.log_id.committed_leader_id().term, &command);
             }

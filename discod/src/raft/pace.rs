@@ -1,14 +1,15 @@
 //! How fast the cluster notices that its leader is gone.
 //!
 //! Burstable cloud instances stall for hundreds of milliseconds when their credits are used up, so the default is slow
-//! enough not to take a stall for a death (Consul came to 5 s after measuring t2.micro). One name sets all intervals.
+//! enough not to mistake a stall for a death (Consul arrived at 5 s after measuring t2.micro). One name sets all
+//! intervals.
 
 use std::time::Duration;
 
 use clap::ValueEnum;
 use openraft::{Config, SnapshotPolicy};
 
-/// One multiplier for everything that waits for others.
+/// A multiplier for all timeouts between nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Pace {
     /// For nodes on one machine or one quiet network.
@@ -20,19 +21,19 @@ pub enum Pace {
     Slow,
 }
 
-/// Log entries between two snapshots, and how many are kept for nodes that lag a little.
+/// Log entries between two snapshots, and how many are retained for nodes that lag slightly.
 const SNAPSHOT_EVERY: u64 = 50_000;
 const KEEP_LOGS: u64 = 500;
 /// Entries in one replication message; bytes are bounded too, see the log store.
 const PAYLOAD_ENTRIES: u64 = 64;
-/// Requests that may wait for Raft before those who ask have to.
+/// Requests that may queue for Raft before callers have to wait.
 const CHANNEL: u64 = 512;
 
 // === impl Pace ===
 
 impl Pace {
-    /// Interval of the leader's heartbeats. openraft looks at its clocks five times as often, idle or not, so this decides
-    /// what an idle node costs.
+    /// Interval of the leader's heartbeats. openraft checks its clocks five times as often, idle or not, so this
+    /// determines the cost of an idle node.
     #[must_use]
     pub fn heartbeat(self) -> Duration {
         Duration::from_millis(match self {
@@ -42,9 +43,9 @@ impl Pace {
         })
     }
 
-    /// A follower that heard nothing for a random time between this and twice as much, beyond the leader's lease of twice
-    /// as much, stands for election: the next write is taken within five times this, and a little. At least three heartbeats are
-    /// lost before that.
+    /// A follower that received nothing for a random time between this and twice as much, beyond the leader's lease of
+    /// twice as much, stands for election: the next write is accepted within slightly more than five times this. At
+    /// least three heartbeats are lost before that.
     #[must_use]
     pub fn election_timeout(self) -> Duration {
         Duration::from_millis(match self {
@@ -64,25 +65,25 @@ impl Pace {
         })
     }
 
-    /// A node without a sign of life for this long is shown as not healthy.
+    /// A node without a sign of life for this long is shown as unhealthy.
     #[must_use]
     pub fn suspect_after(self) -> Duration {
         self.report() * 4
     }
 
-    /// A leader that has missed three reports of too many voters finds out whether they can call it.
+    /// A leader that has missed three reports of too many voters checks whether they can reach it.
     #[must_use]
     pub fn unheard_after(self) -> Duration {
         self.report() * 3
     }
 
-    /// How long one node tries to open a connection to another, to find out whether it can.
+    /// Time limit of one node for opening a connection to another, to check whether it can.
     #[must_use]
     pub fn reach_within(self) -> Duration {
         self.report() * 2
     }
 
-    /// A voter without a sign of life for this long is replaced by a learner where there is one.
+    /// A voter without a sign of life for this long is replaced by a learner, if one exists.
     #[must_use]
     pub fn dead_after(self) -> Duration {
         self.report() * 20
@@ -115,8 +116,9 @@ impl Pace {
             state_machine_channel_size: Some(256),
             log_stage_capacity: Some(16),
             enable_pre_vote: Some(true),
-            // Entries go to followers while the leader still writes them. One that is killed in between and goes on leading
-            // without an election gives their places to other entries, and followers cannot tell them apart.
+            // Entries go to followers while the leader still writes them. A leader that is killed in between and
+            // continues without an election would reuse their indexes for other entries, and followers could not
+            // distinguish them.
             enable_leader_restore: Some(false),
             backoff: "100ms 200ms 400ms ...2s".to_owned(),
             ..Config::default()
@@ -132,17 +134,18 @@ mod tests {
     fn a_dead_leader_is_noticed_in_time_and_a_stall_is_not_taken_for_its_death() {
         for pace in [Pace::Fast, Pace::Default, Pace::Slow] {
             let config = pace.config();
-            // What openraft waits for: the lease, and a random time besides.
+            // openraft waits for the lease and an additional random time.
             let earliest = config.election_timeout_max + config.election_timeout_min;
             assert!(earliest >= 3 * config.heartbeat_interval, "{pace:?}");
-            // The shorter of two draws, that of the quicker follower, is a third of the way from the shortest to the longest.
+            // The shorter of two draws, that of the quicker follower, is a third of the way from the shortest to the
+            // longest.
             let mean = earliest + (config.election_timeout_max - config.election_timeout_min) / 3;
             let limit = match pace {
                 Pace::Fast => 1_000,
                 Pace::Default => 5_000,
                 Pace::Slow => 20_000,
             };
-            // Between two looks at the clock, for votes and for the first write.
+            // Between two checks of the clock, for votes and for the first write.
             let rest = config.heartbeat_interval / 2;
             assert!(mean + rest < limit, "{pace:?}: {mean} and {rest} ms");
         }

@@ -1,11 +1,11 @@
 //! Linearizable reads on every node, by read index.
 //!
-//! A read must see everything that was acknowledged before it was asked. So the leader notes how far the log is committed,
-//! makes sure of a quorum that it still leads, and tells that index; whoever asked waits until it has applied so much, and
-//! answers from its own store. Only the index crosses the network, whatever the read is. No clock is trusted: with a leader's
-//! lease a clock that is stepped or paused could make two nodes answer at once.
+//! A read must see every write acknowledged before it was requested. So the leader notes how far the log is committed,
+//! confirms with a quorum that it still leads, and returns that index; the requesting node waits until it has applied
+//! that much, and answers from its own store. Only the index crosses the network, whatever the read is. No clock is
+//! trusted: with a leader's lease, a stepped or paused clock could make two nodes answer at once.
 //!
-//! Reads that come while a question is under way wait, and share the next one: one round to the leader, and one of
+//! Reads that arrive during a round wait, and share the next one: one request to the leader, and one round of
 //! heartbeats, serves them all.
 
 use std::future::Future;
@@ -26,18 +26,18 @@ use super::node::{Leadership, OpenRaft, RaftNode};
 use super::pace::Pace;
 use crate::peers::{Lane, Peers};
 
-/// Reads that may wait for the next question; further ones wait for a place.
+/// Reads that may wait for the next round; further ones wait for a place.
 const WAITING: usize = 1024;
-/// Pause before a read is tried again, as long as there is no leader.
+/// Pause before a read is retried while there is no leader.
 const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 /// Why a read cannot be answered linearizably now.
 #[derive(Clone, Debug, Error)]
 pub enum ReadIndexError {
-    /// An election goes on, or this node is cut off.
+    /// An election is in progress, or this node is cut off.
     #[error("no leader is known")]
     NoLeader,
-    /// The leader has no quorum, or could not be asked.
+    /// The leader has no quorum, or could not be reached.
     #[error("the read was not confirmed: {0}")]
     Unconfirmed(String),
     /// Raft has ended on this node: its disk failed, or it shuts down.
@@ -47,19 +47,19 @@ pub enum ReadIndexError {
 
 type Answer = Result<u64, ReadIndexError>;
 
-/// The two ways to a read index. They never cross: what comes from another node is answered as the leader or not at all, so two
-/// nodes that take each other for the leader do not wait for each other.
+/// The two ways to a read index. They never mix: a request from another node is answered as the leader or not at all,
+/// so two nodes that take each other for the leader do not wait for each other.
 pub(super) struct ReadIndex {
-    here: Questions,
-    there: Questions,
+    here: Rounds,
+    there: Rounds,
 }
 
-/// Those who wait together get the answer to one question, asked after the last of them came.
-struct Questions(mpsc::Sender<oneshot::Sender<Answer>>);
+/// All waiting reads share one round, which starts after the last of them arrived.
+struct Rounds(mpsc::Sender<oneshot::Sender<Answer>>);
 
-/// How this node asks.
+/// Sends the requests of this node.
 #[derive(Clone)]
-struct Asker {
+struct Requester {
     raft: OpenRaft,
     id: u64,
     start: Start,
@@ -78,16 +78,16 @@ impl ReadIndex {
         leadership: watch::Receiver<Leadership>,
         peers: Peers,
     ) -> Self {
-        let asker = Asker { raft: raft.clone(), id, start, limit: pace.request_timeout(), leadership, peers };
-        let other = asker.clone();
+        let requester = Requester { raft: raft.clone(), id, start, limit: pace.request_timeout(), leadership, peers };
+        let other = requester.clone();
         Self {
-            here: Questions::start(move || {
-                let asker = asker.clone();
-                async move { asker.confirm().await }
+            here: Rounds::start(move || {
+                let requester = requester.clone();
+                async move { requester.confirm().await }
             }),
-            there: Questions::start(move || {
-                let asker = other.clone();
-                async move { asker.ask_leader().await }
+            there: Rounds::start(move || {
+                let requester = other.clone();
+                async move { requester.request_from_leader().await }
             }),
         }
     }
@@ -98,9 +98,9 @@ impl ReadIndex {
     }
 }
 
-// === impl Questions ===
+// === impl Rounds ===
 
-impl Questions {
+impl Rounds {
     fn start<F, Fut>(question: F) -> Self
     where
         F: Fn() -> Fut + Send + 'static,
@@ -112,10 +112,10 @@ impl Questions {
             while waiting.recv_many(&mut together, WAITING).await > 0 {
                 let answer = question().await;
                 for one in together.drain(..) {
-                    // Whoever has gone away needs no answer.
+                    // A caller that has gone needs no answer.
                     let _ = one.send(answer.clone());
                 }
-                // A burst shall not hold its memory to the end.
+                // The memory of a burst must not be retained forever.
                 together.shrink_to(64);
             }
         });
@@ -130,9 +130,9 @@ impl Questions {
     }
 }
 
-// === impl Asker ===
+// === impl Requester ===
 
-impl Asker {
+impl Requester {
     /// As the leader: how far the log was committed, once a quorum has confirmed that this node still leads.
     async fn confirm(&self) -> Answer {
         match timeout(self.limit, self.raft.get_read_linearizer(ReadPolicy::ReadIndex)).await {
@@ -148,8 +148,8 @@ impl Asker {
         }
     }
 
-    /// As a follower: the same from whoever leads, for as long as that one does.
-    async fn ask_leader(&self) -> Answer {
+    /// As a follower: the same from the current leader, as long as it leads.
+    async fn request_from_leader(&self) -> Answer {
         let Some(leader) = self.leadership.borrow().leader.filter(|leader| *leader != self.id) else {
             return Err(ReadIndexError::NoLeader);
         };
@@ -165,7 +165,7 @@ impl Asker {
         let mut leadership = self.leadership.clone();
         let answer = tokio::select! {
             answer = timeout(self.limit, client.read_index(message)) => answer,
-            // Nobody waits for a leader that is none any more.
+            // Stop waiting for a node that is no longer the leader.
             _ = leadership.wait_for(|now| now.leader != Some(leader)) => return Err(ReadIndexError::NoLeader),
         };
         match answer {
@@ -182,16 +182,16 @@ impl Asker {
 // === impl RaftNode ===
 
 impl RaftNode {
-    /// Returns when a read of [`RaftNode::store`] on this node, whether it leads or not, reflects everything that was acknowledged
-    /// anywhere before the call. An election that goes on is waited for, within the limit.
+    /// Returns once a read of [`RaftNode::store`] on this node, whether it leads or not, reflects every write
+    /// acknowledged anywhere before the call. Waits for an election in progress, within the limit.
     ///
     /// # Errors
-    /// What the last try said, when there was no success in time.
+    /// The error of the last attempt, if none succeeded in time.
     pub async fn read_barrier(&self, limit: Duration) -> Result<(), ReadIndexError> {
         let deadline = Instant::now() + limit;
         loop {
-            let questions = if self.leads().is_some() { &self.read_index().here } else { &self.read_index().there };
-            let last = match timeout_at(deadline, questions.ask()).await {
+            let rounds = if self.leads().is_some() { &self.read_index().here } else { &self.read_index().there };
+            let last = match timeout_at(deadline, rounds.ask()).await {
                 Ok(Ok(index)) => return self.wait_applied(index, deadline).await,
                 Ok(Err(error @ ReadIndexError::Stopped(_))) => return Err(error),
                 Ok(Err(error)) => error,

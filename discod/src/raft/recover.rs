@@ -1,11 +1,12 @@
-//! A cluster that has lost its quorum for good goes on from one survivor.
+//! A cluster that has permanently lost its quorum continues from one survivor.
 //!
-//! Without a quorum nothing can be committed, the change of the membership least of all. So it is made here, in the survivor's
-//! own files and before Raft opens them: everything in its log counts as committed, and the membership is this node alone.
+//! Without a quorum nothing can be committed, least of all a change of the membership. So it is made here, in the
+//! survivor's own files and before Raft opens them: everything in its log counts as committed, and the membership is
+//! this node alone.
 //!
-//! Other survivors hold nothing that this one lacks, since it was chosen as the one that is most up to date; they are taken in
-//! again as learners when they report, and go on from the log that they have. So nothing else may be changed here: what is not
-//! in the log would never reach them. What is left of the lost nodes is removed by the leader that this node becomes.
+//! Other survivors have nothing that this one lacks, since the most up-to-date one was chosen; when they report they
+//! are added as learners, and continue from their own logs. So nothing else may be changed here: what is not in the log
+//! would never reach them. The leader that this node becomes removes what is left of the lost nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::offline::Offline;
 use super::types::StoredMembership;
 
-/// The file, in the data folder, that asks for it at the next start, and its name once it is done.
+/// The file in the data folder that requests it for the next start, and its name once it is done.
 const WANTED: &str = "recover.json";
 const DONE: &str = "recovered.json";
 
@@ -31,7 +32,7 @@ pub struct Recovery {
 // === impl Recovery ===
 
 impl Recovery {
-    /// Asks for it at the node's next start.
+    /// Requests it for the node's next start.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -40,7 +41,7 @@ impl Recovery {
         disco_identity::write_public(&data_dir.join(WANTED), &text).map_err(io::Error::other)
     }
 
-    /// What was done, as long as something is left of the lost nodes.
+    /// The completed recovery, as long as something is left of the lost nodes.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -48,7 +49,7 @@ impl Recovery {
         read(&data_dir.join(DONE))
     }
 
-    /// Nothing is left of them.
+    /// Records that nothing is left of them.
     ///
     /// # Errors
     /// The file cannot be removed.
@@ -56,19 +57,19 @@ impl Recovery {
         fs_err::remove_file(data_dir.join(DONE))
     }
 
-    /// What was asked for.
+    /// The requested recovery.
     pub(super) fn requested(data_dir: &Path) -> io::Result<Option<Self>> {
         read(&data_dir.join(WANTED))
     }
 
-    /// Does what was asked for. Interrupted, it is done again at the next start.
+    /// Performs the recovery. Interrupted, it is repeated at the next start.
     pub(super) async fn run(self, data_dir: &Path, node_id: u64, mut node: Offline) -> io::Result<()> {
         let info = node.membership.membership().get_node(&node_id).cloned().unwrap_or_default();
         let voters = vec![BTreeSet::from([node_id])];
         let alone = Membership::new(voters, BTreeMap::from([(node_id, info)])).map_err(io::Error::other)?;
         node.membership = StoredMembership::new(Some(node.last), alone);
         let last = node.last;
-        node.keep().await?;
+        node.persist().await?;
         fs_err::rename(data_dir.join(WANTED), data_dir.join(DONE))?;
         tracing::warn!(node = node_id, lost = ?self.lost, log = %last, "restarting as the only member, as requested");
         Ok(())

@@ -1,7 +1,8 @@
 //! A backup becomes the state of a new cluster's first node.
 //!
-//! All keys come back with their revisions. What belongs to the machines that the backup was made on does not: nodes, machines,
-//! tokens, certificates and where machines come from stay as the new cluster has them. Done before Raft opens the files, as one
+//! All keys are restored with their revisions, except what belongs to the machines of the old cluster: nodes, machines,
+//! tokens, certificates and the provider stay as the new cluster has them. Done before Raft opens the files, as one log
+//! entry could not hold it.
 //! log entry could not hold it.
 
 use std::io;
@@ -13,10 +14,10 @@ use disco_store::{Limits, SYSTEM_PREFIX, Store, prefix_end};
 
 use super::offline::Offline;
 
-/// The file, in the data folder, that asks for it at the next start: a store's snapshot.
+/// The file in the data folder that requests it for the next start: a store's snapshot.
 const FILE: &str = "restore.snapshot";
 
-/// Records of Disco's own that are content, and come back.
+/// Disco's own records that are content, and are restored.
 const CONTENT: [&str; 7] = [
     keys::SCRIPT,
     keys::SCRIPTS,
@@ -27,16 +28,16 @@ const CONTENT: [&str; 7] = [
     keys::EVENT_CURSOR,
 ];
 
-/// Where a backup is put for the node's next start.
+/// Path of a backup for the node's next start.
 #[must_use]
 pub fn place(data_dir: &Path) -> PathBuf {
     data_dir.join(FILE)
 }
 
-/// Makes sure that a file is a store's snapshot that can be restored, and gives its revision.
+/// Checks that a file is a store's snapshot that can be restored, and returns its revision.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it cannot be restored.
 pub fn check(path: &Path, limits: Limits) -> io::Result<i64> {
     let store = read(path, limits)?;
     let (format, own) = (super::records::format(&store), disco_proto::format::own());
@@ -52,24 +53,24 @@ fn read(path: &Path, limits: Limits) -> io::Result<Store> {
     Store::decode_snapshot(limits, file).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
 }
 
-/// Whether it was asked for.
+/// Whether it was requested.
 pub(super) fn is_requested(data_dir: &Path) -> io::Result<bool> {
     place(data_dir).try_exists()
 }
 
-/// Does what was asked for. Interrupted, it is done again at the next start.
+/// Performs the restore. Interrupted, it is repeated at the next start.
 pub(super) async fn run(data_dir: &Path, limits: Limits, mut node: Offline) -> io::Result<()> {
     let mut restored = read(&place(data_dir), limits)?;
     merge(&mut restored, &node.store, node.last.committed_leader_id().term)?;
     let revision = restored.revision();
     node.store = restored;
-    node.keep().await?;
+    node.persist().await?;
     fs_err::remove_file(place(data_dir))?;
     tracing::info!(revision, "restored a backup");
     Ok(())
 }
 
-/// Gives the restored store the present one's records about machines.
+/// Copies the present store's records about machines into the restored store.
 fn merge(restored: &mut Store, present: &Store, term: u64) -> io::Result<()> {
     for kv in machines(restored)? {
         let delete = DeleteRangeRequest { key: kv.key, ..DeleteRangeRequest::default() };

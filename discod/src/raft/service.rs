@@ -1,6 +1,6 @@
 //! The receiving side of Raft's messages.
 //!
-//! A message is taken only from the node that the sender's certificate names, and only by the node that is meant.
+//! A message is accepted only from the node that the sender's certificate names, and only by the node that it is for.
 
 use std::io;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use super::network::SnapshotHead;
 use super::snapshot::SnapshotFile;
 use super::types::TypeConfig;
 
-/// What goes back through a stream of entries.
+/// The answers of a stream of entries.
 pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<RaftMessage, Status>> + Send>>;
 
 /// The service `disco.v1.Raft` of one node.
@@ -41,13 +41,13 @@ impl RaftService {
         Self { node }
     }
 
-    /// Checks who speaks to whom, and decodes.
+    /// Checks sender and receiver, and decodes.
     async fn open<T: DeserializeOwned>(&self, request: Request<RaftMessage>) -> Result<T, Status> {
         disco_identity::require_sender(&request, request.get_ref().from)?;
         self.payload(request.into_inner()).await
     }
 
-    /// Checks that one message of a stream is from who opened it, and decodes.
+    /// Checks that a message of a stream is from the node that opened it, and decodes.
     async fn open_from<T: DeserializeOwned>(&self, peer: u64, message: RaftMessage) -> Result<T, Status> {
         if message.from != peer {
             return Err(Status::permission_denied(format!(
@@ -106,7 +106,7 @@ impl RaftApi for RaftService {
                     Ok(message) => service.open_from(peer, message).await,
                     Err(status) => Err(status),
                 };
-                // What breaks the stream is the last that is answered.
+                // The error that breaks the stream is its last answer.
                 opened.map_err(|status| refused.set(status)).ok()
             }
         });
@@ -168,7 +168,7 @@ impl RaftApi for RaftService {
         };
         let SnapshotHead { vote, meta } = self.open_from(peer, head).await?;
         let path = self.node.snapshot_dir().partial();
-        // Whatever goes wrong, nothing stays behind: the file is gone unless it became the recorded one.
+        // Whatever fails, nothing is left behind: the file is removed unless it became the recorded one.
         let partial = PartialFile(path.clone());
         receive(&mut parts, &path).await?;
         let snapshot = OpenraftSnapshot { meta, snapshot: SnapshotFile { path } };
@@ -179,7 +179,7 @@ impl RaftApi for RaftService {
     }
 }
 
-/// Writes what comes to the file.
+/// Writes the received parts to the file.
 async fn receive(parts: &mut Streaming<SnapshotPart>, path: &std::path::Path) -> Result<(), Status> {
     let failed = |error: io::Error| {
         let text = format!("{}: {error}", path.display());
@@ -196,8 +196,8 @@ async fn receive(parts: &mut Streaming<SnapshotPart>, path: &std::path::Path) ->
     file.sync_all().await.map_err(failed)
 }
 
-/// Does what needs the file to its end, and only then lets go of it, also when nobody waits for that any more: whoever sent it may give up
-/// at any moment, and for Raft a snapshot that it was given and that has gone is the end of the node.
+/// Runs work that needs the file to its end, and only then releases the file, even if its caller has stopped waiting:
+/// the sender may give up at any moment, and a received snapshot that disappears is fatal to Raft.
 async fn with_file<T: Send + 'static>(
     file: PartialFile,
     work: impl Future<Output = T> + Send + 'static,

@@ -1,7 +1,7 @@
 //! Snapshot files.
 //!
 //! A file is written under a temporary name, made durable, renamed, and the folder made durable; then its name is
-//! recorded in the database, and only then are older files removed. So at any moment the recorded file is whole.
+//! recorded in the database, and only then are older files removed. So at any moment the recorded file is complete.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use super::codec;
 use super::space::Space;
 use super::types::SnapshotMeta;
 
-/// First bytes of every snapshot file; the digit is the format's version. In the second one the head carries a checksum, as
+/// First bytes of every snapshot file; the digit is the format's version. In version 2 the head carries a checksum, as
 /// the store's own part always did.
 const MAGIC: &[u8; 12] = b"discosnap-2\n";
 const MAGIC_1: &[u8; 12] = b"discosnap-1\n";
-/// What is left free on the disk when a snapshot is written: for the log, and for what the store does not count (remembered
-/// answers, 2 MiB at most).
+/// Space left free on the disk when a snapshot is written: for the log, and for what the store does not count
+/// (remembered answers, 2 MiB at most).
 const SPARE: u64 = 4 << 20;
 /// No membership is larger; a longer head is a damaged file.
 const MAX_HEAD_BYTES: u32 = 4 * 1024 * 1024;
@@ -27,7 +27,7 @@ const PARTIAL_SUFFIX: &str = ".tmp";
 /// A snapshot on disk: openraft's description, then the store.
 #[derive(Clone, Debug)]
 pub struct SnapshotFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
 }
 
@@ -58,7 +58,7 @@ impl SnapshotDir {
         Ok(!fs::read_dir(&self.path)?.flatten().any(|entry| is_whole(&entry.path())))
     }
 
-    /// Writes a snapshot and returns its durable file. Waits while there is no room for it.
+    /// Writes a snapshot and returns its durable file. Waits for disk space.
     pub(super) fn write(&self, meta: &SnapshotMeta, store: &Store) -> io::Result<SnapshotFile> {
         let head = codec::seal(&codec::encode(meta)?);
         let head_len = u32::try_from(head.len()).map_err(io::Error::other)?;
@@ -74,7 +74,7 @@ impl SnapshotDir {
         self.space.insist("writing a snapshot", || {
             self.space.require(store.size_bytes() + SPARE)?;
             write().inspect_err(|_| {
-                // It takes room that it has no use for; another try makes it anew.
+                // The partial file takes space for nothing; another attempt recreates it.
                 let _ = fs::remove_file(&partial);
             })
         })?;
@@ -86,7 +86,7 @@ impl SnapshotDir {
         self.path.join(format!("{}{PARTIAL_SUFFIX}", uuid::Uuid::new_v4().simple()))
     }
 
-    /// Makes a partial file a durable one under its final name.
+    /// Makes a partial file durable under its final name.
     pub(super) fn keep(&self, partial: &Path, meta: &SnapshotMeta) -> io::Result<SnapshotFile> {
         fs::File::open(partial)?.sync_all()?;
         let name = match &meta.last_log_id {
@@ -99,18 +99,19 @@ impl SnapshotDir {
         Ok(SnapshotFile { path })
     }
 
-    /// The file of a recorded name.
+    /// The file with a recorded name.
     pub(super) fn named(&self, name: &str) -> SnapshotFile {
         SnapshotFile { path: self.path.join(name) }
     }
 
-    /// Removes all whole files but the given one. A file that cannot be removed only takes room, and is tried again next time.
-    pub(super) fn remove_others(&self, kept: &SnapshotFile) {
+    /// Removes all complete files but the given one. A file that cannot be removed only takes space, and is retried
+    /// next time.
+    pub(super) fn remove_others(&self, retained: &SnapshotFile) {
         let Ok(entries) = fs::read_dir(&self.path) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
             if is_whole(&path)
-                && path != kept.path
+                && path != retained.path
                 && let Err(error) = fs::remove_file(&path)
             {
                 tracing::warn!(%error, "cannot delete an old snapshot");
@@ -122,18 +123,18 @@ impl SnapshotDir {
 // === impl SnapshotFile ===
 
 impl SnapshotFile {
-    /// The file's name, as it is recorded.
+    /// The file's name as recorded.
     pub(super) fn name(&self) -> String {
         self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// Reads openraft's description of it alone.
+    /// Reads only openraft's description of it.
     pub(super) fn read_meta(&self) -> io::Result<SnapshotMeta> {
         read_head(&mut BufReader::new(fs::File::open(&self.path)?))
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
     }
 
-    /// Reads it whole.
+    /// Reads the whole file.
     pub(super) fn read(&self, limits: Limits) -> io::Result<(SnapshotMeta, Store)> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
         let mut file = BufReader::new(fs::File::open(&self.path)?);

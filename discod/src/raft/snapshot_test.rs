@@ -42,7 +42,7 @@ async fn a_snapshot_is_of_the_moment_when_it_was_begun() {
     let (mut machine, _) = open(folder.path()).unwrap();
     put(&mut machine, 1, "before").await;
     let mut builder = machine.get_snapshot_builder().await;
-    // Commands go on until it is written.
+    // Commands continue until it is written.
     put(&mut machine, 2, "before").await;
     put(&mut machine, 3, "after").await;
     let built = builder.build_snapshot().await.unwrap();
@@ -59,7 +59,7 @@ async fn a_snapshot_is_of_the_moment_when_it_was_begun() {
 async fn a_snapshot_that_is_done_late_does_not_replace_a_newer_one() {
     let folder = tempfile::tempdir().unwrap();
     let (mut machine, dir) = open(folder.path()).unwrap();
-    // Begun now, and written when another has been installed.
+    // Begun now, and written after another has been installed.
     let mut late = machine.get_snapshot_builder().await;
     let last = LogId::new(LeaderId { term: 7, node_id: 2 }, 90);
     let meta = SnapshotMeta { last_log_id: Some(last), ..SnapshotMeta::default() };

@@ -1,8 +1,8 @@
-//! Room on the disk of the data folder.
+//! Free space on the disk of the data folder.
 //!
-//! A full disk ends nothing. When little is free (see [`Room::needed`]) the node takes no more writes from clients and says why;
-//! what the cluster writes for itself goes on into the rest. Where even that is used up, whoever writes waits here until there is room again: Raft is
-//! told of no error, since for Raft an error of the disk is the end of the node.
+//! A full disk ends nothing. When little is free (see [`Room::needed`]) the node refuses clients' writes with the
+//! reason; the cluster's own writes use the rest. If even that is used up, writers wait here until space is free again:
+//! Raft receives no error, since an error of the disk is fatal to it.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Free bytes below which no writes are taken: a snapshot of a small store and hours of the cluster's own records. On a disk of
-/// less than 128 MiB an eighth of it.
+/// Free bytes below which writes are refused: enough for a snapshot of a small store and hours of the cluster's own
+/// records. On a disk of less than 128 MiB an eighth of it.
 const LOW: u64 = 16 << 20;
 const LOW_PART: u64 = 8;
-/// How old a figure may be.
+/// Maximum age of a measurement.
 const FRESH: Duration = Duration::from_millis(200);
-/// Between two looks of somebody who waits for room.
+/// Pause between two checks while a writer waits for space.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The disk of one folder. Cheap to clone.
@@ -35,16 +35,16 @@ struct Inner {
     closed: AtomicBool,
 }
 
-/// How much room there is.
+/// The free space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// Bytes that this process may still use.
     pub free: u64,
-    /// How many of them are needed for taking writes of clients.
+    /// Bytes needed to accept clients' writes.
     pub needed: u64,
-    /// Too little for that; once it is, until half as much again is free.
+    /// Too little for that; once set, until half as much again is free.
     pub low: bool,
-    /// Something that has to be written waits for room.
+    /// A required write waits for space.
     pub exhausted: bool,
 }
 
@@ -58,7 +58,7 @@ impl Space {
         Self { inner: Arc::new(Inner { folder, last, waiting, closed }) }
     }
 
-    /// How much room there is now, or was a moment ago.
+    /// The free space now, or a moment ago.
     #[must_use]
     pub fn room(&self) -> Room {
         let mut last = self.inner.last.lock();
@@ -68,7 +68,7 @@ impl Space {
             Some((_, room)) => room.low,
             None => false,
         };
-        // A disk that does not tell is not taken for a full one.
+        // A failed measurement does not count as a full disk.
         let (free, all) = self.measure().unwrap_or((u64::MAX, u64::MAX));
         let needed = LOW.min(all / LOW_PART);
         let room = Room { free, needed, low: free < if low { needed / 2 * 3 } else { needed }, exhausted };
@@ -82,16 +82,16 @@ impl Space {
         room
     }
 
-    /// Bytes that are free for this process, and that there are.
+    /// Free bytes for this process, and all bytes.
     fn measure(&self) -> io::Result<(u64, u64)> {
         let disk = rustix::fs::statvfs(&self.inner.folder)?;
         Ok((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
     }
 
-    /// Does what needs room, again and again while there is none.
+    /// Runs work that needs disk space, and repeats it while the disk is full.
     ///
     /// # Errors
-    /// Any other error of `work`, and that there was no room when the node was told to stop.
+    /// Any other error of `work`, or a full disk once the node stops.
     pub(super) fn insist<T>(&self, what: &str, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let mut waits: Option<Waits<'_>> = None;
         loop {
@@ -113,7 +113,7 @@ impl Space {
         }
     }
 
-    /// That there is no room, as long as fewer bytes are free.
+    /// Fails with "disk full" if fewer bytes are free.
     pub(super) fn require(&self, bytes: u64) -> io::Result<()> {
         match self.measure() {
             Ok((free, _)) if free < bytes => Err(io::Error::from(io::ErrorKind::StorageFull)),
@@ -121,18 +121,18 @@ impl Space {
         }
     }
 
-    /// From now on nobody waits for room: the node stops.
+    /// Ends all waits for space: the node stops.
     pub(super) fn close(&self) {
         self.inner.closed.store(true, Ordering::Relaxed);
     }
 }
 
-/// Whether the disk has no room, for this user or at all.
+/// Whether the disk is full, for this user or at all.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Counted as long as it is there.
+/// Counts as waiting until dropped.
 struct Waits<'a> {
     space: &'a Space,
     since: Instant,
@@ -169,7 +169,7 @@ mod tests {
             if tries < 3 { Err(full()) } else { Ok(7) }
         });
         assert_eq!((done.unwrap(), tries, space.room().exhausted), (7, 3, false));
-        // Another error is another matter.
+        // Another error is returned immediately.
         let denied = space.insist::<()>("a test", || Err(io::ErrorKind::PermissionDenied.into()));
         assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }

@@ -1,7 +1,7 @@
-//! The state machine: the store in memory, made again after a restart from the newest snapshot and the log.
+//! The state machine: the store in memory, rebuilt after a restart from the newest snapshot and the log.
 //!
-//! All that is decided here is decided by [`disco_store`], which has no clock and no I/O; this module feeds it the
-//! committed entries in their order and writes snapshots.
+//! [`disco_store`] makes all decisions and has no clock and no I/O; this module passes it the committed entries in
+//! order and writes snapshots.
 
 use std::io;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct SharedStore {
     revision: Arc<watch::Sender<i64>>,
 }
 
-/// What openraft applies entries to.
+/// The target to which openraft applies entries.
 pub(super) struct StateMachine {
     shared: SharedStore,
     limits: Limits,
@@ -45,7 +45,7 @@ type Recording = Arc<tokio::sync::Mutex<()>>;
 /// Writes one snapshot of the state at the moment when it was made.
 pub(super) struct SnapshotBuilder {
     meta: SnapshotMeta,
-    /// As it was then; taken when the snapshot is written.
+    /// The store at that moment; taken when the snapshot is written.
     store: Option<Store>,
     database: LogDatabase,
     dir: SnapshotDir,
@@ -60,24 +60,24 @@ impl SharedStore {
         Self { store: Arc::new(RwLock::new(store)), revision: Arc::new(revision) }
     }
 
-    /// Looks at the store. The look must be short: commands wait meanwhile.
+    /// Reads the store. The read must be short: commands wait meanwhile.
     pub fn read<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
         look(&self.store.read())
     }
 
-    /// The store as it is now, for looks that take long. It shares keys and values with the one that goes on.
+    /// A copy of the store for long reads. It shares keys and values with the original.
     #[must_use]
     pub fn copy(&self) -> Store {
         self.read(Store::clone)
     }
 
-    /// Tells the revision, and every time that it has grown.
+    /// The revision, and its changes.
     #[must_use]
     pub fn revisions(&self) -> watch::Receiver<i64> {
         self.revision.subscribe()
     }
 
-    /// The store itself, where nobody else uses it any more.
+    /// The store itself, if it has no other users.
     pub(super) fn take(&self) -> Store {
         let mut store = self.store.write();
         let limits = *store.limits();
@@ -123,7 +123,7 @@ impl StateMachine {
         Ok((machine, shared))
     }
 
-    /// Up to where it has applied, and the membership there.
+    /// The last applied entry, and the membership there.
     pub(super) fn state(&self) -> (Option<LogId>, StoredMembership) {
         (self.applied, self.membership.clone())
     }
@@ -170,7 +170,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        // Copied between two commands; encoding and writing it can then take its time.
+        // Copied between two commands; encoding and writing then do not block them.
         SnapshotBuilder {
             meta: SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() },
             store: Some(self.shared.copy()),
@@ -185,7 +185,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let dir = self.dir.clone();
         let meta_copy = meta.clone();
         let (file, store) = blocking(move || {
-            // Read before it is kept: a file that is damaged must not become the recorded one.
+            // Read before it is recorded: a damaged file must not become the recorded one.
             let (_, store) = snapshot.read(limits)?;
             let file = if snapshot.path.extension().is_some_and(|extension| extension == "tmp") {
                 dir.keep(&snapshot.path, &meta_copy)?
@@ -208,7 +208,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        // A builder may have recorded a newer one since.
+        // A builder may have recorded a newer one meanwhile.
         let Some(name) = self.database.get(meta::SNAPSHOT)? else { return Ok(None) };
         let name = String::from_utf8_lossy(&name).into_owned();
         if let Some((meta, file)) = &self.current
@@ -233,7 +233,8 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let meta = self.meta.clone();
         let file = blocking(move || dir.write(&meta, &store)).await?;
         let _recording = self.recording.lock().await;
-        // A newer one may have been installed while this one was written, or waited for room; and the log cut off up to there.
+        // A newer one may have been installed while this one was written, or waited for space; and the log truncated up
+        // to there.
         if let Some(name) = self.database.get(meta::SNAPSHOT)? {
             let recorded = self.dir.named(&String::from_utf8_lossy(&name));
             let meta = recorded.read_meta()?;
@@ -248,7 +249,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     }
 }
 
-/// Runs file work off the async threads.
+/// Runs file operations outside of the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -22,7 +22,7 @@ impl fmt::Display for Request {
     }
 }
 
-/// What applying a command answered; `None` for entries that are not commands (membership, blank).
+/// The response to a command; `None` for entries that are not commands (membership, blank).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Response(pub Option<CommandResponse>);
 
@@ -41,12 +41,12 @@ impl<'de> Deserialize<'de> for Response {
     }
 }
 
-/// What membership knows of a node besides its id.
+/// The membership's data of a node besides its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeInfo {
-    /// `IP:PORT` under which the other nodes reach it.
+    /// `IP:PORT` at which the other nodes reach it.
     pub address: String,
-    /// The node's name, for people.
+    /// The node's name, for operators.
     pub name: String,
 }
 
