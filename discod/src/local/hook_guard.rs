@@ -9,7 +9,7 @@
 //! # Invariants
 //! - A disabled hook has no other effect: the node votes, and accepts another version.
 //! - Notes are not flushed to the disk: data in the kernel outlives the process, and a failure of the whole machine was
-//! not caused by the hook.
+//!   not caused by the hook.
 //! - An idle node writes nothing: a hook that has returned often enough since the daemon's start is no longer noted.
 
 use std::path::{Path, PathBuf};

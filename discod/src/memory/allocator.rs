@@ -20,9 +20,9 @@ unsafe impl Sync for Settings {}
 
 /// - `narenas:1`: a handful of threads share one arena; each additional one would hold its own pages.
 /// - `dirty_decay_ms:1000`, `muzzy_decay_ms:0`: a page that is free for a second goes back to the kernel. (Immediately
-/// would cost a tenth of the puts per second.)
+///   would cost a tenth of the puts per second.)
 /// - The rest: each thread caches a few free blocks of up to 4 KiB. (None would cost a quarter of the puts; jemalloc's
-/// default would take 0.2 MB more.)
+///   default would take 0.2 MB more.)
 #[expect(unsafe_code, reason = "the name that jemalloc looks for")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
 #[used]

@@ -1,4 +1,4 @@
-//! The conditions under which each hook of `cluster.js` is called.
+//! The conditions for calling each hook of `cluster.js`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use disco_runtime_js::{CallOptions, Capabilities};
 
 use super::console::HookConsole;
 
-/// How long `init` may take on a node.
+/// Time limit of `init` on a node.
 const INIT: Duration = Duration::from_secs(10);
-/// How long a node may think about its health.
+/// Time limit of `health` on a node.
 pub const HEALTH: Duration = Duration::from_secs(5);
-/// How long the hook may work on one event.
+/// Time limit of the hook for one event.
 const EVENT: Duration = Duration::from_secs(30);
-/// How long the hook may think about a node that is lost: nothing is done about it until then.
+/// Time limit of the hook for a lost node: the leader does nothing about the node until then.
 const NODE_LOST: Duration = Duration::from_secs(30);
 
 /// A function that `cluster.js` may export.
@@ -21,7 +21,7 @@ const NODE_LOST: Duration = Duration::from_secs(30);
 pub enum Hook {
     /// Chooses provider and defaults, on every node.
     Init,
-    /// On the node that has become leader.
+    /// On the node that has become the leader.
     Leader,
     /// On every node, about itself.
     Health,
@@ -29,7 +29,7 @@ pub enum Hook {
     Deploy,
     /// On the leader, for each event.
     Event,
-    /// On the leader, for each node that is lost.
+    /// On the leader, for each lost node.
     NodeLost,
 }
 
@@ -49,7 +49,7 @@ impl Hook {
         }
     }
 
-    /// What the hook may do, for how long, and where its console goes. Signals are the caller's.
+    /// The hook's capabilities and time limit, and the target of its console. The caller sets signals.
     #[must_use]
     pub fn options(self) -> CallOptions {
         let options =
@@ -59,15 +59,15 @@ impl Hook {
             Self::Health => options.timeout(HEALTH),
             Self::Event => options.timeout(EVENT),
             Self::NodeLost => options.timeout(NODE_LOST),
-            // They end with leadership.
+            // They end with the leadership.
             Self::Leader | Self::Deploy => options,
         }
     }
 
-    /// Nobody can be asked on a node, so no hook may; the rest is what the hook is for.
+    /// No hook may ask questions, since nobody answers on a node; the rest depends on the hook's purpose.
     fn capabilities(self) -> Capabilities {
         match self {
-            // A version is tried before it is accepted: that must change nothing.
+            // A version is tried before it is accepted: the trial must change nothing.
             Self::Init | Self::Health => Capabilities::HEALTH,
             Self::Leader | Self::Deploy | Self::Event | Self::NodeLost => {
                 Capabilities::HEALTH | Capabilities::CLOUD | Capabilities::KV_WRITE | Capabilities::NODES

@@ -1,4 +1,4 @@
-//! Where scripts' `console` writes: the node's log, and for a deployment the operator's terminal as well.
+//! The target of scripts' `console`: the node's log, and for a deployment the operator's terminal as well.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +8,7 @@ use disco_runtime_js::console::{Console, ConsoleLevel};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// Longest text that is passed on in one piece.
+/// Longest text that is passed on as one piece.
 const TEXT_BYTES: usize = 64 << 10;
 
 /// Writes to the node's log, with the hook's name.
@@ -17,8 +17,8 @@ pub(super) struct HookConsole {
     hook: &'static str,
 }
 
-/// Writes to the log and to whoever follows the deployment. Called on the script thread, so it never waits: lines for which
-/// there is no room are counted, and the follower is told their number.
+/// Writes to the log and to the client that follows the deployment. Called on the script thread, so it never waits: it
+/// counts lines that do not fit into the queue, and sends the client their number.
 #[derive(Debug)]
 pub(super) struct RunConsole {
     log: HookConsole,
@@ -78,7 +78,7 @@ fn line(level: &str, text: &str) -> DeployOutput {
     DeployOutput { output: Some(Output::Line(line)) }
 }
 
-/// The beginning of the text.
+/// The beginning of the text, up to the limit.
 pub(super) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES)]
 }

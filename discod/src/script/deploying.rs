@@ -1,4 +1,4 @@
-//! Deployments, as they are asked for and followed.
+//! Requests for deployments, and their output.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use super::{Hook, Scripts, blobs};
 use crate::cluster::{Error, Result};
 use crate::node::{Leader, Node};
 
-/// How long this node may take to load the script version that was just pushed.
+/// Time limit for this node to load the script version that was just pushed.
 const LOAD: Duration = Duration::from_secs(10);
-/// Bytes of all variables, names and values.
+/// Maximum size of all variables, names and values.
 const VARIABLE_BYTES: usize = 64 << 10;
 
-/// What a deployment says, and how it ends.
+/// The output of a deployment, and its result.
 pub type DeployOutputs = BoxStream<'static, DeployOutput>;
 
-/// Makes the next deployment, or looks whether it could be made. Only on the leader.
+/// Starts the next deployment, or checks whether it could start. Only on the leader.
 ///
 /// # Errors
-/// It cannot begin.
+/// It cannot start.
 pub async fn deploy(leader: &Leader, scripts: &Scripts, message: DeployRequest) -> Result<DeployOutputs> {
     let DeployRequest { files, variables, dry_run, detach } = message;
     let manifest = Manifest::new(files).map_err(|error| Error::Invalid(error.to_string()))?;
@@ -41,7 +41,7 @@ pub async fn deploy(leader: &Leader, scripts: &Scripts, message: DeployRequest) 
         return Ok(stream::iter([output]).boxed());
     }
     let output = start(leader, scripts, script, manifest, variables).await?;
-    // A client that does not wait gets the first part alone: the number.
+    // A client that does not wait gets only the first part: the number.
     let parts = if detach { 1 } else { usize::MAX };
     Ok(ReceiverStream::new(output).take(parts).boxed())
 }
@@ -57,7 +57,7 @@ fn check_variables(variables: &std::collections::BTreeMap<String, String>) -> Re
     Ok(())
 }
 
-/// Hash of the cluster's script version, when this node has loaded it and it can deploy.
+/// Hash of the cluster's script version, if this node has loaded it and it exports `deploy`.
 async fn script_with_hook(node: &Node) -> Result<String> {
     let wanted = node.raft().store().read(current).map(|current| current.value.hash).ok_or_else(|| {
         Error::Refused("the cluster has no `cluster.js` to deploy with; write one that exports `deploy` and run `disco script push`".to_owned())

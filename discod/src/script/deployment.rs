@@ -5,9 +5,9 @@
 //!                      \--> failed      the hook threw, or the leader was lost
 //! ```
 //!
-//! A run belongs to the cluster, not to the client that asked for it: it goes on when the client goes away. It belongs to
-//! one term of one leader: when that ends, the run ends, and the next leader marks it as failed ([`abandon`]). It is not
-//! resumed. One deployment runs at a time, so that two never change the same machines.
+//! A run belongs to the cluster, not to the client that requested it: it continues after the client disconnects. It
+//! belongs to one term of one leader: when that ends, the run ends, and the next leader marks it as failed
+//! ([`abandon`]). It is not resumed. One deployment runs at a time, so that two never change the same machines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,21 +31,21 @@ use crate::node::{Leader, WriteError};
 use crate::raft::RaftError;
 use crate::records::{Severity, Txn, emit_with, succeeded};
 
-/// Lines that may wait for a slow client before they are lost to it.
+/// Lines that may be queued for a slow client before further ones are dropped.
 const UNDER_WAY: usize = 512;
-/// How long a deployment may take: one that never ends would be in the way of all others.
+/// Time limit of a deployment: one that never ends would block all others.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// How long a client may take to read the last line.
+/// Time limit for a client to read the last line.
 const LAST_LINE: Duration = Duration::from_secs(30);
-/// What a client is told when the run has ended with its leader.
+/// The error that a client receives if the run has ended with its leader.
 const DEPOSED: &str = "leader changed during the run; its effects so far remain; run `disco deploy` again";
-/// What is kept of the hook's result, as JSON.
+/// Maximum retained size of the hook's result, as JSON.
 const RESULT_BYTES: usize = 64 << 10;
 
-/// Why a deployment did not begin.
+/// Why a deployment did not start.
 #[derive(Debug, Error)]
 pub enum Refused {
-    /// One at a time.
+    /// Another deployment is running.
     #[error("deployment {0} is running; wait for its end (`disco deployments`)")]
     Busy(u64),
     /// A file's content is missing.
@@ -54,7 +54,7 @@ pub enum Refused {
     /// Its record was not written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// This node is not known to lead.
+    /// This node cannot confirm that it leads.
     #[error(transparent)]
     Raft(#[from] RaftError),
     /// Leadership changed meanwhile.
@@ -73,7 +73,7 @@ impl From<Refused> for Error {
     }
 }
 
-/// Makes the next deployment version and starts its hook. Gives what the client may follow.
+/// Creates the next deployment and starts its hook. Returns the output for the client.
 ///
 /// # Errors
 /// See [`Refused`].
@@ -87,11 +87,11 @@ pub(super) async fn start(
     leader.raft().linearizable().await?;
     let commit = leader.commits().await;
     let deployments = leader.raft().store().read(records::deployments);
-    // This leader is the only one that makes deployments in its term, and it holds the lock.
+    // Only this leader creates deployments in its term, and it holds the lock.
     let id = deployments.iter().map(|last| last.value.id).max().unwrap_or(0) + 1;
     let files = Arc::new(manifest.into_files());
     let place = leader.scripts().begin_deployment(Deploying { id, files: files.clone() }).map_err(Refused::Busy)?;
-    // One of an earlier leader: its run is over.
+    // A deployment of an earlier leader: its run has ended.
     abandon(leader).await;
     leader.raft().store().read(|store| blobs::check(store, &files))?;
     let record = DeploymentRecord {
@@ -115,13 +115,13 @@ pub(super) async fn start(
     drop(commit);
     let (sender, receiver) = mpsc::channel(UNDER_WAY);
     let started = Started { deployment: id, leader: leader.id() };
-    // The receiver is right here, and the channel is empty.
+    // The receiver exists, and the channel is empty.
     let _ = sender.try_send(DeployOutput { output: Some(Output::Started(started)) });
     tokio::spawn(run(leader.clone(), scripts.clone(), place, record, sender));
     Ok(receiver)
 }
 
-/// Marks deployments as failed that an earlier leader began and did not end.
+/// Marks unfinished deployments of earlier leaders as failed.
 pub async fn abandon(leader: &Leader) {
     let deployments = leader.raft().store().read(records::deployments);
     for found in deployments {
@@ -147,12 +147,12 @@ pub async fn abandon(leader: &Leader) {
     }
 }
 
-/// Whether the run of a deployment ended with its leader, seen from the leader of a term.
+/// Whether the run of a deployment ended with its leader, from the view of the leader of `term`.
 fn is_abandoned(record: &DeploymentRecord, term: u64) -> bool {
     record.state == DeploymentState::Running && record.term < term
 }
 
-/// Runs the hook and records how it ended.
+/// Runs the hook and records the result.
 async fn run(
     leader: Leader,
     scripts: Scripts,
@@ -180,18 +180,18 @@ async fn run(
         biased;
         outcome = tokio::time::timeout(LONGEST, call) => outcome.unwrap_or_else(|_| Err(too_long())),
         () = leader.ended() => {
-            // The record is the next leader's to write.
+            // The next leader writes the record.
             drop(place);
             return finish(&follower, Finished { error: DEPOSED.to_owned(), ..Finished::default() }).await;
         }
     };
     let finished = match outcome {
-        Ok(result) => match kept(result) {
+        Ok(result) => match bounded_result(result) {
             Ok(result) => end(&leader, record, Ok(result)).await,
             Err(bytes) => {
                 let text = format!("the hook's result was discarded: it has {bytes} bytes, more than {RESULT_BYTES}");
                 let line = Line { level: "warn".to_owned(), text };
-                // Whoever follows it reads it; for others it is of no use.
+                // For the client that follows the run; it is useless to others.
                 let _ = follower.try_send(DeployOutput { output: Some(Output::Line(line)) });
                 end(&leader, record, Ok(None)).await
             }
@@ -202,13 +202,13 @@ async fn run(
     finish(&follower, finished).await;
 }
 
-/// What the hook is given. Deployments are numbered versions of the project: the number goes by both names.
+/// The hook's argument. Deployments are numbered versions of the project: the number has both names.
 fn argument(record: &DeploymentRecord) -> Json {
     json!({ "id": record.id, "version": record.id, "files": record.files, "variables": record.variables })
 }
 
-/// The result, unless it is too large to keep.
-fn kept(result: Option<Json>) -> Result<Option<Json>, usize> {
+/// The result, unless it is too large to be stored.
+fn bounded_result(result: Option<Json>) -> Result<Option<Json>, usize> {
     let bytes = result.as_ref().map_or(0, |result| result.to_string().len());
     if bytes > RESULT_BYTES { Err(bytes) } else { Ok(result) }
 }
@@ -234,7 +234,7 @@ async fn end(leader: &Leader, record: DeploymentRecord, outcome: Result<Option<J
     }
     let txn = Txn::new().put(&records::keys::deployment(record.id), &record);
     if let Err(error) = leader.write_in_term(txn.operation()).await {
-        // What it failed with is most likely a consequence of that.
+        // The hook's own error is most likely a consequence of that.
         let error = match error {
             WriteError::Refused(refusal) if refusal.refusal() == Refusal::StaleTerm => DEPOSED.to_owned(),
             error if outcome.is_ok() => format!("the hook returned, but its result could not be recorded: {error}"),
@@ -261,7 +261,7 @@ async fn tell_end(leader: &Leader, record: &DeploymentRecord) {
 }
 
 async fn finish(follower: &mpsc::Sender<DeployOutput>, finished: Finished) {
-    // A client that is gone, or does not read, finds the end in the record.
+    // A client that has disconnected, or does not read, finds the result in the record.
     let output = DeployOutput { output: Some(Output::Finished(finished)) };
     let _ = follower.send_timeout(output, LAST_LINE).await;
 }
@@ -307,8 +307,8 @@ mod tests {
 
     #[test]
     fn a_huge_result_is_not_kept() {
-        assert_eq!(kept(Some(json!("x"))), Ok(Some(json!("x"))));
-        assert_eq!(kept(None), Ok(None));
-        assert_eq!(kept(Some(json!("x".repeat(RESULT_BYTES)))), Err(RESULT_BYTES + 2));
+        assert_eq!(bounded_result(Some(json!("x"))), Ok(Some(json!("x"))));
+        assert_eq!(bounded_result(None), Ok(None));
+        assert_eq!(bounded_result(Some(json!("x".repeat(RESULT_BYTES)))), Err(RESULT_BYTES + 2));
     }
 }

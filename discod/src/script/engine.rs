@@ -9,20 +9,20 @@ use super::host;
 use crate::local::NOTED_FOR;
 use crate::node::Node;
 
-/// Runs the scripts of this node. Clones are the same.
+/// Runs the scripts of this node. Clones share the engine.
 #[derive(Clone, Default)]
 pub struct Scripts {
-    /// Made by the first script that there is to run.
+    /// Created by the first script that runs.
     engine: Arc<Mutex<Option<ScriptEngine>>>,
 }
 
 // === impl Scripts ===
 
 impl Scripts {
-    /// Calls an exported function of the version in use, unless it has ended this daemon before.
+    /// Calls an exported function of the version in use, unless it is disabled on this node.
     ///
     /// # Errors
-    /// See [`ScriptError`]; its code is `DISABLED` where the function is not run any more.
+    /// See [`ScriptError`]; its code is `DISABLED` if the function is disabled.
     pub async fn call(
         &self,
         node: &Node,
@@ -42,7 +42,7 @@ impl Scripts {
         call.await
     }
 
-    /// The engine, which is started by the first use. To be called on the daemon's runtime.
+    /// The engine, started on first use. Must be called on the daemon's runtime.
     pub(super) fn engine(&self, node: &Node) -> Result<ScriptEngine, ScriptError> {
         let mut engine = self.engine.lock();
         if let Some(engine) = &*engine {

@@ -1,4 +1,4 @@
-//! Failures of scripts: as an event of the cluster, and as a client gets them.
+//! Failures of scripts: as an event of the cluster, and in answers to clients.
 
 use disco_proto::v1::ScriptFailure;
 use disco_runtime_js::ScriptError;
@@ -8,16 +8,17 @@ use crate::local::HOOK_DISABLED;
 use crate::node::Node;
 use crate::records::{self, Severity};
 
-/// Kind of the event by which a failure is told.
+/// Kind of the event that reports a failure.
 pub const FAILED: &str = "script.failed";
-/// What is kept of texts that scripts make up: an answer's head has room for a few kilobytes.
+/// Maximum size of texts from scripts: the head of an answer has space for a few kilobytes.
 const MESSAGE_BYTES: usize = 2000;
 const SOURCE_BYTES: usize = 300;
 const STACK_BYTES: usize = 1500;
 
-/// Tells a failure of a hook by an event. One that repeats is told once, until the hook succeeds or fails otherwise.
+/// Reports a failure of a hook by an event. A repeated failure is reported once, until the hook succeeds or fails
+/// differently.
 pub async fn report(node: &Node, hook: &'static str, error: &ScriptError) {
-    // Told by an event of its own.
+    // It has its own event.
     if error.code.as_deref() == Some(HOOK_DISABLED) {
         return;
     }
@@ -42,7 +43,7 @@ pub async fn report(node: &Node, hook: &'static str, error: &ScriptError) {
     records::emit_with(node, 0, FAILED, Severity::Error, Some(node.id()), message, Some(data)).await;
 }
 
-/// A failure for a client.
+/// Converts a failure for a client.
 #[must_use]
 pub fn to_wire(error: &ScriptError) -> ScriptFailure {
     ScriptFailure {

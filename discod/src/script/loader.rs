@@ -1,4 +1,4 @@
-//! Follows the script version that the store names.
+//! Follows the script version in the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::records::{EventRecord, Severity, Txn, event, log_event, record_along}
 
 /// The file that a script version starts with.
 pub const ENTRY: &str = "cluster.js";
-/// Hooks that are described and not built.
+/// Documented hooks that are not implemented yet.
 const NOT_BUILT: [&str; 1] = ["place"];
-/// Pauses between tries of a version that did not load: its `init` may have failed for a passing reason.
+/// Pauses between attempts to load a failed version: its `init` may have failed for a temporary reason.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// A version that did not load, and when it is tried again.
+/// A version that did not load, and when it is retried.
 struct Failed {
     hash: String,
     again: Instant,
@@ -60,12 +60,12 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// Loads a version; on failure the one before stays.
+/// Loads a version; on failure the previous one remains in use.
 async fn follow(node: &Node, scripts: &Scripts, hash: String, last: Option<Failed>) -> Option<Failed> {
     match load(node, scripts, &hash).await {
         Ok(loaded) => {
             tracing::info!(script = hash, exports = loaded.exports.join(" "), "running a new script version");
-            // What cannot be understood was refused when the cluster was made.
+            // Invalid options were refused when the cluster object was created.
             let repair = loaded.cluster.as_ref().and_then(|cluster| cluster.repair().ok()).unwrap_or_default();
             let provider = loaded.cluster.and_then(|cluster| cluster.provider);
             node.scripts().set_version(Version { hash, exports: loaded.exports, provider, repair });
@@ -94,12 +94,12 @@ async fn load(node: &Node, scripts: &Scripts, hash: &str) -> Result<Loaded, Scri
     scripts.engine(node)?.load(source, options).await
 }
 
-/// Tries a version without using it: that it compiles, and that its `init` does not throw. In an engine of its own, so that it leaves
-/// nothing behind and has no part in what the version in use does. In a dry run `init` changes nothing: its commands are not run. Who
-/// calls this has noted it before ([`trial`](super::trial)).
+/// Tries a version without using it: checks that it compiles, and that its `init` does not throw. In a separate engine,
+/// so that it leaves nothing behind and cannot affect the version in use. In a dry run `init` changes nothing: its
+/// commands are not run. The caller must have recorded the trial ([`trial`](super::trial)).
 ///
 /// # Errors
-/// Why it cannot be used.
+/// Why the version cannot be used.
 pub async fn check(node: &Node, files: &[FileRecord], dry_run: bool) -> Result<Loaded, ScriptError> {
     let source = node.raft().store().read(|store| source(store, files))?;
     let mut init = Hook::Init.options();
@@ -111,9 +111,9 @@ pub async fn check(node: &Node, files: &[FileRecord], dry_run: bool) -> Result<L
     built(ScriptEngine::start(host::engine_options(node))?.load(source, options).await?)
 }
 
-/// Tells by an event of each hook that is not run any more on this node. Without a leader it is tried again.
-pub(super) async fn tell_of_those_that_are_off(node: Node) {
-    // What a daemon before has left; nothing is added while this one lives.
+/// Writes an event for each hook that is disabled on this node. Retries without a leader.
+pub(super) async fn report_disabled_hooks(node: Node) {
+    // The previous daemon's notes; nothing is added while this process runs.
     if node.raft().store().read(records::current).is_none() {
         return;
     }
@@ -132,7 +132,7 @@ pub(super) async fn tell_of_those_that_are_off(node: Node) {
     }
 }
 
-/// Refuses hooks that no version has yet: exported they would wait for ever to be called.
+/// Refuses hooks that are not implemented yet: exported, they would never be called.
 fn built(loaded: Loaded) -> Result<Loaded, ScriptError> {
     let Some(name) = NOT_BUILT.iter().find(|name| loaded.has(name)) else { return Ok(loaded) };
     let message =

@@ -2,13 +2,14 @@
 //!
 //! # Invariants
 //! - Without a `cluster.js` there is no engine, no thread and no isolate; everything else works.
-//! - The replicated store says which version is in use. Each node loads it; one that cannot keeps the version before and
-//!   says so.
-//! - A hook that throws or breaks a limit is an event with its place in the script. It never ends the node.
-//! - A hook that ended the daemon all the same, twice, is not run any more until another version is there ([`HookGuard`](crate::local::HookGuard)). A version
-//!   that ended who tried it is not tried by the next leader more often than that ([`trial`]).
-//! - JavaScript runs on the engine's own thread; what it asks for is done on the daemon's runtime ([`host`]). Neither waits
-//!   for the other except by awaiting.
+//! - The replicated store names the version in use. Each node loads it; a node that cannot keeps the previous version
+//!   and reports the error.
+//! - A hook that throws or breaks a limit causes an event with its place in the script. It never ends the node.
+//! - A hook that ended the daemon nevertheless, twice, is disabled until another version is in use
+//!   ([`HookGuard`](crate::local::HookGuard)). A version that ended the leader that tried it is tried no more often
+//!   than that by the next leaders ([`trial`]).
+//! - JavaScript runs on the engine's own thread; its operations run on the daemon's runtime ([`host`]). Neither blocks
+//!   the other.
 
 mod call;
 mod console;
@@ -34,8 +35,8 @@ pub use crate::cluster::scripts::{blobs, manifest, records};
 pub use crate::local::Version;
 use crate::node::Node;
 
-/// Starts to follow the script version that the store names.
+/// Starts to follow the script version in the store.
 pub fn spawn(node: &Node, scripts: &Scripts, tasks: &TaskTracker) {
     tasks.spawn(loader::run(node.clone(), scripts.clone()));
-    tasks.spawn(loader::tell_of_those_that_are_off(node.clone()));
+    tasks.spawn(loader::report_disabled_hooks(node.clone()));
 }

@@ -1,6 +1,7 @@
 //! A new version of `cluster.js`.
 //!
-//! The leader tries it before anything is written: what does not compile, or whose `init` throws, changes nothing.
+//! The leader tries it before it writes anything: a version that does not compile, or whose `init` throws, changes
+//! nothing.
 
 use std::time::Duration;
 
@@ -15,21 +16,21 @@ use crate::cluster::{Error, Result};
 use crate::node::Leader;
 use crate::records::{self, Severity, Txn};
 
-/// The file that a version starts with.
+/// The entry file of a version.
 const ENTRY: &str = "cluster.js";
-/// All files of a version, in bytes: every node holds them in memory while it loads them.
+/// Maximum size of all files of a version: every node holds them in memory while it loads them.
 const SCRIPT_BYTES: u64 = 4 << 20;
-/// How long the nodes may take to load the version before the answer names those that have.
+/// Time limit for the nodes to load the version before the answer names those that have.
 const LOAD: Duration = Duration::from_secs(10);
-/// How often the nodes' reports are looked at.
+/// How often the nodes' reports are checked.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// Tries a version, and brings it into use. Only on the leader.
+/// Tries a version, and puts it into use. Only on the leader.
 ///
 /// # Errors
 /// The version cannot be used, or was not written.
 pub async fn push(leader: Leader, message: PushScriptRequest) -> Result<PushScriptResponse> {
-    // Who has asked may go away: a version that is tried is tried to the end, or would be taken for one that ends daemons.
+    // The client may disconnect: a trial must run to its end, or the version would count as one that ends daemons.
     let pushing = tokio::spawn(async move { push_here(&leader, message).await });
     let interrupted = |error| {
         let hint = "`disco script ls` shows the version in use";
@@ -43,7 +44,7 @@ async fn push_here(leader: &Leader, message: PushScriptRequest) -> Result<PushSc
     let (manifest, dry_run) = manifest;
     let hash = manifest.hash();
     leader.raft().linearizable().await?;
-    // One push after the other, and none while blobs are removed.
+    // Pushes are sequential, and none runs while blobs are removed.
     let commit = leader.commits().await;
     let last = leader.raft().store().read(current);
     if last.as_ref().is_some_and(|last| last.value.hash == hash) {
@@ -87,7 +88,7 @@ async fn push_here(leader: &Leader, message: PushScriptRequest) -> Result<PushSc
     Ok(PushScriptResponse { nodes: loaded(leader, &hash), script: hash, changed: true })
 }
 
-/// The files, when they can be a version.
+/// The files, if they form a valid version.
 fn manifest(message: PushScriptRequest) -> Result<(Manifest, bool)> {
     let manifest = Manifest::new(message.files).map_err(|error| Error::Invalid(error.to_string()))?;
     if !manifest.has(ENTRY) {
@@ -104,7 +105,7 @@ fn manifest(message: PushScriptRequest) -> Result<(Manifest, bool)> {
     Ok((manifest, message.dry_run))
 }
 
-/// The nodes that run the version, by their own word.
+/// The nodes that report that they run the version.
 fn loaded(leader: &Leader, hash: &str) -> Vec<u64> {
     let runs = |id: u64| match leader.reports().get(id) {
         _ if id == leader.id() => leader.scripts().current().as_deref() == Some(hash),
@@ -114,7 +115,7 @@ fn loaded(leader: &Leader, hash: &str) -> Vec<u64> {
     leader.raft().members().into_iter().map(|member| member.id).filter(|id| runs(*id)).collect()
 }
 
-/// Waits until all nodes that answer run the version, or long enough.
+/// Waits until all nodes that answer run the version, or until the time limit.
 async fn wait_for_nodes(leader: &Leader, hash: &str) {
     let deadline = Instant::now() + LOAD;
     while Instant::now() < deadline {

@@ -1,13 +1,15 @@
-//! Versions that end the daemon that tries them.
+//! Detects versions that end the daemon that tries them.
 //!
-//! The notes of [`HookGuard`](crate::local::HookGuard) are a node's own. A version whose `init` ends the daemon is tried by the leader alone: by
-//! those notes it would end one leader after the other, each of them twice. So the leader writes into the store, before it
-//! tries a version, which one that is, and takes that away afterwards: the next leader knows.
+//! The notes of [`HookGuard`](crate::local::HookGuard) belong to one node. Only the leader tries a version: with those
+//! notes alone, a version whose `init` ends the daemon would end one leader after the other, each of them twice. So the
+//! leader records in the store which version it is about to try, and removes the record afterwards: the next leader
+//! knows.
 //!
 //! # Invariants
 //! - One version is tried at a time (`Leader::commits`).
-//! - A process that lives strikes out what it has begun, whether it still leads or not; what is left was left by one that ended. One may
-//!   be a coincidence, so the version is refused after the second. Another version is not touched by it.
+//! - A living process removes the record that it has written, whether it still leads or not; a remaining record is from
+//!   a process that ended. One may be a coincidence, so the version is refused after the second. It does not affect
+//!   other versions.
 
 use disco_runtime_js::{ScriptError, ScriptErrorKind};
 
@@ -21,18 +23,18 @@ use crate::records::{self, Txn, Versioned};
 pub enum TrialError {
     /// It has ended leaders before.
     Refused(ScriptError),
-    /// That it is tried could not be written.
+    /// The trial could not be recorded.
     NotWritten(WriteError),
 }
 
-/// A trial that was begun, and is struck out by [`Trial::end`].
+/// A trial in progress; [`Trial::end`] removes its record.
 #[derive(Debug)]
 pub struct Trial {
-    /// The store's revision with which its record was written.
+    /// The store's revision of its record.
     revision: i64,
 }
 
-/// The leader is about to try a version.
+/// Records that the leader is about to try a version.
 ///
 /// # Errors
 /// See [`TrialError`].
@@ -48,7 +50,7 @@ pub async fn begin(leader: &Leader, script: &str) -> Result<Trial, TrialError> {
             Err(TrialError::NotWritten(WriteError::Unavailable { last }))
         }
         Err(error) => {
-            // It may have been written all the same, and nothing is tried by it.
+            // It may have been written nevertheless, but this record starts no trial.
             if let Some(written) = recorded(leader).filter(|now| now.revision != revision && now.value == next) {
                 Trial { revision: written.revision }.end(leader).await;
             }
@@ -64,7 +66,8 @@ fn recorded(node: &Node) -> Option<Versioned<TrialRecord>> {
 // === impl Trial ===
 
 impl Trial {
-    /// The version was tried, with any result. In no term: this process lives, which is true also when another leads by now.
+    /// The trial has ended, with any result. In no term: this process lives, which is true even if another node leads
+    /// by now.
     pub async fn end(self, node: &Node) {
         let txn = Txn::new().expect(keys::SCRIPT_TRIAL, self.revision).delete(keys::SCRIPT_TRIAL);
         if let Err(error) = node.write(txn.operation()).await {
@@ -104,7 +107,7 @@ mod tests {
         let error = next(Some(two.clone()), "sha256:a", 3).unwrap_err();
         assert_eq!(error.code.as_deref(), Some(DISABLED));
         assert!(error.message.contains("ended 2 times while trying it, the last time on node 2"), "{error}");
-        // Another version begins anew.
+        // Another version starts at one.
         assert_eq!(next(Some(two), "sha256:b", 3).unwrap().tries, 1);
     }
 }

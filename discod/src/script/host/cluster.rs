@@ -20,10 +20,10 @@ use crate::node::Node;
 use crate::peers::Hops;
 use crate::records;
 
-/// Events that `cluster.events()` gives.
+/// Number of events that `cluster.events()` returns.
 const EVENTS: usize = 100;
 
-/// Makes what `init` of `cluster.js` asks for.
+/// Creates the objects that `init` of `cluster.js` requests.
 pub(super) struct NodeHost {
     node: Node,
 }
@@ -85,7 +85,7 @@ impl NodeCluster {
         Ok(status)
     }
 
-    /// All records that begin so, after everything that was acknowledged before.
+    /// All records with the prefix, after every write acknowledged before the call.
     async fn records(&self, prefix: &str) -> Result<Vec<Json>, HostError> {
         let range = RangeRequest {
             key: prefix.to_owned().into(),
@@ -98,7 +98,7 @@ impl NodeCluster {
     }
 }
 
-/// For the operator's script alone: the cluster does it by itself when it is scaled.
+/// For the operator's script only: in the cluster, scaling does this.
 fn for_client(what: &str) -> HostError {
     HostError::unsupported(format!(
         "`{what}` is for `client.js`; in the cluster `cluster.scale(n)` starts, installs and joins machines"
@@ -110,7 +110,7 @@ impl ClusterHandle for NodeCluster {
     async fn healthy(&self) -> Result<bool, HostError> {
         match self.status().await {
             Ok(status) => Ok(status.healthy),
-            // No quorum is an answer to this question.
+            // A missing quorum is a valid answer here.
             Err(error) if error.code == ErrorCode::Unavailable => Ok(false),
             Err(error) => Err(error),
         }

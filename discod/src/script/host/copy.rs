@@ -1,4 +1,4 @@
-//! `node.copy`: from the files of a deployment to a node.
+//! `node.copy`: copies files of a deployment to a node.
 
 use disco_proto::v1::CopyFileRequest;
 use disco_runtime_js::cluster::CopyRequest;
@@ -12,7 +12,7 @@ use crate::peers::Hops;
 use crate::script::blobs;
 use crate::script::records::{self, DeploymentState, FileRecord};
 
-/// Puts a file of the deployment on a node.
+/// Copies a file of the deployment to a node.
 pub(super) async fn copy(node: &Node, node_id: u64, request: &CopyRequest) -> Result<(), HostError> {
     let file = find(node, &request.path_in_project)?;
     let content = node.raft().store().read(|store| blobs::read(store, &file));
@@ -40,7 +40,7 @@ pub(super) async fn copy(node: &Node, node_id: u64, request: &CopyRequest) -> Re
     }
 }
 
-/// The file in the deployment that runs on this node; where none does, in the last one that succeeded.
+/// The file in the deployment that runs on this node, or else in the last one that succeeded.
 fn find(node: &Node, path: &str) -> Result<FileRecord, HostError> {
     let not_found = |message: String| HostError::new(message).with_code(ErrorCode::NotFound);
     let (id, files) = match node.scripts().deploying() {

@@ -1,4 +1,4 @@
-//! Failures of the daemon as scripts see them, each with a code.
+//! The daemon's errors as scripts see them, each with a code.
 
 use disco_provider::ProviderError;
 use disco_runtime_js::{ErrorCode, HostError};
@@ -6,7 +6,7 @@ use disco_runtime_js::{ErrorCode, HostError};
 use crate::cluster::Error;
 use crate::node::WriteError;
 
-/// A write that did not happen, or of which that is not known.
+/// Maps a failed write, or one with unknown outcome.
 pub(super) fn write(error: WriteError) -> HostError {
     match error {
         WriteError::Refused(refusal) => {
@@ -21,7 +21,7 @@ pub(super) fn write(error: WriteError) -> HostError {
     }
 }
 
-/// An operation of the cluster that failed, here or on another node.
+/// Maps a failed operation of the cluster, here or on another node.
 pub(super) fn operation(error: impl Into<Error>) -> HostError {
     let error = error.into();
     let code = match error {
@@ -39,7 +39,7 @@ pub(super) fn operation(error: impl Into<Error>) -> HostError {
     HostError::new(error.to_string()).with_code(code)
 }
 
-/// A provider that cannot work.
+/// Maps an error of the provider.
 pub(super) fn provider(error: &ProviderError) -> HostError {
     let code = match error {
         _ if error.is_usage() => ErrorCode::Invalid,

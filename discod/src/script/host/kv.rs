@@ -111,7 +111,7 @@ fn delete_request(select: KvSelect) -> Result<DeleteRangeRequest, HostError> {
     Ok(DeleteRangeRequest { key: select.key.into(), range_end, ..DeleteRangeRequest::default() })
 }
 
-/// Refuses to change Disco's own records.
+/// Refuses changes of Disco's own records.
 fn guard(key: &[u8], range_end: &[u8]) -> Result<(), HostError> {
     check_own_range(key, range_end).map_err(|denied| HostError::from_error(&denied).with_code(ErrorCode::NotAllowed))
 }

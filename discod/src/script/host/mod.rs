@@ -1,7 +1,7 @@
-//! What scripts reach outside, on a node.
+//! What scripts can access outside of the engine, on a node.
 //!
-//! The engine polls what is asked here on the runtime on which it was started, the daemon's own: no connection or child
-//! process depends on the script thread. It is dropped when the script does not wait for it any more.
+//! The engine polls these operations on the runtime on which it was started, the daemon's own: no connection or child
+//! process depends on the script thread. An operation is dropped when the script stops waiting for it.
 
 mod cluster;
 mod copy;
@@ -17,7 +17,7 @@ use disco_runtime_js::{EngineOptions, Hosts, process_env};
 use super::console::HookConsole;
 use crate::node::Node;
 
-/// With what the engine of a node starts.
+/// The options of a node's engine.
 pub(super) fn engine_options(node: &Node) -> EngineOptions {
     let hosts = Hosts {
         cluster: Some(Arc::new(cluster::NodeHost::new(node.clone()))),
@@ -28,7 +28,7 @@ pub(super) fn engine_options(node: &Node) -> EngineOptions {
     EngineOptions { name: "script".to_owned(), env: process_env(visible), ..EngineOptions::new(hosts) }
 }
 
-/// What a version that is only tried would do is in the log.
+/// Logs what a version that is only tried would do.
 struct DryRun;
 
 impl Plan for DryRun {
@@ -37,7 +37,7 @@ impl Plan for DryRun {
     }
 }
 
-/// The daemon's own settings are none of the scripts' business.
+/// Scripts must not see the daemon's own settings.
 fn visible(name: &str) -> bool {
     let own = name.starts_with("DISCOD_") || name.starts_with("DISCO_MACHINE_");
     !own

@@ -14,16 +14,16 @@ use tokio::sync::watch;
 use super::kv::entry;
 use crate::raft::SharedStore;
 
-/// Events that are read in one go.
+/// Events read at once.
 const AT_ONCE: usize = 64;
 
-/// A position in the history. What a script does not pull is not read.
+/// A position in the history. Events are read only when the script pulls them.
 pub(super) struct StoreWatch {
     store: SharedStore,
     revisions: watch::Receiver<i64>,
     key: Bytes,
     range_end: Bytes,
-    /// The first revision that was not looked at.
+    /// The first unread revision.
     next: i64,
     read: VecDeque<Event>,
 }
@@ -31,7 +31,7 @@ pub(super) struct StoreWatch {
 // === impl StoreWatch ===
 
 impl StoreWatch {
-    /// From the given revision on; 0 is from now.
+    /// Watches from the given revision on; 0 is from now.
     pub(super) fn new(store: SharedStore, key: Bytes, range_end: Bytes, start: i64) -> Result<Self, HostError> {
         let next = first(start, store.read(Store::revision))?;
         Ok(Self { revisions: store.revisions(), store, key, range_end, next, read: VecDeque::new() })
@@ -45,7 +45,7 @@ impl KvWatch for StoreWatch {
             if let Some(event) = self.read.pop_front() {
                 return Ok(told(event));
             }
-            // Nothing is taken before this wait, so nothing is lost when it is dropped.
+            // Nothing is consumed before this wait, so dropping the future loses nothing.
             if self.revisions.wait_for(|revision| *revision >= self.next).await.is_err() {
                 return Ok(None);
             }
@@ -58,10 +58,10 @@ impl KvWatch for StoreWatch {
     }
 }
 
-/// The revision at which a watch begins that asks for `start` at this revision of the store.
+/// The first revision of a watch that requests `start` while the store is at `now`.
 fn first(start: i64, now: i64) -> Result<i64, HostError> {
     match start {
-        // It would wait for ever: history has no such revision.
+        // It would wait forever: no such revision exists.
         ..0 => Err(HostError::invalid(format!("`start_revision` of a watch must not be negative: {start}"))),
         0 => Ok(now + 1),
         _ => Ok(start),
