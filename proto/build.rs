@@ -1,4 +1,4 @@
-//! Compiles the `.proto` files with protox, so that nobody needs `protoc`.
+//! Compiles the `.proto` files with protox, so that `protoc` is not needed.
 
 use prost::Message;
 
@@ -16,7 +16,7 @@ const FILES: [&str; 11] = [
     "etcd/v3electionpb/election.proto",
 ];
 
-/// Those that the JSON gateway describes at run time.
+/// Files that the JSON gateway describes at run time.
 const ETCD: &str = "etcd/";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut etcd = files.clone();
     etcd.file.retain(|file| file.name().starts_with(ETCD));
     for file in &mut etcd.file {
-        // Comments.
+        // Comments are not needed.
         file.source_code_info = None;
     }
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);

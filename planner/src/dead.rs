@@ -1,16 +1,16 @@
-//! Members that do not come back.
+//! Members that do not return.
 //!
-//! A dead member keeps its place: it may come back with all that it has. After days it does not, and its record, its vote and
-//! the replication to it are only in the way. It is removed once it was silent for as long as the policy says, one at a time, and
-//! never so that the living voters would be no majority of those that remain. Whether a substitute is started is decided in
-//! [`repair`](crate::repair), sooner.
+//! A dead member keeps its place: it may return with all of its data. After days it will not, and its record, its vote
+//! and the replication to it are only a burden. It is removed once it was silent for as long as the policy says, one at
+//! a time, and never so that the living voters would be no majority of the remaining ones. [`repair`](crate::repair)
+//! decides earlier whether to start a substitute.
 
 use crate::{Member, Policy, quorum};
 
 /// The member to remove now, the longest silent first.
 #[must_use]
 pub fn to_remove(members: &[Member], policy: &Policy) -> Option<u64> {
-    // Who has no quorum cannot know who is gone: itself, or the others.
+    // Without a quorum it is unknown who is gone: this node, or the others.
     if !quorum::holds(members.iter().filter(|member| member.voter), policy) {
         return None;
     }
@@ -46,14 +46,14 @@ mod tests {
         three[1].silent_for = policy.remove_after * 2;
         three[2].silent_for = policy.remove_after * 2;
         assert_eq!(to_remove(&three, &policy), None);
-        // A learner may go at any time that there is one.
+        // A learner may be removed at any time while the leader has a quorum.
         let mut four = members(4, 3);
         four[3].silent_for = policy.remove_after * 2;
         assert_eq!(to_remove(&four, &policy), Some(4));
     }
 
     proptest! {
-        /// Until nobody more goes: the leader and the living stay, and they are a majority all the time.
+        /// Until no more members are removed: the leader and the living stay, and they are a majority at every step.
         #[test]
         fn removing_keeps_the_quorum(rows in prop::collection::vec((any::<bool>(), 0u32..3), 0..12)) {
             let policy = Policy::default();

@@ -1,28 +1,28 @@
-//! What comes of it: all that [`repair`] would do, one step after the other, if every start succeeds and nothing
-//! else happens meanwhile. For people, who want to know it beforehand.
+//! The combined result of all steps of [`repair`], if every start succeeds and nothing else happens meanwhile. For
+//! operators who want to know it beforehand.
 
 use crate::repair::{self, Blocked, Step, View};
 use crate::{Member, Policy, scale};
 
-/// What would be done in all.
+/// All changes together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forecast {
-    /// Machines under way that become nodes, by their tokens, the oldest first.
+    /// Machines in progress that become nodes, by their tokens, oldest first.
     pub going_on: Vec<String>,
     /// New machines that become nodes.
     pub starts: usize,
-    /// Of these, so many take the places of dead members.
+    /// Number of these that replace dead members.
     pub replacements: usize,
-    /// Machines that go and are no member's.
+    /// Machines without a member that are terminated.
     pub terminated: Vec<String>,
-    /// Members that leave, in this order.
+    /// Members that leave, in order.
     pub removed: Vec<u64>,
-    /// What stands in the way, now or of some of it.
+    /// What blocks some or all of it.
     pub blocked: Option<Blocked>,
 }
 
 impl Forecast {
-    /// Whether all is as it is wished.
+    /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self { going_on, starts, replacements: _, terminated, removed, blocked: _ } = self;
@@ -30,7 +30,7 @@ impl Forecast {
     }
 }
 
-/// Foresees what will be done.
+/// Computes the changes.
 #[must_use]
 pub fn forecast(view: View<'_>, policy: &Policy) -> Forecast {
     let mut steps = Vec::new();
@@ -48,12 +48,12 @@ pub fn forecast(view: View<'_>, policy: &Policy) -> Forecast {
     let growth = view.desired.saturating_sub(view.members.len() + going_on.len()).min(missing);
     let mut replacements = missing - growth;
     if replacements > 0 {
-        // Those that grow it come first.
+        // Machines that grow the cluster come first.
         let (members, dead) = (view.members.len() + growth + going_on.len(), view.members.len() - living);
         match repair::may_replace(members, dead, view.replaced, policy) {
             Ok(()) => {}
             Err(blocked) => {
-                // Only the pause passes by itself.
+                // Only the pause ends by itself.
                 if !matches!(blocked, Blocked::TooSoon { .. }) {
                     replacements = 0;
                 }
@@ -72,7 +72,7 @@ pub fn forecast(view: View<'_>, policy: &Policy) -> Forecast {
 
     let mut members = view.members.to_vec();
     members.extend((0..joined).map(|number| substitute(number, view.members)));
-    // A dead member leaves only when enough others live.
+    // A dead member leaves only once enough others live.
     if living + joined >= view.desired && members.len() > view.desired {
         match scale::check(&members, view.desired, policy) {
             Ok(removed) => forecast.removed = removed,
@@ -82,7 +82,7 @@ pub fn forecast(view: View<'_>, policy: &Policy) -> Forecast {
     forecast
 }
 
-/// A member that a machine will have become.
+/// The member that a machine will become.
 fn substitute(number: usize, members: &[Member]) -> Member {
     let id = members.iter().map(|member| member.id).max().unwrap_or(0) + 1 + number as u64;
     Member {
@@ -138,7 +138,7 @@ mod tests {
         three[1].silent_for = DEAD;
         let replaced = forecast(view(3, &three, &[]), &policy);
         assert_eq!((replaced.starts, replaced.replacements, replaced.removed.clone()), (1, 1, vec![2]));
-        // Soon after another one it has to wait, and comes all the same.
+        // Soon after another replacement it has to wait, and is still forecast.
         let waiting = forecast(View { replaced: Some(Duration::ZERO), ..view(3, &three, &[]) }, &policy);
         assert_eq!((waiting.starts, waiting.removed), (1, vec![2]));
         assert!(matches!(waiting.blocked, Some(Blocked::TooSoon { .. })));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     proptest! {
-        /// Doing what is decided, step by step, comes to what was foreseen.
+        /// Executing the decisions step by step leads to the forecast.
         #[test]
         fn the_steps_come_to_what_was_foreseen(
             dead in prop::collection::vec(any::<bool>(), 0..6),

@@ -1,18 +1,18 @@
-//! The cluster's decisions about itself, without doing any of them.
+//! The cluster's decisions about itself. Nothing here executes them.
 //!
-//! Every function here takes what is known and gives what to do next. No clock, no network, no randomness: the same view
-//! gives the same answer on every leader, and each answer is one step that leaves a cluster which can take the next.
+//! Every function takes the known state and returns the next step. No clock, no network, no randomness: the same view
+//! yields the same answer on every leader, and each answer is one step that leaves a cluster which can take the next.
 //!
 //! - [`voters`]: who votes.
-//! - [`repair`]: which machines to start, go on with and give up.
-//! - [`forecast`]: what comes of all steps of `repair` together.
-//! - [`scale`]: which nodes go when the cluster shrinks, and whether it may.
-//! - [`dead`]: which members do not come back.
+//! - [`repair`]: which machines to start, continue and give up.
+//! - [`forecast`]: the combined result of all steps of `repair`.
+//! - [`scale`]: which nodes leave when the cluster shrinks, and whether it may.
+//! - [`dead`]: which members do not return.
 //! - [`quorum`]: whether the living voters can decide anything.
-//! - [`reach`]: whether the leader can be called, and who leads where it cannot.
-//! - [`wish`]: what comes of the number of nodes that a script asks for.
+//! - [`reach`]: whether other nodes can reach the leader, and who leads if they cannot.
+//! - [`wish`]: how the number of nodes that a script requests changes the target size.
 //! - [`twins`]: which of two processes with one node's identity is the node.
-//! - [`upgrade`]: which node gets a new binary next, and which goes back.
+//! - [`upgrade`]: which node gets a new binary next, and which one is rolled back.
 
 pub mod dead;
 pub mod forecast;

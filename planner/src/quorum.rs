@@ -13,7 +13,7 @@ pub fn holds<'a>(voters: impl IntoIterator<Item = &'a Member>, policy: &Policy) 
     alive * 2 > all
 }
 
-/// Whether the other voters would still be able to decide if this member were gone.
+/// Whether the other voters could still decide without this member.
 #[must_use]
 pub fn survives_without(members: &[Member], id: u64, policy: &Policy) -> bool {
     holds(members.iter().filter(|member| member.voter && member.id != id), policy)
@@ -32,7 +32,7 @@ mod tests {
         let mut three = members(3, 3);
         assert!(survives_without(&three, 3, &policy));
         three[1].silent_for = DEAD;
-        // The dead one may go, a living one may not: one of two is no majority.
+        // The dead one may be removed, a living one may not: one of two is no majority.
         assert!(survives_without(&three, 2, &policy));
         assert!(!survives_without(&three, 3, &policy));
         three[1].silent_for = Duration::ZERO;

@@ -1,12 +1,13 @@
-//! Whether a leader can be called, and who leads instead where it cannot.
+//! Whether other nodes can reach a leader, and who leads instead if they cannot.
 //!
-//! Raft is content with a leader that nobody can call: heartbeats and their answers travel on connections that the leader itself
-//! has opened. Reports, writes that are handed on, and clients come from outside. So there are two steps, and neither is decided by
-//! one failure: a leader suspects itself when too few of the voters that answer it have reported for some intervals
-//! ([`is_suspect`]); then it has every voter try new connections to all the others, and decides by what they found ([`verdict`]).
+//! Raft accepts a leader that no node can reach: heartbeats and their answers travel on connections that the leader
+//! itself has opened. Reports, forwarded writes, and clients come from outside. So there are two steps, and neither is
+//! decided by one failure: a leader suspects itself when too few of the voters that answer it have reported for some
+//! intervals ([`is_suspect`]); then it has every voter try new connections to all the others, and decides by the
+//! results ([`verdict`]).
 //!
-//! Leadership goes only to a voter that a majority can call and that can call a majority. So it does not come back, and where all
-//! are equally badly off it stays where it is.
+//! Leadership goes only to a voter that a majority can reach and that can reach a majority. So it does not return, and
+//! stays where it is if all are equally affected.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -14,39 +15,39 @@ use std::time::Duration;
 
 use crate::Policy;
 
-/// What a leader hears of another voter.
+/// The leader's contact with another voter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// Since it last answered the leader, on the leader's own connection.
+    /// Time since it last answered the leader, on the leader's own connection.
     pub answered: Duration,
-    /// Since its last report, or since this leader began to listen.
+    /// Time since its last report, or since this leader began to listen.
     pub reported: Duration,
 }
 
-/// A voter that answers the leader, and what its tries have come to.
+/// A voter that answers the leader, and the results of its attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// The voter.
     pub id: u64,
-    /// May lead: it holds (nearly) all of the log and is not about to stop.
+    /// Whether it may lead: it has (nearly) all of the log and is not about to stop.
     pub fit: bool,
-    /// The voters to which it could open a new connection; absent where it did not say.
+    /// The voters to which it could open a new connection; absent if unknown.
     pub reaches: Option<BTreeSet<u64>>,
 }
 
-/// What a leader does that suspects itself.
+/// The decision of a leader that suspects itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It leads on: enough voters can call it, or it is not known that they cannot.
+    /// Continue to lead: enough voters can reach it, or it is unknown whether they can.
     Lead,
-    /// It cannot be called, but nobody else would be better.
+    /// Other nodes cannot reach it, but no other leader would be better.
     NobodyBetter,
-    /// It cannot be called; this voter can.
+    /// Other nodes cannot reach it, but can reach this voter.
     HandOver(u64),
 }
 
-/// Whether so few voters report that a leader has to find out whether it can be called, while a majority answers it. With no
-/// majority it does not lead for long anyway.
+/// Whether so few voters report that a leader must check whether they can reach it, while a majority answers it.
+/// Without a majority it does not lead for long anyway.
 #[must_use]
 pub fn is_suspect(others: &[Heard], policy: &Policy) -> bool {
     let voters = others.len() + 1;
@@ -55,7 +56,7 @@ pub fn is_suspect(others: &[Heard], policy: &Policy) -> bool {
     answering * 2 > voters && reporting * 2 <= voters
 }
 
-/// What to do, by the views of all voters that answer, the leader's own among them, of so many `voters`.
+/// The decision, by the views of all voters that answer, including the leader's own, out of `voters`.
 #[must_use]
 pub fn verdict(leader: u64, voters: usize, views: &[View]) -> Verdict {
     let is_majority = |count: usize| count * 2 > voters;
@@ -67,7 +68,7 @@ pub fn verdict(leader: u64, voters: usize, views: &[View]) -> Verdict {
             .count()
     };
     let silent = views.iter().filter(|view| view.id != leader && view.reaches.is_none()).count();
-    // Who did not say is not counted against the leader.
+    // A voter with an unknown result does not count against the leader.
     if is_majority(callers(leader) + silent) {
         return Verdict::Lead;
     }
@@ -103,10 +104,10 @@ mod tests {
     fn a_leader_whose_voters_answer_but_do_not_report_suspects_itself() {
         let policy = Policy::default();
         assert!(is_suspect(&[heard(NOW, LONG), heard(NOW, LONG)], &policy));
-        // One of them may have troubles of its own.
+        // One of them may have problems of its own.
         assert!(!is_suspect(&[heard(NOW, NOW), heard(NOW, LONG)], &policy));
         assert!(is_suspect(&[heard(NOW, LONG), heard(LONG, LONG)], &policy));
-        // One missed report is none.
+        // One missed report does not make a suspect.
         assert!(!is_suspect(&[heard(NOW, policy.unheard_after), heard(NOW, policy.unheard_after)], &policy));
         // Without a quorum an election decides.
         assert!(!is_suspect(&[heard(LONG, LONG), heard(LONG, LONG)], &policy));
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn it_does_not_hand_over_to_one_that_cannot_be_called_either() {
         assert_eq!(verdict(1, 3, &[view(1, &[]), view(2, &[]), view(3, &[])]), Verdict::NobodyBetter);
-        // 2 can be called by all but calls nobody; 3 calls 2 but cannot be called.
+        // All can reach 2, but 2 reaches none; 3 reaches 2 but none reaches 3.
         assert_eq!(verdict(1, 3, &[view(1, &[2]), view(2, &[]), view(3, &[2])]), Verdict::NobodyBetter);
     }
 
@@ -137,12 +138,12 @@ mod tests {
     fn it_does_not_hand_over_to_one_that_is_not_fit() {
         let unfit = View { fit: false, ..view(2, &[3]) };
         assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), unfit, view(3, &[2])]), Verdict::HandOver(3));
-        // The other voter is dead: the one that is left would have no majority that it can call.
+        // The other voter is dead: the remaining one would have no majority that it can reach.
         assert_eq!(verdict(1, 3, &[view(1, &[2]), view(2, &[])]), Verdict::NobodyBetter);
     }
 
     proptest! {
-        /// Whoever gets leadership keeps it as long as the ways stay as they are.
+        /// The new leader keeps leadership as long as the connections do not change.
         #[test]
         fn leadership_is_handed_over_once(
             voters in prop::sample::select(vec![3_u64, 5, 7]),

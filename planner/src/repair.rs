@@ -1,94 +1,94 @@
-//! Machines: started where nodes are missing, given up where they come to nothing, removed where there are too many.
+//! Machines: started when nodes are missing, given up when they fail, removed when there are too many.
 //!
 //! Rules, in this order:
-//! 1. What was decided before is finished: a machine that is to go, goes; one that belongs to a node which is no member any more
-//!    goes too; one that is on its way to become a node is worked on, until that took too long: then it goes, and counts no
-//!    more.
-//! 2. A dead member counts as missing. Together with the machines under way, those that live are brought to the wished number,
-//!    as many starts at a time as the policy allows.
-//!    Dead members are replaced one at a time, with a pause after each, and not at all while more than a third of the members
-//!    are dead: that is rather a network that is cut, or something that kills every machine, than machines that fail.
-//!    A member whose machine will be taken away, or that has not been healthy for too long, counts as dead here, though it works
-//!    until then; one that the script spares does not.
-//! 3. A dead member leaves only when its substitute lives: until then its vote is handed on (see [`voters`](crate::voters)), and
-//!    it may still come back.
-//! 4. Too many machines under way go before any member does, the youngest first.
-//! 5. Members that are too many leave one at a time, in the order of [`scale`], never so that the living voters
-//!    are no majority. The leader stays: whoever leads by then is the last node of a cluster of one.
+//! 1. Earlier decisions are finished: a machine marked for termination is terminated; so is one of a node that is no
+//!    longer a member; a machine that is becoming a node is continued, until that took too long: then it is terminated,
+//!    and no longer counts.
+//! 2. A dead member counts as missing. Living members and machines in progress together are brought to the target size,
+//!    with as many starts at a time as the policy allows.
+//!    Dead members are replaced one at a time, with a pause after each, and not at all while more than a third of the
+//!    members are dead: then a network partition, or something that kills every machine, is more likely than failing
+//!    machines. A member whose machine will be taken away, or that was unhealthy for too long, counts as dead here,
+//!    though it works until then; one that the script spares does not.
+//! 3. A dead member leaves only once its substitute lives: until then its vote is transferred (see
+//!    [`voters`](crate::voters)), and it may still return.
+//! 4. Surplus machines in progress go before any member does, the youngest first.
+//! 5. Surplus members leave one at a time, in the order of [`scale`], never so that the living voters are no majority.
+//!    The leader stays: the leader at that time is the last node of a cluster of one.
 //!
-//! Nothing here depends on what was answered before: asked again in the same state it answers the same, and what was begun is
-//! recognised as a machine under way, by its token.
+//! Nothing here depends on previous answers: called again in the same state it returns the same, and recognises a
+//! started machine by its token.
 
 use std::time::Duration;
 
 use crate::{Member, Policy, scale};
 
-/// A machine that the cluster has asked its provider for.
+/// A machine that the cluster has requested from its provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// Makes its start happen once at most.
+    /// Makes its start idempotent.
     pub token: String,
-    /// How far it is.
+    /// Its progress.
     pub stage: Stage,
 }
 
-/// How far a machine is.
+/// The progress of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Being started or installed, or about to join.
     UnderWay {
-        /// Since it was asked for.
+        /// Time since it was requested.
         since: Duration,
     },
     /// It has become this node.
     Joined(u64),
-    /// Is to be terminated.
+    /// It must be terminated.
     Leaving,
 }
 
-/// What is wished and what is there.
+/// The target and the current state.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// Wished number of nodes.
+    /// Target number of nodes.
     pub desired: usize,
-    /// As in the membership.
+    /// The members of the membership.
     pub members: &'a [Member],
-    /// As in the records.
+    /// The machines in the records.
     pub machines: &'a [Machine],
-    /// Machines that the provider can still start; 0 where it cannot make any.
+    /// Number of machines that the provider can still start; 0 if it cannot start any.
     pub available: usize,
-    /// Why it is not more, in words; empty where there is nothing to say.
+    /// The reason of that limit, as a text; may be empty.
     pub limit: &'a str,
-    /// Since a machine was started in the place of a dead member; none where none ever was.
+    /// Time since a machine was last started to replace a dead member; none if that never happened.
     pub replaced: Option<Duration>,
 }
 
-/// One thing to do now. All that are named together may be done at once.
+/// One step to take now. All steps of a plan may be executed at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Ask for so many machines, each by a new token.
+    /// Request this many machines, each with a new token.
     Start(usize),
-    /// The same for one that takes a dead member's place.
+    /// Request a machine that replaces a dead member.
     Replace,
-    /// Go on with the machine: start, install, wait for its node.
+    /// Continue with the machine: start, install, wait for its node.
     Continue(String),
-    /// Terminate the machine and forget it.
+    /// Terminate the machine and delete its record.
     Terminate(String),
-    /// Take the member out of the cluster, with its machine.
+    /// Remove the member from the cluster, with its machine.
     Remove(u64),
 }
 
-/// Why there are fewer or more nodes than wished and nothing is done about it.
+/// Why the number of nodes differs from the target size and nothing is done about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
-    /// The provider has no more.
+    /// The provider has no more machines.
     #[error("{missing} nodes missing; the provider can start {available}{}", why(limit))]
     NoMachines {
         /// Missing nodes.
         missing: usize,
-        /// Of these can be started.
+        /// Number of machines that can be started.
         available: usize,
-        /// Why, in words, or empty.
+        /// The reason, or empty.
         limit: String,
     },
     /// More than a third are dead.
@@ -99,16 +99,16 @@ pub enum Blocked {
     TooManyDead {
         /// Dead members.
         dead: usize,
-        /// Of so many.
+        /// Number of members.
         members: usize,
     },
-    /// One was replaced a short time ago.
+    /// A member was replaced a short time ago.
     #[error("the leader replaces at most one dead member every {}", words(*every))]
     TooSoon {
         /// The pause.
         every: Duration,
     },
-    /// Removing is not possible now.
+    /// A node cannot be removed now.
     #[error("a node cannot be removed now")]
     Removal(#[source] scale::Refusal),
 }
@@ -126,16 +126,16 @@ fn why(limit: &str) -> String {
     if limit.is_empty() { String::new() } else { format!(": {limit}") }
 }
 
-/// What to do.
+/// The next steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Empty: nothing, or nothing that can be done.
+    /// Empty: nothing to do, or nothing that can be done.
     pub steps: Vec<Step>,
-    /// What stands in the way.
+    /// What blocks it.
     pub blocked: Option<Blocked>,
 }
 
-/// Decides what to do next.
+/// Decides the next steps.
 #[must_use]
 pub fn plan(view: View<'_>, policy: &Policy) -> Plan {
     let mut plan = Plan::default();
@@ -148,7 +148,7 @@ pub fn plan(view: View<'_>, policy: &Policy) -> Plan {
     plan.steps.extend(surplus.into_iter().map(Step::Terminate));
     let room = policy.starts_at_once.saturating_sub(under_way.len());
     let missing = view.desired.saturating_sub(living + under_way.len());
-    // What would be missing if nobody were dead; what is more are dead members to be replaced.
+    // Missing nodes apart from dead ones; the rest are dead members to be replaced.
     let growth = view.desired.saturating_sub(view.members.len() + under_way.len()).min(missing);
     let replacing = under_way.len() > view.desired.saturating_sub(view.members.len());
     plan.steps.extend(under_way.into_iter().map(Step::Continue));
@@ -172,7 +172,7 @@ pub fn plan(view: View<'_>, policy: &Policy) -> Plan {
     plan
 }
 
-/// Whether a machine may be started now in the place of one of so many dead of so many members. `replaced` as in [`View`].
+/// Whether a machine may be started now to replace one of `dead` dead members out of all. `replaced` as in [`View`].
 pub(crate) fn may_replace(
     members: usize,
     dead: usize,
@@ -188,7 +188,7 @@ pub(crate) fn may_replace(
     }
 }
 
-/// Sorts the machines into those to terminate and, oldest first, those under way.
+/// Splits the machines into those to terminate and, oldest first, those in progress.
 pub(crate) fn machines(view: View<'_>, policy: &Policy, steps: &mut Vec<Step>) -> Vec<String> {
     let mut under_way = Vec::new();
     for machine in view.machines {
@@ -204,7 +204,7 @@ pub(crate) fn machines(view: View<'_>, policy: &Policy, steps: &mut Vec<Step>) -
     under_way.into_iter().map(|(_, token)| token).collect()
 }
 
-/// The next member to leave.
+/// The next member to remove.
 fn removal(view: View<'_>, policy: &Policy, plan: &mut Plan) {
     match scale::check(view.members, view.members.len() - 1, policy) {
         Ok(leaving) => plan.steps.extend(leaving.into_iter().map(Step::Remove)),

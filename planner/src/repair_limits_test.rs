@@ -1,26 +1,26 @@
-//! What a repair never exceeds, whatever happens to a cluster in whatever order: one at a time, with a pause after each, never
-//! while more than a third are lost, never within the time of grace, and never more machines than can be had.
+//! Limits of a repair in any sequence of events: one replacement at a time, with a pause after each, never while more
+//! than a third are lost, never within the grace period, and never more machines than are available.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::voters::tests::members;
 
-/// Seconds between two looks.
+/// Seconds between two decisions.
 const LOOK: u64 = 5;
-/// Of a machine, until it is a member.
+/// Seconds from the request of a machine until it is a member.
 const BOOT: u64 = 20;
 
-/// What happens at one look.
+/// An event before a decision.
 #[derive(Debug, Clone)]
 enum Event {
     Nothing,
-    /// The member at this place falls silent, says that it is not healthy, will lose its machine, or is well again.
+    /// The member at this index falls silent, reports itself as unhealthy, will lose its machine, or recovers.
     Silent(prop::sample::Index),
     Unhealthy(prop::sample::Index),
     Retiring(prop::sample::Index),
     Well(prop::sample::Index),
-    /// So many machines can be had from now on.
+    /// This many machines are available from now on.
     Available(usize),
     Scale(usize),
 }
@@ -38,7 +38,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A member's troubles, since when.
+/// A member's failures, since when.
 #[derive(Debug, Clone, Copy, Default)]
 struct Trouble {
     silent: Option<u64>,
@@ -52,14 +52,14 @@ struct World {
     available: usize,
     members: Vec<Member>,
     troubles: Vec<Trouble>,
-    /// Token, when it was asked for, whether in the place of a lost node.
+    /// Token, time of its request, whether it replaces a lost node.
     machines: Vec<(String, u64, bool)>,
     replaced: Vec<u64>,
     asked: usize,
 }
 
 impl World {
-    /// The leader is at place 0, and has none.
+    /// The leader is at index 0, and never fails.
     fn trouble(&mut self, place: &prop::sample::Index, change: impl FnOnce(&mut Trouble)) {
         let place = place.index(self.troubles.len());
         if place > 0 {
@@ -172,7 +172,7 @@ proptest! {
                 prop_assert_eq!(replaces, 1);
                 prop_assert!(!lost.is_empty(), "nobody is lost");
                 prop_assert!(lost.len() <= (world.members.len() / 3).max(1), "{} of {}", lost.len(), world.members.len());
-                // A substitute that is still on its way, and is not given up at this very look.
+                // A substitute in progress that is not given up by this very decision.
                 let coming = world.machines.iter().filter(|(token, _, replaces)| {
                     *replaces && plan.steps.contains(&Step::Continue(token.clone()))
                 });
@@ -182,7 +182,7 @@ proptest! {
                     prop_assert!(world.now - last >= every, "{} s after the one before", world.now - last);
                 }
             }
-            // Who is within its time of grace is not removed, unless there are too many.
+            // A member within its grace period is not removed, unless there are too many members.
             for step in &plan.steps {
                 if let Step::Remove(id) = step {
                     let gone = world.members.iter().find(|member| member.id == *id).unwrap();

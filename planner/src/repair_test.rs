@@ -1,4 +1,4 @@
-//! Single decisions, and whole lives of clusters in which machines come up, fail and die.
+//! Single decisions, and whole lives of clusters in which machines start, fail and die.
 
 use std::collections::BTreeMap;
 
@@ -80,7 +80,7 @@ fn dead_nodes_are_replaced_one_at_a_time_with_a_pause_and_only_when_they_are_few
     six[2].silent_for = DEAD;
     assert_eq!(decide(&six, &[], 6, None).steps, [Step::Replace]);
     assert_eq!(decide(&six, &[under_way("a", 1)], 6, None).steps, [Step::Continue("a".into())]);
-    // Growing goes on beside it.
+    // Growth continues beside it.
     assert_eq!(decide(&six, &[], 8, None).steps, [Step::Start(2), Step::Replace]);
 
     let soon = decide(&six, &[], 6, Some(policy.replace_every / 2));
@@ -90,7 +90,7 @@ fn dead_nodes_are_replaced_one_at_a_time_with_a_pause_and_only_when_they_are_few
     six[3].silent_for = DEAD;
     let many = decide(&six, &[], 6, None);
     assert_eq!((many.steps, many.blocked), (vec![], Some(Blocked::TooManyDead { dead: 3, members: 6 })));
-    // One may always be: a third of two is none.
+    // One may always be lost, although a third of two is less.
     let mut two = members(2, 1);
     two[1].silent_for = DEAD;
     assert_eq!(decide(&two, &[], 2, None).steps, [Step::Replace]);
@@ -139,7 +139,7 @@ fn a_removal_that_would_lose_the_quorum_waits() {
     assert_eq!(steps(2, &three, &[]), [Step::Remove(3)]);
 }
 
-/// A cluster in which every step is done as it is named.
+/// A cluster in which every step is executed.
 struct World {
     desired: usize,
     members: Vec<Member>,
@@ -178,7 +178,7 @@ impl World {
         self.machines.insert(format!("t{:03}", self.tokens), Stage::UnderWay { since: Duration::ZERO });
     }
 
-    /// Brings dead members back as long as they are too many to be replaced, as an operator would.
+    /// Revives dead members while too many are dead to be replaced, as an operator would.
     fn revive(&mut self) {
         while matches!(self.plan().blocked, Some(Blocked::TooManyDead { .. })) {
             let dead = self.members.iter_mut().find(|member| member.silent_for == DEAD);
@@ -217,7 +217,7 @@ impl World {
         true
     }
 
-    /// Until nothing is left to do.
+    /// Runs until nothing is left to do.
     fn settle(&mut self) {
         for _ in 0..1_000 {
             let plan = self.plan();
@@ -236,13 +236,13 @@ impl World {
     }
 }
 
-/// What happens to a cluster.
+/// An event in a cluster's life.
 #[derive(Debug, Clone)]
 enum Fate {
     Scale(usize),
-    /// Members die, by place; never the leader, and never so many that the others are no quorum.
+    /// Members die, by index; never the leader, and never so many that the others are no quorum.
     Die(Vec<prop::sample::Index>),
-    /// A machine under way does not come up.
+    /// A machine in progress does not start.
     Stuck,
 }
 
@@ -255,8 +255,8 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 proptest! {
-    /// Whatever happens one after the other, as long as a quorum lives, the cluster comes to the wished number of living nodes
-    /// with the right number of voters and no stray machine, and no step takes its quorum.
+    /// After any sequence of events, as long as a quorum lives, the cluster reaches the target number of living nodes
+    /// with the right number of voters and no stray machine, and no step breaks its quorum.
     #[test]
     fn clusters_settle(fates in prop::collection::vec(fate(), 1..12)) {
         let policy = Policy::default();
@@ -300,16 +300,16 @@ fn a_member_whose_machine_will_be_taken_away_is_replaced_while_it_works() {
     three[1].retiring = true;
     assert_eq!(steps(3, &three, &[]), [Step::Replace]);
     assert_eq!(voters::next_change(&three, &policy), None, "it votes until somebody can take its vote");
-    // The substitute is a member: it gets the vote, and then the other one goes.
+    // The substitute is a member: it gets the vote, and then the other one is removed.
     let mut four = three.clone();
     four.push(Member { id: 4, voter: false, leader: false, ..three[2].clone() });
     assert_eq!(voters::next_change(&four, &policy), Some(Change::Replace { old: 2, new: 4 }));
     assert_eq!(steps(3, &four, &[joined(4)]), [Step::Remove(2)]);
-    // Who leads goes on leading until it has handed over.
+    // The leader leads until it has handed over.
     let mut leading = members(3, 3);
     leading[0].retiring = true;
     assert_eq!(steps(3, &leading, &[]), []);
-    // All at once is rather a mistake.
+    // All at once is more likely a mistake.
     let mut all = members(3, 3);
     all.iter_mut().for_each(|member| member.retiring = true);
     assert!(matches!(decide(3, &all, &[]).blocked, Some(Blocked::TooManyDead { .. })));

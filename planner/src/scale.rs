@@ -4,32 +4,32 @@ use thiserror::Error;
 
 use crate::{Member, Policy, quorum};
 
-/// Why a number of nodes cannot be had.
+/// Why a number of nodes is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// None at all.
+    /// No nodes at all.
     #[error("a cluster has at least one node; `disco destroy` ends it")]
     Zero,
     /// More than the limit.
     #[error("invalid number of nodes {wished}: a cluster has at most {limit}")]
     TooMany {
-        /// Wished.
+        /// Requested number.
         wished: usize,
-        /// Possible.
+        /// Maximum number.
         limit: usize,
     },
     /// The living voters would be no majority.
     #[error("cannot remove node {node}: the living voters would be no quorum; bring the dead nodes back first")]
     Quorum {
-        /// Whose removal it would be.
+        /// The node whose removal would break it.
         node: u64,
     },
 }
 
-/// Whether the cluster may have this many nodes, and which go for it, in order.
+/// Whether the cluster may have this many nodes, and which ones leave for it, in order.
 ///
-/// Those go first that can best be missed: dead ones and those whose machines will be taken away, then silent and stopping ones, then learners, then the youngest; the
-/// leader last.
+/// Expendable members leave first: dead ones and those whose machines will be taken away, then silent and stopping
+/// ones, then learners, then the youngest; the leader last.
 ///
 /// # Errors
 /// See [`Refusal`].
@@ -53,7 +53,7 @@ pub fn check(members: &[Member], wished: usize, policy: &Policy) -> Result<Vec<u
     Ok(going)
 }
 
-/// The member that can best be missed.
+/// The most expendable member.
 fn next_to_go(members: &[Member], policy: &Policy) -> Option<u64> {
     let rank = |member: &&Member| {
         (
@@ -110,7 +110,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is allowed takes exactly so many, never the leader, and at no moment the living majority.
+        /// An allowed change removes exactly the difference, never the leader, and never breaks the living majority.
         #[test]
         fn shrinking_keeps_the_quorum(
             rows in prop::collection::vec((any::<bool>(), 0u8..3, any::<bool>()), 0..12),

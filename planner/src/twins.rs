@@ -1,50 +1,53 @@
 //! Which of two processes with one node's identity is the node.
 //!
-//! A data folder that was copied and started elsewhere is a second process with the same id, key and log. Two votes of one id, or two
-//! acknowledgements, would break every promise. So:
+//! A data folder that was copied and started elsewhere is a second process with the same id, key and log. Two votes of
+//! one id, or two acknowledgements, would break Raft's guarantees. So:
 //!
-//! 1. Each start of a folder has a number, one more than the last, and a mark of its own. The cluster remembers both of the start that it
-//!    has last taken, and the folder the marks of its own starts that were taken. What does not come of the start that the cluster
-//!    remembers is an older copy, whose log lacks what the node has acknowledged since, and is refused wherever it runs.
-//! 2. The node is the process that answers at the address where the cluster has it. As long as one does, every other is refused.
-//! 3. Where none answers there, a process elsewhere is the node that has moved; unless another one has just been heard.
+//! 1. Each start of a folder has a number, one more than the previous, and a random mark. The cluster remembers both of
+//!    the start that it last accepted, and the folder the marks of its own accepted starts. A process that does not
+//!    descend from the start that the cluster remembers runs on an older copy, whose log lacks what the node has
+//!    acknowledged since, and is refused wherever it runs.
+//! 2. The node is the process that answers at the address recorded by the cluster. As long as one does, every other is
+//!    refused.
+//! 3. If none answers there, a process elsewhere is the node that has moved, unless another one has reported a moment
+//!    ago.
 //!
-//! So a node may come back anywhere once it is gone from where it was, also on a copy of its folder that nobody has used before; and the
-//! copy of one that lives, or that has lived on, comes to nothing.
+//! So a node may return anywhere once it is gone from its previous address, even on an unused copy of its folder; and
+//! the copy of a node that lives, or that has continued, is refused.
 
 /// One start of a node's data folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Life {
     /// How often the folder was started.
     pub number: u64,
-    /// Random, so that two starts of the same number differ; 0 for a program that does not know of any of this.
+    /// Random, so that two starts with the same number differ; 0 for a program of a version without this check.
     pub run: u64,
 }
 
-/// A start, and what it comes of.
+/// A start, and its ancestors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// The start.
     pub life: Life,
-    /// The marks of the last earlier starts of the same folder that were taken for the node.
+    /// The marks of the last earlier starts of the same folder that were accepted for the node.
     pub earlier: Vec<u64>,
 }
 
-/// What is to be thought of a process that claims to be a node.
+/// The decision about a process that claims to be a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
+    /// It is the node.
     Node,
     /// It was started from an older copy of the node's data folder.
     Older,
     /// The node lives, and this is another process.
     Twin,
-    /// That is not known yet: nobody answers where the node was, but it has been heard just now.
+    /// Undecided: no process answers at the node's address, but one has reported a moment ago.
     Unclear,
 }
 
-/// What a process is that claims to be a node after the starts `earlier`, where the cluster remembers the start `remembered` of it,
-/// `at_address` answers where the cluster has it, and `heard` is who has spoken as this node just now.
+/// Decides about a process that claims to be a node after the starts `earlier`. The cluster remembers the start
+/// `remembered`, `at_address` answers at the recorded address, and `heard` has reported as this node a moment ago.
 #[must_use]
 pub fn judge(claim: Life, earlier: &[u64], remembered: Life, at_address: Option<Life>, heard: Option<Life>) -> Verdict {
     let is_other = |life: Life| life.run != 0 && life.run != claim.run;
@@ -82,17 +85,17 @@ mod tests {
 
     #[test]
     fn a_copy_of_a_node_that_has_lived_on_is_refused_although_that_is_gone() {
-        // Both were started after 1, and the cluster has taken 2.
+        // Both were started after 1, and the cluster has accepted 2.
         assert_eq!(judge(life(9, 3), &[1], life(6, 2), None, None), Verdict::Older);
         assert_eq!(judge(life(9, 3), &[1], life(6, 2), Some(life(9, 3)), None), Verdict::Older);
     }
 
     #[test]
     fn a_node_that_comes_back_is_taken_wherever_it_does() {
-        // At its address, and somewhere else.
+        // At its address, and elsewhere.
         assert_eq!(judge(life(6, 2), &[1], life(5, 1), Some(life(6, 2)), None), Verdict::Node);
         assert_eq!(judge(life(6, 2), &[1], life(5, 1), None, None), Verdict::Node);
-        // But not while the one before is still heard.
+        // But not while the previous one still reports.
         assert_eq!(judge(life(6, 2), &[1], life(5, 1), None, Some(life(5, 1))), Verdict::Unclear);
     }
 
@@ -109,7 +112,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever answers at the address, or was heard last: two processes are never both the node.
+        /// Whichever process answers at the address, or reported last: two processes are never both the node.
         #[test]
         fn at_most_one_is_the_node(
             (a, b, remembered) in (0_u64..4, 0_u64..4, 0_u64..4),
@@ -122,7 +125,7 @@ mod tests {
             let lives = [None, Some(a), Some(b), Some(life(1, 3))];
             let at_address = lives[usize::try_from(place).unwrap()];
             let first = judge(a, &after_a, remembered, at_address, None);
-            // Who was taken is heard when the other one comes.
+            // An accepted process reports when the other one comes.
             let heard = (first == Verdict::Node).then_some(a);
             let second = judge(b, &after_b, remembered, at_address, heard);
             prop_assert!(first != Verdict::Node || second != Verdict::Node, "{a:?} {b:?} {remembered:?} {at_address:?}");

@@ -1,63 +1,63 @@
-//! A new binary on all nodes, one node after the other, and the way back.
+//! A new binary on all nodes, one node after the other, and the rollback.
 //!
-//! One node at a time is taken down, and only while all others are well, so that there is a quorum at every moment. Who does
-//! not lead goes first, learners before voters; the leader hands over and comes last. A node on which an upgrade was begun and
-//! not ended is marked: it goes before all others, as it may be down already, and it is one of those that go back when
+//! One node at a time is stopped, and only while all others are well, so that a quorum exists at every moment.
+//! Followers go first, learners before voters; the leader hands over and comes last. A node with an unfinished upgrade
+//! is marked: it goes before all others, as it may already be down, and it is one of those that are rolled back when
 //! something fails.
 
 use thiserror::Error;
 
-/// A node, as the leader and its own machine tell.
+/// A node, as reported by the leader and its own machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Id.
     pub id: u64,
-    /// Counts for the quorum.
+    /// Whether it counts for the quorum.
     pub voter: bool,
-    /// Leads.
+    /// Whether it leads.
     pub leader: bool,
-    /// The leader hears it, says that it is healthy, and it holds nearly all of the log.
+    /// Whether the leader receives its reports, it is healthy, and it has nearly all of the log.
     pub healthy: bool,
-    /// The new binary is installed there and runs.
+    /// Whether the new binary is installed there and runs.
     pub new: bool,
-    /// An upgrade was begun on it and not ended as a whole: the binary of before lies beside the present one.
+    /// Whether an unfinished upgrade has begun on it: the previous binary lies beside the current one.
     pub unfinished: bool,
 }
 
-/// Whereto.
+/// The direction of an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// To the new binary.
     Forward,
-    /// To the one of before, on the nodes of an upgrade that is not ended.
+    /// To the previous binary, on the nodes of an unfinished upgrade.
     Back,
 }
 
-/// What to do next. After it the nodes are looked at again.
+/// The next step. After it the nodes are checked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Stop this node, put the other binary in its place, start it, and wait until it is well.
+    /// Stop this node, install the other binary, start it, and wait until it is well.
     Replace(u64),
     /// Wait until this node is well: an earlier run has started it with the new binary.
     Await(u64),
-    /// Have one node hand leadership over to another.
+    /// Transfer leadership from one node to another.
     HandOver {
         /// The leader.
         from: u64,
         /// A voter that is well.
         to: u64,
     },
-    /// Nothing is left to do but to take the marks away.
+    /// Only the marks are left to be removed.
     Finish,
 }
 
-/// Why no node is taken down.
+/// Why no node is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// Others are down or lag.
+    /// Other nodes are down or lag.
     #[error("not all nodes are healthy; stopping one more could cost the quorum")]
     Sick {
-        /// Which, by id.
+        /// Ids of these nodes.
         nodes: Vec<u64>,
     },
     /// One of two voters is no majority.
@@ -74,7 +74,7 @@ pub fn next(nodes: &[Node], direction: Direction) -> Result<Step, Refusal> {
         Direction::Forward => !node.new,
         Direction::Back => node.unfinished,
     };
-    // Those that are down because of us. An order by id, so that each look gives the same answer.
+    // Nodes that this upgrade has stopped. In order of id, so that each call returns the same.
     let begun = nodes.iter().filter(|node| node.unfinished && !node.healthy).min_by_key(|node| node.id);
     let next = begun.or_else(|| nodes.iter().filter(pending).min_by_key(|node| (node.leader, node.voter, node.id)));
     let Some(next) = next else { return Ok(Step::Finish) };
@@ -96,7 +96,7 @@ pub fn next(nodes: &[Node], direction: Direction) -> Result<Step, Refusal> {
     Ok(Step::Replace(next.id))
 }
 
-/// Who leads while the leader is down: a voter that is well, and rather one that is done.
+/// The leader while the current one is down: a voter that is well, preferably one that is done.
 fn successor(nodes: &[Node], direction: Direction) -> Option<u64> {
     let done = |node: &Node| match direction {
         Direction::Forward => node.new,
@@ -118,7 +118,7 @@ mod tests {
         (1..=count).map(node).collect()
     }
 
-    /// As if the step was done, and well.
+    /// Executes the step successfully.
     fn apply(nodes: &mut [Node], step: Step, direction: Direction) {
         for node in nodes {
             match step {
@@ -154,7 +154,7 @@ mod tests {
         let steps = all_steps(cluster(4, 3), Direction::Forward);
         assert_eq!(steps, [Replace(4), Replace(2), Replace(3), HandOver { from: 1, to: 2 }, Replace(1), Finish]);
         assert_eq!(all_steps(cluster(1, 1), Direction::Forward), [Replace(1), Finish]);
-        // With nobody else who votes, nobody can take over.
+        // Without another voter nobody can take over.
         assert_eq!(all_steps(cluster(2, 1), Direction::Forward), [Replace(2), Replace(1), Finish]);
     }
 
@@ -165,7 +165,7 @@ mod tests {
             node.new = true;
         }
         assert_eq!(next(&three, Direction::Forward), Ok(Step::Finish));
-        // That another matter keeps a node from being well is none of ours then.
+        // A node that is unhealthy for another reason does not concern the rollback.
         three[1].healthy = false;
         assert_eq!(next(&three, Direction::Forward), Ok(Step::Finish));
         three[1].unfinished = true;
@@ -180,7 +180,7 @@ mod tests {
         let mut three = cluster(3, 3);
         three[2].healthy = false;
         assert_eq!(next(&three, Direction::Forward), Err(Refusal::Sick { nodes: vec![3] }));
-        // Nor when that one was begun: the other one is not ours.
+        // Nor if an upgrade of that node has begun: the other node is not ours.
         three[1] = Node { healthy: false, unfinished: true, ..three[1] };
         assert_eq!(next(&three, Direction::Forward), Err(Refusal::Sick { nodes: vec![3] }));
         assert_eq!(next(&cluster(2, 2), Direction::Forward), Err(Refusal::TwoVoters));
@@ -195,19 +195,19 @@ mod tests {
         }
         five[3].healthy = false;
         assert_eq!(all_steps(five.clone(), Direction::Back), [Replace(4), Replace(2), Replace(3), Finish]);
-        // The leader too, after it has handed over to one that has gone back.
+        // The leader too, after it has handed over to a node that was rolled back.
         five[1].leader = true;
         five[0].leader = false;
         let steps = [Replace(4), Replace(3), HandOver { from: 2, to: 1 }, Replace(2), Finish];
         assert_eq!(all_steps(five.clone(), Direction::Back), steps);
-        // One that has gone back and is still not well ends it.
+        // A node that was rolled back and is still not well ends it.
         five[3].unfinished = false;
         assert_eq!(next(&five, Direction::Back), Err(Refusal::Sick { nodes: vec![4] }));
     }
 
     proptest! {
-        /// Whatever was begun: no healthy voter is taken down while another voter is not well, no leader while another voter
-        /// could lead, and it ends with the binary that is wished on all.
+        /// In any starting state: no healthy voter is stopped while another voter is not well, no leader is stopped
+        /// while another voter could lead, and it ends with the desired binary on all nodes.
         #[test]
         fn every_upgrade_ends_and_keeps_the_quorum(
             rows in prop::collection::vec((any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..8),
@@ -217,7 +217,7 @@ mod tests {
             let mut nodes = cluster(1, 1);
             for (index, (voter, healthy, new, unfinished)) in rows.into_iter().enumerate() {
                 let id = index as u64 + 2;
-                // Only what was begun may be down.
+                // Only nodes with an unfinished upgrade may be down.
                 nodes.push(Node { id, voter, leader: false, healthy: healthy || !unfinished, new, unfinished });
             }
             let begun: Vec<u64> = nodes.iter().filter(|node| node.unfinished).map(|node| node.id).collect();

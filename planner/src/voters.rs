@@ -1,23 +1,23 @@
-//! Who votes.
+//! Decides which members vote.
 //!
 //! Rules, in this order:
-//! 1. Nothing is changed while no quorum of the present voters is alive: it could not be committed, and what is dead may
-//!    come back.
-//! 2. A dead or stopping voter gives its vote to a learner that is alive and up to date, where there is one.
+//! 1. Nothing changes while no quorum of the current voters is alive: a change could not be committed, and the dead may
+//!    return.
+//! 2. A dead or stopping voter gives its vote to a learner that is alive and up to date, if one exists.
 //! 3. The number of voters is odd and fits the number of members: 1 for 1 or 2 (two voters are worse than one: either's
-//!    death stops the cluster), 3 for 3 or 4, 5 for 5 or 6, up to the policy's limit. Votes are given and taken two at a
-//!    time where that avoids an even number.
+//!    death stops the cluster), 3 for 3 or 4, 5 for 5 or 6, up to the policy's limit. Votes are given and taken two at
+//!    a time where that avoids an even number.
 //!
-//! Every change is one membership entry; the next look sees its result.
+//! Every change is one membership entry; the next call sees its result.
 
 use crate::{Member, Policy, quorum};
 
 /// One change of the membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// These learners shall vote.
+    /// These learners become voters.
     Promote(Vec<u64>),
-    /// These voters shall not vote any more.
+    /// These voters become learners.
     Demote(Vec<u64>),
     /// One voter's vote goes to a learner.
     Replace {
@@ -36,7 +36,7 @@ pub fn wanted(members: usize, policy: &Policy) -> usize {
     odd.max(1)
 }
 
-/// The next change, or `None` where all is as it should be or nothing can be done now.
+/// The next change, or `None` if none is needed or possible now.
 #[must_use]
 pub fn next_change(members: &[Member], policy: &Policy) -> Option<Change> {
     let voters: Vec<&Member> = members.iter().filter(|member| member.voter).collect();
@@ -51,14 +51,14 @@ pub fn next_change(members: &[Member], policy: &Policy) -> Option<Change> {
         .collect();
     candidates.sort_by_key(|member| member.id);
 
-    // One whose machine will be taken away votes on until somebody can take its vote.
+    // A voter whose machine will be taken away votes until another member can take its vote.
     let leaving = voters.iter().filter(|voter| !voter.leader && (voter.is_lost(policy) || voter.draining));
     if let (Some(old), Some(new)) = (leaving.min_by_key(|voter| voter.id), candidates.first()) {
         return Some(Change::Replace { old: old.id, new: new.id });
     }
 
     let wanted = wanted(members.iter().filter(|member| !member.draining).count(), policy);
-    // From an odd number it takes two to get to the next odd one.
+    // From an odd number it takes two to reach the next odd one.
     let step = if voters.len() % 2 == 1 { 2 } else { 1 };
     if voters.len() < wanted && candidates.len() >= step {
         return Some(Change::Promote(candidates.iter().take(step).map(|member| member.id).collect()));
@@ -69,7 +69,7 @@ pub fn next_change(members: &[Member], policy: &Policy) -> Option<Change> {
     None
 }
 
-/// Takes votes from those who can best do without.
+/// Takes votes from the most expendable voters.
 fn demotion(mut voters: Vec<&Member>, step: usize, policy: &Policy) -> Option<Change> {
     voters.retain(|voter| !voter.leader);
     voters.sort_by_key(|voter| (!voter.is_lost(policy), voter.is_alive(policy), !voter.draining, u64::MAX - voter.id));
@@ -142,7 +142,7 @@ pub(crate) mod tests {
         assert_eq!(next_change(&four, &policy), None, "silent is not dead");
         four[1].silent_for = DEAD;
         assert_eq!(next_change(&four, &policy), Some(Change::Replace { old: 2, new: 4 }));
-        // Where nobody can take the vote it stays: it may come back.
+        // If no member can take the vote it stays: its holder may return.
         let mut three = members(3, 3);
         three[1].silent_for = DEAD;
         assert_eq!(next_change(&three, &policy), None);
@@ -168,8 +168,8 @@ pub(crate) mod tests {
     }
 
     proptest! {
-        /// From any view the changes end, never leave the living voters without a majority, and end on an odd number
-        /// when everybody is alive.
+        /// From any view the changes end, never leave the living voters without a majority, and end on an odd number if
+        /// all members are alive.
         #[test]
         fn changes_converge_and_keep_the_quorum(
             rows in prop::collection::vec((any::<bool>(), 0u8..3, any::<bool>(), any::<bool>()), 0..12),

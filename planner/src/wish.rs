@@ -1,33 +1,36 @@
-//! The number of nodes that `bootstrap` of a script asks for, beside the number that the cluster is to have already.
+//! The number of nodes that a script's `bootstrap` requests, compared with the cluster's target size.
 //!
-//! A bootstrap repairs, and is run again for that: it adds what is missing and never takes away unasked. The number that the
-//! operator has set since by `disco scale` is newer than one that stands in the script as it stood before, so only a script whose
-//! number has become smaller is a wish for fewer nodes, and that one is confirmed first.
+//! A bootstrap repairs, and is run again for that: it adds what is missing and never removes anything unasked. A target
+//! size that the operator has set since by `disco scale` is newer than an unchanged number in the script, so only a
+//! script whose number has decreased requests fewer nodes, which the operator confirms first.
 
-/// What comes of the number that a script asks for.
+/// The effect of the number that a script requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// So many nodes from now on, which are no fewer than before.
+    /// Set the target size to this number, which is not smaller.
     Take(u32),
-    /// The script asks for fewer, as it did before: so many as are wished already stay wished.
+    /// The script requests fewer, as before: the target size stays.
     Keep(u32),
-    /// The script asks for fewer than it did: the operator confirms that, or nothing changes.
+    /// The script requests fewer than before: the operator confirms that, or nothing changes.
     Confirm {
-        /// Wished now.
+        /// Current target size.
         from: u32,
-        /// What the script asks for.
+        /// Number in the script.
         to: u32,
     },
 }
 
-/// Decides. `wished`: by whomever; `before`: what the script's last bootstrap asked for. Each is absent where it is not known, as in a
+/// Decides. `target` is the current target size; `before` is the number of the script's last bootstrap. Each is absent
+/// if unknown, as in a cluster that was created before such numbers were recorded.
 /// cluster that was made before such numbers were kept.
 #[must_use]
-pub fn of_script(asked: u32, wished: Option<u32>, before: Option<u32>) -> Wish {
-    match (wished, before) {
-        (Some(wished), Some(before)) if asked < wished && asked != before => Wish::Confirm { from: wished, to: asked },
-        (Some(wished), _) if asked < wished => Wish::Keep(wished),
-        _ => Wish::Take(asked),
+pub fn of_script(requested: u32, target: Option<u32>, before: Option<u32>) -> Wish {
+    match (target, before) {
+        (Some(target), Some(before)) if requested < target && requested != before => {
+            Wish::Confirm { from: target, to: requested }
+        }
+        (Some(target), _) if requested < target => Wish::Keep(target),
+        _ => Wish::Take(requested),
     }
 }
 
@@ -43,7 +46,7 @@ mod tests {
         assert_eq!(of_script(3, Some(3), Some(3)), Wish::Take(3));
         // `disco scale nodes=5`, then a repair.
         assert_eq!(of_script(3, Some(5), Some(3)), Wish::Keep(5));
-        // Nothing is known of what it asked for before.
+        // The previous number is unknown.
         assert_eq!(of_script(3, Some(5), None), Wish::Keep(5));
     }
 
@@ -55,21 +58,21 @@ mod tests {
     }
 
     proptest! {
-        /// Unasked there are never fewer.
+        /// The target size never decreases unasked.
         #[test]
-        fn nothing_is_taken_away_unasked(asked in 1u32..60, wished in prop::option::of(1u32..60), before in prop::option::of(1u32..60)) {
-            match of_script(asked, wished, before) {
+        fn nothing_is_taken_away_unasked(requested in 1u32..60, target in prop::option::of(1u32..60), before in prop::option::of(1u32..60)) {
+            match of_script(requested, target, before) {
                 Wish::Take(nodes) => {
-                    prop_assert_eq!(nodes, asked);
-                    prop_assert!(wished.is_none_or(|wished| nodes >= wished));
+                    prop_assert_eq!(nodes, requested);
+                    prop_assert!(target.is_none_or(|target| nodes >= target));
                 }
                 Wish::Keep(nodes) => {
-                    prop_assert_eq!(Some(nodes), wished);
-                    prop_assert!(nodes > asked);
+                    prop_assert_eq!(Some(nodes), target);
+                    prop_assert!(nodes > requested);
                 }
                 Wish::Confirm { from, to } => {
-                    prop_assert_eq!((Some(from), to), (wished, asked));
-                    prop_assert!(to < from && before.is_some_and(|before| before != asked));
+                    prop_assert_eq!((Some(from), to), (target, requested));
+                    prop_assert!(to < from && before.is_some_and(|before| before != requested));
                 }
             }
         }

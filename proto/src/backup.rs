@@ -1,5 +1,5 @@
-//! A backup as a file: a line that says what it is, the head as a length-delimited message, then the store's snapshot up to the
-//! file's end. The head names the snapshot's size and its SHA-256, which whoever reads it compares.
+//! A backup file: a line with the magic bytes, the head as a length-delimited message, then the store's snapshot up to
+//! the file's end. The head contains the snapshot's size and SHA-256, which readers must compare.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -9,20 +9,20 @@ use crate::v1::BackupHead;
 
 /// The first bytes of a backup.
 pub const MAGIC: &[u8] = b"discobackup-1\n";
-/// The part of them that all versions share.
+/// The part of the magic bytes that all versions share.
 const ANY_VERSION: &[u8] = b"discobackup-";
-/// Longer heads are damage.
+/// A longer head is damaged.
 const HEAD_BYTES: u64 = 64 << 10;
 /// Bytes of the longest number in the wire format.
 const LONGEST_NUMBER: usize = 10;
 
-/// Whether a file that begins so is a backup, of whatever version.
+/// Whether a file that begins like this is a backup, of any version.
 #[must_use]
 pub fn is_backup(beginning: &[u8]) -> bool {
     beginning.starts_with(ANY_VERSION)
 }
 
-/// What a file begins with; the snapshot follows.
+/// The beginning of a file; the snapshot follows.
 #[must_use]
 pub fn beginning(head: &BackupHead) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
@@ -30,10 +30,10 @@ pub fn beginning(head: &BackupHead) -> Vec<u8> {
     bytes
 }
 
-/// Reads that beginning, and leaves the reader at the snapshot. Reads byte by byte, so give it a buffered reader.
+/// Reads that beginning, and leaves the reader at the snapshot. Reads byte by byte, so pass a buffered reader.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidData`] for what is no backup or is damaged, else the reader's own.
+/// [`ErrorKind::InvalidData`] if it is not a backup or damaged, else the reader's own error.
 pub fn read_beginning(file: &mut impl Read) -> io::Result<BackupHead> {
     let damaged = |what: &str| io::Error::new(ErrorKind::InvalidData, what.to_owned());
     let cut_off = |error: io::Error| match error.kind() {

@@ -1,34 +1,35 @@
-//! The format of all that is written: log, snapshots, records, and what nodes tell each other.
+//! The format of everything that is written: log, snapshots, records, and messages between nodes.
 //!
-//! It is one number, and this is the one place that says it. It is raised by a change after which the program of before could not
-//! read what the new one writes; most changes only add, and leave it. A program reads all formats up to its own, and writes the
-//! cluster's: the leader raises that ([`keys::FORMAT`](../../disco_store/typed/keys/constant.FORMAT.html)) when all members run
-//! programs that know the new one and no upgrade is under way, so that an upgrade can go back until it has ended.
+//! It is one number, defined only here. A change raises it if the previous program could not read what the new one
+//! writes; most changes only add, and do not raise it. A program reads all formats up to its own, and writes the
+//! cluster's: the leader raises that ([`keys::FORMAT`](../../disco_store/typed/keys/constant.FORMAT.html)) when all
+//! members run programs that support the new one and no upgrade is in progress, so that an upgrade can be rolled back
+//! until it has ended.
 //!
 //! | format | since | what is new |
 //! |---|---|---|
 //! | 1 | 0.1.0 | |
 
-/// What stands in every `discod`, for [`of_program`]: a file for another kind of machine cannot be asked.
+/// Marker in every `discod`, for [`of_program`]: a file for another kind of machine cannot be run.
 const MARK: &str = "disco-format:1;";
 const PREFIX: &str = "disco-format:";
-/// Digits of a format, at most.
+/// Maximum number of digits of a format.
 const DIGITS: usize = 9;
 
 /// The newest format that this program reads and writes.
 #[must_use]
 pub fn own() -> u32 {
-    // Read when it runs, so that the mark is in the program, and what it says is what holds.
+    // Read at run time, so that the marker is in the program, and its value is the one that applies.
     digits(std::hint::black_box(MARK).as_bytes()).unwrap_or_default()
 }
 
-/// A format as it was told: programs of before there were numbers tell none.
+/// A reported format: programs older than format numbers report none.
 #[must_use]
 pub fn told(format: u32) -> u32 {
     format.max(1)
 }
 
-/// The format of a program's file; `None` where it is no `discod`, or one of before there were numbers.
+/// The format of a program's file; `None` if it is not a `discod`, or one older than format numbers.
 #[must_use]
 pub fn of_program(file: &[u8]) -> Option<u32> {
     let mut marks = memchr::memmem::find_iter(file, PREFIX);

@@ -1,7 +1,7 @@
-//! Wire types: the store's commands, Raft between nodes, and what operators and nodes ask of a node.
+//! Wire types: the store's commands, Raft between nodes, and requests of operators and nodes.
 //!
-//! The `.proto` files under `proto/proto/` are the source; their comments say what each field means. All keys, values
-//! and payloads are [`bytes::Bytes`], so that a message that was received is shared, not copied.
+//! The `.proto` files under `proto/proto/` are the source; their comments describe each field. All keys, values and
+//! payloads are [`bytes::Bytes`], so that a received message is shared, not copied.
 
 pub mod backup;
 pub mod format;
