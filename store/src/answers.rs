@@ -1,8 +1,8 @@
-//! Answers kept for commands that come again.
+//! Remembered answers for repeated commands.
 //!
-//! A proposer that hears nothing cannot know whether its command was applied, so it asks again with the same request id,
-//! and gets the answer of the first time. The newest answers are kept, in the order in which they were applied and as many as
-//! [`Limits`] say: a repeated command that comes later than that many others is applied again.
+//! A proposer without an answer cannot know whether its command was applied, so it retries with the same request id,
+//! and gets the first answer. The newest answers are remembered, in the order in which they were applied, up to the
+//! bounds of [`Limits`]: a command that is repeated after that many others is applied again.
 
 use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 
@@ -11,18 +11,18 @@ use prost::Message;
 
 use crate::Limits;
 
-/// What identifies one command.
+/// Identifies one command.
 pub(crate) type RequestId = [u8; 16];
 
 /// Ring of answers with an index. `index` holds exactly the ids of `ring`, each with its number; the oldest is `first`.
 ///
-/// Every command looks for its id: they are held as numbers, which compare in one step.
+/// Every command is looked up by its id: ids are held as numbers, which compare in one step.
 #[derive(Clone, Default)]
 pub(crate) struct Answers {
     ring: VecDeque<(RequestId, Box<[u8]>)>,
     index: BTreeMap<u128, u64>,
     first: u64,
-    /// Of all encoded answers.
+    /// Total size of the encoded answers.
     bytes: usize,
 }
 
@@ -51,7 +51,7 @@ impl Answers {
         self.insert(id, encoded.into_boxed_slice(), limits);
     }
 
-    /// False when there is an answer for that id already.
+    /// False if an answer for that id exists already.
     pub(crate) fn insert(&mut self, id: RequestId, answer: Box<[u8]>, limits: &Limits) -> bool {
         let Entry::Vacant(new) = self.index.entry(u128::from_be_bytes(id)) else { return false };
         new.insert(self.first + self.ring.len() as u64);
@@ -67,7 +67,8 @@ impl Answers {
     }
 }
 
-/// The answer without what makes it large: previous values are absent, ranges keep their count and say that there is more.
+/// The answer without its large parts: previous values are absent, ranges keep their count and are marked as
+/// incomplete.
 fn without_pairs(mut response: CommandResponse) -> CommandResponse {
     match &mut response.result {
         Some(command_response::Result::Put(put)) => put.prev_kv = None,

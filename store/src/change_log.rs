@@ -1,4 +1,4 @@
-//! Which keys each kept revision changed, in order: what a watch that starts in the past is answered from.
+//! The keys that each retained revision changed, in order: the source of watches that start in the past.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -6,11 +6,12 @@ use std::{collections::VecDeque, sync::Arc};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) revision: i64,
-    /// The same allocation as the key's in the map.
+    /// The same allocation as the key in the map.
     pub(crate) key: Arc<[u8]>,
 }
 
-/// Changes at the compaction revision and later. Revisions never fall; within one, in the order of the operations.
+/// Changes at the compaction revision and later. Revisions never decrease; within one, changes have the order of the
+/// operations.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ChangeLog {
     changes: VecDeque<Change>,
@@ -30,7 +31,7 @@ impl ChangeLog {
         self.changes.range(self.changes.partition_point(|change| change.revision < revision)..)
     }
 
-    /// Changes made at `revision` or before.
+    /// Changes made at `revision` or earlier.
     pub(crate) fn until(&self, revision: i64) -> impl Iterator<Item = &Change> {
         self.changes.range(..self.changes.partition_point(|change| change.revision <= revision))
     }

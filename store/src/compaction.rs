@@ -1,22 +1,22 @@
-//! When to forget the past.
+//! When to compact.
 
 use std::collections::VecDeque;
 
 use crate::Store;
 
-/// How much of the past is kept. The leader asks [`due`](Self::due) now and then, and proposes the compaction.
+/// How much history is retained. The leader calls [`due`](Self::due) periodically, and proposes the compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompactionPolicy {
-    /// Revisions that stay readable, as long as they are small.
+    /// Number of revisions that stay readable, as long as they are small.
     pub keep_revisions: i64,
-    /// How many more may gather before it is worth a command.
+    /// How many more may accumulate before a compaction is worth a command.
     pub slack_revisions: i64,
-    /// Bytes of history ([`Store::history_bytes`]) at which the older half of the revisions goes, however few they are: the
-    /// bound on memory.
+    /// Size of the history ([`Store::history_bytes`]) at which the older half of the revisions is compacted, however
+    /// few they are: the bound on memory.
     pub history_bytes: u64,
-    /// Revisions that stay even then, for watches that are a moment behind.
+    /// Number of revisions that are retained even then, for watches that lag slightly.
     pub keep_at_least: i64,
-    /// What was superseded for longer than this goes, in milliseconds.
+    /// Versions superseded for longer than this are compacted, in milliseconds.
     pub age_ms: u64,
 }
 
@@ -33,33 +33,33 @@ impl Default for CompactionPolicy {
 }
 
 impl CompactionPolicy {
-    /// The revision to compact at now, if any. Asked again after that compaction it comes to an end: each answer lies above the
-    /// one before. `ages` must have been told the store's revision now and then.
+    /// The revision to compact at now, if any. Repeated calls after each compaction terminate: each answer is above the
+    /// previous one. `ages` must have been updated with the store's revision periodically.
     pub fn due(&self, store: &Store, ages: &Ages, now_ms: u64) -> Option<i64> {
         let aged = now_ms.checked_sub(self.age_ms).and_then(|then| ages.newest_before(then));
         self.decide(store.revision(), store.compact_revision(), store.history_bytes(), aged)
     }
 
-    /// The same from the bare figures; `aged` was the newest revision when what is newer was still to come.
+    /// Like [`Self::due`], from the bare figures; `aged` is the newest revision that existed before the age limit.
     pub fn decide(&self, revision: i64, compact_revision: i64, history_bytes: u64, aged: Option<i64>) -> Option<i64> {
         let kept = revision - compact_revision;
         let by_count = (kept > self.keep_revisions + self.slack_revisions).then(|| revision - self.keep_revisions);
         let by_size = (history_bytes > self.history_bytes)
             .then(|| (compact_revision + (kept + 1) / 2).min(revision - self.keep_at_least));
-        // Without history there is nothing to gain.
+        // Without history a compaction gains nothing.
         let by_age = aged.filter(|_| history_bytes > 0);
         by_count.max(by_size).max(by_age).filter(|&target| target > compact_revision)
     }
 }
 
-/// How old revisions are, as far as one leader has seen them come: a sample now and then.
+/// The age of revisions, as one leader has observed it: periodic samples.
 #[derive(Debug, Clone, Default)]
 pub struct Ages {
-    /// Milliseconds of the leader's monotonic clock and the newest revision at that time; both grow.
+    /// Milliseconds of the leader's monotonic clock and the newest revision at that time; both increase.
     samples: VecDeque<(u64, i64)>,
 }
 
-/// A day at one sample in five minutes.
+/// A day at one sample per five minutes.
 const SAMPLES: usize = 288;
 /// Milliseconds between two samples.
 const SAMPLE_EVERY_MS: u64 = 5 * 60 * 1_000;
@@ -76,7 +76,7 @@ impl Ages {
         self.samples.push_back((now_ms, revision));
     }
 
-    /// The newest revision that was there at that time for sure.
+    /// The newest revision that certainly existed at that time.
     pub fn newest_before(&self, at_ms: u64) -> Option<i64> {
         self.samples.iter().rev().find(|&&(at, _)| at <= at_ms).map(|&(_, revision)| revision)
     }
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(policy.decide(280, 0, 1, ages.newest_before(120 * MINUTE)), Some(220));
         assert_eq!(policy.decide(280, 220, 1, Some(220)), None);
         assert_eq!(policy.decide(280, 0, 0, Some(220)), None, "nothing is superseded");
-        // More than the bound on revisions still goes first.
+        // Exceeding the bound on revisions takes precedence.
         assert_eq!(policy.decide(11_001, 0, 1, Some(500)), Some(1_001));
         assert_eq!(Ages::default().newest_before(u64::MAX), None);
         for sample in 0..1_000 {

@@ -1,4 +1,4 @@
-//! Checksums by which nodes are compared.
+//! Checksums for comparing nodes.
 
 use std::io;
 
@@ -7,26 +7,26 @@ use crate::{ReadError, Store, read};
 /// The checksum of all keys up to a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvHash {
-    /// CRC-32. Not etcd's number: it compares nodes of one cluster.
+    /// CRC-32. Not the same as etcd's: it compares nodes of one cluster.
     pub hash: u32,
-    /// Up to here.
+    /// The revision up to which the checksum was computed.
     pub revision: i64,
-    /// Two checksums tell something about each other only when this is equal, too.
+    /// Two checksums are comparable only if this is equal, too.
     pub compact_revision: i64,
 }
 
 impl Store {
-    /// The checksum of what is kept of all versions of all keys up to `revision` (0 or less: the newest). Equal on all nodes
+    /// The checksum of all retained versions of all keys up to `revision` (0 or less: the newest). Equal on all nodes
     /// that have applied that revision and the same compaction.
     ///
     /// # Errors
-    /// When the revision is not kept or still to come.
+    /// The revision is compacted or in the future.
     pub fn hash_kv(&self, revision: i64) -> Result<KvHash, ReadError> {
         read::check_revision(revision, self.revision, self.compact_revision)?;
         let revision = if revision <= 0 { self.revision } else { revision };
         let mut sum = crc32fast::Hasher::new();
         let mut bytes = |bytes: &[u8]| {
-            // With lengths, so that no two states have the same stream of bytes.
+            // With lengths, so that different states have different streams of bytes.
             sum.update(&(bytes.len() as u64).to_le_bytes());
             sum.update(bytes);
         };
@@ -46,7 +46,7 @@ impl Store {
     /// The checksum of the whole state: CRC-32 of its snapshot. Equal on all nodes that have applied the same commands.
     pub fn hash(&self) -> u32 {
         let mut end = End::default();
-        // Nothing is kept, so nothing can fail.
+        // Nothing is written, so nothing can fail.
         if let Err(error) = self.encode_snapshot(&mut end) {
             unreachable!("a checksum failed: {error}");
         }
@@ -54,8 +54,8 @@ impl Store {
     }
 }
 
-/// Keeps the last four bytes, which are a snapshot's own checksum. (A checksum over it would be the same for all: that of
-/// anything followed by its own CRC is a constant.)
+/// Retains the last four bytes, which are a snapshot's own checksum. (A checksum over the whole would be the same for
+/// all snapshots: that of anything followed by its own CRC is a constant.)
 #[derive(Default)]
 struct End([u8; 4]);
 

@@ -1,4 +1,4 @@
-//! One key: its newest state and the older ones that are kept.
+//! One key: its newest state and the retained older ones.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use disco_proto::v1::KeyValue;
 
 use crate::shared;
 
-/// What a key was from one revision on.
+/// The state of a key from one revision on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Version {
     /// Revision of the change that made it.
@@ -33,7 +33,7 @@ impl Version {
         self.value.as_ref().map_or(0, |value| value.len())
     }
 
-    /// As it is told to clients; for a deletion only the key and the revision.
+    /// The key-value pair for clients; for a deletion only the key and the revision.
     pub(crate) fn to_key_value(&self, key: &[u8]) -> KeyValue {
         KeyValue { value: self.value.as_ref().map(shared::to_bytes).unwrap_or_default(), ..self.without_value(key) }
     }
@@ -50,9 +50,9 @@ impl Version {
     }
 }
 
-/// The versions of one key. There is always at least one, revisions grow, and no two deletions follow each other.
+/// The versions of one key. There is always at least one, revisions increase, and no two deletions follow each other.
 ///
-/// Most keys have one version alone, which therefore lies in the map itself.
+/// Most keys have only one version, which is therefore stored in the map itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct History {
     latest: Version,
@@ -87,7 +87,7 @@ impl History {
         self.older().iter().chain(std::iter::once(&self.latest))
     }
 
-    /// What the key was at that revision, as far as that is still known.
+    /// The state of the key at that revision, if it is retained.
     pub(crate) fn at(&self, revision: i64) -> Option<&Version> {
         if self.latest.mod_revision <= revision {
             return Some(&self.latest);
@@ -96,7 +96,7 @@ impl History {
         older[..older.partition_point(|version| version.mod_revision <= revision)].last()
     }
 
-    /// The change made at exactly that revision, and what the key was before, as far as that is still known.
+    /// The change made at exactly that revision, and the previous state of the key, if it is retained.
     pub(crate) fn change_at(&self, revision: i64) -> Option<(&Version, Option<&Version>)> {
         let older = self.older();
         if self.latest.mod_revision == revision {
@@ -106,13 +106,14 @@ impl History {
         Some((&older[index], index.checked_sub(1).map(|before| &older[before])))
     }
 
-    /// Drops what nobody can ask for once everything before `revision` is forgotten: versions that were no longer valid at
-    /// `revision`, and deletions made before it. Hands each dropped version to `dropped`; false when none is left.
+    /// Drops versions that cannot be read once everything before `revision` is compacted: those that were superseded at
+    /// `revision`, and deletions made before it. Passes each dropped version to `dropped`; returns false if none
+    /// remains.
     ///
-    /// A change made at `revision` itself stays, also a deletion, so that a watch may still start there.
+    /// A change made at `revision` itself remains, even a deletion, so that a watch may still start there.
     pub(crate) fn compact(&mut self, revision: i64, mut dropped: impl FnMut(&Version)) -> bool {
         if let Some(older) = &mut self.older {
-            // The newest version at or before `revision` is the first that stays.
+            // The newest version at or before `revision` is the first that remains.
             let superseded = if self.latest.mod_revision <= revision {
                 older.0.len()
             } else {

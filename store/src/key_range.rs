@@ -17,8 +17,8 @@ enum End<'a> {
 }
 
 impl<'a> KeyRange<'a> {
-    /// The range that a request means: an empty `range_end` is the one key, a single zero byte is all keys from `key` on,
-    /// anything else is `[key, range_end)`, which is empty when `range_end` is not above `key`.
+    /// The range of a request: an empty `range_end` is the one key, a single zero byte is all keys from `key` on,
+    /// anything else is `[key, range_end)`, which is empty if `range_end` is not above `key`.
     pub fn new(key: &'a [u8], range_end: &'a [u8]) -> Self {
         let end = match range_end {
             [] => End::Single,
@@ -28,7 +28,7 @@ impl<'a> KeyRange<'a> {
         Self { start: key, end }
     }
 
-    /// Whether it names one key rather than a range that may hold one.
+    /// Whether it names one key rather than a range that may contain one.
     pub fn is_single(&self) -> bool {
         self.end == End::Single
     }
@@ -42,7 +42,7 @@ impl<'a> KeyRange<'a> {
         }
     }
 
-    /// Bounds for an ordered map; never start above end, which such maps punish with a panic.
+    /// Bounds for an ordered map; never start above end, which makes such maps panic.
     pub(crate) fn bounds(&self) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
         let end = match self.end {
             End::Single => Bound::Included(self.start),
@@ -53,12 +53,12 @@ impl<'a> KeyRange<'a> {
     }
 }
 
-/// Whether an event of `event_key` is one for a watch on `key` and `range_end`.
+/// Whether an event of `event_key` belongs to a watch on `key` and `range_end`.
 pub fn matches(key: &[u8], range_end: &[u8], event_key: &[u8]) -> bool {
     KeyRange::new(key, range_end).contains(event_key)
 }
 
-/// The `range_end` with which a range holds exactly the keys that start with `prefix`.
+/// The `range_end` of the range of exactly the keys that start with `prefix`.
 pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     match prefix.iter().rposition(|&byte| byte < 0xff) {
         Some(last) => {
@@ -66,7 +66,7 @@ pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
             end[last] += 1;
             end
         }
-        // No key is above all of those: everything from the prefix on.
+        // No key is above all of those: the range is everything from the prefix on.
         None => vec![0],
     }
 }

@@ -1,4 +1,4 @@
-//! All keys in order, with what they take.
+//! All keys in order, and their cost.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -10,14 +10,14 @@ use crate::{
     history::{History, Version},
 };
 
-/// What a key costs beyond its own bytes: its entry in the map and the first version, with the allocator's share. An
+/// The cost of a key beyond its own bytes: its entry in the map and the first version, with the allocator's share. An
 /// estimate, but the same on every node.
 const KEY_OVERHEAD_BYTES: u64 = 160;
-/// What a version costs beyond its value: itself and its entry in the log of changes.
+/// The cost of a version beyond its value: itself and its entry in the log of changes.
 const VERSION_OVERHEAD_BYTES: u64 = 80;
 
-/// Keys with their histories. `total_bytes` is the sum over all versions, `live_bytes` that of the newest versions of keys
-/// that exist.
+/// Keys with their histories. `total_bytes` is the sum over all versions, `live_bytes` that of the newest versions of
+/// existing keys.
 #[derive(Clone, Default)]
 pub(crate) struct Keyspace {
     keys: BTreeMap<Arc<[u8]>, History>,
@@ -25,18 +25,18 @@ pub(crate) struct Keyspace {
     live_bytes: u64,
 }
 
-/// What a key costs whatever its versions.
+/// The cost of a key without its versions.
 fn key_bytes(key: &[u8]) -> u64 {
     KEY_OVERHEAD_BYTES + key.len() as u64
 }
 
-/// What one version with a value of that length costs.
+/// The cost of a version with a value of that length.
 fn version_bytes(value_len: usize) -> u64 {
     VERSION_OVERHEAD_BYTES + value_len as u64
 }
 
 impl Keyspace {
-    /// Number of keys, deleted ones with kept history included.
+    /// Number of keys, including deleted ones with retained history.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -57,7 +57,7 @@ impl Keyspace {
         self.keys.get_key_value(key)
     }
 
-    /// The key as it is now, if it exists.
+    /// The current state of the key, if it exists.
     pub(crate) fn alive(&self, key: &[u8]) -> Option<(&Arc<[u8]>, &Version)> {
         let (key, history) = self.keys.get_key_value(key)?;
         history.latest().is_alive().then_some((key, history.latest()))
@@ -90,13 +90,13 @@ impl Keyspace {
         version_bytes(value_len) + if known { 0 } else { key_bytes(key) }
     }
 
-    /// Makes `version` the newest of the key, and hands back the key as it is held.
+    /// Makes `version` the newest of the key, and returns the stored key.
     pub(crate) fn write(&mut self, key: &[u8], version: Version) -> Arc<[u8]> {
         self.total_bytes += version_bytes(version.value_len());
         if version.is_alive() {
             self.live_bytes += key_bytes(key) + version_bytes(version.value_len());
         }
-        // One search, which takes a key that is owned; a known one goes again.
+        // A single lookup, which needs an owned key; it is dropped if the key is known.
         match self.keys.entry(Arc::from(key)) {
             Entry::Occupied(mut known) => {
                 let latest = known.get().latest();
@@ -115,7 +115,7 @@ impl Keyspace {
         }
     }
 
-    /// Forgets what of the key is not valid at `revision` or later; see [`History::compact`].
+    /// Drops versions of the key that are superseded at `revision`; see [`History::compact`].
     pub(crate) fn compact(&mut self, key: &[u8], revision: i64) {
         let Some(history) = self.keys.get_mut(key) else { return };
         let mut freed = 0;

@@ -1,7 +1,8 @@
-//! Counting down leases, on whichever node leads.
+//! Counts the time of leases on the leader.
 //!
-//! Time is no part of the state: it comes as an argument, in milliseconds of the leader's monotonic clock. Each leader starts with
-//! an empty clock and gives every lease its whole time again, so a lease may live longer than asked for, and never shorter.
+//! Time is no part of the state: it is an argument, in milliseconds of the leader's monotonic clock. Each leader starts
+//! with an empty clock and gives every lease its whole time again, so a lease may live longer than requested, but never
+//! shorter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +14,12 @@ pub struct LeaseClock {
     /// By id; the same as in `order`.
     deadlines: BTreeMap<i64, u64>,
     order: BTreeSet<(u64, i64)>,
-    /// [`Store::lease_changes`] when all leases were looked at.
+    /// [`Store::lease_changes`] when all leases were last read.
     seen: Option<u64>,
 }
 
 impl LeaseClock {
-    /// Takes up leases that are new and forgets those that are gone.
+    /// Adds new leases and removes those that no longer exist.
     pub fn follow(&mut self, store: &Store, now_ms: u64) {
         let changes = store.lease_changes();
         if self.seen == Some(changes) {
@@ -36,7 +37,7 @@ impl LeaseClock {
         }
     }
 
-    /// Gives the lease its whole time again. False when its time is over: it is about to be revoked, and nothing stops that.
+    /// Restores the lease's whole time. False if it has expired: it is about to be revoked, and nothing stops that.
     pub fn renew(&mut self, lease: &Lease, now_ms: u64) -> bool {
         if self.deadlines.get(&lease.id()).is_some_and(|&deadline| deadline <= now_ms) {
             return false;
@@ -45,12 +46,12 @@ impl LeaseClock {
         true
     }
 
-    /// What the lease has left, in milliseconds; its whole time where the clock does not know it yet.
+    /// The lease's remaining time in milliseconds; its whole time if it is not in the clock yet.
     pub fn remaining_ms(&self, lease: &Lease, now_ms: u64) -> u64 {
         self.deadlines.get(&lease.id()).map_or(lifetime_ms(lease), |deadline| deadline.saturating_sub(now_ms))
     }
 
-    /// Leases whose time is over, those that ended first first, at most so many.
+    /// Expired leases, in the order of their ends, at most `at_most`.
     pub fn due(&self, now_ms: u64, at_most: usize) -> Vec<i64> {
         self.order.range(..=(now_ms, i64::MAX)).map(|&(_, id)| id).take(at_most).collect()
     }
@@ -125,7 +126,7 @@ mod tests {
         let mut next = LeaseClock::default();
         next.follow(&store, 9_000);
         assert_eq!(next.remaining_ms(store.lease(1).unwrap(), 9_000), 10_000);
-        // Also one that was granted since the clock looked last.
+        // Including one that was granted since the clock's last update.
         grant(&mut store, 2, 7);
         assert_eq!(next.remaining_ms(store.lease(2).unwrap(), 9_000), 7_000);
         assert!(next.renew(store.lease(2).unwrap(), 9_000));

@@ -1,15 +1,15 @@
-//! Leases and the keys that go with them.
+//! Leases and their attached keys.
 //!
-//! The store knows no time: it holds how long a lease lives, and whoever leads counts, and proposes the revocation.
+//! The store knows no time: it stores the time to live of a lease; the leader counts, and proposes the revocation.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-/// What a lease without keys counts for.
+/// The counted size of a lease without keys.
 pub(crate) const LEASE_BYTES: u64 = 128;
-/// What each attached key counts for.
+/// The counted size of each attached key.
 const ATTACHMENT_BYTES: u64 = 32;
 
 /// One lease.
@@ -22,17 +22,17 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Chosen by who asked for it; above 0.
+    /// Chosen by the client; above 0.
     pub fn id(&self) -> i64 {
         self.id
     }
 
-    /// Seconds that it lives after the grant or the last renewal.
+    /// Time to live in seconds after the grant or the last renewal.
     pub fn ttl(&self) -> i64 {
         self.ttl
     }
 
-    /// Unix time in milliseconds at the proposer of the grant; for people, since clocks differ.
+    /// Unix time in milliseconds at the proposer of the grant; informational, since clocks differ.
     pub fn granted_at_ms(&self) -> i64 {
         self.granted_at_ms
     }
@@ -72,7 +72,7 @@ impl Leases {
         self.leases.get(&id)
     }
 
-    /// False when there is one of that id already.
+    /// False if a lease with that id exists already.
     pub(crate) fn grant(&mut self, id: i64, ttl: i64, granted_at_ms: i64) -> bool {
         if self.leases.contains_key(&id) {
             return false;
@@ -82,7 +82,7 @@ impl Leases {
         true
     }
 
-    /// Takes the lease away; what is to become of its keys is up to the caller.
+    /// Removes the lease; the caller handles its keys.
     pub(crate) fn remove(&mut self, id: i64) -> Option<Lease> {
         let lease = self.leases.remove(&id)?;
         self.attached -= lease.keys.len() as u64;
@@ -90,7 +90,7 @@ impl Leases {
         Some(lease)
     }
 
-    /// Nothing for the lease 0, which means none; false when there is no such lease.
+    /// Does nothing for the lease 0, which means none; false if the lease does not exist.
     pub(crate) fn attach(&mut self, id: i64, key: &Arc<[u8]>) -> bool {
         if id == 0 {
             return true;

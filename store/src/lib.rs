@@ -1,24 +1,27 @@
 //! The replicated state of a cluster: an ordered key-value store with revisions, as etcd's v3 API has it.
 //!
-//! [`Store::apply`] takes the commands of the log one by one. The crate is pure: no clock, no I/O, no threads, no randomness, no
-//! map with an order of its own (`clippy.toml` bans them). What comes out depends on nothing but the commands, their
-//! terms and [`Limits`], to the last byte of a snapshot; nodes that applied the same log are the same.
+//! [`Store::apply`] takes the commands of the log one by one. The crate is pure: no clock, no I/O, no threads, no
+//! randomness, no map with unspecified order (`clippy.toml` bans them). The result depends on nothing but the commands,
+//! their terms and [`Limits`], to the last byte of a snapshot; nodes that applied the same log are identical.
 //!
-//! # What holds
-//! - A store starts at revision 1. A command that changes anything makes exactly one new revision, whatever it changes; within it
-//!   changes have an order, and no key changes twice.
-//! - What [is refused](Refused) changes nothing but the remembered answers and, where room is missing, the
+//! # Invariants
+//! - A store starts at revision 1. A command that changes anything creates exactly one new revision, whatever it
+//!   changes; within it changes have an order, and no key changes twice.
+//! - A [refused](Refused) command changes nothing but the remembered answers and, if space is missing, the
 //!   [alarm](Store::is_full). A command either runs as a whole or is refused.
-//! - Ranges at, and watches from, every revision since the [compaction revision](Store::compact_revision) can be answered.
-//! - A key is attached to a lease exactly when its newest version names it.
-//! - A command with a request id that is still remembered changes nothing and has the answer of the first time; one that was
-//!   larger than [`Limits::remembered_answer_bytes`] comes back without key-value pairs.
+//! - Ranges at, and watches from, every revision since the [compaction revision](Store::compact_revision) can be
+//!   answered.
+//! - A key is attached to a lease exactly if its newest version names it.
+//! - A command with a remembered request id changes nothing and returns the first answer; an answer larger than
+//!   [`Limits::remembered_answer_bytes`] is returned without key-value pairs.
 //!
-//! # Where it differs from etcd
-//! - Stricter on transactions that change a key twice: a nested deletion after a put by an earlier sibling is refused too.
-//! - A comparison must name what it compares; etcd takes an absent target for the version 0.
+//! # Differences from etcd
+//! - Stricter for transactions that change a key twice: a nested deletion after a put by an earlier sibling is refused
+//!   too.
+//! - A comparison must name its target; etcd takes an absent target for the version 0.
 //! - The first compaction must be at revision 1 or later.
-//! - Keys below `/disco/` have a [reserve](Limits::reserve_bytes) beyond the quota, and the alarm does not concern them.
+//! - Keys below `/disco/` have a [reserve](Limits::reserve_bytes) beyond the quota, and the alarm does not concern
+//!   them.
 
 mod answers;
 mod change_log;

@@ -1,4 +1,4 @@
-//! Ranges, now and at revisions that are kept.
+//! Ranges, now and at retained revisions.
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -9,34 +9,34 @@ use disco_proto::v1::{
 
 use crate::{KeyRange, history::Version, keyspace::Keyspace, validate};
 
-/// Why a range has no answer.
+/// Why a range cannot be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// The request names no key.
     #[error("key must not be empty")]
     EmptyKey,
-    /// The revision is no longer kept.
+    /// The revision is compacted.
     #[error("revision {requested} is compacted; the oldest available is {compact_revision}")]
     Compacted {
-        /// As in the request.
+        /// Requested revision.
         requested: i64,
-        /// The first revision that can be read.
+        /// The oldest available revision.
         compact_revision: i64,
     },
-    /// The revision is still to come, or this node has not applied it yet.
+    /// The revision is in the future, or this node has not applied it yet.
     #[error("revision {requested} is in the future; the newest is {revision}")]
     Future {
-        /// As in the request.
+        /// Requested revision.
         requested: i64,
         /// The newest revision.
         revision: i64,
     },
-    /// A number that is none of the sort orders or targets.
+    /// A number that is neither a sort order nor a target.
     #[error("unknown sort order or sort target of the range")]
     UnknownSort,
 }
 
-/// Whether a read at `requested` (0 or less: now) has an answer.
+/// Whether a read at `requested` (0 or less: now) can be answered.
 pub(crate) fn check_revision(requested: i64, revision: i64, compact_revision: i64) -> Result<(), ReadError> {
     if requested <= 0 {
         return Ok(());
@@ -68,7 +68,7 @@ fn answer<'a>(found: impl Iterator<Item = Found<'a>>, request: &RangeRequest, re
     }
     let order = Order::of(request);
     let limit = usize::try_from(request.limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
-    // One more than wanted tells that there is more; sorting needs all.
+    // One more than the limit shows that there are more; sorting needs all.
     let collect = if order.is_by_key() { limit.saturating_add(1) } else { usize::MAX };
     let mut count = 0_i64;
     let mut chosen: Vec<Found<'a>> = Vec::new();
@@ -87,14 +87,14 @@ fn answer<'a>(found: impl Iterator<Item = Found<'a>>, request: &RangeRequest, re
     RangeResponse { revision, kvs: chosen.into_iter().map(to_key_value).collect(), more, count }
 }
 
-/// The four bounds on revisions; 0 is no bound. They do not change the count, as in etcd.
+/// The four bounds on revisions; 0 is no bound. They do not affect the count, as in etcd.
 fn is_wanted(version: &Version, request: &RangeRequest) -> bool {
     let within = |value: i64, min: i64, max: i64| (min == 0 || value >= min) && (max == 0 || value <= max);
     within(version.mod_revision, request.min_mod_revision, request.max_mod_revision)
         && within(version.create_revision, request.min_create_revision, request.max_create_revision)
 }
 
-/// How an answer is ordered. Without an order, another target than the key means ascending.
+/// The order of an answer. Without an order, another target than the key means ascending.
 struct Order {
     target: SortTarget,
     descending: bool,
@@ -105,7 +105,7 @@ impl Order {
         Self { target: request.sort_target(), descending: request.sort_order() == SortOrder::Descend }
     }
 
-    /// Whether keys come out of the map in this order already.
+    /// Whether the map already yields keys in this order.
     fn is_by_key(&self) -> bool {
         self.target == SortTarget::Key && !self.descending
     }
@@ -129,7 +129,7 @@ impl Order {
     }
 }
 
-/// Of a range that did not come in a transaction, which was validated.
+/// Checks a range outside of a transaction; transactions are validated before.
 pub(crate) fn check_form(request: &RangeRequest) -> Result<(), ReadError> {
     if request.key.is_empty() {
         return Err(ReadError::EmptyKey);

@@ -1,10 +1,10 @@
-//! A command that changed nothing, and why.
+//! A command that changed nothing, and the reason.
 
 use disco_proto::v1::{CommandError, CommandResponse, Refusal, command_response};
 
 use crate::ReadError;
 
-/// Why a command is refused. The message is part of the replicated answer: it must depend on nothing but command and state.
+/// Why a command is refused. The message is part of the replicated answer: it must depend only on command and state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
@@ -19,13 +19,13 @@ impl Refused {
         Self { refusal, message: message.into() }
     }
 
-    /// A log entry that is not a command. The same bytes on every node, so the same answer on every node.
+    /// A log entry that is not a command. The bytes, and so the answer, are the same on every node.
     #[must_use]
     pub fn unreadable(error: &prost::DecodeError) -> Self {
         Self::invalid(format!("cannot decode the command: {error}"))
     }
 
-    /// As the answer to the command, at the revision that it left as it was.
+    /// The answer to the command, at the unchanged revision.
     #[must_use]
     pub fn into_response(self, revision: i64) -> CommandResponse {
         CommandResponse { revision, result: Some(command_response::Result::Error(self.into())) }
@@ -36,7 +36,7 @@ impl Refused {
     }
 }
 
-/// A key as messages show it: answers are remembered, so a long one is cut.
+/// A key for messages: answers are remembered, so a long key is truncated.
 pub(crate) fn shown(key: &[u8]) -> String {
     const BYTES: usize = 64;
     let more = if key.len() > BYTES { "…" } else { "" };

@@ -1,13 +1,13 @@
-//! Byte strings as the store holds them.
+//! Byte strings as stored.
 //!
-//! `Arc<[u8]>` rather than [`Bytes`]: half the size where there are a hundred thousand of them, no second allocation
+//! `Arc<[u8]>` rather than [`Bytes`]: half the size, which matters for a hundred thousand of them, no second allocation
 //! once shared, and never a slice that keeps a whole received message alive.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// From this size on, handing out a reference is cheaper than a copy: a shared [`Bytes`] costs an allocation too.
+/// From this size on, sharing is cheaper than copying: a shared [`Bytes`] costs an allocation too.
 const SHARE_FROM_BYTES: usize = 512;
 
 /// The same bytes for an answer.

@@ -20,7 +20,7 @@ use crate::{
     write::Write,
 };
 
-/// The replicated state. See the crate's documentation for what it is and promises.
+/// The replicated state. The crate's documentation states its guarantees.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) limits: Limits,
@@ -30,23 +30,23 @@ pub struct Store {
     pub(crate) log: ChangeLog,
     pub(crate) leases: Leases,
     pub(crate) answers: Answers,
-    /// The alarm.
+    /// Whether the alarm is raised.
     pub(crate) full: bool,
 }
 
-/// What became of a command.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
     /// For the proposer; a refusal is an answer too.
     pub response: CommandResponse,
     /// The changes in order, all of one revision, each with the pair before it; for watches.
     pub events: Vec<Event>,
-    /// The command was applied before: the answer is that of the first time, and nothing changed now.
+    /// The command was applied before: this is the first answer, and nothing changed now.
     pub repeated: bool,
 }
 
 impl Store {
-    /// An empty store, at revision 1 as etcd's.
+    /// An empty store, at revision 1 like etcd's.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -60,8 +60,8 @@ impl Store {
         }
     }
 
-    /// Applies the next command of the log, whose entry has the Raft term `term`. Never fails: what cannot be done is
-    /// refused in the answer, and then changes nothing.
+    /// Applies the next command of the log, whose entry has the Raft term `term`. Never fails: an impossible command is
+    /// refused in the answer, and changes nothing.
     pub fn apply(&mut self, term: u64, command: &Command) -> Applied {
         if let Some(response) = self.answers.get(&command.request_id) {
             return Applied { response, events: Vec::new(), repeated: true };
@@ -122,7 +122,7 @@ impl Store {
                 let was_raised = std::mem::replace(&mut self.full, alarm.no_space);
                 Ok((Answer::SetAlarm(SetAlarmResponse { revision: self.revision, was_raised }), Vec::new()))
             }
-            // Refused by `validate` already.
+            // `validate` has refused it already.
             None => Err(Refused::invalid("operation is missing in the command")),
         }
     }
@@ -151,7 +151,7 @@ impl Store {
         if revision > self.revision {
             return Err(ReadError::Future { requested: revision, revision: self.revision }.into());
         }
-        // A version becomes superfluous by a later one, and that one is in the log; so is every deletion.
+        // Only a later version makes a version superfluous, and that one is in the log; so is every deletion.
         for change in self.log.until(revision) {
             self.keys.compact(&change.key, revision);
         }
@@ -160,17 +160,17 @@ impl Store {
         Ok(())
     }
 
-    /// Answers a range from the state as it is.
+    /// Answers a range from the current state.
     ///
     /// # Errors
-    /// When the request is malformed, or its revision not kept or still to come.
+    /// The request is malformed, or its revision is compacted or in the future.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
         read::check_form(request)?;
         read::check_revision(request.revision, self.revision, self.compact_revision)?;
         Ok(read::range(&self.keys, request, self.revision))
     }
 
-    /// The newest revision; 1 while nothing was ever written.
+    /// The newest revision; 1 if nothing was ever written.
     pub fn revision(&self) -> i64 {
         self.revision
     }
@@ -180,13 +180,13 @@ impl Store {
         self.compact_revision
     }
 
-    /// Whether the alarm of a full store is raised: since a command did not fit into [`Limits::quota_bytes`], and until
-    /// somebody clears it, nothing is accepted that adds, but for the cluster's own records.
+    /// Whether the alarm of a full store is raised: a command did not fit into [`Limits::quota_bytes`]. Until the alarm
+    /// is cleared, the store refuses everything that adds data, except for the cluster's own records.
     pub fn is_full(&self) -> bool {
         self.full
     }
 
-    /// What the store enforces.
+    /// The bounds that the store enforces.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -196,19 +196,19 @@ impl Store {
         self.leases.iter()
     }
 
-    /// Grows whenever a lease comes or goes, so that whoever counts their time need not look at all of them again and again.
-    /// Counted from where this store was made or read: not part of the state.
+    /// Increases whenever a lease is granted or removed, so that a counter of their time need not read all of them
+    /// repeatedly. Counted from the creation or decoding of this store: not part of the state.
     pub fn lease_changes(&self) -> u64 {
         self.leases.changes()
     }
 
-    /// The lease of that id, with its keys.
+    /// The lease with that id, with its keys.
     pub fn lease(&self, id: i64) -> Option<&Lease> {
         self.leases.get(id)
     }
 
-    /// What counts against the quota: keys, values and leases, with a fixed estimate of what holding each costs. The same on
-    /// every node. Remembered answers are not in it; they are bounded by themselves.
+    /// The size that counts against the quota: keys, values and leases, each with a fixed estimate of its overhead. The
+    /// same on every node. Remembered answers are not included; they have their own bound.
     pub fn size_bytes(&self) -> u64 {
         self.keys.total_bytes() + self.leases.bytes()
     }
@@ -225,7 +225,7 @@ impl Default for Store {
     }
 }
 
-/// Without keys and values, which may be secrets.
+/// Omits keys and values, which may be secrets.
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")

@@ -1,7 +1,7 @@
-//! Which way a transaction goes, and whether it may go that way.
+//! The path of a transaction, and whether it may run.
 //!
-//! As in etcd, all comparisons, also those of nested transactions, are made on the state before the transaction. So the
-//! path is known, and everything on it checked, before the first write: a transaction is never rolled back.
+//! As in etcd, all comparisons, including those of nested transactions, are made on the state before the transaction.
+//! So the path is known, and everything on it checked, before the first write: a transaction is never rolled back.
 
 use disco_proto::v1::{
     Compare, PutRequest, Refusal, RequestOp, ResponseOp, TxnRequest, TxnResponse,
@@ -15,7 +15,7 @@ use crate::{
     validate,
 };
 
-/// The way that a transaction goes.
+/// The path that a transaction takes.
 pub(crate) struct Path {
     pub(crate) succeeded: bool,
     /// For each nested transaction of the chosen branch, in order.
@@ -41,8 +41,8 @@ pub(crate) fn branch(txn: &TxnRequest, succeeded: bool) -> &[RequestOp] {
     if succeeded { &txn.success } else { &txn.failure }
 }
 
-/// Whether the comparison holds, for every key of its range. A range without keys is compared as one absent key, which has no
-/// value: a comparison of values then never holds.
+/// Whether the comparison holds, for every key of its range. A range without keys is compared as one absent key, which
+/// has no value: a comparison of values then never holds.
 fn holds(compare: &Compare, keys: &Keyspace) -> bool {
     let mut found = keys.range(KeyRange::new(&compare.key, &compare.range_end)).map(|(_, version)| version).peekable();
     if found.peek().is_none() {
@@ -58,7 +58,7 @@ fn holds_for(compare: &Compare, version: &Version) -> bool {
         Some(Target::ModRevision(revision)) => version.mod_revision.cmp(revision),
         Some(Target::Lease(lease)) => version.lease.cmp(lease),
         Some(Target::Value(value)) => version.value.as_deref().unwrap_or_default().cmp(value),
-        // Refused before it gets here.
+        // Validation has refused it already.
         None => return false,
     };
     match compare.result() {
@@ -69,13 +69,13 @@ fn holds_for(compare: &Compare, version: &Version) -> bool {
     }
 }
 
-/// What the puts of a command would add.
+/// The size that the puts of a command would add.
 pub(crate) struct Cost {
     bytes: u64,
-    /// Keys are not looked for and count as new ones: no less than the command adds.
+    /// Skips the lookup of keys and counts them as new ones: an upper bound.
     bound: bool,
     puts: bool,
-    /// All puts lie below the prefix of the cluster's own records.
+    /// Whether all puts lie below the prefix of the cluster's own records.
     system: bool,
 }
 
@@ -88,7 +88,7 @@ impl Cost {
         Self { bound: true, ..Self::exact() }
     }
 
-    /// Of something that is not a key.
+    /// The cost of something that is not a key.
     pub(crate) fn of_bytes(bytes: u64) -> Self {
         Self { bytes, bound: false, puts: true, system: false }
     }
@@ -107,10 +107,10 @@ impl Cost {
 }
 
 impl Store {
-    /// Answers a transaction that only reads from the state as it is: it needs no place in the log.
+    /// Answers a read-only transaction from the current state: it needs no log entry.
     ///
     /// # Errors
-    /// As when the transaction were applied; and when it has anything but ranges.
+    /// The errors of applying the transaction; and if it contains anything but ranges.
     pub fn range_txn(&self, txn: &TxnRequest) -> Result<TxnResponse, Refused> {
         validate::txn(txn, &self.limits)?;
         let path = Path::of(txn, &self.keys);
@@ -126,8 +126,8 @@ impl Store {
         Ok(TxnResponse { revision: self.revision, succeeded: path.succeeded, responses })
     }
 
-    /// Whether what `check` looks at may run, and there is room for it. Nearly always there is room for more than it adds, so
-    /// keys are looked for only where that is not so.
+    /// Whether the operations in `check` may run, and fit. Nearly always the upper bound fits, so keys are looked up
+    /// only if it does not.
     pub(crate) fn check(&self, check: impl Fn(&mut Cost) -> Result<(), Refused>) -> Result<(), Refused> {
         let mut cost = Cost::bound();
         check(&mut cost)?;
@@ -139,7 +139,7 @@ impl Store {
         self.check_room(&cost)
     }
 
-    /// Whether the put may run, adding to what the command costs.
+    /// Whether the put may run; adds its cost.
     pub(crate) fn check_put(&self, put: &PutRequest, cost: &mut Cost) -> Result<(), Refused> {
         if (put.ignore_value || put.ignore_lease) && self.keys.alive(&put.key).is_none() {
             let message = format!("the key {} does not exist", shown(&put.key));
@@ -152,7 +152,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether all operations on the path may run, adding to what the command costs.
+    /// Whether all operations on the path may run; adds their cost.
     pub(crate) fn check_txn(&self, txn: &TxnRequest, path: &Path, cost: &mut Cost) -> Result<(), Refused> {
         let mut nested = path.nested.iter();
         for operation in branch(txn, path.succeeded) {
@@ -172,7 +172,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether there is room. What adds nothing may always run: it is the way out of a full store.
+    /// Whether the cost fits. A command that adds nothing may always run: it is the way out of a full store.
     pub(crate) fn check_room(&self, cost: &Cost) -> Result<(), Refused> {
         if !cost.puts {
             return Ok(());

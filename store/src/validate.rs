@@ -1,4 +1,4 @@
-//! What of a command can be judged without the state: form, sizes, and keys written twice.
+//! Checks of a command that need no state: form, sizes, and keys written twice.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,14 @@ use prost::Message;
 
 use crate::{KeyRange, Limits, Refused, refused::shown};
 
-/// The longest life of a lease, in seconds. As etcd's `MaxLeaseTTL`.
+/// Maximum time to live of a lease, in seconds. As etcd's `MaxLeaseTTL`.
 pub const LEASE_TTL_MAX: i64 = 9_000_000_000;
 
-/// Refuses what [`apply`](crate::Store::apply) would refuse in any state, so that it need not go through the log at all.
+/// Refuses a command that [`apply`](crate::Store::apply) would refuse in any state, so that it need not enter the log
+/// at all.
 ///
 /// # Errors
-/// The same refusal that applying the command gives.
+/// The same refusal as from applying the command.
 pub fn validate(command: &Command, limits: &Limits) -> Result<(), Refused> {
     if !matches!(command.request_id.len(), 0 | 16) {
         return Err(Refused::invalid(format!("request id must have 16 bytes, not {}", command.request_id.len())));
@@ -65,14 +66,14 @@ fn put(put: &PutRequest, limits: &Limits) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Of the enumerations; the rest of a range depends on the state or is any number.
+/// Whether sort order and target are known; the rest of a range depends on the state or may be any number.
 pub(crate) fn sort_is_known(range: &RangeRequest) -> bool {
     range_request::SortOrder::try_from(range.sort_order).is_ok()
         && range_request::SortTarget::try_from(range.sort_target).is_ok()
 }
 
 pub(crate) fn txn(txn: &TxnRequest, limits: &Limits) -> Result<(), Refused> {
-    // Depth first: all else recurses.
+    // Depth first: everything else recurses.
     if depth(txn, limits.txn_depth) > limits.txn_depth {
         let message = format!("transactions must be nested at most {} deep", limits.txn_depth);
         return Err(Refused::new(Refusal::TooManyOperations, message));
@@ -95,7 +96,7 @@ fn nested(operations: &[RequestOp]) -> impl Iterator<Item = &TxnRequest> {
     })
 }
 
-/// How deep transactions are nested, not looking further than one past `limit`.
+/// Nesting depth of a transaction, examined to one past `limit` only.
 fn depth(txn: &TxnRequest, limit: usize) -> usize {
     if limit == 0 {
         return 1;
@@ -103,7 +104,7 @@ fn depth(txn: &TxnRequest, limit: usize) -> usize {
     1 + nested(&txn.success).chain(nested(&txn.failure)).map(|txn| depth(txn, limit - 1)).max().unwrap_or(0)
 }
 
-/// The most comparisons or operations that can count on any path.
+/// Maximum number of comparisons or operations on any path.
 fn operations(txn: &TxnRequest) -> usize {
     let branch = |branch: &[RequestOp]| branch.len() + nested(branch).map(operations).sum::<usize>();
     txn.compare.len().max(branch(&txn.success)).max(branch(&txn.failure))
@@ -149,7 +150,7 @@ struct Written<'a> {
 }
 
 impl<'a> Written<'a> {
-    /// Adds what happens in the same run as what is there already.
+    /// Adds writes of the same run.
     fn and(&mut self, other: Written<'a>) -> Result<(), Refused> {
         let twice = |key: &[u8]| {
             let message = format!("the transaction changes the key {} more than once", shown(key));
@@ -171,10 +172,10 @@ impl<'a> Written<'a> {
     }
 }
 
-/// What a branch writes; refuses keys that are put twice, or put and deleted, in one run, so that a revision changes each
-/// key once at most. Deleted ranges may overlap.
+/// The writes of a branch; refuses keys that are put twice, or put and deleted, in one run, so that a revision changes
+/// each key at most once. Deleted ranges may overlap.
 ///
-/// As etcd, but for a deletion in a nested transaction after the put in an earlier sibling, which etcd lets pass.
+/// As in etcd, except for a deletion in a nested transaction after the put in an earlier sibling, which etcd accepts.
 fn written(branch: &[RequestOp]) -> Result<Written<'_>, Refused> {
     let mut all = Written::default();
     for operation in branch {
@@ -187,7 +188,7 @@ fn written(branch: &[RequestOp]) -> Result<Written<'_>, Refused> {
                 all.and(Written { puts: BTreeSet::new(), deletes: vec![range] })?;
             }
             Some(Request::Txn(txn)) => {
-                // Either runs, never both: the same key in the two is no clash.
+                // Only one of them runs: the same key in both is no conflict.
                 let mut either = written(&txn.success)?;
                 let failure = written(&txn.failure)?;
                 either.puts.extend(failure.puts);

@@ -1,49 +1,51 @@
-//! Catching up: the events of revisions that are past.
+//! The events of past revisions, for watches that catch up.
 
 use disco_proto::v1::{Event, event};
 
 use crate::{KeyRange, Store};
 
-/// Of keys and values in one part of the past: what a slow watcher holds is bounded, however large values are.
+/// Maximum size of keys and values in one part of the history: it bounds the memory of a slow watcher, however large
+/// values are.
 const HISTORY_BYTES: usize = 1 << 20;
 
-/// The start of a watch lies before what is kept.
+/// The start of a watch is compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("revision {requested} is compacted; the oldest available is {compact_revision}")]
 pub struct Compacted {
-    /// Where the watch was to start.
+    /// Requested start of the watch.
     pub requested: i64,
-    /// The first revision that a watch can start from.
+    /// The first revision from which a watch can start.
     pub compact_revision: i64,
 }
 
 /// The events of one revision, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RevisionEvents {
-    /// Of all the events.
+    /// Revision of all the events.
     pub revision: i64,
     /// Never empty.
     pub events: Vec<Event>,
 }
 
-/// A part of the past.
+/// A part of the history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     /// Revisions with matching events, oldest first.
     pub revisions: Vec<RevisionEvents>,
-    /// Where to go on. After the newest revision: everything was told, and what is applied from now on follows.
+    /// The revision to continue from. If it is after the newest revision, the history is complete, and events applied
+    /// from now on follow.
     pub next: i64,
 }
 
 impl Store {
-    /// Events from `from_revision` (0 or less: from now on) on the keys that `key` and `range_end` name, as if a watch had been
-    /// there. Ends after the revision in which `max_events`, or a megabyte of keys and values, is reached; a revision is never
-    /// split.
+    /// Events from `from_revision` (0 or less: from now on) on the keys that `key` and `range_end` name, as a watch
+    /// would have received them. Ends after the revision in which `max_events`, or a megabyte of keys and values, is
+    /// reached; a revision is never split.
     ///
-    /// The pair before an event is absent where it was compacted.
+    /// The previous pair of an event is absent if it was compacted.
     ///
     /// # Errors
-    /// When `from_revision` is no longer kept.
+    /// `from_revision` is compacted.
     pub fn history(
         &self,
         from_revision: i64,

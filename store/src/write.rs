@@ -1,4 +1,4 @@
-//! One revision in the making.
+//! A revision that is being written.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::{
     txn::{self, Path},
 };
 
-/// The changes of one command, all at one revision. What was checked before cannot fail here.
+/// The changes of one command, all at one revision. Checked operations cannot fail here.
 ///
-/// [`finish`](Self::finish) moves the store to the new revision if anything was changed; without it the store is between two
-/// revisions.
+/// [`finish`](Self::finish) moves the store to the new revision if anything was changed; without it the store is
+/// between two revisions.
 pub(crate) struct Write<'a> {
     store: &'a mut Store,
-    /// Of the changes, once there is one.
+    /// Revision of the changes, once there is one.
     revision: i64,
     events: Vec<Event>,
 }
@@ -38,7 +38,7 @@ impl<'a> Write<'a> {
         self.events
     }
 
-    /// The revision that an answer given now names: the new one from the first change on.
+    /// The revision of an answer given now: the new one from the first change on.
     fn seen(&self) -> i64 {
         if self.events.is_empty() { self.store.revision } else { self.revision }
     }
@@ -82,7 +82,7 @@ impl<'a> Write<'a> {
         DeleteRangeResponse { revision: self.seen(), deleted: deleted.len() as i64, prev_kvs }
     }
 
-    /// Deletes those of the keys that exist.
+    /// Deletes the given keys that exist.
     pub(crate) fn delete<'k>(&mut self, keys: impl IntoIterator<Item = &'k Arc<[u8]>>) {
         for key in keys {
             let Some((_, old)) = self.store.keys.alive(key) else { continue };

@@ -1,4 +1,4 @@
-//! Reading, with every rule checked.
+//! Decoding, with every rule checked.
 
 use std::{
     io::{self, BufRead, BufReader, Read},
@@ -15,10 +15,10 @@ use super::{
 use crate::{Limits, Store, answers::RequestId, history};
 
 impl Store {
-    /// Reads what [`encode_snapshot`](Self::encode_snapshot) wrote, up to the end of the source.
+    /// Reads a snapshot written by [`encode_snapshot`](Self::encode_snapshot), up to the end of the source.
     ///
     /// # Errors
-    /// When the source fails, or holds anything but one whole and undamaged snapshot.
+    /// The source fails, or holds anything but one complete and undamaged snapshot.
     pub fn decode_snapshot(limits: Limits, source: impl Read) -> Result<Self, SnapshotError> {
         let mut records = Records::open(source)?;
         let Kind::Header(header) = records.next()? else { return Err(records.damaged("the header is missing")) };
@@ -42,10 +42,10 @@ impl Store {
     }
 }
 
-/// More than a remembered answer takes: a transaction of 128 ranges without their pairs has some 5 KiB.
+/// Larger than any remembered answer: a transaction of 128 ranges without their pairs has some 5 KiB.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// A broken rule, before it is known in which record.
+/// A broken rule, before the record's number is added.
 enum Broken {
     Rule(String),
     Format(u32),
@@ -65,7 +65,7 @@ fn rule(holds: bool, otherwise: &str) -> Result<(), Broken> {
     if holds { Ok(()) } else { Err(Broken::Rule(otherwise.to_string())) }
 }
 
-/// What follows what; kinds only ever move down this list.
+/// The order of records; kinds only ever move down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Leases,
@@ -74,12 +74,12 @@ enum Stage {
     Answers,
 }
 
-/// A store in the making.
+/// A store that is being loaded.
 struct Loading {
     store: Store,
     stage: Stage,
     last_lease: i64,
-    /// The key whose versions come now.
+    /// The key of the following versions.
     key: Option<Vec<u8>>,
     /// Whether `key` has a version yet, and the last one's revision.
     last_version: Option<history::Version>,
@@ -95,7 +95,7 @@ impl Loading {
         }
         rule(header.format_version > 0, "format 0 does not exist")?;
         rule(header.revision >= 1, "the revision is below 1")?;
-        // Room to go on counting: a store adds 1 to its revision.
+        // Leaves space to increment: a store adds 1 to its revision.
         rule(header.revision < i64::MAX / 2, "the revision is out of bounds")?;
         rule((0..=header.revision).contains(&header.compact_revision), "the compaction revision is out of bounds")?;
         let mut store = Store::new(limits);
@@ -176,7 +176,7 @@ impl Loading {
         Ok(())
     }
 
-    /// The key has all its versions: what depends on the newest.
+    /// Completes the key, after all its versions: checks what depends on the newest.
     fn end_key(&mut self) -> Result<(), Broken> {
         let Some(key) = &self.key else { return Ok(()) };
         let Some(newest) = self.last_version.take() else { return rule(false, "a key has no version") };
@@ -221,7 +221,7 @@ impl Loading {
     }
 }
 
-/// The records of a source, one after the other.
+/// The records of a source, in order.
 struct Records<R> {
     source: BufReader<R>,
     sum: crc32fast::Hasher,
@@ -231,7 +231,7 @@ struct Records<R> {
 }
 
 impl<R> Records<R> {
-    /// About the record that was read last.
+    /// An error about the last record.
     fn damaged(&self, reason: impl Into<String>) -> SnapshotError {
         SnapshotError::Damaged { record: self.count.saturating_sub(1), reason: reason.into() }
     }
@@ -248,7 +248,7 @@ impl<R: Read> Records<R> {
         Ok(records)
     }
 
-    /// Reads that many bytes into the buffer, which grows with what is there and not with what is claimed.
+    /// Reads that many bytes into the buffer, which grows with the available data and not with the claimed length.
     fn fill(&mut self, length: u64) -> Result<(), SnapshotError> {
         self.buffer.clear();
         let read = (&mut self.source).take(length).read_to_end(&mut self.buffer).map_err(SnapshotError::Io)?;
@@ -262,7 +262,7 @@ impl<R: Read> Records<R> {
 
     fn length(&mut self) -> Result<u64, SnapshotError> {
         let mut length = 0_u64;
-        // Four groups of seven bits are more than the largest record needs.
+        // Four groups of seven bits exceed the length of the largest record.
         for shift in [0, 7, 14, 21] {
             self.fill(1)?;
             let byte = self.buffer.first().copied().unwrap_or_default();
@@ -283,7 +283,7 @@ impl<R: Read> Records<R> {
         record.kind.ok_or_else(|| self.damaged("unknown kind of record"))
     }
 
-    /// After the last record: the sum, and then nothing.
+    /// After the last record: the checksum, and then nothing.
     fn close(mut self) -> Result<(), SnapshotError> {
         let found = self.sum.clone().finalize();
         self.fill(4)?;

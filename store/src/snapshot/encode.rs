@@ -1,4 +1,4 @@
-//! Writing.
+//! Encoding.
 
 use std::io::{self, Write};
 
@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{Store, history, shared};
 
-/// Records are gathered up to this size before they are handed on.
+/// Records are buffered up to this size before they are written.
 const CHUNK_BYTES: usize = 64 << 10;
 
 impl Store {
-    /// Writes the whole state; the number of bytes written. Takes little memory beyond the largest value.
+    /// Writes the whole state and returns the number of bytes written. Needs little memory beyond the largest value.
     ///
     /// # Errors
-    /// When `out` fails.
+    /// `out` fails.
     pub fn encode_snapshot(&self, out: impl Write) -> io::Result<u64> {
         let mut records = Records { out, chunk: MAGIC.to_vec(), sum: crc32fast::Hasher::new(), bytes: 0, count: 0 };
         records.push(Kind::Header(Header {
@@ -85,7 +85,7 @@ impl<W: Write> Records<W> {
         self.bytes += self.chunk.len() as u64;
         self.out.write_all(&self.chunk)?;
         self.chunk.clear();
-        // One value of a megabyte shall not hold its memory to the end.
+        // A value of a megabyte must not hold its memory until the end.
         self.chunk.shrink_to(2 * CHUNK_BYTES);
         Ok(())
     }

@@ -2,46 +2,46 @@
 
 use std::io;
 
-/// Why a snapshot cannot be read. Whoever opened it knows its name and adds it.
+/// Why a snapshot cannot be read. The caller that opened it adds its name.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The source failed.
     #[error("could not read the snapshot")]
     Io(#[source] io::Error),
-    /// It begins with something else.
+    /// It has other magic bytes.
     #[error("not a snapshot of a store")]
     NotASnapshot,
-    /// It was written by a later version.
+    /// A later version wrote it.
     #[error("the snapshot has format {found}; this version reads formats up to {known}")]
     NewerFormat {
-        /// As in the header.
+        /// Format in the header.
         found: u32,
-        /// The newest that can be read.
+        /// Newest supported format.
         known: u32,
     },
     /// It ends too early.
     #[error("the snapshot is truncated after {bytes} bytes")]
     Truncated {
-        /// What was there.
+        /// Number of available bytes.
         bytes: u64,
     },
-    /// Something follows the end.
+    /// Data follows the end.
     #[error("unexpected data after the end of the snapshot")]
     TrailingData,
     /// A record breaks a rule.
     #[error("record {record} of the snapshot is damaged: {reason}")]
     Damaged {
-        /// Counted from 0.
+        /// Number of the record, counted from 0.
         record: u64,
-        /// The rule.
+        /// The broken rule.
         reason: String,
     },
-    /// All records could be read, but are not those that were written.
+    /// All records are readable, but differ from those that were written.
     #[error("checksum mismatch of the snapshot: {found:08x}, expected {expected:08x}")]
     Checksum {
-        /// Of what was read.
+        /// Checksum of the data.
         found: u32,
-        /// As in the snapshot.
+        /// Checksum in the snapshot.
         expected: u32,
     },
 }

@@ -35,12 +35,12 @@ pub(super) struct Header {
     pub(super) revision: i64,
     #[prost(int64, tag = "3")]
     pub(super) compact_revision: i64,
-    /// The alarm.
+    /// Whether the alarm is raised.
     #[prost(bool, tag = "4")]
     pub(super) full: bool,
 }
 
-/// Its keys are those whose newest version names it.
+/// A lease's keys are those whose newest version names it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Lease {
     #[prost(int64, tag = "1")]
@@ -51,7 +51,7 @@ pub(super) struct Lease {
     pub(super) granted_at_ms: i64,
 }
 
-/// The versions that follow are its own.
+/// The following versions belong to this key.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Key {
     #[prost(bytes = "bytes", tag = "1")]
@@ -75,7 +75,7 @@ pub(super) struct Version {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Change {
-    /// 0: that of the change before.
+    /// 0: the revision of the previous change.
     #[prost(int64, tag = "1")]
     pub(super) revision: i64,
     #[prost(bytes = "bytes", tag = "2")]

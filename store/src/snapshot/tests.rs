@@ -1,4 +1,4 @@
-//! Damaged snapshots give errors with reasons; see `tests/snapshot.rs` for those made at random.
+//! Damaged snapshots yield errors with reasons; see `tests/snapshot.rs` for random damage.
 
 use bytes::Bytes;
 use disco_proto::v1::{Command, LeaseGrantRequest, PutRequest, command::Operation};
@@ -33,7 +33,7 @@ fn decode(bytes: &[u8]) -> Result<Store, SnapshotError> {
     Store::decode_snapshot(Limits::default(), bytes)
 }
 
-/// The same with the sum put right, to reach what lies behind it.
+/// The same with a corrected checksum, to reach the checks behind it.
 fn resummed(mut bytes: Vec<u8>) -> Vec<u8> {
     let end = bytes.len() - 4;
     let sum = crc32fast::hash(&bytes[..end]);

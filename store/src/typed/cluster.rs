@@ -4,40 +4,40 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A node that was admitted.
+/// An admitted node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeRecord {
-    /// Never used twice.
+    /// Never reused.
     pub id: u64,
-    /// For people; no two nodes share one.
+    /// Display name; unique.
     pub name: String,
     /// `IP:PORT`.
     pub address: String,
-    /// The provider's id of its machine, empty where there is none.
+    /// The provider's id of its machine, empty if it has none.
     pub instance: String,
     /// Labels of its operator.
     pub labels: BTreeMap<String, String>,
-    /// IP addresses besides the one of `address` that its certificate names.
+    /// IP addresses besides that of `address` that its certificate names.
     pub extra_addresses: Vec<String>,
-    /// The one of them under which operators reach it, empty for none.
+    /// The one of them at which operators reach it, empty for none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub public_address: String,
     /// Version when it joined.
     pub version: String,
     /// RFC 3339.
     pub joined_at: String,
-    /// How often its data folder had been started when it was last taken for the node, and the random number of that start in
-    /// hexadecimal: what comes of an earlier one is a copy.
+    /// How often its data folder had been started when a process was last accepted as the node, and the random number
+    /// of that start in hexadecimal: a process that descends from an earlier start is a copy.
     #[serde(skip_serializing_if = "is_zero")]
     pub incarnation: u64,
     /// See `incarnation`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub run: String,
-    /// It is being removed: it gets no vote any more, and the record goes with the end of that.
+    /// It is being removed: it gets no vote again, and the record is deleted at the end of the removal.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,
-    /// The operator has removed it: where its machine was given, the cluster gives up the way to that as well.
+    /// The operator has removed it: if its machine was given, the cluster also gives up access to it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dismissed: bool,
 }
@@ -47,30 +47,30 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// The node that a join was given; a join that is repeated is given the same.
+/// The node that a join created; a repeated join gets the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRecord {
     /// Id.
     pub node_id: u64,
 }
 
-/// A join token that may still be used. What opens the door is in the token alone and never stored.
+/// A join token that may still be used. Its secret is in the token alone and never stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRecord {
-    /// Its name.
+    /// Name of the token.
     pub id: String,
     /// RFC 3339; its certificate ends then too.
     pub expires_at: String,
-    /// Nodes that may still join by it.
+    /// Number of nodes that may still join with it.
     pub uses_left: u32,
 }
 
-/// Where machines come from.
+/// The provider of machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProviderSpec {
     /// `local`, `hosts` or `aws`.
     pub kind: String,
-    /// As the script gave them.
+    /// Options from the script.
     #[serde(default)]
     pub options: serde_json::Value,
 }
@@ -79,11 +79,11 @@ pub struct ProviderSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InstanceRecord {
-    /// Makes its start happen at most once; also the record's key.
+    /// Makes its start idempotent; also the record's key.
     pub token: String,
     /// The provider's id, empty until it is started.
     pub id: String,
-    /// For people.
+    /// Display name.
     pub name: String,
     /// `IP:PORT` where its daemon serves.
     pub address: String,
@@ -97,65 +97,65 @@ pub struct InstanceRecord {
     pub created_ms: i64,
     /// The node that it has become.
     pub node: Option<u64>,
-    /// It takes the place of a node that was dead.
+    /// It replaces a dead node.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replaces: bool,
-    /// Since when it is to go, in milliseconds since 1970; absent where it is not, or it is not known.
+    /// Since when it is ending, in milliseconds since 1970; absent if it is not, or if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending_ms: Option<i64>,
-    /// `user@host:port` where it answered SSH when it was installed, empty where that is not known.
+    /// `user@host:port` at which it answered SSH when it was installed, empty if unknown.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ssh: String,
-    /// As for [`NodeRecord::dismissed`], of the node that it was.
+    /// Like [`NodeRecord::dismissed`], of its former node.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dismissed: bool,
 }
 
 /// States of an [`InstanceRecord`]. Text, so that a version that does not know a later one can still read the record.
 pub mod instance_state {
-    /// Asked for at the provider.
+    /// Requested from the provider.
     pub const STARTING: &str = "starting";
-    /// There, and being installed.
+    /// Started, and being installed.
     pub const INSTALLING: &str = "installing";
     /// Has become a node.
     pub const JOINED: &str = "joined";
-    /// Is to go.
+    /// Must end.
     pub const TERMINATING: &str = "terminating";
 }
 
-/// What was told of the ends of a node's daemon that nobody asked for.
+/// The reported unexpected ends of a node's daemon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndsRecord {
-    /// How many were told, of those since the node was installed.
+    /// Number of reported ends since the node was installed.
     pub count: u64,
-    /// It was told that the daemon ends again and again, and not yet that it runs on.
+    /// It was reported that the daemon ends repeatedly, and not yet that it keeps running.
     #[serde(rename = "loop")]
     pub is_loop: bool,
 }
 
-/// What a node's health hook last said.
+/// The last verdict of a node's health hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthRecord {
     /// The verdict.
     pub healthy: bool,
-    /// Why not.
+    /// The reason if unhealthy.
     #[serde(default)]
     pub reason: String,
-    /// When it changed to this, RFC 3339.
+    /// Time of the last change, RFC 3339.
     #[serde(default)]
     pub at: String,
 }
 
-/// Who upgrades the cluster. The record has a lease, which the client renews: it ends with a client that is gone.
+/// The holder of the right to upgrade. The record has a lease, which the client renews: it ends with a dead client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpgradeRecord {
-    /// What the client knows itself by.
+    /// Identifies the client.
     pub holder: String,
-    /// Who it is, for people.
+    /// Display name of the operator.
     pub by: String,
-    /// Since when, RFC 3339.
+    /// Start of the claim, RFC 3339.
     pub since: String,
     /// Checksum of the new `discod`.
     pub binary: String,
@@ -163,30 +163,31 @@ pub struct UpgradeRecord {
     pub lease: i64,
 }
 
-/// The signing key in use, and those before it. Serials are those of the keys' certificates.
+/// The signing key in use, and previous ones. Serials are those of the keys' certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SigningRecord {
-    /// In use.
+    /// The key in use.
     pub serial: String,
-    /// Not used any more, but nodes may still have certificates made with them.
+    /// No longer used, but nodes may still have certificates signed by them.
     pub retiring: Vec<String>,
     /// Refused everywhere.
     pub retired: Vec<String>,
-    /// Until when, Unix time: by then the certificate of each retired key has ended, and nothing by it is taken anyway.
+    /// Until when, Unix time: by then the certificate of each retired key has expired, and nothing signed by it is
+    /// accepted anyway.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub refused_until: BTreeMap<String, u64>,
-    /// A voter that has left knew the one in use.
+    /// A voter that has left knew the key in use.
     pub stale: bool,
 }
 
 impl SigningRecord {
-    /// The keys that are not used any more are refused from now on.
+    /// Refuses the keys that are no longer used from now on.
     pub fn retire(&mut self) {
         self.retired.append(&mut self.retiring);
     }
 
-    /// Forgets the retired keys whose certificates have ended. Of those of which it is not known when that is, they end by `latest`.
+    /// Forgets the retired keys whose certificates have expired. Those with an unknown end expire by `latest`.
     pub fn forget(&mut self, now: u64, latest: u64) {
         for serial in &self.retired {
             self.refused_until.entry(serial.clone()).or_insert(latest);
@@ -195,11 +196,11 @@ impl SigningRecord {
         self.retired.retain(|serial| self.refused_until.contains_key(serial));
     }
 
-    /// The leader holds this key, whatever was noted: nodes get their certificates by it.
+    /// Records that the leader holds this key, regardless of the previous record: it signs nodes' certificates.
     ///
-    /// A key that was being replaced is in use again when the one who had made its successor was lost with it; then, and when
-    /// the leader's key is refused already, it must be replaced anew. Certificates by the key before are good until all nodes
-    /// have others.
+    /// A key that was being replaced is in use again if the node that created its successor was lost together with it;
+    /// then, and if the leader's key is already refused, it must be replaced again. Certificates signed by the previous
+    /// key are valid until all nodes have others.
     pub fn follow(&mut self, held: &str) {
         if self.serial == held {
             return;
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!((signing.retired.as_slice(), signing.refused_until.len()), (&["c".to_owned()][..], 1));
         signing.forget(900, 1_000);
         assert_eq!((signing.retired.len(), signing.refused_until.len()), (0, 0));
-        // However often keys are replaced, those of a year are all that stay.
+        // However often keys are replaced, only those of one year are retained.
         for now in 0..1_000_u64 {
             signing.retiring.push(now.to_string());
             signing.retire();

@@ -1,14 +1,14 @@
-//! Records that are not what they should be.
+//! Errors of records.
 
 /// A record could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// What is stored is not such a record.
+    /// The stored value is not such a record.
     #[error("the record `{key}` cannot be read")]
     Decode {
-        /// Of the record.
+        /// Key of the record.
         key: String,
-        /// What is wrong with it.
+        /// The decoding error.
         #[source]
         source: serde_json::Error,
     },

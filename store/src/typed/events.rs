@@ -1,26 +1,26 @@
-//! What happened: a ring of the last [`KEPT`] events, with ids that grow by one.
+//! Events: a ring of the last [`KEPT`] ones, with ids that increase by one.
 
 use serde::{Deserialize, Serialize};
 
 use super::{RecordError, Txn, get, keys};
 use crate::Store;
 
-/// Events that stay.
+/// Number of retained events.
 pub const KEPT: u64 = 1_000;
 
-/// How much an event matters.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
+    /// Informational.
     Info,
-    /// May need somebody.
+    /// May need an operator's attention.
     Warning,
-    /// Needs somebody.
+    /// Needs an operator's attention.
     Error,
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// Ascending without gaps, from 1.
@@ -29,22 +29,22 @@ pub struct EventRecord {
     pub time: String,
     /// Such as `node.joined`.
     pub kind: String,
-    /// How much it matters.
+    /// Its severity.
     pub severity: Severity,
-    /// Whom it is about.
+    /// The node that it concerns.
     pub node: Option<u64>,
     /// One sentence.
     pub message: String,
-    /// More, for machines.
+    /// Structured data.
     #[serde(default)]
     pub data: Option<serde_json::Value>,
 }
 
-/// Adds the next event to the transaction, which then also compares that no other event came in between: where it did not
-/// [succeed](super::succeeded), look again and try again. `event` makes the record for the id that it is given.
+/// Adds the next event to the transaction, which then also requires that no other event was added meanwhile: if it did
+/// not [succeed](super::succeeded), read again and retry. `event` creates the record for the given id.
 ///
 /// # Errors
-/// When the counter cannot be read.
+/// The counter cannot be read.
 pub fn append(store: &Store, txn: Txn, event: impl FnOnce(u64) -> EventRecord) -> Result<Txn, RecordError> {
     let next = get::<u64>(store, keys::NEXT_EVENT)?;
     let (id, revision) = next.map_or((1, 0), |next| (next.value, next.revision));

@@ -1,18 +1,18 @@
-//! Where each record is.
+//! The keys of all records.
 
-/// Number of nodes that the cluster shall have.
+/// Target number of nodes.
 pub const DESIRED_NODES: &str = "/disco/config/desired_nodes";
-/// The number that the script's `bootstrap` asked for last: one that was set by hand since is not undone by it.
+/// The number that the script's `bootstrap` requested last, so that it does not undo a number set by hand since.
 pub const SCRIPT_NODES: &str = "/disco/config/script_nodes";
-/// Where machines come from ([`ProviderSpec`](super::ProviderSpec)).
+/// The provider of machines ([`ProviderSpec`](super::ProviderSpec)).
 pub const PROVIDER: &str = "/disco/config/provider";
 /// The operator's public SSH key, in OpenSSH's form.
 pub const OPERATOR_PUBLIC_KEY: &str = "/disco/config/operator_public_key";
-/// How machines are started: what the provider was last given.
+/// How machines are started: the last options given to the provider.
 pub const INSTANCE_OPTIONS: &str = "/disco/config/instance_options";
-/// Name of the node to which the cluster's public address leads; absent or empty: to whoever leads.
+/// Name of the node to which the cluster's public address leads; absent or empty: to the leader.
 pub const ADDRESS_NODE: &str = "/disco/config/address_node";
-/// The next node id. Ids are never used again: a node whose disk was wiped is a new one.
+/// The next node id. Ids are never reused: a node whose disk was wiped is a new one.
 pub const NEXT_NODE_ID: &str = "/disco/next_node_id";
 /// Number in the name of the next machine that the cluster starts.
 pub const NEXT_INSTANCE: &str = "/disco/next_instance";
@@ -20,22 +20,22 @@ pub const NEXT_INSTANCE: &str = "/disco/next_instance";
 pub const NEXT_EVENT: &str = "/disco/next_event";
 /// The script version in use ([`CurrentScript`](super::CurrentScript)).
 pub const SCRIPT: &str = "/disco/script";
-/// The script version that a leader tries, and how often one has ended while it did; absent while none is tried.
+/// The script version that a leader tries, and how many leaders have ended meanwhile; absent while none is tried.
 pub const SCRIPT_TRIAL: &str = "/disco/script_trial";
-/// The format that the cluster's data is written in; absent: 1. See `disco_proto::format`.
+/// The format of the cluster's data; absent: 1. See `disco_proto::format`.
 pub const FORMAT: &str = "/disco/format";
-/// Who upgrades the cluster ([`UpgradeRecord`](super::UpgradeRecord)).
+/// The right to upgrade the cluster ([`UpgradeRecord`](super::UpgradeRecord)).
 pub const UPGRADE: &str = "/disco/upgrade";
-/// What is known of the signing key.
+/// The state of the signing keys.
 pub const SIGNING: &str = "/disco/pki/signing";
 
 /// Prefix of nodes' records.
 pub const NODES: &str = "/disco/nodes/";
 /// Prefix of nodes' health.
 pub const HEALTH: &str = "/disco/health/";
-/// Prefix of what is wrong with nodes that are not healthy.
+/// Prefix of the reported failures of unhealthy nodes.
 pub const TROUBLES: &str = "/disco/troubles/";
-/// Prefix of what was told of the ends of nodes' daemons.
+/// Prefix of the reported ends of nodes' daemons.
 pub const ENDS: &str = "/disco/ends/";
 /// Prefix of machines' records.
 pub const INSTANCES: &str = "/disco/instances/";
@@ -47,14 +47,14 @@ pub const SCRIPTS: &str = "/disco/scripts/";
 pub const DEPLOYMENTS: &str = "/disco/deployments/";
 /// Prefix of join tokens.
 pub const TOKENS: &str = "/disco/tokens/";
-/// Prefix of the node ids that joins were given.
+/// Prefix of the node ids of joins.
 pub const JOINS: &str = "/disco/joins/";
 
-/// Digits of a number in a key where the order of keys is that of numbers: enough for a million a second for eleven days, or
-/// one a second for thirty thousand years.
+/// Digits of a number in a key, so that keys sort by number: enough for a million a second for eleven days, or one a
+/// second for thirty thousand years.
 const DIGITS: usize = 12;
 
-/// The last event that the `event` hook was given.
+/// The last event that the `event` hook received.
 pub const EVENT_CURSOR: &str = "/disco/hooks/event_cursor";
 
 /// A node's record.
@@ -62,17 +62,17 @@ pub fn node(id: u64) -> String {
     format!("{NODES}{id}")
 }
 
-/// What a node's health hook last said.
+/// The last verdict of a node's health hook.
 pub fn health(id: u64) -> String {
     format!("{HEALTH}{id}")
 }
 
-/// Why a node is not healthy, as it was told: JSON text, there as long as it is so.
+/// The reported reason why a node is unhealthy: JSON text, present while it is.
 pub fn trouble(id: u64) -> String {
     format!("{TROUBLES}{id}")
 }
 
-/// What was told of the ends of a node's daemon that nobody asked for ([`EndsRecord`](super::EndsRecord)).
+/// The reported unexpected ends of a node's daemon ([`EndsRecord`](super::EndsRecord)).
 pub fn ends(id: u64) -> String {
     format!("{ENDS}{id}")
 }
@@ -102,7 +102,7 @@ pub fn token(id: &str) -> String {
     format!("{TOKENS}{id}")
 }
 
-/// The node id that a join was given, by its join id in hexadecimal.
+/// The node id of a join, by its join id in hexadecimal.
 pub fn join(join_id: &str) -> String {
     format!("{JOINS}{join_id}")
 }

@@ -1,8 +1,8 @@
 //! Disco's own records: JSON below `/disco/`, so that every client can read them.
 //!
-//! One place says which keys there are ([`keys`]) and what is in them. Records are append-only: fields are added, never renamed
-//! or given another meaning; what a version does not know it leaves out of account, and what an older one did not write
-//! has a default. Times are RFC 3339 and come from the caller: there is no clock here.
+//! [`keys`] lists all keys; the types define their values. Records are append-only: fields are added, never renamed or
+//! given another meaning; a version ignores fields that it does not know, and fields missing from an older version have
+//! defaults. Times are RFC 3339 and come from the caller: the store has no clock.
 //!
 //! Reading is [`get`] and [`list`]; writing is [`Txn`], which compares and writes in one command; events go through [`events`].
 

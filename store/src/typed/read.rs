@@ -10,37 +10,37 @@ use crate::{Store, prefix_end};
 /// A record with the revision of its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versioned<T> {
-    /// What is there.
+    /// The record.
     pub value: T,
     /// Its `mod_revision`, for [`Txn::expect`](super::Txn::expect).
     pub revision: i64,
 }
 
-/// A pair as a record.
+/// Decodes a key-value pair.
 ///
 /// # Errors
-/// When it is none of that type.
+/// The value is not of that type.
 pub fn decode<T: DeserializeOwned>(kv: &KeyValue) -> Result<Versioned<T>, RecordError> {
     let value = serde_json::from_slice(&kv.value)
         .map_err(|source| RecordError::Decode { key: String::from_utf8_lossy(&kv.key).into_owned(), source })?;
     Ok(Versioned { value, revision: kv.mod_revision })
 }
 
-/// The record at that key, if there is one.
+/// The record at that key, if it exists.
 ///
 /// # Errors
-/// When it is none of that type.
+/// The value is not of that type.
 pub fn get<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<Versioned<T>>, RecordError> {
     pairs(store, key, Bytes::new()).pop().as_ref().map(decode).transpose()
 }
 
-/// All records whose key starts so, in the order of keys. One that cannot be read does not hide the others.
+/// All records whose keys start with the prefix, in the order of keys. An unreadable one does not hide the others.
 pub fn list<T: DeserializeOwned>(store: &Store, prefix: &str) -> Vec<Result<Versioned<T>, RecordError>> {
     pairs(store, prefix, prefix_end(prefix.as_bytes()).into()).iter().map(decode).collect()
 }
 
 fn pairs(store: &Store, key: &str, range_end: Bytes) -> Vec<KeyValue> {
     let request = RangeRequest { key: Bytes::copy_from_slice(key.as_bytes()), range_end, ..RangeRequest::default() };
-    // A range at the newest revision has an answer, unless the key is empty, and there is nothing at that.
+    // A range at the newest revision can be answered, unless the key is empty, and no record has an empty key.
     store.range(&request).map(|response| response.kvs).unwrap_or_default()
 }

@@ -28,12 +28,12 @@ pub struct CurrentScript {
     pub pushed_at: String,
 }
 
-/// A script version that the cluster holds.
+/// A script version in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptRecord {
     /// `sha256:…`
     pub hash: String,
-    /// Its place among the pushes. A version that is pushed again gets a new one.
+    /// Its number among the pushes. A version that is pushed again gets a new one.
     pub version: u64,
     /// When it was pushed, RFC 3339.
     pub time: String,
@@ -44,11 +44,11 @@ pub struct ScriptRecord {
     pub exports: Vec<String>,
 }
 
-/// How far a deployment is.
+/// The state of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeploymentState {
-    /// The hook is at work.
+    /// The hook is running.
     Running,
     /// The hook returned.
     Succeeded,
@@ -61,13 +61,13 @@ pub enum DeploymentState {
 pub struct DeploymentRecord {
     /// Its number, from 1.
     pub id: u64,
-    /// How far it is.
+    /// Its state.
     pub state: DeploymentState,
-    /// Hash of the script version that does it.
+    /// Hash of the script version that runs it.
     pub script: String,
     /// The project's files.
     pub files: Vec<FileRecord>,
-    /// What the operator set.
+    /// Variables set by the operator.
     pub variables: BTreeMap<String, String>,
     /// RFC 3339.
     pub started_at: String,
@@ -75,11 +75,11 @@ pub struct DeploymentRecord {
     pub finished_at: Option<String>,
     /// The node that runs the hook.
     pub leader: u64,
-    /// Its term: the run ends with it.
+    /// The leader's term: the run ends with it.
     pub term: u64,
     /// Why it failed, with the place in the script.
     pub error: Option<String>,
-    /// What the hook returned.
+    /// The hook's result.
     #[serde(default)]
     pub result: Option<serde_json::Value>,
 }

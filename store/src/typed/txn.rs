@@ -10,19 +10,19 @@ use disco_proto::v1::{
 };
 use serde::Serialize;
 
-/// A transaction in the making: writes that are done all or, where an expectation does not hold, not at all.
+/// A transaction that is being built: its writes are applied together or, if an expectation does not hold, not at all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Txn {
     txn: TxnRequest,
 }
 
 impl Txn {
-    /// Nothing yet.
+    /// An empty transaction.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only if the key was last changed at this revision; 0: only if there is none.
+    /// Requires that the key was last changed at this revision; 0: that it does not exist.
     #[must_use]
     pub fn expect(mut self, key: &str, revision: i64) -> Self {
         self.txn.compare.push(Compare {
@@ -34,13 +34,13 @@ impl Txn {
         self
     }
 
-    /// Only if there is none: a record is created once.
+    /// Requires that the key does not exist: a record is created once.
     #[must_use]
     pub fn absent(self, key: &str) -> Self {
         self.expect(key, 0)
     }
 
-    /// Writes a record. All records are plain data with text for keys, which always has a JSON form.
+    /// Writes a record. All records are plain data with text keys, which always have a JSON form.
     #[must_use]
     pub fn put<T: Serialize + ?Sized>(self, key: &str, record: &T) -> Self {
         let value = serde_json::to_vec(record)
@@ -48,7 +48,7 @@ impl Txn {
         self.put_bytes(key, value.into())
     }
 
-    /// Writes a record that goes with a lease.
+    /// Writes a record that is attached to a lease.
     #[must_use]
     pub fn put_leased<T: Serialize + ?Sized>(self, key: &str, record: &T, lease: i64) -> Self {
         let mut txn = self.put(key, record);
@@ -66,7 +66,7 @@ impl Txn {
         self
     }
 
-    /// Deletes a record, if there is one.
+    /// Deletes a record, if it exists.
     #[must_use]
     pub fn delete(mut self, key: &str) -> Self {
         let delete = DeleteRangeRequest { key: bytes(key), ..DeleteRangeRequest::default() };
@@ -79,13 +79,13 @@ impl Txn {
         self.txn.success.is_empty()
     }
 
-    /// For a command.
+    /// The operation of a command.
     pub fn operation(self) -> Operation {
         Operation::Txn(self.txn)
     }
 }
 
-/// Whether the answer is that of a transaction whose expectations held.
+/// Whether the response is that of a transaction whose expectations held.
 pub fn succeeded(response: &CommandResponse) -> bool {
     matches!(&response.result, Some(command_response::Result::Txn(txn)) if txn.succeeded)
 }

@@ -1,4 +1,4 @@
-//! Bytes from outside: whatever they are, there is an answer, and it takes no more memory than what was read suggests.
+//! Any bytes from outside get an answer, and take no more memory than their size suggests.
 
 use disco_proto::v1::Command;
 use disco_store::{Limits, Store, validate};
@@ -7,7 +7,7 @@ use prost::Message;
 
 use crate::{common::snapshot, generate};
 
-/// A valid thing with a few bytes changed, put in, or taken out.
+/// A valid message with a few bytes changed, inserted, or removed.
 fn mutated(bytes: Vec<u8>, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
     let mut bytes = bytes;
     for (place, how, byte) in changes {

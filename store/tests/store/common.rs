@@ -1,4 +1,4 @@
-//! Short ways to say what tests say often.
+//! Helpers shared by the tests.
 
 use disco_proto::v1::{
     Command, CommandResponse, CompactRequest, Compare, DeleteRangeRequest, KeyValue, LeaseGrantRequest,
@@ -40,7 +40,7 @@ pub(crate) fn txn(compare: Vec<Compare>, success: Vec<Request>, failure: Vec<Req
     TxnRequest { compare, success: ops(success), failure: ops(failure) }
 }
 
-/// A store that is spoken to in operations.
+/// A store with helpers for single operations.
 #[derive(Default)]
 pub(crate) struct Bench(pub(crate) Store);
 
@@ -83,7 +83,7 @@ impl Bench {
         self.apply(Operation::Compact(CompactRequest { revision }))
     }
 
-    /// Raises or clears the alarm; whether it was raised.
+    /// Raises or clears the alarm; returns whether it was raised.
     pub(crate) fn set_alarm(&mut self, no_space: bool) -> bool {
         match self.apply(Operation::SetAlarm(SetAlarmRequest { no_space })).response.result {
             Some(Answer::SetAlarm(response)) => response.was_raised,

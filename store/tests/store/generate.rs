@@ -1,4 +1,4 @@
-//! Random commands over a few keys, so that they meet.
+//! Random commands on a few keys, so that they collide.
 
 use disco_proto::v1::{
     Command, CompactRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest,
@@ -53,7 +53,7 @@ fn delete() -> impl Strategy<Value = DeleteRangeRequest> {
     })
 }
 
-/// Revisions are mostly near the present, which grows with the test.
+/// Revisions are mostly near the current one, which grows with the test.
 fn revision() -> impl Strategy<Value = i64> {
     prop_oneof![6 => Just(0_i64), 3 => 0_i64..40, 1 => -1_i64..2]
 }

@@ -1,4 +1,4 @@
-//! A store made the naive way, a copy of all keys for each revision, to which the real one is compared.
+//! A naive store, with a copy of all keys for each revision, for comparison with the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ type State = BTreeMap<Vec<u8>, KeyValue>;
 
 #[derive(Default)]
 struct Model {
-    /// `states[n]` is the state at revision n + 1; the last may be in the making.
+    /// `states[n]` is the state at revision n + 1; the last may be incomplete.
     states: Vec<State>,
     events: BTreeMap<i64, Vec<Event>>,
     compacted: i64,
@@ -273,7 +273,7 @@ fn form(txn: &TxnRequest) -> Result<(), Refusal> {
                 Request::Txn(txn) => empty(txn),
             })
     }
-    /// All ways to run the operations, each as the puts and deletions on it.
+    /// All paths through the operations, each as its puts and deletions.
     fn ways(operations: &[RequestOp]) -> Vec<Vec<Request>> {
         operations.iter().fold(vec![Vec::new()], |ways_so_far, operation| {
             let next: Vec<Vec<Request>> = match operation.request.clone().unwrap() {
@@ -318,7 +318,7 @@ proptest! {
         commands in generate::commands(),
         ranges in prop::collection::vec(generate::range(), 8),
     ) {
-        // Large answers are remembered whole here; what becomes of them otherwise has its own test.
+        // Large answers are remembered whole here; a separate test covers the alternative.
         let limits = Limits { remembered_answer_bytes: 1 << 20, ..Limits::default() };
         let (mut store, mut model) = (Store::new(limits), Model::new());
         for command in &commands {
@@ -329,7 +329,7 @@ proptest! {
         }
         prop_assert_eq!((store.revision(), store.compact_revision()), (model.revision(), model.compacted));
 
-        // Every kept revision, and requests at random.
+        // Every retained revision, and random requests.
         let all = |revision| RangeRequest { key: vec![0].into(), range_end: vec![0].into(), revision, ..RangeRequest::default() };
         for revision in model.compacted.max(1)..=model.revision() {
             prop_assert_eq!(store.range(&all(revision)), Ok(model.range(&all(revision))));
@@ -343,7 +343,7 @@ proptest! {
             }
         }
 
-        // The past, in parts of two events, but for pairs that were compacted.
+        // The history, in parts of two events, except for pairs that were compacted.
         let mut next = model.compacted.max(1);
         let mut told = BTreeMap::new();
         while next <= model.revision() {
@@ -369,7 +369,7 @@ proptest! {
         let leases: Vec<_> = store.leases().map(|lease| (lease.id(), lease.keys().map(<[u8]>::to_vec).collect::<Vec<_>>())).collect();
         prop_assert_eq!(leases, model.leases.keys().map(|&id| (id, model.attached(id))).collect::<Vec<_>>());
 
-        // Sizes are the same when counted anew.
+        // Recomputed sizes are the same.
         let again = Store::decode_snapshot(limits, &*snapshot(&store)).unwrap();
         prop_assert_eq!((again.size_bytes(), again.history_bytes()), (store.size_bytes(), store.history_bytes()));
     }

@@ -1,4 +1,4 @@
-//! Each rule of the store by itself.
+//! Each rule of the store in isolation.
 
 use crate::common::{Bench, command, compare, delete, put, range, refusal, txn};
 use disco_proto::v1::{
@@ -181,12 +181,12 @@ fn comparisons_choose_the_branch() {
         assert!(holds(compare("a", Is::Less, less.clone())) && !holds(compare("a", Is::Greater, less)));
         assert!(holds(compare("a", Is::Greater, greater.clone())) && !holds(compare("a", Is::Less, greater)));
     }
-    // An absent key has zeros, and no value that could be compared.
+    // An absent key has zeros, and no value to compare.
     assert!(holds(compare("x", Is::Equal, Target::CreateRevision(0))));
     assert!(holds(compare("x", Is::Less, Target::Version(1))));
     assert!(!holds(compare("x", Is::Equal, Target::Value("".into()))));
     assert!(!holds(compare("x", Is::NotEqual, Target::Value("y".into()))));
-    // Of a range each key counts.
+    // In a range each key counts.
     let over =
         |end: &str, result, target| Compare { range_end: end.to_string().into(), ..compare("a", result, target) };
     assert!(holds(over("b", Is::Greater, Target::ModRevision(1))));
@@ -289,7 +289,7 @@ fn a_transaction_that_cannot_run_changes_nothing() {
     assert_eq!(with(at(4)), Refusal::FutureRevision);
     assert_eq!(with(Request::Put(PutRequest { lease: 9, ..put("c", "") })), Refusal::LeaseNotFound);
     assert_eq!(with(Request::Put(PutRequest { ignore_value: true, ..put("c", "") })), Refusal::KeyNotFound);
-    // What is not on the path does not matter.
+    // Operations off the path do not matter.
     let never = vec![compare("a", Is::Equal, Target::Version(0))];
     bench.txn(txn(never, vec![Request::Put(PutRequest { lease: 9, ..put("c", "") })], vec![at(3)]));
 }
@@ -353,7 +353,7 @@ fn compaction_frees_what_history_takes() {
     }
     assert!(bench.0.history_bytes() > 2_000);
     bench.put(put("b", "1"));
-    // What the last revision itself superseded goes as well.
+    // What the last revision itself superseded is compacted as well.
     bench.put(put("a", &"x".repeat(100)));
     let live = bench.0.size_bytes() - bench.0.history_bytes();
     bench.compact(bench.0.revision());
@@ -413,7 +413,7 @@ fn a_repeated_command_has_the_first_answer_and_no_effect() {
     assert_eq!((again.repeated, again.events.len(), &again.response), (true, 0, &first.response));
     assert_eq!(store.revision(), 3);
 
-    // Refusals are answers too, also when the command could run by now.
+    // Refusals are remembered too, even if the command could run now.
     let refused = Command { request_id: vec![2; 16].into(), only_in_term: 9, ..once.clone() };
     let first = store.apply(1, &refused);
     assert_eq!(store.apply(9, &refused).response, first.response);

@@ -1,4 +1,4 @@
-//! Snapshots hold everything, are the same for the same log, and no bytes whatever bring a reader down.
+//! Snapshots contain the whole state, are identical for the same log, and no bytes crash a reader.
 
 use disco_proto::v1::Command;
 use disco_store::{Limits, Store};
@@ -15,7 +15,7 @@ fn store_of(commands: &[Command]) -> Store {
 }
 
 proptest! {
-    /// A store that is read back is the same in all that it does from then on.
+    /// A decoded store behaves identically from then on.
     #[test]
     fn what_is_read_is_what_was_written(before in generate::commands(), after in generate::commands()) {
         let mut store = store_of(&before);
@@ -56,7 +56,7 @@ proptest! {
         prop_assert!(Store::decode_snapshot(Limits::default(), &bytes[..cut.index(bytes.len())]).is_err());
     }
 
-    /// Damage under a sum that was put right: an error, or a store that keeps its own rules.
+    /// Damage with a corrected checksum: an error, or a store that satisfies its invariants.
     #[test]
     fn forged_snapshots_give_sound_stores(
         commands in generate::commands(),

@@ -1,4 +1,4 @@
-//! A store that is full, the alarm that says so, and what else is bounded or compared by a checksum.
+//! Full stores, the alarm that reports them, and other bounds and checksums.
 
 use crate::common::{Bench, compare, delete, put, range, refusal, snapshot, txn};
 use disco_proto::v1::{
@@ -48,7 +48,7 @@ fn a_full_store_lets_one_delete_and_compact() {
 
     bench.delete("k0", "k3");
     bench.compact(bench.0.revision());
-    // As in etcd, room alone is not enough: somebody must say that it was seen to.
+    // As in etcd, free space is not enough: an operator must clear the alarm.
     assert!(bench.0.size_bytes() < 8_000);
     assert_eq!(bench.refused(Operation::Put(put("k0", &value))), Refusal::NoSpace);
     let copy = disco_store::Store::decode_snapshot(limits, &*snapshot(&bench.0)).unwrap();
@@ -58,7 +58,7 @@ fn a_full_store_lets_one_delete_and_compact() {
     bench.put(put("k0", &value));
 }
 
-/// A key that is there costs a new version alone; that counts where a new key would be too much.
+/// An existing key only costs a new version; this counts where a new key would not fit.
 #[test]
 fn a_store_is_filled_to_the_last_byte() {
     let mut bench = Bench::default();
@@ -114,7 +114,7 @@ fn checksums_tell_states_apart() {
     bench.grant(7);
     assert_ne!(bench.0.hash(), whole, "leases are in the checksum of everything");
 
-    // Where one key ends and its value begins matters.
+    // The boundary between key and value matters.
     let (mut one, mut other) = (Bench::default(), Bench::default());
     one.put(put("ab", "c"));
     other.put(put("a", "bc"));
