@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_told_of_with_the_daemons_own_arguments() {
+    fn an_end_is_reported_with_the_daemons_own_arguments() {
         let words = ["discod", "report-end", "--dir", ".", "--", "--data-dir", "../data", "--listen", "127.0.0.1:5080"];
         let cli = Cli::try_parse_from(words).unwrap();
         let Some(Command::ReportEnd(args)) = cli.command else { panic!("{cli:?}") };

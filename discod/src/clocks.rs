@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_by_how_much() {
+    fn the_difference_is_described() {
         assert!(describe(400 * DAY).starts_with("its clock is 400 days ahead of the other nodes'"));
         assert!(describe(-3 * 3_600_000).starts_with("its clock is 3 hours behind the other nodes'"));
     }

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_whose_daemon_ends_again_and_again_is_not_healthy_and_says_why() {
+    fn a_node_whose_daemon_ends_repeatedly_is_unhealthy_with_the_reason() {
         let now = Instant::now();
         let once = Ended::hear(ends(1, &[100]), false, now, None);
         assert_eq!(once.trouble(false, now), None);

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_listens_at_an_address_or_at_all_is_found() {
+    fn the_listener_at_an_address_or_at_all_addresses_is_found() {
         let own = format!("process {} (", std::process::id());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

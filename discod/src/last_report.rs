@@ -47,8 +47,8 @@ pub fn run(args: &ReportEndArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting")?;
     let mut last = None;
     runtime.block_on(async {
-        match tokio::time::timeout(limit, tell(&daemon.data_dir, &ends, &mut last)).await {
-            Ok(told) => told,
+        match tokio::time::timeout(limit, report(&daemon.data_dir, &ends, &mut last)).await {
+            Ok(result) => result,
             Err(_) => match last {
                 Some(last) => Err(last).with_context(|| format!("no leader accepted the report within {limit:?}")),
                 None => bail!("no leader answered within {limit:?}"),
@@ -63,7 +63,7 @@ fn report_unkept(error: &anyhow::Error) {
 }
 
 /// Repeats the report until a leader accepts it; `last` receives the reason of the last failure.
-async fn tell(data_dir: &Path, ends: &Ends, last: &mut Option<anyhow::Error>) -> Result<()> {
+async fn report(data_dir: &Path, ends: &Ends, last: &mut Option<anyhow::Error>) -> Result<()> {
     let home = Home::existing(data_dir);
     let node = home.node()?.context("this node has not joined yet")?;
     let identity = Identity::new(home.credentials_to_report()?)?;

@@ -89,8 +89,8 @@ pub fn troubled(store: &Store) -> BTreeSet<u64> {
 /// The recorded ends of nodes' daemons, by node.
 #[must_use]
 pub fn told_ends(store: &Store) -> BTreeMap<u64, EndsRecord> {
-    let told = ids(store, keys::ENDS).into_iter();
-    told.map(|id| (id, get(store, &keys::ends(id)).map_or_else(Default::default, |record| record.value))).collect()
+    let reported = ids(store, keys::ENDS).into_iter();
+    reported.map(|id| (id, get(store, &keys::ends(id)).map_or_else(Default::default, |record| record.value))).collect()
 }
 
 /// Id of the last event, 0 if none exists.

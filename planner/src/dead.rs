@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_without_a_quorum() {
+    fn no_member_is_removed_without_a_quorum() {
         let policy = Policy::default();
         let mut three = members(3, 3);
         three[1].silent_for = policy.remove_after * 2;

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_foreseen_where_all_is_as_wished() {
+    fn nothing_is_forecast_at_the_target_size() {
         let three = members(3, 3);
         let forecast = forecast(view(3, &three, &[]), &Policy::default());
         assert!(forecast.is_empty() && forecast.blocked.is_none(), "{forecast:?}");
@@ -151,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_had_is_said() {
+    fn missing_machines_are_reported() {
         let (policy, three) = (Policy::default(), members(3, 3));
         let few = forecast(View { available: 1, limit: "too dear", ..view(6, &three, &[]) }, &policy);
         assert_eq!(few.starts, 1);
-        let said = few.blocked.expect("it is said").to_string();
-        assert_eq!(said, "3 nodes missing; the provider can start 1: too dear");
+        let text = few.blocked.expect("the forecast is blocked").to_string();
+        assert_eq!(text, "3 nodes missing; the provider can start 1: too dear");
     }
 
     proptest! {

@@ -55,7 +55,7 @@ struct World {
     /// Token, time of its request, whether it replaces a lost node.
     machines: Vec<(String, u64, bool)>,
     replaced: Vec<u64>,
-    asked: usize,
+    requested: usize,
 }
 
 impl World {
@@ -101,9 +101,9 @@ impl World {
     }
 
     fn ask(&mut self, replaces: bool) {
-        self.asked += 1;
+        self.requested += 1;
         self.available -= 1;
-        self.machines.push((format!("t{:03}", self.asked), self.now, replaces));
+        self.machines.push((format!("t{:03}", self.requested), self.now, replaces));
         if replaces {
             self.replaced.push(self.now);
         }
@@ -154,7 +154,7 @@ proptest! {
             troubles: vec![Trouble::default(); usize::try_from(count).unwrap()],
             machines: Vec::new(),
             replaced: Vec::new(),
-            asked: 0,
+            requested: 0,
         };
         for event in events {
             world.now += LOOK;
@@ -170,7 +170,7 @@ proptest! {
             prop_assert!(starts <= world.available, "more than can be had: {:?}", plan);
             if replaces > 0 {
                 prop_assert_eq!(replaces, 1);
-                prop_assert!(!lost.is_empty(), "nobody is lost");
+                prop_assert!(!lost.is_empty(), "no member is lost");
                 prop_assert!(lost.len() <= (world.members.len() / 3).max(1), "{} of {}", lost.len(), world.members.len());
                 // A substitute in progress that is not given up by this very decision.
                 let coming = world.machines.iter().filter(|(token, _, replaces)| {

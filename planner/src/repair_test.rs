@@ -97,7 +97,7 @@ fn dead_nodes_are_replaced_one_at_a_time_with_a_pause_and_only_when_they_are_few
 }
 
 #[test]
-fn a_provider_without_machines_is_told() {
+fn a_provider_without_machines_is_reported() {
     let members = members(2, 1);
     let plan = plan(
         View { desired: 5, members: &members, machines: &[], available: 1, limit: "", replaced: None },
@@ -299,7 +299,7 @@ fn a_member_whose_machine_will_be_taken_away_is_replaced_while_it_works() {
     let mut three = members(3, 3);
     three[1].retiring = true;
     assert_eq!(steps(3, &three, &[]), [Step::Replace]);
-    assert_eq!(voters::next_change(&three, &policy), None, "it votes until somebody can take its vote");
+    assert_eq!(voters::next_change(&three, &policy), None, "it votes until another member can take its vote");
     // The substitute is a member: it gets the vote, and then the other one is removed.
     let mut four = three.clone();
     four.push(Member { id: 4, voter: false, leader: false, ..three[2].clone() });

@@ -11,10 +11,10 @@ pub enum Refusal {
     #[error("a cluster has at least one node; `disco destroy` ends it")]
     Zero,
     /// More than the limit.
-    #[error("invalid number of nodes {wished}: a cluster has at most {limit}")]
+    #[error("invalid number of nodes {requested}: a cluster has at most {limit}")]
     TooMany {
         /// Requested number.
-        wished: usize,
+        requested: usize,
         /// Maximum number.
         limit: usize,
     },
@@ -33,16 +33,16 @@ pub enum Refusal {
 ///
 /// # Errors
 /// See [`Refusal`].
-pub fn check(members: &[Member], wished: usize, policy: &Policy) -> Result<Vec<u64>, Refusal> {
-    if wished == 0 {
+pub fn check(members: &[Member], requested: usize, policy: &Policy) -> Result<Vec<u64>, Refusal> {
+    if requested == 0 {
         return Err(Refusal::Zero);
     }
-    if wished > policy.max_members {
-        return Err(Refusal::TooMany { wished, limit: policy.max_members });
+    if requested > policy.max_members {
+        return Err(Refusal::TooMany { requested, limit: policy.max_members });
     }
     let mut remaining = members.to_vec();
     let mut going = Vec::new();
-    while remaining.len() > wished {
+    while remaining.len() > requested {
         let Some(next) = next_to_go(&remaining, policy) else { break };
         if !quorum::survives_without(&remaining, next, policy) {
             return Err(Refusal::Quorum { node: next });
@@ -114,7 +114,7 @@ mod tests {
         #[test]
         fn shrinking_keeps_the_quorum(
             rows in prop::collection::vec((any::<bool>(), 0u8..3, any::<bool>()), 0..12),
-            wished in 0usize..14,
+            requested in 0usize..14,
         ) {
             let policy = Policy::default();
             let mut all = members(1, 1);
@@ -122,8 +122,8 @@ mod tests {
                 let silent_for = [Duration::ZERO, policy.suspect_after * 2, DEAD][usize::from(silence)];
                 all.push(Member { id: index as u64 + 2, voter, silent_for, draining, leader: false, ..all[0].clone() });
             }
-            if let Ok(going) = check(&all, wished, &policy) {
-                prop_assert_eq!(going.len(), all.len().saturating_sub(wished));
+            if let Ok(going) = check(&all, requested, &policy) {
+                prop_assert_eq!(going.len(), all.len().saturating_sub(requested));
                 prop_assert!(!going.contains(&1), "the leader goes");
                 for id in going {
                     all.retain(|member| member.id != id);

@@ -154,7 +154,7 @@ mod tests {
         let steps = all_steps(cluster(4, 3), Direction::Forward);
         assert_eq!(steps, [Replace(4), Replace(2), Replace(3), HandOver { from: 1, to: 2 }, Replace(1), Finish]);
         assert_eq!(all_steps(cluster(1, 1), Direction::Forward), [Replace(1), Finish]);
-        // Without another voter nobody can take over.
+        // Without another voter no node can take over leadership.
         assert_eq!(all_steps(cluster(2, 1), Direction::Forward), [Replace(2), Replace(1), Finish]);
     }
 
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_taken_down_while_another_is_not_well() {
+    fn no_node_is_stopped_while_another_is_not_well() {
         let mut three = cluster(3, 3);
         three[2].healthy = false;
         assert_eq!(next(&three, Direction::Forward), Err(Refusal::Sick { nodes: vec![3] }));

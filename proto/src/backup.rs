@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_backup_or_is_cut_off_or_damaged_is_said() {
+    fn what_is_no_backup_or_is_truncated_or_damaged_is_refused() {
         let file = beginning(&BackupHead { cluster: "web".into(), ..BackupHead::default() });
         for length in 0..file.len() {
             let error = read_beginning(&mut &file[..length]).unwrap_err();

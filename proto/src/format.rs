@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_told_by_its_mark() {
+    fn a_program_is_identified_by_its_mark() {
         assert_eq!(own(), 1);
         let own_file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(of_program(&own_file), Some(own()));

@@ -114,7 +114,7 @@ mod tests {
         let lease = store.lease(1).unwrap();
         assert!(clock.renew(lease, 9_999));
         assert_eq!((clock.due(19_998, 9), clock.due(19_999, 9)), (vec![], vec![1]));
-        assert!(!clock.renew(lease, 19_999), "whoever is told that the lease lives could be wrong");
+        assert!(!clock.renew(lease, 19_999), "an answer that the lease lives could be wrong");
         assert_eq!(clock.due(19_999, 9), [1]);
     }
 

@@ -64,9 +64,9 @@ impl Store {
         let mut revisions: Vec<RevisionEvents> = Vec::new();
         let matching = self.log.since(from_revision).filter(|change| range.contains(&change.key));
         let mut bytes = 0;
-        for (told, change) in matching.enumerate() {
+        for (sent, change) in matching.enumerate() {
             let same_revision = revisions.last().is_some_and(|last| last.revision == change.revision);
-            let enough = told >= max_events || bytes >= HISTORY_BYTES;
+            let enough = sent >= max_events || bytes >= HISTORY_BYTES;
             if !same_revision && enough && !revisions.is_empty() {
                 return Ok(History { revisions, next: change.revision });
             }

@@ -113,8 +113,8 @@ fn too_late() -> ScriptError {
 
 /// Applies the verdict here and in the cluster; `None` is the native default.
 async fn set(node: &Node, verdict: Option<HealthVerdict>) {
-    let said = verdict.as_ref().map(|verdict| (verdict.healthy, verdict.reason.clone()));
-    node.scripts().set_health(said);
+    let reported = verdict.as_ref().map(|verdict| (verdict.healthy, verdict.reason.clone()));
+    node.scripts().set_health(reported);
     keep(node, verdict).await;
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn run(node: Node) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leadership = node.raft().leadership();
     // The node that accepted the last report, until a better address is known.
-    let mut told: Option<(u64, String)> = None;
+    let mut known_leader: Option<(u64, String)> = None;
     let mut silent_since: Option<Instant> = None;
     // Consecutive failed reports: each starts with a different member.
     let mut failures = 0;
@@ -39,7 +39,7 @@ pub(super) async fn run(node: Node) {
             biased;
             // Report to a new leader immediately.
             changed = leadership.changed() => if changed.is_err() { return },
-            () = node.renewal().asked() => {}
+            () = node.renewal().requested() => {}
             _ = ticks.tick() => {}
         }
         certificate.look(&node);
@@ -49,7 +49,7 @@ pub(super) async fn run(node: Node) {
         super::certificate::refuse_retired(&node);
         if node.raft().leads().is_some() {
             // The leader computes its own status on request.
-            told = None;
+            known_leader = None;
             if let Some(leader) = node.leader() {
                 leader.reports().record_ends(node.id(), own::ends(), true);
             }
@@ -57,7 +57,7 @@ pub(super) async fn run(node: Node) {
             super::certificate::renew_own(&node);
             continue;
         }
-        let report = report(&node, &mut told, failures);
+        let report = report(&node, &mut known_leader, failures);
         let answer = tokio::select! {
             biased;
             answer = tokio::time::timeout(interval.max(ANSWERED_WITHIN) + OTHERS, report) => answer,
@@ -108,16 +108,16 @@ fn note_silence(since: &mut Option<Instant>, reason: &str) {
 }
 
 /// Reports once and follows one hint about the leader.
-async fn report(node: &Node, told: &mut Option<(u64, String)>, failures: usize) -> Result<(), String> {
+async fn report(node: &Node, known_leader: &mut Option<(u64, String)>, failures: usize) -> Result<(), String> {
     let mut last = "no member is known".to_owned();
-    let mut candidates = candidates(node, told.as_ref());
+    let mut candidates = candidates(node, known_leader.as_ref());
     let count = candidates.len().max(1);
     candidates.rotate_left(failures % count);
     for (id, address) in candidates {
         match send(node, id, &address).await {
             Ok(answer) if !answer.refusal.is_empty() => return Err(answer.refusal),
             Ok(answer) if answer.taken => {
-                *told = Some((answer.leader, answer.leader_address));
+                *known_leader = Some((answer.leader, answer.leader_address));
                 return Ok(());
             }
             Ok(answer) if answer.leader != 0 && !answer.leader_address.is_empty() => {
@@ -126,7 +126,7 @@ async fn report(node: &Node, told: &mut Option<(u64, String)>, failures: usize) 
                     return Err(answer.refusal);
                 }
                 if answer.taken {
-                    *told = Some((answer.leader, answer.leader_address));
+                    *known_leader = Some((answer.leader, answer.leader_address));
                     return Ok(());
                 }
                 last = "leadership is changing".to_owned();
@@ -135,12 +135,12 @@ async fn report(node: &Node, told: &mut Option<(u64, String)>, failures: usize) 
             Err(error) => last = error,
         }
     }
-    *told = None;
+    *known_leader = None;
     Err(last)
 }
 
 /// Nodes to report to, the likeliest first.
-fn candidates(node: &Node, told: Option<&(u64, String)>) -> Vec<(Option<u64>, String)> {
+fn candidates(node: &Node, known_leader: Option<&(u64, String)>) -> Vec<(Option<u64>, String)> {
     let mut members = node.raft().members();
     let leader = node.raft().leadership().borrow().leader;
     if members.iter().any(|member| member.id == node.id()) {
@@ -151,8 +151,8 @@ fn candidates(node: &Node, told: Option<&(u64, String)>) -> Vec<(Option<u64>, St
         let at = |id, recorded: String| (Some(id), node.peers().resolve(id, &recorded));
         return members.into_iter().map(|member| at(member.id, member.info.address)).collect();
     }
-    let told = told.map(|(id, address)| (Some(*id), address.clone()));
-    told.into_iter().chain(node.known_members().iter().map(|address| (None, address.clone()))).collect()
+    let known_leader = known_leader.map(|(id, address)| (Some(*id), address.clone()));
+    known_leader.into_iter().chain(node.known_members().iter().map(|address| (None, address.clone()))).collect()
 }
 
 async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportResponse, String> {

@@ -108,15 +108,15 @@ mod tests {
         let (done, ended) = oneshot::channel();
         let stream = Outgoing::stream_within(slow, "not sent", move |outgoing| {
             let sent = (0..count).try_for_each(|number| outgoing.send(number));
-            let told = sent.as_ref().copied().map_err(|error| io::Error::from(error.kind()));
-            let _ = done.send(told);
+            let result = sent.as_ref().copied().map_err(|error| io::Error::from(error.kind()));
+            let _ = done.send(result);
             sent.and(end)
         });
         (stream, ended)
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_fails_is_told_behind_what_was_sent() {
+    async fn a_failure_follows_what_was_sent() {
         let (stream, _) = counting(SLOW, 3 * UNDER_WAY, Err(io::Error::other("the disk is broken")));
         let all: Vec<_> = stream.collect().await;
         let (last, sent) = all.split_last().unwrap();

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub struct Renewal {
     wanted: AtomicBool,
-    asked: Notify,
+    requested: Notify,
     renewed: Notify,
     refusal: Mutex<Option<(Instant, String)>>,
 }
@@ -38,7 +38,7 @@ impl Renewal {
         renewed.as_mut().enable();
         *self.refusal.lock() = None;
         self.wanted.store(true, Ordering::Release);
-        self.asked.notify_one();
+        self.requested.notify_one();
         if tokio::time::timeout(limit, renewed).await.is_ok() {
             return Ok(());
         }
@@ -50,8 +50,8 @@ impl Renewal {
     }
 
     /// Returns when a renewal was requested.
-    pub async fn asked(&self) {
-        self.asked.notified().await;
+    pub async fn requested(&self) {
+        self.requested.notified().await;
     }
 
     pub fn is_wanted(&self) -> bool {
@@ -89,7 +89,7 @@ mod tests {
     async fn all_who_want_it_have_it_when_it_is_renewed() {
         let renewal = Renewal::default();
         let work = async {
-            renewal.asked().await;
+            renewal.requested().await;
             assert!(renewal.is_wanted());
             renewal.done();
         };
@@ -99,13 +99,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_told_and_given_time() {
+    async fn a_refusal_is_reported_and_remembered() {
         const SHORT: Duration = Duration::from_millis(20);
         let renewal = Renewal::default();
         assert_eq!(renewal.now(SHORT).await, Err(NotRenewed::NoAnswer));
-        renewal.asked().await;
+        renewal.requested().await;
         let work = async {
-            renewal.asked().await;
+            renewal.requested().await;
             renewal.refused("no");
         };
         let (answer, ()) = tokio::join!(renewal.now(SHORT), work);

@@ -33,10 +33,10 @@ impl SinglePages {
     ///
     /// # Errors
     /// The kernel is older than 6.7 or does not allow it.
-    #[expect(unsafe_code, reason = "a userfaultfd is made and told of addresses")]
+    #[expect(unsafe_code, reason = "creates a userfaultfd and registers addresses")]
     pub(super) fn begin(mappings: &[Mapping]) -> io::Result<Self> {
         let flags = UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::from_bits_retain(UFFD_USER_MODE_ONLY);
-        // SAFETY: nobody else gets the descriptor, and below it is asked for the tracking of writes alone.
+        // SAFETY: nothing else gets the descriptor, and below it only requests the tracking of writes.
         let tracker = unsafe { userfaultfd(flags)? };
         let mut api = uffdio_api { api: UFFD_API.into(), features: UFFD_FEATURE_WP_ASYNC.into(), ioctls: 0 };
         // SAFETY: `UFFDIO_API` takes and fills a `uffdio_api`.
@@ -76,7 +76,7 @@ mod tests {
         File::create(&path).unwrap().write_all(&vec![7; PAGES * 4096]).unwrap();
         let file = File::open(&path).unwrap();
         let (length, flags) = (PAGES * 4096, rustix::mm::MapFlags::PRIVATE);
-        // SAFETY: a new mapping, wherever the kernel finds room, of a file that nobody changes.
+        // SAFETY: a new mapping, placed by the kernel, of a file that does not change.
         let start = unsafe {
             rustix::mm::mmap(std::ptr::null_mut(), length, rustix::mm::ProtFlags::READ, flags, &file, 0).unwrap()
         };

@@ -78,7 +78,7 @@ impl MemberClient {
         Ok(self.client.report(message).await?.into_inner())
     }
 
-    /// Reports the end of a daemon in its stead.
+    /// Reports the end of a daemon on its behalf.
     pub async fn report_end(&mut self, message: ReportEndRequest) -> Result<ReportResponse, RemoteError> {
         Ok(self.client.report_end(message).await?.into_inner())
     }

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_outlives_the_process_and_ends_when_the_membership_says_something_else() {
+    fn an_override_outlives_the_process_and_ends_when_the_membership_changes() {
         let dir = tempfile::tempdir().unwrap();
         let first = AddressOverrides::load(dir.path()).unwrap();
         first.set(one(2, "10.0.0.2:5080", "10.1.0.2:5080")).unwrap();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_membership_says_already_takes_a_word_back() {
+    fn an_address_equal_to_the_memberships_removes_the_override() {
         let addresses = AddressOverrides::default();
         addresses.set(one(2, "a", "b")).unwrap();
         addresses.set(one(2, "a", "a")).unwrap();

@@ -33,17 +33,17 @@ const A_WHILE: Duration = Duration::from_millis(100);
 
 type Append = AppendEntriesRequest<TypeConfig>;
 type AppendAnswer = AppendEntriesResponse<TypeConfig>;
-type Told = Result<AppendAnswer, Status>;
+type Scripted = Result<AppendAnswer, Status>;
 
 /// Records what it receives, and sends scripted answers.
 struct Follower {
     streams: bool,
     got: mpsc::UnboundedSender<Append>,
-    told: Mutex<Option<mpsc::Receiver<Told>>>,
+    scripted: Mutex<Option<mpsc::Receiver<Scripted>>>,
 }
 
-fn answer(told: Told) -> Result<RaftMessage, Status> {
-    let payload = codec::encode(&told?).unwrap().into();
+fn answer(scripted: Scripted) -> Result<RaftMessage, Status> {
+    let payload = codec::encode(&scripted?).unwrap().into();
     Ok(RaftMessage { from: FOLLOWER, to: LEADER, payload, ..RaftMessage::default() })
 }
 
@@ -69,8 +69,8 @@ impl Raft for Follower {
                 got.send(codec::decode(&message.payload).unwrap()).unwrap();
             }
         });
-        let told = self.told.lock().take().expect("it is told once");
-        Ok(Response::new(Box::pin(ReceiverStream::new(told).map(answer))))
+        let scripted = self.scripted.lock().take().expect("the script is taken once");
+        Ok(Response::new(Box::pin(ReceiverStream::new(scripted).map(answer))))
     }
 
     async fn identify(&self, _: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
@@ -102,7 +102,7 @@ impl Raft for Follower {
 struct Pair {
     connection: Connection,
     got: mpsc::UnboundedReceiver<Append>,
-    tell: Option<mpsc::Sender<Told>>,
+    script: Option<mpsc::Sender<Scripted>>,
 }
 
 impl Pair {
@@ -120,17 +120,17 @@ impl Pair {
         let address = listener.local_addr().unwrap().to_string();
         let incoming = disco_identity::incoming(listener, &identity(FOLLOWER), ListenLimits::default());
         let (sender, got) = mpsc::unbounded_channel();
-        let (tell, told) = mpsc::channel(8);
-        let follower = Follower { streams, got: sender, told: Mutex::new(Some(told)) };
+        let (script, scripted) = mpsc::channel(8);
+        let follower = Follower { streams, got: sender, scripted: Mutex::new(Some(scripted)) };
         tokio::spawn(Server::builder().add_service(RaftServer::new(follower)).serve_with_incoming(incoming));
         let peers = Peers::new(identity(LEADER), ChannelOptions::default());
         let node = NodeInfo { address, name: "follower".to_owned() };
         let connection = Network { peers, node_id: LEADER, start: Start::default() }.new_client(FOLLOWER, &node).await;
-        Self { connection, got, tell: Some(tell) }
+        Self { connection, got, script: Some(script) }
     }
 
-    async fn tell(&self, told: Told) {
-        self.tell.as_ref().unwrap().send(told).await.unwrap();
+    async fn script(&self, scripted: Scripted) {
+        self.script.as_ref().unwrap().send(scripted).await.unwrap();
     }
 }
 
@@ -163,7 +163,7 @@ fn requests() -> (mpsc::UnboundedSender<Append>, impl futures_util::Stream<Item 
 #[tokio::test]
 async fn a_few_messages_are_under_way_and_no_more() {
     let mut pair = Pair::new(true).await;
-    let tell = pair.tell.take().unwrap();
+    let script = pair.script.take().unwrap();
     let (send, input) = requests();
     let last = WINDOW as u64 + 1;
     (1..=last).for_each(|index| send.send(message(index - 1, index)).unwrap());
@@ -180,19 +180,19 @@ async fn a_few_messages_are_under_way_and_no_more() {
         .is_err()
     );
     for index in 1..=last {
-        tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+        script.send(Ok(AppendAnswer::Success)).await.unwrap();
         assert_eq!(answers.next().await.unwrap().unwrap(), Ok(Some(id(index))));
     }
     assert!(pair.got.recv().await.is_some());
     // It has ended although the follower has not ended the request.
     assert!(answers.next().await.is_none());
-    drop(tell);
+    drop(script);
 }
 
 #[tokio::test]
 async fn no_answer_stands_for_a_message_that_is_still_under_way() {
     let mut pair = Pair::new(true).await;
-    let tell = pair.tell.take().unwrap();
+    let script = pair.script.take().unwrap();
     let (send, input) = requests();
     // Entries, what is committed meanwhile, and further entries.
     [message(0, 2), message(2, 2), message(2, 3)].into_iter().for_each(|message| send.send(message).unwrap());
@@ -200,24 +200,24 @@ async fn no_answer_stands_for_a_message_that_is_still_under_way() {
     for _ in 0..3 {
         tokio::select! { got = pair.got.recv() => got.unwrap(), answer = answers.next() => panic!("{answer:?}") };
     }
-    tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+    script.send(Ok(AppendAnswer::Success)).await.unwrap();
     assert!(tokio::time::timeout(A_WHILE, answers.next()).await.is_err(), "it was sent before the second message");
-    tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+    script.send(Ok(AppendAnswer::Success)).await.unwrap();
     assert_eq!(answers.next().await.unwrap().unwrap(), Ok(Some(id(2))));
     assert!(answers.next().now_or_never().is_none());
-    tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+    script.send(Ok(AppendAnswer::Success)).await.unwrap();
     assert_eq!(answers.next().await.unwrap().unwrap(), Ok(Some(id(3))));
 }
 
 #[tokio::test]
 async fn a_refusal_is_the_last_answer() {
     let mut pair = Pair::new(true).await;
-    let tell = pair.tell.take().unwrap();
+    let script = pair.script.take().unwrap();
     let (send, input) = requests();
     [message(3, 4), message(4, 5)].into_iter().for_each(|message| send.send(message).unwrap());
     let mut answers = pair.connection.stream_append(input, option()).await.unwrap();
-    tell.send(Ok(AppendAnswer::Conflict)).await.unwrap();
-    tell.send(Ok(AppendAnswer::Success)).await.unwrap();
+    script.send(Ok(AppendAnswer::Conflict)).await.unwrap();
+    script.send(Ok(AppendAnswer::Success)).await.unwrap();
     assert!(
         matches!(answers.next().await.unwrap().unwrap(), Err(openraft::raft::StreamAppendError::Conflict(at)) if at == id(3))
     );
@@ -225,12 +225,12 @@ async fn a_refusal_is_the_last_answer() {
 }
 
 #[tokio::test]
-async fn what_ends_or_says_nothing_is_an_error() {
+async fn a_stream_that_ends_or_stays_silent_is_an_error() {
     let mut pair = Pair::new(true).await;
     let (_send, input) = requests();
     _send.send(message(0, 1)).unwrap();
     let mut answers = pair.connection.stream_append(input, option()).await.unwrap();
-    drop(pair.tell.take());
+    drop(pair.script.take());
     assert!(matches!(answers.next().await, Some(Err(RPCError::Network(_)))));
     assert!(answers.next().await.is_none());
 
@@ -242,7 +242,7 @@ async fn what_ends_or_says_nothing_is_an_error() {
     assert!(matches!(answer, Some(Err(RPCError::Timeout(_)))), "{answer:?}");
 
     let mut pair = Pair::new(true).await;
-    pair.tell(Err(Status::unavailable("it stops"))).await;
+    pair.script(Err(Status::unavailable("it stops"))).await;
     let (send, input) = requests();
     send.send(message(0, 1)).unwrap();
     let answer = pair.connection.stream_append(input, option()).await.unwrap().next().await;
@@ -259,5 +259,5 @@ async fn a_follower_that_takes_no_streams_gets_one_message_after_the_other() {
     let answers: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().unwrap()).collect();
     assert_eq!(answers, [Some(id(1)), Some(id(3)), Some(id(3))]);
     assert_eq!(pair.got.len(), 3);
-    assert!(!pair.connection.streams, "it was asked for a stream each time");
+    assert!(!pair.connection.streams, "the leader requested a stream each time");
 }

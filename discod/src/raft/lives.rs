@@ -152,8 +152,8 @@ impl Lives {
     fn address(&self, node: u64) -> Option<String> {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
-        let said = metrics.membership_config.membership().get_node(&node).map(|info| info.address.clone())?;
-        Some(self.inner.peers.resolve(node, &said))
+        let recorded = metrics.membership_config.membership().get_node(&node).map(|info| info.address.clone())?;
+        Some(self.inner.peers.resolve(node, &recorded))
     }
 
     /// The start of the node that answers at its address in the membership.

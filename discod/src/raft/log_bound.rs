@@ -68,7 +68,7 @@ enum Step {
 #[derive(Debug, Default)]
 struct Bound {
     /// The log when a snapshot was last requested here, or at the start of the process.
-    asked: Option<Log>,
+    requested: Option<Log>,
     /// Entries to retain once a snapshot exists that is newer than the one at that time.
     keep: Option<u64>,
 }
@@ -77,21 +77,21 @@ struct Bound {
 
 impl Bound {
     fn next(&mut self, now: Log) -> Option<Step> {
-        let asked = *self.asked.get_or_insert(now);
+        let requested = *self.requested.get_or_insert(now);
         if let Some(keep) = self.keep
-            && now.snapshot > asked.snapshot
+            && now.snapshot > requested.snapshot
         {
             self.keep = None;
             return Some(Step::Purge(now.snapshot.saturating_sub(keep)));
         }
         // Also if a requested snapshot has not appeared: openraft makes none as long as nothing was committed.
-        let bytes = now.appended.saturating_sub(asked.appended);
+        let bytes = now.appended.saturating_sub(requested.appended);
         if bytes < LOG_BYTES {
             return None;
         }
-        let each = bytes / now.last.saturating_sub(asked.last).max(1);
+        let each = bytes / now.last.saturating_sub(requested.last).max(1);
         self.keep = Some((KEPT_BYTES / each.max(1)).max(KEPT_AT_LEAST));
-        self.asked = Some(now);
+        self.requested = Some(now);
         Some(Step::Snapshot)
     }
 }

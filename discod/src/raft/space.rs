@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_any_more_when_the_node_stops() {
+    fn waiting_ends_when_the_node_stops() {
         let space = Space::new("/".into());
         space.close();
         assert_eq!(space.insist::<()>("a test", || Err(full())).unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]
-    fn a_disk_that_does_not_tell_counts_as_roomy() {
+    fn a_disk_that_reports_nothing_counts_as_free() {
         assert!(!Space::new("/nowhere/at/all".into()).room().low);
     }
 }

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_leads_a_version_has_two_tries() {
+    fn a_version_has_two_tries_whichever_node_leads() {
         let one = next(None, "sha256:a", 1).unwrap();
         let two = next(Some(one), "sha256:a", 2).unwrap();
         assert_eq!(two, TrialRecord { script: "sha256:a".to_owned(), tries: 2, node: 2 });

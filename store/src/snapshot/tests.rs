@@ -62,7 +62,7 @@ fn every_flipped_bit_is_noticed() {
 }
 
 #[test]
-fn the_reason_is_told() {
+fn the_reason_is_reported() {
     let good = bytes();
     assert_eq!(decode(b"SQLite format 3").unwrap_err().to_string(), "not a snapshot of a store");
 

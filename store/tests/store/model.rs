@@ -345,26 +345,26 @@ proptest! {
 
         // The history, in parts of two events, except for pairs that were compacted.
         let mut next = model.compacted.max(1);
-        let mut told = BTreeMap::new();
+        let mut received = BTreeMap::new();
         while next <= model.revision() {
             let history = store.history(next, b"a", b"c", 2).unwrap();
             prop_assert!(history.next > next);
             next = history.next;
-            told.extend(history.revisions.into_iter().map(|one| (one.revision, one.events)));
+            received.extend(history.revisions.into_iter().map(|one| (one.revision, one.events)));
         }
         let mut expected: BTreeMap<_, _> = model.events.clone().split_off(&model.compacted);
         for events in expected.values_mut() {
             events.retain(|event| matches(b"a", b"c", &event.kv.as_ref().unwrap().key));
         }
         expected.retain(|_, events| !events.is_empty());
-        for (revision, events) in &mut told {
+        for (revision, events) in &mut received {
             for (event, expected) in events.iter_mut().zip(expected.get(revision).into_iter().flatten()) {
                 if *revision == model.compacted && event.prev_kv.is_none() {
                     event.prev_kv.clone_from(&expected.prev_kv);
                 }
             }
         }
-        prop_assert_eq!(told, expected);
+        prop_assert_eq!(received, expected);
 
         let leases: Vec<_> = store.leases().map(|lease| (lease.id(), lease.keys().map(<[u8]>::to_vec).collect::<Vec<_>>())).collect();
         prop_assert_eq!(leases, model.leases.keys().map(|&id| (id, model.attached(id))).collect::<Vec<_>>());

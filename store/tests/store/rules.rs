@@ -30,7 +30,7 @@ fn a_put_counts_revisions_and_versions() {
 }
 
 #[test]
-fn previous_pairs_are_told_when_asked_for() {
+fn previous_pairs_are_sent_when_requested() {
     let mut bench = Bench::default();
     assert_eq!(bench.put(PutRequest { prev_kv: true, ..put("a", "1") }).prev_kv, None);
     assert_eq!(&*bench.put(PutRequest { prev_kv: true, ..put("a", "2") }).prev_kv.unwrap().value, b"1");
@@ -362,23 +362,23 @@ fn compaction_frees_what_history_takes() {
 }
 
 #[test]
-fn history_is_told_by_revision_and_in_parts() {
+fn history_is_returned_by_revision_and_in_parts() {
     let mut bench = Bench::default();
     bench.put(put("a", "1"));
     bench.put(put("other", "1"));
     bench.put(put("a", "2"));
     bench.txn(txn(vec![], vec![Request::Put(put("b", "1")), Request::DeleteRange(delete("a", ""))], vec![]));
-    let told = |from, max| {
+    let history_from = |from, max| {
         let history = bench.0.history(from, b"a", b"c", max).unwrap();
         let revisions: Vec<_> = history.revisions.iter().map(|one| (one.revision, one.events.len())).collect();
         (revisions, history.next)
     };
-    assert_eq!(told(1, 100), (vec![(2, 1), (4, 1), (5, 2)], 6));
-    assert_eq!(told(1, 1), (vec![(2, 1)], 4));
-    assert_eq!(told(4, 0), (vec![(4, 1)], 5));
-    assert_eq!(told(5, 1), (vec![(5, 2)], 6), "a revision is told as a whole");
-    assert_eq!(told(0, 100), (vec![], 6));
-    assert_eq!(told(9, 100), (vec![], 9));
+    assert_eq!(history_from(1, 100), (vec![(2, 1), (4, 1), (5, 2)], 6));
+    assert_eq!(history_from(1, 1), (vec![(2, 1)], 4));
+    assert_eq!(history_from(4, 0), (vec![(4, 1)], 5));
+    assert_eq!(history_from(5, 1), (vec![(5, 2)], 6), "a revision is never split");
+    assert_eq!(history_from(0, 100), (vec![], 6));
+    assert_eq!(history_from(9, 100), (vec![], 9));
     let history = bench.0.history(5, b"a", b"c", 9).unwrap();
     let [put, deletion] = &*history.revisions[0].events else { panic!() };
     assert_eq!((put.r#type(), &put.prev_kv), (event::Type::Put, &None));

@@ -99,7 +99,7 @@ fn an_alarm_that_an_operator_raises_stops_what_adds() {
 }
 
 #[test]
-fn checksums_tell_states_apart() {
+fn checksums_distinguish_states() {
     let mut bench = Bench::default();
     bench.put(put("a", "1"));
     bench.put(put("b", "2"));

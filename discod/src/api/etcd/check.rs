@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_are_told_from_writes() {
+    fn reads_are_distinguished_from_writes() {
         let range = |serializable| {
             Request::RequestRange(RangeRequest { key: "a".into(), serializable, ..RangeRequest::default() })
         };

@@ -78,7 +78,7 @@ impl Maintenance for EtcdService {
         self.admit(&request)?;
         let alarm = request.into_inner();
         let is_no_space = alarm.alarm() == AlarmType::Nospace;
-        let (revision, told) = match AlarmAction::try_from(alarm.action) {
+        let (revision, raised) = match AlarmAction::try_from(alarm.action) {
             Ok(AlarmAction::Get) => {
                 self.barrier().await?;
                 let (revision, full) = self.node.raft().store().read(|store| (store.revision(), store.is_full()));
@@ -89,7 +89,7 @@ impl Maintenance for EtcdService {
             Ok(AlarmAction::Deactivate) => (self.node.raft().store().read(Store::revision), false),
             _ => return Err(Status::invalid_argument("etcdserver: only the alarm NOSPACE can be raised")),
         };
-        let alarms = if told { vec![self.no_space_alarm()] } else { Vec::new() };
+        let alarms = if raised { vec![self.no_space_alarm()] } else { Vec::new() };
         Ok(Response::new(AlarmResponse { header: self.header(revision), alarms }))
     }
 

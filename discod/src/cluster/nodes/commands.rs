@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ends_when_the_time_is_over_and_says_what_was_dropped() {
+    async fn ends_at_the_time_limit_and_reports_dropped_output() {
         let output = run("head -c 3000000 /dev/zero", DEFAULT_TIMEOUT).await.unwrap();
         assert!(output.truncated && output.stdout.len() == OUTPUT_BYTES, "{}", output.code);
         assert!(run("sleep 600", Duration::from_millis(50)).await.unwrap().timed_out);

@@ -23,9 +23,9 @@ const LOOK: Duration = Duration::from_millis(20);
 pub async fn confirmed<E>(leader: &Leader, decide: impl Fn(&[Member], &Policy) -> Result<(), E>) -> Result<(), E> {
     let known = policy(leader);
     decide(&planned(leader), &known)?;
-    let asked = Instant::now();
+    let started = Instant::now();
     loop {
-        let silence = asked.elapsed();
+        let silence = started.elapsed();
         let answer = decide(&planned(leader), &Policy { suspect_after: silence.min(known.suspect_after), ..known });
         if answer.is_ok() || silence > known.suspect_after {
             return answer;

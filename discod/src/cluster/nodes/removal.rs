@@ -151,16 +151,16 @@ async fn begin(leader: &Leader, record: Option<&NodeRecord>, fewer: bool) -> Res
     }
     let members = u32::try_from(leader.raft().members().len())?;
     let desired = leader.raft().store().read(records::desired_nodes);
-    let wished = desired.filter(|desired| fewer && *desired >= members).map(|desired| desired - 1);
+    let target = desired.filter(|desired| fewer && *desired >= members).map(|desired| desired - 1);
     let mut txn = records::Txn::new();
     if let Some(record) = record {
         txn =
             txn.put(&records::keys::node(record.id), &NodeRecord { leaving: true, dismissed: fewer, ..record.clone() });
     }
-    if let Some(wished) = wished {
-        txn = txn.put(records::keys::DESIRED_NODES, &wished);
+    if let Some(target) = target {
+        txn = txn.put(records::keys::DESIRED_NODES, &target);
     }
-    if record.is_some() || wished.is_some() {
+    if record.is_some() || target.is_some() {
         leader.write_in_term(txn.operation()).await?;
     }
     Ok(())

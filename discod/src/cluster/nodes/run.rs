@@ -43,7 +43,7 @@ pub async fn command(node: &Node, hops: Hops, message: RunCommandRequest) -> Res
 pub fn time_limit(timeout_ms: u32) -> Duration {
     match timeout_ms {
         0 => commands::DEFAULT_TIMEOUT,
-        asked => Duration::from_millis(u64::from(asked)).min(commands::MAX_TIMEOUT),
+        requested => Duration::from_millis(u64::from(requested)).min(commands::MAX_TIMEOUT),
     }
 }
 

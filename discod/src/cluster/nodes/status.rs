@@ -372,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_that_takes_no_connections_or_whose_clock_is_wrong_is_not_healthy_and_says_why() {
+    fn a_node_that_accepts_no_connections_or_whose_clock_is_wrong_is_unhealthy_with_the_reason() {
         let report = ReportRequest { no_connections: "Too many open files".to_owned(), ..ReportRequest::default() };
         let (healthy, reason) = judge(None, None, Some(&report));
         assert!(!healthy && reason == "it accepts no new connections: Too many open files", "{reason}");
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_comes_to_nothing_is_a_warning_with_its_providers_reason_until_it_is_a_node() {
+    fn a_failing_machine_is_a_warning_with_its_providers_reason_until_it_is_a_node() {
         let (name, error) = ("web-4".to_owned(), "starting the machine: no capacity\nmore".to_owned());
         let machine = |state: &str| records::InstanceRecord {
             name: name.clone(),

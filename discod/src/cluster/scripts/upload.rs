@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_part_says_what_comes() {
+    fn the_first_part_announces_the_content() {
         let sha256 = "ab".repeat(32);
         let mut upload = Upload::begin(&sha256, 3).unwrap();
         assert!(upload.write(b"abc").is_ok() && upload.write(b"d").is_err());

@@ -43,7 +43,7 @@ impl KvWatch for StoreWatch {
     async fn next(&mut self) -> Result<Option<KvEvent>, HostError> {
         loop {
             if let Some(event) = self.read.pop_front() {
-                return Ok(told(event));
+                return Ok(to_event(event));
             }
             // Nothing is consumed before this wait, so dropping the future loses nothing.
             if self.revisions.wait_for(|revision| *revision >= self.next).await.is_err() {
@@ -68,7 +68,7 @@ fn first(start: i64, now: i64) -> Result<i64, HostError> {
     }
 }
 
-fn told(event: Event) -> Option<KvEvent> {
+fn to_event(event: Event) -> Option<KvEvent> {
     let kind = event.r#type();
     let kv = event.kv?;
     Some(match kind {
