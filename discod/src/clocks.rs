@@ -40,7 +40,7 @@ mod tests {
     const DAY: i64 = 86_400_000;
 
     #[test]
-    fn the_clock_that_is_wrong_is_the_one_that_is_beside_most() {
+    fn the_wrong_clock_is_the_one_that_differs_from_most() {
         let one = [(1, 0), (2, 400 * DAY), (3, 1200)];
         assert_eq!([1, 2, 3].map(|id| off(id, &one)), [None, Some(400 * DAY), None]);
         // The leader's own clock is wrong: it sees the others as wrong.

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_dies_is_not_taken_for_one_that_hears_nothing() {
+    fn a_dying_node_is_not_blamed_for_one_direction() {
         let (almost, just) = (Some(Duration::from_millis(3_900)), Some(Duration::from_millis(4_100)));
         assert_eq!(trouble(just, almost, 100).as_deref(), Some("no sign of life for 3.9 s"));
         assert_eq!(trouble(almost, just, 100).as_deref(), Some("no sign of life for 3.9 s"));
@@ -87,7 +87,7 @@ mod tests {
     /// While a node starts it may answer once and then be busy: that must not count as a recovery that is revoked a
     /// second later.
     #[test]
-    fn one_that_returns_is_healthy_once_both_ways_live() {
+    fn a_returning_node_is_healthy_once_both_directions_work() {
         let some_time_ago = Some(Duration::from_millis(2_500));
         for (reported, answered) in [(LONG_AGO, NOW), (LONG_AGO, some_time_ago), (some_time_ago, LONG_AGO)] {
             assert!(trouble(reported, answered, 100).is_some(), "{reported:?} {answered:?}");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_leader_waits_for_the_second_way() {
+    fn a_new_leader_waits_for_the_second_direction() {
         assert_eq!(trouble(NOW, None, 1), None);
         assert_eq!(trouble(None, NOW, 1), None);
         assert!(trouble(None, None, 1).is_some());

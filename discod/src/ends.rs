@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_over_the_wire_is_bounded() {
+    fn reports_from_the_wire_are_bounded() {
         let much = DaemonEnds { ago_ms: vec![u64::MAX; 1000], words: "x".repeat(10_000), ..ends(u64::MAX, &[]) };
         let now = Instant::now();
         let ended = Ended::hear(much, false, now, None);

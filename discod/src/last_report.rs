@@ -33,9 +33,9 @@ const AT_ONCE: usize = 3;
 /// No leader received the report, and why.
 pub fn run(args: &ReportEndArgs) -> Result<()> {
     let (ends, limit) = if args.systemd {
-        let Some((ends, kept)) = supervise::count_systemd(&args.dir) else { return Ok(()) };
-        if let Err(error) = kept {
-            report_unkept(&error.into());
+        let Some((ends, recorded)) = supervise::count_systemd(&args.dir) else { return Ok(()) };
+        if let Err(error) = recorded {
+            report_unrecorded(&error.into());
         }
         (ends, SYSTEMD_LIMIT)
     } else {
@@ -58,7 +58,7 @@ pub fn run(args: &ReportEndArgs) -> Result<()> {
 }
 
 #[expect(clippy::print_stderr, reason = "the journal has what its service writes")]
-fn report_unkept(error: &anyhow::Error) {
+fn report_unrecorded(error: &anyhow::Error) {
     eprintln!("discod: cannot record the end of the daemon: {error:#}");
 }
 

@@ -29,7 +29,7 @@ mod tests {
     use crate::voters::tests::members;
 
     #[test]
-    fn who_is_silent_for_days_goes_the_longest_first() {
+    fn members_silent_for_days_are_removed_longest_first() {
         let policy = Policy::default();
         let mut five = members(5, 5);
         five[1].silent_for = policy.dead_after * 2;

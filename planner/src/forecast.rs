@@ -162,7 +162,7 @@ mod tests {
     proptest! {
         /// Executing the decisions step by step leads to the forecast.
         #[test]
-        fn the_steps_come_to_what_was_foreseen(
+        fn the_steps_lead_to_the_forecast(
             dead in prop::collection::vec(any::<bool>(), 0..6),
             under_way in 0usize..4,
             desired in 1usize..8,

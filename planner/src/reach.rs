@@ -115,27 +115,27 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_cannot_be_called_hands_over_to_one_that_can() {
+    fn an_unreachable_leader_hands_over_to_a_reachable_one() {
         assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), view(2, &[3]), view(3, &[2])]), Verdict::HandOver(2));
         assert_eq!(verdict(1, 3, &[view(1, &[3]), view(2, &[3]), view(3, &[2])]), Verdict::HandOver(3));
     }
 
     #[test]
-    fn it_leads_on_where_a_majority_can_call_it_or_did_not_say_that_it_cannot() {
+    fn it_keeps_leading_unless_a_majority_is_known_not_to_reach_it() {
         assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), view(2, &[1, 3]), view(3, &[2])]), Verdict::Lead);
         let silent = View { reaches: None, ..view(2, &[]) };
         assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), silent, view(3, &[2])]), Verdict::Lead);
     }
 
     #[test]
-    fn it_does_not_hand_over_to_one_that_cannot_be_called_either() {
+    fn it_does_not_hand_over_to_an_unreachable_voter() {
         assert_eq!(verdict(1, 3, &[view(1, &[]), view(2, &[]), view(3, &[])]), Verdict::NobodyBetter);
         // All can reach 2, but 2 reaches none; 3 reaches 2 but none reaches 3.
         assert_eq!(verdict(1, 3, &[view(1, &[2]), view(2, &[]), view(3, &[2])]), Verdict::NobodyBetter);
     }
 
     #[test]
-    fn it_does_not_hand_over_to_one_that_is_not_fit() {
+    fn it_does_not_hand_over_to_an_unfit_voter() {
         let unfit = View { fit: false, ..view(2, &[3]) };
         assert_eq!(verdict(1, 3, &[view(1, &[2, 3]), unfit, view(3, &[2])]), Verdict::HandOver(3));
         // The other voter is dead: the remaining one would have no majority that it can reach.

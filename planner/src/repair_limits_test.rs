@@ -197,7 +197,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_usual_is_one_in_ten_minutes_after_a_minute_of_grace() {
+fn the_default_is_one_in_ten_minutes_after_a_minute_of_grace() {
     let usual = Policy::default();
     assert_eq!((usual.replace_every, usual.unhealthy_after), (Duration::from_secs(600), Duration::from_secs(60)));
     let too_soon = Blocked::TooSoon { every: usual.replace_every }.to_string();

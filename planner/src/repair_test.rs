@@ -32,7 +32,7 @@ fn steps(desired: usize, members: &[Member], machines: &[Machine]) -> Vec<Step> 
 }
 
 #[test]
-fn what_is_missing_is_started_at_once() {
+fn missing_nodes_are_started_immediately() {
     assert_eq!(steps(3, &members(1, 1), &[]), [Step::Start(2)]);
     assert_eq!(steps(3, &members(3, 3), &[joined(2), joined(3)]), []);
     let begun = [under_way("b", 1), under_way("a", 2)];
@@ -42,7 +42,7 @@ fn what_is_missing_is_started_at_once() {
 }
 
 #[test]
-fn a_machine_that_comes_to_nothing_is_replaced() {
+fn a_failed_machine_is_replaced() {
     let late = Policy::default().give_up_after.as_secs() + 1;
     let machines = [under_way("old", late), joined(2)];
     assert_eq!(steps(3, &members(2, 1), &machines), [Step::Terminate("old".into()), Step::Start(1)]);
@@ -108,7 +108,7 @@ fn a_provider_without_machines_is_reported() {
 }
 
 #[test]
-fn machines_under_way_go_before_members() {
+fn machines_in_progress_go_before_members() {
     let begun = [under_way("a", 9), under_way("b", 5)];
     assert_eq!(steps(4, &members(3, 3), &begun), [Step::Terminate("b".into()), Step::Continue("a".into())]);
     let all = [Step::Terminate("a".into()), Step::Terminate("b".into())];

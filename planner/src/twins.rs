@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_a_node_that_has_lived_on_is_refused_although_that_is_gone() {
+    fn an_old_copy_is_refused_even_after_the_node_is_gone() {
         // Both were started after 1, and the cluster has accepted 2.
         assert_eq!(judge(life(9, 3), &[1], life(6, 2), None, None), Verdict::Older);
         assert_eq!(judge(life(9, 3), &[1], life(6, 2), Some(life(9, 3)), None), Verdict::Older);
     }
 
     #[test]
-    fn a_node_that_comes_back_is_taken_wherever_it_does() {
+    fn a_returning_node_is_accepted_anywhere() {
         // At its address, and elsewhere.
         assert_eq!(judge(life(6, 2), &[1], life(5, 1), Some(life(6, 2)), None), Verdict::Node);
         assert_eq!(judge(life(6, 2), &[1], life(5, 1), None, None), Verdict::Node);
@@ -100,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_set_back_is_refused_even_at_the_nodes_address() {
+    fn a_folder_set_back_is_refused_even_at_the_nodes_address() {
         assert_eq!(judge(life(4, 2), &[], life(5, 1), Some(life(4, 2)), None), Verdict::Older);
         assert_eq!(judge(life(4, 2), &[], life(5, 1), None, None), Verdict::Older);
     }
 
     #[test]
-    fn a_program_of_before_is_let_be() {
+    fn a_previous_program_is_accepted() {
         assert_eq!(judge(Life::default(), &[], life(5, 1), Some(life(5, 1)), None), Verdict::Node);
         assert_eq!(judge(life(1, 1), &[], Life::default(), Some(Life::default()), None), Verdict::Node);
     }

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_is_left_alone_and_what_was_begun_comes_first() {
+    fn done_nodes_are_left_alone_and_unfinished_ones_come_first() {
         let mut three = cluster(3, 3);
         for node in &mut three {
             node.new = true;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_that_failed_goes_back_first_and_then_the_others_that_were_begun() {
+    fn the_failed_node_is_rolled_back_first_and_then_the_other_unfinished_ones() {
         use Step::{Finish, HandOver, Replace};
         let mut five = cluster(5, 5);
         for index in [1, 2, 3] {

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_that_was_set_by_hand_outlives_an_older_one_of_the_script() {
+    fn a_number_set_by_hand_outlives_an_older_one_of_the_script() {
         assert_eq!(of_script(3, None, None), Wish::Take(3));
         assert_eq!(of_script(3, Some(3), Some(3)), Wish::Take(3));
         // `disco scale nodes=5`, then a repair.
@@ -60,7 +60,7 @@ mod tests {
     proptest! {
         /// The target size never decreases unasked.
         #[test]
-        fn nothing_is_taken_away_unasked(requested in 1u32..60, target in prop::option::of(1u32..60), before in prop::option::of(1u32..60)) {
+        fn the_target_never_decreases_unasked(requested in 1u32..60, target in prop::option::of(1u32..60), before in prop::option::of(1u32..60)) {
             match of_script(requested, target, before) {
                 Wish::Take(nodes) => {
                     prop_assert_eq!(nodes, requested);

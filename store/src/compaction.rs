@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_goes_where_there_is_history() {
+    fn old_revisions_are_compacted_if_history_exists() {
         const MINUTE: u64 = 60_000;
         let policy = CompactionPolicy::default();
         let mut ages = Ages::default();

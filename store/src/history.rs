@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn compaction_keeps_what_was_valid() {
+    fn compaction_retains_valid_versions() {
         let full = history([put(3), put(5), Version::deleted(8), put(10)]);
         for (at, kept) in [
             (2, vec![3, 5, 8, 10]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cluster::backups::{Folder, Kept, take};
+use crate::cluster::backups::{Folder, StoredBackup, take};
 use crate::node::Node;
 use crate::raft::Role;
 use crate::records::{self, Severity};
@@ -72,7 +72,7 @@ fn role(node: &Node) -> Option<Role> {
 }
 
 /// Makes a backup if the store has changed since the last one.
-async fn make(node: &Node, folder: &Folder) -> Result<Option<Kept>> {
+async fn make(node: &Node, folder: &Folder) -> Result<Option<StoredBackup>> {
     let (node, folder) = (node.clone(), folder.clone());
     let keep = usize::try_from(node.args().backup_keep)?;
     tokio::task::spawn_blocking(move || {

@@ -193,17 +193,17 @@ fn keep_format(node: &Node) {
     }
 }
 
-/// Writes the other members' addresses to disk, where `report-end` reads them. `kept` is the file's current content.
-fn keep_members(node: &Node, kept: &mut Vec<String>) {
+/// Writes the other members' addresses to disk, where `report-end` reads them. `written` is the file's current content.
+fn keep_members(node: &Node, written: &mut Vec<String>) {
     let mut members: Vec<String> = candidates(node, None).into_iter().map(|(_, address)| address).collect();
     members.sort_unstable();
     let is_member = node.raft().members().iter().any(|member| member.id == node.id());
     // Before the node is a member it knows no others, which is no change.
-    if members == *kept || members.is_empty() && !is_member {
+    if members == *written || members.is_empty() && !is_member {
         return;
     }
     match node.home().set_members(&members) {
-        Ok(()) => *kept = members,
+        Ok(()) => *written = members,
         // Retried with the next report. The node itself reports a full disk.
         Err(error) => tracing::debug!(error = format!("{error:#}"), "cannot write the members' addresses"),
     }

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn who_goes_or_takes_nothing_is_waited_for_no_longer() {
+    async fn a_client_that_disconnects_or_stops_reading_ends_the_wait() {
         let (stream, ended) = counting(SLOW, 3 * UNDER_WAY, Ok(()));
         drop(stream);
         assert_eq!(ended.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_is_not_run_again_after_the_second_time() {
+    fn a_hook_is_disabled_after_the_second_end() {
         let folder = tempfile::tempdir().unwrap();
         killed_in(folder.path(), "sha256:a", "health").unwrap();
         killed_in(folder.path(), "sha256:a", "health").unwrap();
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_back_or_was_stopped_in_good_order_is_not_blamed() {
+    fn returned_hooks_and_clean_shutdowns_are_not_blamed() {
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..5 {
             let guard = HookGuard::open(folder.path());
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_that_comes_back_often_is_forgiven_and_not_noted_any_more() {
+    fn a_hook_that_returns_often_is_forgiven_and_no_longer_noted() {
         let folder = tempfile::tempdir().unwrap();
         killed_in(folder.path(), "sha256:a", "health").unwrap();
         let guard = HookGuard::open(folder.path());
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_a_damaged_file_ends_nothing() {
+    fn notes_are_bounded_and_a_damaged_file_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let guard = HookGuard::open(folder.path());
         for number in 0..100 {

@@ -86,7 +86,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn all_who_want_it_have_it_when_it_is_renewed() {
+    async fn concurrent_callers_share_one_renewal() {
         let renewal = Renewal::default();
         let work = async {
             renewal.requested().await;

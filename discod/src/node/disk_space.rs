@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_room_or_keeps_the_cluster_alive_is_taken() {
+    fn deletes_and_the_clusters_own_writes_are_accepted() {
         let txn = |op| TxnRequest { failure: vec![RequestOp { request: Some(op) }], ..TxnRequest::default() };
         let delete = DeleteRangeRequest { key: "a".into(), ..DeleteRangeRequest::default() };
         for (operation, needs) in [

@@ -71,7 +71,7 @@ mod tests {
     use super::overlaps_own;
 
     #[test]
-    fn ranges_that_reach_into_the_own_keys_are_seen() {
+    fn ranges_that_overlap_discos_keys_are_detected() {
         assert!(overlaps_own(b"/disco/nodes/1", b""));
         assert!(overlaps_own(b"/", b"0"));
         assert!(overlaps_own(b"", b"\0"));

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blob_goes_when_nothing_needs_it_for_long() {
+    fn a_blob_is_removed_after_long_disuse() {
         let all: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
         let needed: BTreeSet<String> = ["a".to_owned()].into();
         let mut idle = IdleBlobs::default();

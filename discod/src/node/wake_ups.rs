@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wake_up_that_comes_during_work_is_kept() {
+    fn a_wake_up_during_work_is_retained() {
         let wake_ups = WakeUps::default();
         let (mut busy, mut waiting) = (wake_ups.listen(), wake_ups.listen());
         assert!(busy.next().now_or_never().is_none(), "what is woken for was already seen");

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gives_up_leaves_nothing_behind() {
+    async fn a_caller_that_gives_up_leaves_nothing_behind() {
         let waiting = Waiting::default();
         drop(waiting.place().unwrap());
         assert!(waiting.inner.lock().waiting.is_empty());

@@ -161,7 +161,7 @@ fn requests() -> (mpsc::UnboundedSender<Append>, impl futures_util::Stream<Item 
 }
 
 #[tokio::test]
-async fn a_few_messages_are_under_way_and_no_more() {
+async fn unanswered_messages_are_bounded() {
     let mut pair = Pair::new(true).await;
     let script = pair.script.take().unwrap();
     let (send, input) = requests();
@@ -190,7 +190,7 @@ async fn a_few_messages_are_under_way_and_no_more() {
 }
 
 #[tokio::test]
-async fn no_answer_stands_for_a_message_that_is_still_under_way() {
+async fn no_answer_covers_a_later_message() {
     let mut pair = Pair::new(true).await;
     let script = pair.script.take().unwrap();
     let (send, input) = requests();
@@ -250,7 +250,7 @@ async fn a_stream_that_ends_or_stays_silent_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_follower_that_takes_no_streams_gets_one_message_after_the_other() {
+async fn a_follower_without_streams_gets_single_messages() {
     let mut pair = Pair::new(false).await;
     let (send, input) = requests();
     [message(0, 1), message(1, 3), message(3, 3)].into_iter().for_each(|message| send.send(message).unwrap());

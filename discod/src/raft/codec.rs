@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sealed_comes_back_and_every_flipped_bit_is_seen() {
+    fn sealed_bytes_round_trip_and_every_flipped_bit_is_detected() {
         let sealed = seal(b"an entry");
         assert_eq!(unseal(&sealed, "it").unwrap(), b"an entry");
         for bit in 0..sealed.len() * 8 {

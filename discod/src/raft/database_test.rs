@@ -73,7 +73,7 @@ fn check(folder: &Path) -> io::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_kill_everything_is_there() {
+async fn after_a_kill_nothing_is_lost() {
     let (_open, files) = killed().await;
     check(files.folder().path()).unwrap();
     // Also when the mark is missing, or its last write was lost.
@@ -84,7 +84,7 @@ async fn after_a_kill_everything_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_taken_from_the_journal_is_not_taken_twice() {
+async fn the_journal_is_applied_once() {
     let (_open, files) = killed().await;
     let folder = files.folder();
     {
@@ -199,7 +199,7 @@ async fn a_torn_tail_is_an_error_or_harmless() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_went_back_is_refused() {
+async fn a_log_that_lost_commits_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path()).unwrap();
     append(&log, 0).await;
@@ -223,7 +223,7 @@ async fn a_log_that_went_back_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_is_gone_empty_or_another_one_is_refused() {
+async fn a_missing_empty_or_different_log_is_refused() {
     let (_open, files) = killed().await;
     for beside in [log_mark::FILE, journal::FILE] {
         let gone = files.folder();
@@ -240,7 +240,7 @@ async fn a_log_that_is_gone_empty_or_another_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_without_ids_and_checksums_is_taken_over() {
+async fn a_log_without_ids_and_checksums_is_upgraded() {
     let folder = tempfile::tempdir().unwrap();
     {
         let old = Database::create(folder.path().join("raft.redb")).unwrap();

@@ -41,7 +41,7 @@ fn commits(bytes: &[u8], after: u64) -> io::Result<Vec<u64>> {
 }
 
 #[test]
-fn what_was_written_is_read_from_where_the_database_is() {
+fn records_after_the_databases_commit_are_read() {
     let bytes = written(5..9);
     assert_eq!(bytes.len(), BYTES);
     assert_eq!(commits(&bytes, 4).unwrap(), [5, 6, 7, 8]);
@@ -54,7 +54,7 @@ fn what_was_written_is_read_from_where_the_database_is() {
 }
 
 #[test]
-fn the_file_is_written_from_its_start_again_and_keeps_its_length() {
+fn the_file_is_overwritten_and_keeps_its_length() {
     let folder = tempfile::tempdir().unwrap();
     let (mut journal, path) = journal(&folder);
     let mut commit = 0;
@@ -79,7 +79,7 @@ fn the_file_is_written_from_its_start_again_and_keeps_its_length() {
 }
 
 #[test]
-fn a_file_that_was_cut_off_when_it_was_made_is_made_whole() {
+fn a_file_truncated_during_creation_is_completed() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(FILE), [0; 100]).unwrap();
     let (_journal, path) = journal(&folder);
@@ -87,7 +87,7 @@ fn a_file_that_was_cut_off_when_it_was_made_is_made_whole() {
 }
 
 #[test]
-fn a_flipped_bit_is_seen_or_takes_the_last_record_alone() {
+fn a_flipped_bit_is_detected_or_loses_only_the_last_record() {
     let bytes = written(5..9);
     let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     let mut lost = 0;

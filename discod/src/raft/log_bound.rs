@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_entries_make_snapshots_sooner_and_keep_fewer() {
+    fn large_entries_trigger_snapshots_sooner_and_retain_fewer() {
         let mut bound = Bound::default();
         let mut now = Log { appended: 0, last: 100, snapshot: 90 };
         assert_eq!(bound.next(now), None);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn small_entries_are_kept_by_their_bytes() {
+    fn small_entries_are_retained_by_their_bytes() {
         let mut bound = Bound::default();
         bound.next(Log::default());
         let mut now = Log { appended: LOG_BYTES, last: LOG_BYTES / 1024, snapshot: 0 };
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_does_not_come_is_asked_for_again() {
+    fn a_missing_snapshot_is_requested_again() {
         let mut bound = Bound::default();
         bound.next(Log::default());
         for round in 1..4 {

@@ -117,8 +117,8 @@ impl Tail {
     }
 
     fn purge_upto(&mut self, upto: u64) {
-        let kept = self.entries.split_off(&(upto + 1));
-        self.entries = kept;
+        let retained = self.entries.split_off(&(upto + 1));
+        self.entries = retained;
         self.bytes = self.entries.values().map(|bytes| bytes.len()).sum();
     }
 }

@@ -30,7 +30,7 @@ use super::read_index::ReadIndex;
 use super::recover::Recovery;
 use super::restore;
 use super::snapshot::SnapshotDir;
-use super::space::{Room, Space};
+use super::space::{FreeSpace, Space};
 use super::state_machine::{SharedStore, StateMachine};
 use super::types::{NodeInfo, Request, TypeConfig};
 use crate::peers::Peers;
@@ -302,7 +302,7 @@ impl RaftNode {
 
     /// The free space of this node's disk.
     #[must_use]
-    pub fn room(&self) -> Room {
+    pub fn room(&self) -> FreeSpace {
         self.inner.space.room()
     }
 

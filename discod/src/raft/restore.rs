@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_scripts_come_back_and_machines_stay() {
+    fn keys_and_scripts_are_restored_and_machines_remain() {
         let (mut old, mut new) = (Store::new(Limits::default()), Store::new(Limits::default()));
         for (key, text) in
             [("a", "1"), ("a", "2"), ("/disco/nodes/1", "old"), ("/disco/nodes/9", "old"), (keys::SCRIPT, "s")]

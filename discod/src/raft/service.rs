@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_snapshot_stays_until_it_is_installed_although_its_sender_has_gone() {
+    async fn a_snapshot_outlives_its_sender_until_it_is_installed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("received.tmp");
         std::fs::write(&path, "a snapshot").unwrap();

@@ -37,7 +37,7 @@ async fn put(machine: &mut StateMachine, index: u64, key: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_is_of_the_moment_when_it_was_begun() {
+async fn a_snapshot_has_the_state_of_its_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let (mut machine, _) = open(folder.path()).unwrap();
     put(&mut machine, 1, "before").await;
@@ -56,7 +56,7 @@ async fn a_snapshot_is_of_the_moment_when_it_was_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_is_done_late_does_not_replace_a_newer_one() {
+async fn a_late_snapshot_does_not_replace_a_newer_one() {
     let folder = tempfile::tempdir().unwrap();
     let (mut machine, dir) = open(folder.path()).unwrap();
     // Begun now, and written after another has been installed.

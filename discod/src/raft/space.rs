@@ -1,6 +1,6 @@
 //! Free space on the disk of the data folder.
 //!
-//! A full disk ends nothing. When little is free (see [`Room::needed`]) the node refuses clients' writes with the
+//! A full disk ends nothing. When little is free (see [`FreeSpace::needed`]) the node refuses clients' writes with the
 //! reason; the cluster's own writes use the rest. If even that is used up, writers wait here until space is free again:
 //! Raft receives no error, since an error of the disk is fatal to it.
 
@@ -30,14 +30,14 @@ pub struct Space {
 #[derive(Debug)]
 struct Inner {
     folder: PathBuf,
-    last: Mutex<Option<(Instant, Room)>>,
+    last: Mutex<Option<(Instant, FreeSpace)>>,
     waiting: AtomicUsize,
     closed: AtomicBool,
 }
 
 /// The free space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct FreeSpace {
     /// Bytes that this process may still use.
     pub free: u64,
     /// Bytes needed to accept clients' writes.
@@ -60,18 +60,18 @@ impl Space {
 
     /// The free space now, or a moment ago.
     #[must_use]
-    pub fn room(&self) -> Room {
+    pub fn room(&self) -> FreeSpace {
         let mut last = self.inner.last.lock();
         let exhausted = self.inner.waiting.load(Ordering::Relaxed) > 0;
         let low = match *last {
-            Some((at, room)) if at.elapsed() < FRESH => return Room { exhausted, ..room },
+            Some((at, room)) if at.elapsed() < FRESH => return FreeSpace { exhausted, ..room },
             Some((_, room)) => room.low,
             None => false,
         };
         // A failed measurement does not count as a full disk.
         let (free, all) = self.measure().unwrap_or((u64::MAX, u64::MAX));
         let needed = LOW.min(all / LOW_PART);
-        let room = Room { free, needed, low: free < if low { needed / 2 * 3 } else { needed }, exhausted };
+        let room = FreeSpace { free, needed, low: free < if low { needed / 2 * 3 } else { needed }, exhausted };
         if room.low != low {
             match room.low {
                 true => tracing::warn!(free_mib = free >> 20, "disk is full: refusing writes"),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_room_is_done_again_until_there_is_some() {
+    fn writes_are_retried_until_space_is_free() {
         let space = Space::new("/".into());
         let mut tries = 0;
         let done = space.insist("a test", || {

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hook_is_given_number_files_and_variables() {
+    fn the_hook_receives_number_files_and_variables() {
         let expected = json!({
             "id": 7,
             "version": 7,

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_gets_is_bounded() {
+    fn failures_for_clients_are_bounded() {
         let mut error = ScriptError::new(ScriptErrorKind::Thrown, "ü".repeat(10_000));
         error.stack = "s".repeat(10_000);
         error.source_line = Some("x".repeat(10_000));

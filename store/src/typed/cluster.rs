@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_before_is_read() {
+    fn a_record_of_a_previous_version_is_read() {
         let old = r#"{"serial":"b","retiring":[],"retired":["a"],"stale":false}"#;
         assert_eq!(serde_json::from_str::<SigningRecord>(old).unwrap(), record("b", &[], &["a"]));
     }
@@ -274,14 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn another_key_retires_the_one_before() {
+    fn another_key_retires_the_previous_one() {
         let mut signing = record("a", &[], &["z"]);
         signing.follow("b");
         assert_eq!(signing, record("b", &["a"], &["z"]));
     }
 
     #[test]
-    fn a_replacement_that_was_lost_is_to_be_done_again() {
+    fn a_lost_replacement_must_be_repeated() {
         let mut signing = record("b", &["a"], &[]);
         signing.follow("a");
         assert_eq!(signing, SigningRecord { stale: true, ..record("a", &["b"], &[]) });

@@ -44,7 +44,7 @@ fn previous_pairs_are_sent_when_requested() {
 }
 
 #[test]
-fn events_carry_the_pair_before() {
+fn events_carry_the_previous_pair() {
     let mut bench = Bench::default();
     bench.put(put("a", "1"));
     let events = bench.apply(Operation::Put(put("a", "2"))).events;
@@ -61,7 +61,7 @@ fn events_carry_the_pair_before() {
 }
 
 #[test]
-fn a_deletion_is_one_revision_and_none_when_nothing_was_there() {
+fn a_deletion_is_one_revision_or_none_without_keys() {
     let mut bench = Bench::default();
     for key in ["a", "b", "c"] {
         bench.put(put(key, "x"));

@@ -87,7 +87,7 @@ fn a_store_is_filled_to_the_last_byte() {
 }
 
 #[test]
-fn an_alarm_that_an_operator_raises_stops_what_adds() {
+fn an_alarm_raised_by_an_operator_stops_additions() {
     let mut bench = Bench::default();
     bench.put(put("a", "1"));
     assert!(!bench.set_alarm(true));
@@ -127,7 +127,7 @@ fn checksums_distinguish_states() {
 }
 
 #[test]
-fn a_part_of_the_past_is_bounded_in_bytes() {
+fn a_part_of_the_history_is_bounded_in_bytes() {
     let mut bench = Bench::default();
     for number in 0..8 {
         bench.put(put(&format!("k{number}"), &"v".repeat(700 << 10)));

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_has_its_own_words() {
+    fn each_error_has_its_own_text() {
         let words = |request: Request| txn(&of(vec![request])).unwrap_err().message().to_owned();
         assert_eq!(words(Request::RequestPut(PutRequest::default())), "etcdserver: key is not provided");
         assert_eq!(

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_that_in_which_the_keys_were_made() {
+    fn the_queue_has_the_order_of_creation() {
         let (queue, other) = (Queue::new(b"q"), Queue::new(b"q/z"));
         assert_eq!(queue.key(-1), Bytes::from("q/ffffffffffffffff"));
         let mut store = Store::default();

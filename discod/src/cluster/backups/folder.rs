@@ -20,7 +20,7 @@ pub struct Folder {
 
 /// A backup file, described by its name: `NUMBER-rREVISION.backup`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredBackup {
     /// Name of the file.
     pub name: String,
     /// One more than that of the previous file: no clock determines which is the newest.
@@ -44,32 +44,36 @@ impl Folder {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn list(&self) -> io::Result<Vec<Kept>> {
+    pub fn list(&self) -> io::Result<Vec<StoredBackup>> {
         let entries = match fs::read_dir(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        let mut kept = Vec::new();
+        let mut stored = Vec::new();
         for entry in entries {
             let entry = entry?;
             let Some((name, number, revision)) = entry.file_name().to_str().and_then(parse) else { continue };
             match entry.metadata() {
                 Ok(metadata) if metadata.is_file() => {
-                    kept.push(Kept { name, number, revision, size: metadata.len() });
+                    stored.push(StoredBackup { name, number, revision, size: metadata.len() });
                 }
                 // Just removed, or not a file.
                 _ => {}
             }
         }
-        kept.sort_by_key(|kept| kept.number);
-        Ok(kept)
+        stored.sort_by_key(|stored| stored.number);
+        Ok(stored)
     }
 
     /// Adds a file with the store's snapshot that `encode` writes; `encode` returns the number of bytes.
     ///
     /// # Errors
     /// The file cannot be written; nothing is left of it then.
-    pub fn add(&self, head: &BackupHead, encode: impl FnOnce(&mut fs::File) -> io::Result<u64>) -> io::Result<Kept> {
+    pub fn add(
+        &self,
+        head: &BackupHead,
+        encode: impl FnOnce(&mut fs::File) -> io::Result<u64>,
+    ) -> io::Result<StoredBackup> {
         disco_identity::create_private_dir(&self.path).map_err(io::Error::other)?;
         let number = self.list()?.last().map_or(1, |last| last.number + 1);
         let partial = self.path.join(PARTIAL);
@@ -87,7 +91,7 @@ impl Folder {
         head: &BackupHead,
         encode: impl FnOnce(&mut fs::File) -> io::Result<u64>,
         number: u64,
-    ) -> io::Result<Kept> {
+    ) -> io::Result<StoredBackup> {
         // The file contains all keys: a copy of it must remain readable by its owner only.
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(partial)?;
         let beginning = backup::beginning(head);
@@ -97,7 +101,7 @@ impl Folder {
         let name = format!("{number:06}-r{}{SUFFIX}", head.revision);
         fs::rename(partial, self.path.join(&name))?;
         fs::File::open(&self.path)?.sync_all()?;
-        Ok(Kept { name, number, revision: head.revision, size })
+        Ok(StoredBackup { name, number, revision: head.revision, size })
     }
 
     /// Removes the oldest files until at most `keep` files with at most `bytes` bytes remain; the newest always
@@ -106,10 +110,10 @@ impl Folder {
     /// # Errors
     /// A file cannot be removed.
     pub fn prune(&self, keep: usize, bytes: u64) -> io::Result<()> {
-        let mut kept = self.list()?;
-        let mut total: u64 = kept.iter().map(|kept| kept.size).sum();
-        while kept.len() > 1 && (kept.len() > keep || total > bytes) {
-            let oldest = kept.remove(0);
+        let mut stored = self.list()?;
+        let mut total: u64 = stored.iter().map(|stored| stored.size).sum();
+        while stored.len() > 1 && (stored.len() > keep || total > bytes) {
+            let oldest = stored.remove(0);
             fs::remove_file(self.path.join(&oldest.name))?;
             total -= oldest.size;
         }
@@ -131,8 +135,8 @@ impl Folder {
     ///
     /// # Errors
     /// The file is gone, cannot be read, or is damaged.
-    pub fn open(&self, kept: &Kept) -> io::Result<(BackupHead, BufReader<fs::File>)> {
-        let path = self.path.join(&kept.name);
+    pub fn open(&self, stored: &StoredBackup) -> io::Result<(BackupHead, BufReader<fs::File>)> {
+        let path = self.path.join(&stored.name);
         let mut file = BufReader::new(fs::File::open(&path)?);
         let head = backup::read_beginning(&mut file)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
@@ -169,11 +173,11 @@ mod tests {
     }
 
     fn names(folder: &Folder) -> Vec<String> {
-        folder.list().unwrap().into_iter().map(|kept| kept.name).collect()
+        folder.list().unwrap().into_iter().map(|stored| stored.name).collect()
     }
 
     #[test]
-    fn they_are_kept_by_count_and_by_bytes_and_the_newest_always() {
+    fn backups_are_pruned_by_count_and_bytes_and_the_newest_remains() {
         let data = tempfile::tempdir().unwrap();
         let folder = Folder::within(data.path());
         assert_eq!((names(&folder), folder.age()), (Vec::new(), None));
@@ -201,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_backup_is_not_listed_and_what_was_broken_off_is_written_over() {
+    fn other_files_are_not_listed_and_a_partial_backup_is_overwritten() {
         let data = tempfile::tempdir().unwrap();
         let folder = Folder::within(data.path());
         let first = folder.add(&head(1), store).unwrap();

@@ -17,7 +17,7 @@ use disco_proto::v1::{BackupFile, BackupHead};
 use disco_store::Store;
 use sha2::{Digest, Sha256};
 
-pub use folder::{Folder, Kept};
+pub use folder::{Folder, StoredBackup};
 pub use restore::Restore;
 
 use super::{Error, Result};
@@ -51,8 +51,8 @@ pub fn take(node: &Node) -> io::Result<(BackupHead, Store)> {
 pub async fn list(node: &Node) -> Result<Vec<BackupFile>> {
     let folder = Folder::within(node.home().path());
     let listed = tokio::task::spawn_blocking(move || {
-        let listed = folder.list()?.into_iter().filter_map(|kept| match folder.open(&kept) {
-            Ok((head, _)) => Some(BackupFile { name: kept.name, size: kept.size, head: Some(head) }),
+        let listed = folder.list()?.into_iter().filter_map(|stored| match folder.open(&stored) {
+            Ok((head, _)) => Some(BackupFile { name: stored.name, size: stored.size, head: Some(head) }),
             Err(error) => {
                 tracing::warn!(%error, "cannot read a backup");
                 None
@@ -75,8 +75,8 @@ pub async fn open(node: &Node, name: String) -> Result<(BackupHead, BufReader<fs
     };
     let opened = tokio::task::spawn_blocking(move || {
         // Looked up in the listing, so that a name cannot lead outside of the folder.
-        let found = folder.list()?.into_iter().rfind(|kept| name.is_empty() || kept.name == name);
-        found.map(|kept| folder.open(&kept)).transpose()
+        let found = folder.list()?.into_iter().rfind(|stored| name.is_empty() || stored.name == name);
+        found.map(|stored| folder.open(&stored)).transpose()
     });
     let opened = opened.await.map_err(Error::internal)?.map_err(Error::internal)?;
     opened.ok_or_else(|| Error::NotFound(format!("{nothing}\nhint: `disco backup ls` lists the backups")))

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_renews_itself_in_time_is_not_worth_a_word() {
+    fn certificates_that_renew_in_time_cause_no_warning() {
         let day = 86_400;
         let nodes = [node("new", 30 * day), node("due", 9 * day), node("late", 4 * day), node("gone", -day)];
         let warnings = warnings(&nodes, None);
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_has_reported_nothing_is_left_alone() {
+    fn a_node_without_a_report_causes_no_warning() {
         assert_eq!(warnings(&[NodeStatus::default()], None), Vec::<String>::new());
     }
 }

@@ -34,13 +34,13 @@ const PLENTY: usize = 1000;
 /// The provider of `cluster.js`, or else the one of `client.js`. Given hosts are those that either names: an operator
 /// who adds one to the local script has allowed its use.
 pub fn spec(node: &Node) -> Option<ProviderSpec> {
-    let kept = node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::keys::PROVIDER));
-    match (node.scripts().provider_spec(), kept.map(|spec| spec.value)) {
-        (Some(own), Some(kept)) if own.kind == HOSTS && kept.kind == HOSTS => {
-            let options = disco_provider::hosts::merge(&own.options, &kept.options);
+    let recorded = node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::keys::PROVIDER));
+    match (node.scripts().provider_spec(), recorded.map(|spec| spec.value)) {
+        (Some(own), Some(recorded)) if own.kind == HOSTS && recorded.kind == HOSTS => {
+            let options = disco_provider::hosts::merge(&own.options, &recorded.options);
             Some(ProviderSpec { options, ..own })
         }
-        (own, kept) => own.or(kept),
+        (own, recorded) => own.or(recorded),
     }
 }
 

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_file_may_come_twice_at_once_and_a_part_again() {
+    fn concurrent_uploads_of_one_file_and_repeated_parts_succeed() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("file");
         let whole: Vec<u8> = (0..5000_u32).map(|number| (number % 251) as u8).collect();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_targets_are_refused() {
+    fn invalid_targets_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         for path in ["relative", "/", "/x/", folder.path().to_str().unwrap()] {
             let part = Part { path: path.to_owned(), ..part(&folder.path().join("x"), b"x", 0..1) };

@@ -82,7 +82,7 @@ mod tests {
     use super::first;
 
     #[test]
-    fn a_watch_begins_now_or_at_a_revision_that_there_can_be() {
+    fn a_watch_begins_now_or_at_a_valid_revision() {
         assert_eq!(first(0, 7), Ok(8));
         assert_eq!((first(1, 7), first(9, 7)), (Ok(1), Ok(9)));
         assert!(first(-1, 7).is_err() && first(i64::MIN, 7).is_err());

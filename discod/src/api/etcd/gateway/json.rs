@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_that_of_etcd_s_gateway() {
+    fn json_matches_etcds_gateway() {
         let put = method("etcdserverpb.KV", "Put").unwrap().input();
         for json in [
             r#"{"key":"Zm9v","value":"YmFy","lease":"7587","prev_kv":true,"ignoreLease":true,"unknown":1}"#,

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_or_cannot_be_divided_stays_whole() {
+    fn a_small_or_indivisible_answer_stays_whole() {
         assert_eq!(fragments(answer(&[10, 10])), [answer(&[10, 10])]);
         assert_eq!(fragments(answer(&[3 << 20])), [answer(&[3 << 20])]);
         let parts = fragments(answer(&[3 << 20, 10]));

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_and_a_node_have_so_many_and_get_them_back() {
+    fn places_are_bounded_and_released() {
         let places = Places::default();
         let from = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
         let mut held: Vec<Place> = (0..PER_CONNECTION).map(|_| places.take(from(1)).unwrap()).collect();

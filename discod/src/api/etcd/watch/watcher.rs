@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_and_previous_pairs_are_as_asked_for() {
+    fn filters_and_previous_pairs_are_as_requested() {
         let all = WatchCreateRequest { key: "a".into(), start_revision: 2, ..WatchCreateRequest::default() };
         assert_eq!(read(all.clone()), [(2, 0, false), (3, 0, false), (4, 1, false)]);
         let previous = WatchCreateRequest { prev_kv: true, ..all.clone() };
