@@ -326,7 +326,7 @@ fn a_member_that_is_not_healthy_for_long_is_replaced_unless_the_script_spares_it
     three[1].spared = true;
     assert_eq!(steps(3, &three, &[]), []);
     three[2].silent_for = DEAD;
-    assert_eq!(steps(3, &three, &[]), [Step::Replace], "of another one it is not said");
+    assert_eq!(steps(3, &three, &[]), [Step::Replace], "the script has not decided about another one");
     three[2].spared = true;
     assert_eq!(steps(3, &three, &[]), []);
 }

@@ -201,7 +201,7 @@ fn decode(bytes: &[u8], id: &Id, commits: u64) -> io::Result<Vec<Record>> {
         {
             let commit = record.commit;
             return Err(refused(format!(
-                "the journal is damaged: commit {commit} is in it, and {} is not",
+                "the journal is damaged: it contains commit {commit}, but not {}",
                 newest + 1
             )));
         }

@@ -118,7 +118,7 @@ fn a_journal_that_does_not_begin_where_the_database_ends_is_refused() {
     };
     bytes[second..end].fill(0);
     let error = commits(&bytes, 4).unwrap_err().to_string();
-    assert!(error.contains("the journal is damaged: commit 7 is in it, and 6 is not"), "{error}");
+    assert!(error.contains("the journal is damaged: it contains commit 7, but not 6"), "{error}");
 }
 
 proptest! {

@@ -10,7 +10,7 @@ use super::is_due;
 pub fn warnings(nodes: &[NodeStatus], signing_key: Option<&CertificateInfo>) -> Vec<String> {
     let now = unix_now();
     let key = signing_key.filter(|key| is_due(key)).map(|key| {
-        let replaced = "`disco cert rotate --signing-key` by the operator who holds `.disco/ca.key` replaces it";
+        let replaced = "the operator who holds `.disco/ca.key` can replace it with `disco cert rotate --signing-key`";
         format!("the signing key {}; {replaced}", ends(key.validity, now))
     });
     let late = nodes.iter().filter_map(|node| Some((node, validity(node.certificate.as_ref()?))));
