@@ -230,7 +230,7 @@ async fn a_missing_empty_or_different_log_is_refused() {
         fs::remove_file(gone.path().join("raft.redb")).unwrap();
         fs::remove_file(gone.path().join(beside)).unwrap();
         let error = open(gone.path()).err().unwrap().to_string();
-        assert!(error.contains("raft.redb` is gone") && error.contains("disco node rm"), "{error}");
+        assert!(error.contains("raft.redb` is missing") && error.contains("disco node rm"), "{error}");
         assert!(!gone.path().join("raft.redb").exists(), "nothing is put in its place");
     }
     for other in [Vec::new(), killed().await.1.log] {

@@ -40,7 +40,7 @@ fn a_node_whose_log_is_gone_does_not_come_back_as_if_nothing_had_been() {
     let (log, aside) = (node.data.join("raft.redb"), node.data.join("aside"));
     fs::rename(&log, &aside).unwrap();
     let refused = node.run(SOON);
-    refused.expect(1).says(&["raft.redb` is gone", "hint: put the right file back", "disco node rm"]);
+    refused.expect(1).says(&["raft.redb` is missing", "hint: put the right file back", "disco node rm"]);
     // Nor with an empty one.
     fs::write(&log, "").unwrap();
     node.run(SOON).expect(1).says(&["not the log that the node had", "hint:"]);
@@ -50,7 +50,7 @@ fn a_node_whose_log_is_gone_does_not_come_back_as_if_nothing_had_been() {
         fs::rename(node.data.join(name), node.data.join(format!("aside-{name}"))).unwrap();
     }
     fs::write(node.data.join("snapshots/00000000000000000001-00000000000000000001.snapshot"), "x").unwrap();
-    node.run(SOON).expect(1).says(&["snapshots", "gone"]);
+    node.run(SOON).expect(1).says(&["snapshots", "missing"]);
     fs::remove_file(node.data.join("snapshots/00000000000000000001-00000000000000000001.snapshot")).unwrap();
     fs::remove_file(&log).unwrap();
     // With its own again it is as it was.

@@ -70,7 +70,7 @@ fn an_answer_that_is_too_large_is_told_to_who_asked_and_disturbs_nobody() {
     }
     let told = asked.join().unwrap();
     assert!(
-        told.code() == Code::OutOfRange && told.message().contains("it was done, but the answer has 1782"),
+        told.code() == Code::OutOfRange && told.message().contains("the write succeeded, but the response has 1782"),
         "{told:?}"
     );
     println!("the slowest write beside it took {slowest:?}");
