@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::turns::{Queue, deletion, only_if};
+use super::queue::{Queue, deletion, only_if};
 use super::{EtcdService, errors};
 use crate::api::Answers;
 
@@ -44,12 +44,12 @@ impl EtcdService {
     async fn campaign_for(&self, request: CampaignRequest) -> Result<CampaignResponse, Status> {
         let CampaignRequest { name, lease, value } = request;
         let queue = Queue::new(&name);
-        let turn = self.queue_up(&queue, lease, value.clone()).await?;
-        if turn.value.as_ref().is_some_and(|before| *before != value) {
-            self.proclaim_value(&turn.key, turn.revision, value).await?;
+        let place = self.take_place(&queue, lease, value.clone()).await?;
+        if place.value.as_ref().is_some_and(|before| *before != value) {
+            self.proclaim_value(&place.key, place.revision, value).await?;
         }
-        let revision = self.wait_for_turn(&queue, &turn).await?;
-        let leader = LeaderKey { name, key: turn.key, rev: turn.revision, lease: turn.lease };
+        let revision = self.wait_until_first(&queue, &place).await?;
+        let leader = LeaderKey { name, key: place.key, rev: place.revision, lease: place.lease };
         Ok(CampaignResponse { header: self.header(revision), leader: Some(leader) })
     }
 }

@@ -8,7 +8,7 @@ use disco_proto::v3lockpb::lock_server::Lock;
 use disco_proto::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};
 use tonic::{Request, Response, Status};
 
-use super::turns::Queue;
+use super::queue::Queue;
 use super::{EtcdService, errors};
 
 #[tonic::async_trait]
@@ -17,9 +17,9 @@ impl Lock for EtcdService {
         self.admit(&request)?;
         let LockRequest { name, lease } = request.into_inner();
         let queue = Queue::new(&name);
-        let turn = self.queue_up(&queue, lease, Bytes::new()).await?;
-        let revision = self.wait_for_turn(&queue, &turn).await?;
-        Ok(Response::new(LockResponse { header: self.header(revision), key: turn.key }))
+        let place = self.take_place(&queue, lease, Bytes::new()).await?;
+        let revision = self.wait_until_first(&queue, &place).await?;
+        Ok(Response::new(LockResponse { header: self.header(revision), key: place.key }))
     }
 
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {

@@ -17,8 +17,8 @@ mod leader;
 mod lease;
 mod lock;
 mod maintenance;
+mod queue;
 mod snapshot;
-mod turns;
 mod watch;
 
 use std::io;

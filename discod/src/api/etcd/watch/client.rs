@@ -47,7 +47,7 @@ struct Client {
     /// Where to search for the next free id.
     next_id: i64,
     /// The watcher that was served last: the next one that lags is served next.
-    turn: i64,
+    last_served: i64,
     /// The client requested progress.
     progress_wanted: bool,
 }
@@ -61,8 +61,15 @@ pub(super) async fn start(
     let (answers, receiver) = mpsc::channel(UNDER_WAY + 1);
     // One place is reserved for the final answer, which a client that is disconnected must get.
     let last_word = answers.clone().reserve_owned().await;
-    let client =
-        Client { service, remote, answers, watchers: BTreeMap::new(), next_id: 0, turn: NO_ID, progress_wanted: false };
+    let client = Client {
+        service,
+        remote,
+        answers,
+        watchers: BTreeMap::new(),
+        next_id: 0,
+        last_served: NO_ID,
+        progress_wanted: false,
+    };
     tokio::spawn(async move {
         let end = client.run(requests).await;
         if let (Ok(last_word), End::Slow) = (last_word, end) {
@@ -115,8 +122,8 @@ impl Client {
 
     /// The next watcher that lags, in round-robin order.
     fn next_behind(&self, revision: i64) -> Option<i64> {
-        let after = self.watchers.range(self.turn.saturating_add(1)..);
-        let before = self.watchers.range(..=self.turn);
+        let after = self.watchers.range(self.last_served.saturating_add(1)..);
+        let before = self.watchers.range(..=self.last_served);
         after.chain(before).find(|(_, watcher)| watcher.next <= revision).map(|(id, _)| *id)
     }
 
@@ -175,7 +182,7 @@ impl Client {
 
     /// Sends a watcher part of what it lacks.
     async fn send_events(&mut self, id: i64) -> Result<(), End> {
-        self.turn = id;
+        self.last_served = id;
         let Some(watcher) = self.watchers.get_mut(&id) else { return Ok(()) };
         match self.service.node.raft().store().read(|store| watcher.read(store)) {
             Ok(batch) if batch.events.is_empty() => Ok(()),

@@ -29,7 +29,7 @@ pub(super) struct Queue {
 }
 
 /// A place in a queue.
-pub(super) struct Turn {
+pub(super) struct Place {
     pub(super) key: Bytes,
     /// Revision at which its key was created.
     pub(super) revision: i64,
@@ -41,7 +41,7 @@ pub(super) struct Turn {
 /// Removes a place when its client disconnects before its turn.
 struct GiveUp<'a> {
     service: &'a EtcdService,
-    turn: Option<&'a Turn>,
+    place: Option<&'a Place>,
 }
 
 // === impl Queue ===
@@ -75,9 +75,9 @@ impl Queue {
     }
 
     /// The client directly before this one.
-    fn before(&self, store: &Store, turn: &Turn) -> Result<Option<KeyValue>, ReadError> {
+    fn before(&self, store: &Store, place: &Place) -> Result<Option<KeyValue>, ReadError> {
         let range = self.range(SortOrder::Descend);
-        self.one(store, RangeRequest { max_create_revision: turn.revision - 1, keys_only: true, ..range })
+        self.one(store, RangeRequest { max_create_revision: place.revision - 1, keys_only: true, ..range })
     }
 
     fn range(&self, order: SortOrder) -> RangeRequest {
@@ -96,9 +96,9 @@ impl Queue {
     }
 }
 
-// === impl Turn ===
+// === impl Place ===
 
-impl Turn {
+impl Place {
     /// Whether this very key still exists.
     fn stands(&self, store: &Store) -> bool {
         is_there(store, &self.key, self.revision)
@@ -142,7 +142,7 @@ impl EtcdService {
 
     /// Takes a place at the end of the queue, or the one that the lease already has. Without a lease it grants a new
     /// one.
-    pub(super) async fn queue_up(&self, queue: &Queue, lease: i64, value: Bytes) -> Result<Turn, Status> {
+    pub(super) async fn take_place(&self, queue: &Queue, lease: i64, value: Bytes) -> Result<Place, Status> {
         let lease = match lease {
             0 => self.session().await?,
             lease => lease,
@@ -152,14 +152,14 @@ impl EtcdService {
         let get = Request::Range(RangeRequest { key: key.clone(), ..RangeRequest::default() });
         let answer = self.write_txn(only_if(&key, 0, put, Some(get))).await?;
         if answer.succeeded {
-            return Ok(Turn { key, revision: answer.revision, lease, value: None });
+            return Ok(Place { key, revision: answer.revision, lease, value: None });
         }
         let found = answer.responses.into_iter().next().and_then(|one| match one.response {
             Some(Response::Range(range)) => range.kvs.into_iter().next(),
             _ => None,
         });
         let found = found.ok_or_else(errors::unexpected)?;
-        Ok(Turn { key, revision: found.create_revision, lease, value: Some(found.value) })
+        Ok(Place { key, revision: found.create_revision, lease, value: Some(found.value) })
     }
 
     async fn session(&self) -> Result<i64, Status> {
@@ -171,8 +171,8 @@ impl EtcdService {
     }
 
     /// Waits for the turn and returns its revision. A client that disconnects before loses its place.
-    pub(super) async fn wait_for_turn(&self, queue: &Queue, turn: &Turn) -> Result<i64, Status> {
-        let mut give_up = GiveUp { service: self, turn: Some(turn) };
+    pub(super) async fn wait_until_first(&self, queue: &Queue, place: &Place) -> Result<i64, Status> {
+        let mut give_up = GiveUp { service: self, place: Some(place) };
         // From here on this node has applied all earlier places.
         self.barrier().await?;
         let store = self.node.raft().store();
@@ -180,13 +180,13 @@ impl EtcdService {
         let mut awaited: Option<KeyValue> = None;
         loop {
             revisions.borrow_and_update();
-            if !store.read(|store| turn.stands(store)) {
-                give_up.turn = None;
+            if !store.read(|store| place.stands(store)) {
+                give_up.place = None;
                 return Err(errors::session_expired());
             }
             let still = |store: &Store| awaited.as_ref().is_some_and(|kv| is_there(store, &kv.key, kv.create_revision));
             if !store.read(still) {
-                awaited = store.read(|store| queue.before(store, turn)).map_err(errors::of_read)?;
+                awaited = store.read(|store| queue.before(store, place)).map_err(errors::of_read)?;
                 if awaited.is_none() {
                     break;
                 }
@@ -195,8 +195,8 @@ impl EtcdService {
         }
         // Earlier places do not return; but this client's own key may have expired meanwhile, with its lease.
         self.barrier().await?;
-        let (stands, revision) = store.read(|store| (turn.stands(store), store.revision()));
-        give_up.turn = None;
+        let (stands, revision) = store.read(|store| (place.stands(store), store.revision()));
+        give_up.place = None;
         if stands { Ok(revision) } else { Err(errors::session_expired()) }
     }
 }
@@ -205,8 +205,8 @@ impl EtcdService {
 
 impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
-        let Some(turn) = self.turn else { return };
-        let (service, key, revision) = (self.service.clone(), turn.key.clone(), turn.revision);
+        let Some(place) = self.place else { return };
+        let (service, key, revision) = (self.service.clone(), place.key.clone(), place.revision);
         tokio::spawn(async move {
             // If this fails, the end of the lease removes the key.
             if let Err(status) = service.write_txn(only_if(&key, revision, deletion(&key), None)).await {
@@ -242,25 +242,25 @@ mod tests {
         put(&mut store, &first);
         put(&mut store, &Bytes::from("q0"));
         let revision = put(&mut store, &second);
-        let turn = Turn { key: second.clone(), revision, lease: 1, value: None };
+        let place = Place { key: second.clone(), revision, lease: 1, value: None };
         // A new value does not change the place.
         put(&mut store, &first);
         put(&mut store, &second);
         let key = |found: Result<Option<KeyValue>, ReadError>| found.unwrap().map(|kv| kv.key);
         assert_eq!(key(queue.first(&store, 0)), Some(first.clone()));
-        assert_eq!(key(queue.before(&store, &turn)), Some(first.clone()));
+        assert_eq!(key(queue.before(&store, &place)), Some(first.clone()));
         assert_eq!(key(other.first(&store, 0)), None);
         let before = store.revision();
         delete(&mut store, &first);
-        assert_eq!(key(queue.before(&store, &turn)), None);
+        assert_eq!(key(queue.before(&store, &place)), None);
         assert_eq!(key(queue.first(&store, 0)), Some(second.clone()));
         assert_eq!(key(queue.first(&store, before)), Some(first.clone()));
         // Recreated, it is last.
         put(&mut store, &first);
-        assert_eq!(key(queue.before(&store, &turn)), None);
-        assert!(turn.stands(&store));
+        assert_eq!(key(queue.before(&store, &place)), None);
+        assert!(place.stands(&store));
         delete(&mut store, &second);
         put(&mut store, &second);
-        assert!(!turn.stands(&store));
+        assert!(!place.stands(&store));
     }
 }
