@@ -78,7 +78,7 @@ pub(crate) fn start(command: &mut Command, limit: Duration) -> io::Result<()> {
     Err(io::Error::other(match report.strip_prefix(ERROR) {
         Some(reason) => reason.to_owned(),
         None if report.is_empty() => "its process ended at once".to_owned(),
-        None => format!("its process said `{report}`"),
+        None => format!("its process reported `{report}`"),
     }))
 }
 

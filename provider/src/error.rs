@@ -11,14 +11,14 @@ use thiserror::Error;
 pub enum ProviderError {
     /// The kind exists, but this build was made without it.
     #[error(
-        "this build of Disco has no {kind} provider; use `LocalProvider` (machines on this computer) or `HostsProvider` (machines that you have)"
+        "this build of Disco has no {kind} provider; use `LocalProvider` (machines on this computer) or `HostsProvider` (machines that exist already)"
     )]
     NotBuiltIn {
         /// What the user calls it, such as `AWS`.
         kind: &'static str,
     },
     /// No such kind of provider.
-    #[error("unknown kind of provider `{kind}`, expected one of {known}")]
+    #[error("unknown provider kind `{kind}`: expected one of {known}")]
     UnknownKind {
         /// The word that was given.
         kind: String,
@@ -42,13 +42,13 @@ pub enum ProviderError {
         operation: &'static str,
     },
     /// No machine of that id.
-    #[error("no machine `{id}`")]
+    #[error("machine `{id}` does not exist")]
     NoSuchInstance {
         /// The id that was asked for.
         id: String,
     },
     /// All machines are in use.
-    #[error("all {count} hosts are in use; add another one to `hosts` in `HostsProvider.init`")]
+    #[error("all {count} hosts are in use; add another to `hosts` in `HostsProvider.init`")]
     NoHostLeft {
         /// How many there are.
         count: usize,
@@ -64,7 +64,7 @@ pub enum ProviderError {
     },
     /// A host's address means something to this machine alone.
     #[error(
-        "`{host}` is {ip} here, which other nodes cannot reach\nhint: say how they do: \
+        "`{host}` resolves to {ip} here, which other nodes cannot reach\nhint: name the address by which they do: \
          `hosts: [{{ ssh: \"{ssh}\", advertise: \"IP\" }}, …]` in `HostsProvider.init`"
     )]
     OwnAddress {
@@ -84,7 +84,7 @@ pub enum ProviderError {
         reason: String,
     },
     /// The folder's machines run, but not in this folder.
-    #[error("machines of the cluster `{cluster}` run in `{}`, by the same records as are here", folder.display())]
+    #[error("the machines recorded here run in `{}`, for the cluster `{cluster}`", folder.display())]
     RunsElsewhere {
         /// The cluster's name.
         cluster: String,
@@ -92,7 +92,7 @@ pub enum ProviderError {
         folder: PathBuf,
     },
     /// The folder of the machine that this process runs on was removed.
-    #[error("the folder of machine `{id}`, which this runs on, was removed")]
+    #[error("the folder of machine `{id}`, on which this process runs, was removed")]
     NoFolder {
         /// The machine.
         id: String,

@@ -106,8 +106,8 @@ pub enum OverBudget {
     },
     /// Nobody can say what it would cost.
     #[error(
-        "`max_hourly_usd` allows {limit}, but what such machines cost is not known: prices are known of common types, on \
-         demand, in some regions; take one of these, or remove the limit"
+        "`max_hourly_usd` allows {limit}, but the price of such machines is unknown: Disco knows the on-demand prices of \
+         common types in some regions; use one of these, or remove the limit"
     )]
     Unknown {
         /// What they may cost.

@@ -56,7 +56,7 @@ pub(super) async fn attach(clients: &Clients, names: &Names, machine: &str) -> R
     text.parse().map_err(|_| CloudError::Refused {
         call: "DescribeAddresses",
         code: "InvalidAnswer".to_owned(),
-        reason: format!("`{text}` is no address"),
+        reason: format!("`{text}` is not an IP address"),
     })
 }
 
@@ -65,14 +65,14 @@ pub(super) async fn plan(clients: &Clients, names: &Names, machine: &str) -> Res
     let found = list(clients, names).await?;
     let Some(own) = found.first() else {
         let monthly = Some(prices::PUBLIC_ADDRESS.per_month());
-        let change = Change::free(Action::Create, KIND, &names.cluster, "leads to the leader's machine");
+        let change = Change::free(Action::Create, KIND, &names.cluster, "points to the leader's machine");
         return Ok(vec![Change { monthly, ..change }]);
     };
     if own.instance_id() == Some(machine) {
         return Ok(Vec::new());
     }
     let (ip, holder) = (own.public_ip().unwrap_or_default(), own.instance_id().unwrap_or("no machine"));
-    Ok(vec![Change::free(Action::Change, KIND, ip, format!("leads to {machine}, not to {holder}"))])
+    Ok(vec![Change::free(Action::Change, KIND, ip, format!("points to {machine}, not to {holder}"))])
 }
 
 /// Moves the cluster's address to a machine, where the cluster has one.
@@ -123,7 +123,7 @@ async fn towards(endpoint: &str) -> Result<IpAddr, CloudError> {
     };
     let mut found =
         tokio::net::lookup_host(&with_port).await.map_err(|error| failed(format!("{endpoint}: {error}")))?;
-    let peer: SocketAddr = found.next().ok_or_else(|| failed(format!("{endpoint} has no address")))?;
+    let peer: SocketAddr = found.next().ok_or_else(|| failed(format!("{endpoint} resolves to no address")))?;
     let any: SocketAddr = if peer.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let local = UdpSocket::bind(any).and_then(|socket| {
         socket.connect(peer)?;
@@ -150,7 +150,7 @@ async fn ask(clients: &Clients) -> Result<IpAddr, CloudError> {
     let body = ByteStream::new(answer.take_body());
     let body = body.collect().await.map_err(|error| failed(error.to_string()))?.into_bytes();
     let text = String::from_utf8_lossy(&body);
-    text.trim().parse().map_err(|_| failed(format!("`{}` is no address", text.trim())))
+    text.trim().parse().map_err(|_| failed(format!("`{}` is not an IP address", text.trim())))
 }
 
 #[cfg(test)]

@@ -56,14 +56,15 @@ impl MachineAnnouncements {
         }
     }
 
-    /// Whether it is a spot machine. Asked once; an answer about another machine is none.
+    /// Whether it is a spot machine, requested once. An answer about another machine is an error.
     async fn is_spot(&mut self) -> Result<bool, CloudError> {
         if let Some(known) = self.spot {
             return Ok(known);
         }
-        let told = self.get(INSTANCE_ID).await?.unwrap_or_default();
-        if told.trim() != self.instance {
-            let reason = format!("it tells of the machine `{}`, and this node is on `{}`", told.trim(), self.instance);
+        let described = self.get(INSTANCE_ID).await?.unwrap_or_default();
+        if described.trim() != self.instance {
+            let reason =
+                format!("it describes machine `{}`, but this node is on `{}`", described.trim(), self.instance);
             return Err(CloudError::Unreachable { call: INSTANCE_ID, reason });
         }
         let spot = self.get(LIFE_CYCLE).await?.is_some_and(|text| text.trim() == "spot");

@@ -1,4 +1,4 @@
-//! What can go wrong with a cloud.
+//! Errors of a cloud provider.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -8,39 +8,39 @@ use thiserror::Error;
 
 use crate::install::Architecture;
 
-/// What can go wrong with a cloud.
+/// An error of a cloud provider.
 #[derive(Debug, Error)]
 pub enum CloudError {
-    /// There are no credentials, or they have expired, or are wrong.
-    #[error("AWS took no credentials for `{call}`: {reason}")]
+    /// The credentials are missing, expired or wrong.
+    #[error("no valid AWS credentials for `{call}`: {reason}")]
     Credentials {
         /// The request, as in `RunInstances`.
         call: &'static str,
         /// What is wrong with them.
         reason: String,
     },
-    /// The credentials are good and do not allow it.
-    #[error("AWS does not allow `{call}`: {reason}")]
+    /// The credentials are valid, but do not allow the request.
+    #[error("AWS denied `{call}`: {reason}")]
     Denied {
         /// The request.
         call: &'static str,
         /// What it says.
         reason: String,
     },
-    /// The account has no room for it, seen before anything was asked for.
+    /// A quota of the account does not allow it; found before any request was made.
     #[error("{words}")]
     Quota {
-        /// The service's word for what would happen, as in `AddressLimitExceeded`.
+        /// The service's error code for what would happen, such as `AddressLimitExceeded`.
         code: &'static str,
-        /// What is used of what.
+        /// How much of which quota is used.
         words: String,
     },
-    /// Refused for another reason.
+    /// The service refused the request for another reason.
     #[error("AWS refused `{call}`: {reason} ({code})")]
     Refused {
         /// The request.
         call: &'static str,
-        /// The service's word for the reason, as in `InvalidAMIID.NotFound`.
+        /// The service's error code, such as `InvalidAMIID.NotFound`.
         code: String,
         /// What it says.
         reason: String,
@@ -53,42 +53,42 @@ pub enum CloudError {
         /// Why.
         reason: String,
     },
-    /// No region was said.
-    #[error("no region is known; give `region` to `AwsProvider.init`, or set AWS_REGION")]
+    /// No region is configured.
+    #[error("no AWS region; pass `region` to `AwsProvider.init`, or set AWS_REGION")]
     NoRegion,
-    /// What is to be started was not said.
+    /// The options name no image or no instance type.
     #[error("`start_instance` needs `image` and `instance_type` on AWS, as in `ami-0e8c824f386e1de06` and `t4g.micro`")]
     NoImage,
-    /// The image, or the type, does not fit to the programs.
-    #[error("{what} is {has}, but the `discod` that is to be installed is built for {wanted}")]
+    /// The image or the instance type has another architecture than the programs.
+    #[error("{what} is {has}, but the `discod` to install is built for {wanted}")]
     Architecture {
         /// The image or the type.
         what: String,
-        /// What it is.
+        /// Its architecture.
         has: String,
-        /// What the programs are for.
+        /// The architecture of the programs.
         wanted: Architecture,
     },
-    /// No zone has such a machine now.
-    #[error("no zone has a machine of the type `{instance_type}` now (tried {}): {reason}", tried.join(", "))]
+    /// No zone has capacity for such a machine.
+    #[error("no zone has capacity for `{instance_type}` (tried {}): {reason}", tried.join(", "))]
     Capacity {
         /// The type.
         instance_type: String,
         /// The zones, in the order in which they were tried.
         tried: Vec<String>,
-        /// What the last one said.
+        /// The reason that the last zone gave.
         reason: String,
     },
-    /// There is no network to put machines in.
-    #[error("there is no subnet for a machine: {reason}")]
+    /// No network for machines was found.
+    #[error("no usable subnet: {reason}")]
     NoSubnet {
         /// What was looked for.
         reason: String,
     },
-    /// Something of that name exists, and is another one.
-    #[error("{what} `{name}` exists already, and {why}")]
+    /// A resource of that name exists and is not this cluster's.
+    #[error("{what} `{name}` already exists, and {why}")]
     Foreign {
-        /// As in `the key pair`.
+        /// Its kind, such as `the key pair`.
         what: &'static str,
         /// Its name.
         name: String,
@@ -100,52 +100,52 @@ pub enum CloudError {
     Ended {
         /// The machine.
         id: String,
-        /// What the service says.
+        /// The service's reason.
         reason: String,
     },
-    /// It took too long.
+    /// A time limit passed.
     #[error("{what} within {} s", limit.as_secs())]
     Late {
-        /// As in `machine i-1 did not run`.
+        /// What did not happen, such as `machine i-1 did not start`.
         what: String,
-        /// How long it was waited for.
+        /// The time limit.
         limit: Duration,
     },
-    /// Something is still in use.
+    /// A resource is still in use.
     #[error("{what} `{name}` is still in use")]
     Busy {
-        /// As in `the security group`.
+        /// Its kind, such as `the security group`.
         what: &'static str,
         /// Its name.
         name: String,
     },
-    /// A limit that the script has set.
+    /// A limit that the script sets.
     #[error("{0}")]
     Limit(String),
     /// The limit on what machines cost.
     #[error(transparent)]
     Budget(#[from] crate::OverBudget),
-    /// What a machine is given at its start is too large.
-    #[error("`user_data` is too long: with Disco's own it has {size} bytes, and 16384 are possible")]
+    /// The user data of a machine is too large.
+    #[error("`user_data` is too large: {size} bytes with Disco's own part, and the limit is 16384")]
     UserData {
-        /// Bytes.
+        /// Its size in bytes.
         size: usize,
     },
-    /// The address from which the operator works could not be found out.
-    #[error("the address of this computer as AWS sees it could not be found out: {reason}")]
+    /// The operator's own address could not be determined.
+    #[error("cannot determine this computer's public address: {reason}")]
     OwnAddress {
         /// Why.
         reason: String,
     },
     /// A key pair could not be made or read.
-    #[error("a key pair is of no use: {reason}")]
+    #[error("unusable key pair: {reason}")]
     Key {
         /// Why.
         reason: String,
     },
 }
 
-/// Words of the services for credentials that do not work.
+/// Error codes of the services for credentials that do not work.
 const CREDENTIALS: &[&str] = &[
     "AuthFailure",
     "ExpiredToken",
@@ -157,10 +157,10 @@ const CREDENTIALS: &[&str] = &[
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 ];
-/// Words for what is not allowed.
+/// Error codes for denied requests.
 const DENIED: &[&str] =
     &["UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"];
-/// Words for: not now, but maybe elsewhere.
+/// Error codes for a lack of capacity, which another zone may have.
 const CAPACITY: &[&str] = &[
     "InsufficientInstanceCapacity",
     "InsufficientHostCapacity",
@@ -172,7 +172,7 @@ const CAPACITY: &[&str] = &[
 ];
 
 impl CloudError {
-    /// What a request's failure means.
+    /// Classifies the failure of a request.
     pub(super) fn of<E, R>(call: &'static str) -> impl FnOnce(SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -181,7 +181,7 @@ impl CloudError {
         move |error| match &error {
             SdkError::ServiceError(service) => {
                 let code = service.err().code().unwrap_or("unknown").to_owned();
-                let reason = service.err().message().unwrap_or("it says nothing more").trim_end_matches('.').to_owned();
+                let reason = service.err().message().unwrap_or("no message").trim_end_matches('.').to_owned();
                 if CREDENTIALS.contains(&code.as_str()) {
                     Self::Credentials { call, reason: format!("{reason} ({code})") }
                 } else if DENIED.contains(&code.as_str()) {
@@ -192,14 +192,14 @@ impl CloudError {
             }
             SdkError::ConstructionFailure(_) => Self::Credentials { call, reason: context(&error) },
             SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
-                // Also what the chain of credentials says when none of its links has any.
+                // Also the error of the credentials chain when none of its links has credentials.
                 Self::Credentials { call, reason: context(&error) }
             }
             _ => Self::Unreachable { call, reason: context(&error) },
         }
     }
 
-    /// The service's word, where it has refused.
+    /// The service's error code, if it refused the request.
     pub(super) fn code(&self) -> &str {
         match self {
             Self::Refused { code, .. } => code,
@@ -207,12 +207,12 @@ impl CloudError {
         }
     }
 
-    /// Another zone may do.
+    /// Whether another zone may have capacity.
     pub(super) fn is_capacity(&self) -> bool {
         CAPACITY.contains(&self.code())
     }
 
-    /// The same request may succeed in a moment.
+    /// Whether the same request may succeed in a moment.
     pub(super) fn may_pass(&self) -> bool {
         const THROTTLED: &[&str] = &[
             "RequestLimitExceeded",
@@ -235,31 +235,31 @@ impl CloudError {
             Self::Credentials { .. } => {
                 "`aws sts get-caller-identity` shows which credentials work; `aws sso login` or `aws configure` makes new ones"
             }
-            Self::Denied { .. } => {
-                "the docs list every call that Disco makes, with the policy that allows them: docs/aws.md"
-            }
+            Self::Denied { .. } => "docs/aws.md lists every call that Disco makes, with the policy that allows them",
             Self::Refused { code, .. } => return hint_of(code),
             Self::Quota { code, .. } => return hint_of(code),
             Self::Unreachable { .. } => {
-                "is there a network? AWS_ENDPOINT_URL and `endpoint` say where the API is, if not at Amazon"
+                "check the network connection; for an API other than Amazon's set AWS_ENDPOINT_URL or `endpoint`"
             }
             Self::Architecture { .. } => {
-                "take an image and a type for the other architecture, or point the project's symlinks at a build for theirs"
+                "use an image and an instance type of that architecture, or point the project's symlinks at a build for the machine's"
             }
-            Self::Capacity { .. } => "try again later, or take another `instance_type`",
+            Self::Capacity { .. } => "try again later, or use another `instance_type`",
             Self::NoSubnet { .. } => {
-                "`aws ec2 create-default-vpc` makes a default network; or give `subnets` to `AwsProvider.init`"
+                "run `aws ec2 create-default-vpc` to make a default network, or pass `subnets` to `AwsProvider.init`"
             }
-            Self::Foreign { .. } => "if it is what is left of a cluster, `disco destroy` removes it",
-            Self::Limit(_) => "raise `max_nodes` in the script, or have fewer nodes by `disco scale nodes=N`",
-            Self::Budget(_) => "raise `max_hourly_usd` in the script, or take fewer or smaller machines",
-            Self::OwnAddress { .. } => "say who may come by `ssh_from: \"203.0.113.7/32\"` of `AwsProvider.init`",
+            Self::Foreign { .. } => "if it is left over from an earlier cluster, run `disco destroy` to remove it",
+            Self::Limit(_) => "raise `max_nodes` in the script, or lower the target size with `disco scale nodes=N`",
+            Self::Budget(_) => "raise `max_hourly_usd` in the script, or use fewer or smaller machines",
+            Self::OwnAddress { .. } => {
+                "name the addresses that may connect: `ssh_from: \"203.0.113.7/32\"` in `AwsProvider.init`"
+            }
             _ => return None,
         })
     }
 }
 
-/// What the operator can do where the service has this word for the reason.
+/// What the operator can do about this error code of the service.
 fn hint_of(code: &str) -> Option<&'static str> {
     Some(match code {
         "AddressLimitExceeded" => {
@@ -269,16 +269,16 @@ fn hint_of(code: &str) -> Option<&'static str> {
             "ask for a higher quota (Service Quotas, Running On-Demand instances), or use smaller machines"
         }
         "MaxSpotInstanceCountExceeded" => {
-            "ask for a higher quota (Service Quotas, All Standard Spot Instance Requests), or use smaller machines, or none of spot"
+            "ask for a higher quota (Service Quotas, All Standard Spot Instance Requests), or use smaller or on-demand machines"
         }
         "InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" => {
-            "images differ by region: take one of the region that the script names"
+            "image ids differ by region: use an image of the region that the script names"
         }
         _ => return None,
     })
 }
 
-/// The chain of causes as one line: most of it says what failed inside of the SDK.
+/// The chain of causes as one line: most of its links describe what failed inside the SDK.
 fn context<E: std::error::Error>(error: &E) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut source: Option<&dyn std::error::Error> = error.source();

@@ -31,7 +31,7 @@ async fn check_image(clients: &Clients, id: &str, wanted: Option<Architecture>) 
     let image = found.images().first().ok_or_else(|| CloudError::Refused {
         call: CALL,
         code: "InvalidAMIID.NotFound".to_owned(),
-        reason: format!("there is no image `{id}` in {}", clients.region),
+        reason: format!("image `{id}` does not exist in {}", clients.region),
     })?;
     let has = image.architecture();
     if let (Some(wanted), Some(has)) = (wanted, has)
@@ -52,7 +52,7 @@ async fn check_type(clients: &Clients, name: &str, wanted: Option<Architecture>)
         return Ok(());
     }
     let has: Vec<&str> = supported.iter().map(ArchitectureType::as_str).collect();
-    Err(CloudError::Architecture { what: format!("a machine of the type `{name}`"), has: has.join(" and "), wanted })
+    Err(CloudError::Architecture { what: format!("the instance type `{name}`"), has: has.join(" and "), wanted })
 }
 
 fn image_architecture(wanted: Architecture) -> ArchitectureValues {

@@ -118,7 +118,7 @@ pub(super) async fn running(
     let look = || async {
         let found = find(clients, id).await?;
         let name = found.state().and_then(|state| state.name()).cloned();
-        progress.tell(&format!("machine {id} is {}", name.as_ref().map_or("asked for", |name| name.as_str())));
+        progress.tell(&format!("machine {id} is {}", name.as_ref().map_or("requested", |name| name.as_str())));
         match name {
             Some(InstanceStateName::Running) => {
                 if let Some(instance) = instance(&found, viewer, &clients.region) {
@@ -131,12 +131,12 @@ pub(super) async fn running(
             }
             Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => {
                 let reason = found.state_reason().and_then(|reason| reason.message());
-                let reason = reason.unwrap_or("the service does not say why").to_owned();
+                let reason = reason.unwrap_or("the service gave no reason").to_owned();
                 return Err(CloudError::Ended { id: id.to_owned(), reason });
             }
             _ => {}
         }
-        Err(CloudError::Late { what: format!("machine {id} did not run"), limit: RUN_LIMIT })
+        Err(CloudError::Late { what: format!("machine {id} did not start"), limit: RUN_LIMIT })
     };
     // The limit ends it; a pause is never longer than a few seconds, as a machine is there after ten.
     let pauses = ExponentialBuilder::default()

@@ -69,7 +69,7 @@ fn same(name: &str, found: &KeyPairInfo, key: &PublicKey) -> Result<bool, CloudE
     if is_same(found, key) {
         return Ok(true);
     }
-    Err(CloudError::Foreign { what: "the key pair", name: name.to_owned(), why: "it is another key" })
+    Err(CloudError::Foreign { what: "the key pair", name: name.to_owned(), why: "it holds another key" })
 }
 
 /// By the key itself where it is told, else by its fingerprint.

@@ -62,7 +62,7 @@ pub(super) fn existing<'a>(
         Some(_) => Err(CloudError::Foreign {
             what: "the machine",
             name: name.to_owned(),
-            why: "it was started for another cluster of this name, or by another operator at this moment",
+            why: "it belongs to another cluster of this name, or another operator is starting it now",
         }),
     }
 }
@@ -77,7 +77,7 @@ impl Launch<'_> {
         let data = user_data::encode(&host_key, self.authorized_keys, own)?;
         let mut last = None;
         for place in &self.places {
-            self.progress.tell(&format!("asking for a machine in {}", place.zone));
+            self.progress.tell(&format!("requesting a machine in {}", place.zone));
             let client_token = self.names.client_token(self.name, &place.zone, after);
             let request = self.request(clients, place, &host_key, &data)?.client_token(client_token);
             match ask(request, self.progress).await {
@@ -87,7 +87,7 @@ impl Launch<'_> {
                     return self.others(clients, error).await;
                 }
                 Err(error) if error.is_capacity() => {
-                    self.progress.tell(&format!("{} has none now", place.zone));
+                    self.progress.tell(&format!("{} has no capacity", place.zone));
                     last = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -208,12 +208,12 @@ async fn ask(request: RunInstancesFluentBuilder, progress: &ProgressSink) -> Res
         id.ok_or_else(|| CloudError::Refused {
             call: CALL,
             code: "NoAnswer".into(),
-            reason: "no machine is named".into(),
+            reason: "the answer names no machine".into(),
         })
     };
     send.retry(pauses(RETRY_LIMIT))
         .when(|error| error.may_pass() || is_young_profile(error))
-        .notify(|error, _| progress.tell(&format!("trying again: {error}")))
+        .notify(|error, _| progress.tell(&format!("retrying: {error}")))
         .await
 }
 

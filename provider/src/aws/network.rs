@@ -23,13 +23,13 @@ pub(super) async fn places(clients: &Clients, options: &AwsOptions) -> Result<Ve
     let mut request = clients.ec2.describe_subnets();
     let looked_for = if !options.subnets.is_empty() {
         request = request.set_subnet_ids(Some(options.subnets.clone()));
-        options.subnets.join(", ")
+        format!("subnets {}", options.subnets.join(", "))
     } else if let Some(vpc) = &options.vpc {
         request = request.filters(filter("vpc-id", [vpc.clone()]));
-        format!("those of `{vpc}`")
+        format!("subnets of `{vpc}`")
     } else {
         request = request.filters(filter("default-for-az", ["true".to_owned()]));
-        "the default ones".to_owned()
+        "default subnets".to_owned()
     };
     let pages = request.into_paginator().items().send();
     let found = pages.collect::<Result<Vec<Subnet>, _>>().await.map_err(CloudError::of("DescribeSubnets"))?;
@@ -37,11 +37,13 @@ pub(super) async fn places(clients: &Clients, options: &AwsOptions) -> Result<Ve
     let mut vpcs: Vec<&str> = places.iter().map(|place| place.vpc.as_str()).collect();
     vpcs.dedup();
     if places.is_empty() {
-        let reason = format!("{} has none of {looked_for}", clients.region);
+        let reason = format!("found no {looked_for} in {}", clients.region);
         return Err(CloudError::NoSubnet { reason });
     }
     if vpcs.len() > 1 {
-        return Err(CloudError::NoSubnet { reason: format!("{looked_for} are of several VPCs: {}", vpcs.join(", ")) });
+        return Err(CloudError::NoSubnet {
+            reason: format!("{looked_for} belong to several VPCs: {}", vpcs.join(", ")),
+        });
     }
     Ok(places)
 }
@@ -77,7 +79,9 @@ pub(super) fn order(
         let found: Vec<Place> = places.iter().filter(|place| place.zone == zone).cloned().collect();
         if found.is_empty() {
             let zones: Vec<&str> = places.iter().map(|place| place.zone.as_str()).collect();
-            return Err(CloudError::NoSubnet { reason: format!("the zones are {}, not `{zone}`", zones.join(", ")) });
+            return Err(CloudError::NoSubnet {
+                reason: format!("unknown zone `{zone}`: expected one of {}", zones.join(", ")),
+            });
         }
         return Ok(found);
     }

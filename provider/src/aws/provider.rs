@@ -99,7 +99,7 @@ impl Account {
                 let counted: Vec<&Instance> =
                     present.iter().filter(|machine| !request.leaving.contains(&machine.id)).collect();
                 self.check_limits(clients, &counted, options)?;
-                request.progress.tell("looking at the image");
+                request.progress.tell("checking the image");
                 let image = image::check(clients, image, instance_type, request.architecture).await?;
                 let places = network::places(clients, &self.options).await?;
                 let launch = Launch {
@@ -192,7 +192,7 @@ impl Account {
             call: "DescribeSecurityGroups",
             code: "InvalidGroup.NotFound".to_owned(),
             reason: format!(
-                "the cluster's security group `{}` is gone; `disco bootstrap` makes it",
+                "the cluster's security group `{}` is missing; run `disco bootstrap` to make it",
                 self.names.security_group()
             ),
         })

@@ -64,7 +64,7 @@ async fn processors(
     match most(clients, quota).await {
         Ok(most) => within(kind, used, size(wished), most, code).map(Some),
         // A cluster can be made without the right to ask.
-        Err(error) => Ok(Some(format!("{used} {kind} of a number that is not known ({error})"))),
+        Err(error) => Ok(Some(format!("{used} {kind}, quota unknown ({error})"))),
     }
 }
 

@@ -53,9 +53,12 @@ pub(super) async fn plan(clients: &Clients, names: &Names) -> Result<Vec<Change>
     let name = names.role(&clients.region);
     let mut changes = Vec::new();
     match find(clients, &name).await? {
-        None => {
-            changes.push(Change::free(Action::Create, "role", &name, "what nodes may do, bound to the cluster's tag"))
-        }
+        None => changes.push(Change::free(
+            Action::Create,
+            "role",
+            &name,
+            "permissions of nodes, limited to the cluster's tag",
+        )),
         Some(role) if !is_own(&role, names) => return Err(foreign(name)),
         Some(role) if !has_policy(clients, names, &role).await? => {
             changes.push(Change::free(Action::Change, "role", &name, "its policy"));
@@ -64,7 +67,7 @@ pub(super) async fn plan(clients: &Clients, names: &Names) -> Result<Vec<Change>
     }
     let profile = find_profile(clients, &name).await?;
     if !profile.is_some_and(|profile| profile.roles().iter().any(|role| role.role_name() == name)) {
-        changes.push(Change::free(Action::Create, "instance profile", &name, "hands the role to machines"));
+        changes.push(Change::free(Action::Create, "instance profile", &name, "gives the role to machines"));
     }
     Ok(changes)
 }
@@ -74,7 +77,7 @@ fn is_own(role: &Role, names: &Names) -> bool {
 }
 
 fn foreign(name: String) -> CloudError {
-    CloudError::Foreign { what: "the role", name, why: "it has not the tag of this cluster" }
+    CloudError::Foreign { what: "the role", name, why: "it does not have this cluster's tag" }
 }
 
 async fn find(clients: &Clients, name: &str) -> Result<Option<Role>, CloudError> {
@@ -106,7 +109,7 @@ async fn make(clients: &Clients, names: &Names, name: &str) -> Result<Role, Clou
     found.ok_or_else(|| CloudError::Refused {
         call: CALL,
         code: "NoAnswer".into(),
-        reason: "the role is not told".into(),
+        reason: "the answer contains no role".into(),
     })
 }
 

@@ -119,7 +119,7 @@ pub(super) async fn find(
     let found = request.send().await.map_err(CloudError::of("DescribeSecurityGroups"))?;
     let Some(group) = found.security_groups().first() else { return Ok(None) };
     if tag_value(group.tags(), CLUSTER) != Some(&names.cluster) {
-        let why = "it has not the tag of this cluster";
+        let why = "it does not have this cluster's tag";
         return Err(CloudError::Foreign { what: "the security group", name: names.security_group(), why });
     }
     Ok(Some(group.clone()))

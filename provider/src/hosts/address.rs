@@ -28,7 +28,7 @@ pub(crate) fn parse_host(text: &str) -> Result<SshTarget, ProviderError> {
         return Err(bad("user and host must not be empty"));
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(bad("it contains a blank"));
+        return Err(bad("it contains white space"));
     }
     let port = match port {
         None => SSH_PORT,

@@ -61,7 +61,7 @@ impl Host {
             Value::Object(_) => Detailed::deserialize(entry).map_err(|error| fail(format!("`hosts`: {error}")))?,
             other => {
                 let expected = "expected `\"user@host:port\"` or `{ ssh, advertise, listen }`";
-                return Err(fail(format!("`hosts`: {other} is no host, {expected}")));
+                return Err(fail(format!("`hosts`: invalid host {other}: {expected}")));
             }
         };
         let place = |name: &str, text: &Option<String>| {
@@ -73,7 +73,7 @@ impl Host {
         if let Some(Place { ip, .. }) = advertise
             && ip.is_unspecified()
         {
-            return Err(fail(format!("`advertise: \"{ip}\"`: other nodes cannot call this address")));
+            return Err(fail(format!("`advertise: \"{ip}\"`: other nodes cannot connect to this address")));
         }
         Ok(Self { ssh: parse_host(&detailed.ssh)?, advertise, listen: place("listen", &detailed.listen)? })
     }
@@ -83,7 +83,7 @@ impl Place {
     fn read(text: &str) -> Result<Self, &'static str> {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return match address.port() {
-                0 => Err("port 0 is no port that others can call"),
+                0 => Err("other nodes cannot connect to port 0"),
                 port => Ok(Self { ip: address.ip(), port: Some(port) }),
             };
         }
@@ -118,11 +118,11 @@ mod tests {
     #[test]
     fn what_cannot_be_an_address_is_refused_by_name() {
         for (entry, part) in [
-            (json!(7), "7 is no host"),
+            (json!(7), "invalid host 7"),
             (json!({ "advertise": "10.0.0.1" }), "missing field `ssh`"),
             (json!({ "ssh": "pi@home", "adress": "10.0.0.1" }), "unknown field `adress`"),
             (json!({ "ssh": "pi@home", "advertise": "home" }), "`advertise: \"home\"`: expected `IP` or `IP:PORT`"),
-            (json!({ "ssh": "pi@home", "advertise": "0.0.0.0" }), "cannot call this address"),
+            (json!({ "ssh": "pi@home", "advertise": "0.0.0.0" }), "cannot connect to this address"),
             (json!({ "ssh": "pi@home", "listen": "10.0.0.1:0" }), "port 0"),
         ] {
             let message = Host::read(&entry).unwrap_err().to_string();

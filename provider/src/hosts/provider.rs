@@ -50,12 +50,12 @@ impl HostsProvider {
         let hosts = options.hosts.iter().map(Host::read).collect::<Result<Vec<_>, _>>()?;
         let fail = |reason: String| Err(ProviderError::Options { what: WHAT, reason });
         if hosts.is_empty() {
-            return fail("`hosts` is missing or empty; give `hosts: [\"user@host:port\", …]`".to_owned());
+            return fail("`hosts` is missing or empty; pass `hosts: [\"user@host:port\", …]`".to_owned());
         }
         for (index, host) in hosts.iter().enumerate() {
             let endpoint = host.ssh.endpoint();
             if hosts[..index].iter().any(|other| other.ssh.endpoint() == endpoint) {
-                return fail(format!("`{endpoint}` is given twice"));
+                return fail(format!("`{endpoint}` is listed twice"));
             }
         }
         let name = options.name.unwrap_or_else(|| "hosts".to_owned());
@@ -230,7 +230,7 @@ impl Provider for HostsProvider {
     }
 
     fn describe(&self, _options: &serde_json::Value) -> String {
-        "one of the given hosts".to_owned()
+        "one of the configured hosts".to_owned()
     }
 
     async fn stop(&self, _id: &str) -> Result<(), ProviderError> {

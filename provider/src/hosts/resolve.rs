@@ -19,7 +19,7 @@ pub(super) async fn resolve(host: &SshTarget) -> Result<IpAddr, ProviderError> {
         return Ok(ip);
     }
     let found = tokio::time::timeout(LIMIT, tokio::net::lookup_host((host.host.as_str(), host.port))).await;
-    let late = |_| failed(io::Error::new(io::ErrorKind::TimedOut, "no name server has answered"));
+    let late = |_| failed(io::Error::new(io::ErrorKind::TimedOut, "no name server answered"));
     let found: Vec<SocketAddr> = found.map_err(late)?.map_err(failed)?.collect();
     best(&found).ok_or_else(|| failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
 }

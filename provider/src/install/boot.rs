@@ -27,9 +27,8 @@ impl Permitted {
         if !self.needs_boot() {
             return Ok(Boot::Starts);
         }
-        let said = self
-            .step("see that it starts with the machine", &enable(&self.start_file(), &self.layout.service), &[])
-            .await?;
+        let said =
+            self.step("enable the start at boot", &enable(&self.start_file(), &self.layout.service), &[]).await?;
         Ok(match said.text().lines().last().map(str::trim) {
             Some("boot=user") => Boot::Starts,
             Some("boot=cron") => Boot::Cron,
@@ -44,7 +43,7 @@ impl Permitted {
     pub(super) async fn forget_boot(&self) -> Result<(), InstallError> {
         if self.needs_boot() {
             let script = disable(&self.start_file(), &self.layout.service);
-            self.step("see that nothing starts with the machine", &script, &[]).await?;
+            self.step("disable the start at boot", &script, &[]).await?;
         }
         Ok(())
     }

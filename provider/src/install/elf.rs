@@ -72,7 +72,7 @@ pub(super) fn read(file: &mut File) -> io::Result<Result<Elf, String>> {
     }
     if !header.starts_with(b"\x7fELF") {
         let script = header.starts_with(b"#!");
-        return Ok(Err(if script { "it is a script" } else { "it is no ELF file" }.to_owned()));
+        return Ok(Err(if script { "it is a script" } else { "it is not an ELF file" }.to_owned()));
     }
     if header[4] != CLASS_64 || header[5] != LITTLE_ENDIAN {
         return Ok(Err("it is not for a 64-bit little-endian processor".to_owned()));
@@ -83,7 +83,7 @@ pub(super) fn read(file: &mut File) -> io::Result<Result<Elf, String>> {
     let architecture = match number16(&header, MACHINE) {
         X86_64 => Architecture::X86_64,
         AARCH64 => Architecture::Aarch64,
-        other => return Ok(Err(format!("it is for a processor that Disco does not run on (ELF machine {other})"))),
+        other => return Ok(Err(format!("it is for a processor that Disco does not support (ELF machine {other})"))),
     };
     Ok(interpreter(file, &header)?.map(|interpreter| Elf { architecture, interpreter }))
 }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn other_files_are_no_programs() {
         for (content, reason) in
-            [(&b""[..], "too short"), (&[b'x'; 100], "no ELF"), (&[b'#', b'!'].repeat(50), "script")]
+            [(&b""[..], "too short"), (&[b'x'; 100], "not an ELF"), (&[b'#', b'!'].repeat(50), "script")]
         {
             assert!(parse(content).unwrap_err().contains(reason), "{reason}");
         }

@@ -16,7 +16,7 @@ pub enum InstallError {
     #[error(transparent)]
     Ssh(#[from] SshError),
     /// There is no such binary.
-    #[error("there is no `{name}` to install (looked for {looked}); build it with `cargo build --release`")]
+    #[error("cannot find `{name}` to install (looked for {looked}); build it with `cargo build --release`")]
     BinaryMissing {
         /// Which one.
         name: &'static str,
@@ -122,7 +122,7 @@ pub enum InstallError {
         needed: u64,
     },
     /// What arrived is not what was sent.
-    #[error("`{name}` did not arrive whole at {endpoint}; try again{}{stderr}", if stderr.is_empty() { "" } else { ": " })]
+    #[error("`{name}` arrived incomplete or damaged at {endpoint}; try again{}{stderr}", if stderr.is_empty() { "" } else { ": " })]
     Checksum {
         /// Which one.
         name: &'static str,
@@ -154,7 +154,7 @@ pub enum InstallError {
         stderr: String,
     },
     /// The machine answered something that makes no sense.
-    #[error("{endpoint} gave no sensible answer when asked to {what}: `{answer}`")]
+    #[error("cannot {what} on {endpoint}: unexpected answer `{answer}`")]
     Answer {
         /// What was asked.
         what: &'static str,
@@ -172,7 +172,7 @@ pub enum InstallError {
         value: String,
     },
     /// The machine must not be touched.
-    #[error("{endpoint} must not be touched: {refusal}; nothing was changed there")]
+    #[error("cannot use {endpoint}: {refusal}; nothing was changed there")]
     Refused {
         /// `host:port`.
         endpoint: String,

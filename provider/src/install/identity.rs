@@ -14,7 +14,7 @@ impl Remote {
     pub async fn identity(&self) -> Result<Option<String>, InstallError> {
         let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
         let script = format!("[ -e {data}/node.json ] || exit 0; exec {discod} identity show --data-dir {data}");
-        let text = self.step("ask who the node is", &script, &[]).await?.text();
+        let text = self.step("read the node's identity", &script, &[]).await?.text();
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 }

@@ -25,7 +25,7 @@ impl Permitted {
     /// # Errors
     /// The connection's, and a file that cannot be written: it is as before then.
     pub async fn forget_key(&self, key: &str) -> Result<(), InstallError> {
-        const WHAT: &str = "take the cluster's key out of `authorized_keys`";
+        const WHAT: &str = "remove the cluster's key from `authorized_keys`";
         self.check().await?;
         let (before, content) = self.read_keys(WHAT).await?;
         match without(&content, key) {
@@ -73,11 +73,11 @@ impl Permitted {
     ) -> Result<(), InstallError> {
         let unchanged = match before {
             Before::File => format!(
-                "x=$(sha256sum < \"$f\"); [ \"${{x%% *}}\" = {} ] || {{ echo 'it was changed meanwhile' >&2; exit 1; }}",
+                "x=$(sha256sum < \"$f\"); [ \"${{x%% *}}\" = {} ] || {{ echo 'the file was changed meanwhile' >&2; exit 1; }}",
                 sum(old)
             ),
             Before::Folder | Before::Nothing => {
-                "[ ! -e \"$f\" ] || { echo 'it was made meanwhile' >&2; exit 1; }".to_owned()
+                "[ ! -e \"$f\" ] || { echo 'the file was made meanwhile' >&2; exit 1; }".to_owned()
             }
         };
         let (change, input) = match after {
@@ -89,7 +89,7 @@ impl Permitted {
                     "t=$f.disco.$$; trap 'rm -f \"$t\"' EXIT\n\
                      if [ -e \"$f\" ]; then cp -p \"$f\" \"$t\"; fi\n\
                      cat > \"$t\"\n\
-                     x=$(sha256sum < \"$t\"); [ \"${{x%% *}}\" = {} ] || {{ echo 'it did not arrive whole' >&2; exit 1; }}\n\
+                     x=$(sha256sum < \"$t\"); [ \"${{x%% *}}\" = {} ] || {{ echo 'the content arrived incomplete or damaged' >&2; exit 1; }}\n\
                      sync \"$t\" 2> /dev/null || sync\n\
                      mv -f \"$t\" \"$f\"",
                     sum(new)

@@ -135,11 +135,11 @@ impl Refusal {
     pub fn hint(&self) -> String {
         match self {
             Self::AnotherCluster { .. } => {
-                "take it out of this project's `hosts`, or remove it from that cluster first \
+                "remove it from this project's `hosts`, or remove it from that cluster first \
                  (`disco node rm` there)"
                     .to_owned()
             }
-            Self::Twice { .. } => "name each machine once in `hosts`".to_owned(),
+            Self::Twice { .. } => "list each machine once in `hosts`".to_owned(),
             Self::Remains { path } => format!("if no cluster needs them, remove the folder of `{path}` and try again"),
             Self::Foreign { path } => {
                 format!("move it away (`mv {path} {path}.mine`), or use another user on that machine")
@@ -158,13 +158,15 @@ impl fmt::Display for Refusal {
                 write!(f, "it belongs to another cluster, `{cluster}` ({id}), which is installing a node there")
             }
             Self::Twice { instance, node: Some(node) } => {
-                write!(f, "it is node {node} of this very cluster already, known as `{instance}`")
+                write!(f, "it is already node {node} of this cluster, known as `{instance}`")
             }
             Self::Twice { instance, node: None } => {
-                write!(f, "it is a machine of this very cluster already, known as `{instance}`")
+                write!(f, "it is already a machine of this cluster, known as `{instance}`")
             }
-            Self::Remains { path } => write!(f, "files of a node are there (`{path}`), but not which cluster it is of"),
-            Self::Foreign { path } => write!(f, "`{path}` is there, and Disco did not put it there"),
+            Self::Remains { path } => {
+                write!(f, "it has files of a node (`{path}`), but no record of the node's cluster")
+            }
+            Self::Foreign { path } => write!(f, "`{path}` exists, and Disco did not install it"),
         }
     }
 }
@@ -243,7 +245,7 @@ mod tests {
         ] {
             let refusal = found.check(&owner("c:22")).unwrap_err();
             assert!(matches!(refusal, Refusal::Twice { .. }), "{refusal}");
-            assert!(refusal.to_string().contains("this very cluster"), "{refusal}");
+            assert!(refusal.to_string().contains("of this cluster, known as"), "{refusal}");
         }
     }
 

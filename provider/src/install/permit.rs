@@ -40,7 +40,7 @@ impl Remote {
 
     /// Looks whose the machine is.
     pub(super) async fn find(&self) -> Result<Found, InstallError> {
-        const WHAT: &str = "look whose the machine is";
+        const WHAT: &str = "check which cluster owns the machine";
         let layout = &self.layout;
         let [node, manifest] = [layout.node_file(), layout.manifest()].map(|path| quote(&path));
         let [data, service] = [&layout.data, &layout.service].map(|path| quote(path));
@@ -169,14 +169,14 @@ impl Permitted {
              mkdir -p {folder}\n\
              f={file}; t=$f.tmp.$$; trap 'rm -f \"$t\"' EXIT\n\
              cat > \"$t\"\n\
-             x=$(sha256sum < \"$t\"); [ \"${{x%% *}}\" = {sum} ] || {{ echo 'it did not arrive whole' >&2; exit 1; }}\n\
+             x=$(sha256sum < \"$t\"); [ \"${{x%% *}}\" = {sum} ] || {{ echo 'the content arrived incomplete or damaged' >&2; exit 1; }}\n\
              sync \"$t\" 2> /dev/null || sync\n\
              {place}",
             folder = quote(&self.layout.service),
             file = quote(&self.layout.manifest()),
             sum = sum(&text),
         );
-        self.step("note whose the machine is", &script, &text).await?;
+        self.step("record which cluster owns the machine", &script, &text).await?;
         Ok(())
     }
 }

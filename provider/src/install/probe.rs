@@ -66,7 +66,7 @@ pub struct Probe {
 
 impl Probe {
     pub(super) async fn of(session: &Session) -> Result<Self, InstallError> {
-        let output = Remote::run(session, "look at the machine", SCRIPT, &[]).await?;
+        let output = Remote::run(session, "inspect the machine", SCRIPT, &[]).await?;
         Self::parse(&output.text(), &session.target().endpoint(), unix_now())
     }
 
@@ -79,7 +79,7 @@ impl Probe {
         let unsupported =
             || InstallError::UnsupportedSystem { endpoint: endpoint.to_owned(), system: value("system").to_owned() };
         let senseless = || InstallError::Answer {
-            what: "look at the machine",
+            what: "inspect the machine",
             endpoint: endpoint.to_owned(),
             answer: text.to_owned(),
         };

@@ -126,7 +126,7 @@ impl Remote {
     /// # Errors
     /// The connection's, and what the machine says.
     pub async fn daemon(&self) -> Result<ServiceStatus, InstallError> {
-        let text = self.step("look how the daemon is", &self.status_command(), &[]).await?.text();
+        let text = self.step("read the daemon's status", &self.status_command(), &[]).await?.text();
         // An older program prints less, and a missing one nothing.
         Ok(serde_json::from_str(text.trim()).unwrap_or_default())
     }

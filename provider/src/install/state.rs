@@ -53,7 +53,7 @@ impl Remote {
             "{SUMS}set -e; for f in {}; do if [ -f \"$f\" ]; then x=$(sha256 \"$f\"); printf '%s %s\\n' \"${{x%% *}}\" \"$f\"; fi; done",
             quoted.join(" ")
         );
-        let text = self.step("look at what is installed", &script, &[]).await?.text();
+        let text = self.step("check what is installed", &script, &[]).await?.text();
         let lines = text.lines().filter_map(|line| line.split_once(' '));
         Ok(lines.map(|(sum, path)| (path.to_owned(), sum.to_owned())).collect())
     }
@@ -81,7 +81,7 @@ impl Remote {
              printf 'status %s\\n' \"$({own} 2> /dev/null)\"{systemd}",
             quoted.join(" ")
         );
-        let text = self.step("look at what is installed", &script, &[]).await?.text();
+        let text = self.step("check what is installed", &script, &[]).await?.text();
         let mut state =
             State { sums: HashMap::new(), running: false, installed: false, outdated: false, failing: None };
         for line in text.lines() {

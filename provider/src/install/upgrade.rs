@@ -116,7 +116,7 @@ impl Remote {
             marker = quote(&self.layout.upgrade_marker()),
             process = self.process_script(),
         );
-        let text = self.step("look at what is installed", &script, &[]).await?.text();
+        let text = self.step("check what is installed", &script, &[]).await?.text();
         let mut found = Installation { process: process(&text), ..Installation::default() };
         for line in text.lines() {
             match line.split(' ').collect::<Vec<_>>().as_slice() {
@@ -135,7 +135,7 @@ impl Remote {
     /// # Errors
     /// The connection's, and what the machine says.
     pub async fn service_process(&self) -> Result<ServiceProcess, InstallError> {
-        let text = self.step("look at the service", &self.process_script(), &[]).await?.text();
+        let text = self.step("check the service", &self.process_script(), &[]).await?.text();
         Ok(process(&text))
     }
 }
@@ -195,7 +195,7 @@ impl Permitted {
             marker = quote(&self.layout.upgrade_marker()),
             restart = quote(&self.layout.restart_marker()),
         );
-        self.step("exchange the binaries", &script, &[]).await?;
+        self.step("replace the binaries", &script, &[]).await?;
         self.restart_in_place().await
     }
 
@@ -205,7 +205,7 @@ impl Permitted {
     /// The connection's, and what the machine says.
     pub async fn switch_client(&self) -> Result<(), InstallError> {
         let script = format!("cd {} && {{ [ ! -e disco.next ] || mv -f disco.next disco; }}", quote(&self.layout.bin));
-        self.step("exchange the client", &script, &[]).await?;
+        self.step("replace the client", &script, &[]).await?;
         Ok(())
     }
 
@@ -217,14 +217,14 @@ impl Permitted {
         // Whose name leads to the same file already is left alone: `mv` may refuse that.
         let script = format!(
             "set -e; umask 077; cd {bin}; [ -e {marker} ] && [ -e discod.previous ] || \
-             {{ echo 'no upgrade was begun there' >&2; exit 1; }}; : > {restart}; for n in {NAMES}; do rm -f $n.next .tmp-$n.back; [ -e $n.previous ] || continue; \
+             {{ echo 'no upgrade was started there' >&2; exit 1; }}; : > {restart}; for n in {NAMES}; do rm -f $n.next .tmp-$n.back; [ -e $n.previous ] || continue; \
              [ ! $n -ef $n.previous ] || continue; ln $n.previous .tmp-$n.back 2> /dev/null || \
              cp -p $n.previous .tmp-$n.back; mv -f .tmp-$n.back $n; done",
             bin = quote(&self.layout.bin),
             marker = quote(&self.layout.upgrade_marker()),
             restart = quote(&self.layout.restart_marker()),
         );
-        self.step("put the binaries of before back", &script, &[]).await?;
+        self.step("restore the previous binaries", &script, &[]).await?;
         self.restart_in_place().await?;
         self.end_upgrade().await
     }

@@ -105,7 +105,7 @@ impl Network {
 fn random_id() -> std::io::Result<String> {
     let mut bytes = [0; ID_BYTES];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
-        .map_err(|_| std::io::Error::other("the operating system gives no random numbers"))?;
+        .map_err(|_| std::io::Error::other("the operating system has no random numbers"))?;
     Ok(hex::encode(bytes))
 }
 

@@ -51,7 +51,7 @@ pub(super) fn start(folder: &MachineFolder, executable: &Path, project: &str) ->
             return Err(failed(format!("`{}`: {error}", executable.display())));
         }
         if Instant::now() >= deadline {
-            return Err(failed("its process ended right after it was up".to_owned()));
+            return Err(failed("its process ended right after its start".to_owned()));
         }
         std::thread::sleep(OTHER_START_INTERVAL);
     }
@@ -93,5 +93,5 @@ fn kill_leftovers(folder: &MachineFolder) -> Result<(), ProviderError> {
 }
 
 fn stuck(folder: &MachineFolder) -> ProviderError {
-    ProviderError::io("empty", folder.path())(std::io::Error::other("processes of it cannot be killed"))
+    ProviderError::io("empty", folder.path())(std::io::Error::other("its processes cannot be killed"))
 }

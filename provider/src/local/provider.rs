@@ -37,7 +37,7 @@ impl LocalProvider {
             (None, None, Some(dir), None) if dir.is_absolute() => (dir, true),
             (None, None, None, Some(project)) => (project.join(".disco/local"), true),
             _ => {
-                let reason = "there is no folder for the machines: no project folder, and this is no local machine";
+                let reason = "no folder for the machines: there is no project folder, and this is not a local machine";
                 return Err(ProviderError::Options { what: WHAT, reason: reason.to_owned() });
             }
         };

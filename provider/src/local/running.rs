@@ -81,7 +81,7 @@ impl RunningMachine {
         if ended {
             Ok(())
         } else {
-            Err(ProviderError::io("empty", &self.folder)(std::io::Error::other("processes of it cannot be killed")))
+            Err(ProviderError::io("empty", &self.folder)(std::io::Error::other("its processes cannot be killed")))
         }
     }
 

@@ -148,9 +148,9 @@ impl Store {
         network.save(dir)?;
         let id = format!("local-{}", place.number);
         let failed = |reason: String| ProviderError::MachineStart { id: id.clone(), reason };
-        let unreadable = |error| failed(format!("no host key: {error}"));
+        let unreadable = |error| failed(format!("cannot make a host key: {error}"));
         let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519);
-        let key = key.map_err(|error| failed(format!("no host key: {error}")))?;
+        let key = key.map_err(|error| failed(format!("cannot make a host key: {error}")))?;
         let record = MachineRecord {
             number: place.number,
             name: if name.is_empty() { id.clone() } else { name.to_owned() },

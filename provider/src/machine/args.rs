@@ -46,7 +46,8 @@ impl MachineArgs {
                 Some("--detach") => part = Part::Detach,
                 Some("--watch") => {
                     let text = value()?;
-                    let process = parse_process(text).ok_or_else(|| usage(format!("`{text}` is no process")))?;
+                    let process = parse_process(text)
+                        .ok_or_else(|| usage(format!("invalid process `{text}`: expected PID,START_TIME")))?;
                     part = Part::Watch(process);
                 }
                 _ => return Err(usage(format!("unknown argument `{}`", arg.display()))),

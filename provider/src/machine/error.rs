@@ -17,13 +17,13 @@ pub enum MachineError {
         reason: String,
     },
     /// There is no machine in this folder.
-    #[error("there is no machine in `{}`", path.display())]
+    #[error("no machine in `{}`", path.display())]
     NoSuchMachine {
         /// The folder.
         path: PathBuf,
     },
     /// It runs already.
-    #[error("machine `{id}` is running already")]
+    #[error("machine `{id}` is already running")]
     Running {
         /// The machine.
         id: String,
@@ -49,7 +49,7 @@ pub enum MachineError {
     #[error("cannot start a process for the machine")]
     Detach(#[source] io::Error),
     /// What the operating system refused.
-    #[error("the operating system refused what a machine needs")]
+    #[error("the operating system refused a call that the machine needs")]
     Runtime(#[source] io::Error),
     /// Its folder cannot be read.
     #[error(transparent)]

@@ -150,7 +150,7 @@ async fn serve(stream: TcpStream, config: Arc<Config>, shared: Arc<Shared>) {
         },
         () = login_limit => {
             // It may be gone at this moment, which is as good.
-            let _ = handle.disconnect(Disconnect::ByApplication, "not logged in in time".into(), "en".into()).await;
+            let _ = handle.disconnect(Disconnect::ByApplication, "login timed out".into(), "en".into()).await;
         }
     }
 }

@@ -20,7 +20,7 @@ pub enum SshError {
     },
     /// Others can read the private key.
     #[error(
-        "the private key `{}` can be read by others (mode {mode:04o}); type `chmod 600 {}`",
+        "the private key `{}` can be read by others (mode {mode:04o}); run `chmod 600 {}`",
         path.display(),
         super::quote(&path.to_string_lossy())
     )]
@@ -42,7 +42,7 @@ pub enum SshError {
     },
     /// The file is no key, or of a kind that is not supported.
     #[error(
-        "`{}` is no key that Disco can use: {reason}; make one with `ssh-keygen -t ed25519 -N '' -f FILE`",
+        "`{}` is not a key that Disco can use: {reason}; make one with `ssh-keygen -t ed25519 -N '' -f FILE`",
         path.display()
     )]
     KeyFormat {
@@ -78,7 +78,7 @@ pub enum SshError {
         source: io::Error,
     },
     /// No connection within the time limit.
-    #[error("{endpoint} takes connections, but did not answer SSH within {} s", limit.as_secs_f32())]
+    #[error("{endpoint} accepts connections, but did not answer SSH within {} s", limit.as_secs_f32())]
     NoAnswer {
         /// `host:port`.
         endpoint: String,
@@ -87,9 +87,8 @@ pub enum SshError {
     },
     /// The server ended the connection before anybody logged in.
     #[error(
-        "{endpoint} closed the connection before logging in; where that is not one of its rules, it may keep this computer's \
-         address out for some time after others have failed to log in (`PerSourcePenalties`, `MaxStartups` in its `sshd_config`, \
-         fail2ban): try again in a minute"
+        "{endpoint} closed the connection before logging in; it may block this computer's address by a rule, or for some time \
+         after failed logins (`PerSourcePenalties`, `MaxStartups` in its `sshd_config`, fail2ban): try again in a minute"
     )]
     Closed {
         /// `host:port`.
@@ -100,8 +99,8 @@ pub enum SshError {
     },
     /// The server has host keys, and none of a kind that is understood.
     #[error(
-        "{endpoint} has no host key that Disco understands: it has {theirs}, Disco understands {ours}\nhint: on that machine, \
-         `ssh-keygen -A` makes the missing ones, then restart its SSH server"
+        "{endpoint} has no host key of a kind that Disco supports: it has {theirs}, Disco supports {ours}\nhint: on that machine, \
+         run `ssh-keygen -A` to make the missing keys, then restart its SSH server"
     )]
     HostKeyKinds {
         /// `host:port`.
@@ -113,8 +112,8 @@ pub enum SshError {
     },
     /// The server takes the key, and asks for more.
     #[error(
-        "{target} accepts the key {fingerprint}, but asks for a second proof ({methods}), which no program can give\nhint: let \
-         this user in by the key alone: `Match User` with `AuthenticationMethods publickey` in its `sshd_config`"
+        "{target} accepts the key {fingerprint}, but requires a second factor ({methods}), which no program can provide\nhint: let \
+         this user log in with the key alone: `Match User` with `AuthenticationMethods publickey` in its `sshd_config`"
     )]
     SecondFactor {
         /// `user@host:port`.
@@ -126,8 +125,8 @@ pub enum SshError {
     },
     /// The server shows another key than it did before.
     #[error(
-        "the host key of {endpoint} has changed: expected {expected}, it shows {offered}; \
-         someone may be in between, or the machine was made anew. {advice}"
+        "the host key of {endpoint} has changed: expected {expected}, got {offered}; \
+         someone may intercept the connection, or the machine was made anew. {advice}"
     )]
     HostKeyChanged {
         /// `host:port`.
@@ -140,7 +139,7 @@ pub enum SshError {
         advice: String,
     },
     /// The server's key is not known, and unknown ones are not to be accepted.
-    #[error("the host key of {endpoint} is not known ({offered}); add it to `{}`", file.display())]
+    #[error("unknown host key of {endpoint} ({offered}); add it to `{}`", file.display())]
     HostKeyUnknown {
         /// `host:port`.
         endpoint: String,
@@ -150,7 +149,7 @@ pub enum SshError {
         file: PathBuf,
     },
     /// The server proves itself by a certificate, which nobody here can check.
-    #[error("{endpoint} shows a certificate in place of a host key")]
+    #[error("{endpoint} offers a certificate instead of a host key")]
     HostCertificate {
         /// `host:port`.
         endpoint: String,
@@ -217,8 +216,8 @@ pub enum SshError {
     },
     /// The server ran something else than it was asked to, or printed into what the command printed.
     #[error(
-        "{target} gave no clear answer ({status}){}; its login shell, or a forced command for this key, stands in between. It has \
-         to run `/bin/sh` there",
+        "cannot read the answer of {target} ({status}){}; its login shell, or a forced command for this key, changed it. Commands \
+         must run in `/bin/sh` there",
         if printed.is_empty() { String::new() } else { format!(": it printed `{printed}`") }
     )]
     Unclear {
@@ -230,7 +229,7 @@ pub enum SshError {
         printed: String,
     },
     /// What was to be sent cannot be read.
-    #[error("cannot read what was to be sent to {endpoint}")]
+    #[error("cannot read the data to send to {endpoint}")]
     Input {
         /// `host:port`.
         endpoint: String,
@@ -247,9 +246,9 @@ pub enum SshError {
 fn why_not(kind: io::ErrorKind) -> &'static str {
     use io::ErrorKind as K;
     match kind {
-        K::ConnectionRefused => ": the machine is there, but nothing listens at that port",
-        K::HostUnreachable | K::NetworkUnreachable => ": there is no way to that address from here",
-        K::TimedOut => ": nobody answers; the machine is off, or a firewall drops what is sent there",
+        K::ConnectionRefused => ": the machine answers, but nothing listens at that port",
+        K::HostUnreachable | K::NetworkUnreachable => ": no route to that address from here",
+        K::TimedOut => ": no answer; the machine is off, or a firewall drops the packets",
         _ => "",
     }
 }

@@ -48,7 +48,7 @@ impl Frame {
         // Byte by byte, as what follows is the script's own input.
         format!(
             "exec /bin/sh -c 's=$(dd bs=1 count={} 2>/dev/null); case $s in \"#{}\"*\"#{}\") eval \"$s\";; \
-             *) echo \"the login shell has read what was not for it\" >&2; exit 125;; esac'",
+             *) echo \"the login shell has read input of the script\" >&2; exit 125;; esac'",
             script.len(),
             self.head,
             self.tail

@@ -92,11 +92,11 @@ impl HostKeyPolicy {
                 Ok(pinned) if pinned.key_data() == key.key_data() => Ok(seen(false)),
                 Ok(pinned) => changed(
                     crate::ssh::host_key::fingerprint(&pinned),
-                    "The expected key comes from the machine's provider, so this cannot be overruled.".to_owned(),
+                    "The expected key comes from the machine's provider, so it cannot be overridden.".to_owned(),
                 ),
                 Err(error) => changed(
                     format!("a key that cannot be read ({error})"),
-                    "The expected key comes from the machine's provider, so this cannot be overruled.".to_owned(),
+                    "The expected key comes from the machine's provider, so it cannot be overridden.".to_owned(),
                 ),
             },
             Self::Given { key: given, machine, file } => {
@@ -107,7 +107,8 @@ impl HostKeyPolicy {
                     if known.iter().any(|(_, known)| known.key_data() == key.key_data()) {
                         return Ok(seen(false));
                     }
-                    let advice = format!("If it is right, remove line {line} of `{}` and try again.", file.display());
+                    let advice =
+                        format!("If the new key is right, remove line {line} of `{}` and try again.", file.display());
                     return changed(crate::ssh::host_key::fingerprint(first), advice);
                 }
                 known_hosts::add(file, &name, key)?;
@@ -125,7 +126,8 @@ impl HostKeyPolicy {
                     }
                     Ok(seen(false))
                 } else if let Some((line, known)) = known.first() {
-                    let advice = format!("If it is right, remove line {line} of `{}` and try again.", file.display());
+                    let advice =
+                        format!("If the new key is right, remove line {line} of `{}` and try again.", file.display());
                     changed(crate::ssh::host_key::fingerprint(known), advice)
                 } else {
                     known_hosts::add(file, target, key)?;
@@ -139,7 +141,7 @@ impl HostKeyPolicy {
                     Ok(seen(false))
                 } else if let Some((line, known)) = known.first() {
                     let file = file.display();
-                    let advice = format!("If it is right, remove line {line} of `{file}` and try again.");
+                    let advice = format!("If the new key is right, remove line {line} of `{file}` and try again.");
                     changed(crate::ssh::host_key::fingerprint(known), advice)
                 } else if *pin_first {
                     known_hosts::add(file, target, key)?;

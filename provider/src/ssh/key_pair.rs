@@ -120,7 +120,7 @@ fn parse(text: &str, path: &Path) -> Result<PrivateKey, SshError> {
     let key = russh::keys::decode_secret_key(text, None).map_err(|error| bad(error.to_string()))?;
     match key.algorithm() {
         Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => Ok(key),
-        other => Err(bad(format!("it is a key of the kind {other}"))),
+        other => Err(bad(format!("keys of the kind {other} are not supported"))),
     }
 }
 

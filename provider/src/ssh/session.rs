@@ -291,7 +291,7 @@ mod tests {
 
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let error = refused("127.0.0.1", silent.local_addr().unwrap().port()).await.to_string();
-        assert!(error.contains("takes connections, but did not answer SSH"), "{error}");
+        assert!(error.contains("accepts connections, but did not answer SSH"), "{error}");
 
         let rude = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = rude.local_addr().unwrap().port();

@@ -23,7 +23,7 @@ pub enum SuperviseError {
         reason: String,
     },
     /// Another supervisor has this folder.
-    #[error("`{}` is supervised already", dir.display())]
+    #[error("`{}` already has a supervisor", dir.display())]
     Running {
         /// The folder.
         dir: PathBuf,

@@ -216,7 +216,7 @@ impl Supervisor<'_> {
         if event != Event::Reload {
             return Outcome::Done;
         }
-        self.events.log.note("starting anew");
+        self.events.log.note("restarting the program");
         Outcome::Reload
     }
 
@@ -231,7 +231,7 @@ impl Supervisor<'_> {
     fn is_done(&mut self, status: io::Result<ExitStatus>, service: &Service) -> bool {
         match status {
             Ok(status) if status.success() => {
-                self.events.log.note("the program has ended by itself; it is not started again");
+                self.events.log.note("the program ended with exit code 0 and is not restarted");
                 true
             }
             Ok(status) => {
@@ -245,7 +245,7 @@ impl Supervisor<'_> {
                 false
             }
             Err(error) => {
-                self.events.log.note(&format!("the program cannot be waited for: {error}"));
+                self.events.log.note(&format!("cannot wait for the program: {error}"));
                 false
             }
         }

@@ -184,7 +184,10 @@ async fn a_host_that_gets_a_second_key_is_no_stranger_and_one_with_rsa_alone_is_
     assert!(matches!(error, SshError::HostKeyChanged { .. }), "{error}");
     sshd.with_host_keys(&["rsa"]);
     let message = sshd.connect().await.unwrap_err().to_string();
-    assert!(message.contains("no host key that Disco understands") && message.contains("rsa-sha2-512"), "{message}");
+    assert!(
+        message.contains("no host key of a kind that Disco supports") && message.contains("rsa-sha2-512"),
+        "{message}"
+    );
 }
 
 /// No kind of certificate is asked for, so that a server that has one shows the plain key beside it.
@@ -298,7 +301,7 @@ fn wrong_specs_are_errors_that_help() {
         ("local", serde_json::json!({}), "no folder for the machines"),
         ("hosts", serde_json::json!({ "host": [] }), "expected `name` or `hosts`"),
         ("hosts", serde_json::json!({}), "`hosts` is missing"),
-        ("hosts", serde_json::json!({ "hosts": ["a@h:1", "b@h:1"] }), "given twice"),
+        ("hosts", serde_json::json!({ "hosts": ["a@h:1", "b@h:1"] }), "listed twice"),
         ("hosts", serde_json::json!({ "hosts": ["a@h:x"] }), "`a@h:x`"),
     ] {
         let message = error(kind, options);

@@ -127,7 +127,7 @@ fn a_zone_without_room_a_throttled_call_and_a_slow_start_are_overcome() {
     let output = project.disco(&["bootstrap", "-y"]).ok();
     let present = cloud.inventory();
     assert_eq!(present.present()[0].zone, "us-west-2b", "{present:#?}");
-    for told in ["us-west-2a has none now", "trying again", "is pending"] {
+    for told in ["us-west-2a has no capacity", "retrying", "is pending"] {
         assert!(output.stderr.contains(told), "{told}: {output}");
     }
     check_one_of_each(&present);
@@ -193,12 +193,12 @@ fn two_operators_at_once_make_one_cluster() {
     let good = outputs.iter().filter(|output| output.code == 0).count();
     assert!(good <= 1, "{} {}", outputs[0], outputs[1]);
     let refused = outputs.iter().find(|output| output.code != 0).expect("one of them");
-    assert!(refused.stderr.contains("exists already"), "{refused}");
+    assert!(refused.stderr.contains("already exists"), "{refused}");
     assert_eq!(cloud.inventory().present().len(), 1, "{:#?}", cloud.inventory());
     // Another key under the same name is refused, too.
     let mut stranger = project_with("", "");
     stranger.set_environment(cloud.environment());
-    stranger.disco(&["bootstrap", "-y"]).expect(1).says(&["disco-faulty", "it is another key"]);
+    stranger.disco(&["bootstrap", "-y"]).expect(1).says(&["disco-faulty", "it holds another key"]);
 }
 
 #[test]

@@ -298,7 +298,7 @@ fn another_clusters_machine_is_untouched_and_the_others_are_as_before_in_the_end
     assert!(at(noisy_ips[0]).is_some() && at(plain_ip).is_some(), "{status:#?}");
     let events = project.disco(&["events", "-o", "json"]).ok();
     // The cluster was not let in where another one is.
-    for why in ["this very cluster already", "refused the key"] {
+    for why in ["of this cluster, known as", "refused the key"] {
         assert!(events.stdout.contains(why), "{why}: {events}");
     }
     // The operator's line restricts as before, and nothing is glued to the last one.
