@@ -30,9 +30,9 @@ use crate::verifier::{ClusterVerifier, fault};
 /// When nobody answers in time, or somebody who is no node of the cluster.
 pub async fn look(address: &str, identity: &Identity, limit: Duration) -> Result<Vec<CertificateInfo>, ConnectError> {
     let name = ServerName::try_from(Expect::AnyNode.server_name(&identity.cluster_id()))
-        .map_err(|error| ConnectError::at(address, "name the node at")(io::Error::other(error)))?;
+        .map_err(|error| ConnectError::at(address, "make a server name for")(io::Error::other(error)))?;
     let config = identity.ageless_config().map_err(io::Error::other);
-    let connector = TlsConnector::from(config.map_err(ConnectError::at(address, "look at"))?);
+    let connector = TlsConnector::from(config.map_err(ConnectError::at(address, "inspect"))?);
     let work = async {
         let stream = TcpStream::connect(address).await.map_err(ConnectError::at(address, "connect to"))?;
         let stream = connector.connect(name, stream).await.map_err(ConnectError::at(address, "establish TLS with"))?;

@@ -59,16 +59,16 @@ pub enum AuthorityError {
     #[error("the signing request is for a key that is not P-256")]
     RequestKey,
     /// The present certificate is none of this cluster's nodes.
-    #[error("the certificate that the node has is not one of this cluster's nodes: {reason}")]
+    #[error("the node's certificate does not belong to a node of this cluster: {reason}")]
     NotOurs {
         /// Why.
         reason: String,
     },
     /// The request is for another key than the present certificate.
-    #[error("the signing request is for another key than the certificate that the node has")]
+    #[error("the signing request and the node's certificate have different keys")]
     OtherKey,
     /// A name that could not be read back.
-    #[error("`{0}` cannot be a name in a certificate")]
+    #[error("`{0}` is not a valid name in a certificate")]
     Name(String),
     /// Only the root certifies operators and signing keys.
     #[error("only the cluster's root can certify {0}")]
@@ -244,7 +244,7 @@ impl Authority {
         let chain = certificate::chain_from_pem(chain).map_err(|error| not_ours(error.to_string()))?;
         let (leaf, rest) = chain.split_first().ok_or(CertificateError::Empty)?;
         let peer = ageless::verify(&self.certificate, &self.cluster_id, leaf, rest).map_err(not_ours)?;
-        let Role::Node(id) = peer.role else { return Err(not_ours(format!("{peer} is no node"))) };
+        let Role::Node(id) = peer.role else { return Err(not_ours(format!("{peer} is not a node"))) };
         let asked = CertificateSigningRequestParams::from_pem(request).map_err(|_| AuthorityError::Request)?;
         if certificate::parse(leaf)?.public_key().subject_public_key.data.as_ref() != asked.public_key.der_bytes() {
             return Err(AuthorityError::OtherKey);

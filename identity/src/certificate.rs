@@ -41,7 +41,7 @@ pub enum CertificateError {
         found: usize,
     },
     /// The name is not one of a cluster.
-    #[error("the certificate's name `{uri}` is none of a Disco cluster")]
+    #[error("the certificate's name `{uri}` does not belong to a Disco cluster")]
     Name {
         /// The name.
         uri: String,

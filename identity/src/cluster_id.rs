@@ -10,9 +10,9 @@ use uuid::Uuid;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClusterId(Arc<str>);
 
-/// The text is no cluster id.
+/// The text is not a cluster id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no cluster id: 32 hexadecimal digits in lower case are")]
+#[error("invalid cluster id `{0}`: expected 32 lower-case hexadecimal digits")]
 pub struct InvalidClusterId(String);
 
 impl ClusterId {

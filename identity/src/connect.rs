@@ -114,7 +114,7 @@ pub async fn connect(
     limit: Duration,
 ) -> Result<TlsStream<TcpStream>, ConnectError> {
     let name = ServerName::try_from(expect.server_name(&identity.cluster_id()))
-        .map_err(|error| ConnectError::at(address, "name the node at")(io::Error::other(error)))?;
+        .map_err(|error| ConnectError::at(address, "make a server name for")(io::Error::other(error)))?;
     let connector = TlsConnector::from(identity.client_config());
     let work = async {
         let stream = TcpStream::connect(address).await.map_err(ConnectError::at(address, "connect to"))?;
@@ -230,15 +230,15 @@ fn explain(error: &rustls::Error) -> Option<String> {
         ),
         E::InvalidCertificate(C::Expired) => "the other end's certificate has expired".into(),
         E::InvalidCertificate(C::NotValidYetContext { time, not_before }) => format!(
-            "the other end's certificate is not valid yet, but in {}: this machine's clock is behind, or that of whoever made \
-             the certificate was ahead",
+            "the other end's certificate is not valid yet, only in {}: this machine's clock is behind, or the clock of the \
+             certificate's issuer was ahead",
             shown(not_before.as_secs().saturating_sub(time.as_secs()))
         ),
         E::InvalidCertificate(C::NotValidYet) => {
             "the other end's certificate is not valid yet: one of the clocks is wrong".into()
         }
         E::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
-            "the other end's certificate is not one of this cluster".into()
+            "the other end's certificate does not belong to this cluster".into()
         }
         E::InvalidCertificate(_) => "the other end's certificate is not valid".into(),
         E::AlertReceived(AlertDescription::CertificateExpired) => {
@@ -247,7 +247,7 @@ fn explain(error: &rustls::Error) -> Option<String> {
         }
         E::AlertReceived(
             AlertDescription::UnknownCA | AlertDescription::DecryptError | AlertDescription::BadCertificate,
-        ) => "the other end refused this certificate, as it is not one of its cluster".into(),
+        ) => "the other end refused this certificate, as it does not belong to its cluster".into(),
         E::AlertReceived(
             AlertDescription::CertificateUnknown
             | AlertDescription::CertificateRevoked

@@ -32,13 +32,13 @@ pub enum CredentialsError {
     #[error("the cluster's root certificate cannot be used")]
     Root(#[source] CertificateError),
     /// The own certificate.
-    #[error("the own certificate cannot be used")]
+    #[error("this machine's own certificate cannot be used")]
     Certificate(#[source] CertificateError),
     /// Certificate and key come from different makings.
     #[error("the certificate does not belong to the private key")]
     KeyMismatch(#[source] rustls::Error),
     /// The others would refuse it.
-    #[error("the certificate is of no use: {reason}")]
+    #[error("unusable certificate: {reason}")]
     Refused {
         /// Why.
         reason: String,
@@ -97,7 +97,7 @@ impl Credentials {
         let refused = |reason: String| CredentialsError::Refused { reason };
         let verifier = ClusterVerifier::new(&self.root, self.own.cluster_id.clone(), Arc::<Refusals>::default());
         let verifier = verifier.map_err(|error| refused(error.to_string()))?;
-        let (leaf, rest) = self.certified.cert.split_first().ok_or_else(|| refused("there is none".to_owned()))?;
+        let (leaf, rest) = self.certified.cert.split_first().ok_or_else(|| refused("the chain is empty".to_owned()))?;
         let verified = verifier.verify_client_cert(leaf, rest, UnixTime::now());
         verified.map(|_| ()).map_err(|error| refused(fault(&error)))
     }

@@ -133,7 +133,7 @@ fn read(file: File, path: &Path, limit: u64) -> Result<String, FileError> {
 
 /// Whether there is something at the path.
 pub(crate) fn exists(path: &Path) -> Result<bool, FileError> {
-    fs::exists(path).map_err(at("look at", path))
+    fs::exists(path).map_err(at("check", path))
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub fn require_join<T>(request: &Request<T>) -> Result<&str, Status> {
 pub fn require_member<T>(request: &Request<T>) -> Result<&PeerIdentity, Status> {
     match peer(request)? {
         PeerIdentity { role: Role::Join(_), .. } => {
-            Err(Status::permission_denied("a join token allows to join and nothing else"))
+            Err(Status::permission_denied("a join token allows joining and nothing else"))
         }
         member => Ok(member),
     }

@@ -21,9 +21,9 @@ pub enum Role {
     Join(String),
 }
 
-/// The text is no role.
+/// The text is not a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no role: `node/<id>`, `operator/<name>` and `join/<token-id>` are")]
+#[error("invalid role `{0}`: expected `node/<id>`, `operator/<name>` or `join/<token-id>`")]
 pub struct InvalidRole(String);
 
 impl Role {

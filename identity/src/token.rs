@@ -32,7 +32,7 @@ pub enum TokenError {
     #[error("not a join token: it does not begin with `{PREFIX}`")]
     Prefix,
     /// It begins as tokens of another version do.
-    #[error("a join token of another version than this program's `{PREFIX}`")]
+    #[error("unsupported join token version: this program reads `{PREFIX}`")]
     Version,
     /// Too long.
     #[error("not a join token: longer than {MAX_TOKEN} bytes")]
@@ -172,7 +172,7 @@ impl JoinToken {
         let content: Content = serde_json::from_slice(&json)
             .map_err(|error| damaged(format!("its content ends or differs at byte {}", error.column())))?;
         let token = Self {
-            cluster_id: content.cluster_id.parse().map_err(|_| damaged("`cluster_id` is none"))?,
+            cluster_id: content.cluster_id.parse().map_err(|_| damaged("`cluster_id` is not a cluster id"))?,
             token_id: content.token_id,
             ca: content.ca,
             endpoints: content.endpoints,

@@ -24,11 +24,11 @@ use crate::role::{PeerIdentity, Role};
 pub(crate) enum Refusal {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    #[error("the certificate is one of cluster {theirs}, this is cluster {ours}")]
+    #[error("the certificate belongs to cluster {theirs}, this is cluster {ours}")]
     OtherCluster { theirs: ClusterId, ours: ClusterId },
     #[error("the certificate was signed by the retired key {serial}")]
     Retired { serial: String },
-    #[error("{peer} is no node")]
+    #[error("{peer} is not a node")]
     NotNode { peer: PeerIdentity },
     #[error("{peer} answered instead of node/{wanted}")]
     OtherNode { peer: PeerIdentity, wanted: String },

@@ -147,8 +147,8 @@ impl Inner {
             threads.stuck.retain(|thread| thread.strong_count() > 0);
             if threads.stuck.len() > MAX_STUCK {
                 let message = format!(
-                    "no script is run: {} threads are still in scripts that cannot be interrupted; scripts run again when one has \
-                     come back, or when this process starts anew",
+                    "no script can run: {} threads are still in scripts that cannot be interrupted; scripts run again when one of them \
+                     returns, or when this process restarts",
                     threads.stuck.len()
                 );
                 return Err(ScriptError::new(ScriptErrorKind::CpuLimit, message));
@@ -161,13 +161,13 @@ impl Inner {
     }
 }
 
-/// What a caller is told whose thread was given up.
+/// The error of a call whose thread was abandoned.
 fn given_up(hook: &str, stuck: Option<&Stuck>) -> ScriptError {
     let Some(Stuck { hook: guilty, reason }) = stuck else { return stopped() };
     match guilty {
         Some(guilty) if guilty != hook && !(hook == "import" && guilty == "init") => ScriptError::new(
             ScriptErrorKind::Cancelled,
-            format!("the script engine was started anew, because `{guilty}` {reason}"),
+            format!("the script engine was restarted because `{guilty}` {reason}"),
         ),
         _ => ScriptError::new(ScriptErrorKind::CpuLimit, format!("`{}` {reason}", guilty.as_deref().unwrap_or(hook))),
     }

@@ -305,7 +305,7 @@ async fn init_must_return_a_cluster() {
         ("export async function init() { throw new Error('no credentials') }", "no credentials"),
         (
             "export function init() { return new Cluster({}) }",
-            "TypeError: `name` of new Cluster must be a text that is not empty",
+            "TypeError: `name` of new Cluster must be a non-empty string",
         ),
     ] {
         let error = bench.engine.load(script(text), with_init()).await.unwrap_err();

@@ -62,7 +62,7 @@ async fn age_is_all_that_is_overlooked() {
     let stranger = Identity::new(other.node_credentials(1, PAST)).unwrap();
     let error = look(&serve(&stranger).await.address.to_string(), &world.operator("anna"), LIMIT).await.unwrap_err();
     let refusal = disco_identity::refusal(&error).unwrap();
-    assert_eq!(refusal, "the other end's certificate is not one of this cluster");
+    assert_eq!(refusal, "the other end's certificate does not belong to this cluster");
     assert_eq!(expiry(&error), None);
     // A retired signing key stays retired.
     let operator = world.operator("anna");
@@ -87,7 +87,7 @@ fn the_root_certifies_anew_who_holds_the_key_of_an_expired_certificate() {
     assert_eq!(credentials.own().node_id(), Some(7));
     assert_eq!(Identity::new(credentials).unwrap().addresses(), addresses);
     let expired = Credentials::from_pem(root, &old, &key.to_pem()).unwrap().verify().unwrap_err();
-    assert_eq!(expired.to_string(), "the certificate is of no use: it has expired");
+    assert_eq!(expired.to_string(), "unusable certificate: it has expired");
 
     let refused = world.root.renew_node(&old, &other.signing_request().unwrap(), lasting);
     assert!(matches!(refused, Err(AuthorityError::OtherKey)));

@@ -63,7 +63,7 @@ fn foreign(world: &World, version: &'static SupportedProtocolVersion, own: Optio
 async fn other_clusters_are_refused_in_both_directions() {
     let (ours, theirs) = (World::new(), World::new());
     let refused = failure(&ours.node(1), &theirs.node(2), Expect::Node(1)).await;
-    assert_eq!(refused, "the other end's certificate is not one of this cluster");
+    assert_eq!(refused, "the other end's certificate does not belong to this cluster");
 
     // One that trusts our root, but has its own certificate from elsewhere.
     let key = disco_identity::PrivateKey::generate().unwrap();

@@ -20,7 +20,7 @@ pub(crate) async fn op_ask(
     let shared = state.borrow().borrow::<Rc<Shared>>().clone();
     let prompt = shared.options.hosts.prompt.clone();
     let prompt =
-        prompt.ok_or_else(|| HostError::unsupported("`ask` works in client.js only: here is no one to ask"))?;
+        prompt.ok_or_else(|| HostError::unsupported("`ask` works in client.js only: no operator is here to answer"))?;
     let default: Option<Json> = serde_json::from_str(&default).ok();
     let answer = shared.host(call, async move { prompt.ask(&question, default).await }).await?;
     Ok(answer.to_string())

@@ -6,11 +6,11 @@
   const { READ, CLOUD, NODES, INSPECT, effectJson, define, invalid, milliseconds, options } = internals;
 
   function plainObject(value, what) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid(`${what} needs an object of options`);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid(`${what} must get an object of options`);
     return value;
   }
   function text(value, what) {
-    if (typeof value !== "string" || value === "") throw invalid(`${what} must be a text that is not empty`);
+    if (typeof value !== "string" || value === "") throw invalid(`${what} must be a non-empty string`);
     return value;
   }
   const call = (capability, handle, method, args) =>
@@ -48,7 +48,7 @@
     }
   }
 
-  // Options are copied as JSON: what is no data cannot be replicated to other nodes.
+  // Options are copied as JSON: only data can be replicated to other nodes.
   const init = (Class, kind) =>
     function init(options) {
       const data = JSON.parse(JSON.stringify(plainObject(options, `${Class.name}.init`)));
@@ -64,14 +64,14 @@
     define(Class.name, Class);
   }
 
-  // As nodes have it: `MAX_TIMEOUT` of `discod/src/agent/commands.rs`.
+  // The nodes' limit: `MAX_TIMEOUT` in `discod/src/agent/commands.rs`.
   const LONGEST_RUN = 3_600_000;
 
   let makeNode;
   class Node {
     #handle;
     constructor(key, handle, info) {
-      if (key !== KEY) throw new TypeError("a Node is given by its Cluster");
+      if (key !== KEY) throw new TypeError("a Node comes from its Cluster, as by `nodes()`");
       this.#handle = handle;
       for (const [name, value] of Object.entries(info)) {
         Object.defineProperty(this, name, { value, enumerable: true, writable: false, configurable: false });
@@ -81,7 +81,7 @@
       makeNode = (handle, info) => new Node(KEY, handle, info);
     }
     #call(method, args) {
-      if (this.#handle === undefined) throw invalid("this Node belongs to no Cluster: there is no `init` that returned one");
+      if (this.#handle === undefined) throw invalid("this Node has no Cluster: the script has no `init` that returned one");
       return call(NODES, this.#handle, method, args);
     }
     async run(command, given) {
@@ -122,7 +122,7 @@
       const spec = provider === undefined || provider === null ? null : specOf(provider);
       if (spec === undefined) {
         const hint = typeof provider?.then === "function" ? ": `await` is missing before it" : "";
-        throw invalid(`\`provider\` of new Cluster must be what AwsProvider.init, LocalProvider.init or HostsProvider.init gave${hint}`);
+        throw invalid(`\`provider\` of new Cluster must be the result of AwsProvider.init, LocalProvider.init or HostsProvider.init${hint}`);
       }
       this.#provider = provider ?? null;
       const site = new Error();
@@ -162,7 +162,7 @@
       await call(CLOUD, this.#handle, "ssh_install", null);
     }
     async scale(nodes) {
-      if (!Number.isInteger(nodes) || nodes < 0 || nodes > 0xffffffff) throw invalid("`scale` needs a number of nodes");
+      if (!Number.isInteger(nodes) || nodes < 0 || nodes > 0xffffffff) throw invalid("`scale` needs a whole number of nodes");
       await call(CLOUD, this.#handle, "scale", nodes);
     }
     async nodes() {

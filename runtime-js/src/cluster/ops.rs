@@ -19,7 +19,7 @@ fn host(shared: &Shared) -> Result<Arc<dyn ClusterHost>, HostError> {
         .hosts
         .cluster
         .clone()
-        .ok_or_else(|| HostError::unsupported("there are no providers and clusters here"))
+        .ok_or_else(|| HostError::unsupported("providers and clusters are not available here"))
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, HostError> {

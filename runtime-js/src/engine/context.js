@@ -1,4 +1,4 @@
-// What the files of the capabilities share. Runs first; none of it is left on the global object.
+// Helpers that the files of the capabilities share. Runs first; none of it stays on the global object.
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
@@ -19,10 +19,10 @@
     codedError(`\`${what}\` is refused: \`${call.hook}\` has ended (${call.revoked})`, "CANCELLED");
   const invalid = (message) => codedError(message, "INVALID", TypeError);
 
-  // The options of a function. One that it does not know is refused: misspelt it would be ignored without a word.
+  // The options of a function. An unknown one is refused: a misspelt option would be ignored silently.
   function options(given, known, what) {
     if (given === undefined || given === null) return {};
-    if (typeof given !== "object") throw invalid(`the options of \`${what}\` are an object`);
+    if (typeof given !== "object") throw invalid(`the options of \`${what}\` must be an object`);
     for (const name of Object.keys(given)) {
       if (!known.includes(name)) throw invalid(`\`${what}\` has no option \`${name}\`${known.length === 0 ? "" : `; it has ${known.join(", ")}`}`);
     }
@@ -39,7 +39,7 @@
     return call.id;
   }
 
-  // Gives `site`, made where the script called, the name, message and properties of `error`.
+  // Copies the name, message and properties of `error` to `site`, which was made where the script called.
   function moveTo(site, error) {
     const prototype = Object.getPrototypeOf(error);
     if (prototype !== Error.prototype) Object.setPrototypeOf(site, prototype);
@@ -54,7 +54,7 @@
     return site;
   }
 
-  // Errors of the host have no place in the script: they get that of `site`.
+  // Errors of the host have no place in the script: they get the place of `site`.
   const located = (error, site) => error instanceof Error && Object.hasOwn(error, "own_name") ? moveTo(site, error) : error;
 
   // Starts a host operation: `start` gets the call's id and returns the operation's promise.
@@ -105,15 +105,15 @@
     return Math.min(value, Number.MAX_SAFE_INTEGER);
   };
 
-  // In a plan nothing is done that could change something: it is noted, and the script goes on with an answer that stands in.
+  // A plan performs nothing that could change something: it records it, and the script continues with a placeholder answer.
   const PLAN = 128;
   const planning = () => (current().capabilities & PLAN) !== 0;
   const wouldRun = ({ kind, name, details }) => ops.op_would_run(kind, name, details);
 
-  // Says that output was cut: in the log too, as a script may not look at the field.
+  // Reports truncated output in the log too, as a script may not check the field.
   function warnTruncated(what, { truncated }) {
     const WARN = 2;
-    if (truncated) ops.op_console(current().id, WARN, `${what} wrote more than is kept: the rest of its output was dropped (\`truncated\`)`);
+    if (truncated) ops.op_console(current().id, WARN, `${what} wrote too much output: the rest was dropped (\`truncated\`)`);
   }
 
   Object.assign(internals, {

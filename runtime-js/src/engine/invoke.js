@@ -1,4 +1,4 @@
-// How the host calls scripts. Runs last, and takes away what scripts shall not see.
+// How the host calls scripts. Runs last, and removes what scripts must not see.
 "use strict";
 (() => {
   const { core, internals, primordials } = globalThis.__bootstrap;
@@ -27,13 +27,13 @@
     return controller.signal;
   }
 
-  // A command that was made and never awaited has done nothing, and no one would notice.
+  // A command that was made and never awaited did not run, which would go unnoticed.
   function refuseForgotten(id) {
     for (const command of calls.get(id)?.call.commands ?? []) throw command[internals.FORGOTTEN]();
   }
 
   const host = {
-    // Evaluates a module and what it imports, and makes it callable; gives the names of its functions.
+    // Evaluates a module and its imports, and makes it callable; returns the names of its functions.
     load(version, specifier, id, capabilities) {
       begin(id, "import", capabilities);
       run(id, async () => {
@@ -70,7 +70,7 @@
             case "cluster":
               script.cluster ??= defaultCluster();
               if (script.cluster === undefined) {
-                throw internals.codedError(`\`${hook}\` needs a Cluster, and there is no \`init\` that returned one`, "INVALID", TypeError);
+                throw internals.codedError(`\`${hook}\` needs a Cluster, but the script has no \`init\` that returned one`, "INVALID", TypeError);
               }
               return script.cluster;
             case "node":

@@ -29,7 +29,7 @@ impl Engine {
             self.shared.calls.borrow_mut().fail_all(|_, _| {
                 ScriptError::new(
                     ScriptErrorKind::Cancelled,
-                    "the script engine was started anew after many script versions",
+                    "the script engine was restarted after many script versions",
                 )
             });
             self.drop_isolate();

@@ -68,7 +68,7 @@ impl Versions {
     fn read(&self, version: u32, path: &str) -> Result<String, (ScriptErrorKind, String)> {
         let files = self.files.borrow();
         let bytes = match files.get(&version) {
-            None => return Err((ScriptErrorKind::Load, "belongs to a version that is not in use any more".into())),
+            None => return Err((ScriptErrorKind::Load, "belongs to a version that is no longer in use".into())),
             Some(ScriptFiles::Memory(map)) => match map.get(path) {
                 Some(bytes) => bytes.to_vec(),
                 None => return Err((ScriptErrorKind::NotFound, "does not exist".into())),

@@ -56,7 +56,7 @@ impl Engine {
             return Ok(None);
         }
         serde_json::from_str(&result).map(Some).map_err(|error| {
-            ScriptError::new(ScriptErrorKind::Thrown, format!("what `{hook}` returned cannot be passed on: {error}"))
+            ScriptError::new(ScriptErrorKind::Thrown, format!("cannot convert the result of `{hook}`: {error}"))
         })
     }
 
@@ -66,8 +66,7 @@ impl Engine {
             None => Ok(()),
             Some((left, reason)) => {
                 let seconds = left.as_secs() + 1;
-                let message =
-                    format!("`{function}` is not called for another {seconds} s: it {reason}, again and again");
+                let message = format!("`{function}` is not called for another {seconds} s: it {reason} repeatedly");
                 Err(ScriptError::new(ScriptErrorKind::CpuLimit, message))
             }
         }
@@ -140,7 +139,7 @@ impl Engine {
 ///
 /// Ends as well when no one is left who could abort it.
 async fn outlive(mut scope: Scope, aborted: impl Future<Output = Option<String>>) {
-    let Some(reason) = aborted.await else { return scope.over("nobody can end it any more") };
+    let Some(reason) = aborted.await else { return scope.over("no caller is left to abort it") };
     if let Some(engine) = scope.engine.upgrade() {
         engine.enter(HostFunction::Abort, scope.id, &[HostArg::Number(scope.id), HostArg::Text(&reason)]);
     }
@@ -149,7 +148,7 @@ async fn outlive(mut scope: Scope, aborted: impl Future<Output = Option<String>>
 }
 
 fn lost() -> ScriptError {
-    ScriptError::new(ScriptErrorKind::Cancelled, "the call was given up")
+    ScriptError::new(ScriptErrorKind::Cancelled, "the call was abandoned")
 }
 
 /// All that a call has started. When it is dropped, timers are cleared, commands are killed, and further effects are refused.

@@ -90,7 +90,7 @@ impl Shared {
     /// A cluster by its number.
     pub(crate) fn cluster(&self, number: u32) -> Result<Arc<dyn ClusterHandle>, HostError> {
         let clusters = self.clusters.borrow();
-        let found = clusters.get(number as usize).ok_or_else(|| HostError::invalid("no such cluster"))?;
+        let found = clusters.get(number as usize).ok_or_else(|| HostError::invalid("unknown cluster"))?;
         Ok(found.1.clone())
     }
 

@@ -132,7 +132,7 @@ impl Engine {
     fn replace(&self, broken: &Broken) {
         let limits = &self.shared.options.limits;
         let reason = match broken.kind {
-            ScriptErrorKind::HeapLimit => format!("wanted more than {} MiB of memory", limits.heap_bytes >> 20),
+            ScriptErrorKind::HeapLimit => format!("needed more than {} MiB of memory", limits.heap_bytes >> 20),
             _ => format!("ran {} without yielding", seconds(broken.limit)),
         };
         let (guilty, name) = {
@@ -144,13 +144,13 @@ impl Engine {
             self.strikes().add(name, &reason, Instant::now());
         }
         let subject = name.map_or_else(|| "a script".to_owned(), |name| format!("`{name}`"));
-        tracing::warn!("{subject} {reason}: the script engine starts anew");
+        tracing::warn!("{subject} {reason}: restarting the script engine");
         let mut error = ScriptError::new(broken.kind, format!("{subject} {reason}"));
         errors::place(&mut error, broken.frames.clone(), &self.shared.versions);
         self.shared.calls.borrow_mut().fail_all(|id, _| match guilty {
             Some(guilty) if guilty != id => ScriptError::new(
                 ScriptErrorKind::Cancelled,
-                format!("the script engine was started anew, because {subject} {reason}"),
+                format!("the script engine was restarted because {subject} {reason}"),
             ),
             _ => error.clone(),
         });
@@ -166,7 +166,7 @@ impl Engine {
     /// Makes an isolate if there is none; its generation.
     pub(super) fn ensure_isolate(&self) -> Result<u32, ScriptError> {
         if self.watchdog.watch.is_abandoned() {
-            return Err(ScriptError::new(ScriptErrorKind::Cancelled, "the script thread was given up"));
+            return Err(ScriptError::new(ScriptErrorKind::Cancelled, "the script thread was abandoned"));
         }
         let mut slot = self.isolate.borrow_mut();
         if let Some(isolate) = &*slot {

@@ -319,7 +319,7 @@ impl Watch {
             strikes.add_at_once(hook, &reason, Instant::now());
         }
         let subject = hook.as_deref().unwrap_or("a script");
-        tracing::error!("{subject} {reason}: its thread is given up, another one runs the scripts");
+        tracing::error!("{subject} {reason}: its thread is abandoned, another one runs the scripts");
         self.starve();
         self.stuck.send_replace(Some(Stuck { hook, reason }));
     }
@@ -349,7 +349,7 @@ impl Watch {
         // SAFETY: `parameters` outlives the call. A thread that is gone is an error, not a fault.
         let failed = unsafe { libc::sched_setscheduler(thread, libc::SCHED_IDLE, &raw const parameters) };
         if failed != 0 {
-            tracing::debug!("the thread that was given up keeps its claim on the processor");
+            tracing::debug!("the abandoned script thread keeps its priority");
         }
     }
 

@@ -1,5 +1,5 @@
-// `Intl`, and what of `Date` and `Number` uses it: a few languages, and each thing either as other engines have it or refused. The
-// engine's own answers all, and mostly wrongly: without the time zone, without separators, "other" for every plural.
+// `Intl`, and the methods of `Date` and `Number` that use it: a few languages, where every result is either that of other engines or an
+// error. The engine's own `Intl` answers everything, mostly wrongly: without the time zone, without separators, "other" for every plural.
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
@@ -44,7 +44,7 @@
   // The options that are given, all of which must be known.
   function read(given, known, what) {
     if (given === undefined) return {};
-    if (given === null) throw new TypeError(`the options of ${what} are an object`);
+    if (given === null) throw new TypeError(`the options of ${what} must be an object`);
     const options = {};
     // `for in`: options may be inherited.
     for (const name in Object(given)) {

@@ -6,14 +6,14 @@
   const { READ, KV_WRITE, effect, effectJson, invalid, options } = internals;
 
   function checkKey(key) {
-    if (typeof key !== "string" || key === "") throw invalid("a key must be a text that is not empty");
+    if (typeof key !== "string" || key === "") throw invalid("key must be a non-empty string");
     return key;
   }
   // Text as it is; bytes in hexadecimal.
   function fromValue(value) {
     if (typeof value === "string") return { text: value };
     if (value instanceof Uint8Array) return { hex: op_to_hex(value) };
-    throw invalid("a value must be a text or a Uint8Array: use JSON.stringify for anything else");
+    throw invalid("value must be a string or a Uint8Array: use JSON.stringify for anything else");
   }
   const toValue = ({ text, hex }) => text ?? op_from_hex(hex);
   const toEntry = (entry) => ({ ...entry, value: toValue(entry.value) });
@@ -23,9 +23,9 @@
   function fromCompare({ key, op = "=", ...target }) {
     const names = Object.keys(target);
     if (names.length !== 1 || !["value", "version", "create_revision", "mod_revision"].includes(names[0])) {
-      throw invalid("a comparison has a key and one of value, version, create_revision, mod_revision");
+      throw invalid("a comparison needs a key and one of value, version, create_revision, mod_revision");
     }
-    if (!OPERATORS.includes(op)) throw invalid(`\`op\` is one of ${OPERATORS.join(" ")}`);
+    if (!OPERATORS.includes(op)) throw invalid(`\`op\` must be one of ${OPERATORS.join(" ")}`);
     const [name] = names;
     return { key: checkKey(key), op, target: { [name]: name === "value" ? fromValue(target.value) : target[name] } };
   }
@@ -36,11 +36,11 @@
       return { put: { key: checkKey(step.put), value: fromValue(value), lease } };
     }
     if (step?.delete !== undefined) return { delete: select(step.delete, options(step, ["delete", "prefix"], "delete of kv.txn")) };
-    throw invalid("a step is { get: key }, { put: key, value } or { delete: key }");
+    throw invalid("a step must be { get: key }, { put: key, value } or { delete: key }");
   }
   const toResult = (result) => result?.get === undefined ? result : { get: result.get.map(toEntry) };
 
-  // Watches that are about to begin. What the script does after it made one comes after the watch's beginning.
+  // Watches that are about to start. Whatever the script does after it made one happens after the watch has started.
   const beginning = new Set();
   function begin(opening) {
     beginning.add(opening);
@@ -78,11 +78,11 @@
       const result = await call(KV_WRITE, "kv.txn", { txn: request });
       return { ...result, responses: result.responses.map(toResult) };
     }
-    // Begins now: what is written after it is seen, however late the first `next` comes.
+    // Starts now: later writes are seen, however late the first `next` comes.
     watch(key, given) {
       const { prefix, start_revision = 0, signal } = options(given, ["prefix", "start_revision", "signal"], "kv.watch");
       if (!Number.isSafeInteger(start_revision) || start_revision < 0) {
-        throw invalid(`\`start_revision\` must be a revision, or 0 for what comes from now on, not ${start_revision}`);
+        throw invalid(`\`start_revision\` must be a revision, or 0 for changes from now on, not ${start_revision}`);
       }
       const request = JSON.stringify({ ...select(key, { prefix }), start_revision });
       const opening = effect(READ, "kv.watch", (id) => op_kv_watch(id, request));

@@ -98,7 +98,7 @@ fn compare(Compare { key, op, target }: Compare) -> Result<KvCompare, HostError>
         "!=" => KvOperator::NotEqual,
         ">" => KvOperator::Greater,
         "<" => KvOperator::Less,
-        other => return Err(HostError::invalid(format!("no such comparison: `{other}`"))),
+        other => return Err(HostError::invalid(format!("unknown comparison `{other}`: expected =, !=, > or <"))),
     };
     let target = match target {
         Target::Value(value) => KvTarget::Value(value.bytes()?),
@@ -176,7 +176,7 @@ async fn run(kv: &dyn Kv, request: Request) -> Result<Json, HostError> {
 
 fn parts(state: &RefCell<OpState>) -> Result<(Rc<Shared>, Arc<dyn Kv>), HostError> {
     let shared = state.borrow().borrow::<Rc<Shared>>().clone();
-    let kv = shared.options.hosts.kv.clone().ok_or_else(|| HostError::unsupported("there is no `kv` here"))?;
+    let kv = shared.options.hosts.kv.clone().ok_or_else(|| HostError::unsupported("`kv` is not available here"))?;
     Ok((shared, kv))
 }
 
@@ -211,7 +211,7 @@ pub(crate) async fn op_kv_watch(
     let start_revision = select.start_revision;
     if start_revision < 0 {
         let message =
-            format!("`start_revision` must be a revision, or 0 for what comes from now on, not {start_revision}");
+            format!("`start_revision` must be a revision, or 0 for changes from now on, not {start_revision}");
         return Err(HostError::invalid(message).into());
     }
     let watch = shared.host(call, async move { kv.watch(select.into(), start_revision).await }).await?;

@@ -27,7 +27,7 @@ pub(super) async fn tcp(address: &str) -> Result<TcpStream, HostError> {
 pub(super) async fn tls(stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, HostError> {
     let host = host.trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| HostError::invalid(format!("`{host}` is no name that a certificate could have")))?;
+        .map_err(|_| HostError::invalid(format!("`{host}` is not a valid TLS server name")))?;
     TlsConnector::from(config()?)
         .connect(name, stream)
         .await

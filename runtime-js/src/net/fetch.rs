@@ -65,7 +65,7 @@ pub(super) async fn fetch(request: FetchRequest, body: Bytes, limit: usize) -> R
     let mut method = Method::from_bytes(request.method.as_bytes()).map_err(|error| invalid(&request.method, &error))?;
     let mut body = request.has_body.then_some(body);
     if body.is_some() && matches!(method, Method::GET | Method::HEAD) {
-        return Err(HostError::invalid(format!("a {method} request has no body")));
+        return Err(HostError::invalid(format!("a {method} request cannot have a body")));
     }
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
@@ -107,7 +107,7 @@ pub(super) async fn fetch(request: FetchRequest, body: Bytes, limit: usize) -> R
             _ => return finish(response, &url, redirects > 0, limit).await,
         }
     }
-    Err(HostError::new(format!("{url} redirects, and that was {MAX_REDIRECTS} times")).with_code(ErrorCode::Redirect))
+    Err(HostError::new(format!("{url} redirects again after {MAX_REDIRECTS} redirects")).with_code(ErrorCode::Redirect))
 }
 
 /// A URL as errors show it.
@@ -216,7 +216,7 @@ async fn finish(answer: Answer, url: &Url, redirected: bool, limit: usize) -> Re
     let codings: Vec<&str> = codings.collect();
     let body = encoding::decode(&codings.join(","), body, limit).map_err(|error| match error {
         DecodeError::TooLarge => too_large(),
-        DecodeError::Damaged(why) => broken(&format!("the body is not what `content-encoding` says: {why}")),
+        DecodeError::Damaged(why) => broken(&format!("the body does not match `content-encoding`: {why}")),
     })?;
     let headers = parts.headers.iter();
     let head = FetchHead {

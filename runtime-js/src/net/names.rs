@@ -60,7 +60,7 @@ impl Names {
         match answer {
             Ok(Some(Ok(addresses))) => Ok(addresses),
             Ok(Some(Err((kind, message)))) => Err(io::Error::new(kind, message)),
-            Ok(None) | Err(_) => Err(io::Error::other(format!("the look-up of `{host}` was given up"))),
+            Ok(None) | Err(_) => Err(io::Error::other(format!("the look-up of `{host}` was abandoned"))),
         }
     }
 

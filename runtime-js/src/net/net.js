@@ -77,7 +77,7 @@
       return this.#used;
     }
     async bytes() {
-      if (this.#used) throw new TypeError("the body was read already");
+      if (this.#used) throw new TypeError("the body was already read");
       this.#used = true;
       return this.#body;
     }
@@ -104,7 +104,7 @@
 
   function request(what, url, options, timeout) {
     const { method = "GET", headers, body, redirect = "follow", signal } = options;
-    if (!["follow", "manual", "error"].includes(redirect)) throw invalid(`\`redirect\` is "follow", "manual" or "error"`);
+    if (!["follow", "manual", "error"].includes(redirect)) throw invalid(`\`redirect\` must be "follow", "manual" or "error"`);
     const [bytes, type, hasBody] = encodeBody(body);
     const all = new Headers(headers);
     if (type !== null && !all.has("content-type")) all.set("content-type", type);

@@ -6,7 +6,7 @@
 
   const invalid = (message) => internals.codedError(message, "INVALID", TypeError);
 
-  // What is put into a command: a text, or what has one of its own. Anything else is a mistake that would run another command.
+  // A value in a command: a string, or an object with its own string form. Anything else is a mistake that would run another command.
   function textOf(value) {
     switch (typeof value) {
       case "string":
@@ -17,16 +17,16 @@
         return String(value);
       case "object":
         if (value === null) break;
-        if (Array.isArray(value)) throw invalid("an array within an array was put into a command");
+        if (Array.isArray(value)) throw invalid("a command cannot contain an array within an array");
         if (value instanceof Command) {
-          throw invalid(`\`${value.command}\` was put into another command before it was run: \`await\` is missing before it`);
+          throw invalid(`\`${value.command}\` was used in another command before it ran: \`await\` is missing before it`);
         }
-        if (typeof value.then === "function") throw invalid("a promise was put into a command: `await` is missing before it");
+        if (typeof value.then === "function") throw invalid("a command cannot contain a promise: `await` is missing before it");
         if (typeof value.toString === "function" && value.toString !== Object.prototype.toString) return String(value);
-        throw invalid("an object was put into a command, which needs a text: use JSON.stringify, or a field of it");
+        throw invalid("a command cannot contain an object: use JSON.stringify, or one of its fields");
     }
     const what = typeof value === "function" || typeof value === "symbol" ? `a ${typeof value}` : `\`${value}\``;
-    throw invalid(`${what} was put into a command, which needs a text`);
+    throw invalid(`a command cannot contain ${what}`);
   }
 
   const quote = (value) => {
@@ -81,27 +81,27 @@
     stdin(data) {
       if (typeof data === "string") this.#stdin = internals.encode(data);
       else if (data instanceof Uint8Array) this.#stdin = data.slice();
-      else throw invalid("`stdin` must be a text or a Uint8Array");
+      else throw invalid("`stdin` must be a string or a Uint8Array");
       return this;
     }
     cwd(folder) {
-      if (typeof folder !== "string" || folder === "") throw invalid("`cwd` must be a path that is not empty");
+      if (typeof folder !== "string" || folder === "") throw invalid("`cwd` must be a non-empty path");
       this.#cwd = folder;
       return this;
     }
     env(variables) {
-      if (typeof variables !== "object" || variables === null) throw invalid("`env` needs an object of names and values");
+      if (typeof variables !== "object" || variables === null) throw invalid("`env` must be an object of names and values");
       for (const [name, value] of Object.entries(variables)) {
         if (name === "" || /[=\0]/.test(name)) throw invalid(`\`${name}\` cannot be the name of a variable`);
         this.#env[name] = value === undefined ? null : textOf(value);
       }
       return this;
     }
-    // It was looked at, or run: it was not forgotten.
+    // It was inspected or run, so it was not forgotten.
     #seen() {
       this.#call.commands?.delete(this);
     }
-    // An error at the place of the command, if it was never run.
+    // An error at the place of the command, if it never ran.
     [internals.FORGOTTEN]() {
       const message = `\`${this.#command}\` was not run: \`await\` is missing before it`;
       return internals.moveTo(this.#site, invalid(message));
@@ -156,7 +156,7 @@
       return this.text().then((text) => text === "" ? [] : text.split("\n"));
     }
     json() {
-      // In a plan no command has run: what is asked of its answer is `undefined`.
+      // In a plan no command has run: every field of its answer is `undefined`.
       return this.#run().then((result) => planned.has(result) ? {} : JSON.parse(result));
     }
   }
@@ -167,9 +167,9 @@
       Object.assign(this, { code, stdout, stderr, truncated });
       this.#command = command;
     }
-    // A part of the output is never taken for all of it.
+    // Truncated output never passes for the whole of it.
     toString() {
-      if (this.truncated) throw internals.codedError(`\`${this.#command}\` wrote more than is kept: look at \`stdout\` for its beginning`, "TRUNCATED");
+      if (this.truncated) throw internals.codedError(`\`${this.#command}\` wrote too much output: \`stdout\` has only its beginning`, "TRUNCATED");
       return this.stdout.trimEnd();
     }
   }

@@ -65,7 +65,7 @@ pub enum ShellError {
     #[error("cannot run `sh`")]
     Shell(#[source] io::Error),
     /// No shell of this machine knows `pipefail`.
-    #[error("`pipefail` needs a shell that knows it: neither `sh` nor `bash` of this machine does")]
+    #[error("`pipefail` needs a shell that supports it: neither `sh` nor `bash` of this machine does")]
     NoPipefail,
     /// A long text goes to the shell by a temporary file.
     #[error("cannot write a command of {bytes} bytes to a temporary file")]
@@ -285,7 +285,7 @@ impl<R: AsyncRead + Unpin + TryInto<Stdio, Error = io::Error>> Capture<R> {
             reader.stdin(pipe).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/").process_group(0).spawn()
         });
         if let Err(error) = reader {
-            tracing::warn!(%error, "no reader for what a command left in the background: it ends at its next output");
+            tracing::warn!(%error, "no reader for a command's background processes: they end at their next output");
         }
     }
 }

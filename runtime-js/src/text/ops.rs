@@ -33,7 +33,7 @@ pub(crate) fn op_utf8_length(#[string] text: &str) -> usize {
 #[op2(fast)]
 pub(crate) fn op_utf8_into(#[string] text: &str, #[buffer] bytes: &mut [u8]) -> Result<(), OpError> {
     if bytes.len() != text.len() {
-        return Err(HostError::invalid("the bytes are not as many as the text's").into());
+        return Err(HostError::invalid("the buffer does not have the length of the text").into());
     }
     bytes.copy_from_slice(text.as_bytes());
     Ok(())

@@ -127,8 +127,8 @@ async fn every_method_of_a_cluster_reaches_its_host() {
 async fn wrong_arguments_are_told_at_once() {
     let bench = bench();
     for (code, message) in [
-        ("new Cluster()", "TypeError: new Cluster needs an object of options"),
-        ("new Cluster({ name: '' })", "TypeError: `name` of new Cluster must be a text that is not empty"),
+        ("new Cluster()", "TypeError: new Cluster must get an object of options"),
+        ("new Cluster({ name: '' })", "TypeError: `name` of new Cluster must be a non-empty string"),
         (
             "new Cluster({ name: 'c', provider: AwsProvider.init({ name: 'p' }) })",
             "TypeError: `provider` of new Cluster must be what AwsProvider.init, LocalProvider.init or HostsProvider.init gave: `await` is missing before it",
@@ -137,19 +137,16 @@ async fn wrong_arguments_are_told_at_once() {
             "new Cluster({ name: 'c', provider: {} })",
             "TypeError: `provider` of new Cluster must be what AwsProvider.init, LocalProvider.init or HostsProvider.init gave",
         ),
-        ("await AwsProvider.init({})", "TypeError: `name` of AwsProvider.init must be a text that is not empty"),
-        ("await LocalProvider.init()", "TypeError: LocalProvider.init needs an object of options"),
+        ("await AwsProvider.init({})", "TypeError: `name` of AwsProvider.init must be a non-empty string"),
+        ("await LocalProvider.init()", "TypeError: LocalProvider.init must get an object of options"),
         ("new AwsProvider({ name: 'p' })", "TypeError: use `await AwsProvider.init({ ... })`"),
-        ("await new Cluster({ name: 'c' }).scale('3')", "TypeError: `scale` needs a number of nodes"),
-        ("await new Cluster({ name: 'c' }).scale(-1)", "TypeError: `scale` needs a number of nodes"),
+        ("await new Cluster({ name: 'c' }).scale('3')", "TypeError: `scale` needs a whole number of nodes"),
+        ("await new Cluster({ name: 'c' }).scale(-1)", "TypeError: `scale` needs a whole number of nodes"),
         (
             "await new Cluster({ name: 'c' }).set_key_pair({ private: 'a' })",
-            "TypeError: `public` must be a text that is not empty",
+            "TypeError: `public` must be a non-empty string",
         ),
-        (
-            "(await new Cluster({ name: 'c' }).nodes())[0].run()",
-            "TypeError: `command` must be a text that is not empty",
-        ),
+        ("(await new Cluster({ name: 'c' }).nodes())[0].run()", "TypeError: `command` must be a non-empty string"),
     ] {
         let error = bench.eval(&format!("const x = {code}; await x;")).await.unwrap_err();
         assert_eq!(error.message, message, "{code}");
@@ -164,9 +161,9 @@ async fn without_a_host_it_says_so() {
         options.hosts.prompt = None;
     });
     for (code, message) in [
-        ("await LocalProvider.init({ name: 'p' })", "there are no providers and clusters here"),
-        ("new Cluster({ name: 'c' })", "there are no providers and clusters here"),
-        ("await ask('?')", "`ask` works in client.js only: here is no one to ask"),
+        ("await LocalProvider.init({ name: 'p' })", "providers and clusters are not available here"),
+        ("new Cluster({ name: 'c' })", "providers and clusters are not available here"),
+        ("await ask('?')", "`ask` works in client.js only: no operator is here to answer"),
     ] {
         let error = bench.eval(code).await.unwrap_err();
         assert_eq!((error.message.as_str(), error.code.as_deref()), (message, Some("UNSUPPORTED")));

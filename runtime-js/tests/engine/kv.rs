@@ -274,23 +274,23 @@ async fn a_watch_begins_when_it_is_made_and_ends_while_it_waits() {
 async fn wrong_arguments() {
     let (bench, _) = bench_with_store();
     for (code, message) in [
-        ("kv.get('')", "a key must be a text that is not empty"),
-        ("kv.get(5)", "a key must be a text that is not empty"),
-        ("kv.put('a', { b: 1 })", "a value must be a text or a Uint8Array: use JSON.stringify for anything else"),
+        ("kv.get('')", "key must be a non-empty string"),
+        ("kv.get(5)", "key must be a non-empty string"),
+        ("kv.put('a', { b: 1 })", "value must be a string or a Uint8Array: use JSON.stringify for anything else"),
         (
             "kv.txn({ if: [{ key: 'a' }] })",
-            "a comparison has a key and one of value, version, create_revision, mod_revision",
+            "a comparison needs a key and one of value, version, create_revision, mod_revision",
         ),
-        ("kv.txn({ if: [{ key: 'a', version: 1, op: '~' }] })", "`op` is one of = != > <"),
+        ("kv.txn({ if: [{ key: 'a', version: 1, op: '~' }] })", "`op` must be one of = != > <"),
         (
             "kv.watch('a', { start_revision: -1 }).next()",
-            "`start_revision` must be a revision, or 0 for what comes from now on, not -1",
+            "`start_revision` must be a revision, or 0 for changes from now on, not -1",
         ),
         (
             "kv.watch('a', { start_revision: 1.5 }).next()",
-            "`start_revision` must be a revision, or 0 for what comes from now on, not 1.5",
+            "`start_revision` must be a revision, or 0 for changes from now on, not 1.5",
         ),
-        ("kv.txn({ then: [{ pot: 'a' }] })", "a step is { get: key }, { put: key, value } or { delete: key }"),
+        ("kv.txn({ then: [{ pot: 'a' }] })", "a step must be { get: key }, { put: key, value } or { delete: key }"),
     ] {
         let error = bench.eval(&format!("{HEAD} await {code};")).await.unwrap_err();
         assert_eq!(error.message, format!("TypeError: {message}"), "{code}");

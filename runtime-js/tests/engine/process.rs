@@ -124,17 +124,14 @@ async fn the_shell_gets_the_text_as_it_stands() {
 async fn what_has_no_text_is_not_put_into_a_command() {
     let bench = bench();
     for (value, complaint) in [
-        ("undefined", "TypeError: `undefined` was put into a command, which needs a text"),
-        ("null", "TypeError: `null` was put into a command, which needs a text"),
-        ("['a', undefined]", "TypeError: `undefined` was put into a command, which needs a text"),
-        ("() => 1", "TypeError: a function was put into a command, which needs a text"),
-        ("{}", "TypeError: an object was put into a command, which needs a text: use JSON.stringify, or a field of it"),
-        ("[['a']]", "TypeError: an array within an array was put into a command"),
-        ("delay(1)", "TypeError: a promise was put into a command: `await` is missing before it"),
-        (
-            "$`echo x`",
-            "TypeError: `echo x` was put into another command before it was run: `await` is missing before it",
-        ),
+        ("undefined", "TypeError: a command cannot contain `undefined`"),
+        ("null", "TypeError: a command cannot contain `null`"),
+        ("['a', undefined]", "TypeError: a command cannot contain `undefined`"),
+        ("() => 1", "TypeError: a command cannot contain a function"),
+        ("{}", "TypeError: a command cannot contain an object: use JSON.stringify, or one of its fields"),
+        ("[['a']]", "TypeError: a command cannot contain an array within an array"),
+        ("delay(1)", "TypeError: a command cannot contain a promise: `await` is missing before it"),
+        ("$`echo x`", "TypeError: `echo x` was used in another command before it ran: `await` is missing before it"),
     ] {
         let error = bench.eval(&format!("const value = {value};\nawait $`echo ${{value}}`;")).await.unwrap_err();
         assert_eq!((error.message.as_str(), error.line), (complaint, Some(3)), "{value}");
@@ -178,7 +175,7 @@ async fn input_folder_and_environment_are_options() {
             "$`true`.cwd('nowhere')",
             format!("TypeError: cannot run a command in `{}`: it is not a folder", root.join("nowhere").display()),
         ),
-        ("$`true`.stdin(5)", "TypeError: `stdin` must be a text or a Uint8Array".to_owned()),
+        ("$`true`.stdin(5)", "TypeError: `stdin` must be a string or a Uint8Array".to_owned()),
         ("$`true`.env({ 'A=B': '' })", "TypeError: `A=B` cannot be the name of a variable".to_owned()),
     ] {
         assert_eq!(bench.eval(&format!("await {command}")).await.unwrap_err().message, complaint);
@@ -207,8 +204,7 @@ async fn output_that_was_cut_is_never_taken_for_all_of_it() {
         .unwrap();
     assert_eq!(result, json!([["TRUNCATED", "TRUNCATED", "TRUNCATED", "TRUNCATED"], true, 1000, false]));
     let warnings = bench.console.all();
-    let warning =
-        "warn: `head -c 1001 /dev/zero` wrote more than is kept: the rest of its output was dropped (`truncated`)";
+    let warning = "warn: `head -c 1001 /dev/zero` wrote too much output: the rest was dropped (`truncated`)";
     assert_eq!(warnings, [warning; 5]);
 }
 
