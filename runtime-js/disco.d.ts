@@ -1,7 +1,7 @@
-// Types of everything that `client.js` and `cluster.js` find in their global scope. Written by `disco init`, so that an
-// editor completes and checks the scripts. Names of Disco's own are snake_case; names from the web are as there.
+// Types of the global scope of `client.js` and `cluster.js`. `disco init` writes this file, so that an editor completes and
+// checks the scripts. Disco's own names are snake_case; names from the web platform are unchanged.
 //
-// Time is in milliseconds everywhere. An error of Disco's own is an `Error` with a `code`, see `ErrorCode`.
+// All times are in milliseconds. Disco's errors are an `Error` with a `code`, see `ErrorCode`.
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What a script exports
@@ -10,38 +10,38 @@
 /**
  * What `client.js` may export. It runs on the operator's machine, in `disco`.
  *
- * To have a hook checked, say what it is: `@type {NonNullable<ClientScript["bootstrap"]>}` or `@param {Cluster} cluster`
- * in a comment before it.
+ * To have a hook checked, declare its type in a comment before it: `@type {NonNullable<ClientScript["bootstrap"]>}` or
+ * `@param {Cluster} cluster`.
  *
  * Any other function that it exports is a command: `disco do NAME ARGS…` calls it with the cluster and the arguments.
  */
 interface ClientScript {
   /** Runs first, before anything else. */
   init(): Promise<Cluster>;
-  /** `disco bootstrap`: makes the cluster, or what is missing of it. The text is printed at the end. */
+  /** `disco bootstrap`: makes the cluster, or the missing parts of it. The returned text is printed at the end. */
   bootstrap?(cluster: Cluster): Promise<string | void>;
 }
 
 /**
  * What `cluster.js` may export. It runs on every node, in `discod`; all of it is optional.
  *
- * A hook that throws or runs past its limit is an event with its place in the script; the node goes on without it.
+ * A hook that throws or exceeds its time limit is reported as an event with its place in the script; the node continues without it.
  */
 interface ClusterScript {
-  /** Every node, when it starts and after a new version of the script. */
+  /** Runs on every node, when it starts and after each new version of the script. */
   init?(): Promise<Cluster>;
-  /** The node that became leader. `signal` aborts when leadership is lost. */
+  /** Runs on the new leader. `signal` aborts when leadership is lost. */
   leader?(cluster: Cluster, node: Node, signal: AbortSignal): Promise<void>;
-  /** Every node, every ten seconds, about itself. May look around, but not change the cluster. */
+  /** Runs on every node, every ten seconds, and reports that node's health. It may read, but not change the cluster. */
   health?(cluster: Cluster, node: Node): Promise<boolean | { healthy: boolean; reason?: string }>;
-  /** The leader, once for each version of the deployment. */
+  /** Runs on the leader, once for each version of the deployment. */
   deploy?(cluster: Cluster, deployment: Deployment): Promise<unknown>;
   /**
-   * The leader, when a node was silent or not healthy for its time of grace, or its machine will be taken away. `false` leaves it as it is;
-   * otherwise, and without the hook, a new machine takes its place.
+   * Runs on the leader, when a node was silent or not healthy for the `grace` period, or when its machine will be taken away. `false`
+   * leaves the node as it is; otherwise, and without this hook, a new machine replaces it.
    */
   node_lost?(cluster: Cluster, node: Node): Promise<boolean | void>;
-  /** The leader, for every event, at least once. */
+  /** Runs on the leader, at least once for every event. */
   event?(cluster: Cluster, event: ClusterEvent): Promise<void>;
 }
 
@@ -62,72 +62,72 @@ declare abstract class Provider {
 declare class AwsProvider extends Provider {
   static init(options: {
     name: string;
-    /** As in `us-west-2`; AWS_REGION or the profile's otherwise. */
+    /** Such as `us-west-2`. Default: AWS_REGION, then the profile's region. */
     region?: string;
-    /** Of the operator's credentials; the usual environment variables otherwise. Nodes have a role of their own. */
+    /** The profile of the operator's credentials. Default: the usual environment variables. Nodes use their own role. */
     profile?: string;
-    /** Instead of Amazon's own API. */
+    /** The URL of an API to use instead of Amazon's. */
     endpoint?: string;
-    /** Instead of the default one. */
+    /** The VPC. Default: the region's default VPC. */
     vpc?: string;
-    /** Instead of the default ones of all zones. */
+    /** The subnets, all of one VPC. Default: the default subnets of all zones. */
     subnets?: string[];
-    /** Who reaches SSH and the control port from outside, as in `203.0.113.0/24`, instead of the operator's own address. */
+    /** The addresses that may reach SSH and the control port from outside, such as `203.0.113.0/24`. Default: the operator's own address. */
     ssh_from?: string | string[];
-    /** One that exists, instead of a role that Disco makes. */
+    /** An existing instance profile, instead of a role that Disco makes. */
     instance_profile?: string;
-    /** Who logs in on machines whose image has no cloud-init; `root` otherwise. */
+    /** The login user on machines whose image has no cloud-init. Default: `root`. */
     ssh_user?: string;
-    /** The cluster never has more machines than this. Those of lost nodes, and those that are being ended, do not count. */
+    /** The most machines that the cluster may have. Machines of lost nodes, and machines that are being ended, do not count. */
     max_nodes?: number;
-    /** All machines together never cost more than this in an hour, on demand. Refused where a price is not known. */
+    /** The most that all machines together may cost per hour, on demand. A machine with an unknown price is refused. */
     max_hourly_usd?: number;
   }): Promise<AwsProvider>;
 }
 
-/** Machines on this very machine: each a folder, an address of its own and a process that answers SSH. */
+/** Machines on this computer: each is a folder, an address and a process that answers SSH. */
 declare class LocalProvider extends Provider {
   static init(options: {
     name: string;
-    /** Where their folders lie; `.disco/local` in the project otherwise. */
+    /** The folder for the machines' folders. Default: `.disco/local` in the project. */
     dir?: string;
   }): Promise<LocalProvider>;
 }
 
-/** Machines that are there already, reached by SSH. */
+/** Existing machines, reached by SSH. */
 declare class HostsProvider extends Provider {
   static init(options: {
     name: string;
-    /** `user@host:port` each, or more about one. Hosts that either script names may be used. */
+    /** `user@host:port` each, or an object. The hosts of both scripts may be used. */
     hosts: (string | GivenHost)[];
   }): Promise<HostsProvider>;
 }
 
 /** A machine with more than one address. */
 interface GivenHost {
-  /** `user@host:port`: where it answers SSH. */
+  /** `user@host:port` of its SSH server. */
   ssh: string;
-  /** `IP` or `IP:PORT` by which the other nodes call it; what `ssh` names otherwise. */
+  /** `IP` or `IP:PORT` by which the other nodes reach it. Default: the host of `ssh`. */
   advertise?: string;
-  /** `IP` or `IP:PORT` to which `discod` binds; otherwise `advertise`, or what the machine has where that is its router's. */
+  /** `IP` or `IP:PORT` to which `discod` binds. Default: `advertise`, or the machine's own address if `advertise` is its router's. */
   listen?: string;
 }
 
-/** Options of a machine to be started. Providers may know more. */
+/** Options of a machine to start. A provider may accept further ones. */
 interface InstanceOptions {
-  /** As in `ami-0e8c824f386e1de06`. */
+  /** Such as `ami-0e8c824f386e1de06`. */
   image?: string;
-  /** As in `t4g.micro`. */
+  /** Such as `t4g.micro`. */
   instance_type?: string;
   /** Its name for people. */
   name?: string;
-  /** As in `us-west-2a`; the cluster spreads its machines otherwise. */
+  /** Such as `us-west-2a`. Default: the cluster spreads its machines over the zones. */
   zone?: string;
-  /** The disk: GiB, or more about it. */
+  /** The disk: its size in GiB, or an object. */
   volume?: number | { size?: number; type?: string; iops?: number; encrypted?: boolean };
-  /** At the price of the moment, and taken away when others pay more. */
+  /** A spot machine: at the current market price, and may be taken away at any time. */
   spot?: boolean;
-  /** For cloud-init, besides Disco's own. */
+  /** User data for cloud-init, in addition to Disco's own. */
   user_data?: string;
   [option: string]: unknown;
 }
@@ -137,19 +137,19 @@ interface Instance {
   /** The provider's id. */
   readonly id: string;
   readonly name: string;
-  /** Where it is reached, once that is known. */
+  /** Its address, once it is known. */
   readonly address: string | null;
   readonly state: "pending" | "running" | "stopping" | "stopped" | "terminated";
 }
 
-/** The cluster. Each of its methods may be called again after a failure at any point, and then does what is missing. */
+/** The cluster. Each of its methods may be called again after any failure, and then does only the missing steps. */
 declare class Cluster {
   constructor(options: {
     name: string;
     provider?: Provider;
     /**
-     * In `cluster.js`: how lost nodes are replaced. `grace`: milliseconds for which a node may be silent or not healthy, 60000 if not
-     * given and 5000 at least. `every`: milliseconds between two replacements, 600000 if not given.
+     * In `cluster.js`: how lost nodes are replaced. `grace`: milliseconds for which a node may be silent or not healthy, at least 5000
+     * (default: 60000). `every`: milliseconds between two replacements (default: 600000).
      */
     repair?: { grace?: number; every?: number };
     [option: string]: unknown;
@@ -165,25 +165,25 @@ declare class Cluster {
   /** Starts the first machine. */
   start_instance(options?: InstanceOptions): Promise<Instance>;
   /**
-   * A lasting public address: the address, where the provider has such a thing. It leads to the leader's machine, whoever
-   * leads, or to the one of the node of this name as long as that is a member.
+   * Attaches a static public address and returns it, if the provider supports that. It always points to the current leader's machine,
+   * or to the machine of the node with this name as long as that node is a member.
    */
   attach_ip(node?: string): Promise<string | null>;
   /** Installs Disco on the machine over SSH, and waits until the node answers. */
   ssh_install(): Promise<void>;
   /**
-   * Grows or shrinks the cluster to this number of nodes, and waits for it. In `bootstrap` it says how many there are at least: a number
-   * that was set since by `disco scale` is kept where it is larger, and fewer than this script has asked for before are confirmed.
+   * Sets the cluster's target size, and waits until it is reached. In `bootstrap` it is a minimum: a larger target size set later by
+   * `disco scale` stays, and a smaller number than this script requested before has to be confirmed.
    */
   scale(nodes: number): Promise<void>;
   nodes(): Promise<Node[]>;
-  /** The leader, where one is known. */
+  /** The leader, if one is known. */
   leader(): Promise<Node | null>;
-  /** In `client.js`: sends the project's files, and has the leader call the hook `deploy` of `cluster.js`. */
+  /** In `client.js`: sends the project's files; then the leader calls the hook `deploy` of `cluster.js`. */
   deploy(): Promise<Deployment>;
-  /** The newest first. */
+  /** The deployments, newest first. */
   deployments(): Promise<Deployment[]>;
-  /** The latest events, the oldest first. */
+  /** The latest events, oldest first. */
   events(): Promise<ClusterEvent[]>;
   /** Ends the cluster and its machines. */
   destroy(): Promise<void>;
@@ -195,7 +195,7 @@ declare class Cluster {
 /** A member of the cluster. */
 declare class Node {
   private constructor();
-  /** Never used again for another node. */
+  /** Its id, which is never reused for another node. */
   readonly id: number;
   readonly name: string;
   readonly address: string;
@@ -203,15 +203,15 @@ declare class Node {
   readonly healthy: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /**
-   * Runs a command by `sh` on the node. A command that fails is a result: look at `code`. What it leaves in the background goes on.
-   * After `timeout`, 60000 if not given and 3600000 at most, it is killed: an error with code `TIMEOUT`.
+   * Runs a command with `sh` on the node. A command that fails is a result, not an error: check `code`. Its background processes keep
+   * running. After `timeout` (default: 60000, at most 3600000) the command is killed: an error with code `TIMEOUT`.
    */
   run(command: string, options?: { timeout?: number }): Promise<{
     /** 128 + signal for one that was killed. */
     code: number;
     stdout: string;
     stderr: string;
-    /** There was more than 1 MiB of one of them: the rest was dropped. It is in the log, too. */
+    /** One of them had more than 1 MiB: the rest was dropped. A warning is in the log, too. */
     truncated: boolean;
   }>;
   /** Copies a file of the project to the node. */
@@ -219,7 +219,7 @@ declare class Node {
     path_in_project: string,
     path_on_node: string,
     options?: {
-      /** Permission bits, as in `0o755`; those of the file in the project otherwise. */
+      /** Permission bits, such as `0o755`. Default: those of the file in the project. */
       mode?: number;
     },
   ): Promise<void>;
@@ -238,10 +238,10 @@ interface ClusterEvent {
   readonly id: number;
   /** RFC 3339. */
   readonly time: string;
-  /** As in `node.joined`. */
+  /** Such as `node.joined`. */
   readonly kind: string;
   readonly severity: "info" | "warning" | "error";
-  /** Of the node that it is about. */
+  /** The id of the node that it is about. */
   readonly node: number | null;
   readonly message: string;
   readonly data: any;
@@ -251,16 +251,16 @@ interface ClusterEvent {
 // Replicated keys
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A key and what is known of it. */
+/** A key with its value and metadata. */
 interface KvEntry {
   readonly key: string;
-  /** Text; what is not UTF-8 comes as bytes. */
+  /** A string, or bytes if the value is not UTF-8. */
   readonly value: any;
   readonly create_revision: number;
   readonly mod_revision: number;
   /** Writes since its creation, from 1. */
   readonly version: number;
-  /** The lease that it lives with, or 0. */
+  /** The lease that it is attached to, or 0. */
   readonly lease: number;
 }
 
@@ -271,7 +271,7 @@ type KvEvent = ({ readonly type: "put" } & KvEntry) | {
   readonly value?: undefined;
 };
 
-/** A key that is absent has `version` and revisions 0, and no value. */
+/** A missing key has `version` and revisions 0, and no value. */
 type KvCompare =
   & { key: string; op?: "=" | "!=" | ">" | "<" }
   & (
@@ -288,7 +288,7 @@ type KvStep =
 
 type KvStepResult = { get?: KvEntry[]; put?: true; delete?: number };
 
-/** A watch that runs. */
+/** A running watch. */
 interface KvWatch {
   next(): Promise<IteratorResult<KvEvent, undefined>>;
   return(): Promise<IteratorResult<KvEvent, undefined>>;
@@ -296,29 +296,29 @@ interface KvWatch {
 }
 
 interface Kv {
-  /** What the cluster has agreed on at this moment, or `null`. */
+  /** The current entry (linearizable), or `null`. */
   get(key: string): Promise<KvEntry | null>;
-  /** All keys that begin so, in order. */
+  /** All keys with this prefix, in order. */
   list(prefix: string, options?: { limit?: number }): Promise<KvEntry[]>;
   put(key: string, value: string | Uint8Array, options?: { lease?: number }): Promise<{ revision: number }>;
   delete(key: string, options?: { prefix?: boolean }): Promise<{ revision: number; deleted: number }>;
-  /** All or nothing: `then` if every comparison of `if` holds, `else` otherwise. */
+  /** Atomic: runs `then` if every comparison of `if` holds, else `else`. */
   txn(txn: { if?: KvCompare[]; then?: KvStep[]; else?: KvStep[] }): Promise<{
     succeeded: boolean;
     revision: number;
     responses: KvStepResult[];
   }>;
   /**
-   * Changes as they come: `for await (const event of cluster.kv.watch("config/", { prefix: true })) …`
+   * Changes as they happen: `for await (const event of cluster.kv.watch("config/", { prefix: true })) …`
    *
-   * It begins when it is made: what the script writes after that is among them. `return()` ends it, also while `next()` waits.
-   * In a plan, where nothing changes, it ends at once.
+   * It starts with this call: later writes of the script are included. `return()` ends it, also while `next()` waits. In a plan, where
+   * nothing changes, it ends at once.
    */
   watch(key: string, options?: {
     prefix?: boolean;
-    /** The first revision to be told; from now on otherwise. */
+    /** The first revision to report. Default: changes from now on. */
     start_revision?: number;
-    /** Ends it when it aborts: what waits for the next change is rejected with its `reason`. */
+    /** Ends the watch when it aborts: a pending `next()` is rejected with its `reason`. */
     signal?: AbortSignal;
   }): KvWatch;
 }
@@ -327,50 +327,50 @@ interface Kv {
 // Disco's own globals
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Asks the operator a yes-or-no question. In `client.js` only; an error where no one can be asked. */
+/** Asks the operator a yes-or-no question. In `client.js` only; an error without a terminal. */
 declare function ask(question: string, options?: { default?: boolean }): Promise<boolean>;
 /** Asks the operator for a text. */
 declare function ask(question: string, options: { default: string }): Promise<string>;
 /** Asks the operator for a number. */
 declare function ask(question: string, options: { default: number }): Promise<number>;
 
-/** Waits, however long. */
+/** Waits for this many milliseconds, without an upper limit. */
 declare function delay(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
 
-/** The environment, without what the host keeps to itself. */
+/** The environment variables, without those that the host hides. */
 declare const env: Readonly<Record<string, string | undefined>>;
 
-/** What a command left. As a text it is the output without its last line break. */
+/** The result of a command. As a string it is the output without its last line break. */
 interface CommandResult {
   /** 128 + signal for one that was killed. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** There was more than 1 MiB of one of them: the rest was dropped. It is in the log, too. */
+  /** One of them had more than 1 MiB: the rest was dropped. A warning is in the log, too. */
   readonly truncated: boolean;
-  /** An error with code `TRUNCATED` where there was more: a part is never taken for all of it. */
+  /** Throws an error with code `TRUNCATED` if output was dropped. */
   toString(): string;
 }
 
 /**
- * A command. It starts when it is awaited; until then its options can be set. A function that returns and has awaited one of its
- * commands never, fails.
+ * A command. It starts when it is awaited; until then its options can be set. A function that returns without having awaited one of
+ * its commands fails.
  */
 interface Command extends PromiseLike<CommandResult> {
   readonly command: string;
   /** A command that fails is a result, not an error. */
   nothrow(): Command;
-  /** Kills it after this time: an error with code `TIMEOUT`. */
+  /** Kills the command after this time: an error with code `TIMEOUT`. */
   timeout(ms: number): Command;
-  /** Kills it when the signal aborts. */
+  /** Kills the command when the signal aborts. */
   signal(signal: AbortSignal): Command;
-  /** Its standard input, of any length; nothing otherwise. */
+  /** Its standard input, of any length. Default: empty. */
   stdin(data: string | Uint8Array): Command;
-  /** Runs it in this folder, relative to the project's; in the project's otherwise. */
+  /** The folder to run in, relative to the project folder. Default: the project folder. */
   cwd(folder: string): Command;
-  /** Variables besides those of the script; `undefined` takes one away. */
+  /** Variables in addition to those of the script; `undefined` removes one. */
   env(variables: Record<string, string | number | boolean | undefined>): Command;
-  /** A pipeline fails with any of its commands, not with its last alone. By `bash` where `sh` does not know how. */
+  /** A pipeline fails if any of its commands fails, not only the last one. Uses `bash` if `sh` does not support it. */
   pipefail(): Command;
   /** The output without its last line break. */
   text(): Promise<string>;
@@ -381,16 +381,16 @@ interface Command extends PromiseLike<CommandResult> {
 }
 
 /**
- * A command on the machine that runs the script, by `sh`, which gets the text as it stands between the backticks, backslashes too, and
- * of any length. `${…}` is JavaScript's; the shell's own are `$NAME` and `$(…)`.
+ * Runs a command with `sh` on the machine that runs the script. `sh` gets the text between the backticks unchanged, including
+ * backslashes, and of any length. `${…}` is JavaScript's; `$NAME` and `$(…)` are the shell's.
  *
- * What is put in is quoted; an array is several words. `undefined`, `null`, a command or a promise that was not awaited and an object
- * without a text of its own are errors.
+ * Inserted values are quoted; an array becomes several words. `undefined`, `null`, a command or promise that was not awaited, and an
+ * object without its own string form are errors.
  *
- * A command that fails is an error with code `EXIT`, `exit_code`, `stdout`, `stderr` and `truncated`. What it leaves in the background
- * (`server &`) goes on, also when `disco` or the daemon ends; what is in the foreground is killed with the function that awaits it.
+ * A command that fails is an error with code `EXIT`, `exit_code`, `stdout`, `stderr` and `truncated`. Its background processes
+ * (`server &`) keep running, even when `disco` or the daemon ends; its foreground process is killed with the function that awaits it.
  *
- * In `disco plan` and with `--dry-run` it is not run but listed; its output is then empty.
+ * In `disco plan` and with `--dry-run` the command is listed instead of run; its output is then empty.
  *
  * ```js
  * const load = await $`cat ${file}`;
@@ -398,12 +398,12 @@ interface Command extends PromiseLike<CommandResult> {
  * ```
  */
 declare function $(strings: TemplateStringsArray, ...values: CommandWord[]): Command;
-/** What can be put into a command. */
+/** Values that can be inserted into a command. */
 type CommandWord = string | number | bigint | boolean | { toString(): string } | readonly (string | number | bigint | boolean | { toString(): string })[];
 
 /** Probes by HTTP. */
 declare const http: {
-  /** Redirects are followed, any status is a result. The time limit is 5000 otherwise. */
+  /** Follows redirects; any status is a result. Default time limit: 5000. */
   get(url: string | URL, options?: { timeout?: number; headers?: HeadersInit; signal?: AbortSignal }): Promise<{
     readonly status: number;
     readonly ok: boolean;
@@ -416,9 +416,9 @@ declare const http: {
 
 /** Probes by TCP. */
 declare const tcp: {
-  /** Connects to `host:port` and hangs up. The time limit is 5000 otherwise. */
+  /** Connects to `host:port` and disconnects. Default time limit: 5000. */
   connect(address: string, options?: { timeout?: number }): Promise<{
-    /** That answered. */
+    /** The address that answered. */
     readonly address: string;
     /** How long it took. */
     readonly ms: number;
@@ -426,89 +426,89 @@ declare const tcp: {
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
-// From the web, as far as it is there
+// The supported part of the web platform
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * What kind of failure an error is: the same in `client.js` and in `cluster.js`. Words are added, never renamed.
+ * The kind of a failure: the same in `client.js` and in `cluster.js`. Codes are added, never renamed.
  */
 type ErrorCode =
-  /** The script's own signal ended it. */
+  /** The script's own signal aborted it. */
   | "ABORTED"
-  /** A fault of Disco. */
+  /** A bug in Disco. */
   | "BUG"
-  /** The call that it belongs to has ended, or what would do it is shutting down. */
+  /** Its call has ended, or the process is shutting down. */
   | "CANCELLED"
-  /** The revisions that were asked for are no longer kept. */
+  /** The requested revisions are compacted. */
   | "COMPACTED"
-  /** One transaction changes a key twice. */
+  /** A transaction changes the same key twice. */
   | "DUPLICATE_KEY"
-  /** The connection was given up by this machine. */
+  /** This machine aborted the connection. */
   | "ECONNABORTED"
   /** Nothing listens at that address. */
   | "ECONNREFUSED"
   /** The other end closed the connection. */
   | "ECONNRESET"
-  /** There is no way to that machine. */
+  /** No route to that machine. */
   | "EHOSTUNREACH"
-  /** An address that is none. */
+  /** An invalid address. */
   | "EINVAL"
-  /** Another fault of input or output. */
+  /** Another I/O error. */
   | "EIO"
-  /** There is no way to that network. */
+  /** No route to that network. */
   | "ENETUNREACH"
   /** The name has no address. */
   | "ENOTFOUND"
-  /** A URL that is none. */
+  /** An invalid URL. */
   | "ERR_INVALID_URL"
-  /** The network gave up before the time limit did. */
+  /** The operating system's own network time limit passed first. */
   | "ETIMEDOUT"
-  /** Too much is under way already; later it may work. */
+  /** A limit on concurrent operations or another resource is reached; a retry may succeed. */
   | "EXHAUSTED"
-  /** Something of that name is there already. */
+  /** It already exists. */
   | "EXISTS"
-  /** A command of `$` ended with another status than 0. */
+  /** A command of `$` ended with a status other than 0. */
   | "EXIT"
-  /** It failed, and no other code says it better. */
+  /** A failure without a more specific code. */
   | "FAILED"
-  /** The other end does not speak HTTP as it should. */
+  /** The other end violated the HTTP protocol. */
   | "HTTP"
-  /** An argument or option that can never work. */
+  /** An invalid argument or option. */
   | "INVALID"
-  /** There is no such lease; it may have ended. */
+  /** The lease does not exist; it may have expired. */
   | "LEASE_NOT_FOUND"
-  /** This hook, or whoever asks, may not do it. */
+  /** This hook, or the caller, is not permitted to do it. */
   | "NOT_ALLOWED"
-  /** What was named does not exist. */
+  /** The named object does not exist. */
   | "NOT_FOUND"
   /** The store or a disk is full. Nothing was changed. */
   | "NO_SPACE"
-  /** The answer lies outside of what can be given: a revision still to come, or more than fits into one message. */
+  /** Out of range: a future revision, or more than fits into one message. */
   | "OUT_OF_RANGE"
-  /** A redirect that is not to be followed, or one too many. */
+  /** A redirect that must not be followed, or too many redirects. */
   | "REDIRECT"
-  /** A guard refused what would lose quorum or data, or the cluster is not in a state for it. */
+  /** Refused because it would lose quorum or data, or because the cluster is not in a state for it. */
   | "REFUSED"
-  /** It failed, and all is as it was before. */
+  /** It failed and was rolled back. */
   | "ROLLED_BACK"
   /** The time limit passed. */
   | "TIMEOUT"
-  /** No secure connection could be made. */
+  /** The TLS connection failed. */
   | "TLS"
-  /** More bytes than may be. */
+  /** More bytes than allowed. */
   | "TOO_LARGE"
-  /** A transaction has more operations than may be. */
+  /** A transaction has more operations than allowed. */
   | "TOO_MANY_OPERATIONS"
-  /** There was more output than is kept, and all of it was asked for. */
+  /** The complete output was requested, but part of it was dropped. */
   | "TRUNCATED"
-  /** No node answers, or none has a quorum. A write may have happened all the same. */
+  /** No node answers, or none has a quorum. The outcome of a write is unknown. */
   | "UNAVAILABLE"
-  /** This version, or this place, cannot do it. */
+  /** Not supported by this version, or not available here. */
   | "UNSUPPORTED"
 ;
 
 interface Error {
-  /** Errors of Disco's own globals have one; scripts may give theirs others. */
+  /** Set on errors of Disco's own globals; a script may give its errors other codes. */
   code?: ErrorCode | (string & {});
 }
 
@@ -531,8 +531,8 @@ interface Console {
 }
 declare const console: Console;
 
-/** Timers end with the call that has started them; those that a hook with a `signal` leaves behind, when that aborts. */
-/** Timers end with the call that has started them; those that a hook with a `signal` leaves behind, when that aborts. */
+/** A timer ends with the call that started it; if the hook has a `signal` and has returned, when the signal aborts. */
+/** A timer ends with the call that started it; if the hook has a `signal` and has returned, when the signal aborts. */
 declare function setTimeout<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number;
 declare function setInterval<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number;
 declare function clearTimeout(id: number | undefined): void;
@@ -546,7 +546,7 @@ declare function btoa(text: string): string;
 declare function atob(base64: string): string;
 
 declare const performance: {
-  /** Milliseconds since `timeOrigin`, by a clock that is never set. */
+  /** Milliseconds since `timeOrigin`, by a monotonic clock. */
   now(): number;
   /** Milliseconds since 1970. */
   readonly timeOrigin: number;
@@ -631,7 +631,7 @@ declare class Headers implements Iterable<[string, string]> {
   append(name: string, value: string): void;
   delete(name: string): void;
   get(name: string): string | null;
-  /** Each `set-cookie` by itself, as a cookie may hold commas. */
+  /** Every `set-cookie` value separately, as a cookie may contain commas. */
   getSetCookie(): string[];
   has(name: string): boolean;
   set(name: string, value: string): void;
@@ -643,7 +643,7 @@ declare class Headers implements Iterable<[string, string]> {
   [Symbol.iterator](): IterableIterator<[string, string]>;
 }
 
-/** The answer to `fetch`. Its body is there already: at most 1 MiB. */
+/** The answer to `fetch`. Its body is already loaded: at most 1 MiB. */
 interface Response {
   readonly status: number;
   readonly statusText: string;
@@ -659,8 +659,8 @@ interface Response {
 }
 
 /**
- * HTTP/1.1, plain or over TLS. Gives up after a minute. A name and password in the URL are sent as basic authorization. A body
- * compressed by gzip, deflate or brotli is decoded.
+ * HTTP/1.1, plain or over TLS, with a time limit of one minute. A name and password in the URL are sent as basic authorization. A body
+ * compressed with gzip, deflate or brotli is decoded.
  */
 declare function fetch(url: string | URL, options?: {
   method?: string;

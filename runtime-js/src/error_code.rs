@@ -1,4 +1,4 @@
-//! What kinds of failure scripts can tell apart.
+//! The error codes that scripts see.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)*) => {
         /// The kind of a failure: `error.code` in a script, the same in `client.js` and `cluster.js`.
         ///
-        /// `disco.d.ts` lists the same words as the type `ErrorCode`. Words are never renamed.
+        /// `disco.d.ts` lists the same codes as the type `ErrorCode`. Codes are never renamed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ $name,)*
         }
 
         impl ErrorCode {
-            /// All of them, in the order of their words.
+            /// All codes, in alphabetical order.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The word that scripts see.
+            /// The code as scripts see it.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -28,77 +28,77 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The script's own signal ended it.
+    /// The script's own signal aborted it.
     Aborted = "ABORTED",
-    /// A fault of Disco.
+    /// A bug in Disco.
     Bug = "BUG",
-    /// The call that it belongs to has ended, or what would do it is shutting down.
+    /// Its call has ended, or the process is shutting down.
     Cancelled = "CANCELLED",
-    /// The revisions that were asked for are no longer kept.
+    /// The requested revisions are compacted.
     Compacted = "COMPACTED",
-    /// One transaction changes a key twice.
+    /// A transaction changes the same key twice.
     DuplicateKey = "DUPLICATE_KEY",
-    /// The connection was given up by this machine.
+    /// This machine aborted the connection.
     ConnectionAborted = "ECONNABORTED",
     /// Nothing listens at that address.
     ConnectionRefused = "ECONNREFUSED",
     /// The other end closed the connection.
     ConnectionReset = "ECONNRESET",
-    /// There is no way to that machine.
+    /// No route to that machine.
     HostUnreachable = "EHOSTUNREACH",
-    /// An address that is none.
+    /// An invalid address.
     InvalidAddress = "EINVAL",
-    /// Another fault of input or output.
+    /// Another I/O error.
     Io = "EIO",
-    /// There is no way to that network.
+    /// No route to that network.
     NetworkUnreachable = "ENETUNREACH",
     /// The name has no address.
     NameNotFound = "ENOTFOUND",
-    /// A URL that is none.
+    /// An invalid URL.
     InvalidUrl = "ERR_INVALID_URL",
-    /// The network gave up before the time limit did.
+    /// The operating system's own network time limit passed first.
     ConnectionTimedOut = "ETIMEDOUT",
-    /// Too much is under way already; later it may work.
+    /// A limit on concurrent operations or another resource is reached; a retry may succeed.
     Exhausted = "EXHAUSTED",
-    /// Something of that name is there already.
+    /// It already exists.
     Exists = "EXISTS",
-    /// A command of `$` ended with another status than 0.
+    /// A command of `$` ended with a status other than 0.
     Exit = "EXIT",
-    /// It failed, and no other code says it better.
+    /// A failure without a more specific code.
     Failed = "FAILED",
-    /// The other end does not speak HTTP as it should.
+    /// The other end violated the HTTP protocol.
     Http = "HTTP",
-    /// An argument or option that can never work.
+    /// An invalid argument or option.
     Invalid = "INVALID",
-    /// There is no such lease; it may have ended.
+    /// The lease does not exist; it may have expired.
     LeaseNotFound = "LEASE_NOT_FOUND",
-    /// This hook, or whoever asks, may not do it.
+    /// This hook, or the caller, is not permitted to do it.
     NotAllowed = "NOT_ALLOWED",
-    /// What was named does not exist.
+    /// The named object does not exist.
     NotFound = "NOT_FOUND",
     /// The store or a disk is full. Nothing was changed.
     NoSpace = "NO_SPACE",
-    /// The answer lies outside of what can be given: a revision still to come, or more than fits into one message.
+    /// Out of range: a future revision, or more than fits into one message.
     OutOfRange = "OUT_OF_RANGE",
-    /// A redirect that is not to be followed, or one too many.
+    /// A redirect that must not be followed, or too many redirects.
     Redirect = "REDIRECT",
-    /// A guard refused what would lose quorum or data, or the cluster is not in a state for it.
+    /// Refused because it would lose quorum or data, or because the cluster is not in a state for it.
     Refused = "REFUSED",
-    /// It failed, and all is as it was before.
+    /// It failed and was rolled back.
     RolledBack = "ROLLED_BACK",
     /// The time limit passed.
     Timeout = "TIMEOUT",
-    /// No secure connection could be made.
+    /// The TLS connection failed.
     Tls = "TLS",
-    /// More bytes than may be.
+    /// More bytes than allowed.
     TooLarge = "TOO_LARGE",
-    /// A transaction has more operations than may be.
+    /// A transaction has more operations than allowed.
     TooManyOperations = "TOO_MANY_OPERATIONS",
-    /// There was more output than is kept, and all of it was asked for.
+    /// The complete output was requested, but part of it was dropped.
     Truncated = "TRUNCATED",
-    /// No node answers, or none has a quorum. A write may have happened all the same.
+    /// No node answers, or none has a quorum. The outcome of a write is unknown.
     Unavailable = "UNAVAILABLE",
-    /// This version, or this place, cannot do it.
+    /// Not supported by this version, or not available here.
     Unsupported = "UNSUPPORTED",
 }
 
