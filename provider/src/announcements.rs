@@ -1,4 +1,4 @@
-//! What a machine is told about its own end.
+//! Announcements that a machine will be taken away.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::ProviderError;
 /// A source of announcements about the machine that this process runs on.
 #[async_trait]
 pub trait Announcements: Debug + Send {
-    /// Why and when the machine will be taken away, in words; none where nothing is announced now.
+    /// Why and when the machine will be taken away, as text; `None` if nothing is announced.
     async fn read(&mut self) -> Result<Option<String>, ProviderError>;
 
-    /// How long to wait before asking again.
+    /// How long to wait before the next poll.
     fn pause(&self) -> Duration;
 }

@@ -16,22 +16,22 @@ use super::names::Names;
 use super::prices;
 use crate::plan::{Action, Change};
 
-/// Amazon's own service that answers with the address from which it is asked.
+/// Amazon's service that returns the caller's public address.
 const CHECK: &str = "https://checkip.amazonaws.com/";
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
-/// In plans.
+/// The kind of change in plans.
 const KIND: &str = "Elastic IP";
 
-/// The addresses of the cluster: one, except for a moment after two were made at once.
+/// The addresses of the cluster: one, except shortly after two callers made one concurrently.
 pub(super) async fn list(clients: &Clients, names: &Names) -> Result<Vec<Address>, CloudError> {
     let found = clients.ec2.describe_addresses().filters(names.filter()).send().await;
     let mut found = found.map_err(CloudError::of("DescribeAddresses"))?.addresses.unwrap_or_default();
-    // The one in use first, then always in the same order, so that everyone keeps the same one.
+    // The one in use first, then in a fixed order, so that all callers keep the same one.
     found.sort_by_key(|address| (address.association_id().is_none(), address.allocation_id().map(str::to_owned)));
     Ok(found)
 }
 
-/// Gives the cluster's address to a machine; makes it where there is none.
+/// Attaches the cluster's address to a machine; allocates it if it does not exist.
 pub(super) async fn attach(clients: &Clients, names: &Names, machine: &str) -> Result<IpAddr, CloudError> {
     let mut found = list(clients, names).await?;
     if found.is_empty() {
@@ -75,13 +75,13 @@ pub(super) async fn plan(clients: &Clients, names: &Names, machine: &str) -> Res
     Ok(vec![Change::free(Action::Change, KIND, ip, format!("points to {machine}, not to {holder}"))])
 }
 
-/// Moves the cluster's address to a machine, where the cluster has one.
+/// Moves the cluster's address to a machine, if the cluster has one.
 pub(super) async fn follow(clients: &Clients, names: &Names, machine: &str) -> Result<Option<IpAddr>, CloudError> {
     let found = list(clients, names).await?;
     if found.is_empty() { Ok(None) } else { attach(clients, names, machine).await.map(Some) }
 }
 
-/// Takes it from its machine and gives it back.
+/// Detaches the address from its machine and releases it.
 pub(super) async fn release(clients: &Clients, address: &Address) -> Result<(), CloudError> {
     let missing = |error: &CloudError| {
         matches!(
@@ -103,15 +103,15 @@ pub(super) async fn release(clients: &Clients, address: &Address) -> Result<(), 
     }
 }
 
-/// The address from which this computer reaches machines. Where the API is not Amazon's it is the one that leads there.
+/// The address from which this computer reaches machines. For an API other than Amazon's it is the local address of a connection to it.
 pub(super) async fn of_operator(clients: &Clients) -> Result<IpAddr, CloudError> {
     match &clients.endpoint {
         Some(endpoint) => towards(endpoint).await,
-        None => ask(clients).await,
+        None => public_address(clients).await,
     }
 }
 
-/// Our end of a connection to there. Nothing is sent: a datagram socket only chooses its address.
+/// The local address of a connection to `endpoint`. Nothing is sent: connecting a datagram socket only chooses its address.
 async fn towards(endpoint: &str) -> Result<IpAddr, CloudError> {
     let failed = |reason: String| CloudError::OwnAddress { reason };
     let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
@@ -132,7 +132,7 @@ async fn towards(endpoint: &str) -> Result<IpAddr, CloudError> {
     local.map(|address| address.ip()).map_err(|error| failed(format!("{endpoint}: {error}")))
 }
 
-async fn ask(clients: &Clients) -> Result<IpAddr, CloudError> {
+async fn public_address(clients: &Clients) -> Result<IpAddr, CloudError> {
     let failed = |reason: String| CloudError::OwnAddress { reason: format!("{CHECK}: {reason}") };
     let settings = HttpConnectorSettings::builder().connect_timeout(CHECK_LIMIT).read_timeout(CHECK_LIMIT).build();
     let components = RuntimeComponentsBuilder::new("own address")
@@ -142,8 +142,8 @@ async fn ask(clients: &Clients) -> Result<IpAddr, CloudError> {
         .map_err(|error| failed(error.to_string()))?;
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri(CHECK).map_err(|error| failed(error.to_string()))?;
-    let asked = clients.http.http_connector(&settings, &components).call(request);
-    let mut answer = match tokio::time::timeout(CHECK_LIMIT * 2, asked).await {
+    let response = clients.http.http_connector(&settings, &components).call(request);
+    let mut answer = match tokio::time::timeout(CHECK_LIMIT * 2, response).await {
         Ok(answer) => answer.map_err(|error| failed(error.to_string()))?,
         Err(_) => return Err(failed("no answer".to_owned())),
     };

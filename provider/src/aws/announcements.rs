@@ -1,8 +1,8 @@
-//! Interruptions of spot machines, and maintenance that ends a machine, as its own metadata service tells them.
+//! Interruptions of spot machines, and maintenance that ends a machine, as reported by its metadata service.
 //!
-//! A spot machine is told two minutes before its end, and is to ask every five seconds
+//! A spot machine is warned two minutes before its end, and should poll every five seconds
 //! (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>); a retirement is scheduled days
-//! before, so other machines ask rarely.
+//! before, so other machines poll rarely.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use super::error::CloudError;
 use super::imds;
 use crate::{Announcements, ProviderError};
 
-/// Between two questions on a spot machine, and on any other.
+/// Time between two polls on a spot machine, and on any other.
 const SPOT_PAUSE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(60);
-/// Looks of a spot machine between two at scheduled events.
+/// How many polls a spot machine makes between two polls for scheduled events.
 const LOOKS: u32 = 12;
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -31,23 +31,23 @@ const SCHEDULED: &str = "/latest/meta-data/events/maintenance/scheduled";
 #[derive(Debug)]
 pub(super) struct MachineAnnouncements {
     client: Client,
-    /// The machine that this node believes to be on.
+    /// The id of the machine that this node was started on.
     instance: String,
-    /// As the service says; none before the first answer.
+    /// Whether it is a spot machine; `None` before the first answer.
     spot: Option<bool>,
     scheduled: Option<String>,
     looks: u32,
 }
 
 impl MachineAnnouncements {
-    /// Asks nothing yet.
+    /// Makes no request yet.
     pub(super) fn new(instance: &str) -> Self {
         // The service speaks plain HTTP: no certificates are loaded for it.
         let client = imds::client(&HttpBuilder::new().build_http());
         Self { client, instance: instance.to_owned(), spot: None, scheduled: None, looks: 0 }
     }
 
-    /// The text at a path; none where there is none.
+    /// The text at a path; `None` if the service has none.
     async fn get(&self, path: &'static str) -> Result<Option<String>, CloudError> {
         match self.client.get(path).await {
             Ok(text) => Ok(Some(text.as_ref().to_owned())),
@@ -103,7 +103,7 @@ struct Interruption {
     time: String,
 }
 
-/// In words. That there is an announcement is what counts: one that cannot be understood is one as well.
+/// The announcement as text. One that cannot be parsed still counts.
 fn interruption(text: &str) -> String {
     match serde_json::from_str::<Interruption>(text) {
         Ok(Interruption { action, time }) => format!("spot interruption, {action} at {time}"),
@@ -111,7 +111,7 @@ fn interruption(text: &str) -> String {
     }
 }
 
-/// One of the list at [`SCHEDULED`].
+/// An event of the list at [`SCHEDULED`].
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Scheduled {
@@ -124,11 +124,11 @@ struct Scheduled {
     state: String,
 }
 
-/// The first event that ends or stops the machine and was not cancelled. After a reboot it goes on, so that is none.
+/// The first event that ends or stops the machine and was not cancelled. A reboot does not count: the machine continues after it.
 fn scheduled_end(text: &str) -> Option<String> {
     let events: Vec<Scheduled> = serde_json::from_str(text).ok()?;
     let ends = |event: &&Scheduled| matches!(event.code.as_str(), "instance-retirement" | "instance-stop");
-    // `[Completed] …` and `[Canceled] …` were the marks before there was a state.
+    // Older events have no state, but `[Completed] …` or `[Canceled] …` in the description.
     let over = |event: &Scheduled| {
         matches!(event.state.as_str(), "completed" | "canceled") || event.description.starts_with('[')
     };

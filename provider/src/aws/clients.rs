@@ -17,10 +17,10 @@ use super::error::CloudError;
 use super::imds;
 use super::options::AwsOptions;
 
-/// For the connection, and for one answer.
+/// Time limits of a connection, and of one response.
 const CONNECT: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(30);
-/// Throttling and failures of the service: about a minute in all, with jitter.
+/// Attempts after throttling and service failures: about a minute in all, with jitter.
 const ATTEMPTS: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -33,13 +33,13 @@ pub(super) struct Clients {
     pub(super) sts: aws_sdk_sts::Client,
     pub(super) quotas: aws_sdk_servicequotas::Client,
     pub(super) region: String,
-    /// Where the API is, if not at Amazon.
+    /// The URL of the API, if it is not Amazon's.
     pub(super) endpoint: Option<String>,
     pub(super) http: SharedHttpClient,
 }
 
 impl Clients {
-    /// Makes them; nothing is asked yet. A node takes the credentials of its instance role and no others.
+    /// Makes the clients, without a request. A node uses the credentials of its instance role and no others.
     pub(super) async fn new(options: &AwsOptions, on_node: bool) -> Result<Self, CloudError> {
         let http = HttpBuilder::new().tls_provider(TlsProvider::Rustls(CryptoMode::Ring)).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -81,7 +81,7 @@ impl Clients {
     }
 }
 
-/// Where EC2 is, as the environment says.
+/// The URL of EC2's API from the environment.
 fn endpoint_of_environment(read: impl Fn(&str) -> Option<String>) -> Option<String> {
     let known: HashMap<&str, String> = ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"]
         .into_iter()

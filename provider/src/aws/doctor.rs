@@ -1,4 +1,4 @@
-//! Whether an account can hold a cluster: each requirement with what is missing.
+//! Checks whether an account meets the requirements of a cluster, and reports what is missing.
 
 use aws_sdk_ec2::types::{InstanceType, ResourceType};
 
@@ -12,7 +12,7 @@ use crate::install::Architecture;
 use crate::provider::Finding;
 use crate::spec::parse_options;
 
-/// Looks at credentials, region, network and permissions; makes nothing.
+/// Checks credentials, region, network and permissions; makes nothing.
 pub(super) async fn examine(
     clients: &Clients,
     names: &Names,
@@ -21,20 +21,20 @@ pub(super) async fn examine(
 ) -> Vec<Finding> {
     let identity = match clients.sts.get_caller_identity().send().await.map_err(CloudError::of("GetCallerIdentity")) {
         Ok(identity) => identity,
-        // Nothing else can be asked.
+        // No other check is possible.
         Err(error) => return vec![finding("credentials", Err(error))],
     };
     let who = format!("{} in account {}", identity.arn().unwrap_or("?"), identity.account().unwrap_or("?"));
     let mut findings = vec![finding("credentials", Ok(who))];
-    // What the script asks for; one that cannot be read says so when it is used.
+    // The machine that the script requests. Invalid options are reported when they are used.
     let start = machine.and_then(|machine| {
         Some((parse_options::<StartOptions>("start_instance", &machine.options).ok()?, machine.architecture))
     });
-    let wished = start.as_ref().map(|(start, _)| start);
+    let requested = start.as_ref().map(|(start, _)| start);
     let (places, quota, permissions, image) = futures_util::join!(
         network::places(clients, options),
-        quota::look(clients, wished),
-        permissions(clients, names, wished),
+        quota::look(clients, requested),
+        permissions(clients, names, requested),
         async {
             let (start, architecture) = start.as_ref()?;
             Some(image(clients, start, *architecture).await)
@@ -58,7 +58,7 @@ pub(super) fn finding(name: &'static str, result: Result<String, CloudError>) ->
     }
 }
 
-/// Whether the programs run on what the script asks for.
+/// Whether the programs run on the image and type that the script requests.
 async fn image(
     clients: &Clients,
     start: &StartOptions,
@@ -70,7 +70,7 @@ async fn image(
     Ok(format!("{image} on {instance_type}{built}"))
 }
 
-/// Asks for what a bootstrap would do, without doing it: EC2 says whether it would have been allowed.
+/// Checks the permissions for a bootstrap by dry runs: EC2 answers whether it would have allowed the call.
 async fn permissions(clients: &Clients, names: &Names, start: Option<&StartOptions>) -> Vec<Finding> {
     let group = clients.ec2.create_security_group().group_name(names.security_group()).description("Disco");
     let address = clients.ec2.allocate_address();
@@ -94,7 +94,7 @@ async fn permissions(clients: &Clients, names: &Names, start: Option<&StartOptio
     denied.into_iter().map(|error| finding("permissions", Err(error))).collect()
 }
 
-/// The start of a machine as the script wishes it, with the tags that it would have.
+/// A dry run of the start of the script's machine, with its tags.
 async fn start_allowed(clients: &Clients, names: &Names, start: Option<&StartOptions>) -> Result<(), CloudError> {
     let Some((image, instance_type)) = start.and_then(|start| start.image_and_type().ok()) else { return Ok(()) };
     let tags = names.specification(ResourceType::Instance, "node", &[]);
@@ -103,7 +103,7 @@ async fn start_allowed(clients: &Clients, names: &Names, start: Option<&StartOpt
     asked.map(|_| ()).map_err(CloudError::of("RunInstances"))
 }
 
-/// `DryRunOperation` stands for success, and so does that something is there already, or is not.
+/// `DryRunOperation` stands for success; so do errors that a resource already exists or does not exist.
 fn is_denied(error: &CloudError) -> bool {
     matches!(error, CloudError::Denied { .. } | CloudError::Credentials { .. } | CloudError::Unreachable { .. })
 }

@@ -1,8 +1,8 @@
-//! What of the operator's environment goes along to the nodes: where the API is, if not at Amazon. Never credentials.
+//! The variables of the operator's environment that nodes get: the URL of an API other than Amazon's. Never credentials.
 
 use std::collections::BTreeMap;
 
-/// Variables that say where things are.
+/// Variables with the URLs of services.
 const PASSED_ON: &[&str] = &[
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_EC2",

@@ -1,4 +1,4 @@
-//! Images and types: whether the programs can run on them.
+//! Images and instance types: whether the programs can run on them.
 
 use aws_sdk_ec2::types::{ArchitectureType, ArchitectureValues, InstanceType};
 
@@ -6,14 +6,14 @@ use super::clients::Clients;
 use super::error::CloudError;
 use crate::install::Architecture;
 
-/// What a start needs to know of its image.
+/// The facts about an image that a start needs.
 #[derive(Debug, Clone)]
 pub(super) struct Image {
-    /// Where the image has its disk, as in `/dev/sda1`.
+    /// The device of the image's disk, such as `/dev/sda1`.
     pub(super) root_device: Option<String>,
 }
 
-/// Looks at both before anything is started: programs for another kind of processor would only fail much later.
+/// Checks both before anything is started: programs for another architecture would only fail much later.
 pub(super) async fn check(
     clients: &Clients,
     image: &str,

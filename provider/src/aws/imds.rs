@@ -1,4 +1,4 @@
-//! The metadata service of a machine: where a node has its credentials from.
+//! The metadata service of a machine, from which a node gets its credentials.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-/// How long a session of the service is to last, in the request and in the answer.
+/// The header with the lifetime of a session, in the request and in the response.
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN_PATH: &str = "/latest/api/token";
 
-/// A client of the service, on the HTTP client that is there.
+/// A client of the service that uses the given HTTP client.
 pub(super) fn client(http: &SharedHttpClient) -> Client {
     let http = SharedHttpClient::new(Complete { inner: http.clone() });
     Client::builder().configure(&ProviderConfig::default().with_http_client(http)).build()
@@ -26,8 +26,8 @@ pub(super) fn credentials(http: &SharedHttpClient) -> ImdsCredentialsProvider {
     ImdsCredentialsProvider::builder().imds_client(client(http)).build()
 }
 
-/// Adds to the answer with the session's token how long that lasts, where it is missing: as long as was asked for. Amazon
-/// always says it; others that speak the same API (moto) do not, and the SDK then takes the token for broken.
+/// Adds the lifetime to a response with a session token that lacks it: the requested one. Amazon always sends it; compatible
+/// servers (moto) do not, and the SDK then rejects the token.
 #[derive(Debug)]
 struct Complete<T> {
     inner: T,
@@ -41,15 +41,15 @@ impl HttpClient for Complete<SharedHttpClient> {
 
 impl HttpConnector for Complete<Arc<SharedHttpConnector>> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let wished =
+        let requested =
             if request.uri().ends_with(TOKEN_PATH) { request.headers().get(TTL).map(str::to_owned) } else { None };
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             let mut answer = answer.await?;
-            if let Some(wished) = wished
+            if let Some(requested) = requested
                 && !answer.headers().contains_key(TTL)
             {
-                answer.headers_mut().insert(TTL, wished);
+                answer.headers_mut().insert(TTL, requested);
             }
             Ok(answer)
         })

@@ -13,36 +13,36 @@ use super::prices;
 use crate::start_request::ProgressSink;
 use crate::{Instance, InstanceState, SshTarget, Usd};
 
-/// Where `discod` listens on every machine.
+/// The port of `discod` on every machine.
 const CONTROL_PORT: u16 = 5080;
-/// Where a machine answers SSH.
+/// The port of a machine's SSH server.
 const SSH_PORT: u16 = 22;
-/// Time for a machine to run once it was asked for.
+/// How long a machine may take to run after the request.
 pub(super) const RUN_LIMIT: Duration = Duration::from_secs(300);
-/// States of machines that are there, or can be again.
+/// States of machines that exist and run, or can run again.
 const PRESENT: [InstanceStateName; 4] =
     [InstanceStateName::Pending, InstanceStateName::Running, InstanceStateName::Stopping, InstanceStateName::Stopped];
 
-/// How machines are seen: by the operator from outside, by a node from within.
+/// From where machines are reached: by the operator from outside, or by a node from inside the network.
 #[derive(Debug, Clone)]
 pub(super) struct Viewer {
     pub(super) on_node: bool,
     pub(super) user: String,
 }
 
-/// The cluster's machines that are there, ordered by age.
+/// The cluster's present machines, ordered by age.
 pub(super) async fn present(clients: &Clients, names: &Names) -> Result<Vec<Ec2Instance>, CloudError> {
     let states = PRESENT.iter().map(|state| state.as_str().to_owned());
     describe(clients, vec![names.filter(), filter("instance-state-name", states)]).await
 }
 
-/// All machines of the region that are there, of whomever.
+/// All present machines of the region, whether or not they are the cluster's.
 pub(super) async fn all_present(clients: &Clients) -> Result<Vec<Ec2Instance>, CloudError> {
     let states = PRESENT.iter().map(|state| state.as_str().to_owned());
     describe(clients, vec![filter("instance-state-name", states)]).await
 }
 
-/// Those of the cluster with this name for people, also such that have ended not long ago.
+/// The cluster's machines with this name, including those that ended recently.
 pub(super) async fn named(clients: &Clients, names: &Names, name: &str) -> Result<Vec<Ec2Instance>, CloudError> {
     describe(clients, vec![names.filter(), filter(&format!("tag:{NAME}"), [name.to_owned()])]).await
 }
@@ -66,7 +66,7 @@ pub(super) fn token(found: &Ec2Instance) -> Option<&str> {
     tag_value(found.tags(), TOKEN)
 }
 
-/// A machine in Disco's terms; `None` as long as it has no address.
+/// Converts to Disco's type; `None` as long as the machine has no address.
 pub(super) fn instance(found: &Ec2Instance, viewer: &Viewer, region: &str) -> Option<Instance> {
     let private: IpAddr = found.private_ip_address()?.parse().ok()?;
     let public: Option<IpAddr> = found.public_ip_address().and_then(|text| text.parse().ok());
@@ -90,7 +90,7 @@ pub(super) fn instance(found: &Ec2Instance, viewer: &Viewer, region: &str) -> Op
     })
 }
 
-/// What an hour of it costs: nothing of one that is stopped is billed but its disk.
+/// Its price per hour: of a stopped machine only the disk is billed.
 fn price(found: &Ec2Instance, region: &str) -> Option<Usd> {
     if state(found) == InstanceState::Stopped {
         return Some(Usd::ZERO);
@@ -108,7 +108,7 @@ fn state(found: &Ec2Instance) -> InstanceState {
     }
 }
 
-/// Waits until a machine runs, and starts it where it was stopped.
+/// Waits until a machine runs, and starts it if it was stopped.
 pub(super) async fn running(
     clients: &Clients,
     id: &str,
@@ -138,7 +138,7 @@ pub(super) async fn running(
         }
         Err(CloudError::Late { what: format!("machine {id} did not start"), limit: RUN_LIMIT })
     };
-    // The limit ends it; a pause is never longer than a few seconds, as a machine is there after ten.
+    // The limit ends the wait; a pause is at most a few seconds, as a machine usually runs after ten.
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(Duration::from_secs(3))
@@ -150,19 +150,19 @@ pub(super) async fn running(
 }
 
 async fn find(clients: &Clients, id: &str) -> Result<Ec2Instance, CloudError> {
-    // By a filter: for a moment after the start the id may not be known everywhere.
+    // By a filter: EC2 is eventually consistent, and an unknown id would be an error.
     let found = describe(clients, vec![filter("instance-id", [id.to_owned()])]).await?;
     let late = || CloudError::Late { what: format!("machine {id} was not listed"), limit: RUN_LIMIT };
     found.into_iter().next().ok_or_else(late)
 }
 
-/// Stops a machine. What is stopping already is no error.
+/// Stops a machine. It is no error if it is already stopping.
 pub(super) async fn stop(clients: &Clients, id: &str) -> Result<(), CloudError> {
     clients.ec2.stop_instances().instance_ids(id).send().await.map_err(CloudError::of("StopInstances"))?;
     Ok(())
 }
 
-/// Ends a machine. What is gone already is no error.
+/// Terminates a machine. It is no error if it does not exist.
 pub(super) async fn terminate(clients: &Clients, id: &str) -> Result<(), CloudError> {
     let ended = clients.ec2.terminate_instances().instance_ids(id).send().await;
     match ended.map_err(CloudError::of("TerminateInstances")) {

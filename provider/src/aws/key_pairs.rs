@@ -10,12 +10,11 @@ use super::error::CloudError;
 use super::names::{Names, filter};
 use crate::plan::{Action, Change};
 
-/// What the fingerprint of an Ed25519 key is made of where the service takes it of the key's X.509 form: the bytes before
-/// the key itself (RFC 8410).
+/// The bytes before the key in the X.509 form of an Ed25519 key (RFC 8410), of which some services make the fingerprint.
 const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// Sees to it that the pair of this name is this key. EC2 takes Ed25519 and RSA; a key of another kind reaches machines by
-/// their user data alone. Returns whether the pair is there.
+/// Makes sure that the pair of this name is this key. EC2 accepts Ed25519 and RSA; a key of another kind reaches machines only by
+/// their user data. Returns whether the pair exists.
 pub(super) async fn ensure(clients: &Clients, names: &Names, name: &str, public: &str) -> Result<bool, CloudError> {
     let key = PublicKey::from_openssh(public.trim()).map_err(|error| CloudError::Key { reason: error.to_string() })?;
     if key.key_data().ed25519().is_none() && key.key_data().rsa().is_none() {
@@ -35,7 +34,7 @@ pub(super) async fn ensure(clients: &Clients, names: &Names, name: &str, public:
         .map_err(CloudError::of("ImportKeyPair"));
     match sent {
         Ok(_) => Ok(true),
-        // Someone else was faster.
+        // A concurrent caller was faster.
         Err(error) if error.code() == "InvalidKeyPair.Duplicate" => match find(clients, name).await? {
             Some(found) => same(name, &found, &key),
             None => Err(error),
@@ -44,7 +43,7 @@ pub(super) async fn ensure(clients: &Clients, names: &Names, name: &str, public:
     }
 }
 
-/// What [`ensure`] would do. A key that is not made yet is none.
+/// What [`ensure`] would do. `None` stands for a key that does not exist yet.
 pub(super) async fn plan(clients: &Clients, name: &str, public: Option<&str>) -> Result<Option<Change>, CloudError> {
     let key = public.map(|public| PublicKey::from_openssh(public.trim())).transpose();
     let key = key.map_err(|error| CloudError::Key { reason: error.to_string() })?;
@@ -59,7 +58,7 @@ pub(super) async fn plan(clients: &Clients, name: &str, public: Option<&str>) ->
 }
 
 async fn find(clients: &Clients, name: &str) -> Result<Option<KeyPairInfo>, CloudError> {
-    // By a filter: a name that does not exist is no error then.
+    // By a filter, with which a missing name is no error.
     let request = clients.ec2.describe_key_pairs().include_public_key(true);
     let found = request.filters(filter("key-name", [name.to_owned()])).send().await;
     Ok(found.map_err(CloudError::of("DescribeKeyPairs"))?.key_pairs().first().cloned())
@@ -72,7 +71,7 @@ fn same(name: &str, found: &KeyPairInfo, key: &PublicKey) -> Result<bool, CloudE
     Err(CloudError::Foreign { what: "the key pair", name: name.to_owned(), why: "it holds another key" })
 }
 
-/// By the key itself where it is told, else by its fingerprint.
+/// Compares the key itself if the service returns it, else its fingerprint.
 fn is_same(found: &KeyPairInfo, key: &PublicKey) -> bool {
     if let Some(public) = found.public_key()
         && let Ok(public) = PublicKey::from_openssh(public.trim())
@@ -84,8 +83,8 @@ fn is_same(found: &KeyPairInfo, key: &PublicKey) -> bool {
 }
 
 /// The fingerprints that an imported Ed25519 key has: SHA-256 of its SSH form in base64, as Amazon shows it, or of its X.509
-/// form in hexadecimal digits, as some that speak the same API do. That of an RSA key is the MD5 of its X.509 form, 16 bytes,
-/// and so never one of these.
+/// form in hexadecimal digits, as some compatible services do. That of an RSA key is the MD5 of its X.509 form, 16 bytes,
+/// and so never equal to one of these.
 fn fingerprints(key: &PublicKey) -> Vec<String> {
     let ssh = key.fingerprint(HashAlg::Sha256).to_string();
     let mut known = vec![ssh.trim_start_matches("SHA256:").to_owned()];
@@ -134,8 +133,8 @@ mod tests {
     #[test]
     fn the_key_itself_says_more_than_its_fingerprint() {
         let (own, other) = (key(), key());
-        let told = |key: &PublicKey| KeyPairInfo::builder().public_key(key.to_openssh().unwrap()).build();
-        assert!(is_same(&told(&own), &own));
-        assert!(!is_same(&told(&other), &own));
+        let listed = |key: &PublicKey| KeyPairInfo::builder().public_key(key.to_openssh().unwrap()).build();
+        assert!(is_same(&listed(&own), &own));
+        assert!(!is_same(&listed(&other), &own));
     }
 }

@@ -1,8 +1,8 @@
-//! Starting a machine, once at most.
+//! Starting a machine, at most once.
 //!
-//! A machine is found by its token before one is asked for. The request carries a client token that is the same whoever
-//! makes it, so of two that come at once one is refused and finds the other's machine. As zones are tried in turn, two may
-//! still get one each; then the older machine stays, and whoever made the younger one ends it.
+//! Before a request, the machine is looked up by its token. The request carries a client token that is the same for all
+//! callers, so of two concurrent requests one is refused and finds the other's machine. As zones are tried in turn, both may
+//! still get a machine; then the older one stays, and the caller that made the younger one ends it.
 
 use std::time::Duration;
 
@@ -26,16 +26,16 @@ use super::user_data;
 use crate::ssh::KeyPair;
 use crate::start_request::ProgressSink;
 
-/// Time for what was just made to be known everywhere: profiles, and machines that someone else started.
+/// Time for new resources to become visible (EC2 is eventually consistent): profiles, and machines of a concurrent caller.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
-/// Time for a request that is throttled, or fails at the service.
+/// How long a request is retried that is throttled or fails at the service.
 const RETRY_LIMIT: Duration = Duration::from_secs(90);
 
-/// A machine to be started.
+/// A machine to start.
 #[derive(Debug)]
 pub(super) struct Launch<'a> {
     pub(super) names: &'a Names,
-    /// Its name for people.
+    /// Its display name.
     pub(super) name: &'a str,
     pub(super) token: &'a str,
     pub(super) options: &'a StartOptions,
@@ -44,12 +44,12 @@ pub(super) struct Launch<'a> {
     pub(super) authorized_keys: &'a [String],
     pub(super) security_group: String,
     pub(super) profile: Option<String>,
-    /// In the order in which they are tried.
+    /// The places, in the order in which they are tried.
     pub(super) places: Vec<Place>,
     pub(super) progress: &'a ProgressSink,
 }
 
-/// The machine with this token, where it is there. One of the same name and another token is someone else's.
+/// The machine with this token, if it exists. A machine of the same name with another token belongs to another caller.
 pub(super) fn existing<'a>(
     found: &'a [Ec2Instance],
     name: &str,
@@ -68,10 +68,10 @@ pub(super) fn existing<'a>(
 }
 
 impl Launch<'_> {
-    /// Starts it, in the first zone that has such machines. Returns its id.
+    /// Starts it in the first zone with capacity. Returns its id.
     pub(super) async fn run(&self, clients: &Clients, ended: &[Ec2Instance]) -> Result<String, CloudError> {
         let host_key = KeyPair::generate(self.name).map_err(|error| CloudError::Key { reason: error.to_string() })?;
-        // A machine of this name that has ended keeps its client token for a while.
+        // The service remembers the client token of an ended machine of this name for a while.
         let after = ended.iter().rev().find(|one| !is_present(one)).and_then(|one| one.instance_id());
         let own = self.options.user_data.as_deref();
         let data = user_data::encode(&host_key, self.authorized_keys, own)?;
@@ -80,9 +80,9 @@ impl Launch<'_> {
             self.progress.tell(&format!("requesting a machine in {}", place.zone));
             let client_token = self.names.client_token(self.name, &place.zone, after);
             let request = self.request(clients, place, &host_key, &data)?.client_token(client_token);
-            match ask(request, self.progress).await {
+            match send(request, self.progress).await {
                 Ok(id) => return self.settle(clients, id).await,
-                // The same token with another host key: someone has asked for this very machine before.
+                // The same token with another host key: another caller has requested this machine before.
                 Err(error) if error.code() == "IdempotentParameterMismatch" => {
                     return self.others(clients, error).await;
                 }
@@ -99,7 +99,7 @@ impl Launch<'_> {
         Err(CloudError::Capacity { instance_type, tried, reason })
     }
 
-    /// Of several machines with the same token the oldest is the one.
+    /// Of several machines with the same token the oldest one counts.
     async fn settle(&self, clients: &Clients, own: String) -> Result<String, CloudError> {
         let found = instances::named(clients, self.names, self.name).await?;
         let mut same = found.iter().filter(|one| is_present(one));
@@ -115,7 +115,7 @@ impl Launch<'_> {
         }
     }
 
-    /// The machine that someone else has asked for by the same client token.
+    /// The machine that another caller has requested with the same client token.
     async fn others(&self, clients: &Clients, refused: CloudError) -> Result<String, CloudError> {
         let look = || async {
             let found = instances::named(clients, self.names, self.name).await?;
@@ -141,7 +141,7 @@ impl Launch<'_> {
             (TOKEN, self.token.to_owned()),
             (HOST_KEY, without_comment(&host_key.public_openssh())),
         ];
-        // Version 2 alone: a request that someone talks a service into making has no way to get a session.
+        // IMDSv2 only: a forged server-side request cannot get a session.
         let metadata = InstanceMetadataOptionsRequest::builder()
             .http_endpoint(InstanceMetadataEndpointState::Enabled)
             .http_tokens(HttpTokensState::Required)
@@ -174,12 +174,12 @@ impl Launch<'_> {
     }
 
     fn disk(&self) -> Option<BlockDeviceMapping> {
-        let wished = self.options.volume.as_ref().map(Volume::options)?;
+        let volume = self.options.volume.as_ref().map(Volume::options)?;
         let disk = EbsBlockDevice::builder()
-            .set_volume_size(wished.size)
-            .set_volume_type(wished.kind.as_deref().map(VolumeType::from))
-            .set_iops(wished.iops)
-            .set_encrypted(wished.encrypted)
+            .set_volume_size(volume.size)
+            .set_volume_type(volume.kind.as_deref().map(VolumeType::from))
+            .set_iops(volume.iops)
+            .set_encrypted(volume.encrypted)
             .delete_on_termination(true)
             .build();
         let device = self.image.root_device.as_deref().unwrap_or("/dev/sda1");
@@ -187,7 +187,7 @@ impl Launch<'_> {
     }
 }
 
-/// One that is interrupted ends: the cluster makes another, maybe elsewhere.
+/// An interrupted machine terminates: the cluster starts another, maybe in another zone.
 fn spot() -> InstanceMarketOptionsRequest {
     let options = SpotMarketOptions::builder()
         .spot_instance_type(SpotInstanceType::OneTime)
@@ -196,10 +196,10 @@ fn spot() -> InstanceMarketOptionsRequest {
     InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).spot_options(options).build()
 }
 
-/// Sends the request until it is answered, within the limit.
-async fn ask(request: RunInstancesFluentBuilder, progress: &ProgressSink) -> Result<String, CloudError> {
+/// Sends the request, with retries within the limit.
+async fn send(request: RunInstancesFluentBuilder, progress: &ProgressSink) -> Result<String, CloudError> {
     const CALL: &str = "RunInstances";
-    // Its failures are told apart here: the SDK would ask a zone without room again and again.
+    // Failures are classified here: the SDK would retry in a zone without capacity.
     let once = aws_sdk_ec2::config::Builder::new().retry_config(aws_config::retry::RetryConfig::disabled());
     let send = || async {
         let sent = request.clone().customize().config_override(once.clone()).send().await;
@@ -217,7 +217,7 @@ async fn ask(request: RunInstancesFluentBuilder, progress: &ProgressSink) -> Res
         .await
 }
 
-/// A profile that was just made is not known to EC2 for some seconds.
+/// EC2 does not know a new profile for some seconds.
 fn is_young_profile(error: &CloudError) -> bool {
     match error {
         CloudError::Refused { code, reason, .. } => {
@@ -236,7 +236,7 @@ fn pauses(limit: Duration) -> ExponentialBuilder {
         .without_max_times()
 }
 
-/// The kind and the key: the values of tags are short.
+/// The key's kind and data without the comment, as the values of tags are short.
 fn without_comment(public: &str) -> String {
     public.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }

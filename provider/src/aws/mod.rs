@@ -1,18 +1,18 @@
-//! Machines of Amazon EC2, and of APIs that behave like it.
+//! Machines of Amazon EC2, and of compatible APIs.
 //!
-//! What is made for a cluster, once at most, however often and by however many it is asked for:
+//! The resources of a cluster. Each is made at most once, however many callers request it:
 //!
 //! | | found by | made at most once by |
 //! |---|---|---|
 //! | machines | tags `disco:cluster`, `disco:token` | a client token made of the machine's name and zone |
 //! | key pairs, security group, instance role and profile | their names | the same, as names are unique |
-//! | Elastic IP | tag `disco:cluster` | keeping one of those that are found |
+//! | Elastic IP | tag `disco:cluster` | keeping one of those found |
 //!
 //! Invariants:
-//! - Nothing is touched that does not carry the tag of this cluster.
-//! - Only the operator makes what is beside the machines. A node has its credentials from its instance role, which allows it
-//!   to start machines of its cluster and to end what carries the cluster's tag (see `policy`), and nothing else.
-//! - The SDK is named here alone, and its client is made when the first request is.
+//! - Nothing is changed that does not carry the tag of this cluster.
+//! - Only the operator makes resources other than machines. A node gets its credentials from its instance role, which allows it
+//!   to start machines of its cluster and to end those with the cluster's tag (see `policy`), and nothing else.
+//! - Only this module names the SDK, and its client is made for the first request.
 
 mod address;
 mod announcements;

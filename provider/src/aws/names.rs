@@ -1,25 +1,25 @@
-//! Names and tags of what Disco makes.
+//! Names and tags of the resources that Disco makes.
 
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 use ring::digest::{SHA256, digest};
 
-/// The cluster's name: what carries it belongs to the cluster.
+/// The cluster's name: a resource with this tag belongs to the cluster.
 pub(super) const CLUSTER: &str = "disco:cluster";
-/// What the thing is to the cluster.
+/// The resource's role in the cluster.
 pub(super) const ROLE: &str = "disco:role";
 /// The program that made it, with its version.
 pub(super) const CREATED_BY: &str = "disco:created-by";
 /// On machines: the token of the request that started it.
 pub(super) const TOKEN: &str = "disco:token";
-/// On machines: the public half of the host key that it was given.
+/// On machines: the public half of the host key in its user data.
 pub(super) const HOST_KEY: &str = "disco:host-key";
-/// What the console shows as a machine's name.
+/// The name that the AWS console shows.
 pub(super) const NAME: &str = "Name";
 
 /// Value of [`CREATED_BY`].
 pub(super) const PROGRAM: &str = concat!("disco/", env!("CARGO_PKG_VERSION"));
 
-/// Names of one cluster's things in one region.
+/// Names of one cluster's resources in one region.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub(super) cluster: String,
@@ -31,7 +31,7 @@ impl Names {
         format!("disco-{}", self.cluster)
     }
 
-    /// The key pair of the cluster itself, by which its leader reaches the machines that it starts.
+    /// The key pair of the cluster itself, with which its leader logs in on the machines that it starts.
     pub(super) fn cluster_key(&self) -> String {
         format!("disco-{}-nodes", self.cluster)
     }
@@ -46,12 +46,12 @@ impl Names {
         format!("disco-{}-{region}", self.cluster)
     }
 
-    /// The tags that everything has.
+    /// The tags of every resource.
     pub(super) fn tags(&self, role: &str) -> Vec<(&'static str, String)> {
         vec![(CLUSTER, self.cluster.clone()), (ROLE, role.to_owned()), (CREATED_BY, PROGRAM.to_owned())]
     }
 
-    /// The same in the form of requests to EC2.
+    /// The same tags, as part of a request to EC2.
     pub(super) fn specification(
         &self,
         kind: ResourceType,
@@ -62,13 +62,13 @@ impl Names {
         TagSpecification::builder().resource_type(kind).set_tags(Some(tags.collect())).build()
     }
 
-    /// Finds what belongs to the cluster.
+    /// The filter for the cluster's resources.
     pub(super) fn filter(&self) -> Filter {
         filter(&format!("tag:{CLUSTER}"), [self.cluster.clone()])
     }
 
-    /// Makes a start idempotent: at most 64 characters. `after` is the machine of that name that was the last one to end,
-    /// as the service remembers the token of that one still.
+    /// The client token that makes a start idempotent: at most 64 characters. `after` is the last machine of that name that has
+    /// ended, whose token the service still remembers.
     pub(super) fn client_token(&self, name: &str, zone: &str, after: Option<&str>) -> String {
         let text = ["disco", &self.cluster, name, zone, after.unwrap_or_default()].join("\0");
         hex::encode(digest(&SHA256, text.as_bytes()))

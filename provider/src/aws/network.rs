@@ -1,4 +1,4 @@
-//! Where machines are put: subnets, and the order in which zones are tried.
+//! The subnets for machines, and the order in which zones are tried.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Place {
     pub(super) vpc: String,
 }
 
-/// All subnets that machines of the cluster may be in, by zone. All are of one VPC.
+/// The subnets for machines of the cluster, by zone. All belong to one VPC.
 pub(super) async fn places(clients: &Clients, options: &AwsOptions) -> Result<Vec<Place>, CloudError> {
     let mut request = clients.ec2.describe_subnets();
     let looked_for = if !options.subnets.is_empty() {
@@ -48,7 +48,7 @@ pub(super) async fn places(clients: &Clients, options: &AwsOptions) -> Result<Ve
     Ok(places)
 }
 
-/// One subnet for each zone, the roomiest; by VPC and zone.
+/// One subnet for each zone, the one with the most free addresses; by VPC and zone.
 fn places_of(subnets: &[Subnet]) -> Vec<Place> {
     let mut zones: BTreeMap<(String, String), (i32, Place)> = BTreeMap::new();
     for subnet in subnets {
@@ -66,9 +66,9 @@ fn places_of(subnets: &[Subnet]) -> Vec<Place> {
     zones.into_values().map(|(_, place)| place).collect()
 }
 
-/// The order in which zones are tried: the ones with the fewest machines of the cluster first. Among them the number at the
-/// end of the machine's name decides, so that machines that are started at the same time do not choose the same one. With a
-/// zone that was asked for, that one alone.
+/// The order in which zones are tried: the ones with the fewest machines of the cluster first. Among equals the number at the
+/// end of the machine's name decides, so that machines started at the same time choose different zones. If a zone was
+/// requested, only that one.
 pub(super) fn order(
     places: &[Place],
     machines: &[Instance],

@@ -1,43 +1,43 @@
-//! What `AwsProvider.init` takes, and what `start_instance` takes with it.
+//! Options of `AwsProvider.init`, and of `start_instance` with it.
 
 use serde::Deserialize;
 
 use super::error::CloudError;
 
-/// What `AwsProvider.init` takes.
+/// Options of `AwsProvider.init`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AwsOptions {
     #[serde(default)]
     pub(super) name: Option<String>,
-    /// Before `AWS_REGION` and the profile's.
+    /// The region; overrides `AWS_REGION` and the profile's.
     #[serde(default)]
     pub(super) region: Option<String>,
-    /// Of the operator's credentials; a node never reads it.
+    /// The profile of the operator's credentials; a node never reads it.
     #[serde(default)]
     pub(super) profile: Option<String>,
-    /// Instead of Amazon's own, for all services.
+    /// The URL of an API to use instead of Amazon's, for all services.
     #[serde(default)]
     pub(super) endpoint: Option<String>,
-    /// Instead of the default one.
+    /// The VPC; `None`: the default one.
     #[serde(default)]
     pub(super) vpc: Option<String>,
-    /// Instead of the default ones of all zones.
+    /// The subnets; none: the default ones of all zones.
     #[serde(default)]
     pub(super) subnets: Vec<String>,
-    /// Who may reach SSH and the control port from outside, instead of the operator's address: `203.0.113.0/24`.
+    /// The addresses that may reach SSH and the control port from outside, such as `203.0.113.0/24`; none: the operator's address.
     #[serde(default)]
     pub(super) ssh_from: Option<OneOrMany>,
-    /// One that exists, instead of a role that Disco makes.
+    /// An existing instance profile, instead of a role that Disco makes.
     #[serde(default)]
     pub(super) instance_profile: Option<String>,
-    /// Who logs in on machines, for images without cloud-init.
+    /// The login user, for images without cloud-init.
     #[serde(default)]
     pub(super) ssh_user: Option<String>,
-    /// The cluster never has more machines than this.
+    /// The most machines that the cluster may have.
     #[serde(default)]
     pub(super) max_nodes: Option<u32>,
-    /// All machines of the cluster together never cost more than this in an hour, on demand.
+    /// The most that all machines of the cluster may cost per hour, on demand.
     #[serde(default)]
     pub(super) max_hourly_usd: Option<f64>,
 }
@@ -59,32 +59,32 @@ impl OneOrMany {
     }
 }
 
-/// What `start_instance` takes.
+/// Options of `start_instance`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StartOptions {
-    /// As in `ami-0e8c824f386e1de06`.
+    /// Such as `ami-0e8c824f386e1de06`.
     #[serde(default)]
     pub(super) image: Option<String>,
-    /// As in `t4g.micro`.
+    /// Such as `t4g.micro`.
     #[serde(default)]
     pub(super) instance_type: Option<String>,
-    /// Of the first machine alone: the cluster names its own.
+    /// Only for the first machine: the cluster names the others.
     #[serde(default)]
     pub(super) name: Option<String>,
-    /// Of the first machine alone: the cluster spreads its own.
+    /// Only for the first machine: the cluster spreads the others.
     #[serde(default)]
     pub(super) zone: Option<String>,
     #[serde(default)]
     pub(super) volume: Option<Volume>,
     #[serde(default)]
     pub(super) spot: bool,
-    /// Besides Disco's own, in any form that cloud-init knows.
+    /// User data in addition to Disco's own, in any form that cloud-init supports.
     #[serde(default)]
     pub(super) user_data: Option<String>,
 }
 
-/// The disk: its size in GiB, or more.
+/// The disk: its size in GiB, or an object.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Volume {
@@ -92,14 +92,14 @@ pub(super) enum Volume {
     Options(VolumeOptions),
 }
 
-/// More about the disk.
+/// Details of the disk.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VolumeOptions {
     /// GiB.
     #[serde(default)]
     pub(super) size: Option<i32>,
-    /// As in `gp3`.
+    /// Such as `gp3`.
     #[serde(default, rename = "type")]
     pub(super) kind: Option<String>,
     #[serde(default)]
@@ -118,13 +118,13 @@ impl Volume {
 }
 
 impl StartOptions {
-    /// In a few words.
+    /// A short description.
     pub(super) fn describe(&self) -> String {
         let words = [self.instance_type.as_deref(), self.image.as_deref(), self.spot.then_some("spot")];
         words.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
-    /// Both must be given: there is no machine that suits everyone.
+    /// Both are required: there is no useful default.
     pub(super) fn image_and_type(&self) -> Result<(&str, &str), CloudError> {
         match (self.image.as_deref(), self.instance_type.as_deref()) {
             (Some(image), Some(instance_type)) => Ok((image, instance_type)),

@@ -1,5 +1,4 @@
-//! What a start would make and change, without doing it. It looks where [`super::provider`] looks, and refuses what that
-//! refuses.
+//! What a start would make and change, without doing it. It makes the checks of [`super::provider`] and fails with the same errors.
 
 use super::error::CloudError;
 use super::options::StartOptions;
@@ -8,7 +7,7 @@ use super::{image, instances, key_pairs, launch, network, prices, role, security
 use crate::StartRequest;
 use crate::plan::{Action, Change, MACHINE};
 
-/// The machine, and what comes with it, in the order in which it would be made.
+/// The machine and its resources, in the order in which they would be made.
 pub(super) async fn start(
     account: &Account,
     request: &StartRequest,
@@ -29,7 +28,7 @@ pub(super) async fn start(
     let places = network::places(clients, &account.options).await?;
     let mut changes = Vec::new();
     if !account.viewer.on_node {
-        // The cluster's own key may not be made yet.
+        // The cluster's own key may not exist yet.
         let keys = request.authorized_keys.iter().map(|key| Some(key.as_str())).chain([None, None]);
         for (name, key) in [account.names.operator_key(), account.names.cluster_key()].iter().zip(keys) {
             changes.extend(key_pairs::plan(clients, name, key).await?);

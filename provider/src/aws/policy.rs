@@ -1,4 +1,4 @@
-//! What a node may do: the policy of its role, as data.
+//! The permissions of a node: the policy of its role, as data.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::names::CLUSTER;
 /// The name of the policy within the role.
 pub(super) const POLICY: &str = "disco";
 
-/// Who may take the role: machines of EC2.
+/// The trust policy: EC2 machines may assume the role.
 pub(super) fn trust() -> Value {
     json!({
         "Version": "2012-10-17",
@@ -19,17 +19,17 @@ pub(super) fn trust() -> Value {
     })
 }
 
-/// What a voter may do. `role` is the role's own ARN, `arn:PARTITION:iam::ACCOUNT:role/NAME`.
+/// The permissions of a voter. `role` is the role's own ARN, `arn:PARTITION:iam::ACCOUNT:role/NAME`.
 ///
-/// - It looks at everything, as looking cannot be restricted by tags.
-/// - It starts machines that carry the cluster's tag from the first moment on, on the cluster's security group and key pair.
+/// - It describes all resources, as `Describe` calls cannot be restricted by tags.
+/// - It starts machines that carry the cluster's tag from the beginning, with the cluster's security group and key pair.
 /// - It starts, stops and ends machines that carry the tag, and moves the cluster's address among them.
-/// - It hands its own role on, to machines alone, and takes it from machines that carry the tag.
+/// - It passes its own role to machines only, and detaches it from machines that carry the tag.
 pub(super) fn policy(cluster: &str, role: &str) -> Value {
     let partition = role.split(':').nth(1).unwrap_or("aws");
     let resource = |kind: &str| format!("arn:{partition}:ec2:*:*:{kind}/*");
     let image = format!("arn:{partition}:ec2:*::image/*");
-    let (wished, has) = (format!("aws:RequestTag/{CLUSTER}"), format!("aws:ResourceTag/{CLUSTER}"));
+    let (requested, has) = (format!("aws:RequestTag/{CLUSTER}"), format!("aws:ResourceTag/{CLUSTER}"));
     json!({
         "Version": "2012-10-17",
         "Statement": [
@@ -52,7 +52,7 @@ pub(super) fn policy(cluster: &str, role: &str) -> Value {
                 "Effect": "Allow",
                 "Action": "ec2:RunInstances",
                 "Resource": [resource("instance"), resource("volume")],
-                "Condition": { "StringEquals": { &wished: cluster } },
+                "Condition": { "StringEquals": { &requested: cluster } },
             },
             {
                 "Sid": "StartWithOwn",
@@ -72,7 +72,7 @@ pub(super) fn policy(cluster: &str, role: &str) -> Value {
                 "Effect": "Allow",
                 "Action": "ec2:CreateTags",
                 "Resource": [resource("instance"), resource("volume")],
-                "Condition": { "StringEquals": { "ec2:CreateAction": "RunInstances", &wished: cluster } },
+                "Condition": { "StringEquals": { "ec2:CreateAction": "RunInstances", &requested: cluster } },
             },
             {
                 "Sid": "RuleTagged",
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn whatever_changes_something_is_bound_to_the_clusters_tag() {
-        // Images, subnets and the interface that comes with a machine are nobody's.
+        // Images, subnets and a machine's network interface carry no tag.
         let free = ["StartFrom", "MoveAddressInterface", "HandOnRole"];
         for statement in statements() {
             let sid = statement["Sid"].as_str().unwrap();

@@ -1,19 +1,19 @@
-//! What machines cost, as far as it is known: a small table, `prices.csv`, which says where it is from.
+//! Known prices of machines: a small table, `prices.csv`, which names its source.
 
 use super::options::StartOptions;
 use crate::Usd;
 
 const TABLE: &str = include_str!("prices.csv");
 
-/// An hour of any public IPv4 address, in every region: <https://aws.amazon.com/vpc/pricing/>, since February 2024.
+/// The price per hour of any public IPv4 address, in every region: <https://aws.amazon.com/vpc/pricing/>, since February 2024.
 pub(super) const PUBLIC_ADDRESS: Usd = Usd::from_micros(5_000);
 
-/// An hour of a machine with these options. That of spot machines changes all the time, and is never known.
+/// The price per hour of a machine with these options. Spot prices change all the time, and are never known.
 pub(super) fn of(region: &str, options: &StartOptions) -> Option<Usd> {
     options.instance_type.as_deref().filter(|_| !options.spot).and_then(|kind| on_demand(region, kind))
 }
 
-/// An hour of a machine of this type, on demand.
+/// The on-demand price per hour of a machine of this type.
 pub(super) fn on_demand(region: &str, instance_type: &str) -> Option<Usd> {
     let mut lines = TABLE.lines().filter(|line| !line.starts_with('#'));
     let column = lines.next()?.split(',').position(|name| name == region)?;

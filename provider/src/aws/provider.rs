@@ -27,10 +27,10 @@ use crate::{
     Announcements, Budget, Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest, Usd,
 };
 
-/// Who logs in where cloud-init has let root in.
+/// The login user if cloud-init has enabled root.
 const USER: &str = "root";
 
-/// Machines of Amazon EC2. Cheap until it is asked for something: only then is a client made.
+/// Machines of Amazon EC2. Cheap until the first request: only then is a client made.
 #[derive(Debug)]
 pub struct AwsProvider(Arc<Account>);
 
@@ -48,7 +48,7 @@ impl AwsProvider {
     /// Makes it from the options of `AwsProvider.init`.
     ///
     /// # Errors
-    /// Unknown options, or such of the wrong form.
+    /// Unknown or invalid options.
     pub fn from_options(options: &serde_json::Value, context: &ProviderContext) -> Result<Self, ProviderError> {
         let options: AwsOptions = parse_options("AwsProvider.init", options)?;
         Ok(Self(Arc::new(Account {
@@ -63,8 +63,8 @@ impl AwsProvider {
         })))
     }
 
-    /// Runs what asks the services as a task of its own, which ends with whoever waits for it. The SDK needs much of a
-    /// thread's stack, and its callers are deep in theirs.
+    /// Runs requests in a separate task, which ends with its caller. The SDK needs much of a thread's stack, and its callers
+    /// have already used much of theirs.
     async fn run<T, F>(&self, work: impl FnOnce(Arc<Account>) -> F) -> Result<T, ProviderError>
     where
         T: Send + 'static,
@@ -75,7 +75,7 @@ impl AwsProvider {
             Ok(result) => Ok(result?),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and the caller with it.
+                // The runtime is shutting down, and the caller with it.
                 Err(_) => std::future::pending().await,
             },
         }
@@ -121,7 +121,7 @@ impl Account {
         instances::running(clients, &id, &self.viewer, &request.progress).await
     }
 
-    /// The options are those of the first machine; the cluster names and places its own.
+    /// The options of the first machine, without its name and zone, which the cluster chooses itself.
     pub(super) fn name_and_zone<'a>(
         &self,
         request: &'a StartRequest,
@@ -138,7 +138,7 @@ impl Account {
         Ok(found.iter().filter_map(|one| instances::instance(one, &self.viewer, &clients.region)).collect())
     }
 
-    /// Whether there may be one more machine.
+    /// Whether the limits allow one more machine.
     pub(super) fn check_limits(
         &self,
         clients: &Clients,
@@ -168,7 +168,7 @@ impl Account {
         self.options.max_hourly_usd.map(Usd::from_dollars)
     }
 
-    /// The key pair that a machine without cloud-init gets: of whoever will log in on it. The operator makes both.
+    /// The key pair that a machine without cloud-init gets: that of its installer, the operator or the cluster. The operator makes both.
     async fn key_name(&self, clients: &Clients, request: &StartRequest) -> Result<Option<String>, CloudError> {
         if self.viewer.on_node {
             return Ok(Some(self.names.cluster_key()));
@@ -198,7 +198,7 @@ impl Account {
         })
     }
 
-    /// What a new machine may do. The first one votes at once; others are empowered when they do.
+    /// The instance profile of a new machine. The first one votes at once; others get theirs when they become voters.
     async fn profile(&self, clients: &Clients) -> Result<Option<String>, CloudError> {
         match &self.options.instance_profile {
             Some(given) => Ok(Some(given.clone())),
@@ -224,7 +224,7 @@ impl Provider for AwsProvider {
             can_stop: true,
             can_terminate: true,
             can_attach_address: true,
-            // One that was given is every machine's.
+            // All machines have a configured profile.
             has_roles: self.0.options.instance_profile.is_none(),
             boots: true,
             pace: Pace::Default,
@@ -292,7 +292,7 @@ impl Provider for AwsProvider {
     }
 
     fn describe(&self, options: &Value) -> String {
-        // What cannot be understood is said when it is used.
+        // Invalid options are reported when they are used.
         parse_options::<StartOptions>("start_instance", options).map(|options| options.describe()).unwrap_or_default()
     }
 

@@ -1,4 +1,4 @@
-//! What an account may have at most, beside what it has.
+//! The quotas of an account, and how much of them is used.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ const STANDARD: &str = "acdhimrtz";
 /// Codes of the quotas of virtual processors in these families.
 const ON_DEMAND: &str = "L-1216C47A";
 const SPOT: &str = "L-34B43A08";
-/// Types that are asked about in one request.
+/// How many types one request describes.
 const TYPES: usize = 100;
 
-/// How many machines, virtual processors and addresses there are, and how many there may be.
+/// The numbers of machines, virtual processors and addresses, with their quotas.
 pub(super) async fn look(clients: &Clients, start: Option<&StartOptions>) -> Result<String, CloudError> {
     let (asked, addresses, machines) = futures_util::join!(
         clients.ec2.describe_account_attributes().send(),
@@ -42,19 +42,19 @@ pub(super) async fn look(clients: &Clients, start: Option<&StartOptions>) -> Res
     Ok([Some(machines), processors, Some(addresses)].into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
-/// Virtual processors of the kind that the script's machine has; `None` for one of a family that is counted by itself.
+/// Virtual processors of the kind that the script's machine has; `None` for a family with its own quota.
 async fn processors(
     clients: &Clients,
     start: &StartOptions,
     present: &[Instance],
 ) -> Result<Option<String>, CloudError> {
-    let Ok((_, wished)) = start.image_and_type() else { return Ok(None) };
-    if !is_standard(wished) {
+    let Ok((_, instance_type)) = start.image_and_type() else { return Ok(None) };
+    if !is_standard(instance_type) {
         return Ok(None);
     }
     let counted = present.iter().filter(|one| is_counted(one, start.spot));
     let used: Vec<&str> = counted.filter_map(|one| one.instance_type().map(InstanceType::as_str)).collect();
-    let sizes = sizes(clients, used.iter().copied().chain([wished])).await?;
+    let sizes = sizes(clients, used.iter().copied().chain([instance_type])).await?;
     let size = |name: &str| sizes.get(name).copied().unwrap_or_default();
     let (kind, quota, code) = match start.spot {
         true => ("spot vCPUs", SPOT, "MaxSpotInstanceCountExceeded"),
@@ -62,17 +62,17 @@ async fn processors(
     };
     let used = used.into_iter().map(size).sum();
     match most(clients, quota).await {
-        Ok(most) => within(kind, used, size(wished), most, code).map(Some),
-        // A cluster can be made without the right to ask.
+        Ok(most) => within(kind, used, size(instance_type), most, code).map(Some),
+        // A cluster can be made without the permission to read quotas.
         Err(error) => Ok(Some(format!("{used} {kind}, quota unknown ({error})"))),
     }
 }
 
-/// The account's quota with that code, where it has one.
+/// The account's quota with that code, if it has one.
 async fn most(clients: &Clients, code: &str) -> Result<Option<usize>, CloudError> {
     let asked = clients.quotas.get_service_quota().service_code("ec2").quota_code(code).send().await;
     let found = asked.map_err(CloudError::of("GetServiceQuota"))?;
-    // Whole numbers, told as floating ones.
+    // Whole numbers, which the service sends as floating-point ones.
     let value = found.quota().and_then(|quota| quota.value()).filter(|value| *value >= 0.0);
     Ok(value.and_then(|value| format!("{value:.0}").parse().ok()))
 }
@@ -106,7 +106,7 @@ fn is_standard(instance_type: &str) -> bool {
     (letters.len() == 1 || letters == "im" || letters == "is") && letters.starts_with(|first| STANDARD.contains(first))
 }
 
-/// Only machines that run are counted, each kind by itself.
+/// Only running machines count, spot and on-demand ones separately.
 fn is_counted(one: &Instance, spot: bool) -> bool {
     let running = [InstanceStateName::Pending, InstanceStateName::Running];
     let state = one.state().and_then(|state| state.name());
@@ -115,7 +115,7 @@ fn is_counted(one: &Instance, spot: bool) -> bool {
         && one.instance_type().is_some_and(|name| is_standard(name.as_str()))
 }
 
-/// So many of so many, in words, where so many more are wished. Without a number there is no such limit.
+/// How much of a quota is used, as text; an error if `more` does not fit. Without a quota there is no limit.
 fn within(what: &str, used: usize, more: usize, most: Option<usize>, code: &'static str) -> Result<String, CloudError> {
     let Some(most) = most else { return Ok(format!("{used} {what}")) };
     let words = format!("{used} of {most} {what} are used");

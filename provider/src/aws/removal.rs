@@ -1,11 +1,11 @@
-//! Removing what was made for a cluster besides its machines.
+//! Removing the resources of a cluster other than its machines.
 
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::Names;
 use super::{address, role, security_group};
 
-/// What is there, in words, in the order in which it is removed.
+/// The existing resources, as text, in the order in which they are removed.
 pub(super) async fn list(clients: &Clients, names: &Names) -> Result<Vec<String>, CloudError> {
     let mut found = Vec::new();
     for address in address::list(clients, names).await? {
@@ -23,10 +23,10 @@ pub(super) async fn list(clients: &Clients, names: &Names) -> Result<Vec<String>
     Ok(found)
 }
 
-/// Removes it all; one thing that fails keeps no other one from being removed.
+/// Removes all of them; a failure does not keep the others from being removed.
 ///
 /// # Errors
-/// [`CloudError::Busy`] while machines still end; else the first that failed for another reason.
+/// [`CloudError::Busy`] while machines are still ending; else the first other failure.
 pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), CloudError> {
     let steps = [
         remove_addresses(clients, names).await,

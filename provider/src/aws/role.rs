@@ -1,4 +1,4 @@
-//! The role by which nodes have credentials of their own, and its instance profile.
+//! The role that gives nodes their credentials, and its instance profile.
 
 use aws_sdk_ec2::types::{IamInstanceProfileAssociationState, IamInstanceProfileSpecification};
 use aws_sdk_iam::types::{InstanceProfile, Role, Tag};
@@ -10,7 +10,7 @@ use super::names::{CLUSTER, Names, filter};
 use super::policy::{POLICY, policy, trust};
 use crate::plan::{Action, Change};
 
-/// Sees to it that the role, its policy and its profile are there. Returns the profile's name.
+/// Makes sure that the role, its policy and its profile exist. Returns the profile's name.
 pub(super) async fn ensure(clients: &Clients, names: &Names) -> Result<String, CloudError> {
     let name = names.role(&clients.region);
     let role = match find(clients, &name).await? {
@@ -25,7 +25,7 @@ pub(super) async fn ensure(clients: &Clients, names: &Names) -> Result<String, C
     Ok(name)
 }
 
-/// Gives the role to a machine, or takes it from there.
+/// Attaches the role to a machine, or detaches it.
 pub(super) async fn assign(clients: &Clients, names: &Names, machine: &str, votes: bool) -> Result<(), CloudError> {
     let request = clients.ec2.describe_iam_instance_profile_associations();
     let asked = request.filters(filter("instance-id", [machine.to_owned()])).send().await;
@@ -102,7 +102,7 @@ async fn make(clients: &Clients, names: &Names, name: &str) -> Result<Role, Clou
         .map_err(CloudError::of(CALL));
     let found = match made {
         Ok(made) => made.role,
-        // Someone else was faster.
+        // A concurrent caller was faster.
         Err(error) if is_there(&error) => find(clients, name).await?,
         Err(error) => return Err(error),
     };
@@ -113,7 +113,7 @@ async fn make(clients: &Clients, names: &Names, name: &str) -> Result<Role, Clou
     })
 }
 
-/// Whether its policy is the one that it should be.
+/// Whether its policy is up to date.
 async fn has_policy(clients: &Clients, names: &Names, role: &Role) -> Result<bool, CloudError> {
     let request = clients.iam.get_role_policy().role_name(role.role_name()).policy_name(POLICY);
     match request.send().await.map_err(CloudError::of("GetRolePolicy")) {
@@ -127,9 +127,9 @@ async fn ensure_policy(clients: &Clients, names: &Names, role: &Role) -> Result<
     if has_policy(clients, names, role).await? {
         return Ok(());
     }
-    let wished = policy(&names.cluster, role.arn());
+    let policy = policy(&names.cluster, role.arn());
     let request = clients.iam.put_role_policy().role_name(role.role_name()).policy_name(POLICY);
-    request.policy_document(wished.to_string()).send().await.map_err(CloudError::of("PutRolePolicy"))?;
+    request.policy_document(policy.to_string()).send().await.map_err(CloudError::of("PutRolePolicy"))?;
     Ok(())
 }
 
@@ -148,7 +148,7 @@ async fn ensure_profile(clients: &Clients, names: &Names, name: &str) -> Result<
     }
     let request = clients.iam.add_role_to_instance_profile().instance_profile_name(name).role_name(name);
     match request.send().await.map_err(CloudError::of("AddRoleToInstanceProfile")) {
-        // A profile has one role: someone else was faster.
+        // A profile has one role: a concurrent caller was faster.
         Err(error) if error.code() != "LimitExceeded" => Err(error),
         _ => Ok(()),
     }
@@ -163,7 +163,7 @@ async fn find_profile(clients: &Clients, name: &str) -> Result<Option<InstancePr
     }
 }
 
-/// Removes profile, policy and role. What is not there is no error. A role of another cluster is left alone.
+/// Removes profile, policy and role. Missing ones are no error. A role of another cluster is left alone.
 pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), CloudError> {
     let name = names.role(&clients.region);
     if !exists(clients, names).await? {
@@ -181,7 +181,7 @@ pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), Cloud
     gone(clients.iam.delete_role().role_name(&name).send().await.map_err(CloudError::of("DeleteRole")))
 }
 
-/// Whether the role, or its profile alone, is there and this cluster's.
+/// Whether the role, or only its profile, exists and belongs to this cluster.
 pub(super) async fn exists(clients: &Clients, names: &Names) -> Result<bool, CloudError> {
     let name = names.role(&clients.region);
     let own = |tags: &[Tag]| tags.iter().any(|tag| tag.key() == CLUSTER && tag.value() == names.cluster);
@@ -208,11 +208,11 @@ fn is_there(error: &CloudError) -> bool {
 
 fn tags(names: &Names, role: &str) -> Vec<Tag> {
     let tags = names.tags(role).into_iter();
-    // Both are given, so it cannot fail.
+    // Both required fields are set, so it cannot fail.
     tags.filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect()
 }
 
-/// A policy comes percent-encoded (RFC 3986).
+/// IAM returns a policy percent-encoded (RFC 3986).
 fn decode(document: &str) -> Option<Value> {
     let bytes = document.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

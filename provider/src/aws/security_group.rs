@@ -1,11 +1,11 @@
-//! The security group: who reaches a machine's ports.
+//! The security group: from where a machine's ports can be reached.
 //!
 //! | port | from |
 //! |---|---|
 //! | 22 | the operator's address, or `ssh_from`; the group itself, as the leader installs the machines that it starts |
 //! | 5080 | the group itself; the operator's address, or `ssh_from` |
 //!
-//! Nothing else comes in. What was opened for an operator's address is closed when that has changed.
+//! Nothing else is allowed in. A rule for an operator's address is removed when that address has changed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,51 +21,51 @@ use crate::plan::{Action, Change};
 
 const SSH: i32 = 22;
 const CONTROL: i32 = 5080;
-/// Of the rules between nodes.
+/// The description of the rules between nodes.
 const NODES: &str = "disco nodes";
 
-/// Something that comes in, on one port.
+/// An inbound rule for one port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rule {
     pub(super) port: i32,
     pub(super) from: Source,
 }
 
-/// Where it comes from.
+/// The source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     /// The members of the group.
     Group,
-    /// A block of addresses, `203.0.113.7/32`, opened by whom.
+    /// A block of addresses, such as `203.0.113.7/32`, and the operator who opened it.
     Block { block: String, by: String },
 }
 
-/// The group of the cluster's machines, with its rules as they should be.
+/// The group of the cluster's machines, with up-to-date rules.
 pub(super) async fn ensure(
     clients: &Clients,
     names: &Names,
     options: &AwsOptions,
     vpc: &str,
 ) -> Result<String, CloudError> {
-    let wished = wished(clients, options).await?;
+    let desired = desired(clients, options).await?;
     let group = match find(clients, names, Some(vpc)).await? {
         Some(group) => group,
         None => make(clients, names, vpc).await?,
     };
     let id = group.group_id().unwrap_or_default().to_owned();
     let present = rules(group.ip_permissions(), &id);
-    let missing: Vec<&Rule> = wished.iter().filter(|rule| !present.contains(rule)).collect();
+    let missing: Vec<&Rule> = desired.iter().filter(|rule| !present.contains(rule)).collect();
     for rule in missing {
         allow(clients, &id, rule).await?;
     }
-    for rule in outdated(&present, &wished, options.ssh_from.is_some()) {
+    for rule in outdated(&present, &desired, options.ssh_from.is_some()) {
         let request = clients.ec2.revoke_security_group_ingress().group_id(&id).ip_permissions(permission(rule, &id));
         request.send().await.map_err(CloudError::of("RevokeSecurityGroupIngress"))?;
     }
     Ok(id)
 }
 
-/// Opens the group that is there for where this operator comes from now.
+/// Opens the existing group for this operator's present address.
 pub(super) async fn admit(clients: &Clients, names: &Names, options: &AwsOptions) -> Result<(), CloudError> {
     let Some(group) = find(clients, names, None).await? else { return Ok(()) };
     ensure(clients, names, options, group.vpc_id().unwrap_or_default()).await.map(|_| ())
@@ -78,35 +78,35 @@ pub(super) async fn plan(
     options: &AwsOptions,
     vpc: &str,
 ) -> Result<Option<Change>, CloudError> {
-    let wished = wished(clients, options).await?;
+    let desired = desired(clients, options).await?;
     let group = find(clients, names, Some(vpc)).await?;
     let present = group.as_ref().map(|group| rules(group.ip_permissions(), group.group_id().unwrap_or_default()));
-    let details = difference(present.as_ref(), &wished, options.ssh_from.is_some());
+    let details = difference(present.as_ref(), &desired, options.ssh_from.is_some());
     let action = if group.is_some() { Action::Change } else { Action::Create };
     Ok(details.map(|details| Change::free(action, "security group", names.security_group(), details)))
 }
 
-/// How what comes in would differ from what does, in words; `None`: it would not. `all` as in [`outdated`].
-fn difference(present: Option<&BTreeSet<Rule>>, wished: &BTreeSet<Rule>, all: bool) -> Option<String> {
+/// The changes to the rules, as text; `None`: no changes. `all` as in [`outdated`].
+fn difference(present: Option<&BTreeSet<Rule>>, desired: &BTreeSet<Rule>, all: bool) -> Option<String> {
     let nothing = BTreeSet::new();
     let before = present.unwrap_or(&nothing);
-    let opened: Vec<String> = wished.difference(before).map(Rule::to_string).collect();
-    let closed: Vec<String> = outdated(before, wished, all).into_iter().map(Rule::to_string).collect();
+    let opened: Vec<String> = desired.difference(before).map(Rule::to_string).collect();
+    let closed: Vec<String> = outdated(before, desired, all).into_iter().map(Rule::to_string).collect();
     let parts = [("lets in", opened), ("closes", closed)].into_iter().filter(|(_, rules)| !rules.is_empty());
     let words: Vec<String> = parts.map(|(verb, rules)| format!("{verb} {}", rules.join(", "))).collect();
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-/// What should come in now.
-async fn wished(clients: &Clients, options: &AwsOptions) -> Result<BTreeSet<Rule>, CloudError> {
+/// The rules that the group should have.
+async fn desired(clients: &Clients, options: &AwsOptions) -> Result<BTreeSet<Rule>, CloudError> {
     let blocks = match &options.ssh_from {
         Some(given) => given.to_vec(),
         None => vec![block(super::address::of_operator(clients).await?)],
     };
-    Ok(wished_rules(&blocks, &operator()))
+    Ok(desired_rules(&blocks, &operator()))
 }
 
-/// The group, where it is there. On a node the VPC is not known before.
+/// The group, if it exists. A node does not know the VPC.
 pub(super) async fn find(
     clients: &Clients,
     names: &Names,
@@ -138,7 +138,7 @@ async fn make(clients: &Clients, names: &Names, vpc: &str) -> Result<SecurityGro
         .map_err(CloudError::of("CreateSecurityGroup"));
     match made {
         Ok(made) => Ok(SecurityGroup::builder().set_group_id(made.group_id).build()),
-        // Someone else was faster.
+        // A concurrent caller was faster.
         Err(error) if error.code() == "InvalidGroup.Duplicate" => find(clients, names, Some(vpc)).await?.ok_or(error),
         Err(error) => Err(error),
     }
@@ -152,14 +152,14 @@ async fn allow(clients: &Clients, id: &str, rule: &Rule) -> Result<(), CloudErro
     }
 }
 
-/// Removes the group. What is not there is no error.
+/// Removes the group. It is no error if it does not exist.
 pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), CloudError> {
     let Some(group) = find(clients, names, None).await? else { return Ok(()) };
     let id = group.group_id().unwrap_or_default();
     let removed = clients.ec2.delete_security_group().group_id(id).send().await;
     match removed.map_err(CloudError::of("DeleteSecurityGroup")) {
         Err(error) if error.code() == "InvalidGroup.NotFound" => Ok(()),
-        // Until its last machine has ended.
+        // In use until its last machine has ended.
         Err(error) if matches!(error.code(), "DependencyViolation" | "InvalidGroup.InUse") => {
             Err(CloudError::Busy { what: "the security group", name: names.security_group() })
         }
@@ -167,8 +167,8 @@ pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), Cloud
     }
 }
 
-/// What should come in.
-pub(super) fn wished_rules(blocks: &[String], by: &str) -> BTreeSet<Rule> {
+/// The rules for these sources.
+pub(super) fn desired_rules(blocks: &[String], by: &str) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for port in [SSH, CONTROL] {
         rules.insert(Rule { port, from: Source::Group });
@@ -179,16 +179,16 @@ pub(super) fn wished_rules(blocks: &[String], by: &str) -> BTreeSet<Rule> {
     rules
 }
 
-/// What was opened for this operator's address of another day; with `ssh_from` all other blocks.
-fn outdated<'a>(present: &'a BTreeSet<Rule>, wished: &BTreeSet<Rule>, all: bool) -> Vec<&'a Rule> {
-    let own: BTreeSet<&str> = wished.iter().filter_map(|rule| rule.by()).collect();
+/// Rules for an earlier address of this operator; with `ssh_from`, all rules for other blocks.
+fn outdated<'a>(present: &'a BTreeSet<Rule>, desired: &BTreeSet<Rule>, all: bool) -> Vec<&'a Rule> {
+    let own: BTreeSet<&str> = desired.iter().filter_map(|rule| rule.by()).collect();
     present
         .iter()
-        .filter(|rule| rule.by().is_some_and(|by| all || own.contains(by)) && !wished.contains(rule))
+        .filter(|rule| rule.by().is_some_and(|by| all || own.contains(by)) && !desired.contains(rule))
         .collect()
 }
 
-/// As in `22 from nodes`.
+/// Such as `22 from nodes`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.from {
@@ -207,7 +207,7 @@ impl Rule {
     }
 }
 
-/// The rules that are there, on one port each.
+/// The existing rules, one port each.
 fn rules(permissions: &[IpPermission], group: &str) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for permission in permissions {
@@ -246,7 +246,7 @@ fn block(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
 }
 
-/// `disco operator USER@HOST`, as far as it can stand in a rule's description.
+/// `disco operator USER@HOST`, limited to the characters that a rule's description may have.
 fn operator() -> String {
     let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let user = read("USER").or_else(|| read("LOGNAME")).unwrap_or_else(|| "operator".to_owned());
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     fn own(block: &str) -> BTreeSet<Rule> {
-        wished_rules(&[block.to_owned()], "disco operator me@here")
+        desired_rules(&[block.to_owned()], "disco operator me@here")
     }
 
     #[test]
@@ -278,9 +278,9 @@ mod tests {
     #[test]
     fn rules_are_read_back_as_they_were_written() {
         for block in ["203.0.113.7/32", "2001:db8::7/128"] {
-            let wished = own(block);
-            let written: Vec<IpPermission> = wished.iter().map(|rule| permission(rule, "sg-1")).collect();
-            assert_eq!(rules(&written, "sg-1"), wished);
+            let desired = own(block);
+            let written: Vec<IpPermission> = desired.iter().map(|rule| permission(rule, "sg-1")).collect();
+            assert_eq!(rules(&written, "sg-1"), desired);
             // Another group's members are not ours.
             assert!(!rules(&written, "sg-2").contains(&Rule { port: CONTROL, from: Source::Group }));
         }
@@ -289,14 +289,14 @@ mod tests {
     #[test]
     fn an_operators_old_address_is_closed_and_others_stay() {
         let mut present = own("198.51.100.1/32");
-        present.extend(wished_rules(&["192.0.2.1/32".to_owned()], "disco operator other@there"));
+        present.extend(desired_rules(&["192.0.2.1/32".to_owned()], "disco operator other@there"));
         let now = own("203.0.113.7/32");
         let closed = outdated(&present, &now, false);
         assert_eq!(closed.len(), 2);
         assert!(
             closed.iter().all(|rule| matches!(&rule.from, Source::Block { block, .. } if block == "198.51.100.1/32"))
         );
-        // `ssh_from` says all.
+        // `ssh_from` lists all blocks.
         assert_eq!(outdated(&present, &now, true).len(), 4);
         assert!(outdated(&now, &now, true).is_empty());
     }

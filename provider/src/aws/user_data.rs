@@ -1,5 +1,5 @@
-//! What a machine is told at its first start: who may log in, and its host key, so that it is known before the first
-//! connection. Read by cloud-init, which Amazon Linux, Debian, Ubuntu and most others have.
+//! The user data of a machine: authorized keys and its host key, so that the key is known before the first
+//! connection. cloud-init reads it, which Amazon Linux, Debian, Ubuntu and most others have.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use crate::ssh::KeyPair;
 
 /// The service's limit, before base64.
 const LONGEST: usize = 16 * 1024;
-/// Between the parts; no part can contain it, as ours is JSON and a line of the user's is no such word.
+/// The boundary between the parts; no part contains it, as ours is JSON and no line of the user's part has this form.
 const BOUNDARY: &str = "==disco-2f1c8a90b7d64e35==";
 
 /// The user data, in base64, with the user's own beside ours.
@@ -30,7 +30,7 @@ pub(super) fn encode(host_key: &KeyPair, authorized_keys: &[String], own: Option
     Ok(STANDARD.encode(text))
 }
 
-/// JSON is YAML. Root may log in: what is installed is a service of the system.
+/// JSON is YAML. Root may log in, as Disco installs a system service.
 fn cloud_config(host_key: &KeyPair, authorized_keys: &[String]) -> String {
     let config = json!({
         "disable_root": false,
@@ -49,7 +49,7 @@ fn part(kind: &str, content: &str) -> String {
     )
 }
 
-/// The type that cloud-init goes by; it knows the forms by their first line.
+/// The MIME type for cloud-init, derived from the first line, as cloud-init does.
 fn kind(content: &str) -> &'static str {
     let first = content.trim_start().lines().next().unwrap_or_default();
     match first {
