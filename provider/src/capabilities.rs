@@ -1,26 +1,26 @@
-//! What a provider can do, and what it suggests.
+//! The capabilities of a provider, and the pace that it suggests.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What can be asked of a provider; asking for anything else is [`crate::ProviderError::NotSupported`].
+/// The operations that a provider supports; any other fails with [`crate::ProviderError::NotSupported`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// New machines can be had.
+    /// It can start new machines.
     pub can_start: bool,
     /// A machine can be stopped and started again with its disk and its address.
     pub can_stop: bool,
-    /// A machine that is given back ceases to exist with all that is on it. Where this is false, `terminate` only gives
-    /// the machine back, and what was installed on it has to be removed over SSH before that.
+    /// A terminated machine ceases to exist, with its disk. If false, `terminate` only releases the machine, and what was
+    /// installed on it has to be removed over SSH first.
     pub can_terminate: bool,
     /// A public address that follows the leader can be attached.
     pub can_attach_address: bool,
-    /// Machines have rights of their own at the provider, which only voters shall have.
+    /// Machines have their own permissions at the provider, which only voters should have.
     pub has_roles: bool,
-    /// A new machine boots for a while, in which it does not answer SSH, or refuses keys that it will take later.
+    /// A new machine boots for a while, during which it does not answer SSH, or refuses keys that it accepts later.
     pub boots: bool,
-    /// How fast the cluster's consensus can run on such machines, unless the operator says otherwise.
+    /// How fast the cluster's consensus can run on such machines, unless the operator sets it.
     pub pace: Pace,
 }
 
@@ -28,7 +28,7 @@ pub struct Capabilities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pace {
-    /// Short time limits, for machines that are near and not throttled.
+    /// Short timeouts, for nearby machines that are not throttled.
     Fast,
     /// For small cloud machines.
     #[default]
@@ -38,7 +38,7 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// The word that `discod --raft-pace` takes.
+    /// The value for `discod --raft-pace`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fast => "fast",

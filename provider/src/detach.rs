@@ -1,7 +1,7 @@
-//! Processes that outlive who started them.
+//! Processes that outlive their parent.
 //!
 //! A detached process is started twice over: a short-lived first one leaves the session of the caller and starts the
-//! second, which is then nobody's child. The second reports on the pipe that is its standard output: one line, `ready` or
+//! second, which is then orphaned. The second reports on the pipe that is its standard output: one line, `ready` or
 //! `error: …`.
 
 use std::ffi::OsStr;
@@ -13,27 +13,27 @@ use std::time::{Duration, Instant};
 
 use crate::process::readable_within;
 
-/// The line that says that a process is up.
+/// The report that a process is up.
 const READY: &str = "ready";
-/// How the line starts that says that it is not.
+/// The prefix of a report that it is not.
 const ERROR: &str = "error: ";
 
 /// The first process: starts this executable again with other arguments, in a session of its own and the same folder, and
 /// leaves the report to it. Must be called by a process that was started by [`start`].
 pub(crate) fn start_second<S: AsRef<OsStr>>(name: &str, args: &[S]) -> io::Result<()> {
     leave_session();
-    // By this path also when the file was replaced since.
+    // This path works even if the file has been replaced since.
     Command::new("/proc/self/exe").arg0(name).args(args).stdin(Stdio::null()).spawn()?;
     Ok(())
 }
 
-/// Leaves the session of whoever started this process, so that their terminal's end is not ours.
+/// Leaves the parent's session, so that the end of its terminal does not end this process.
 pub(crate) fn leave_session() {
-    // It fails only for the leader of a group, which has left already.
+    // It fails only for a group leader, which has already left.
     let _ = rustix::process::setsid();
 }
 
-/// The second process: reports that it is up and lets go of standard output.
+/// The second process: reports that it is up and closes standard output.
 pub(crate) fn report_ready() -> io::Result<()> {
     report(READY)
 }
@@ -46,13 +46,13 @@ pub(crate) fn report_error(error: &dyn std::error::Error) {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    // Whoever waited for it may be gone, then nobody needs to know.
+    // The caller may have exited; then nothing needs the report.
     let _ = report(&format!("{ERROR}{}", text.replace('\n', " ")));
 }
 
 fn report(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    // A broken pipe is no failure of this process: who waited is gone.
+    // A broken pipe is no failure of this process: the caller has exited.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null)?;
@@ -62,12 +62,12 @@ fn report(line: &str) -> io::Result<()> {
 /// The caller: runs a command that detaches, and waits for the report of the second process.
 ///
 /// # Errors
-/// What the process reported, that it ended without a word, or that it said nothing within the time limit.
+/// The reported error; that the process ended without a report, or did not report within the time limit.
 pub(crate) fn start(command: &mut Command, limit: Duration) -> io::Result<()> {
     let mut first = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let report = read_report(&mut first, limit);
     if report.is_err() {
-        // Already ended in most cases; a first process that hangs must not stay.
+        // Usually it has already ended; a first process that hangs must not stay.
         let _ = first.kill();
     }
     first.wait()?;

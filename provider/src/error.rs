@@ -1,4 +1,4 @@
-//! What can go wrong with machines.
+//! Errors of providers.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// What can go wrong with machines.
+/// An error of a provider.
 #[derive(Debug, Error)]
 pub enum ProviderError {
     /// The kind exists, but this build was made without it.
@@ -14,21 +14,21 @@ pub enum ProviderError {
         "this build of Disco has no {kind} provider; use `LocalProvider` (machines on this computer) or `HostsProvider` (machines that exist already)"
     )]
     NotBuiltIn {
-        /// What the user calls it, such as `AWS`.
+        /// The display name, such as `AWS`.
         kind: &'static str,
     },
     /// No such kind of provider.
     #[error("unknown provider kind `{kind}`: expected one of {known}")]
     UnknownKind {
-        /// The word that was given.
+        /// The given kind.
         kind: String,
-        /// The words that exist.
+        /// The existing kinds.
         known: &'static str,
     },
     /// An option is unknown, missing or of the wrong form.
     #[error("{what}: {reason}")]
     Options {
-        /// Whose options: `LocalProvider.init` or `start_instance`.
+        /// The function whose options are invalid: `LocalProvider.init` or `start_instance`.
         what: &'static str,
         /// What is wrong, with the keys that are known.
         reason: String,
@@ -38,19 +38,19 @@ pub enum ProviderError {
     NotSupported {
         /// The provider's kind.
         kind: &'static str,
-        /// What was asked, such as `attach an address`.
+        /// The operation, such as `attach an address`.
         operation: &'static str,
     },
-    /// No machine of that id.
+    /// No machine has that id.
     #[error("machine `{id}` does not exist")]
     NoSuchInstance {
-        /// The id that was asked for.
+        /// The id.
         id: String,
     },
     /// All machines are in use.
     #[error("all {count} hosts are in use; add another to `hosts` in `HostsProvider.init`")]
     NoHostLeft {
-        /// How many there are.
+        /// How many hosts the script lists.
         count: usize,
     },
     /// A host's name has no address.
@@ -62,7 +62,7 @@ pub enum ProviderError {
         #[source]
         source: io::Error,
     },
-    /// A host's address means something to this machine alone.
+    /// A host's address is only reachable from this machine.
     #[error(
         "`{host}` resolves to {ip} here, which other nodes cannot reach\nhint: name the address by which they do: \
          `hosts: [{{ ssh: \"{ssh}\", advertise: \"IP\" }}, …]` in `HostsProvider.init`"
@@ -70,9 +70,9 @@ pub enum ProviderError {
     OwnAddress {
         /// The name, or the address itself.
         host: String,
-        /// What it is here.
+        /// Its address here.
         ip: IpAddr,
-        /// As `hosts` has it.
+        /// Its entry in `hosts`.
         ssh: String,
     },
     /// A machine of the local provider did not come up.
@@ -80,10 +80,10 @@ pub enum ProviderError {
     MachineStart {
         /// The machine.
         id: String,
-        /// What it said, or which time limit was passed.
+        /// Its error, or the time limit that passed.
         reason: String,
     },
-    /// The folder's machines run, but not in this folder.
+    /// The recorded machines run in another folder.
     #[error("the machines recorded here run in `{}`, for the cluster `{cluster}`", folder.display())]
     RunsElsewhere {
         /// The cluster's name.
@@ -97,7 +97,7 @@ pub enum ProviderError {
         /// The machine.
         id: String,
     },
-    /// A machine that was to be ended as lost has its folder.
+    /// A machine that should be ended as lost still has its folder.
     #[error("machine `{id}` is not lost: its folder is `{}`", folder.display())]
     NotLost {
         /// The machine.
@@ -108,10 +108,10 @@ pub enum ProviderError {
     /// No address of the loopback network is free.
     #[error("no free loopback address for a machine (tried {tried})")]
     NoAddress {
-        /// What was tried.
+        /// The addresses that were tried.
         tried: String,
     },
-    /// A file that the provider keeps cannot be understood.
+    /// A file of the provider cannot be parsed.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
@@ -119,14 +119,14 @@ pub enum ProviderError {
         /// What is wrong.
         reason: String,
     },
-    /// A cloud's.
+    /// An error of a cloud provider.
     #[cfg(feature = "aws")]
     #[error(transparent)]
     Cloud(#[from] crate::aws::CloudError),
-    /// Something about a file failed.
+    /// An I/O error of a file.
     #[error("cannot {action} `{}`", path.display())]
     Io {
-        /// What was tried, such as `create`.
+        /// The operation, such as `create`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -137,7 +137,7 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
-    /// Something is still in use by machines that are ending: asking again in a moment will help.
+    /// Whether a resource is still in use by machines that are ending: a retry will succeed soon.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         #[cfg(feature = "aws")]
@@ -147,7 +147,7 @@ impl ProviderError {
         false
     }
 
-    /// The credentials do not allow it, or there are none that work.
+    /// Whether credentials are missing or invalid, or do not allow the request.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         #[cfg(feature = "aws")]
@@ -158,7 +158,7 @@ impl ProviderError {
         false
     }
 
-    /// A limit that the script has set refuses it.
+    /// Whether a limit set by the script forbids it.
     #[must_use]
     pub fn is_limit(&self) -> bool {
         #[cfg(feature = "aws")]
@@ -169,7 +169,7 @@ impl ProviderError {
         false
     }
 
-    /// What the script, or what it names, must be changed for.
+    /// Whether the script, or an image or file that it names, must be changed.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         #[cfg(feature = "aws")]
@@ -205,7 +205,7 @@ impl ProviderError {
         None
     }
 
-    /// Names what was tried and on which file.
+    /// Adds the operation and the file.
     pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { action, path, source }

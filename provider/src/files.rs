@@ -1,4 +1,4 @@
-//! Files that are whole or absent, and locks that end with their holder.
+//! Atomic files, and locks that end with their holder.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// How often a lock that another process holds is tried again.
+/// The interval of attempts to get a lock that another process holds.
 const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Writes a file so that it holds either the old content or the new one, whatever happens in between. Not more than one
-/// process may write the same file at a time.
+/// Replaces a file atomically: after a crash it has either the old or the new content. Only one process may write the same
+/// file at a time.
 pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
@@ -25,7 +25,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Re
     std::fs::rename(&temporary, path)
 }
 
-/// Reads a file that may be missing, as may its folder.
+/// Reads a file; `None` if it, or its folder, does not exist.
 pub(crate) fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -34,8 +34,8 @@ pub(crate) fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Takes the lock of a file, which lasts until the returned file is dropped or the process ends in whatever way.
-/// `None` when another process has it.
+/// Takes the lock of a file, which lasts until the returned file is dropped or the process ends in any way.
+/// `None` if another process holds it.
 pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -45,7 +45,7 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether another process holds the lock of a file. Makes no file, and keeps nobody else from asking at the same time.
+/// Whether another process holds the lock of a file. Makes no file, and allows concurrent checks.
 pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
     let file = match File::open(path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -60,7 +60,7 @@ pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// As [`try_lock`], waiting for the other process as long as the time limit allows.
+/// As [`try_lock`], but waits up to the time limit for the other process.
 pub(crate) fn lock(path: &Path, limit: Duration) -> io::Result<File> {
     let deadline = Instant::now() + limit;
     loop {

@@ -2,12 +2,12 @@
 
 use crate::{ProviderError, SshTarget};
 
-/// The port of SSH where none is given.
+/// The default port.
 const SSH_PORT: u16 = 22;
-/// The user where none is given.
+/// The default user.
 const USER: &str = "root";
 
-/// Reads `user@host:port`, `user@[v6]:port`; user and port may be left out (`root`, 22).
+/// Parses `user@host:port` or `user@[v6]:port`; user and port are optional (`root`, 22).
 pub(crate) fn parse_host(text: &str) -> Result<SshTarget, ProviderError> {
     let bad = |why: &str| ProviderError::Options {
         what: "HostsProvider.init",

@@ -1,30 +1,30 @@
-//! Machines that the cluster uses already, and by what they are recognised in the script of today.
+//! Machines that the cluster already uses, and how they are recognised in the current script.
 //!
-//! A given host has no id of its own, so it is called by where it answered SSH when it was taken. That name stays; where it
-//! answers now is what the script says now.
+//! A given host has no id, so its id is the SSH address that it had when it became a node. That id stays; its current address
+//! is the one in the current script.
 
 use std::net::SocketAddr;
 
 use super::options::Host;
 use crate::SshTarget;
 
-/// A machine that the cluster uses, as it was written down.
+/// A machine that the cluster uses, as recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownMachine {
     /// See [`crate::Instance::id`].
     pub id: String,
-    /// How other nodes reach it, where that is known.
+    /// How other nodes reach it, if known.
     pub control_address: Option<SocketAddr>,
-    /// Where it answered SSH last, where that is known.
+    /// Its last SSH address, if known.
     pub ssh: Option<SshTarget>,
 }
 
-/// For each host of the script the known machine that it is, as an index. `control` are the hosts' own control addresses, as
-/// far as they are known.
+/// For each host of the script the index of the known machine that it is. `control` are the hosts' control addresses, if
+/// known.
 pub(super) fn recognise(hosts: &[Host], control: &[Option<SocketAddr>], known: &[KnownMachine]) -> Vec<Option<usize>> {
     let mut found: Vec<Option<usize>> =
         hosts.iter().map(|host| known.iter().position(|machine| machine.id == host.ssh.endpoint())).collect();
-    // Another port. Of several at one place nobody can say which is which.
+    // Another port. Several machines at one address cannot be distinguished.
     for at in 0..hosts.len() {
         let same = |name: &str| name.eq_ignore_ascii_case(&hosts[at].ssh.host);
         let rivals = (0..hosts.len()).filter(|other| found[*other].is_none() && same(&hosts[*other].ssh.host)).count();

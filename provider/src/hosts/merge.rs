@@ -1,4 +1,4 @@
-//! Two scripts that name hosts.
+//! Merges the hosts of two scripts.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::options::Host;
 
-/// The options of `HostsProvider.init` of one script, with the hosts that only another one names after its own. A host that both
-/// name, if by other ports, is as the first says.
+/// The options of `HostsProvider.init` of the first script, followed by the hosts that only the second one names. For a host in
+/// both, even with another port, the first script counts.
 #[must_use]
 pub fn merge(first: &Value, second: &Value) -> Value {
     let entries = |options: &Value| options["hosts"].as_array().cloned().unwrap_or_default();

@@ -1,13 +1,14 @@
-//! Machines that exist already and are given as `user@host:port`.
+//! Existing machines, given as `user@host:port`.
 //!
-//! Nothing is made and nothing is destroyed here: starting hands out the next host that is not in use. Hosts carry no mark
-//! of the token, so what is in use is known from [`StartRequest::known`](crate::StartRequest::known) and from this object's own memory, which keeps
-//! two requests at the same time apart.
+//! Nothing is made or destroyed here: a start hands out the next unused host. Hosts do not store the token, so the used ones are
+//! known from [`StartRequest::known`](crate::StartRequest::known) and from this object's own memory, which keeps concurrent
+//! requests apart.
 //!
-//! Where a machine answers SSH, how other nodes reach its daemon, and where that daemon binds are three addresses. Only the
-//! first is always said; the second is found by its name, the third by [`crate::install::Remote::listen_address`].
+//! A machine has three addresses: that of its SSH server, the one by which other nodes reach its daemon, and the one to which the
+//! daemon binds. Only the first is always given; the second is resolved from its name, the third comes from
+//! [`crate::install::Remote::listen_address`].
 //!
-//! Nobody is connected to here: whether a machine is up is found by whoever needs it.
+//! This module connects to no machine: whether one is up is determined by its callers.
 
 mod address;
 mod known;

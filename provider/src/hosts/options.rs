@@ -1,4 +1,4 @@
-//! What `HostsProvider.init` takes.
+//! Options of `HostsProvider.init`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,22 +8,22 @@ use serde_json::Value;
 use super::address::parse_host;
 use crate::{ProviderError, SshTarget};
 
-/// Whose options these are.
+/// The function that takes these options.
 pub(crate) const WHAT: &str = "HostsProvider.init";
 
-/// What `HostsProvider.init` takes.
+/// Options of `HostsProvider.init`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HostsOptions {
     /// The provider's name.
     #[serde(default)]
     pub(crate) name: Option<String>,
-    /// The machines, each `user@host:port`, or an object that says more.
+    /// The machines, each `user@host:port`, or an object.
     #[serde(default)]
     pub(crate) hosts: Vec<Value>,
 }
 
-/// A machine of which more is said than where it answers SSH.
+/// A machine given as an object.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Detailed {
@@ -34,14 +34,14 @@ struct Detailed {
     listen: Option<String>,
 }
 
-/// A given machine. Three addresses, which are one where nothing stands in between.
+/// A given machine. Its three addresses are the same without NAT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {
-    /// Where it answers SSH.
+    /// Its SSH server.
     pub(crate) ssh: SshTarget,
-    /// How the other nodes reach its daemon, where that is said.
+    /// The address by which other nodes reach its daemon, if given.
     pub(crate) advertise: Option<Place>,
-    /// Where its daemon binds, where that is said.
+    /// The address to which its daemon binds, if given.
     pub(crate) listen: Option<Place>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Place {
 }
 
 impl Host {
-    /// Reads one entry of `hosts`.
+    /// Parses an entry of `hosts`.
     pub(crate) fn read(entry: &Value) -> Result<Self, ProviderError> {
         let fail = |reason: String| ProviderError::Options { what: WHAT, reason };
         let detailed = match entry {
@@ -91,7 +91,7 @@ impl Place {
         bare.parse().map(|ip| Self { ip, port: None }).map_err(|_| "expected `IP` or `IP:PORT`")
     }
 
-    /// With its own port, or this one.
+    /// With its own port, or `port` if it has none.
     pub(crate) fn with_port(self, port: u16) -> SocketAddr {
         SocketAddr::new(self.ip, self.port.unwrap_or(port))
     }

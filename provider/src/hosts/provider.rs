@@ -14,29 +14,29 @@ use crate::plan::{Action, Change};
 use crate::spec::parse_options;
 use crate::{Capabilities, Instance, InstanceState, Pace, Provider, ProviderError, SshTarget, StartRequest, Usd};
 
-/// Where `discod` listens on a host; further hosts at the same address count up from here.
+/// The port of `discod` on a host; further hosts at the same address get the following ports.
 const CONTROL_PORT: u16 = 5080;
-/// The address of a host of which none is known.
+/// Stands for the unknown address of a host.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), CONTROL_PORT);
 
-/// Machines that exist already.
+/// Existing machines.
 #[derive(Debug)]
 pub struct HostsProvider {
     name: String,
     hosts: Vec<Host>,
-    /// What the cluster uses already, whether or not the script names it.
+    /// The machines that the cluster already uses, whether or not the script names them.
     known: Vec<KnownMachine>,
-    /// Instance id to token, for what was handed out by this object.
+    /// Instance id to token, for the hosts that this object has handed out.
     handed_out: Mutex<BTreeMap<String, String>>,
 }
 
-/// A host of the script, with what was found of it.
+/// A host of the script, resolved.
 struct Found {
-    /// Its name as a machine.
+    /// Its id as a machine.
     id: String,
-    /// Where its SSH server is.
+    /// Its SSH server.
     ip: Result<IpAddr, ProviderError>,
-    /// How other nodes reach its daemon; [`NOWHERE`] where that is not known.
+    /// How other nodes reach its daemon; [`NOWHERE`] if unknown.
     control: SocketAddr,
 }
 
@@ -44,7 +44,7 @@ impl HostsProvider {
     /// Makes it from the options of `HostsProvider.init`.
     ///
     /// # Errors
-    /// Unknown options, no host at all, a host twice, or text that is not `user@host:port`.
+    /// Unknown options, no hosts, a duplicate host, or text that is not `user@host:port`.
     pub fn from_options(options: &serde_json::Value, known: Vec<KnownMachine>) -> Result<Self, ProviderError> {
         let options: HostsOptions = parse_options(WHAT, options)?;
         let hosts = options.hosts.iter().map(Host::read).collect::<Result<Vec<_>, _>>()?;
@@ -62,11 +62,11 @@ impl HostsProvider {
         Ok(Self { name, hosts, known, handed_out: Mutex::default() })
     }
 
-    /// Looks up the hosts' names, all at once: one that has no address keeps nobody from using the others.
+    /// Resolves the hosts' names concurrently: one without an address does not block the others.
     async fn find(&self) -> Vec<Found> {
         let ips = join_all(self.hosts.iter().map(|host| resolve::resolve(&host.ssh))).await;
-        // Hosts that share an address (several on one computer, or behind one router) get ports of their own, in the order in
-        // which they are given.
+        // Hosts that share an address (several on one computer, or behind one router) get different ports, in the order of
+        // the script.
         let mut used: HashMap<IpAddr, u16> = HashMap::new();
         let mut port = |ip: IpAddr| {
             let count = used.entry(ip).or_default();
@@ -92,7 +92,7 @@ impl HostsProvider {
                 Found {
                     id: known.map_or_else(|| host.ssh.endpoint(), |known| known.id.clone()),
                     ip,
-                    // Without a name server a node is still where it was.
+                    // Without a name server a node keeps its last address.
                     control: control.or(known.and_then(|known| known.control_address)).unwrap_or(NOWHERE),
                 }
             })
@@ -101,7 +101,7 @@ impl HostsProvider {
 
     fn instance(&self, index: usize, token: &str, found: &Found) -> Instance {
         let host = &self.hosts[index];
-        // From outside it is reached where SSH is, if the nodes call it by another address.
+        // Operators reach it at its SSH host, if the nodes use another address.
         let outer = found.ip.as_ref().ok().copied();
         let public = outer.filter(|ip| host.advertise.is_some() && *ip != found.control.ip() && !resolve::is_own(*ip));
         Instance {
@@ -111,7 +111,7 @@ impl HostsProvider {
         }
     }
 
-    /// Machines that the cluster uses and the script does not name, or not any more.
+    /// Machines that the cluster uses and the script does not name, or no longer names.
     fn unnamed(&self, found: &[Found]) -> Vec<Instance> {
         let left = self.known.iter().filter(|known| !found.iter().any(|found| found.id == known.id));
         left.filter_map(|known| {
@@ -121,8 +121,8 @@ impl HostsProvider {
         .collect()
     }
 
-    /// The host for a token: the one that has it already, else the first that is free and has an address; one that has just
-    /// failed is the last resort.
+    /// The host for a token: the one that has it, else the first free one with an address; hosts that failed recently come
+    /// last.
     fn choose(&self, request: &StartRequest, found: &[Found]) -> Result<usize, ProviderError> {
         let mut handed_out = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
         let holder = |id: &str| request.known.get(id).or_else(|| handed_out.get(id));
@@ -141,7 +141,7 @@ impl HostsProvider {
     }
 }
 
-/// A given machine with what every one has.
+/// A given machine, with the fields that all of them share.
 fn machine(id: &str, token: &str, ssh: &SshTarget, control_address: SocketAddr) -> Instance {
     Instance {
         id: id.to_owned(),
@@ -192,7 +192,7 @@ impl Provider for HostsProvider {
         {
             return Err(error);
         }
-        // Who has become a node there may stay.
+        // A machine that has become a node may keep its address.
         if host.advertise.is_none() && !known {
             let others = found.iter().filter(|other| other.id != instance.id && other.control != NOWHERE);
             resolve::check(&host.ssh, instance.control_address.ip(), others.map(|other| other.control.ip()))?;
@@ -209,8 +209,8 @@ impl Provider for HostsProvider {
         Ok(vec![Change::free(Action::Change, "host", host, format!("becomes `{}`", request.name))])
     }
 
-    /// Every given host, in use or not, and what else the cluster uses: a host that was not handed out by this object has an
-    /// empty token. Whether it answers is not looked at: its state is that it is there.
+    /// Every host of the script, in use or not, and the cluster's other machines. A host that was not handed out by this object has
+    /// an empty token. It is not checked whether a host answers: its state is always `running`.
     async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
         let found = self.find().await;
         let handed_out = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Resolves names to addresses.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::{ProviderError, SshTarget};
 
-/// A name server that does not answer in this time is taken for one that is not there.
+/// A name server that does not answer within this time counts as absent.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The address of a host that other nodes can best use: IPv4 is preferred, as nodes must agree on one.
+/// The address of a host that is most useful to other nodes: IPv4 is preferred, as nodes must agree on one.
 ///
 /// # Errors
-/// The name has no address, or nobody says so in time.
+/// The name has no address, or no name server answers in time.
 pub(super) async fn resolve(host: &SshTarget) -> Result<IpAddr, ProviderError> {
     let failed = |source| ProviderError::Resolve { host: host.host.clone(), source };
     if let Ok(ip) = host.host.parse() {
@@ -24,21 +24,21 @@ pub(super) async fn resolve(host: &SshTarget) -> Result<IpAddr, ProviderError> {
     best(&found).ok_or_else(|| failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
 }
 
-/// One that others can reach comes before one that only this machine can.
+/// Addresses that others can reach come before those that only this machine can.
 fn best(found: &[SocketAddr]) -> Option<IpAddr> {
     found.iter().map(SocketAddr::ip).min_by_key(|ip| (is_own(*ip), !ip.is_ipv4()))
 }
 
-/// Whether the address means something to this machine, or on one of its links, alone.
+/// Whether the address is only valid on this machine or on one of its links.
 pub(super) fn is_own(ip: IpAddr) -> bool {
     ip.is_loopback() || matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
-/// Whether other nodes can call a host there: `others` are the addresses of the rest. A network of loopback addresses alone is
-/// one computer, and works.
+/// Checks that other nodes can connect to a host at this address: `others` are the addresses of the rest. A cluster with only
+/// loopback addresses is on one computer, and works.
 ///
 /// # Errors
-/// Why not, and what to write instead.
+/// Why they cannot, with a hint what to write instead.
 pub(super) fn check(
     host: &SshTarget,
     ip: IpAddr,
@@ -46,7 +46,7 @@ pub(super) fn check(
 ) -> Result<(), ProviderError> {
     let literal = host.host.parse::<IpAddr>().is_ok();
     let localhost = host.host.eq_ignore_ascii_case("localhost");
-    // Debian gives a machine's own name 127.0.1.1 in `/etc/hosts`: right for itself, and a dead end for everyone else.
+    // Debian maps a machine's own name to 127.0.1.1 in `/etc/hosts`, which only works on the machine itself.
     let misled = !literal && !localhost;
     if is_own(ip) && (misled || !ip.is_loopback() || others.into_iter().any(|other| !other.is_loopback())) {
         return Err(ProviderError::OwnAddress { host: host.host.clone(), ip, ssh: host.to_string() });

@@ -1,14 +1,14 @@
 //! The lines of `authorized_keys`, see sshd(8): options, kind, key, comment.
 //!
-//! Disco's own lines go before those that are there, so that the rest stays as it is byte for byte, also where it has no line
-//! break at its end, and comes out so when they are taken away.
+//! Disco's own lines go before the existing ones, so that the rest stays unchanged byte for byte, even without a line break at
+//! its end, and is unchanged again when Disco's lines are removed.
 
-/// In the comment of a line for which the file was made.
+/// In the comment of a line if the file was made for it.
 const MADE_FILE: &str = "disco:made-file";
-/// In the comment of a line for which the folder was made as well.
+/// In the comment of a line if the folder was made for it as well.
 const MADE_FOLDER: &str = "disco:made-folder";
 
-/// What was there before.
+/// What existed before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
     File,
@@ -16,7 +16,7 @@ pub(super) enum Before {
     Nothing,
 }
 
-/// What is to be there.
+/// What should exist afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum After {
     Content(Vec<u8>),
@@ -24,8 +24,8 @@ pub(super) enum After {
     NoFolder,
 }
 
-/// The content with these keys; `None` where all are let in already. A line that lets one in with options counts: a line without
-/// them beside it would lift what they restrict.
+/// The content with these keys; `None` if all are already authorized. A line that authorizes a key with options counts: an
+/// additional line without options would lift their restrictions.
 pub(super) fn with(content: &[u8], before: Before, keys: &[String]) -> Option<Vec<u8>> {
     let missing = keys.iter().map(|key| key.trim()).filter(|key| !key.is_empty() && !has(content, key));
     let lines: String = missing
@@ -38,7 +38,7 @@ pub(super) fn with(content: &[u8], before: Before, keys: &[String]) -> Option<Ve
     (!lines.is_empty()).then(|| [lines.as_bytes(), content].concat())
 }
 
-/// The content without the lines that let this key in; `None` where there is none.
+/// The content without the lines that authorize this key; `None` if there are no such lines.
 pub(super) fn without(content: &[u8], key: &str) -> Option<After> {
     let words = key_of(key.as_bytes())?;
     let (own, rest): (Vec<_>, Vec<_>) =

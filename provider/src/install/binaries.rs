@@ -1,4 +1,4 @@
-//! The binaries that are to be installed.
+//! The binaries to install.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -12,7 +12,7 @@ use super::{Architecture, InstallError};
 /// How much is read at once.
 const CHUNK: usize = 256 * 1024;
 
-/// `disco` and `discod`, as they are to be installed.
+/// `disco` and `discod`, as they will be installed.
 #[derive(Debug, Clone)]
 pub struct Binaries {
     /// The client.
@@ -21,7 +21,7 @@ pub struct Binaries {
     pub discod: Binary,
 }
 
-/// One program.
+/// A program.
 #[derive(Debug, Clone)]
 pub struct Binary {
     name: &'static str,
@@ -32,19 +32,19 @@ pub struct Binary {
 }
 
 impl Binaries {
-    /// Finds both: the files `disco` and `discod` of the project folder (in most projects symlinks into a `target` folder; the
-    /// file behind is what counts), else those beside this very program.
+    /// Finds both: the files `disco` and `discod` of the project folder (in most projects symlinks into a `target` folder, which
+    /// are followed), else those beside this program.
     ///
     /// # Errors
-    /// A missing file, a symlink that points nowhere, a file that is no program. Blocks while it reads the files.
+    /// A missing file, a dangling symlink, or a file that is not a program. Blocks while it reads the files.
     pub fn find(project_dir: Option<&Path>) -> Result<Self, InstallError> {
         Self::from_paths(&find("disco", project_dir)?, &find("discod", project_dir)?)
     }
 
-    /// These files.
+    /// Uses these files.
     ///
     /// # Errors
-    /// A missing file, a symlink that points nowhere, a file that is no program. Blocks while it reads the files.
+    /// A missing file, a dangling symlink, or a file that is not a program. Blocks while it reads the files.
     pub fn from_paths(disco: &Path, discod: &Path) -> Result<Self, InstallError> {
         Ok(Self { disco: Binary::read("disco", disco)?, discod: Binary::read("discod", discod)? })
     }
@@ -92,7 +92,7 @@ impl Binary {
         &self.sha256
     }
 
-    /// What it is built for.
+    /// The architecture that it is built for.
     pub fn architecture(&self) -> Architecture {
         self.elf.architecture
     }
@@ -108,7 +108,7 @@ fn find(name: &'static str, project_dir: Option<&Path>) -> Result<PathBuf, Insta
     let mut looked = Vec::new();
     if let Some(dir) = project_dir {
         let path = dir.join(name);
-        // Not `exists`: a symlink that points nowhere is there, and is an error.
+        // Not `exists`: a dangling symlink is an error, not a missing file.
         if path.symlink_metadata().is_ok() && !path.is_dir() {
             return Ok(path);
         }

@@ -1,25 +1,25 @@
-//! Starting with the machine, where no systemd of the system does it.
+//! Starting a node at boot, on machines without a system service.
 //!
-//! Without root the user's own systemd can, if it may linger; without any systemd, cron. What is done here is undone by
-//! [`Permitted::forget_boot`], and leaves alone what others have written.
+//! Without root the user's systemd does it, if lingering is allowed; without systemd, cron does. [`Permitted::forget_boot`]
+//! undoes what is done here, and leaves other entries alone.
 
 use super::{InstallError, Permitted, ServiceKind};
 use crate::ssh::quote;
 
-/// Whether a node starts with its machine.
+/// Whether a node starts at boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Boot {
-    /// The system's, or the user's, systemd starts it, or whoever started the machine.
+    /// The system's or the user's systemd starts it, or the maker of the machine does.
     #[default]
     Starts,
     /// By `@reboot` in the user's crontab.
     Cron,
-    /// Nobody starts it: somebody has to log in.
+    /// Nothing starts it at boot.
     Nobody,
 }
 
 impl Permitted {
-    /// Sees to it that the service starts with the machine, if there is a way. That there is none is no failure.
+    /// Enables the start of the service at boot, if possible. It is no failure if it is not.
     ///
     /// # Errors
     /// The connection's.
@@ -27,16 +27,16 @@ impl Permitted {
         if !self.needs_boot() {
             return Ok(Boot::Starts);
         }
-        let said =
+        let output =
             self.step("enable the start at boot", &enable(&self.start_file(), &self.layout.service), &[]).await?;
-        Ok(match said.text().lines().last().map(str::trim) {
+        Ok(match output.text().lines().last().map(str::trim) {
             Some("boot=user") => Boot::Starts,
             Some("boot=cron") => Boot::Cron,
             _ => Boot::Nobody,
         })
     }
 
-    /// Takes that back. To be done while the service's folder is still there.
+    /// Disables the start at boot. Must be called while the service's folder still exists.
     ///
     /// # Errors
     /// The connection's.
@@ -48,7 +48,7 @@ impl Permitted {
         Ok(())
     }
 
-    /// A machine with `DISCO_PREFIX` is started, with all that is on it, by whoever made it.
+    /// A machine with `DISCO_PREFIX` is started, with everything on it, by its maker.
     fn needs_boot(&self) -> bool {
         self.layout.kind == ServiceKind::Supervised && self.probe.prefix.is_none()
     }
@@ -58,14 +58,14 @@ impl Permitted {
     }
 }
 
-/// The line of the crontab: nothing else in it is like it.
+/// The line of the crontab, which no other line equals.
 fn line(start: &str) -> String {
-    // A percent sign ends a command there.
+    // In a crontab a percent sign ends the command.
     format!("@reboot {}", quote(start).replace('%', "\\%"))
 }
 
-/// What both scripts need. `table` copies the crontab, which may be none, and fails where that cannot be told from one that cannot be
-/// read: what was not read is never written.
+/// The common part of both scripts. `table` copies the crontab, which may not exist, and fails if a missing crontab cannot be
+/// distinguished from an unreadable one: an unread crontab is never overwritten.
 fn common(start: &str, service: &str) -> String {
     format!(
         "start={}; dir={}; line={}; unit=$HOME/.config/systemd/user/discod.service\n\

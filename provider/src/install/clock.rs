@@ -1,14 +1,14 @@
-//! Clocks that differ: a certificate that is made now must be valid on the machine.
+//! Clock differences: a certificate that is made now must be valid on the machine.
 
 use super::{InstallError, Remote};
 
-/// Certificates begin this long before they are made, see `disco_identity::CLOCK_SKEW`; less a minute for what the way takes.
+/// Certificates are valid from this long before they are made, see `disco_identity::CLOCK_SKEW`; less a minute for the transfer.
 const BEHIND: u64 = 4 * 60;
-/// A token to join with lives for a quarter of an hour, by the clock of whoever made it.
+/// A join token lives for a quarter of an hour, by the clock of its issuer.
 const AHEAD: u64 = 10 * 60;
 
 impl Remote {
-    /// Refuses a machine whose clock would not accept what it is sent; `joins` where that has a token with a short life.
+    /// Refuses a machine by whose clock a new certificate would be invalid; `joins`: it also gets a join token with a short life.
     pub(super) fn check_clock(&self, joins: bool) -> Result<(), InstallError> {
         check(self.probe.clock_ahead, joins, &self.endpoint())
     }
@@ -24,7 +24,7 @@ fn check(ahead: i64, joins: bool, endpoint: &str) -> Result<(), InstallError> {
     Err(InstallError::Clock { endpoint: endpoint.to_owned(), by: shown(off), way })
 }
 
-/// A time for people.
+/// A duration as text.
 fn shown(seconds: u64) -> String {
     match (seconds / 86_400, seconds / 3600, seconds % 3600 / 60) {
         (days @ 2.., ..) => format!("{days} days"),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whose_clock_differs_and_by_how_much_is_said() {
+    fn an_error_names_the_clock_and_its_difference() {
         for (ahead, joins) in [(0, true), (-200, true), (500, true), (7200, false)] {
             assert!(check(ahead, joins, "pi:22").is_ok(), "{ahead}");
         }

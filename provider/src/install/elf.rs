@@ -1,10 +1,10 @@
-//! As much of the executable format as tells for which machine a program is.
+//! Reads from an executable for which machine it is built.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// A kind of processor, named as `uname -m` and Rust's targets do.
+/// A processor architecture, named as by `uname -m` and in Rust's targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
     /// 64 bits, Intel and AMD.
@@ -14,12 +14,12 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// What this very program is built for.
+    /// The architecture of this program.
     pub fn own() -> Self {
         if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 }
     }
 
-    /// From what `uname -m` says.
+    /// Parses the output of `uname -m`.
     pub(super) fn from_uname(machine: &str) -> Option<Self> {
         match machine {
             "x86_64" | "amd64" => Some(Self::X86_64),
@@ -38,7 +38,7 @@ impl fmt::Display for Architecture {
     }
 }
 
-/// What a program needs of its machine.
+/// The requirements of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Elf {
     pub(super) architecture: Architecture,
@@ -60,10 +60,10 @@ const SHARED: u16 = 3;
 const X86_64: u16 = 62;
 const AARCH64: u16 = 183;
 const INTERPRETER: u32 = 3;
-/// No loader has a longer path.
+/// The longest path of a loader.
 const LONGEST_PATH: u64 = 4096;
 
-/// Reads what a program needs. The inner error says why the file is no program.
+/// Reads the requirements of a program. The inner error explains why the file is not a program.
 pub(super) fn read(file: &mut File) -> io::Result<Result<Elf, String>> {
     let mut header = [0; HEADER];
     match file.read_exact(&mut header) {
@@ -95,7 +95,7 @@ fn interpreter(file: &mut File, header: &[u8]) -> io::Result<Result<Option<Strin
     for index in 0..u64::from(number16(header, PROGRAM_HEADER_COUNT)) {
         let mut entry = [0; 56];
         let Some(offset) = start.checked_add(index * size) else { return broken() };
-        // A place that no file has is refused by the system.
+        // The system refuses an offset that no file has.
         if file.seek(SeekFrom::Start(offset)).is_err() || file.read_exact(&mut entry).is_err() {
             return broken();
         }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn another_machine_is_told_apart() {
+    fn another_machine_is_recognised() {
         let mut program = own();
         program[MACHINE..MACHINE + 2].copy_from_slice(&AARCH64.to_le_bytes());
         assert_eq!(parse(&program).unwrap().architecture, Architecture::Aarch64);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever a file holds, that it is no program is said of the file and is no failure to read.
+        /// Whatever a file holds, "not a program" is a property of the file, not an I/O error.
         #[test]
         fn any_file_is_a_program_or_none(content in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
             proptest::prop_assert!(parse(&content).is_err());

@@ -1,4 +1,4 @@
-//! Why Disco cannot be installed.
+//! Errors of an installation.
 
 use std::error::Error as StdError;
 use std::io;
@@ -9,21 +9,21 @@ use thiserror::Error;
 use super::{Architecture, Refusal};
 use crate::ssh::{SshError, Status};
 
-/// Why Disco cannot be installed.
+/// An error of an installation.
 #[derive(Debug, Error)]
 pub enum InstallError {
-    /// The connection's errors.
+    /// An error of the connection.
     #[error(transparent)]
     Ssh(#[from] SshError),
-    /// There is no such binary.
+    /// A binary does not exist.
     #[error("cannot find `{name}` to install (looked for {looked}); build it with `cargo build --release`")]
     BinaryMissing {
-        /// Which one.
+        /// Its name.
         name: &'static str,
-        /// Where it was looked for.
+        /// The paths that were tried.
         looked: String,
     },
-    /// A symlink points nowhere.
+    /// A dangling symlink.
     #[error(
         "the symlink `{}` points to `{}`, which does not exist; build it with `cargo build --release`, \
          or point the symlink to another build",
@@ -33,7 +33,7 @@ pub enum InstallError {
     DanglingSymlink {
         /// The symlink.
         link: PathBuf,
-        /// What it points to.
+        /// Its target.
         target: PathBuf,
     },
     /// A binary cannot be read.
@@ -45,7 +45,7 @@ pub enum InstallError {
         #[source]
         source: io::Error,
     },
-    /// A file is no program for Linux.
+    /// A file is not a program for Linux.
     #[error("`{}` is not a program for Linux: {reason}", path.display())]
     NotElf {
         /// The file.
@@ -53,7 +53,7 @@ pub enum InstallError {
         /// What is wrong.
         reason: String,
     },
-    /// A binary is for another kind of processor.
+    /// A binary is for another architecture.
     #[error(
         "`{}` is built for {binary}, but {endpoint} is {machine}; build it with \
          `cross build --release --target {machine}-unknown-linux-musl` and point the symlink `{name}` of the project \
@@ -65,11 +65,11 @@ pub enum InstallError {
         path: PathBuf,
         /// Its name.
         name: &'static str,
-        /// What it is built for.
+        /// Its architecture.
         binary: Architecture,
         /// `host:port`.
         endpoint: String,
-        /// What the machine is.
+        /// The machine's architecture.
         machine: Architecture,
     },
     /// A binary needs a dynamic loader that the machine does not have.
@@ -85,18 +85,18 @@ pub enum InstallError {
         interpreter: String,
         /// `host:port`.
         endpoint: String,
-        /// What the machine is.
+        /// The machine's architecture.
         machine: Architecture,
     },
-    /// The machine is of a kind that Disco does not run on.
+    /// Disco does not run on such a machine.
     #[error("{endpoint} runs {system}; Disco runs on Linux on x86_64 and aarch64")]
     UnsupportedSystem {
         /// `host:port`.
         endpoint: String,
-        /// What `uname -sm` says.
+        /// The output of `uname -sm`.
         system: String,
     },
-    /// Its clock would not accept certificates that are made now.
+    /// By its clock a new certificate would be invalid.
     #[error(
         "the clock of {endpoint} is {by} {way} this computer's, and certificates depend on clocks\nhint: set the one that is wrong \
          (`timedatectl set-ntp true`), then run the command again"
@@ -109,69 +109,69 @@ pub enum InstallError {
         /// `behind` or `ahead of`.
         way: &'static str,
     },
-    /// There is not enough room.
+    /// There is not enough free disk space.
     #[error("{endpoint} has {} MiB free at `{dir}`, but {} MiB are needed", free >> 20, (needed >> 20) + 1)]
     NoSpace {
         /// `host:port`.
         endpoint: String,
-        /// Where.
+        /// The folder.
         dir: String,
         /// Bytes that are free.
         free: u64,
         /// Bytes that are needed.
         needed: u64,
     },
-    /// What arrived is not what was sent.
+    /// An upload is incomplete or damaged.
     #[error("`{name}` arrived incomplete or damaged at {endpoint}; try again{}{stderr}", if stderr.is_empty() { "" } else { ": " })]
     Checksum {
-        /// Which one.
+        /// Its name.
         name: &'static str,
         /// `host:port`.
         endpoint: String,
-        /// What the machine said, such as that its disk is full.
+        /// The machine's error, such as that its disk is full.
         stderr: String,
     },
     /// A binary does not start on the machine.
     #[error("`{name}` does not start on {endpoint}: {stderr}")]
     DoesNotStart {
-        /// Which one.
+        /// Its name.
         name: &'static str,
         /// `host:port`.
         endpoint: String,
-        /// What it, or the machine, said.
+        /// Its output, or the machine's error.
         stderr: String,
     },
     /// A step failed on the machine.
     #[error("cannot {what} on {endpoint} ({status}): {stderr}")]
     Command {
-        /// What was tried.
+        /// The step.
         what: &'static str,
         /// `host:port`.
         endpoint: String,
         /// How the command ended.
         status: Status,
-        /// What it said.
+        /// Its standard error.
         stderr: String,
     },
-    /// The machine answered something that makes no sense.
+    /// The machine's answer could not be parsed.
     #[error("cannot {what} on {endpoint}: unexpected answer `{answer}`")]
     Answer {
-        /// What was asked.
+        /// The step.
         what: &'static str,
         /// `host:port`.
         endpoint: String,
-        /// What it said.
+        /// The answer.
         answer: String,
     },
-    /// A setting cannot be written down.
+    /// A setting cannot be stored in the service's files.
     #[error("the setting {what} of a node must not contain line breaks or other control characters: {value:?}")]
     Setting {
-        /// Which one.
+        /// Its name.
         what: &'static str,
         /// Its value.
         value: String,
     },
-    /// The machine must not be touched.
+    /// The machine must not be changed.
     #[error("cannot use {endpoint}: {refusal}; nothing was changed there")]
     Refused {
         /// `host:port`.
@@ -179,7 +179,7 @@ pub enum InstallError {
         /// Why.
         refusal: Refusal,
     },
-    /// The node's identity was not signed.
+    /// Signing the node's identity failed.
     #[error("cannot sign the identity of {endpoint}")]
     Sign {
         /// `host:port`.
@@ -191,7 +191,7 @@ pub enum InstallError {
 }
 
 impl InstallError {
-    /// Why the machine must not be touched, where it must not.
+    /// Why the machine must not be changed, if that is the error.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {

@@ -1,4 +1,4 @@
-//! Nodes' identities: the first one's, and what is needed to give a node a new certificate.
+//! Identities of nodes: making that of the first node, and installing a new certificate.
 
 use std::error::Error as StdError;
 
@@ -6,11 +6,11 @@ use super::{InstallError, NodeSettings, Permitted, Remote, ServiceState};
 use crate::ssh::quote;
 
 impl Remote {
-    /// Who the node on this machine is: the JSON that `discod identity show` prints; `None` where there is no node. It changes
+    /// The identity of the node on this machine: the JSON of `discod identity show`; `None` if there is no node. It changes
     /// nothing, and the daemon need not run.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn identity(&self) -> Result<Option<String>, InstallError> {
         let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
         let script = format!("[ -e {data}/node.json ] || exit 0; exec {discod} identity show --data-dir {data}");
@@ -20,8 +20,8 @@ impl Remote {
 }
 
 impl Permitted {
-    /// Makes the first node's identity: the node makes its key and asks for a signature, `sign` gives the answer (the JSON that
-    /// `discod identity install` reads), and the node stores it. The key never leaves the node.
+    /// Makes the first node's identity: the node makes its key and a signing request, `sign` returns the signed identity (the JSON
+    /// for `discod identity install`), and the node stores it. The key never leaves the node.
     pub(super) async fn install_identity(
         &self,
         settings: &NodeSettings,
@@ -43,11 +43,11 @@ impl Permitted {
         Ok(())
     }
 
-    /// Gives the node a certificate (PEM, leaf first) for the key that it has, and has it run. The daemon uses the certificate
-    /// within seconds, without a restart.
+    /// Installs a certificate (PEM, leaf first) for the node's existing key, and makes sure that the node runs. The daemon uses the
+    /// certificate within seconds, without a restart.
     ///
     /// # Errors
-    /// The connection's, and what the machine says: a certificate that is of no use there is not taken.
+    /// Errors of the connection and of the machine, which refuses an unusable certificate.
     pub async fn renew_identity(&self, chain: &str) -> Result<(), InstallError> {
         let (discod, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
         let script = format!("exec {discod} identity renew --data-dir {data}");

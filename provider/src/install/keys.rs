@@ -1,4 +1,4 @@
-//! Who may log in on a machine.
+//! Authorized keys of a machine.
 
 use super::InstallError;
 use super::authorized_keys::{After, Before, with, without};
@@ -6,10 +6,10 @@ use super::permit::{Permitted, sum};
 use crate::ssh::quote;
 
 impl Permitted {
-    /// Lets these public keys log in as the same user, besides those that may already.
+    /// Authorizes these public keys for the same user, in addition to the existing ones.
     ///
     /// # Errors
-    /// The connection's, and a file that cannot be written: it is as before then.
+    /// Errors of the connection, and a file that cannot be written, which is then unchanged.
     pub async fn authorize(&self, keys: &[String]) -> Result<(), InstallError> {
         const WHAT: &str = "authorize keys";
         self.check().await?;
@@ -20,10 +20,10 @@ impl Permitted {
         }
     }
 
-    /// Takes a public key out again, and what was made for it.
+    /// Removes a public key, and the file and folder that were made for it.
     ///
     /// # Errors
-    /// The connection's, and a file that cannot be written: it is as before then.
+    /// Errors of the connection, and a file that cannot be written, which is then unchanged.
     pub async fn forget_key(&self, key: &str) -> Result<(), InstallError> {
         const WHAT: &str = "remove the cluster's key from `authorized_keys`";
         self.check().await?;
@@ -38,7 +38,7 @@ impl Permitted {
         format!("{}/.ssh", self.probe.home)
     }
 
-    /// What is there, byte for byte.
+    /// The existing content, byte for byte.
     async fn read_keys(&self, what: &'static str) -> Result<(Before, Vec<u8>), InstallError> {
         let folder = self.key_folder();
         let script = format!(
@@ -47,11 +47,12 @@ impl Permitted {
              elif [ -d \"$d\" ]; then x=$(ls -A \"$d\"); echo folder; else echo nothing; fi",
             quote(&folder)
         );
-        let said = self.step(what, &script, &[]).await?.stdout;
-        let end = said.iter().position(|byte| *byte == b'\n').unwrap_or(said.len());
-        let (word, content) = (String::from_utf8_lossy(&said[..end]).into_owned(), said.get(end + 1..).unwrap_or(&[]));
+        let output = self.step(what, &script, &[]).await?.stdout;
+        let end = output.iter().position(|byte| *byte == b'\n').unwrap_or(output.len());
+        let (word, content) =
+            (String::from_utf8_lossy(&output[..end]).into_owned(), output.get(end + 1..).unwrap_or(&[]));
         match word.split_once(' ') {
-            // A shell drops bytes that are no text.
+            // A shell may drop bytes that are not text.
             Some(("file", size)) if size.parse() == Ok(content.len()) => Ok((Before::File, content.to_vec())),
             None if word == "folder" => Ok((Before::Folder, Vec::new())),
             None if word == "nothing" => Ok((Before::Nothing, Vec::new())),
@@ -63,7 +64,7 @@ impl Permitted {
         }
     }
 
-    /// Puts a file in the place of the one that was read, if that is still as it was.
+    /// Replaces the file that was read, if it is unchanged.
     async fn write_keys(
         &self,
         what: &'static str,
@@ -82,7 +83,7 @@ impl Permitted {
         };
         let (change, input) = match after {
             After::NoFile => ("rm \"$f\"".to_owned(), &[][..]),
-            // Others may have put something into it.
+            // Others may have put files into it.
             After::NoFolder => ("rm \"$f\"; rmdir \"$d\" 2> /dev/null || true".to_owned(), &[][..]),
             After::Content(new) => (
                 format!(
@@ -98,7 +99,7 @@ impl Permitted {
             ),
         };
         let made = if before == Before::Nothing { "mkdir \"$d\"\n" } else { "" };
-        // Where the file is a link, what it leads to is changed.
+        // If the file is a symlink, its target is changed.
         let script = format!(
             "set -e; umask 077; d={}; f=$d/authorized_keys\n{made}\
              if [ -L \"$f\" ]; then f=$(readlink -f \"$f\"); fi\n{unchanged}\n{change}",

@@ -1,8 +1,8 @@
-//! Where things are on a machine.
+//! Paths on a machine.
 
 use super::Probe;
 
-/// Who keeps the service running.
+/// What keeps the service running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceKind {
     /// systemd.
@@ -11,20 +11,20 @@ pub enum ServiceKind {
     Supervised,
 }
 
-/// Where things are on a machine. All paths are absolute.
+/// Paths on a machine. All are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The folder of `disco` and `discod`.
     pub bin: String,
-    /// The folder that is `discod`'s alone.
+    /// The data folder of `discod`.
     pub data: String,
-    /// The folder with what the service needs.
+    /// The folder with the service's files.
     pub service: String,
     /// Who keeps the service running.
     pub kind: ServiceKind,
-    /// What has to be removed to remove it all, besides the binaries.
+    /// All paths to remove on an uninstall, besides the binaries.
     pub(super) all: Vec<String>,
-    /// The folder that all of it is in, where that may be moved while the service runs.
+    /// The folder that contains all of it, if it may be moved while the service runs.
     moves: Option<String>,
 }
 
@@ -69,19 +69,19 @@ impl Layout {
         format!("{}/{name}", self.bin)
     }
 
-    /// A path as the service's files name it: from the service's folder, where all may be moved together.
+    /// A path as the service's files name it: relative to the service's folder, if all may be moved together.
     pub(super) fn for_service(&self, path: &str) -> String {
         let below = self.moves.as_ref().and_then(|base| path.strip_prefix(base.as_str())?.strip_prefix('/'));
         below.map_or_else(|| path.to_owned(), |below| format!("../{below}"))
     }
 
-    /// Exists from before the first change until the service was started with all changes, so that an installation that was
-    /// interrupted in between is known to the next one.
+    /// Exists from before the first change until the service was started with all changes, so that the next installation
+    /// recognises an interrupted one.
     pub(super) fn restart_marker(&self) -> String {
         format!("{}/restart", self.service)
     }
 
-    /// Exists from before the first change of an upgrade until that was ended as a whole.
+    /// Exists from before the first change of an upgrade until its end.
     pub(super) fn upgrade_marker(&self) -> String {
         format!("{}/upgrade", self.service)
     }

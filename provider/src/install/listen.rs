@@ -1,4 +1,4 @@
-//! Where the daemon binds on a machine.
+//! The address to which the daemon binds on a machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -6,16 +6,16 @@ use super::Remote;
 use crate::Instance;
 
 impl Remote {
-    /// Where the daemon binds: what the script says, or the address by which others call it, if the machine has that. Behind a
-    /// router it has not: then where this connection has arrived, as what is forwarded to it arrives there too.
+    /// The address to which the daemon binds: the one in the script, or the advertised one, if the machine has it. Behind a
+    /// router it does not: then the one at which this connection arrived, as forwarded connections arrive there too.
     pub fn listen_address(&self, instance: &Instance) -> SocketAddr {
-        let said = instance.listen;
-        said.unwrap_or_else(|| choose(instance.control_address, &self.probe.addresses, self.probe.reached_at))
+        let configured = instance.listen;
+        configured.unwrap_or_else(|| choose(instance.control_address, &self.probe.addresses, self.probe.reached_at))
     }
 }
 
-/// `own` are the machine's addresses, none where it does not tell; `reached_at` is the one that a connection to it has on its
-/// side.
+/// `own` are the machine's addresses, empty if unknown; `reached_at` is the machine's address of a connection to
+/// it.
 fn choose(advertised: SocketAddr, own: &[IpAddr], reached_at: Option<IpAddr>) -> SocketAddr {
     let wanted = advertised.ip();
     if own.is_empty() || own.contains(&wanted) || wanted.is_loopback() {
@@ -25,7 +25,7 @@ fn choose(advertised: SocketAddr, own: &[IpAddr], reached_at: Option<IpAddr>) ->
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    // Through a tunnel it arrives at an address that nobody else uses.
+    // Through a tunnel it arrives at an address that no other node uses.
     let arrived = reached_at.filter(|ip| own.contains(ip) && !ip.is_loopback() && ip.is_ipv4() == wanted.is_ipv4());
     SocketAddr::new(arrived.unwrap_or(any), advertised.port())
 }
@@ -64,13 +64,13 @@ mod tests {
     #[test]
     fn a_machine_binds_to_what_it_has() {
         assert_eq!(bind("10.0.0.7:5080", &["127.0.0.1", "10.0.0.7"], Some("192.168.1.7")), "10.0.0.7:5080");
-        // Known by a public address that its router has.
+        // The advertised address belongs to its router.
         assert_eq!(bind("203.0.113.7:5081", &["127.0.0.1", "192.168.1.7"], Some("192.168.1.7")), "192.168.1.7:5081");
         assert_eq!(bind("203.0.113.7:5080", &["127.0.0.1", "192.168.1.7"], Some("127.0.0.1")), "0.0.0.0:5080");
         assert_eq!(bind("[2001:db8::7]:5080", &["127.0.0.1", "fd00::7"], Some("192.168.1.7")), "[::]:5080");
-        // Every one of 127.0.0.0/8 is there, though only one is listed.
+        // All addresses of 127.0.0.0/8 exist, though only one is listed.
         assert_eq!(bind("127.77.0.1:5080", &["127.0.0.1"], Some("127.0.0.1")), "127.77.0.1:5080");
-        // A machine that does not tell is taken at the operator's word.
+        // If the machine's addresses are unknown, the operator's address is used.
         assert_eq!(bind("203.0.113.7:5080", &[], None), "203.0.113.7:5080");
     }
 

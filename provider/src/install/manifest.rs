@@ -1,4 +1,4 @@
-//! What Disco notes on a machine before it changes anything there: whose machine it is, and what on it is Disco's own.
+//! The manifest that Disco writes on a machine before it changes anything there: the owning cluster, and what Disco installed.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use super::{Layout, ServiceKind};
 use crate::ssh::quote;
 use crate::supervise::{Ends, Service};
 
-/// Files and folders of the daemon below its data folder, as patterns of a shell; whatever else lies there is somebody's.
-/// The file that says who the node is comes last: as long as it is there the rest is known to be the node's.
+/// Files and folders of the daemon below its data folder, as shell patterns; anything else there belongs to others.
+/// The file that identifies the node comes last: as long as it exists, the rest is known to be the node's.
 pub(super) const DATA: &[&str] = &[
     "raft.redb",
     "raft.journal",
@@ -32,26 +32,26 @@ pub(super) const DATA: &[&str] = &[
     "node.json",
 ];
 
-/// What Disco notes on a machine. Fields are added, never renamed.
+/// The manifest. Fields are added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Manifest {
     /// The cluster's random id.
     pub(super) cluster_id: String,
-    /// The cluster's name, for people.
+    /// The cluster's display name.
     pub(super) cluster_name: String,
     /// The id of the machine, as the cluster's provider names it.
     #[serde(default)]
     pub(super) instance: Option<String>,
-    /// Checksums of programs that Disco has put there, in hexadecimal digits.
+    /// Checksums of the programs that Disco has installed, in hexadecimal digits.
     #[serde(default)]
     pub(super) programs: BTreeSet<String>,
-    /// Folders that were not there before.
+    /// Folders that Disco has made.
     #[serde(default)]
     pub(super) folders: BTreeSet<String>,
 }
 
 impl Layout {
-    /// Where the manifest is.
+    /// The manifest's path.
     pub(super) fn manifest(&self) -> String {
         format!("{}/manifest.json", self.service)
     }
@@ -61,7 +61,7 @@ impl Layout {
         format!("{}/node.json", self.data)
     }
 
-    /// Programs under all names that they have during an upgrade.
+    /// The programs, with all names that they have during an upgrade.
     pub(super) fn programs(&self) -> Vec<String> {
         let names = ["discod", "disco"].into_iter();
         names
@@ -69,7 +69,7 @@ impl Layout {
             .collect()
     }
 
-    /// The service's files, as patterns of a shell, without the manifest.
+    /// The service's files, as shell patterns, without the manifest.
     pub(super) fn service_patterns(&self) -> Vec<String> {
         let below = |name: &str| format!("{}/{name}", quote(&self.service));
         let mut names =
@@ -109,11 +109,11 @@ impl Layout {
             folders.extend(folder.match_indices('/').filter(|(at, _)| *at > 0).map(|(at, _)| folder[..at].to_owned()));
             folders.insert(folder.clone());
         }
-        // A folder's name begins with its parent's, so that comes first.
+        // A folder's path begins with its parent's, which thus sorts first.
         folders.into_iter().collect()
     }
 
-    /// Those that an installation without a manifest has made: it was done by an earlier version.
+    /// The folders that an installation without a manifest, by an earlier version, has made.
     pub(super) fn former_folders(&self) -> BTreeSet<String> {
         let own = |folder: &String| self.all.iter().any(|root| folder.starts_with(root.as_str()));
         self.folders().into_iter().filter(own).collect()

@@ -1,9 +1,9 @@
-//! Getting Disco onto a machine over SSH, in the same way for every provider.
+//! Installs Disco on a machine over SSH, in the same way for every provider.
 //!
 //! ```text
-//! probe ──> may it be touched? ──> compare with what is there ──> send the binaries that differ ──> identity or join token ──> service
+//! probe ──> permitted? ──> compare with what is installed ──> send the binaries that differ ──> identity or join token ──> service
 //! ```
-//! What is found by [`Remote::probe`] decides the [`Layout`]:
+//! The result of [`Remote::probe`] determines the [`Layout`]:
 //!
 //! | machine | binaries | data | service |
 //! |---|---|---|---|
@@ -13,12 +13,12 @@
 //! | anyone else | `~/.local/share/disco/bin` | `…/data` | `…/service`, [`crate::supervise`] |
 //!
 //! Invariants:
-//! - Nothing is changed on a machine before [`Remote::permit`] has said that it may be: see [`Owner`].
-//! - What is removed is what Disco has put there, by its note of that.
-//! - Every step may be repeated: what is right already is left alone, and the service is restarted only when a binary or its
+//! - Nothing is changed on a machine before [`Remote::permit`] has allowed it: see [`Owner`].
+//! - Only what Disco has installed is removed, according to its manifest.
+//! - Every step may be repeated: what is up to date is left alone, and the service is restarted only when a binary or its
 //!   settings changed, or when it does not run.
-//! - A file appears under its name only when it is whole, checked, and (for a program) could be started there. So an
-//!   installation that is interrupted anywhere is completed by the next one.
+//! - A file gets its name only when it is complete, verified, and (for a program) could be started there. So an
+//!   interrupted installation is completed by the next one.
 //! - Nothing is sent to a machine that could not use it.
 
 mod authorized_keys;

@@ -4,24 +4,24 @@ use std::error::Error as StdError;
 
 use super::{Binaries, Boot, InstallError, InstallProgress, NodeSettings, Permitted, Step};
 
-/// What an installation did.
+/// The result of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Installed {
-    /// `discod` is another one than before.
+    /// `discod` was replaced.
     pub binaries_changed: bool,
-    /// The service's settings are others than before.
+    /// The service's settings have changed.
     pub settings_changed: bool,
-    /// The service was started or restarted; false when it ran and all was as it should be.
+    /// The service was started or restarted; false if it ran and was up to date.
     pub started: bool,
-    /// Whether it starts with its machine.
+    /// Whether it starts at boot.
     pub boot: Boot,
 }
 
 impl Permitted {
-    /// Installs the first node of a cluster. `sign` gets the node's signing request (PEM) and returns the JSON that
-    /// `discod identity install` reads.
+    /// Installs the first node of a cluster. `sign` gets the node's signing request (PEM) and returns the JSON for
+    /// `discod identity install`.
     ///
-    /// Returns when the service was started, not when it answers.
+    /// Returns when the service has been started, before it answers.
     ///
     /// # Errors
     /// See [`Self::upload_binaries`]; a step that failed on the machine; `sign`'s.
@@ -35,9 +35,9 @@ impl Permitted {
         self.install(binaries, settings, Some(sign), progress).await
     }
 
-    /// Installs a node that joins by the token in its settings.
+    /// Installs a node that joins with the token in its settings.
     ///
-    /// Returns when the service was started, not when it answers.
+    /// Returns when the service has been started, before it answers.
     ///
     /// # Errors
     /// See [`Self::upload_binaries`]; a step that failed on the machine.

@@ -1,8 +1,8 @@
-//! Whether a machine may be touched. Every path goes through here: founding, joining, repairing, upgrading, new certificates,
+//! Decides whether a machine may be changed. Every operation uses this: founding, joining, repairing, upgrading, new certificates,
 //! removing.
 //!
-//! A machine may be touched that is nobody's, or this very cluster's by the file that makes it a node or by the note that Disco
-//! made before it began. All else, and whatever is not clear, is refused.
+//! A machine may be changed if it belongs to no cluster, or to this one by its `node.json` or by the manifest that Disco wrote
+//! first. Everything else, and every unclear state, is refused.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use serde::Deserialize;
 
 use super::manifest::Manifest;
 
-/// The cluster that wants to touch a machine.
+/// The cluster that is about to change a machine.
 #[derive(Debug, Clone, Default)]
 pub struct Owner {
     /// Its random id.
     pub cluster_id: String,
     /// Its name.
     pub cluster_name: String,
-    /// The provider's id of the machine that is meant, see [`crate::Instance::id`]; `None` where any machine of the cluster is.
+    /// The provider's id of the intended machine, see [`crate::Instance::id`]; `None`: any machine of the cluster.
     pub instance: Option<String>,
-    /// The cluster's other machines: under another address, one of them may be this very one.
+    /// The cluster's other machines: one of them may be this machine under another address.
     pub others: Vec<Other>,
-    /// Checksums of the programs that it is to get, in hexadecimal digits; none where it gets no programs. Others in their place
+    /// Checksums of the programs to install, in hexadecimal digits; empty if none are installed. Other files in their place
     /// are foreign.
     pub programs: Vec<String>,
 }
@@ -29,13 +29,13 @@ pub struct Owner {
 /// Another machine of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Other {
-    /// The provider's id of it.
+    /// Its id at the provider.
     pub instance: String,
-    /// The node that it is, once it is one.
+    /// Its node id, once it is a node.
     pub node: Option<u64>,
 }
 
-/// As much of the daemon's `node.json` as tells whose it is.
+/// The part of the daemon's `node.json` that identifies its cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Node {
     pub(super) cluster_id: String,
@@ -44,7 +44,7 @@ pub(super) struct Node {
     pub(super) name: String,
 }
 
-/// What is on a machine.
+/// What was found on a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Found {
     pub(super) node: Option<Node>,
@@ -57,7 +57,7 @@ pub(super) struct Found {
     pub(super) absent: Vec<String>,
 }
 
-/// Why a machine must not be touched.
+/// Why a machine must not be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It belongs to another cluster.
@@ -66,22 +66,22 @@ pub enum Refusal {
         cluster: String,
         /// Its id.
         id: String,
-        /// The node, where it has become one.
+        /// The node, if it has become one.
         node: Option<(u64, String)>,
     },
-    /// It is another machine of this very cluster, under another address.
+    /// It is another machine of this cluster, under another address.
     Twice {
-        /// By which id the cluster knows it.
+        /// The id by which the cluster knows it.
         instance: String,
-        /// The node that it is.
+        /// Its node id.
         node: Option<u64>,
     },
-    /// Files of a node are there, but not the ones that say of which cluster.
+    /// It has files of a node, but not those that identify the cluster.
     Remains {
         /// One of them.
         path: String,
     },
-    /// A program has the place of one of Disco's, and Disco did not put it there.
+    /// A program that Disco did not install has the path of one of Disco's.
     Foreign {
         /// Its path.
         path: String,
@@ -89,15 +89,15 @@ pub enum Refusal {
 }
 
 impl Found {
-    /// Whether nothing of any cluster is there.
+    /// Whether it belongs to no cluster.
     pub(super) fn is_empty(&self) -> bool {
         self.node.is_none() && self.manifest.is_none()
     }
 
-    /// Whether `owner` may touch the machine.
+    /// Whether `owner` may change the machine.
     pub(super) fn check(&self, owner: &Owner) -> Result<(), Refusal> {
         let node = self.node.as_ref();
-        // Both must say the same; an empty id is nobody's.
+        // Both must name the same cluster; an empty id matches none.
         let claims = node.map(|node| (&node.cluster_id, &node.cluster_name)).into_iter();
         let claims = claims.chain(self.manifest.as_ref().map(|it| (&it.cluster_id, &it.cluster_name)));
         for (id, cluster) in claims {
@@ -209,12 +209,12 @@ mod tests {
         may(Found::default());
         may(Found { programs: vec![("/usr/local/bin/disco".to_owned(), "sum".to_owned())], ..Found::default() });
         may(Found { node: node("ours", 3), manifest: manifest("ours", "c:22"), ..Found::default() });
-        // Before it has joined, and by an earlier version.
+        // Before it has joined, and installed by an earlier version.
         may(Found { manifest: manifest("ours", "c:22"), remains: vec!["/x".to_owned()], ..Found::default() });
         may(Found { node: node("ours", 3), ..Found::default() });
         // Its port was another one, and no other machine has that.
         may(Found { node: node("ours", 3), manifest: manifest("ours", "c:2222"), ..Found::default() });
-        // Itself is among the machines that are known.
+        // The machine itself is among the known ones.
         let known = Found { node: node("ours", 1), manifest: manifest("ours", "a:22"), ..Found::default() };
         known.check(&owner("a:22")).unwrap();
     }
@@ -232,8 +232,8 @@ mod tests {
             // A cluster whose record is lost owns nothing.
             assert!(found.check(&Owner::default()).is_err());
         }
-        let nobody = Found { node: node("", 1), ..Found::default() };
-        assert!(nobody.check(&Owner::default()).is_err());
+        let unowned = Found { node: node("", 1), ..Found::default() };
+        assert!(unowned.check(&Owner::default()).is_err());
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
         let program = ("/usr/local/bin/disco".to_owned(), "another".to_owned());
         let foreign = Found { programs: vec![program], ..Found::default() };
         assert!(matches!(foreign.check(&owner("c:22")), Err(Refusal::Foreign { .. })));
-        // Who brings no programs is in the way of none.
+        // Without programs to install, foreign ones do not matter.
         foreign.check(&Owner { programs: Vec::new(), ..owner("c:22") }).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Looking whose a machine is, and the leave to change it.
+//! Checks which cluster owns a machine, and gives the permission to change it.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -11,7 +11,7 @@ use super::remote::SUMS;
 use super::{Binary, InstallError, Refusal, Remote};
 use crate::ssh::quote;
 
-/// A machine that its cluster may change. There is no other way to one: whatever writes on a machine is a method of this.
+/// A machine that the cluster may change. Everything that writes on a machine is a method of this type.
 #[derive(Debug, Clone)]
 pub struct Permitted {
     remote: Remote,
@@ -27,8 +27,8 @@ impl Deref for Permitted {
 }
 
 impl Remote {
-    /// The leave to change this machine, for the cluster that it belongs to, or for any where it belongs to none. Nothing is
-    /// changed by that.
+    /// The permission to change this machine, for the cluster that owns it, or for any cluster if none owns it. Changes
+    /// nothing.
     ///
     /// # Errors
     /// [`InstallError::Refused`]; the connection's; an answer that is not clear.
@@ -38,7 +38,7 @@ impl Remote {
         Ok(permitted)
     }
 
-    /// Looks whose the machine is.
+    /// Checks which cluster owns the machine.
     pub(super) async fn find(&self) -> Result<Found, InstallError> {
         const WHAT: &str = "check which cluster owns the machine";
         let layout = &self.layout;
@@ -47,7 +47,7 @@ impl Remote {
         let quoted = |paths: &[String]| paths.iter().map(|path| quote(path)).collect::<Vec<_>>().join(" ");
         let mut remains = self.service_files();
         remains.extend(["raft.redb", "raft.journal", "log.mark"].map(|name| format!("{}/{name}", layout.data)));
-        // What cannot be looked into is not empty: each step is checked.
+        // An unreadable folder does not count as empty: each step is checked.
         let script = format!(
             "{SUMS}set -e\n\
              for d in {data} {service}; do if [ -d \"$d\" ]; then x=$(ls -A \"$d\"); fi; done\n\
@@ -85,8 +85,8 @@ impl Remote {
         if ended { Ok(found) } else { Err(unclear()) }
     }
 
-    /// Whether both are the same place on the same machine, though it may have two addresses. Host keys alone do not tell, as
-    /// machines that are copies of one another share them, nor do machine ids; the boot id is of one running kernel.
+    /// Whether both are the same layout on the same machine, which may have two addresses. Host keys and machine ids are not
+    /// enough, as copies of a machine share them; the boot id belongs to one running kernel.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         let of = |remote: &Self| {
@@ -98,20 +98,20 @@ impl Remote {
 }
 
 impl Permitted {
-    /// For whom it may be changed.
+    /// The cluster that may change it.
     #[must_use]
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// Looks again: what was there a moment ago may be another's by now.
+    /// Checks again: another cluster may own the machine by now.
     pub(super) async fn check(&self) -> Result<Found, InstallError> {
         let found = self.find().await?;
         found.check(&self.owner).map_err(|refusal| InstallError::Refused { endpoint: self.endpoint(), refusal })?;
         Ok(found)
     }
 
-    /// Notes on the machine whose it is from now on, and that these programs are Disco's. The first thing that is written.
+    /// Writes the manifest: the cluster that owns the machine from now on, and that these programs are Disco's. Always the first write.
     pub(super) async fn claim(&self, sent: &[&Binary]) -> Result<(), InstallError> {
         let found = self.check().await?;
         let mut manifest = self.manifest(&found).await?;
@@ -125,7 +125,7 @@ impl Permitted {
         Ok(())
     }
 
-    /// Refuses to put a program in the place of one that Disco did not put there. Each with its path and checksum.
+    /// Refuses to replace a program that Disco did not install. Each with its path and checksum.
     pub(super) async fn check_replaceable(&self, present: &[(String, String)]) -> Result<(), InstallError> {
         if present.is_empty() {
             return Ok(());
@@ -140,7 +140,7 @@ impl Permitted {
         }
     }
 
-    /// What is Disco's on the machine, also where an earlier version has noted nothing.
+    /// What Disco has installed on the machine, even if an earlier version has written no manifest.
     pub(super) async fn manifest(&self, found: &Found) -> Result<Manifest, InstallError> {
         if let Some(manifest) = &found.manifest {
             return Ok(manifest.clone());
@@ -154,12 +154,12 @@ impl Permitted {
         Ok(Manifest { programs, folders: self.layout.former_folders(), ..new })
     }
 
-    /// The file is whole, or as before. The `first` one takes its place only where there is none: of two who find a machine
-    /// empty one gets it.
+    /// Replaces the file atomically. The `first` manifest is written only if there is none: of two clusters that find a machine
+    /// empty, one gets it.
     async fn write_manifest(&self, manifest: &Manifest, first: bool) -> Result<(), InstallError> {
         let text = serde_json::to_vec_pretty(manifest).unwrap_or_default();
         let place = if first {
-            // Not all file systems have hard links.
+            // Not all file systems support hard links.
             "ln \"$t\" \"$f\" 2> /dev/null || { [ ! -e \"$f\" ]; mv \"$t\" \"$f\"; }"
         } else {
             "mv -f \"$t\" \"$f\""

@@ -1,4 +1,4 @@
-//! What kind of machine it is.
+//! Inspects a machine.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::{Architecture, InstallError, Remote, listen};
 use crate::ssh::Session;
 
-/// Asks all in one go; `name=value` lines.
+/// Collects everything in one script, as `name=value` lines.
 const SCRIPT: &str = r#"
 echo "system=$(uname -s) $(uname -m)"
 echo "machine=$(uname -m)"
@@ -35,32 +35,32 @@ grep -B 1 'host LOCAL' /proc/net/fib_trie 2> /dev/null | sed -n 's/^.*|-- /ip=/p
 sed 's/^\([0-9a-f]*\) .*/ip=\1/' /proc/net/if_inet6 2> /dev/null || true
 "#;
 
-/// What kind of machine it is.
+/// The facts about a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// Its kind of processor.
+    /// Its processor architecture.
     pub architecture: Architecture,
-    /// The user id that we are there.
+    /// The user id of the login.
     pub uid: u32,
     /// That user's home folder.
     pub home: String,
-    /// `DISCO_PREFIX` of the machine, where it is set.
+    /// `DISCO_PREFIX` of the machine, if set.
     pub prefix: Option<String>,
-    /// Whether it is a machine of the local provider, whose disk is a folder of the computer that it is on.
+    /// Whether it is a machine of the local provider, whose disk is a folder on its computer.
     pub local: bool,
     /// Whether systemd runs.
     pub systemd: bool,
-    /// Where the binaries go, then where the data goes, where that is another place.
+    /// The folder for the binaries, then the folder for the data, if that is another one.
     pub rooms: Vec<Room>,
-    /// The id that its system was given when it was installed, see machine-id(5); empty where there is none.
+    /// The id of its system, made at the installation, see machine-id(5); empty if there is none.
     pub machine_id: String,
-    /// The id of the kernel that runs, another one after each boot; empty where there is none.
+    /// The boot id, a new one after each boot; empty if there is none.
     pub boot_id: String,
-    /// The addresses that it has; empty where it does not tell.
+    /// Its addresses; empty if unknown.
     pub addresses: Vec<IpAddr>,
-    /// Its own side of the connection.
+    /// The machine's address of the connection.
     pub reached_at: Option<IpAddr>,
-    /// How far its clock is ahead of this computer's, in seconds; behind where it is negative. 0 where it does not tell.
+    /// How far its clock is ahead of this computer's, in seconds; negative if behind, 0 if unknown.
     pub clock_ahead: i64,
 }
 
@@ -104,18 +104,18 @@ impl Probe {
     }
 }
 
-/// A folder that is there, and what is free in it.
+/// An existing folder, and its free space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// The folder.
     pub dir: String,
-    /// Where its file system is mounted: places with the same share what is free.
+    /// The mount point of its file system: folders with the same one share its free space.
     pub mount: String,
     /// Free bytes.
     pub free: u64,
 }
 
-/// Lines `dir=` and `free=` in turn; `None` where one cannot be read.
+/// Alternating lines `dir=` and `free=`; `None` if one cannot be parsed.
 fn rooms(text: &str) -> Option<Vec<Room>> {
     let values = |name: &'static str| text.lines().filter_map(move |line| line.trim().strip_prefix(name));
     let room = |(dir, line): (&str, &str)| {
@@ -132,7 +132,7 @@ fn unix_now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The available space in a line of `df -Pk`. Names before and after may contain blanks, so the percentage leads.
+/// The available space in a line of `df -Pk`. The names around it may contain blanks, so it is found by the percentage.
 fn free_bytes(line: &str) -> Option<u64> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let percentage = fields.iter().position(|field| {

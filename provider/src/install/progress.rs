@@ -1,9 +1,9 @@
-//! Telling how far an installation is.
+//! Progress of an installation.
 
-/// What is being done.
+/// The current step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Looking at what is there.
+    /// Checking what is installed.
     Checking,
     /// Sending a binary.
     Uploading {
@@ -14,20 +14,20 @@ pub enum Step {
     Identity,
     /// Writing the service's files and starting it.
     Starting,
-    /// Nothing: all is as it should be.
+    /// Nothing: everything is up to date.
     Done,
 }
 
-/// Is told how far an installation is. Called often; it must not block.
+/// Receives the progress of an installation. Called often; it must not block.
 pub trait InstallProgress: Send + Sync {
     /// Another step has begun.
     fn step(&self, step: Step);
 
-    /// So many bytes of a binary were sent, of so many. A binary that is there already is not sent and not told.
+    /// How many bytes of a binary were sent, of how many. Not called for a binary that is already installed.
     fn sent(&self, name: &'static str, sent: u64, total: u64);
 }
 
-/// For whom it is all the same.
+/// Ignores the progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProgress;
 

@@ -1,4 +1,4 @@
-//! A machine to install on.
+//! A machine for an installation.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::ssh::{Output, Session, quote};
 /// How long one step may take, apart from sending binaries.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Begins scripts that look at programs: `sha256 FILE` prints a file's checksum, and more behind a blank. OpenSSL uses the processor's own
-/// instructions, which is up to ten times as fast; it is not everywhere.
+/// The beginning of scripts that need checksums: `sha256 FILE` prints a file's checksum, followed by a blank and more. OpenSSL uses the
+/// processor's instructions, which is up to ten times as fast, but is not installed everywhere.
 pub(super) const SUMS: &str = "sha256() { openssl dgst -sha256 -r < \"$1\" 2> /dev/null || sha256sum < \"$1\"; }\n";
 
-/// A machine to install on: connected, and known in its kind. What changes it takes [`Self::permit`].
+/// A machine for an installation: connected and inspected. Changes require [`Self::permit`].
 #[derive(Debug, Clone)]
 pub struct Remote {
     pub(super) session: Session,
@@ -22,10 +22,10 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Looks what kind of machine is behind a connection.
+    /// Inspects the machine of a connection.
     ///
     /// # Errors
-    /// The connection's, and a machine that Disco does not run on.
+    /// Errors of the connection, and a machine that Disco does not run on.
     pub async fn probe(session: Session) -> Result<Self, InstallError> {
         let probe = Probe::of(&session).await?;
         let layout = Layout::of(&probe);
@@ -37,19 +37,19 @@ impl Remote {
         &self.session
     }
 
-    /// What was found.
+    /// The result of the inspection.
     pub fn machine(&self) -> &Probe {
         &self.probe
     }
 
-    /// Takes it for a machine with a disk of its own: everything is sent to it.
+    /// Treats it as a machine with its own disk, to which everything is sent.
     #[must_use]
     pub fn with_own_disk(mut self) -> Self {
         self.probe.local = false;
         self
     }
 
-    /// Where things are on it.
+    /// Its paths.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -79,13 +79,13 @@ impl Remote {
 }
 
 impl Permitted {
-    /// Writes files of the service, each of which is there whole or not at all, in this order.
+    /// Writes files of the service in this order, each atomically.
     pub(super) async fn write(&self, files: &[ServiceFile]) -> Result<(), InstallError> {
         let mut script = format!("set -e; umask 077; mkdir -p {}", quote(&self.layout.service));
         let mut input = Vec::new();
         for file in files {
-            // Contents come by the input, as others on the machine can see arguments; byte by byte, so that each file takes
-            // exactly its own.
+            // Contents are sent as input, as other users of the machine can see arguments; they are read byte by byte, so that each
+            // file gets exactly its part.
             let _ = write!(
                 script,
                 "; f={}; dd bs=1 count={} of=\"$f.tmp\" 2> /dev/null; chmod {} \"$f.tmp\"; mv -f \"$f.tmp\" \"$f\"",

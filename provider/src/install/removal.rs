@@ -1,4 +1,4 @@
-//! Taking Disco off a machine.
+//! Removes Disco from a machine.
 
 use super::layout::{UNIT, UNIT_PATH};
 use super::manifest::DATA;
@@ -8,11 +8,11 @@ use super::{InstallError, ServiceKind};
 use crate::ssh::quote;
 
 impl Permitted {
-    /// Stops the service and removes what Disco has put on the machine, and nothing else. The paths of what is left: programs
-    /// that Disco did not put there, and folders in which others have put something.
+    /// Stops the service and removes what Disco has installed on the machine, and nothing else. Returns the paths that are left:
+    /// programs that Disco did not install, and folders that contain other files.
     ///
     /// # Errors
-    /// The connection's, and what the machine says. Doing it again goes on.
+    /// Errors of the connection and of the machine. A retry continues the removal.
     pub async fn uninstall(&self) -> Result<Vec<String>, InstallError> {
         const WHAT: &str = "remove Disco";
         let found = self.check().await?;
@@ -35,7 +35,7 @@ impl Permitted {
         let reload = if layout.kind == ServiceKind::Systemd { "systemctl daemon-reload\n" } else { "" };
         // The innermost first.
         let folders: Vec<String> = manifest.folders.iter().rev().cloned().collect();
-        // The manifest goes last of all files: as long as it is there it is known what is to go.
+        // The manifest is the last file to be removed: until then it lists what to remove.
         let script = format!(
             "{SUMS}set -e\n\
              for f in {programs}; do if [ -f \"$f\" ]; then x=$(sha256 \"$f\"); case {sums} in *\" ${{x%% *}} \"*) \

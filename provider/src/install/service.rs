@@ -8,37 +8,37 @@ use super::{InstallError, NodeSettings, Permitted, Remote, ServiceKind};
 use crate::ssh::quote;
 use crate::supervise::{REPORT_SUBCOMMAND, SERVICE_DIR, Service, ServiceStatus};
 
-/// How long `discod` may take to end, in seconds: as for [`Service::STOP_LIMIT`].
+/// How long `discod` may take to stop, in seconds: as [`Service::STOP_LIMIT`].
 const STOP_LIMIT_S: u64 = Service::STOP_LIMIT.as_secs();
 
-/// Whether a machine is a node already.
+/// The state of a machine's service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceState {
-    /// Nobody has installed one, or somebody is about to.
+    /// It is not installed, or not completely yet.
     Missing,
-    /// It is there and can be started.
+    /// It is installed and can be started.
     Stopped,
-    /// It runs, as far as can be seen.
+    /// It runs.
     Running,
-    /// It is started again and again and does not stay up: how often it ended of late and why, as a clause about it.
+    /// It is in a crash loop: how often it ended recently and why, as a clause.
     Failing(String),
 }
 
 impl Permitted {
-    /// Writes the service's files as they should be. Returns whether any was another one before.
+    /// Writes the service's files. Returns whether any of them changed.
     pub(super) async fn write_service(&self, settings: &NodeSettings, state: &State) -> Result<bool, InstallError> {
         settings.check()?;
         let missing = |file: &ServiceFile| !state.has(&file.path, &sum(file.content.as_bytes()));
         let service: Vec<_> = self.files(settings).into_iter().filter(missing).collect();
         let changed = !service.is_empty();
-        // A new token is no reason to restart: only a node that has not joined needs one.
+        // A new token needs no restart: only a node that has not joined uses it.
         let token = settings.join_token.iter().map(|token| ServiceFile {
             path: self.layout.join_token(),
             content: token.clone(),
             mode: "600",
         });
         let marker = ServiceFile { path: self.layout.restart_marker(), content: String::new(), mode: "600" };
-        // The service's own come last: where they are, it can be started.
+        // The service's own files come last: when they exist, it can be started.
         let files: Vec<_> = changed.then_some(marker).into_iter().chain(token.filter(missing)).chain(service).collect();
         if !files.is_empty() {
             self.write(&files).await?;
@@ -67,10 +67,10 @@ impl Permitted {
         paths.zip(contents).map(|(path, (content, mode))| ServiceFile { path, content, mode }).collect()
     }
 
-    /// Starts the service, also with the machine from now on.
+    /// Starts the service, and enables it at boot.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn start_service(&self) -> Result<(), InstallError> {
         let script = match self.layout.kind {
             ServiceKind::Systemd => format!("systemctl daemon-reload && systemctl enable --now --quiet {UNIT}"),
@@ -81,10 +81,10 @@ impl Permitted {
         Ok(())
     }
 
-    /// Stops the service in order: a leader hands over first. What does not run is no error.
+    /// Stops the service gracefully: a leader hands over first. It is no error if it does not run.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn stop_service(&self) -> Result<(), InstallError> {
         let script = match self.layout.kind {
             ServiceKind::Systemd => format!("[ ! -e {UNIT_PATH} ] || systemctl stop {UNIT}"),
@@ -96,10 +96,10 @@ impl Permitted {
         Ok(())
     }
 
-    /// Stops the service and starts it anew.
+    /// Restarts the service.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn restart_service(&self) -> Result<(), InstallError> {
         self.stop_service().await?;
         self.start_service().await
@@ -107,10 +107,10 @@ impl Permitted {
 }
 
 impl Remote {
-    /// Whether there is a service, and whether it runs.
+    /// Whether the service is installed, and whether it runs.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn service_state(&self) -> Result<ServiceState, InstallError> {
         let state = self.state().await?;
         Ok(match (state.running, state.failing, state.installed) {
@@ -121,20 +121,20 @@ impl Remote {
         })
     }
 
-    /// What the supervisor knows of the daemon. Much less to look at than for [`Self::service_state`].
+    /// The supervisor's status of the daemon. Much cheaper than [`Self::service_state`].
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn daemon(&self) -> Result<ServiceStatus, InstallError> {
         let text = self.step("read the daemon's status", &self.status_command(), &[]).await?.text();
         // An older program prints less, and a missing one nothing.
         Ok(serde_json::from_str(text.trim()).unwrap_or_default())
     }
 
-    /// The last lines that the service wrote.
+    /// The last lines of the service's log.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn fetch_log(&self, lines: usize) -> Result<String, InstallError> {
         let script = match self.layout.kind {
             ServiceKind::Systemd => format!("journalctl --no-pager --output cat --unit {UNIT} --lines {lines}"),
@@ -149,7 +149,7 @@ impl Remote {
         self.supervise_by(&quote(&self.layout.binary("discod")), action)
     }
 
-    /// The same by another program than the installed one, given as a shell word.
+    /// The same with another program than the installed one, given as a shell word.
     pub(super) fn supervise_by(&self, program: &str, action: &str) -> String {
         format!("{program} supervise --dir {} {action}", quote(&self.layout.service))
     }
@@ -160,7 +160,7 @@ fn unit(program: &str, service: &str, args: &[String]) -> String {
         let words = words.iter().copied().chain(args.iter().map(String::as_str));
         words.map(unit_word).collect::<Vec<_>>().join(" ")
     };
-    // An older program does not know the subcommand and fails, which `-` allows.
+    // An older program does not have the subcommand and fails, which `-` allows.
     let report = line(&[program, REPORT_SUBCOMMAND, "--dir", service, "--systemd", "--"]);
     format!(
         "[Unit]\n\
@@ -185,13 +185,13 @@ fn unit(program: &str, service: &str, args: &[String]) -> String {
     )
 }
 
-/// A word of `ExecStart=`, see systemd.service(5): quotes, and doubled signs that would stand for something else.
+/// A word of `ExecStart=`, see systemd.service(5): quoted, with special characters doubled.
 fn unit_word(word: &str) -> String {
     let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
     format!("\"{escaped}\"")
 }
 
-/// See systemd.exec(5), `EnvironmentFile=`: within double quotes a backslash takes the next sign as it is.
+/// See systemd.exec(5), `EnvironmentFile=`: within double quotes a backslash escapes the next character.
 fn env_file(settings: &NodeSettings) -> String {
     settings.env.iter().fold(String::new(), |text, (name, value)| {
         let escaped: String =

@@ -1,4 +1,4 @@
-//! How `discod` is to run on a node.
+//! Settings of `discod` on a node.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,14 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use super::{InstallError, Layout};
 use crate::Pace;
 
-/// How `discod` is to run on a node.
+/// Settings of `discod` on a node.
 #[derive(Clone)]
 pub struct NodeSettings {
-    /// Where it listens.
+    /// The address that it listens on.
     pub listen: SocketAddr,
-    /// How others reach it.
+    /// The address by which other nodes reach it.
     pub advertise: SocketAddr,
-    /// How operators reach it, where that is another address.
+    /// The address by which operators reach it, if it is another one.
     pub public_address: Option<IpAddr>,
     /// The node's name.
     pub name: String,
@@ -22,15 +22,15 @@ pub struct NodeSettings {
     pub instance: Option<String>,
     /// How fast its consensus runs.
     pub pace: Pace,
-    /// What lets it join; the first node needs none.
+    /// The join token; the first node needs none.
     pub join_token: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What its environment has besides the machine's.
+    /// Additional environment variables.
     pub env: BTreeMap<String, String>,
 }
 
-/// Says that there is a token, never the token. Nor values of the environment, which may be secret as well.
+/// Shows that there is a token, never the token, nor values of the environment, which may be secret too.
 impl fmt::Debug for NodeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NodeSettings")
@@ -77,7 +77,7 @@ impl NodeSettings {
         args
     }
 
-    /// Refuses what cannot be written into the service's files.
+    /// Refuses settings that cannot be written into the service's files.
     pub(super) fn check(&self) -> Result<(), InstallError> {
         let labels = self.labels.iter().flat_map(|(name, value)| [name, value]).map(|text| ("label", text));
         let env = self.env.iter().flat_map(|(name, value)| [name, value]).map(|text| ("env", text));

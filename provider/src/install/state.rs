@@ -1,4 +1,4 @@
-//! What is there already.
+//! The installed state of a machine.
 
 use std::collections::HashMap;
 
@@ -8,18 +8,18 @@ use super::{InstallError, Remote, ServiceKind};
 use crate::ssh::quote;
 use crate::supervise::{Service, ServiceStatus};
 
-/// What is there already.
+/// The installed state of a machine.
 #[derive(Debug)]
 pub(super) struct State {
     /// The checksums of files that exist, in hexadecimal digits.
     sums: HashMap<String, String>,
-    /// Whether the service runs (or is being tried to).
+    /// Whether the service runs or is starting.
     pub(super) running: bool,
-    /// Whether the service's files are all there.
+    /// Whether all of the service's files exist.
     pub(super) installed: bool,
-    /// Whether it runs as it was before a change.
+    /// Whether it still runs with the files from before a change.
     pub(super) outdated: bool,
-    /// How often the daemon ended of late and why, where it does not stay up.
+    /// How often the daemon ended recently and why, if it is in a crash loop.
     pub(super) failing: Option<String>,
 }
 
@@ -58,12 +58,12 @@ impl Remote {
         Ok(lines.map(|(sum, path)| (path.to_owned(), sum.to_owned())).collect())
     }
 
-    /// What the service's folder says of the daemon, as [`ServiceStatus`]. Where systemd runs it holds what was counted all the same.
+    /// The command that prints the daemon's status, as [`ServiceStatus`]. With systemd the folder also has the counted ends.
     pub(super) fn status_command(&self) -> String {
         format!("[ ! -x {} ] || {}", quote(&self.layout.binary("discod")), self.supervise("--status"))
     }
 
-    /// Looks what is there.
+    /// Checks what is installed.
     pub(super) async fn state(&self) -> Result<State, InstallError> {
         let mut paths = self.service_files();
         paths.extend([self.layout.binary("disco"), self.layout.binary("discod"), self.layout.join_token()]);

@@ -1,16 +1,16 @@
-//! Other binaries for a node that is there, and the way back to those of before.
+//! Replaces the binaries of an existing node, and restores the previous ones.
 //!
 //! ```text
 //! bin/:  NAME.next ──switch──> NAME ──switch (first of all)──> NAME.previous
 //!                               ^──────────switch back───────────────┘
 //! ```
 //! Invariants:
-//! - The service runs on while files are exchanged, and whoever keeps it up restarts it: an interruption at any moment leaves a
-//!   node that runs, with the one binary or the other.
-//! - From before the first exchange until [`Remote::end_upgrade`] the file `upgrade` stands in the service's folder; as long as
-//!   it does, `NAME.previous` is what ran before the whole, however often something else was put in place meanwhile. So going
-//!   back needs no network.
-//! - The supervisor, where there is no systemd, stays the one that was started: it must work where a new binary does not.
+//! - The service keeps running while files are replaced, and its supervisor or systemd restarts it: an interruption at any moment
+//!   leaves a running node, with one binary or the other.
+//! - From before the first replacement until [`Remote::end_upgrade`] the file `upgrade` exists in the service's folder; as long as
+//!   it does, `NAME.previous` is what ran before the upgrade, however often the binary was replaced meanwhile. So a rollback
+//!   needs no network.
+//! - The supervisor, on machines without systemd, is not replaced: it must work if a new binary does not.
 
 use std::collections::HashMap;
 
@@ -20,26 +20,26 @@ use super::{Binaries, Binary, InstallError, InstallProgress, Permitted, Remote, 
 use crate::ssh::quote;
 use crate::supervise::ServiceStatus;
 
-/// The names of both, in the order in which they are exchanged: the client is not what the service runs.
+/// Both names, in the order in which they are replaced: the service does not run the client.
 const NAMES: &str = "disco discod";
 
-/// What is installed on a machine, and what runs there.
+/// The binaries that are installed on a machine, and the running one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Installation {
     /// Checksums by file name, in hexadecimal digits.
     sums: HashMap<String, String>,
     /// The service's process.
     pub process: ServiceProcess,
-    /// An upgrade was begun and not ended.
+    /// An upgrade was started and not ended.
     pub unfinished: bool,
 }
 
-/// The process that is the service.
+/// The service's process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceProcess {
-    /// Somebody keeps the service running, though it may be starting again and again.
+    /// A supervisor or systemd keeps the service running, though it may be in a crash loop.
     pub kept: bool,
-    /// Its id and the checksum of the program that it runs, in hexadecimal digits.
+    /// The process id and the checksum of the running program, in hexadecimal digits.
     pub running: Option<(u32, String)>,
 }
 
@@ -50,7 +50,7 @@ impl Installation {
         self.sums.get("discod").map(String::as_str)
     }
 
-    /// The checksum of the `discod` that an upgrade has put aside.
+    /// The checksum of the previous `discod` during an upgrade.
     #[must_use]
     pub fn previous(&self) -> Option<&str> {
         self.sums.get("discod.previous").map(String::as_str)
@@ -74,13 +74,13 @@ impl Installation {
         binaries.both().into_iter().all(|binary| self.has(binary, "") || self.has(binary, ".next"))
     }
 
-    /// Whether something that an upgrade has sent, or its mark, is still there.
+    /// Whether files that an upgrade has sent, or its mark, still exist.
     #[must_use]
     pub fn has_leftovers(&self) -> bool {
         self.unfinished || self.sums.keys().any(|name| name.ends_with(".next"))
     }
 
-    /// What was sent for another upgrade.
+    /// Files that were sent for another upgrade.
     fn stale(&self, binaries: &Binaries) -> Vec<String> {
         let sent = binaries.both().into_iter().map(|binary| (binary, format!("{}.next", binary.name())));
         let stale = sent.filter(|(binary, name)| self.sums.contains_key(name) && !self.has(binary, ".next"));
@@ -102,10 +102,10 @@ impl ServiceProcess {
 }
 
 impl Remote {
-    /// Looks which binaries are installed, and which one runs.
+    /// Checks which binaries are installed, and which one runs.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn installation(&self) -> Result<Installation, InstallError> {
         let script = format!(
             "{SUMS}command -v sha256sum > /dev/null || {{ echo 'sha256sum is not installed' >&2; exit 1; }}; \
@@ -130,10 +130,10 @@ impl Remote {
         Ok(found)
     }
 
-    /// Looks at the service's process alone.
+    /// Checks only the service's process.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn service_process(&self) -> Result<ServiceProcess, InstallError> {
         let text = self.step("check the service", &self.process_script(), &[]).await?.text();
         Ok(process(&text))
@@ -141,7 +141,7 @@ impl Remote {
 }
 
 impl Permitted {
-    /// Sends those of the binaries that are not there yet, each checked, beside those in use. Nothing is exchanged. What is there
+    /// Sends the missing binaries, each verified, beside those in use, without replacing them. Returns what is installed
     /// afterwards.
     ///
     /// # Errors
@@ -180,11 +180,11 @@ impl Permitted {
         Ok(found)
     }
 
-    /// Puts the binaries that [`Self::stage`] has sent in the place of those in use, which stay beside them, and restarts the
-    /// service. Returns when that is under way, not when the node answers.
+    /// Replaces the binaries in use by those that [`Self::stage`] has sent, keeps the previous ones beside them, and restarts the
+    /// service. Returns when the restart has begun, before the node answers.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn switch(&self) -> Result<(), InstallError> {
         let script = format!(
             "set -e; umask 077; mkdir -p {service}; cd {bin}; if [ ! -e {marker} ]; then for n in {NAMES}; do \
@@ -199,22 +199,22 @@ impl Permitted {
         self.restart_in_place().await
     }
 
-    /// Puts the client that [`Self::stage`] has sent in its place: no service runs it, so nothing is restarted.
+    /// Replaces the client by the one that [`Self::stage`] has sent: no service runs it, so nothing is restarted.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn switch_client(&self) -> Result<(), InstallError> {
         let script = format!("cd {} && {{ [ ! -e disco.next ] || mv -f disco.next disco; }}", quote(&self.layout.bin));
         self.step("replace the client", &script, &[]).await?;
         Ok(())
     }
 
-    /// Puts the binaries of before the upgrade back in their place, and restarts the service.
+    /// Restores the previous binaries, and restarts the service.
     ///
     /// # Errors
-    /// The connection's, what the machine says, and that no upgrade was begun there.
+    /// Errors of the connection and of the machine, and that no upgrade was started there.
     pub async fn switch_back(&self) -> Result<(), InstallError> {
-        // Whose name leads to the same file already is left alone: `mv` may refuse that.
+        // A name that already links to the same file is left alone: `mv` may refuse that.
         let script = format!(
             "set -e; umask 077; cd {bin}; [ -e {marker} ] && [ -e discod.previous ] || \
              {{ echo 'no upgrade was started there' >&2; exit 1; }}; : > {restart}; for n in {NAMES}; do rm -f $n.next .tmp-$n.back; [ -e $n.previous ] || continue; \
@@ -229,10 +229,10 @@ impl Permitted {
         self.end_upgrade().await
     }
 
-    /// From now on what is in place is what ran before the next upgrade; what was sent and not used goes.
+    /// Ends the upgrade: the installed binaries become the previous ones of the next upgrade, and unused uploads are removed.
     ///
     /// # Errors
-    /// The connection's, and what the machine says.
+    /// Errors of the connection and of the machine.
     pub async fn end_upgrade(&self) -> Result<(), InstallError> {
         let (bin, marker) = (quote(&self.layout.bin), quote(&self.layout.upgrade_marker()));
         let script = format!("cd {bin} && rm -f disco.next discod.next {marker}");
@@ -240,7 +240,7 @@ impl Permitted {
         Ok(())
     }
 
-    /// Has whoever keeps the service up start it anew; starts it where nobody does.
+    /// Has the supervisor or systemd restart the service; starts it if neither does.
     async fn restart_in_place(&self) -> Result<(), InstallError> {
         let script = match self.layout.kind {
             ServiceKind::Systemd => format!("systemctl daemon-reload && systemctl restart {UNIT}"),
@@ -256,7 +256,7 @@ impl Permitted {
 }
 
 impl Remote {
-    /// A shell word for the program that is known to work: during an upgrade the one of before.
+    /// A shell word for the program that is known to work: during an upgrade the previous one.
     fn good(&self) -> String {
         let (now, before) = (self.layout.binary("discod"), self.layout.binary("discod.previous"));
         format!(
@@ -267,7 +267,7 @@ impl Remote {
         )
     }
 
-    /// Prints a line `kept` when somebody keeps the service up, and `process ID SUM`.
+    /// Prints a line `kept` if a supervisor or systemd keeps the service up, and `process ID SUM`.
     fn process_script(&self) -> String {
         let pid = match self.layout.kind {
             ServiceKind::Systemd => format!(
@@ -313,7 +313,7 @@ mod tests {
         let running = ServiceProcess { kept: true, running: Some((12, "ab".to_owned())) };
         assert_eq!(process("status {\"supervisor\":7,\"pid\":12}\nprocess 12 ab"), running);
         assert_eq!(process("kept\nprocess 12 ab"), running);
-        // It starts again and again.
+        // It is in a crash loop.
         let starting = ServiceProcess { kept: true, running: None };
         assert_eq!(process("status {\"supervisor\":7,\"pid\":null}"), starting);
         assert_eq!(process("status \n"), ServiceProcess::default());

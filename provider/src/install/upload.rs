@@ -9,7 +9,7 @@ use super::state::State;
 use super::{Binaries, Binary, InstallError, InstallProgress, Permitted, Remote, Room, Step};
 use crate::ssh::{SshError, Status, quote};
 
-/// Room that must be left for what the node writes itself.
+/// Free space that must remain for the node's data.
 const SLACK: u64 = 32 << 20;
 /// Exit codes of the scripts below.
 const BAD_CHECKSUM: u32 = 90;
@@ -19,7 +19,7 @@ const NO_COPY: u32 = 92;
 const COPY_LIMIT: Duration = Duration::from_secs(60);
 
 impl Remote {
-    /// Refuses binaries for another kind of processor.
+    /// Refuses binaries for another architecture.
     pub(super) fn check_architecture(&self, binaries: &Binaries) -> Result<(), InstallError> {
         match binaries.both().into_iter().find(|binary| binary.architecture() != self.probe.architecture) {
             None => Ok(()),
@@ -33,7 +33,7 @@ impl Remote {
         }
     }
 
-    /// Refuses binaries that have no room there.
+    /// Refuses binaries that do not fit on the disk.
     pub(super) fn check_room(&self, binaries: &[&Binary]) -> Result<(), InstallError> {
         if binaries.is_empty() {
             return Ok(());
@@ -47,7 +47,7 @@ impl Remote {
         }
     }
 
-    /// Refuses binaries whose dynamic loader is not there.
+    /// Refuses binaries whose dynamic loader is missing.
     pub(super) async fn check_interpreters(&self, binaries: &[&Binary]) -> Result<(), InstallError> {
         let mut found: Vec<&str> = Vec::new();
         for binary in binaries {
@@ -68,12 +68,12 @@ impl Remote {
 }
 
 impl Permitted {
-    /// Sends the binaries that are not there yet, each checked before it takes its place. Returns whether `discod` is another
-    /// one than before.
+    /// Sends the missing binaries, each verified before it gets its name. Returns whether `discod` was
+    /// replaced.
     ///
     /// # Errors
-    /// Before anything is sent: a binary for another kind of processor, a missing dynamic loader, too little room. Then the
-    /// connection's, a checksum that differs, a binary that does not start.
+    /// Before anything is sent: a binary for another architecture, a missing dynamic loader, too little free space. Then errors of
+    /// the connection, a checksum that differs, a binary that does not start.
     pub async fn upload_binaries(
         &self,
         binaries: &Binaries,
@@ -108,13 +108,13 @@ impl Permitted {
         self.claim(&missing).await?;
         for binary in &missing {
             progress.step(Step::Uploading { name: binary.name() });
-            // The client is not what the service runs.
+            // The service does not run the client.
             self.upload(binary, binary.name(), binary.name() == "discod", progress).await?;
         }
         Ok(missing.iter().any(|binary| binary.name() == "discod"))
     }
 
-    /// Sends one, which appears under this name; `mark`: the service is to be restarted for it.
+    /// Sends a binary, which gets this name; `mark`: the service must be restarted for it.
     pub(super) async fn upload(
         &self,
         binary: &Binary,
@@ -129,9 +129,9 @@ impl Permitted {
         }
         let unreadable = |source| InstallError::BinaryUnreadable { path: binary.path().to_path_buf(), source };
         let mut file = File::open(binary.path()).await.map_err(unreadable)?;
-        // Read in pieces as large as the connection takes them.
+        // Read in chunks as large as the connection accepts.
         file.set_max_buf_size(1 << 20);
-        // The sum is made while the file arrives, and the size tells whether all of it found room.
+        // The checksum is computed while the file arrives, and the size shows whether all of it fit.
         let script = format!(
             "{begin}sum=$(tee \"$t\" | sha256sum | cut -d ' ' -f 1); \
              [ \"$sum\" = {sum} ] && [ \"$(wc -c < \"$t\")\" -eq {size} ] || exit {BAD_CHECKSUM}; {end}",
@@ -140,11 +140,11 @@ impl Permitted {
             size = binary.size(),
         );
         let mut sent = 0;
-        let told = |count| {
+        let report = |count| {
             sent += count;
             progress.sent(binary.name(), sent, binary.size());
         };
-        let output = self.session.script_streaming(&script, file, told).await?;
+        let output = self.session.script_streaming(&script, file, report).await?;
         let (name, endpoint, stderr) = (binary.name(), self.endpoint(), output.error_text());
         match output.status {
             Status::Code(0) => Ok(()),
@@ -154,9 +154,9 @@ impl Permitted {
         }
     }
 
-    /// Copies one from where it is on this computer, to a machine whose disk is there as well: the programs of a developer are ten times
-    /// as large as those of a release, and three machines would be sent them through three encrypted connections. False where it must be
-    /// sent: the file is not to be seen there, is another one by now, or has no room.
+    /// Copies a binary from this computer's file, to a machine whose disk is on this computer as well: debug builds are ten times as
+    /// large as releases, and three machines would get them through three encrypted connections. False if it must be sent: the file is
+    /// not visible there, has changed meanwhile, or does not fit.
     async fn copy(&self, binary: &Binary, place: &str, end: &str) -> Result<bool, InstallError> {
         let script = format!(
             "{SUMS}{begin}cp {from} \"$t\" 2> /dev/null || exit {NO_COPY}; \
@@ -166,7 +166,7 @@ impl Permitted {
             sum = binary.sha256(),
         );
         let output = match self.session.script(&script, &[], COPY_LIMIT).await {
-            // A slow disk: sending takes the time that it needs, and shows how far it is.
+            // A slow disk: sending has no such limit, and shows its progress.
             Err(SshError::CommandTimeout { .. }) => return Ok(false),
             output => output?,
         };
@@ -179,7 +179,7 @@ impl Permitted {
         }
     }
 
-    /// The beginning of both scripts: in the folder of the programs, with the name of a file that goes with the script in `$t`.
+    /// The beginning of both scripts: in the folder of the programs, with the name of a temporary file in `$t`.
     fn begin_of_upload(&self, place: &str) -> String {
         format!(
             "set -e; umask 022; mkdir -p {bin}; cd {bin}; rm -f .tmp-{place}.*; t=.tmp-{place}.$$; trap 'rm -f \"$t\"' EXIT; ",
@@ -187,7 +187,7 @@ impl Permitted {
         )
     }
 
-    /// Their end: what is in `$t`, whole, takes its place if it can be started.
+    /// The end of both scripts: the complete file `$t` gets its name if it can be started.
     fn end_of_upload(&self, place: &str, mark: bool) -> String {
         let mark = if mark {
             format!("mkdir -p {}; : > {}; ", quote(&self.layout.service), quote(&self.layout.restart_marker()))
@@ -198,16 +198,16 @@ impl Permitted {
     }
 }
 
-/// The first place without room, and what is needed there: the programs go to the first, what the node writes to the last. Places of
-/// one file system share its room.
+/// The first folder without enough space, and how much is needed there: the programs go to the first, the node's data to the last.
+/// Folders on one file system share its space.
 fn too_small(rooms: &[Room], binaries: u64) -> Option<(&Room, u64)> {
     let (programs, data) = (rooms.first()?, rooms.last()?);
-    let wished = if programs.mount == data.mount {
+    let needs = if programs.mount == data.mount {
         vec![(programs, binaries + SLACK)]
     } else {
         vec![(programs, binaries), (data, SLACK)]
     };
-    wished.into_iter().find(|(room, needed)| room.free < *needed)
+    needs.into_iter().find(|(room, needed)| room.free < *needed)
 }
 
 #[cfg(test)]
