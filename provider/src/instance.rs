@@ -1,4 +1,4 @@
-//! A machine as its provider sees it.
+//! A machine of a provider.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,52 +10,52 @@ use serde::{Deserialize, Serialize};
 use crate::ssh::HostKeyPolicy;
 use crate::{ProviderError, Usd};
 
-/// A machine as its provider sees it. It is stored in the cluster's state, so fields are only ever added.
+/// A machine of a provider. It is stored in the cluster's state, so fields are only ever added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
-    /// The provider's name for it, unique within the provider, never used again for another machine.
+    /// The provider's id for it, unique within the provider, never reused for another machine.
     pub id: String,
-    /// The name for people.
+    /// The display name.
     pub name: String,
     /// The token that it was started with, see [`crate::StartRequest::token`].
     pub token: String,
-    /// What it is doing, at the time of asking.
+    /// Its state at the time of the request.
     pub state: InstanceState,
-    /// Where it answers SSH.
+    /// Its SSH server.
     pub ssh: SshTarget,
-    /// How other nodes reach `discod` on it. Unspecified where that is not known, as its name has no address now.
+    /// How other nodes reach `discod` on it. Unspecified if unknown because its name has no address now.
     pub control_address: SocketAddr,
-    /// Where `discod` shall bind on it, where the script says so, see [`crate::install::Remote::listen_address`].
+    /// The address to which `discod` binds, if the script sets it, see [`crate::install::Remote::listen_address`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
-    /// The address by which it is reached from outside, where that is another one.
+    /// The address by which it is reached from outside, if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_address: Option<IpAddr>,
-    /// Its SSH host key in OpenSSH's public form (`ssh-ed25519 AAAA…`), where the provider knows it beforehand.
+    /// Its SSH host key in OpenSSH's public form (`ssh-ed25519 AAAA…`), if the provider knows it beforehand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
-    /// The host key that it was given at its start, in the same form; an image may have ignored it.
+    /// The host key in its user data, in the same form; an image may have ignored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_host_key: Option<String>,
-    /// The process that is this machine, where a process is one.
+    /// The process that is this machine, for the local provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// The availability zone, where there are zones.
+    /// The availability zone, if there are zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// What an hour of it costs, where that is known.
+    /// Its price per hour, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Usd>,
 }
 
 impl Instance {
-    /// Which host key is accepted from it. `known_hosts` keeps those that are only known by having been seen.
+    /// The host keys that are accepted from it. `known_hosts` stores those that are trusted on first use.
     #[must_use]
     pub fn host_key_policy(&self, known_hosts: PathBuf) -> HostKeyPolicy {
         match (&self.host_key, &self.given_host_key) {
             (Some(key), _) => HostKeyPolicy::Pinned(key.clone()),
             (None, Some(key)) => HostKeyPolicy::Given { key: key.clone(), machine: self.id.clone(), file: known_hosts },
-            // The script says another address than before: by its key it is known whether that is the same machine.
+            // The script has another address than before: the key shows whether it is the same machine.
             (None, None) if self.id != self.ssh.endpoint() => match crate::hosts::parse_host(&self.id) {
                 Ok(before) => HostKeyPolicy::Moved { before, file: known_hosts },
                 Err(_) => HostKeyPolicy::KnownHosts { file: known_hosts, pin_first: true },
@@ -64,7 +64,7 @@ impl Instance {
         }
     }
 
-    /// Where operators reach what listens on it, from outside first.
+    /// The addresses by which operators reach it, the outside one first.
     #[must_use]
     pub fn control_addresses(&self) -> Vec<SocketAddr> {
         let public = self.public_address.map(|public| SocketAddr::new(public, self.control_address.port()));
@@ -73,19 +73,19 @@ impl Instance {
     }
 }
 
-/// What a machine is doing.
+/// The state of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
-    /// It was asked for and is not up yet.
+    /// It was requested and is not up yet.
     Pending,
     /// It is up. Its SSH server may still need a moment.
     Running,
     /// It is down, and starting it again brings it back with its disk and address.
     Stopped,
-    /// It was given back.
+    /// It was terminated.
     Terminated,
-    /// The provider knows of no such machine any more.
+    /// The provider no longer knows the machine.
     Gone,
 }
 
@@ -108,7 +108,7 @@ impl fmt::Display for InstanceState {
     }
 }
 
-/// Where a machine answers SSH.
+/// The SSH server of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SshTarget {
     /// The user to log in as.
@@ -130,7 +130,7 @@ impl SshTarget {
     }
 }
 
-/// Reads `user@host:port`; user and port may be left out.
+/// Parses `user@host:port`; user and port are optional.
 impl FromStr for SshTarget {
     type Err = ProviderError;
 

@@ -1,12 +1,12 @@
-//! Machines: where they come from ([`Provider`]), how to reach them ([`ssh`]) and how Disco gets onto them ([`install`]).
+//! Machines: their providers ([`Provider`]), connections to them ([`ssh`]) and the installation of Disco ([`install`]).
 //!
 //! The client and the daemon both use this crate: the client for the first node, the leader for all others. A provider
-//! knows machines alone; what runs on them is put there over SSH by [`install`], in the same way for every provider.
+//! only manages machines; [`install`] installs the programs over SSH, in the same way for every provider.
 //!
 //! Invariants:
-//! - Starting is idempotent by token: the same token never makes a second machine, whoever asks and however often.
-//! - A provider remembers nothing that it cannot read again from where its machines live (a folder, a cloud account),
-//!   so that it may be made anew in another process at any time.
+//! - Starting is idempotent by token: the same token never starts a second machine, for any caller and any number of requests.
+//! - A provider holds no state that it cannot read again from the place of its machines (a folder, a cloud account), so that it
+//!   may be recreated in another process at any time.
 
 mod announcements;
 #[cfg(feature = "aws")]

@@ -1,13 +1,13 @@
-//! What machines cost, and the limit that a script may set on it.
+//! Prices of machines, and the limit that a script may set.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Hours that a month has in prices: those of a year, divided by twelve.
+/// Hours of a month in prices: those of a year, divided by twelve.
 const HOURS_PER_MONTH: i64 = 730;
-/// In one dollar.
+/// Millionths in a dollar.
 const MICROS: f64 = 1e6;
 
 /// US dollars. Counted in millionths, so that sums are exact.
@@ -16,7 +16,7 @@ const MICROS: f64 = 1e6;
 pub struct Usd(i64);
 
 impl Usd {
-    /// What costs nothing.
+    /// Zero dollars.
     pub const ZERO: Self = Self(0);
 
     /// From millionths of a dollar.
@@ -43,13 +43,13 @@ impl Usd {
         self.0 as f64 / MICROS
     }
 
-    /// For an hour's price: that of a month.
+    /// The price per month of a price per hour.
     #[must_use]
     pub const fn per_month(self) -> Self {
         Self(self.0.saturating_mul(HOURS_PER_MONTH))
     }
 
-    /// So many times.
+    /// This price times `count`.
     #[must_use]
     pub fn times(self, count: usize) -> Self {
         Self(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
@@ -70,7 +70,7 @@ impl std::iter::Sum for Usd {
     }
 }
 
-/// As in `0.0084 USD`, with as many digits as it takes, and two at least.
+/// Such as `0.0084 USD`, with as many decimals as needed, at least two.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:.6}", self.dollars());
@@ -80,37 +80,37 @@ impl fmt::Display for Usd {
     }
 }
 
-/// What the machines of a cluster may cost and what they do.
+/// The limit for the cost of a cluster's machines, and their prices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
-    /// The most that all of them together may cost in an hour.
+    /// The most that all of them together may cost per hour.
     pub limit: Usd,
-    /// What those that are there cost in an hour; none: not known.
+    /// The prices per hour of the present machines; `None`: unknown.
     pub present: Vec<Option<Usd>>,
-    /// What one more costs in an hour; none: not known.
+    /// The price per hour of one more; `None`: unknown.
     pub each: Option<Usd>,
 }
 
-/// Why there may not be more machines.
+/// Why no more machines are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OverBudget {
-    /// It would cost too much.
+    /// The cost would exceed the limit.
     #[error("{machines} machines would cost {would} an hour, and `max_hourly_usd` allows {limit}")]
     TooMuch {
-        /// How many there would be.
+        /// The number of machines.
         machines: usize,
-        /// What they would cost.
+        /// Their cost.
         would: Usd,
-        /// What they may cost.
+        /// The limit.
         limit: Usd,
     },
-    /// Nobody can say what it would cost.
+    /// The price is unknown.
     #[error(
         "`max_hourly_usd` allows {limit}, but the price of such machines is unknown: Disco knows the on-demand prices of \
          common types in some regions; use one of these, or remove the limit"
     )]
     Unknown {
-        /// What they may cost.
+        /// The limit.
         limit: Usd,
     },
 }
@@ -119,7 +119,7 @@ pub enum OverBudget {
 const PLENTY: usize = 1000;
 
 impl Budget {
-    /// How many more machines there may be, and why not one more.
+    /// How many more machines are allowed, and why not one more.
     #[must_use]
     pub fn room(&self) -> (usize, Option<OverBudget>) {
         for more in 1..=PLENTY {
@@ -130,7 +130,7 @@ impl Budget {
         (PLENTY, None)
     }
 
-    /// Whether there may be so many more machines. None more is always within the budget.
+    /// Checks that this many more machines are allowed. Zero more are always within the budget.
     ///
     /// # Errors
     /// See [`OverBudget`].
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_budget_holds_as_many_machines_as_it_pays_for() {
-        // Exactly three fit, whatever 0.0252 is in binary.
+        // Exactly three fit, despite the binary representation of 0.0252.
         assert_eq!(budget(0.0252, 1).check(2), Ok(()));
         let over = budget(0.0252, 1).check(3).unwrap_err();
         assert_eq!(

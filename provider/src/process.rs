@@ -1,4 +1,4 @@
-//! Processes that are named by id and start time, so that an id which was given to another process is never mistaken.
+//! Processes, identified by id and start time, so that a reused id is never mistaken.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,27 +13,27 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
-/// How long to wait between two looks at the table of processes.
+/// The interval for polling the process table.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A process, named so that it cannot be mistaken for a later one with the same id.
+/// A process, identified so that it cannot be mistaken for a later one with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessName {
     /// The process id.
     pub(crate) pid: u32,
-    /// When it was started, in clock ticks since the system was (field 22 of `/proc/<pid>/stat`).
+    /// Its start time, in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
     pub(crate) start_time: u64,
 }
 
 impl ProcessName {
-    /// This very process.
+    /// The calling process.
     pub(crate) fn own() -> io::Result<Self> {
         let pid = std::process::id();
         let stat = stat(pid).ok_or_else(|| io::Error::other("`/proc/self/stat` cannot be read"))?;
         Ok(Self { pid, start_time: stat.start_time })
     }
 
-    /// The process that has this id now, running or not yet reaped.
+    /// The process that now has this id, running or not yet reaped.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         stat(pid).map(|stat| Self { pid, start_time: stat.start_time })
     }
@@ -43,39 +43,39 @@ impl ProcessName {
         stat(self.pid).is_some_and(|stat| stat.start_time == self.start_time && !stat.ended)
     }
 
-    /// A handle that stays with this process. `None` when it has ended.
+    /// A handle to exactly this process. `None` if it has ended.
     pub(crate) fn open(self) -> Option<OwnedFd> {
         let pid = Pid::from_raw(i32::try_from(self.pid).ok()?)?;
         let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        // Only now is it certain whom the handle names.
+        // Only now is it certain which process the handle refers to.
         self.is_alive().then_some(handle)
     }
 
-    /// A path that leads to its working directory itself, under whatever name, also when that has none any more.
+    /// A path to its working directory itself, even if that was renamed or removed.
     pub(crate) fn working_directory(self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/cwd", self.pid))
     }
 
-    /// Sends a signal. A process that has ended needs none.
+    /// Sends a signal. Does nothing if the process has ended.
     pub(crate) fn signal(self, signal: Signal) {
         if let Some(handle) = self.open() {
-            // It may end at this moment, which is as good.
+            // It may end just now, which is as good.
             let _ = pidfd_send_signal(handle, signal);
         }
     }
 
-    /// Waits for its end. False when the time limit passes before.
+    /// Waits for its end. False if the time limit passes first.
     pub(crate) fn wait(self, limit: Duration) -> bool {
         self.open().is_none_or(|handle| wait_for_end(&handle, limit))
     }
 }
 
-/// Waits until the process behind a handle has ended. False when the time limit passes before.
+/// Waits until the process of a handle has ended. False if the time limit passes first.
 pub(crate) fn wait_for_end(handle: &OwnedFd, limit: Duration) -> bool {
     readable_within(handle, limit)
 }
 
-/// Waits until something can be read. False when the time limit passes before.
+/// Waits until something can be read. False if the time limit passes first.
 pub(crate) fn readable_within(file: &impl AsFd, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {
@@ -104,7 +104,7 @@ fn stat(pid: u32) -> Option<Stat> {
     Some(Stat { start_time, ended })
 }
 
-/// Whether two paths lead to the same folder; not when one of them leads nowhere, or may not be followed.
+/// Whether two paths lead to the same folder; false if one of them does not exist or cannot be accessed.
 pub(crate) fn is_same_folder(a: &Path, b: &Path) -> bool {
     let inode = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
     inode(a).is_some_and(|found| inode(b) == Some(found))
@@ -131,8 +131,8 @@ pub(crate) fn with_environment(entries: &[OsString]) -> Vec<ProcessName> {
         .collect()
 }
 
-/// Kills all processes with these entries in their environment, also those that are being started meanwhile. False when
-/// some are still there after the time limit.
+/// Kills all processes with these entries in their environment, including those started meanwhile. False if some still
+/// exist after the time limit.
 pub(crate) fn kill_with_environment(entries: &[OsString], limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {

@@ -11,99 +11,99 @@ use crate::local::RunningMachine;
 use crate::plan::{self, Change};
 use crate::{Announcements, Capabilities, Instance, ProviderError, SshTarget, StartRequest, Usd};
 
-/// A source of machines, of one cluster.
+/// A source of machines for one cluster.
 ///
 /// Every method has its own time limits and may be called again after any failure.
 #[async_trait]
 pub trait Provider: Send + Sync + Debug {
-    /// The word that names this kind in specs and in messages: `local`, `hosts`, `aws`.
+    /// The name of this kind in specs and messages: `local`, `hosts`, `aws`.
     fn kind(&self) -> &'static str;
 
     /// The name that the script gave to this provider.
     fn name(&self) -> &str;
 
-    /// What can be asked of it.
+    /// Its capabilities.
     fn capabilities(&self) -> Capabilities;
 
-    /// Starts a machine, or finds the one that was started with the same token before and sees that it runs. Returns
+    /// Starts a machine, or finds the one that was started with the same token before and makes sure that it runs. Returns
     /// when the machine runs; its SSH server may need a moment more.
     async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError>;
 
     /// The machines of this cluster, each with its state at this moment, ordered by age.
     async fn list(&self) -> Result<Vec<Instance>, ProviderError>;
 
-    /// Machines that run on this computer by the same records, but for another folder: this one is a copy of theirs, or
-    /// theirs was removed. Nothing is started beside them.
+    /// Machines with the same records that run on this computer, but for another folder: this folder is a copy of theirs, or
+    /// theirs was removed. No machine is started while they run.
     async fn elsewhere(&self) -> Result<Vec<RunningMachine>, ProviderError> {
         Ok(Vec::new())
     }
 
-    /// Where a machine answers SSH as the script says it now, without asking anybody; `None` where that is known to [`Self::list`]
-    /// alone.
+    /// The SSH server of a machine according to the current script, without a request; `None` if only [`Self::list`] knows
+    /// it.
     fn ssh_target(&self, _id: &str) -> Option<SshTarget> {
         None
     }
 
-    /// Stops a machine. Its disk and its address stay. Stopping what is stopped is no error.
+    /// Stops a machine. Its disk and its address stay. It is no error if it is already stopped.
     async fn stop(&self, id: &str) -> Result<(), ProviderError>;
 
-    /// Gives a machine back, see [`Capabilities::can_terminate`]. What is gone already is no error.
+    /// Terminates a machine, see [`Capabilities::can_terminate`]. It is no error if it does not exist.
     async fn terminate(&self, id: &str) -> Result<(), ProviderError>;
 
-    /// Gives a machine the cluster's public address. `None` where the provider has no such thing.
+    /// Attaches the cluster's public address to a machine. `None` if the provider does not support it.
     async fn attach_address(&self, id: &str) -> Result<Option<IpAddr>, ProviderError>;
 
-    /// Moves the cluster's public address to a machine, where the cluster has got one by [`Self::attach_address`].
+    /// Moves the cluster's public address to a machine, if the cluster has one by [`Self::attach_address`].
     async fn move_address(&self, _id: &str) -> Result<Option<IpAddr>, ProviderError> {
         Ok(None)
     }
 
-    /// Gives a machine the right to start and end machines, or takes it from there, where machines have such rights: voters alone
-    /// do. Giving what is given is no error.
+    /// Grants a machine the permission to start and end machines, or revokes it, if machines have permissions: only voters have
+    /// it. Granting twice is no error.
     async fn empower(&self, _id: &str, _votes: bool) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// Makes the operator's public key known, where the provider keeps keys. One that it knows by the same name and that
-    /// is another key is an error.
+    /// Imports the operator's public key, if the provider stores keys. A different key with the same name is an
+    /// error.
     async fn import_key(&self, _public: &str) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// Lets this operator's computer reach the machines, where something keeps others out.
+    /// Allows this operator's computer to connect to the machines, if the provider restricts access.
     async fn admit_operator(&self) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// What a node's service has in its environment so that the same provider works there. Never a secret.
+    /// Environment variables of a node's service with which the same provider works there. Never a secret.
     fn node_environment(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
     }
 
-    /// A machine with these options of `start_instance`, in a few words.
+    /// A short description of a machine with these options of `start_instance`.
     fn describe(&self, _options: &Value) -> String {
         String::new()
     }
 
-    /// What an hour of a machine with these options of `start_instance` costs; none: not known.
+    /// The price per hour of a machine with these options of `start_instance`; `None`: unknown.
     async fn price(&self, _options: &Value) -> Result<Option<Usd>, ProviderError> {
         Ok(Some(Usd::ZERO))
     }
 
-    /// The most machines that the cluster may have, where the script has set a limit.
+    /// The most machines that the cluster may have, if the script sets a limit.
     fn most_machines(&self) -> Option<usize> {
         None
     }
 
-    /// The most that all machines of the cluster may cost in an hour, where the script says so.
+    /// The most that all machines of the cluster may cost per hour, if the script sets a limit.
     fn hourly_limit(&self) -> Option<Usd> {
         None
     }
 
-    /// What [`Self::start`] would make and change now: the machine, and what comes with it.
+    /// What [`Self::start`] would make and change now: the machine and its resources.
     ///
     /// # Errors
-    /// Those of [`Self::start`] that can be known beforehand.
+    /// Those errors of [`Self::start`] that are known beforehand.
     async fn plan_start(&self, request: &StartRequest) -> Result<Vec<Change>, ProviderError> {
         if let Some(there) = plan::existing(&self.list().await?, request) {
             return Ok(Change::of_existing(there).into_iter().collect());
@@ -122,38 +122,38 @@ pub trait Provider: Send + Sync + Debug {
         Ok(Vec::new())
     }
 
-    /// Where the machine of this id is told about its own end; asked on that machine. `None` where nobody tells.
+    /// The announcements about the machine with this id; polled on that machine. `None` if the provider has none.
     fn announcements(&self, _id: &str) -> Option<Box<dyn Announcements>> {
         None
     }
 
-    /// What was made for the cluster besides machines, in words.
+    /// The cluster's resources other than machines, as text.
     async fn rest(&self) -> Result<Vec<String>, ProviderError> {
         Ok(Vec::new())
     }
 
-    /// Removes what was made for the cluster besides machines, once those are ended. What is gone is no error;
-    /// [`ProviderError::is_busy`] tells that machines still hold some of it, and asking again will help.
+    /// Removes the cluster's resources other than machines, after those have ended. Missing ones are no error;
+    /// [`ProviderError::is_busy`] means that machines still use some of them, and a retry will succeed.
     async fn remove_rest(&self) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// Looks whether all is there that the provider needs, for `disco doctor`; also for a machine, where it is known how one would
-    /// be asked for. Makes nothing.
+    /// Checks the provider's requirements, for `disco doctor`; also those of a machine, if the options of one are
+    /// known. Makes nothing.
     async fn examine(&self, _machine: Option<&StartRequest>) -> Vec<Finding> {
         Vec::new()
     }
 }
 
-/// One thing that a provider needs, as it was found.
+/// The result of checking a requirement of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about, in a word.
+    /// The name of the check.
     pub name: &'static str,
-    /// What was found.
+    /// The result.
     pub detail: String,
-    /// Whether it is as it should be.
+    /// Whether the requirement is met.
     pub good: bool,
-    /// What to do otherwise.
+    /// What to do if it is not.
     pub hint: Option<String>,
 }

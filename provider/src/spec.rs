@@ -1,4 +1,4 @@
-//! From what a script or the cluster's state says about a provider to the provider itself.
+//! Makes a provider from its specification in a script or in the cluster's state.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,32 +9,32 @@ use crate::hosts::{HostsProvider, KnownMachine};
 use crate::local::LocalProvider;
 use crate::{Provider, ProviderError};
 
-/// The kinds that [`from_spec`] knows.
+/// The kinds that [`from_spec`] supports.
 const KINDS: &str = "`local`, `hosts`, `aws`";
 
-/// What a provider needs to know of the place where it is made.
+/// The context in which a provider is made.
 #[derive(Debug, Clone)]
 pub struct ProviderContext {
     /// The cluster whose machines these are.
     pub cluster_name: String,
-    /// That cluster's id, where it is known: local machines of other clusters are left alone.
+    /// That cluster's id, if known: local machines of other clusters are left alone.
     pub cluster_id: Option<String>,
-    /// The project folder, where there is one (not on a node). Relative folders in options start here. With it the
-    /// provider works for the operator, with their credentials, and sees machines from outside; without for a node.
+    /// The project folder, if there is one (not on a node). Relative folders in options start here. With it the
+    /// provider works for the operator, with their credentials and from outside; without it, for a node.
     pub project_dir: Option<PathBuf>,
-    /// Where the local provider's machines live, when that is known from elsewhere; it comes before all else. On a local
-    /// machine it is where that one lives, in a project folder the option `dir`, or else `.disco/local`.
+    /// The folder of the local provider's machines, if set; it takes precedence. The default on a local machine is that machine's
+    /// parent folder, in a project the option `dir`, or else `.disco/local`.
     pub local_dir: Option<PathBuf>,
     /// The executable with the hidden subcommand `machine`: `disco` or `discod`, normally this very process's.
     pub machine_executable: PathBuf,
-    /// What the cluster uses already, for a provider whose machines carry no mark (given hosts).
+    /// The machines that the cluster already uses, for a provider whose machines do not store a token (given hosts).
     pub known: Vec<KnownMachine>,
 }
 
 /// Makes the provider of a `kind` (`local`, `hosts`, `aws`) with the options that the script gave to its `init`.
 ///
 /// # Errors
-/// Unknown kinds, kinds that are not part of this build, and options that the kind does not know.
+/// Unknown kinds, kinds that are not part of this build, and unknown options.
 pub fn from_spec(
     kind: &str,
     options: &serde_json::Value,
@@ -51,7 +51,7 @@ pub fn from_spec(
     }
 }
 
-/// Reads options into their type; serde's message lists the keys that are known.
+/// Parses options; serde's message lists the known keys.
 pub(crate) fn parse_options<T: DeserializeOwned + Default>(
     what: &'static str,
     options: &serde_json::Value,

@@ -1,8 +1,8 @@
-//! Which addresses of the loopback network the machines get.
+//! Chooses the machines' addresses in the loopback network.
 //!
 //! Each provider's folder gets a subnet `127.a.b.0/24` by the hash of its path, so that several clusters and test runs on
-//! one computer do not meet; where another one answers on it already, the next one is taken. Machines count upward in it,
-//! so that an address is not soon used again. Where only 127.0.0.1 exists, ports tell the machines apart.
+//! one computer do not collide; if another program already listens in it, the next one is used. Machines count upward in it,
+//! so that an address is not reused soon. If only 127.0.0.1 exists, the machines have different ports.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -14,16 +14,16 @@ use super::MachineRecord;
 use super::folder::read_json;
 use crate::{ProviderError, files};
 
-/// Where machines answer SSH: not a port that needs root.
+/// The port of the machines' SSH servers, which does not require root.
 const SSH_PORT: u16 = 2222;
-/// Where `discod` listens on every machine.
+/// The port of `discod` on every machine.
 const CONTROL_PORT: u16 = 5080;
-/// The second byte of addresses is in `64..127`, away from what people use by hand.
+/// The second byte of addresses is in `64..127`, away from addresses that people choose.
 const FIRST_NETWORK: u16 = 64;
 const NETWORKS: u16 = 63;
 /// Host numbers of a subnet: 1 to 254.
 const HOSTS: u64 = 254;
-/// How many addresses of a subnet are tried to see whether someone else uses it.
+/// How many addresses of a subnet are probed to detect other users.
 const PROBED: u8 = 16;
 /// How many subnets are tried.
 const SUBNETS_TRIED: u16 = 64;
@@ -31,11 +31,11 @@ const SUBNETS_TRIED: u16 = 64;
 /// The content of `network.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Network {
-    /// The subnet's first three bytes; `None` where only 127.0.0.1 exists.
+    /// The subnet's first three bytes; `None` if only 127.0.0.1 exists.
     subnet: Option<[u8; 3]>,
     /// The number of the next machine.
     next: u64,
-    /// The folder's id, random. A copy of the folder has the same one; its machines it has not, see [`super::RunningMachine`].
+    /// The folder's random id. A copy of the folder has the same id, but not its machines, see [`super::RunningMachine`].
     #[serde(default)]
     project: String,
 }
@@ -43,7 +43,7 @@ pub(super) struct Network {
 /// Bytes of a folder's id.
 const ID_BYTES: usize = 16;
 
-/// What a new machine is to be.
+/// The number and addresses of a new machine.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) number: u64,
@@ -53,7 +53,7 @@ pub(super) struct Place {
 }
 
 impl Network {
-    /// Reads the choice of this folder, or makes it. The lock of the folder must be held.
+    /// Reads this folder's choice, or makes one. The lock of the folder must be held.
     pub(super) fn load(dir: &Path) -> Result<Self, ProviderError> {
         let mut network = match Self::read(dir)? {
             Some(network) => network,
@@ -65,12 +65,12 @@ impl Network {
         Ok(network)
     }
 
-    /// Reads the choice of this folder, where one was made.
+    /// Reads this folder's choice, if one was made.
     pub(super) fn read(dir: &Path) -> Result<Option<Self>, ProviderError> {
         read_json(&dir.join("network.json"))
     }
 
-    /// The folder's id; empty where an older build made the folder.
+    /// The folder's id; empty if an older build made the folder.
     pub(super) fn project(&self) -> &str {
         &self.project
     }
@@ -82,7 +82,7 @@ impl Network {
         files::write_atomically(&path, &content, 0o600).map_err(ProviderError::io("write", path))
     }
 
-    /// A place for one more machine, beside those that exist.
+    /// A number and addresses for one more machine, besides the existing ones.
     pub(super) fn place(&mut self, existing: &[MachineRecord]) -> Result<Place, ProviderError> {
         let number = self.next;
         self.next += 1;
@@ -131,7 +131,7 @@ fn is_free(address: IpAddr, port: u16) -> bool {
     TcpListener::bind((address, port)).is_ok()
 }
 
-/// Ports of 127.0.0.1 that are free now and that no other machine of this folder has, running or not.
+/// Ports of 127.0.0.1 that are free and that no other machine of this folder has, running or not.
 fn shared_address(number: u64, existing: &[MachineRecord]) -> Result<Place, ProviderError> {
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let failed = |_| ProviderError::NoAddress { tried: "ports of 127.0.0.1".to_owned() };

@@ -24,7 +24,7 @@ impl MachineFolder {
         Self { path: dir.join(&id), id }
     }
 
-    /// The working directory of this process, which follows the folder wherever that is moved.
+    /// The working directory of this process, which stays valid when the folder is moved.
     pub(crate) fn here(id: impl Into<String>) -> Self {
         Self { path: PathBuf::from("."), id: id.into() }
     }
@@ -61,25 +61,25 @@ impl MachineFolder {
         self.path.join("process.json")
     }
 
-    /// What does not change about it. `None` when there is no such machine.
+    /// Its immutable record. `None` if there is no such machine.
     pub(crate) fn record(&self) -> Result<Option<MachineRecord>, ProviderError> {
         read_json(&self.path.join(MachineRecord::FILE))
     }
 
-    /// The process that was it last, dead or alive. In a copy of the folder it is the process of another machine: see
+    /// The machine's last process, dead or alive. In a copy of the folder it is the process of another machine: see
     /// [`Self::running`].
     pub(crate) fn process(&self) -> Result<Option<ProcessName>, ProviderError> {
         read_json(&self.process_path())
     }
 
-    /// The process that is this machine now. That the file names a living process proves nothing, as files are copied; the
-    /// lock is held by the machine of this very folder.
+    /// The machine's running process. A file that names a living process proves nothing, as files can be copied; the lock is
+    /// held by the machine of this very folder.
     pub(crate) fn running(&self) -> Result<Option<ProcessName>, ProviderError> {
         let Some(process) = self.process()?.filter(|process| process.is_alive()) else { return Ok(None) };
         Ok(self.is_held()?.then_some(process))
     }
 
-    /// Whether some process is this machine, or about to be.
+    /// Whether a process is this machine, or is becoming it.
     pub(crate) fn is_held(&self) -> Result<bool, ProviderError> {
         let path = self.running_lock();
         files::is_locked(&path).map_err(ProviderError::io("lock", path))
@@ -90,8 +90,8 @@ impl MachineFolder {
         files::write_atomically(&self.process_path(), &serde_json::to_vec(&process)?, 0o600)
     }
 
-    /// Called by the machine itself, once it holds its lock: what is noted there is its last life's, or that of the machine
-    /// whose folder this is a copy of.
+    /// Called by the machine itself, once it holds its lock: the recorded process belongs to its last run, or to the machine of
+    /// which this folder is a copy.
     pub(crate) fn forget_process(&self) -> io::Result<()> {
         match std::fs::remove_file(self.process_path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -99,7 +99,7 @@ impl MachineFolder {
         }
     }
 
-    /// The machine as its user sees it, at this moment. `None` when there is no such machine.
+    /// The machine with its present state. `None` if there is no such machine.
     pub(crate) fn instance(&self) -> Result<Option<Instance>, ProviderError> {
         let Some(record) = self.record()? else { return Ok(None) };
         let process = self.running()?;
@@ -120,7 +120,7 @@ impl MachineFolder {
         }))
     }
 
-    /// Removes it with all that is on it; to anyone else it is there whole or not at all.
+    /// Removes it with everything on it; to others it disappears atomically.
     pub(crate) fn remove(&self) -> io::Result<()> {
         let leaving = self.path.with_file_name(format!(".gone-{}", self.id));
         let done = match std::fs::rename(&self.path, &leaving) {
@@ -135,8 +135,8 @@ impl MachineFolder {
     }
 }
 
-/// The entries in the environment by which all is known that runs on a machine in this one of its lives. No path is among
-/// them, which another folder may have a moment later.
+/// The environment entries that mark everything that runs on a machine in this run. They contain no path, as another folder may
+/// have that path a moment later.
 pub(crate) fn environment_marks(id: &str, life: ProcessName) -> [OsString; 3] {
     [
         format!("DISCO_MACHINE={id}").into(),
@@ -145,7 +145,7 @@ pub(crate) fn environment_marks(id: &str, life: ProcessName) -> [OsString; 3] {
     ]
 }
 
-/// Reads a JSON file that may be missing.
+/// Reads a JSON file; `None` if it is missing.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ProviderError> {
     let content = files::read_if_exists(path).map_err(ProviderError::io("read", path))?;
     content

@@ -1,4 +1,4 @@
-//! Starting and stopping the process that is a machine. The machine's control lock must be held.
+//! Starts and stops a machine's process. The machine's control lock must be held.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -11,17 +11,17 @@ use super::{MachineFolder, MachineRecord, environment_marks};
 use crate::machine::MachineArgs;
 use crate::{ProviderError, detach, process};
 
-/// How long a machine may take to answer.
+/// How long a machine may take to start.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// How long a machine may take to shut down in order: its own limit, and a little.
+/// How long a machine may take to shut down gracefully: its own limit, and some slack.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// How long killed processes may take to disappear.
 pub(super) const KILL_LIMIT: Duration = Duration::from_secs(5);
-/// How long another process that is starting this machine is waited for.
+/// How long to wait for another process that is starting this machine.
 const OTHER_START_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Starts the machine's process, after what is left of its last life is gone. Does nothing when it runs. `project` is the
-/// provider's folder's id.
+/// Starts the machine's process, after processes of its last run are gone. Does nothing if it runs. `project` is the id of the
+/// provider's folder.
 pub(super) fn start(folder: &MachineFolder, executable: &Path, project: &str) -> Result<(), ProviderError> {
     if folder.running()?.is_some() {
         return Ok(());
@@ -33,16 +33,16 @@ pub(super) fn start(folder: &MachineFolder, executable: &Path, project: &str) ->
     let log = folder.log();
     let log_file = OpenOptions::new().create(true).append(true).open(&log).map_err(ProviderError::io("open", &log))?;
     let mut command = Command::new(executable);
-    // Where it lives is its working directory: that stays right wherever the folder is moved.
+    // Its working directory is its folder, which stays valid when the folder is moved.
     command.args(MachineArgs::detached(&record, project)).current_dir(folder.path());
-    // Nothing of the environment that we run in is the machine's: we may ourselves run on another machine.
+    // The machine inherits nothing else of this process's environment, as this process may run on another machine.
     command.env_clear().stderr(log_file);
     command.envs(["PATH", "LANG", "TZ", "TMPDIR", "RUST_BACKTRACE"].iter().filter_map(|name| {
         let value = std::env::var_os(name)?;
         Some((name, value))
     }));
     let reported = detach::start(&mut command, START_LIMIT);
-    // Someone may have been killed in the middle of starting the same machine: then theirs comes up, and ours gave way.
+    // Another process may have been killed while it started the same machine: then that machine comes up, and ours gave way.
     let deadline = Instant::now() + START_LIMIT;
     while folder.running()?.is_none() {
         if let Err(error) = &reported
@@ -58,7 +58,7 @@ pub(super) fn start(folder: &MachineFolder, executable: &Path, project: &str) ->
     Ok(())
 }
 
-/// Shuts the machine down: everything on it is asked to end, and killed when it does not.
+/// Shuts the machine down: everything on it gets SIGTERM, and is killed if it does not end.
 pub(super) fn stop(folder: &MachineFolder) -> Result<(), ProviderError> {
     if let Some(process) = folder.running()? {
         process.signal(Signal::TERM);
@@ -67,7 +67,7 @@ pub(super) fn stop(folder: &MachineFolder) -> Result<(), ProviderError> {
     kill(folder)
 }
 
-/// Ends the machine as a power cut does.
+/// Ends the machine like a power cut.
 pub(super) fn kill(folder: &MachineFolder) -> Result<(), ProviderError> {
     if let Some(process) = folder.running()? {
         process.signal(Signal::KILL);
@@ -78,11 +78,11 @@ pub(super) fn kill(folder: &MachineFolder) -> Result<(), ProviderError> {
     kill_leftovers(folder)
 }
 
-/// Kills what is left of the machine's last life.
+/// Kills the remaining processes of the machine's last run.
 fn kill_leftovers(folder: &MachineFolder) -> Result<(), ProviderError> {
     let Some(life) = folder.process()? else { return Ok(()) };
     if life.is_alive() {
-        // Not this machine, or it would have been ended before: the machine of which this folder is a copy.
+        // Not this machine, which would have ended before, but the machine of which this folder is a copy.
         return Ok(());
     }
     if process::kill_with_environment(&environment_marks(folder.id(), life), KILL_LIMIT) {

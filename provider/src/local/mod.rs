@@ -1,27 +1,27 @@
-//! Machines on this computer: each is a folder, a loopback address of its own and a process that answers SSH on it (see
+//! Machines on this computer: each is a folder, a loopback address and a process with an SSH server on it (see
 //! [`crate::machine`]).
 //!
 //! All state is in the provider's folder, so that any number of processes may use it at the same time:
 //! ```text
 //! lock              held while a machine is being made
-//! network.json      which part of 127.0.0.0/8 is used, the next number, and the folder's id
-//! local-1/          a machine; the folder appears whole (by renaming) and disappears whole
-//!   machine.json    what does not change: name, token, addresses
-//!   process.json    the process that was it last
+//! network.json      the used part of 127.0.0.0/8, the next number, and the folder's id
+//! local-1/          a machine; the folder appears and disappears atomically (by renaming)
+//!   machine.json    its immutable record: name, token, addresses
+//!   process.json    its last process
 //!   control         lock, held while it is being started or stopped
 //!   running         lock, held by its process as long as that lives
 //!   host_key        its private SSH host key
-//!   machine.log     what its process had to say
+//!   machine.log     the log of its process
 //!   home/           its disk, with `.ssh/authorized_keys`
 //! ```
 //!
 //! Invariants:
-//! - No path is kept anywhere, neither in a file nor by a machine's process, so the folder may be moved at any time. A machine
-//!   knows its place by its working directory, and what runs on it by its own ([`OwnMachine`]).
-//! - A copy of the folder has everything but the machines: one is this folder's only if its process holds the lock in this very
-//!   folder. Nothing else is ever signalled, but what is left of a life that has ended.
-//! - A machine is of one cluster, by that one's id; a provider of another cluster neither lists nor ends it, though they may
-//!   share the folder.
+//! - No path is stored, neither in a file nor in a machine's process, so the folder may be moved at any time. A machine finds its
+//!   folder by its working directory, and so do processes on it ([`OwnMachine`]).
+//! - A copy of the folder has everything but the machines: a machine belongs to this folder only if its process holds the lock in
+//!   this very folder. No other process is ever signalled, except remaining processes of a run that has ended.
+//! - A machine belongs to one cluster, by the cluster's id; a provider of another cluster neither lists nor ends it, although they
+//!   may share the folder.
 
 mod addresses;
 mod folder;

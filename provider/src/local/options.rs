@@ -1,24 +1,24 @@
-//! What `LocalProvider.init` takes, and what `start_instance` takes with it.
+//! Options of `LocalProvider.init`, and of `start_instance` with it.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// What `LocalProvider.init` takes.
+/// Options of `LocalProvider.init`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LocalOptions {
     /// The provider's name.
     #[serde(default)]
     pub(crate) name: Option<String>,
-    /// Where the machines live; relative to the project folder.
+    /// The folder of the machines; relative to the project folder.
     #[serde(default)]
     pub(crate) dir: Option<PathBuf>,
 }
 
-/// What `start_instance` takes: the keys of the cloud providers, so that a script runs on both. All but `name` say
-/// something about hardware that a local machine does not have.
+/// Options of `start_instance`: the keys of the cloud providers, so that a script runs on both. All but `name` describe
+/// hardware, which a local machine does not have, and are ignored.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartOptions {

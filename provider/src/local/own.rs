@@ -1,4 +1,4 @@
-//! The machine that this process itself runs on.
+//! The machine that this process runs on.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::MachineRecord;
 use crate::ProviderError;
 
-/// The machine of the local provider that this process runs on: where it is now. What the environment says was true when this
-/// process was started; since then the project may have been moved.
+/// The present folder of the local machine that this process runs on. The environment has the paths from the start of this
+/// process; since then the project may have been moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnMachine {
     folder: PathBuf,
@@ -30,7 +30,7 @@ impl OwnMachine {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// The provider's folder, where all machines of the project are.
+    /// The provider's folder, which contains all machines of the project.
     #[must_use]
     pub fn local_dir(&self) -> &Path {
         self.folder.parent().unwrap_or(&self.folder)
@@ -42,7 +42,7 @@ impl OwnMachine {
         self.folder.join("home")
     }
 
-    /// What commands have in their environment in place of what this process has in its own.
+    /// Environment entries for commands, which replace those of this process.
     #[must_use]
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
         let mut environment = places(&self.folder);
@@ -57,7 +57,7 @@ impl OwnMachine {
     }
 }
 
-/// The entries in the environment of what runs on a machine that say where something is.
+/// The environment entries with paths, for everything that runs on a machine.
 pub(crate) fn places(folder: &Path) -> Vec<(OsString, OsString)> {
     let (home, dir) = (folder.join("home"), folder.parent().unwrap_or(folder));
     vec![

@@ -22,7 +22,7 @@ impl LocalProvider {
     /// Makes it from the options of `LocalProvider.init`.
     ///
     /// # Errors
-    /// Unknown options, or no folder to put machines in.
+    /// Unknown options, or no folder for machines.
     pub fn from_options(options: &serde_json::Value, context: &ProviderContext) -> Result<Self, ProviderError> {
         const WHAT: &str = "LocalProvider.init";
         let options: LocalOptions = parse_options(WHAT, options)?;
@@ -51,7 +51,7 @@ impl LocalProvider {
         Ok(Self { name: options.name.unwrap_or_else(|| "local".to_owned()), store })
     }
 
-    /// Runs what blocks where it may. Once begun it ends, also when nobody waits for it any more.
+    /// Runs a blocking function on a blocking thread. Once started it runs to its end, even if the caller is dropped.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, ProviderError> + Send + 'static,

@@ -1,7 +1,7 @@
-//! The machines that run on this computer, whatever became of the folders that they were made in.
+//! The machines that run on this computer, even if their folders were moved, copied or removed.
 //!
-//! A machine's process has its folder as its working directory, and its cluster and the provider's folder among its arguments.
-//! So it is found, and where it lives now is seen, also after the folder was moved, copied or removed.
+//! A machine's process has its folder as its working directory, and its cluster and the id of the provider's folder among its
+//! arguments. So the process and its present folder can be found.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,27 +18,27 @@ use crate::ProviderError;
 use crate::machine::{self, MachineArgs};
 use crate::process::{self, ProcessName, is_same_folder, kill_with_environment};
 
-/// What the kernel adds to the path of a folder that was removed.
+/// The suffix that the kernel adds to the path of a removed folder.
 const REMOVED: &[u8] = b" (deleted)";
 
-/// A machine of this user's that runs on this computer.
+/// A machine of this user that runs on this computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningMachine {
     /// Its id in its project.
     pub id: String,
-    /// The name of its cluster, for people.
+    /// The display name of its cluster.
     pub cluster: String,
-    /// Where its folder is now, or was last.
+    /// The present, or last, path of its folder.
     pub folder: PathBuf,
-    /// Its folder was removed: no project knows of it any more.
+    /// Its folder was removed: no project knows it any more.
     pub lost: bool,
-    /// The id of the provider's folder that it was made in, which a copy of that folder has as well.
+    /// The id of the provider's folder in which it was made; a copy of that folder has the same id.
     pub(super) project: String,
     process: ProcessName,
 }
 
 impl RunningMachine {
-    /// All of this user's, ordered by cluster and id.
+    /// All machines of this user, ordered by cluster and id.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let mut found: Vec<Self> =
@@ -53,7 +53,7 @@ impl RunningMachine {
         Self::all().into_iter().filter(|machine| machine.lost).collect()
     }
 
-    /// The folder of the project that it was made in, as far as its path shows that.
+    /// The folder of its project, as far as its path shows that.
     #[must_use]
     pub fn project_dir(&self) -> &Path {
         let local = self.folder.parent().unwrap_or(&self.folder);
@@ -63,13 +63,13 @@ impl RunningMachine {
         }
     }
 
-    /// Ends a machine whose folder was removed, with all that runs on it. One that has its folder is left alone: whoever has
-    /// that folder ends it.
+    /// Ends a machine whose folder was removed, with everything that runs on it. A machine with a folder is left alone: the owner
+    /// of the folder ends it.
     ///
     /// # Errors
     /// Its processes do not end.
     pub fn end_lost(&self) -> Result<(), ProviderError> {
-        // Looked at anew: minutes may have passed while the operator was asked.
+        // Checked again: the operator may have taken minutes to confirm.
         let same = Self::look(self.process.pid).filter(|now| now.process == self.process);
         let Some(now) = same else { return Ok(()) };
         if !now.lost {
@@ -95,7 +95,7 @@ impl RunningMachine {
         let place = process.working_directory();
         let lost = !has_record(&place, &args.id)?;
         let folder = folder_name(fs::read_link(&place).ok()?);
-        // All that was read is of this process, if it still is the same.
+        // Everything was read from this process, if it is still the same one.
         process.is_alive().then_some(Self {
             id: args.id,
             cluster: args.cluster,
@@ -106,7 +106,7 @@ impl RunningMachine {
         })
     }
 
-    /// Whether its folder lies in this provider's folder, by whatever paths.
+    /// Whether its folder is in this provider's folder, by any path.
     pub(super) fn lives_in(&self, dir: &Path) -> bool {
         is_same_folder(&self.process.working_directory().join(".."), dir)
     }
@@ -123,11 +123,11 @@ fn args_of(pid: u32) -> Option<MachineArgs> {
     (args.is_machine() && !args.project.is_empty()).then_some(args)
 }
 
-/// Whether this is the folder of the machine. `None` where one may not look.
+/// Whether this is the folder of the machine. `None` if it cannot be read.
 fn has_record(folder: &Path, id: &str) -> Option<bool> {
     match read_json::<MachineRecord>(&folder.join(MachineRecord::FILE)) {
         Ok(record) => Some(record.is_some_and(|record| record.id == id)),
-        // Damaged is there.
+        // A damaged record exists.
         Err(ProviderError::Damaged { .. }) => Some(true),
         Err(_) => None,
     }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_no_machine_is_none() {
         assert_eq!(RunningMachine::look(std::process::id()), None);
-        // Nor is it ended, whatever a caller believes.
+        // Nor is it ended if a caller requests that.
         of_folder("/a/shop/.disco/local/local-1 (deleted)").end_lost().unwrap();
     }
 }

@@ -13,26 +13,26 @@ use super::addresses::Network;
 use super::{MachineFolder, MachineRecord, RunningMachine, launch};
 use crate::{Instance, ProviderError, StartRequest, files};
 
-/// How long others may hold a lock: as long as stopping a machine takes, and a little.
+/// How long others may hold a lock: as long as stopping a machine takes, and some slack.
 const LOCK_LIMIT: Duration = Duration::from_secs(30);
-/// Who may log in on a machine.
+/// The login user of a machine.
 const USER: &str = "disco";
-/// Folders that are being made or removed start with a dot; they belong to whoever holds the lock.
+/// Folders that are being made or removed start with a dot; they belong to the holder of the lock.
 const MAKING: &str = ".new-";
 const LEAVING: &str = ".gone-";
 
-/// The provider's folder, as one cluster sees it.
+/// The provider's folder, for one cluster.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
-    /// As it was given.
+    /// The path as configured.
     pub(super) dir: PathBuf,
-    /// Whether the folder may be made. On a machine it is there, or the machine itself was removed.
+    /// Whether the folder may be made. On a machine it must exist, or the machine itself was removed.
     pub(super) may_make: bool,
     /// The executable with the hidden subcommand `machine`.
     pub(super) executable: PathBuf,
-    /// The cluster whose machines these are; `None` where its id is not known: then all machines here are.
+    /// The id of the cluster; `None` if unknown: then all machines here belong to it.
     pub(super) cluster_id: Option<String>,
-    /// Its name, for people.
+    /// The cluster's display name.
     pub(super) cluster: String,
 }
 
@@ -43,7 +43,7 @@ impl Store {
             make_dir(&self.dir).map_err(ProviderError::io("create", &self.dir))?;
         }
         let dir = self.real_dir()?;
-        // Before anything is made: with machines elsewhere this folder is a copy, whose addresses and nodes those have.
+        // Checked first: if the machines run elsewhere, this folder is a copy, and they use its addresses and node ids.
         if let Some(machine) = self.elsewhere()?.into_iter().next() {
             return Err(ProviderError::RunsElsewhere { cluster: machine.cluster, folder: machine.folder });
         }
@@ -78,7 +78,7 @@ impl Store {
         let Some(folder) = self.folder(id)? else { return Ok(()) };
         {
             let _control = match lock(&folder.control_lock()) {
-                // Someone else was faster.
+                // A concurrent caller was faster.
                 Err(ProviderError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
                 other => other?,
             };
@@ -102,7 +102,7 @@ impl Store {
     }
 
     fn folder(&self, id: &str) -> Result<Option<MachineFolder>, ProviderError> {
-        // Ids come from elsewhere and become part of a path.
+        // Ids are untrusted and become part of a path.
         if !self.dir.exists() || id.is_empty() || id.starts_with('.') || id.contains('/') {
             return Ok(None);
         }
@@ -110,19 +110,19 @@ impl Store {
         Ok(folder.record()?.filter(|record| self.has(record)).map(|_| folder))
     }
 
-    /// The folder without symlinks: the same for everyone, however they came to it.
+    /// The folder without symlinks: the same for all callers.
     fn real_dir(&self) -> Result<PathBuf, ProviderError> {
         self.dir.canonicalize().map_err(ProviderError::io("open", &self.dir))
     }
 
-    /// Removes what others left behind, such as the files that a machine wrote while it was being removed.
+    /// Removes leftovers, such as files that a machine wrote while it was being removed.
     fn tidy(&self) -> Result<(), ProviderError> {
         let dir = self.real_dir()?;
         let _lock = lock(&dir.join("lock"))?;
         clean(&dir)
     }
 
-    /// The machine with this token, made when there is none, and the folder's id. It is not started here.
+    /// The machine with this token, made if it does not exist, and the folder's id. It is not started here.
     fn find_or_make(
         &self,
         dir: &Path,
@@ -139,12 +139,12 @@ impl Store {
         let is_it =
             |record: &&MachineRecord| record.token == request.token && record.is_of(cluster_id.map(String::as_str));
         if let Some(record) = existing.iter().find(is_it) {
-            // Its id is new where an older build made the folder.
+            // The id is new if an older build made the folder.
             network.save(dir)?;
             return Ok((MachineFolder::new(dir, &record.id), project));
         }
         let place = network.place(&existing)?;
-        // Stored first: should we be killed now, a number is left out, which harms nobody.
+        // Stored first: if this process is killed now, a number is skipped, which is harmless.
         network.save(dir)?;
         let id = format!("local-{}", place.number);
         let failed = |reason: String| ProviderError::MachineStart { id: id.clone(), reason };
@@ -181,7 +181,7 @@ fn fill(path: &Path, record: &MachineRecord, host_key: &[u8]) -> io::Result<()> 
     files::write_atomically(&path.join(MachineRecord::FILE), &serde_json::to_vec_pretty(record)?, 0o600)
 }
 
-/// Adds public keys to those that may log in already.
+/// Adds public keys to the authorized ones.
 fn authorize(path: &Path, keys: &[String]) -> io::Result<()> {
     let old = String::from_utf8_lossy(&files::read_if_exists(path)?.unwrap_or_default()).into_owned();
     let mut new = old.clone();
@@ -193,7 +193,7 @@ fn authorize(path: &Path, keys: &[String]) -> io::Result<()> {
     if new == old && path.exists() { Ok(()) } else { files::write_atomically(path, new.as_bytes(), 0o600) }
 }
 
-/// All machines, in the order of making.
+/// All machines, in the order of creation.
 fn machines(dir: &Path) -> Result<Vec<MachineRecord>, ProviderError> {
     let failed = || ProviderError::io("list", dir);
     let mut records = Vec::new();
@@ -208,14 +208,14 @@ fn machines(dir: &Path) -> Result<Vec<MachineRecord>, ProviderError> {
     Ok(records)
 }
 
-/// Removes what someone who was killed left behind. The lock of the folder must be held.
+/// Removes leftovers of killed processes. The lock of the folder must be held.
 fn clean(dir: &Path) -> Result<(), ProviderError> {
     for entry in std::fs::read_dir(dir).map_err(ProviderError::io("list", dir))? {
         let entry = entry.map_err(ProviderError::io("list", dir))?;
         let leftover = entry.file_name().to_str().is_some_and(|n| n.starts_with(MAKING) || n.starts_with(LEAVING));
         if leftover {
             match std::fs::remove_dir_all(entry.path()) {
-                // The one who terminates a machine removes it as well.
+                // A concurrent termination removes it as well.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => other.map_err(ProviderError::io("remove", entry.path()))?,
             }
@@ -228,7 +228,7 @@ fn lock(path: &Path) -> Result<File, ProviderError> {
     files::lock(path, LOCK_LIMIT).map_err(ProviderError::io("lock", path))
 }
 
-/// Makes a folder that only its owner can look into.
+/// Makes a folder that only its owner can access.
 fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

@@ -6,25 +6,25 @@ use super::{MachineError, SUBCOMMAND};
 use crate::local::MachineRecord;
 use crate::process::ProcessName;
 
-/// Which of the processes around a machine this one is.
+/// The part of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// The machine.
     Machine,
-    /// Starts the machine as nobody's child, and ends.
+    /// Starts the machine as an orphan, and ends.
     Detach,
     /// Waits for the end of the machine.
     Watch(ProcessName),
 }
 
 /// `--id ID [--project PROJECT] [--cluster NAME] [--detach | --watch PID,START_TIME]`. The machine's folder is the working
-/// directory, which stays right when it is moved, as a path would not.
+/// directory, which stays valid when it is moved, unlike a path.
 #[derive(Debug)]
 pub(crate) struct MachineArgs {
     pub(crate) id: String,
     /// The id of the provider's folder. By it [`crate::local::RunningMachine`] knows which machines are of one project.
     pub(crate) project: String,
-    /// The cluster's name, for people.
+    /// The cluster's display name.
     pub(crate) cluster: String,
     pub(super) part: Part,
 }
@@ -56,7 +56,7 @@ impl MachineArgs {
         Ok(Self { id: id.ok_or_else(|| usage("`--id` is missing".to_owned()))?, project, cluster, part })
     }
 
-    /// Of a process that starts this machine, and ends.
+    /// The arguments of the process that starts this machine, and ends.
     pub(crate) fn detached(record: &MachineRecord, project: &str) -> Vec<OsString> {
         let args = Self {
             id: record.id.clone(),
@@ -67,12 +67,12 @@ impl MachineArgs {
         args.words()
     }
 
-    /// Of another process around the same machine.
+    /// The arguments of another process of the same machine.
     pub(super) fn with(self, part: Part) -> Self {
         Self { part, ..self }
     }
 
-    /// With the subcommand before them.
+    /// The arguments, with the subcommand first.
     pub(super) fn words(&self) -> Vec<OsString> {
         let named = [("--id", &self.id), ("--project", &self.project), ("--cluster", &self.cluster)];
         let named = named.into_iter().filter(|(_, value)| !value.is_empty());

@@ -1,4 +1,4 @@
-//! One channel: what the client asks for, and the command that does it.
+//! One channel: the client's requests, and the command that runs.
 //!
 //! ```text
 //! open ──(pty-req, env, …)──> open ──exec or shell──> running ──command ends──> exit status, EOF, close
@@ -48,8 +48,8 @@ pub(super) async fn serve(channel: Channel<Msg>, handle: Handle, shared: Arc<Sha
     }
 }
 
-/// What comes before a command. `None` when the client leaves instead. It is answered by
-/// [`Handler`](super::handler::Handler).
+/// Handles the requests before a command. `None` if the client leaves instead.
+/// [`Handler`](super::handler::Handler) sends the replies.
 async fn wait_for_command(reader: &mut ChannelReadHalf) -> Option<(Option<Vec<u8>>, Option<Size>)> {
     let mut terminal = None;
     loop {
@@ -65,7 +65,7 @@ async fn wait_for_command(reader: &mut ChannelReadHalf) -> Option<(Option<Vec<u8
     }
 }
 
-/// Sends what the command writes, until it has ended and all is sent.
+/// Sends the command's output, until it has ended and everything is sent.
 async fn run(command: &mut Command, writer: &ChannelWriteHalf<Msg>) -> std::io::Result<ExitStatus> {
     let (stdout, stderr) = command.take_output();
     let (ended, has_ended) = watch::channel(false);
@@ -82,7 +82,7 @@ async fn run(command: &mut Command, writer: &ChannelWriteHalf<Msg>) -> std::io::
     status
 }
 
-/// Hands on what the client sends. Ends only when the client is gone.
+/// Forwards the client's input. Ends only when the client is gone.
 async fn serve_input(
     mut reader: ChannelReadHalf,
     mut input: Option<Box<dyn AsyncWrite + Send + Unpin>>,
@@ -92,14 +92,14 @@ async fn serve_input(
     while let Some(message) = reader.wait().await {
         match message {
             ChannelMsg::Data { data } => {
-                // A command need not read its input, nor live on to read it.
+                // A command may not read its input, or end before it does.
                 if let Some(pipe) = &mut input
                     && pipe.write_all(&data).await.is_err()
                 {
                     input = None;
                 }
             }
-            // On a terminal the end of input is a key that people press.
+            // On a terminal the end of input is a key press.
             ChannelMsg::Eof if pty.is_none() => input = None,
             ChannelMsg::WindowChange { col_width, row_height, .. } => {
                 if let Some(pty) = &pty {
@@ -113,7 +113,7 @@ async fn serve_input(
     }
 }
 
-/// Says how the command ended. All of this fails only when the client is gone.
+/// Sends the command's exit status. Each step fails only if the client is gone.
 async fn finish(handle: &Handle, writer: &ChannelWriteHalf<Msg>, status: std::io::Result<ExitStatus>) {
     use std::os::unix::process::ExitStatusExt;
 

@@ -14,14 +14,14 @@ use super::environment::Environment;
 use super::pty::{Pty, Size};
 use super::server::Shared;
 
-/// The command that starts what shall run whenever the machine does, where it exists.
+/// The command that starts the machine's services, if it exists.
 const SERVICES: &str = "service/start";
 
-/// What a command writes.
+/// A command's output.
 pub(super) type Output = Box<dyn AsyncRead + Send + Unpin>;
 type Input = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// A command that runs.
+/// A running command.
 pub(super) struct Command {
     child: Child,
     group: Group,
@@ -30,12 +30,11 @@ pub(super) struct Command {
     pty: Option<Pty>,
 }
 
-/// The process group of a command. It is the command's own, so what the command puts into a session of its own is not
-/// part of it.
+/// The process group of a command. Processes that the command starts in a new session are not part of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Group(Option<Pid>);
 
-/// Starts a command with `sh -c`, or a shell where there is none.
+/// Starts a command with `sh -c`, or a login shell if there is no command.
 pub(super) fn spawn(shared: &Shared, command: Option<&[u8]>, terminal: Option<&Size>) -> io::Result<Command> {
     let environment = shared.environment()?;
     let mut builder = match command {
@@ -47,7 +46,7 @@ pub(super) fn spawn(shared: &Shared, command: Option<&[u8]>, terminal: Option<&S
         None => {
             let shell = environment.shell();
             let mut builder = tokio::process::Command::new(shell);
-            // The sign for a login shell.
+            // The mark of a login shell.
             builder.arg0(format!("-{}", shell.file_name().unwrap_or_default().display()));
             builder
         }
@@ -69,14 +68,14 @@ pub(super) fn spawn(shared: &Shared, command: Option<&[u8]>, terminal: Option<&S
     builder.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
     bind_life(&mut builder, true);
     let child = builder.spawn()?;
-    // The builder still has the command's side of the terminal.
+    // The builder still holds the command's side of the terminal.
     drop(builder);
     let group = Group::new(&child);
     let output: (Output, Output) = (Box::new(pty.clone()), Box::new(tokio::io::empty()));
     Ok(Command { child, group, input: Some(Box::new(pty.clone())), output: Some(output), pty: Some(pty) })
 }
 
-/// Starts what shall run whenever the machine does.
+/// Starts the machine's services.
 pub(super) fn start_services(shared: &Shared) -> Option<Child> {
     let environment = shared.environment();
     let environment = environment.inspect_err(|error| tracing::error!(%error, "cannot start services")).ok()?;
@@ -100,7 +99,7 @@ fn bind_life(builder: &mut tokio::process::Command, on_terminal: bool) {
     let machine = getpid();
     let set_up = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        // We may have died before that line.
+        // The parent may have died before that call.
         if getppid() != Some(machine) {
             return Err(io::Error::from(rustix::io::Errno::SRCH));
         }
@@ -118,7 +117,7 @@ fn bind_life(builder: &mut tokio::process::Command, on_terminal: bool) {
 }
 
 impl Command {
-    /// Where its input goes.
+    /// Its standard input.
     pub(super) fn take_input(&mut self) -> Option<Input> {
         self.input.take()
     }
@@ -141,7 +140,7 @@ impl Command {
         self.child.wait().await
     }
 
-    /// Kills it with all that it started and did not detach.
+    /// Kills it with everything that it started and did not detach.
     pub(super) async fn kill(mut self) {
         if let Some(group) = self.group.0 {
             // No such group: it has ended.
@@ -156,7 +155,7 @@ impl Group {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
-    /// Hands on a signal of the client. Unknown ones are ignored, as the protocol says.
+    /// Forwards a signal of the client. Unknown ones are ignored, as the protocol requires.
     pub(super) fn signal(self, signal: &Sig) {
         let signal = match signal {
             Sig::ABRT => Signal::ABORT,

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::local::places;
 use crate::process::ProcessName;
 
-/// Where programs are looked for when our own environment does not say.
+/// The default `PATH` if this process has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The environment of everything that runs on a machine. Made for each command anew: the folder may have been moved since the
-/// last one.
+/// The environment of everything that runs on a machine. Made anew for each command: the folder may have been moved
+/// meanwhile.
 #[derive(Debug, Clone)]
 pub(super) struct Environment {
     entries: Vec<(OsString, OsString)>,
@@ -21,14 +21,14 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Where the machine's folder, this process's working directory, is now.
+    /// The present path of the machine's folder, which is this process's working directory.
     pub(super) fn here(id: &str, user: &str, machine: ProcessName) -> io::Result<Self> {
         Ok(Self::new(&std::env::current_dir()?, id, user, machine))
     }
 
     fn new(folder: &Path, id: &str, user: &str, machine: ProcessName) -> Self {
         let home = folder.join("home");
-        // Where Disco is installed on it, see `places`.
+        // The folder of Disco's programs, see `places`.
         let prefix = home.join("disco");
         let mut path = prefix.join("bin").into_os_string();
         path.push(":");
@@ -53,17 +53,17 @@ impl Environment {
         self.entries.iter().map(|(name, value)| (name, value))
     }
 
-    /// Where commands start.
+    /// The working directory of commands.
     pub(super) fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Where Disco is installed.
+    /// The prefix of Disco's installation.
     pub(super) fn prefix(&self) -> &Path {
         &self.prefix
     }
 
-    /// The shell for people; commands are run by `sh`.
+    /// The login shell; commands are run by `sh`.
     pub(super) fn shell(&self) -> &Path {
         &self.shell
     }

@@ -1,4 +1,4 @@
-//! Why a machine cannot be.
+//! Errors of a local machine.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,22 +7,22 @@ use thiserror::Error;
 
 use crate::ProviderError;
 
-/// Why a machine cannot be.
+/// An error of a local machine.
 #[derive(Debug, Error)]
 pub enum MachineError {
-    /// The arguments are not those that Disco writes.
+    /// Invalid arguments, which only Disco itself writes.
     #[error("`machine`: {reason}")]
     Usage {
         /// What is wrong.
         reason: String,
     },
-    /// There is no machine in this folder.
+    /// No machine is in this folder.
     #[error("no machine in `{}`", path.display())]
     NoSuchMachine {
         /// The folder.
         path: PathBuf,
     },
-    /// It runs already.
+    /// It is already running.
     #[error("machine `{id}` is already running")]
     Running {
         /// The machine.
@@ -45,19 +45,19 @@ pub enum MachineError {
         /// What is wrong.
         reason: String,
     },
-    /// It cannot be started as nobody's child.
+    /// It cannot be started as an orphan.
     #[error("cannot start a process for the machine")]
     Detach(#[source] io::Error),
-    /// What the operating system refused.
+    /// The operating system refused a call.
     #[error("the operating system refused a call that the machine needs")]
     Runtime(#[source] io::Error),
     /// Its folder cannot be read.
     #[error(transparent)]
     Folder(#[from] ProviderError),
-    /// Something about a file failed.
+    /// An I/O error of a file.
     #[error("cannot {action} `{}`", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -68,7 +68,7 @@ pub enum MachineError {
 }
 
 impl MachineError {
-    /// Names what was tried and on which file.
+    /// Adds the operation and the file.
     pub(super) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { action, path, source }

@@ -1,4 +1,4 @@
-//! One client: who it is, and its channels.
+//! One client: its authentication, and its channels.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const CHANNELS: usize = 32;
 pub(super) struct Handler {
     shared: Arc<Shared>,
     logged_in: Arc<AtomicBool>,
-    /// Dropping one tells a channel's task that its client is gone, also when that task is busy.
+    /// Dropping a sender informs the channel's task that its client is gone, even if that task is busy.
     channels: HashMap<ChannelId, watch::Sender<()>>,
 }
 
@@ -30,11 +30,11 @@ impl Handler {
         Self { shared, logged_in, channels: HashMap::new() }
     }
 
-    /// Whether this key may log in, by the file as it is now.
+    /// Whether this key may log in, by the present content of the file.
     fn may_log_in(&self, user: &str, key: &PublicKey) -> bool {
         let path = self.shared.folder.authorized_keys();
         let Ok(text) = std::fs::read_to_string(&path) else { return false };
-        // A line that cannot be read is nobody's key, and does not hide the others.
+        // A line that cannot be parsed authorizes no key, and does not hide the others.
         user == self.shared.user
             && text.lines().any(|line| {
                 let mut keys = AuthorizedKeys::new(line);
@@ -81,8 +81,8 @@ impl russh::server::Handler for Handler {
         Ok(())
     }
 
-    // What comes before a command is answered here, while it is the channel's last request: clients send the next one without waiting,
-    // and an answer that came later would be taken for that to the command.
+    // Requests before a command are answered here, before the channel's next request: clients send the next one without waiting,
+    // and a later reply would count as the reply to the command.
 
     async fn pty_request(
         &mut self,

@@ -1,12 +1,12 @@
-//! The process that is a machine of the local provider: an SSH server on an address of its own.
+//! The process that is a machine of the local provider: an SSH server on its own address.
 //!
 //! Invariants:
 //! - One process per machine, by the lock `running` in its folder.
-//! - Whatever runs on a machine dies with it, also by `kill -9`: commands are its direct children and the kernel kills them
-//!   when it dies; everything else carries the machine's mark in its environment, and a watcher (a second process, see
-//!   `watcher`) kills what has that mark as soon as the machine is gone.
-//! - A machine dies with nobody: neither with the client that started it nor with another machine.
-//! - Its working directory is its folder, and it holds no path to it, so that the folder may be moved while it runs.
+//! - Everything that runs on a machine dies with it, even after `kill -9`: commands are its direct children and the kernel kills
+//!   them when it dies; all other processes carry the machine's mark in their environment, and a watcher (a second process, see
+//!   `watcher`) kills them as soon as the machine is gone.
+//! - A machine does not die with other processes: neither with the client that started it nor with another machine.
+//! - Its working directory is its folder, and it stores no path to it, so that the folder may be moved while it runs.
 
 mod args;
 mod channel;
@@ -36,7 +36,7 @@ use crate::{detach, files};
 /// The hidden subcommand that has to call [`run`] with the arguments that follow it.
 pub const SUBCOMMAND: &str = "machine";
 
-/// How long a machine waits for the watcher of its last life.
+/// How long a machine waits for the watcher of its last run.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -46,8 +46,8 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 /// because the kernel ties the lives of a machine's commands to the thread that starts them.
 ///
 /// # Errors
-/// Unknown arguments, no such machine, an address in use. When it was to be detached, the error is reported to whoever
-/// started it as well.
+/// Unknown arguments, no such machine, an address in use. A detached machine also reports the error to the process that
+/// started it.
 pub fn run(args: &[OsString]) -> Result<(), MachineError> {
     let args = MachineArgs::parse(args)?;
     match args.part {
@@ -90,7 +90,7 @@ fn serve(args: MachineArgs) -> Result<(), MachineError> {
     })
 }
 
-/// Takes the lock that says that this process is the machine. Whoever looks whether it is held has it for a moment.
+/// Takes the lock by which this process is the machine. A process that checks whether it is held takes it for a moment.
 fn take_lock(folder: &MachineFolder) -> Result<File, MachineError> {
     let path = folder.running_lock();
     let deadline = Instant::now() + LOCK_LIMIT;
@@ -105,7 +105,7 @@ fn take_lock(folder: &MachineFolder) -> Result<File, MachineError> {
     }
 }
 
-/// What `ps` shows as the program's name.
+/// The program's name in the output of `ps`.
 fn process_title() -> String {
     std::env::args().next().unwrap_or_else(|| "disco".to_owned())
 }

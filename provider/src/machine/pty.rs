@@ -1,4 +1,4 @@
-//! Terminals for people.
+//! Pseudo-terminals.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What the client says of its terminal.
+/// The client's terminal settings.
 #[derive(Debug, Clone)]
 pub(super) struct Size {
     columns: u16,
@@ -32,7 +32,7 @@ fn clamp(cells: u32) -> u16 {
     u16::try_from(cells).unwrap_or(u16::MAX)
 }
 
-/// Our side of a terminal.
+/// The server's side of a terminal.
 #[derive(Debug, Clone)]
 pub(super) struct Pty {
     master: Arc<AsyncFd<File>>,
@@ -54,7 +54,7 @@ impl Pty {
         Ok((pty, slave))
     }
 
-    /// Tells the command a new size.
+    /// Sets a new size.
     pub(super) fn resize(&self, columns: u32, rows: u32) {
         let size = Winsize { ws_col: clamp(columns), ws_row: clamp(rows), ws_xpixel: 0, ws_ypixel: 0 };
         // A terminal of the wrong size is better than none.

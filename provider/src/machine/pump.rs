@@ -1,4 +1,4 @@
-//! From a command's output to its client.
+//! Copies a command's output to its client.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ const STDERR: u32 = 1;
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
-/// How long a pipe must have been empty after the command's end to be taken for done. What the command itself wrote is in
-/// the pipe by then; what it left running in the background may hold the pipe open for ever.
+/// How long a pipe must be empty after the command's end to count as finished. The command's own output is in the pipe by
+/// then; its background processes may hold the pipe open forever.
 const QUIET: Duration = Duration::from_millis(20);
 
 /// Which of its outputs.
@@ -26,8 +26,8 @@ pub(super) enum Stream {
     Error,
 }
 
-/// Sends what can be read until its end, or until the command has ended and nothing more is there. Returns early when the
-/// client is gone.
+/// Sends the output until its end, or until the command has ended and the pipe is empty. Returns early if the client is
+/// gone.
 pub(super) async fn pump(
     mut source: Output,
     stream: Stream,

@@ -1,4 +1,4 @@
-//! Accepting connections, until the machine is shut down.
+//! Accepts connections, until the machine is shut down.
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::process::ProcessName;
 const LOGIN_LIMIT: Duration = Duration::from_secs(20);
 /// How many connections there may be at once; more wait.
 const CONNECTIONS: usize = 64;
-/// Bytes that may be on their way in one channel: a window that a fast sender does not exhaust.
+/// The flow-control window of a channel: one that a fast sender does not exhaust.
 const WINDOW: u32 = 4 << 20;
-/// The largest packet that the protocol's implementation takes.
+/// The largest packet that the SSH library accepts.
 const PACKET: u32 = 65_535;
 
 /// What all connections share.
@@ -36,7 +36,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Of a command that is started now. Fails when the machine's folder is gone.
+    /// The environment of a new command. Fails if the machine's folder is gone.
     pub(super) fn environment(&self) -> std::io::Result<Environment> {
         Environment::here(self.folder.id(), &self.user, self.machine)
     }
@@ -70,7 +70,7 @@ impl Server {
             max_auth_attempts: 6,
             window_size: WINDOW,
             maximum_packet_size: PACKET,
-            // Commands may be silent for long; a client that is gone is found out by its silence on this.
+            // Commands may be silent for long; a lost client is detected by keep-alives.
             inactivity_timeout: None,
             keepalive_interval: Some(Duration::from_secs(30)),
             nodelay: true,
@@ -82,7 +82,7 @@ impl Server {
         Ok(Self { shared, config: Arc::new(config), listener })
     }
 
-    /// Serves until the machine is asked to end, and then ends what runs on it.
+    /// Serves until the machine is to shut down, and then ends everything that runs on it.
     pub(super) async fn run(self) -> Result<(), MachineError> {
         let mut term = signal(SignalKind::terminate()).map_err(MachineError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(MachineError::Runtime)?;
@@ -93,7 +93,7 @@ impl Server {
             tokio::select! {
                 _ = term.recv() => break,
                 _ = interrupt.recv() => break,
-                // Its only use is to be reaped.
+                // It only needs to be reaped.
                 Some(()) = wait(&mut boot) => boot = None,
                 (accepted, permit) = async { let permit = permit.await; (self.listener.accept().await, permit) } => {
                     match accepted {
@@ -104,7 +104,7 @@ impl Server {
                                 drop(permit);
                             });
                         }
-                        // Out of file descriptors, or the client is gone already: others may be served.
+                        // Out of file descriptors, or the client is already gone: others can still be served.
                         Err(error) => {
                             tracing::warn!(%error, "cannot accept a connection");
                             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -118,17 +118,17 @@ impl Server {
     }
 }
 
-/// Waits for a child if there is one; otherwise says so at once, which disables the branch that asks.
+/// Waits for a child if there is one; else returns at once, which disables the branch of the `select!`.
 async fn wait(child: &mut Option<tokio::process::Child>) -> Option<()> {
     let child = child.as_mut()?;
-    // An error means that there is nothing to wait for.
+    // An error means that there is no child.
     let _ = child.wait().await;
     Some(())
 }
 
 /// One connection.
 async fn serve(stream: TcpStream, config: Arc<Config>, shared: Arc<Shared>) {
-    // Without it small answers wait for others; worse, but no reason to refuse.
+    // Without it small packets are delayed, which is no reason to refuse the connection.
     let _ = stream.set_nodelay(true);
     let logged_in = Arc::new(AtomicBool::new(false));
     let handler = Handler::new(shared, Arc::clone(&logged_in));
@@ -149,7 +149,7 @@ async fn serve(stream: TcpStream, config: Arc<Config>, shared: Arc<Shared>) {
             tracing::debug!(%error, "a connection ended");
         },
         () = login_limit => {
-            // It may be gone at this moment, which is as good.
+            // The client may be gone by now, which is as good.
             let _ = handle.disconnect(Disconnect::ByApplication, "login timed out".into(), "en".into()).await;
         }
     }

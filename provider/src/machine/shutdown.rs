@@ -1,4 +1,4 @@
-//! The orderly end of a machine.
+//! The graceful shutdown of a machine.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use rustix::process::Signal;
 use crate::local::environment_marks;
 use crate::process::{ProcessName, with_environment};
 
-/// How long what runs on a machine may take to end when it is asked to. Less than [`crate::local`] waits for the machine.
+/// How long processes on a machine may take to end after SIGTERM. Less than [`crate::local`] waits for the machine.
 const LIMIT: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Asks everything on the machine to end and waits for it. What does not is killed by the watcher afterwards.
+/// Sends SIGTERM to everything on the machine and waits for its end. The watcher kills the rest afterwards.
 pub(super) async fn end_all(id: &str, machine: ProcessName) {
     let marks = environment_marks(id, machine);
     for process in with_environment(&marks) {

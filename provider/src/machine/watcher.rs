@@ -1,4 +1,4 @@
-//! The process that outlives a machine for a moment, to end what the machine left behind.
+//! The process that outlives a machine for a moment, to end the machine's remaining processes.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::process_title;
 use crate::local::environment_marks;
 use crate::process::{ProcessName, kill_with_environment, wait_for_end};
 
-/// How long killed processes may take to disappear. Some never do (those that wait for a device).
+/// How long killed processes may take to disappear. Some never do (those in uninterruptible sleep).
 const KILL_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that one wait lasts.
 const WAIT: Duration = Duration::from_secs(24 * 3600);
@@ -25,7 +25,7 @@ pub(super) fn start(args: MachineArgs, machine: ProcessName) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until the machine is gone, and kills what ran on it. What its next life starts, perhaps at this moment, has other marks.
+/// Waits until the machine is gone, and kills its processes. Those of its next run, which may start at this moment, have other marks.
 pub(super) fn watch(id: &str, machine: ProcessName) {
     crate::detach::leave_session();
     if let Some(handle) = machine.open() {

@@ -1,19 +1,19 @@
-//! What would be made, changed and deleted, as data.
+//! Planned changes, as data.
 
 use std::fmt;
 
 use crate::{Instance, InstanceState, StartRequest, Usd};
 
-/// What would be done to something.
+/// The kind of a planned change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    /// It is not there, and would be made.
+    /// It does not exist and would be created.
     Create,
-    /// It is there, and would be another.
+    /// It exists and would be changed.
     Change,
-    /// It would be no more.
+    /// It would be deleted.
     Delete,
-    /// It would be run, and what comes of it is not known.
+    /// It would be run, with an unknown outcome.
     Run,
 }
 
@@ -29,7 +29,7 @@ impl Action {
         }
     }
 
-    /// From that word.
+    /// Parses that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Create, Self::Change, Self::Delete, Self::Run].into_iter().find(|action| action.as_str() == word)
@@ -42,37 +42,37 @@ impl fmt::Display for Action {
     }
 }
 
-/// One thing that would be done.
+/// A planned change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What would be done.
+    /// The action.
     pub action: Action,
-    /// What it is: `machine`, `security group`, `node`.
+    /// The kind of object: `machine`, `security group`, `node`.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// More about it, for people.
+    /// Details, as text.
     pub details: String,
-    /// What it adds to the bill of a month, less than nothing for what goes; none: not known.
+    /// Its cost per month, negative for a deletion; `None`: unknown.
     pub monthly: Option<Usd>,
 }
 
 impl Change {
-    /// Something that costs nothing.
+    /// A change without cost.
     #[must_use]
     pub fn free(action: Action, kind: &str, name: impl Into<String>, details: impl Into<String>) -> Self {
         let (kind, name, details) = (kind.to_owned(), name.into(), details.into());
         Self { action, kind, name, details, monthly: Some(Usd::ZERO) }
     }
 
-    /// A new machine, with the price of an hour where that is known.
+    /// A new machine, with its price per hour if known.
     #[must_use]
     pub fn machine(name: impl Into<String>, details: impl Into<String>, hourly: Option<Usd>) -> Self {
         let monthly = hourly.map(Usd::per_month);
         Self { monthly, ..Self::free(Action::Create, MACHINE, name, details) }
     }
 
-    /// What a start would do to the machine that was started with the same token before; `None`: nothing, as it runs.
+    /// The change by a start to a machine that was started with the same token before; `None`: nothing, as it runs.
     #[must_use]
     pub fn of_existing(machine: &Instance) -> Option<Self> {
         let started = || Self::free(Action::Change, MACHINE, &machine.name, format!("{} is started again", machine.id));
@@ -87,7 +87,7 @@ pub const COMMAND: &str = "command";
 /// The kind of a file that a script would copy to a node.
 pub const FILE: &str = "file";
 
-/// The machine that a request asks for, where it is there: it carries the token, or it is known to have been given out for it.
+/// The requested machine, if it exists: it carries the token, or is known to have been handed out for it.
 #[must_use]
 pub fn existing<'a>(machines: &'a [Instance], request: &StartRequest) -> Option<&'a Instance> {
     let there = |one: &&Instance| !matches!(one.state, InstanceState::Terminated | InstanceState::Gone);
@@ -95,19 +95,19 @@ pub fn existing<'a>(machines: &'a [Instance], request: &StartRequest) -> Option<
     machines.iter().filter(there).find(own)
 }
 
-/// All that would be done, each thing once, in the order in which it was first said.
+/// All planned changes, each once, in the order of their first addition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes(Vec<Change>);
 
 impl Changes {
-    /// Adds one. The same thing said again is the same change; a command or a file at another place is another.
+    /// Adds a change. Adding the same object again updates the change; a command or a file on another node is another change.
     pub fn add(&mut self, change: Change) {
         let placed = [COMMAND, FILE].contains(&change.kind.as_str());
         let same = |known: &Change| {
             known.kind == change.kind && known.name == change.name && (!placed || known.details == change.details)
         };
         match self.0.iter_mut().find(|known| same(known)) {
-            // What is deleted and made again stays both.
+            // A deletion followed by a creation stays two changes.
             Some(known) if known.action == change.action => *known = change,
             _ => self.0.push(change),
         }
@@ -124,25 +124,25 @@ impl Changes {
         &self.0
     }
 
-    /// Whether nothing would be done.
+    /// Whether there are no changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many would be done so.
+    /// How many changes have this action.
     #[must_use]
     pub fn count(&self, action: Action) -> usize {
         self.0.iter().filter(|change| change.action == action).count()
     }
 
-    /// What all that is known adds to the bill of a month.
+    /// The known cost per month of all changes.
     #[must_use]
     pub fn monthly(&self) -> Usd {
         self.0.iter().filter_map(|change| change.monthly).sum()
     }
 
-    /// How many have a price that is not known.
+    /// How many changes have an unknown price.
     #[must_use]
     pub fn unknown(&self) -> usize {
         self.0.iter().filter(|change| change.monthly.is_none()).count()

@@ -1,7 +1,7 @@
-//! What would be done, found out without doing it.
+//! Plans changes without making them.
 //!
-//! Invariant: nothing in here changes anything, here or at a provider. A provider says by its `plan_…` methods what its other
-//! methods would do at this moment; [`Recorder`] puts these in the place of the others.
+//! Invariant: this module changes nothing, neither here nor at a provider. The `plan_…` methods of a provider return what its
+//! other methods would do now; [`Recorder`] calls them in place of the others.
 
 mod change;
 mod recorder;

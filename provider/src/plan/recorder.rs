@@ -10,37 +10,37 @@ use super::change::{self, Action, Change, Changes};
 use crate::provider::Finding;
 use crate::{Capabilities, Instance, InstanceState, Provider, ProviderError, SshTarget, StartRequest, Usd};
 
-/// A provider that says what another one would do, and does nothing: it lists what is there, and answers with machines that
-/// are planned where others would be started. Whoever works with it cannot tell the difference, and leaves no trace.
+/// A provider that records what another one would do, and does nothing: it lists existing machines, and returns planned
+/// machines instead of starting them. Its callers cannot notice the difference, and change nothing.
 #[derive(Debug)]
 pub struct Recorder {
     inner: Arc<dyn Provider>,
     changes: Mutex<Changes>,
     /// Machines that would have been started.
     planned: Mutex<Vec<Instance>>,
-    /// The first wish for a machine, whatever became of it.
+    /// The first request for a machine, whatever its result.
     first: Mutex<Option<StartRequest>>,
 }
 
 impl Recorder {
-    /// Records what would be asked of `inner`.
+    /// Records the requests to `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Provider>) -> Self {
         Self { inner, changes: Mutex::default(), planned: Mutex::default(), first: Mutex::default() }
     }
 
-    /// Adds something that happens beside the provider.
+    /// Adds a change that does not involve the provider.
     pub fn add(&self, change: Change) {
         lock(&self.changes).add(change);
     }
 
-    /// How the first machine was asked for.
+    /// The request for the first machine.
     #[must_use]
     pub fn first_request(&self) -> Option<StartRequest> {
         lock(&self.first).clone()
     }
 
-    /// All that was recorded.
+    /// The recorded changes.
     #[must_use]
     pub fn changes(&self) -> Changes {
         lock(&self.changes).clone()
@@ -51,7 +51,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One that is not there yet, and so has no address.
+/// A machine that does not exist yet, and so has no address.
 fn planned(request: &StartRequest) -> Instance {
     let nowhere = Ipv4Addr::UNSPECIFIED;
     Instance {

@@ -1,4 +1,4 @@
-//! What can go wrong with SSH.
+//! Errors of SSH.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// What can go wrong with SSH.
+/// An error of SSH.
 #[derive(Debug, Error)]
 pub enum SshError {
     /// A key file cannot be read.
@@ -40,7 +40,7 @@ pub enum SshError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no key, or of a kind that is not supported.
+    /// The file is not a key, or a key of an unsupported kind.
     #[error(
         "`{}` is not a key that Disco can use: {reason}; make one with `ssh-keygen -t ed25519 -N '' -f FILE`",
         path.display()
@@ -68,7 +68,7 @@ pub enum SshError {
         #[source]
         source: io::Error,
     },
-    /// No connection.
+    /// The connection failed.
     #[error("cannot connect to {endpoint}{}", why_not(source.kind()))]
     Connect {
         /// `host:port`.
@@ -85,7 +85,7 @@ pub enum SshError {
         /// The time limit.
         limit: Duration,
     },
-    /// The server ended the connection before anybody logged in.
+    /// The server closed the connection before the login.
     #[error(
         "{endpoint} closed the connection before logging in; it may block this computer's address by a rule, or for some time \
          after failed logins (`PerSourcePenalties`, `MaxStartups` in its `sshd_config`, fail2ban): try again in a minute"
@@ -93,11 +93,11 @@ pub enum SshError {
     Closed {
         /// `host:port`.
         endpoint: String,
-        /// What was seen of it.
+        /// The error of the SSH library.
         #[source]
         source: russh::Error,
     },
-    /// The server has host keys, and none of a kind that is understood.
+    /// The server has no host key of a supported kind.
     #[error(
         "{endpoint} has no host key of a kind that Disco supports: it has {theirs}, Disco supports {ours}\nhint: on that machine, \
          run `ssh-keygen -A` to make the missing keys, then restart its SSH server"
@@ -107,10 +107,10 @@ pub enum SshError {
         endpoint: String,
         /// The kinds that the server offers.
         theirs: String,
-        /// The kinds that are understood.
+        /// The supported kinds.
         ours: String,
     },
-    /// The server takes the key, and asks for more.
+    /// The server accepts the key, but requires more.
     #[error(
         "{target} accepts the key {fingerprint}, but requires a second factor ({methods}), which no program can provide\nhint: let \
          this user log in with the key alone: `Match User` with `AuthenticationMethods publickey` in its `sshd_config`"
@@ -120,10 +120,10 @@ pub enum SshError {
         target: String,
         /// The fingerprint of our key.
         fingerprint: String,
-        /// What it asks for.
+        /// The required methods.
         methods: String,
     },
-    /// The server shows another key than it did before.
+    /// The server shows a different key than before.
     #[error(
         "the host key of {endpoint} has changed: expected {expected}, got {offered}; \
          someone may intercept the connection, or the machine was made anew. {advice}"
@@ -138,17 +138,17 @@ pub enum SshError {
         /// How to accept it on purpose.
         advice: String,
     },
-    /// The server's key is not known, and unknown ones are not to be accepted.
+    /// The server's key is unknown, and unknown ones are not accepted.
     #[error("unknown host key of {endpoint} ({offered}); add it to `{}`", file.display())]
     HostKeyUnknown {
         /// `host:port`.
         endpoint: String,
         /// The fingerprint of the key that the server showed.
         offered: String,
-        /// Where known keys are.
+        /// The file of known keys.
         file: PathBuf,
     },
-    /// The server proves itself by a certificate, which nobody here can check.
+    /// The server offers a certificate, which Disco cannot verify.
     #[error("{endpoint} offers a certificate instead of a host key")]
     HostCertificate {
         /// `host:port`.
@@ -157,7 +157,7 @@ pub enum SshError {
     /// The file of known keys cannot be used.
     #[error("cannot {action} the known host keys in `{}`", path.display())]
     KnownHosts {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -165,7 +165,7 @@ pub enum SshError {
         #[source]
         source: io::Error,
     },
-    /// The server does not let this key in.
+    /// The server refused the key.
     #[error("{target} refused the key {fingerprint}")]
     LoginRefused {
         /// `user@host:port`.
@@ -173,7 +173,7 @@ pub enum SshError {
         /// The fingerprint of our key.
         fingerprint: String,
     },
-    /// The connection broke, or the other side did not keep to the protocol.
+    /// The connection broke, or the other side violated the protocol.
     #[error("SSH with {endpoint} failed")]
     Protocol {
         /// `host:port`.
@@ -204,17 +204,17 @@ pub enum SshError {
         /// The time limit.
         limit: Duration,
     },
-    /// A command wrote more than can be kept.
+    /// A command wrote too much output.
     #[error("a command on {endpoint} wrote more than {limit} bytes: `{command}`")]
     TooMuchOutput {
         /// `host:port`.
         endpoint: String,
         /// The command, shortened.
         command: String,
-        /// How many are kept.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The server ran something else than it was asked to, or printed into what the command printed.
+    /// The server ran another command than requested, or mixed its own output into the command's.
     #[error(
         "cannot read the answer of {target} ({status}){}; its login shell, or a forced command for this key, changed it. Commands \
          must run in `/bin/sh` there",
@@ -225,10 +225,10 @@ pub enum SshError {
         target: String,
         /// How the command ended.
         status: super::Status,
-        /// What it printed, shortened.
+        /// Its output, shortened.
         printed: String,
     },
-    /// What was to be sent cannot be read.
+    /// The input to send cannot be read.
     #[error("cannot read the data to send to {endpoint}")]
     Input {
         /// `host:port`.
@@ -242,7 +242,7 @@ pub enum SshError {
     Terminal(#[source] io::Error),
 }
 
-/// What keeps a connection from being made, as far as the system says.
+/// Why a connection failed, as far as the error of the system shows.
 fn why_not(kind: io::ErrorKind) -> &'static str {
     use io::ErrorKind as K;
     match kind {
@@ -254,7 +254,7 @@ fn why_not(kind: io::ErrorKind) -> &'static str {
 }
 
 impl SshError {
-    /// Whether the other side, or the way to it, has given an answer that stays the same for a machine that is not booting.
+    /// Whether this is a definite answer of the other side or the network, which only changes if the machine is booting.
     pub(super) fn is_answer(&self) -> bool {
         use io::ErrorKind as K;
         match self {
@@ -266,7 +266,7 @@ impl SshError {
         }
     }
 
-    /// Whether a machine that is still booting answers like this.
+    /// Whether a machine that is still booting may cause this error.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Connect { source, .. } => !matches!(

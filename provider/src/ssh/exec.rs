@@ -1,4 +1,4 @@
-//! Commands on the other side.
+//! Remote commands.
 
 use std::fmt;
 use std::io::Cursor;
@@ -14,11 +14,11 @@ use super::{Session, SshError};
 
 /// How long [`Session::exec`] waits.
 const EXEC_LIMIT: Duration = Duration::from_secs(60);
-/// How much output [`Session::exec`] keeps.
+/// The most output that [`Session::exec`] collects.
 pub(super) const OUTPUT_LIMIT: usize = 4 << 20;
 /// How much input is read at once.
 const CHUNK: usize = 256 * 1024;
-/// After a refused channel; doubled each time, so about 2.5 s in all.
+/// The pause after a refused channel; doubled each time, about 2.5 s in all.
 const OPEN_PAUSE: Duration = Duration::from_millis(10);
 const OPEN_TRIES: usize = 8;
 /// Extended data of this kind is standard error.
@@ -52,7 +52,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// What a command wrote and how it ended.
+/// A command's output and status.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// How it ended.
@@ -64,12 +64,12 @@ pub struct Output {
 }
 
 impl Output {
-    /// Standard output as text, without the white space at its ends.
+    /// Standard output as text, trimmed.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).trim().to_owned()
     }
 
-    /// Standard error as text, without the white space at its ends.
+    /// Standard error as text, trimmed.
     pub fn error_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).trim().to_owned()
     }
@@ -85,15 +85,15 @@ pub enum Stream {
 }
 
 impl Session {
-    /// Runs a command by the user's shell, with no input, for at most a minute and with at most 4 MiB of output.
+    /// Runs a command with the user's shell, without input, for at most a minute and with at most 4 MiB of output.
     ///
     /// # Errors
-    /// The connection's; a command that fails is no error here.
+    /// Errors of the connection; a command that fails is not an error here.
     pub async fn exec(&self, command: &str) -> Result<Output, SshError> {
         self.exec_with(command, &[], EXEC_LIMIT).await
     }
 
-    /// As [`Self::exec`], with input and a time limit of one's own.
+    /// As [`Self::exec`], with input and a time limit.
     ///
     /// # Errors
     /// As [`Self::exec`].
@@ -114,11 +114,11 @@ impl Session {
         Ok(Output { status, stdout, stderr })
     }
 
-    /// Runs a command with input from a reader, and hands its output on as it comes. No time limit but the reader's and the
-    /// command's own; dropping the future closes the command's channel.
+    /// Runs a command with input from a reader, and passes its output on as it arrives. It has no time limit but the reader's and
+    /// the command's own; dropping the future closes the command's channel.
     ///
     /// # Errors
-    /// The connection's, and those of reading the input.
+    /// Errors of the connection, and of reading the input.
     pub async fn exec_streaming(
         &self,
         command: &str,
@@ -150,12 +150,12 @@ impl Session {
                 receive.await?
             }
         };
-        // Before the next one is opened. An error means that it is closed already.
+        // Before the next one is opened. An error means that it is already closed.
         let _ = half.close().await;
         Ok(status)
     }
 
-    /// A server that allows one channel may not have noticed yet that the one before is closed.
+    /// A server that allows one channel may not have noticed yet that the previous one is closed.
     async fn open_channel(&self) -> Result<Channel<Msg>, russh::Error> {
         let pauses = ExponentialBuilder::default().with_min_delay(OPEN_PAUSE).with_max_times(OPEN_TRIES);
         (|| self.handle.channel_open_session())
@@ -164,7 +164,7 @@ impl Session {
             .await
     }
 
-    /// Sends all input. A command that stops listening is no error; how it ended tells.
+    /// Sends all input. A command that stops reading is no error here; its exit status counts.
     async fn send(
         &self,
         writer: &ChannelWriteHalf<Msg>,
@@ -239,7 +239,7 @@ impl<F: FnMut(Stream, Bytes)> Limited<F> {
     }
 }
 
-/// Closes a channel on every way out.
+/// Closes a channel when dropped.
 struct CloseOnDrop(Option<ChannelWriteHalf<Msg>>);
 
 impl Drop for CloseOnDrop {

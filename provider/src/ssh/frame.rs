@@ -1,19 +1,19 @@
-//! What a script says on the other side, told apart from all else that comes from there.
+//! Separates the output of a remote script from all other output of the remote side.
 //!
-//! A login shell may be any program, and may print anything before, between and after what it was asked for. So the command line
-//! holds nothing that any shell would read in its own way, the script comes by standard input, and its output goes back between
-//! two markers that cannot be known beforehand, with its length and its exit status inside:
+//! A login shell may be any program, and may print anything before, during and after the command. So the command line
+//! contains nothing that shells interpret differently, the script is sent by standard input, and its output comes back between
+//! two random markers, with its length and its exit status inside:
 //!
 //! ```text
 //! standard input:   #HEAD … script … #TAIL  input of the script
 //! standard output:  noise HEADTAIL0000000008HEAD output.0 TAILHEAD noise
 //! ```
 //!
-//! Invariant: whatever is added at whatever places, [`Frame::read`] gives what the script has written and how it ended, or nothing.
+//! Invariant: whatever is added anywhere, [`Frame::read`] returns exactly the script's output and status, or nothing.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// Digits of the length. Their number is fixed and a marker follows, so that whatever is added between is noticed.
+/// Digits of the length. Their number is fixed and a marker follows, so that anything added between is noticed.
 const DIGITS: usize = 10;
 
 /// The markers of one script.
@@ -23,7 +23,7 @@ pub(super) struct Frame {
     tail: String,
 }
 
-/// What came back between the markers.
+/// The result between the markers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Framed {
     pub(super) status: u32,
@@ -31,7 +31,7 @@ pub(super) struct Framed {
 }
 
 impl Frame {
-    /// With markers of 128 random bits each; `None` where the system has none.
+    /// Makes markers of 128 random bits each; `None` if the system has no random numbers.
     pub(super) fn random() -> Option<Self> {
         let random = SystemRandom::new();
         let marker = || {
@@ -42,10 +42,10 @@ impl Frame {
         Some(Self { head: marker()?, tail: marker()? })
     }
 
-    /// The command line for [`Self::script`]. It has no sign that one of the shells reads in its own way: no line break, `!`,
-    /// backslash or quote within its one pair of quotes.
+    /// The command line for [`Self::script`]. It has no character that shells interpret differently: no line break, `!`,
+    /// backslash or quote within its only pair of quotes.
     pub(super) fn command(&self, script: &str) -> String {
-        // Byte by byte, as what follows is the script's own input.
+        // Byte by byte, as the script's own input follows.
         format!(
             "exec /bin/sh -c 's=$(dd bs=1 count={} 2>/dev/null); case $s in \"#{}\"*\"#{}\") eval \"$s\";; \
              *) echo \"the login shell has read input of the script\" >&2; exit 125;; esac'",
@@ -55,11 +55,11 @@ impl Frame {
         )
     }
 
-    /// A script as it is sent. It may end itself by `exit`.
+    /// The script as it is sent. It may call `exit`.
     pub(super) fn script(&self, script: &str) -> String {
         let (head, tail) = (&self.head, &self.tail);
-        // The markers are put together only there, so that a shell that shows what it runs does not show them. Without the
-        // locale a length counts bytes; it is set after the script, which has that of its user.
+        // The markers are only assembled there, so that a shell that prints what it runs does not print them. In the locale `C` a
+        // length counts bytes; it is set after the script, which runs with the user's locale.
         format!(
             "#{head}\ndisco_h={head} disco_t={tail}\ndisco_run() {{\n{script}\n}}\n\
              printf '%s%s\\n' \"$disco_h\" \"$disco_t\" >&2\n\
@@ -72,7 +72,7 @@ impl Frame {
         )
     }
 
-    /// What stands between the markers; nothing where it is not clear.
+    /// The result between the markers; `None` if it is not clear.
     pub(super) fn read(&self, stdout: &[u8]) -> Option<Framed> {
         let (begin, end) = (format!("{}{}", self.head, self.tail), format!("\n{}{}", self.tail, self.head));
         let at = find(stdout, begin.as_bytes())? + begin.len();
@@ -95,7 +95,7 @@ impl Frame {
         Some(Framed { status: status.parse().ok()?, output: body[..dot].to_vec() })
     }
 
-    /// What the script has written to standard error, as far as it can be told apart.
+    /// The script's standard error, as far as it can be separated.
     pub(super) fn errors<'a>(&self, stderr: &'a [u8]) -> &'a [u8] {
         let (begin, end) = (format!("{}{}\n", self.head, self.tail), format!("{}{}", self.tail, self.head));
         let start = find(stderr, begin.as_bytes()).map_or(0, |at| at + begin.len());
@@ -104,7 +104,7 @@ impl Frame {
     }
 }
 
-/// What a person is shown of it: without colours, titles of terminals and other control characters, and not too long.
+/// The output for an error message: without colours, terminal titles and other control characters, and shortened.
 pub(super) fn shown(text: &[u8]) -> String {
     const LONGEST: usize = 300;
     let text = String::from_utf8_lossy(text);
@@ -152,7 +152,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1000))]
 
-        /// Before and after the frame noise changes nothing. Within it the answer is the same, or is refused.
+        /// Noise before and after the frame changes nothing. With noise inside it the result is the same, or is refused.
         #[test]
         fn noise_changes_no_decision(
             output in proptest::collection::vec(any::<u8>(), 0..80),
@@ -162,9 +162,9 @@ mod tests {
             between in proptest::collection::vec((any::<proptest::sample::Index>(), "[0-9.\n ]{1,3}|\\PC{1,8}"), 1..4),
         ) {
             let frame = Frame::random().unwrap();
-            let said = Some(Framed { status, output: output.clone() });
+            let framed = Some(Framed { status, output: output.clone() });
             let clean = answer(&frame, &output, status);
-            prop_assert_eq!(frame.read(&[&before[..], &clean, &after].concat()), said);
+            prop_assert_eq!(frame.read(&[&before[..], &clean, &after].concat()), framed);
 
             let mut noisy = clean.clone();
             for (at, noise) in &between {
@@ -175,7 +175,7 @@ mod tests {
             prop_assert!(read.is_none() || read == Some(Framed { status, output }), "{read:?}");
         }
 
-        /// An answer that is cut anywhere is none.
+        /// A truncated answer is refused.
         #[test]
         fn half_an_answer_is_none(output in proptest::collection::vec(any::<u8>(), 0..80), cut in 2..200_usize) {
             let frame = Frame::random().unwrap();
@@ -200,7 +200,7 @@ mod tests {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // One that reads nothing is no failure of the test.
+        // A shell that reads nothing is no failure of the test.
         let _ = child.stdin.take().unwrap().write_all(&[script.as_bytes(), input].concat());
         child.wait_with_output().unwrap()
     }

@@ -1,4 +1,4 @@
-//! What the protocol's implementation asks us while it connects.
+//! Callbacks of the SSH library during a connection.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +15,7 @@ pub(super) struct Handler {
     pub(super) seen: Arc<OnceLock<HostKeySeen>>,
 }
 
-/// Either what we say or what the implementation says.
+/// An error of ours or of the library.
 #[derive(Debug)]
 pub(super) enum HandlerError {
     HostKey(SshError),
@@ -36,7 +36,7 @@ impl russh::client::Handler for Handler {
             return Err(HandlerError::HostKey(SshError::HostCertificate { endpoint: self.target.endpoint() }));
         };
         let seen = self.policy.check(&self.target, key).map_err(HandlerError::HostKey)?;
-        // Set once only: a later exchange of keys must show the same one.
+        // Set only once: a later key exchange must show the same key.
         let first = self.seen.get_or_init(|| seen.clone());
         Ok(first.fingerprint == seen.fingerprint)
     }

@@ -10,31 +10,31 @@ use crate::SshTarget;
 /// Which host keys are accepted.
 #[derive(Debug, Clone)]
 pub enum HostKeyPolicy {
-    /// Only this one, in OpenSSH's public form: the provider knows it.
+    /// Only this one, in OpenSSH's public form, from the provider.
     Pinned(String),
-    /// Those in a file in the form of OpenSSH's `known_hosts`.
+    /// Those in a file of OpenSSH's `known_hosts` format.
     KnownHosts {
-        /// The file; made when there is something to store.
+        /// The file; made when the first key is stored.
         file: PathBuf,
-        /// Whether the key of a host that is not in the file is taken to be right and stored. A host that is in the file
-        /// with any other key is refused in any case.
+        /// Whether the key of a host that is not in the file is trusted and stored. A host that is in the file with a
+        /// different key is refused in any case.
         pin_first: bool,
     },
-    /// As [`Self::KnownHosts`] with `pin_first`, for a machine that was reached elsewhere before: the key that it had there is the one
-    /// that it must show, if that is known.
+    /// As [`Self::KnownHosts`] with `pin_first`, for a machine that had another address before: it must show the key that it had
+    /// there, if that is known.
     Moved {
-        /// Where it was before.
+        /// Its previous address.
         before: SshTarget,
         /// As for [`Self::KnownHosts`].
         file: PathBuf,
     },
-    /// One that the machine was given at its start, so that it is known before the first connection. A machine may ignore it
-    /// and make one of its own: then the key seen first is stored, which [`HostKeySeen::first_use`] tells. From then on only
-    /// what was seen first is accepted, for this machine and not for its address, which another one may get later.
+    /// A key from the machine's user data, which is known before the first connection. A machine may ignore it and make its
+    /// own: then the first key is trusted and stored, with [`HostKeySeen::first_use`] set. From then on only the first key is
+    /// accepted, for this machine and not for its address, which another one may get later.
     Given {
         /// The key in OpenSSH's public form.
         key: String,
-        /// Stands for the machine in the file.
+        /// The machine's name in the file.
         machine: String,
         /// As for [`Self::KnownHosts`].
         file: PathBuf,
@@ -53,8 +53,8 @@ pub struct HostKeySeen {
 }
 
 impl HostKeyPolicy {
-    /// The kinds of keys that are known already. A server shows one key alone, of the first of the client's kinds that it has: asked
-    /// for another kind, a machine that got a second key would look like a stranger.
+    /// The kinds of the known keys. A server shows only one key, of the client's first kind that it has: with another preferred
+    /// kind, a machine that got a second key would seem unknown.
     pub(super) fn kinds(&self, target: &SshTarget) -> Result<Vec<Algorithm>, SshError> {
         let of_text = |text: &str| PublicKey::from_openssh(text).ok();
         let in_file = |file: &Path, target: &SshTarget| -> Result<Vec<PublicKey>, SshError> {
@@ -75,7 +75,7 @@ impl HostKeyPolicy {
         Ok(keys.iter().map(PublicKey::algorithm).collect())
     }
 
-    /// Checks a key that a server has proved to own.
+    /// Checks a key that a server has proved to hold.
     pub(super) fn check(&self, target: &SshTarget, key: &PublicKey) -> Result<HostKeySeen, SshError> {
         let endpoint = target.endpoint();
         let fingerprint = fingerprint(key);
@@ -136,7 +136,7 @@ impl HostKeyPolicy {
             }
             Self::KnownHosts { file, pin_first } => {
                 let known = known_hosts::read(file, target)?;
-                // Any other key counts as changed, also one of another kind: a stranger could simply offer such a one.
+                // Any other key counts as changed, even one of another kind: an attacker could simply offer such a key.
                 if known.iter().any(|(_, known)| known.key_data() == key.key_data()) {
                     Ok(seen(false))
                 } else if let Some((line, known)) = known.first() {
@@ -154,7 +154,7 @@ impl HostKeyPolicy {
     }
 }
 
-/// What stands for a machine in the file.
+/// The name of a machine in the file.
 fn named(machine: &str) -> SshTarget {
     SshTarget { user: String::new(), host: machine.to_owned(), port: 22 }
 }

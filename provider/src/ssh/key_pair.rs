@@ -10,14 +10,14 @@ use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
 
 use super::SshError;
 
-/// A key pair to log in with.
+/// A key pair for logging in.
 #[derive(Clone)]
 pub struct KeyPair {
     private: Arc<PrivateKey>,
     path: Option<PathBuf>,
 }
 
-/// Says which key it is, never the key.
+/// Shows the fingerprint, never the key.
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyPair").field("fingerprint", &self.fingerprint()).field("path", &self.path).finish()
@@ -25,7 +25,7 @@ impl fmt::Debug for KeyPair {
 }
 
 impl KeyPair {
-    /// Reads a key pair from its two files. The public one may be left out, as the private one contains it.
+    /// Reads a key pair from its two files. The public one is optional, as the private one contains it.
     ///
     /// # Errors
     /// A missing file, a private key that others can read, that has a passphrase or is of a kind that is not supported
@@ -79,7 +79,7 @@ impl KeyPair {
         self.private.public_key().to_openssh().unwrap_or_default()
     }
 
-    /// The private key in OpenSSH's form. It must not be printed, and be stored with mode 0600 only.
+    /// The private key in OpenSSH's form. It must not be printed, and only be stored with mode 0600.
     pub fn private_openssh(&self) -> String {
         self.private.to_openssh(LineEnding::LF).map(|text| text.to_string()).unwrap_or_default()
     }
@@ -94,11 +94,11 @@ impl KeyPair {
     }
 }
 
-/// What some editors put before the first letter.
+/// The byte order mark that some editors write.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 fn parse(text: &str, path: &Path) -> Result<PrivateKey, SshError> {
-    // Pasted from a document, a key often has blanks before its lines. They are no part of it.
+    // A key that was pasted from a document often has indented lines.
     let lines = text.trim_start_matches(BYTE_ORDER_MARK).lines().map(str::trim);
     let text = &lines.fold(String::with_capacity(text.len()), |text, line| text + line + "\n");
     let bad = |reason: String| SshError::KeyFormat { path: path.to_path_buf(), reason };

@@ -14,7 +14,7 @@ use crate::{SshTarget, files};
 /// The keys known for a host, each with its line.
 pub(super) fn read(path: &Path, target: &SshTarget) -> Result<Vec<(usize, PublicKey)>, SshError> {
     let failed = |source| SshError::KnownHosts { action: "read", path: path.to_path_buf(), source };
-    // The library takes a file that cannot be read for an empty one, which would accept everyone.
+    // The library treats an unreadable file as empty, which would accept any key.
     if files::read_if_exists(path).map_err(failed)?.is_none() {
         return Ok(Vec::new());
     }
@@ -32,7 +32,7 @@ pub(super) fn add(path: &Path, target: &SshTarget, key: &PublicKey) -> Result<()
         }
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let unfinished = std::fs::read(path)?.last().is_some_and(|byte| *byte != b'\n');
-        // In one piece, so that lines written at the same time stay whole.
+        // In one write, so that lines of concurrent writers stay intact.
         file.write_all(format!("{}{host} {key}\n", if unfinished { "\n" } else { "" }).as_bytes())
     };
     write().map_err(failed)

@@ -1,12 +1,12 @@
 //! An SSH client: connecting, running commands, sending files.
 //!
 //! Invariants:
-//! - A server's key is always checked, see [`HostKeyPolicy`]; there is no way to connect without.
+//! - A server's key is always checked, see [`HostKeyPolicy`]; it is not possible to connect without.
 //! - Everything has a time limit, and every error names the `host:port`.
-//! - What decides something comes from a [`Session::script`], whose answer is told apart from all that a login shell prints.
+//! - Results on which decisions depend come from a [`Session::script`], which separates them from the login shell's output.
 //! - One channel is open at a time, as a server may allow no more.
-//! - Dropping anything here closes channels or the connection and nothing else: what must survive on the other side has to
-//!   be detached there.
+//! - Dropping anything here only closes channels or the connection: remote processes that must survive have to be detached
+//!   there.
 
 mod command;
 mod error;

@@ -1,4 +1,4 @@
-//! Scripts on the other side, whatever its login shell is and prints.
+//! Remote scripts, independent of the login shell and its output.
 
 use std::io::{self, Cursor};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::frame::{Frame, Framed, shown};
 use super::{Output, Session, SshError, Status, Stream};
 
 impl Session {
-    /// Runs a script by `/bin/sh`, with this input, for at most so long and with at most 4 MiB of output. What the login shell
-    /// prints besides is no part of the output.
+    /// Runs a script with `/bin/sh`, with this input, for at most `limit` and with at most 4 MiB of output. Other output of the
+    /// login shell is not included.
     ///
     /// # Errors
-    /// The connection's, and [`SshError::Unclear`] where it cannot be told what the script has said; a script that fails is no
-    /// error here.
+    /// Errors of the connection, and [`SshError::Unclear`] if the script's output cannot be separated; a script that fails is not
+    /// an error here.
     pub async fn script(&self, script: &str, input: &[u8], limit: Duration) -> Result<Output, SshError> {
         let run = self.script_streaming(script, Cursor::new(input), |_| {});
         tokio::time::timeout(limit, run).await.map_err(|_| SshError::CommandTimeout {
@@ -26,8 +26,8 @@ impl Session {
         })?
     }
 
-    /// The same with input from a reader and no time limit but the reader's and the script's own. `sent` hears how many bytes
-    /// of the input have gone out, piece by piece.
+    /// The same with input from a reader and no time limit but the reader's and the script's own. `sent` is called with the number
+    /// of input bytes sent, chunk by chunk.
     ///
     /// # Errors
     /// As [`Self::script`].
@@ -45,10 +45,10 @@ impl Session {
         let script = frame.script(script);
         let (mut stdout, mut stderr, mut full) = (Vec::new(), Vec::new(), false);
         let keep = |stream: Stream, data: Bytes| {
-            let kept = if stream == Stream::Output { &mut stdout } else { &mut stderr };
-            // More is no answer to anything, and is read so that the script can end.
-            if kept.len() + data.len() <= OUTPUT_LIMIT {
-                kept.extend_from_slice(&data);
+            let collected = if stream == Stream::Output { &mut stdout } else { &mut stderr };
+            // Output beyond the limit is discarded, but read, so that the script can end.
+            if collected.len() + data.len() <= OUTPUT_LIMIT {
+                collected.extend_from_slice(&data);
             } else {
                 full = true;
             }

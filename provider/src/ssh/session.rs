@@ -19,35 +19,35 @@ use super::handler::{Handler, HandlerError};
 use super::{HostKeyPolicy, HostKeySeen, KeyPair, SshError};
 use crate::SshTarget;
 
-/// Bytes that may be on their way in one channel.
+/// The flow-control window of a channel.
 const WINDOW: u32 = 4 << 20;
-/// The largest packet that the protocol's implementation takes.
+/// The largest packet that the SSH library accepts.
 const PACKET: u32 = 65_535;
-/// Fast first: it is done in hardware on all machines that matter, the rest as a fallback.
+/// The fastest first: common hardware accelerates it; the rest as a fallback.
 const CIPHERS: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR];
 /// Pauses between attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// After a refused key. OpenSSH 9.8 and later keeps an address out that fails to log in more often (`PerSourcePenalties`:
-/// five seconds for each, from fifteen on).
+/// The pause after a refused key. OpenSSH 9.8 and later blocks addresses with more failed logins (`PerSourcePenalties`: five
+/// seconds for each, from fifteen on).
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(6);
-/// A machine that is not booting has this long to listen, or to have a name: its SSH server may just be restarted.
+/// How long a machine that is not booting may refuse connections or have no name: its SSH server may just be restarting.
 const SETTLES_WITHIN: Duration = Duration::from_secs(3);
-/// What was sent and is acknowledged by nobody for so long has not arrived. The system alone would try for a quarter of an hour.
+/// The connection ends if sent data is not acknowledged for this long. By itself the system would retry for a quarter of an hour.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
-/// A connection on which nothing comes is asked for a sign of life after this, and given up after so many more of it. Together
-/// less than half a minute.
+/// A keep-alive is sent after this time without data, and the connection ends after this many unanswered ones. Together less
+/// than half a minute.
 const QUIET: Duration = Duration::from_secs(7);
 const UNANSWERED: usize = 3;
 
 /// How patiently to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectOptions {
-    /// For everything, with all attempts.
+    /// The time limit for all attempts together.
     pub limit: Duration,
-    /// For one attempt.
+    /// The time limit of one attempt.
     pub attempt_limit: Duration,
-    /// Whether a refused key is tried again as well: a machine that is just booting may not know it yet.
+    /// Whether a refused key is retried as well: a machine that is booting may not know it yet.
     pub retry_refused: bool,
 }
 
@@ -82,11 +82,11 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Connects and logs in. While nobody answers it tries again, with growing pauses, until the time limit.
+    /// Connects and logs in. Without an answer it retries, with growing pauses, until the time limit.
     ///
     /// # Errors
-    /// A host key that is not accepted and a refused login end it at once (the latter see
-    /// [`ConnectOptions::retry_refused`]); else what happened last.
+    /// An unacceptable host key or a refused login at once (for the latter see
+    /// [`ConnectOptions::retry_refused`]); else the last error.
     pub async fn connect(
         target: &SshTarget,
         key: &KeyPair,
@@ -138,7 +138,7 @@ impl Session {
         let not_connected = |source| SshError::Connect { endpoint: endpoint.clone(), source };
         let late = |_| not_connected(io::ErrorKind::TimedOut.into());
         let stream = tokio::time::timeout_at(deadline, dial(target)).await.map_err(late)??;
-        // Without it small requests wait for the answers to others.
+        // Without it small packets are delayed.
         stream.set_nodelay(true).map_err(not_connected)?;
         let unacknowledged = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
         sockopt::set_tcp_user_timeout(&stream, unacknowledged).map_err(|error| not_connected(error.into()))?;
@@ -176,7 +176,7 @@ impl Session {
         Ok(Self { handle: Arc::new(handle), turn: Arc::default(), target: target.clone(), host_key })
     }
 
-    /// Whom it is connected to.
+    /// The machine that it is connected to.
     pub fn target(&self) -> &SshTarget {
         &self.target
     }
@@ -200,10 +200,10 @@ fn protocol(target: &SshTarget, source: russh::Error) -> SshError {
     SshError::Protocol { endpoint: target.endpoint(), source }
 }
 
-/// Looks the name up and connects, each of which can fail by itself.
+/// Resolves the name and connects, with separate errors.
 async fn dial(target: &SshTarget) -> Result<TcpStream, SshError> {
     let unresolved = |source| SshError::Unresolved { host: target.host.clone(), source };
-    // Takes `fe80::1%eth0` as well.
+    // Accepts `fe80::1%eth0` as well.
     let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await.map_err(unresolved)?;
     let found: Vec<SocketAddr> = found.collect();
     TcpStream::connect(found.as_slice())
@@ -211,7 +211,7 @@ async fn dial(target: &SshTarget) -> Result<TcpStream, SshError> {
         .map_err(|source| SshError::Connect { endpoint: target.endpoint(), source })
 }
 
-/// Why there was no greeting.
+/// The error of a failed handshake.
 fn not_greeted(target: &SshTarget, source: russh::Error) -> SshError {
     let endpoint = target.endpoint();
     match source {
@@ -223,9 +223,9 @@ fn not_greeted(target: &SshTarget, source: russh::Error) -> SshError {
     }
 }
 
-/// The kinds of host keys to ask for, those that are known of the server first.
+/// The kinds of host keys to request, those of the server's known keys first.
 fn host_keys(known: &[Algorithm]) -> Vec<Algorithm> {
-    // RSA is not built in: a server that has nothing else is refused by name, instead of by a signature that cannot be checked.
+    // RSA is not built in: a server with only RSA is refused with a clear error, instead of by a signature that cannot be checked.
     let mut kinds: Vec<Algorithm> =
         Preferred::DEFAULT.key.iter().filter(|kind| !matches!(kind, Algorithm::Rsa { .. })).cloned().collect();
     kinds.sort_by_key(|kind| !known.contains(kind));
@@ -265,8 +265,8 @@ mod tests {
     /// What is lost on the way, and what is not answered.
     #[test]
     fn a_machine_that_vanishes_is_missed_within_half_a_minute() {
-        let asked = QUIET * u32::try_from(UNANSWERED + 1).unwrap();
-        assert!(asked < Duration::from_secs(30) && QUIET + UNACKNOWLEDGED < Duration::from_secs(30));
+        let keepalive = QUIET * u32::try_from(UNANSWERED + 1).unwrap();
+        assert!(keepalive < Duration::from_secs(30) && QUIET + UNACKNOWLEDGED < Duration::from_secs(30));
     }
 
     async fn refused(host: &str, port: u16) -> SshError {

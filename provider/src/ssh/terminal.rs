@@ -1,4 +1,4 @@
-//! A shell on the other side, for the person at this terminal.
+//! A remote shell on the local terminal.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -21,8 +21,8 @@ use super::exec::name_of;
 use super::{Session, SshError, Status};
 
 impl Session {
-    /// Connects this process's standard streams with a command on the other side, or with a shell, until that ends. Where
-    /// standard input and output are a terminal the other side gets one as well.
+    /// Connects this process's standard streams with a remote command or shell, until that ends. If standard input and output are
+    /// a terminal, the remote side gets one as well.
     ///
     /// # Errors
     /// The connection's, and those of the terminal.
@@ -40,7 +40,7 @@ impl Session {
             Some(command) => writer.exec(true, command).await.map_err(failed)?,
             None => writer.request_shell(true).await.map_err(failed)?,
         }
-        // Restored when dropped, on every way out.
+        // Restored when dropped.
         let _raw = terminal.as_ref().map(Terminal::raw).transpose().map_err(SshError::Terminal)?;
         let mut input: Box<dyn AsyncRead + Send + Unpin> = match terminal {
             Some(terminal) => Box::new(terminal),
@@ -94,7 +94,7 @@ fn size() -> (u32, u32) {
     tcgetwinsize(io::stdout()).map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into()))
 }
 
-/// The terminal, opened anew so that making it non-blocking does not concern whoever else has it.
+/// The terminal, opened anew so that making it non-blocking does not affect other processes that use it.
 struct Terminal {
     file: AsyncFd<File>,
 }
@@ -118,7 +118,7 @@ impl Terminal {
         Ok(Some(Self { file }))
     }
 
-    /// Hands every key on as it is pressed, until the result is dropped.
+    /// Puts the terminal into raw mode, until the result is dropped.
     fn raw(&self) -> io::Result<Raw> {
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();

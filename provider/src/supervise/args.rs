@@ -5,20 +5,20 @@ use std::path::PathBuf;
 
 use super::SuperviseError;
 
-/// What is to be done.
+/// The action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Supervise, until the end.
+    /// Supervise until the end.
     Supervise,
     /// Start a supervisor in the background.
     Detach,
-    /// The first half of that: starts the supervisor as nobody's child, and ends.
+    /// The first half of that: starts the supervisor as an orphan, and ends.
     Launch,
     /// End supervisor and program.
     Stop,
-    /// Start the program anew.
+    /// Restart the program.
     Reload,
-    /// Say how it is.
+    /// Print the status.
     Status,
 }
 

@@ -1,18 +1,18 @@
-//! How a program ended, in words.
+//! How a program ended, as text.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// Characters of the last words that are kept.
+/// The most characters of the reason.
 const WORDS: usize = 500;
-/// A program that ends with this code wants to be started again, and has said why itself: `EX_TEMPFAIL` of sysexits.h.
+/// A program that ends with this code requests a restart, and has logged the reason: `EX_TEMPFAIL` of sysexits.h.
 pub const RESTART_CODE: u8 = 75;
-/// What the kernel's killing for want of memory is called.
+/// The text for a kill by the kernel's OOM killer.
 pub(super) const NO_MEMORY: &str = "killed by the kernel: out of memory";
-/// What it is called that the program could not be started.
+/// The text for a program that could not be started.
 pub(super) const NOT_STARTED: &str = "not started";
 
-/// How a program ended that did not end well.
+/// How a program ended unexpectedly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Code(i32),
@@ -24,7 +24,7 @@ pub(super) enum End {
 // === impl End ===
 
 impl End {
-    /// Of a process; `killed_for_memory`: the kernel has killed one for want of memory since this one was started.
+    /// The end of a process; `killed_for_memory`: the OOM killer was active since it was started.
     pub(super) fn of(status: ExitStatus, killed_for_memory: bool) -> Self {
         match (status.signal(), status.code()) {
             (Some(9), _) if killed_for_memory => Self::NoMemory,
@@ -33,8 +33,8 @@ impl End {
         }
     }
 
-    /// As systemd tells in the environment of `ExecStopPost=`, see systemd.exec(5); `None` where it ended well. A signal that is not known
-    /// here is 0.
+    /// The end by systemd's variables for `ExecStopPost=`, see systemd.exec(5); `None` if it ended well. An unknown signal
+    /// is 0.
     pub(super) fn of_systemd(result: &str, code: &str, status: &str) -> Option<Self> {
         match (result, code) {
             // `timeout`: a stop that was requested and took too long.
@@ -46,12 +46,12 @@ impl End {
         }
     }
 
-    /// Whether it wanted to be started again.
+    /// Whether it requested a restart.
     pub(super) fn is_wanted(self) -> bool {
         self == Self::Code(i32::from(RESTART_CODE))
     }
 
-    /// In words.
+    /// As text.
     pub(super) fn how(self) -> String {
         match self {
             Self::Code(code) => format!("exit code {code}"),
@@ -67,17 +67,17 @@ impl End {
 
     /// Whether the reason may be in its output.
     pub(super) fn has_words(self) -> bool {
-        // A panic ends a program that aborts on panics; other aborts say why, too.
+        // A panic ends a program that aborts on panics; other aborts print the reason, too.
         matches!(self, Self::Code(_) | Self::Signal(6))
     }
 
-    /// The reason in the last lines of its output. A process that was killed has not known that it would end.
+    /// The reason, from the last lines of its output. A killed process could not print one.
     pub(super) fn words(self, output: &str) -> String {
         if self.has_words() { last_words(output) } else { String::new() }
     }
 }
 
-/// Those that end programs.
+/// Signals that end programs.
 const SIGNALS: [(i32, &str); 12] = [
     (1, "HUP"),
     (2, "INT"),
@@ -93,7 +93,7 @@ const SIGNALS: [(i32, &str); 12] = [
     (31, "SYS"),
 ];
 
-/// What a program says when it fails: the message of its last panic, what it printed under its own name, or its last line.
+/// The reason in a program's output: the message of its last panic, its last error, or its last line.
 fn last_words(output: &str) -> String {
     let lines: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let panic = lines.iter().rposition(|line| line.starts_with("thread '") && line.contains("panicked at"));
@@ -103,10 +103,10 @@ fn last_words(output: &str) -> String {
         message.map_or_else(|| format!("panicked at {place}"), |message| format!("panicked at {place}: {message}"))
     } else {
         let error = lines.iter().rev().find_map(|line| line.strip_prefix("discod: "));
-        // The hint is in the log; here is but one line.
+        // The hint is in the log; this is one line.
         error.or_else(|| lines.last().copied()).unwrap_or_default().to_owned()
     };
-    // Terminals and shells on the way take these as more than text; clients of earlier versions print them by a shell's `echo`.
+    // Terminals and shells interpret these characters; clients of earlier versions print them with a shell's `echo`.
     let plain = |sign: char| match sign {
         '"' | '\\' => '\'',
         sign if sign.is_control() => ' ',

@@ -1,4 +1,4 @@
-//! The ends of the program that nobody asked for: `ends.json`.
+//! Unexpected ends of the program: `ends.json`.
 
 use std::path::Path;
 
@@ -7,36 +7,36 @@ use serde::{Deserialize, Serialize};
 use super::SuperviseError;
 use crate::files;
 
-/// Ends whose time is kept.
+/// How many ends are stored with their time.
 const KEPT: usize = 16;
-/// So many of them within [`LOOP_WITHIN_MS`] are a program that does not stay up.
+/// This many of them within [`LOOP_WITHIN_MS`] are a crash loop.
 const LOOP: usize = 3;
-/// Longer than the pauses between so many starts, and short enough for a program that has recovered to be believed.
+/// Longer than the pauses between that many starts, and short enough for a recovered program to leave the crash loop soon.
 const LOOP_WITHIN_MS: u64 = 120_000;
-/// A program that has run for longer than the longest pause before a start may stay up.
+/// A program that has run for longer than the longest pause before a start may have recovered.
 const STAYS_UP_MS: u64 = 10_000;
 
-/// What is kept of the ends of the program that nobody asked for. Fields are added, never renamed.
+/// The record of the program's unexpected ends. Fields are added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ends {
     /// How many there were since the service was installed.
     pub count: u64,
-    /// When the last ones were, in milliseconds since 1970, the newest first.
+    /// The times of the last ones, in milliseconds since 1970, newest first.
     pub at_ms: Vec<i64>,
-    /// How the last one came: `exit code 1`, `signal 6 (SIGABRT)`, `killed for want of memory`.
+    /// The kind of the last one: `exit code 1`, `signal 6 (SIGABRT)`, `killed by the kernel: out of memory`.
     pub how: String,
-    /// What the program wrote last where that is the reason, else empty.
+    /// The program's last output if that is the reason, else empty.
     pub words: String,
 }
 
-/// The same with ages instead of times: the receiver has another clock.
+/// The same with ages instead of times, as the receiver has another clock.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndsTold {
     /// As in [`Ends`].
     pub count: u64,
-    /// How long ago the last ones were, in milliseconds, the newest first.
+    /// The ages of the last ones, in milliseconds, newest first.
     pub ago_ms: Vec<u64>,
     /// As in [`Ends`].
     pub how: String,
@@ -50,14 +50,14 @@ impl Ends {
     /// The name of the file in the service's folder.
     pub const FILE: &str = "ends.json";
 
-    /// What was kept. A file that is missing, or cannot be read, counts as none: it keeps nobody from starting.
+    /// Reads the record. A missing or unreadable file counts as empty: it must not prevent a start.
     #[must_use]
     pub fn read(dir: &Path) -> Self {
         let text = files::read_if_exists(&dir.join(Self::FILE)).ok().flatten().unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Adds one more.
+    /// Adds an end.
     pub fn add(&mut self, at_ms: i64, how: String, words: String) {
         self.count = self.count.saturating_add(1);
         self.at_ms.insert(0, at_ms);
@@ -65,7 +65,7 @@ impl Ends {
         (self.how, self.words) = (how, words);
     }
 
-    /// Keeps it.
+    /// Writes the record.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -75,10 +75,10 @@ impl Ends {
         files::write_atomically(&path, &text, 0o600).map_err(SuperviseError::io("write", path))
     }
 
-    /// By how long ago they were, at a time in milliseconds since 1970.
+    /// Converts times to ages, at a time in milliseconds since 1970.
     #[must_use]
     pub fn told(&self, now_ms: i64) -> EndsTold {
-        // An end in the future: the clock was set back since, so nobody knows how long ago it was.
+        // An end in the future: the clock was set back since, so its age is unknown.
         let ago = |at: &i64| u64::try_from(now_ms.checked_sub(*at)?).ok();
         EndsTold {
             count: self.count,
@@ -92,26 +92,26 @@ impl Ends {
 // === impl EndsTold ===
 
 impl EndsTold {
-    /// The ages of those that make a program one that does not stay up, `later_ms` after this was told, the newest first.
+    /// The ages of the ends that count for a crash loop, `later_ms` after this was made, newest first.
     #[must_use]
     pub fn recent(&self, later_ms: u64) -> Vec<u64> {
         let ages = self.ago_ms.iter().map(|ago| ago.saturating_add(later_ms));
         ages.filter(|age| *age <= LOOP_WITHIN_MS).collect()
     }
 
-    /// Whether the program has ended so often of late that it is not to be counted on.
+    /// Whether the program is in a crash loop.
     #[must_use]
     pub fn is_loop(&self, later_ms: u64) -> bool {
         self.recent(later_ms).len() >= LOOP
     }
 
-    /// The same, while its last end was just now.
+    /// The same, and its last end was just now.
     #[must_use]
     pub fn keeps_ending(&self, later_ms: u64) -> bool {
         self.is_loop(later_ms) && self.recent(later_ms).first().is_some_and(|age| *age <= STAYS_UP_MS)
     }
 
-    /// How often it ended of late and how, as a clause: `ended 5 times in the last 40 s: exit code 1: cannot open …`.
+    /// How often it ended recently and how, as a clause: `ended 5 times in the last 40 s: exit code 1: cannot open …`.
     #[must_use]
     pub fn describe(&self, later_ms: u64) -> String {
         let recent = self.recent(later_ms);
@@ -123,14 +123,14 @@ impl EndsTold {
         format!("{often}: {}", self.cause())
     }
 
-    /// How the last end came, and what the program wrote last.
+    /// The kind of the last end, and the program's reason.
     #[must_use]
     pub fn cause(&self) -> String {
         if self.words.is_empty() { self.how.clone() } else { format!("{}: {}", self.how, self.words) }
     }
 }
 
-/// A time for people, never less than it was.
+/// A duration as text, rounded up.
 fn time(ms: u64) -> String {
     match ms.div_ceil(1000) {
         seconds @ 0..120 => format!("{} s", seconds.max(1)),

@@ -1,20 +1,20 @@
-//! Why a service cannot be supervised.
+//! Errors of a supervisor.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Why a service cannot be supervised.
+/// An error of a supervisor.
 #[derive(Debug, Error)]
 pub enum SuperviseError {
-    /// The arguments are not those that Disco writes.
+    /// Invalid arguments, which only Disco itself writes.
     #[error("`supervise`: {reason}")]
     Usage {
         /// What is wrong.
         reason: String,
     },
-    /// A file cannot be understood.
+    /// A file cannot be parsed.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
@@ -22,7 +22,7 @@ pub enum SuperviseError {
         /// What is wrong.
         reason: String,
     },
-    /// Another supervisor has this folder.
+    /// Another supervisor runs in this folder.
     #[error("`{}` already has a supervisor", dir.display())]
     Running {
         /// The folder.
@@ -44,19 +44,19 @@ pub enum SuperviseError {
         #[source]
         source: io::Error,
     },
-    /// It does not end.
+    /// The service does not stop.
     #[error("the service in `{}` does not end", dir.display())]
     Stuck {
         /// The folder.
         dir: PathBuf,
     },
-    /// The machine that this would run on is gone.
+    /// The service's machine is gone.
     #[error("the machine of this service is gone")]
     NoMachine,
-    /// Something about a file failed.
+    /// An I/O error of a file.
     #[error("cannot {action} `{}`", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum SuperviseError {
 }
 
 impl SuperviseError {
-    /// Names what was tried and on which file.
+    /// Adds the operation and the file.
     pub(super) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { action, path, source }

@@ -1,14 +1,14 @@
-//! A log that stays small.
+//! A log of bounded size.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// How large a file may become. One older file is kept beside it.
+/// The largest size of a file. One older file exists beside it.
 const LIMIT: u64 = 4 << 20;
 
-/// A log that stays small: at [`LIMIT`] bytes the file becomes `log.1` in place of the older one.
+/// A log of bounded size: at [`LIMIT`] bytes the file becomes `log.1` and replaces the older one.
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
@@ -28,7 +28,7 @@ impl Log {
         Ok(Self { path: path.to_path_buf(), file, size, limit })
     }
 
-    /// Appends. A disk that is full must not end the service, so what cannot be written is lost.
+    /// Appends. A full disk must not end the service, so output that cannot be written is lost.
     pub(super) fn write(&mut self, text: &[u8]) {
         if self.size > 0 && self.size + text.len() as u64 > self.limit {
             let _ = self.rotate();
@@ -38,7 +38,7 @@ impl Log {
         }
     }
 
-    /// Appends a line of the supervisor's own.
+    /// Appends a line of the supervisor itself.
     pub(super) fn note(&mut self, line: &str) {
         self.write(format!("supervisor: {line}\n").as_bytes());
     }

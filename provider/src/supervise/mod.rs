@@ -9,15 +9,15 @@
 //!            └──SIGTERM──> stopping ──> done
 //! ```
 //! Files in its folder: `service.json` (the program, see [`Service`]), `lock` (held by the supervisor), `supervisor.json`
-//! and `child.json` (its process and the program's), `log` and `log.1` (what the program writes, at most 4 MiB each), `ends.json` (its ends
-//! that nobody asked for, see [`Ends`]).
+//! and `child.json` (its process and the program's), `log` and `log.1` (the program's output, at most 4 MiB each), `ends.json` (its
+//! unexpected ends, see [`Ends`]).
 //!
-//! Of each such end the cluster is told in the program's stead ([`REPORT_SUBCOMMAND`]). Where systemd keeps the program up it calls the same
-//! subcommand after each end, which counts then, too ([`count_systemd`]).
+//! The supervisor reports each such end to the cluster on behalf of the program ([`REPORT_SUBCOMMAND`]). systemd calls the same
+//! subcommand after each end, which then also counts it ([`count_systemd`]).
 //!
 //! Invariants: one supervisor per folder; the program never outlives its supervisor; neither outlives the machine of the
 //! local provider that they run on. Both have the folder as their working directory and hold no other path to it, so that it may
-//! be moved meanwhile; in a copy of it nobody is supervised, whatever its files say.
+//! be moved meanwhile; in a copy of it nothing is supervised, whatever its files contain.
 
 mod args;
 mod end;
@@ -52,12 +52,12 @@ use crate::{detach, files};
 
 /// The hidden subcommand that has to call [`run`] with the arguments that follow it.
 pub const SUBCOMMAND: &str = "supervise";
-/// The hidden subcommand that tells the cluster of an end of the program: `--dir DIR` (the service's folder), `--systemd` where systemd calls
-/// it, and after `--` the program's own arguments.
+/// The hidden subcommand that reports an end of the program to the cluster: `--dir DIR` (the service's folder), `--systemd` if systemd
+/// calls it, and after `--` the program's own arguments.
 pub const REPORT_SUBCOMMAND: &str = "report-end";
-/// The variable in which that subcommand gets what a supervisor has counted ([`Ends`] as JSON): the file may not be writable.
+/// The variable with the supervisor's record for that subcommand ([`Ends`] as JSON), as the file may not be writable.
 pub const ENDS: &str = "DISCO_ENDS";
-/// The variable by which the program knows its service's folder, where its ends are counted.
+/// The variable with the service's folder for the program, where its ends are recorded.
 pub const SERVICE_DIR: &str = "DISCO_SERVICE_DIR";
 
 /// How long a supervisor may take to start its program.
@@ -67,7 +67,7 @@ const STOP_SLACK: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Runs the hidden subcommand `supervise` with the arguments after that word: `--dir DIR` and one of `--detach` (start in
-/// the background, unless it runs), `--stop`, `--reload` (start the program anew), `--status` (JSON on standard output),
+/// the background, unless it runs), `--stop`, `--reload` (restart the program), `--status` (JSON on standard output),
 /// or none (supervise until the end).
 ///
 /// It must be the first thing that a process does, on the main thread, with no runtime made: the kernel ties the
@@ -105,7 +105,7 @@ pub fn run(args: &[OsString]) -> Result<(), SuperviseError> {
 
 /// Starts a supervisor in the background. Does nothing when there is one.
 fn start(dir: &Path) -> Result<(), SuperviseError> {
-    // Read here as well, for an error that is not in a log.
+    // Read here as well, so that an error is reported directly and not only in the log.
     Service::read(dir)?;
     if is_supervised(dir)? {
         return Ok(());
@@ -117,9 +117,9 @@ fn start(dir: &Path) -> Result<(), SuperviseError> {
     detach::start(&mut command, START_LIMIT).map_err(|source| SuperviseError::Start { source })
 }
 
-/// Ends the supervisor and its program, in order. Does nothing when there is none.
+/// Stops the supervisor and its program gracefully. Does nothing if there is none.
 fn stop(dir: &Path) -> Result<(), SuperviseError> {
-    // A service file that cannot be read is no reason not to stop.
+    // An unreadable service file must not prevent the stop.
     let limit = Service::read(dir).map_or(Service::STOP_LIMIT, |service| service.stop_limit()) + STOP_SLACK;
     let Some(process) = status::supervisor(dir)? else { return Ok(()) };
     process.signal(Signal::TERM);
@@ -138,7 +138,7 @@ fn stop(dir: &Path) -> Result<(), SuperviseError> {
     Ok(())
 }
 
-/// What `ps` shows as the program's name.
+/// The program's name in the output of `ps`.
 fn process_title() -> String {
     std::env::args().next().unwrap_or_else(|| "discod".to_owned())
 }

@@ -1,15 +1,15 @@
-//! Whether the kernel has ended a process for want of memory.
+//! Detects kills by the kernel's OOM killer.
 
 use std::fs;
 
-/// How many processes of this one's control group the kernel has ended for want of memory; `None` where it does not count that. The
-/// count of the whole system is no evidence: in the weeks that a daemon runs it may be any process.
+/// How many processes of this process's control group the OOM killer has ended; `None` if the kernel does not count them. The
+/// count of the whole system is not enough: during the weeks that a daemon runs, it may be any process.
 pub(super) fn kills() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     counters(&groups).into_iter().find_map(|path| count(&fs::read_to_string(path).ok()?))
 }
 
-/// Where the kernel counts for the groups of `/proc/self/cgroup`, see cgroups(7): version 2 has one group, version 1 one for memory.
+/// The files with the counts of the groups in `/proc/self/cgroup`, see cgroups(7): version 2 has one group, version 1 one for memory.
 fn counters(groups: &str) -> Vec<String> {
     let paths = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);

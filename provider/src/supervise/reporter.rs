@@ -1,7 +1,7 @@
-//! Tells the cluster of an end that the program could not tell of itself.
+//! Reports unexpected ends of the program to the cluster.
 //!
-//! What is told needs the node's certificate and the protocol of the cluster, of which a supervisor knows nothing: it starts the program
-//! that it is itself once more, which runs where a new one does not, with a hidden subcommand.
+//! A report needs the node's certificate and the cluster's protocol, which a supervisor does not have: it starts its own
+//! executable again, which works if a new one does not, with a hidden subcommand.
 
 use std::io;
 use std::process::Stdio;

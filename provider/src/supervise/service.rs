@@ -1,4 +1,4 @@
-//! What is to be kept running: `service.json`.
+//! The supervised service: `service.json`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::SuperviseError;
 
-/// What is to be kept running.
+/// The supervised service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// The program, as a path that is absolute or begins at this file's folder. So do paths among the arguments.
+    /// The program, as an absolute path or relative to this file's folder. The same applies to paths among the arguments.
     pub program: PathBuf,
     /// Its arguments.
     #[serde(default)]
     pub args: Vec<String>,
-    /// What its environment has besides the supervisor's.
+    /// Environment variables in addition to the supervisor's.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// How long it may take to end after SIGTERM, in seconds.
@@ -30,7 +30,7 @@ fn stop_limit_s() -> u64 {
 }
 
 impl Service {
-    /// How long a program may take to end after SIGTERM where nothing else is said: a leader hands over first.
+    /// The default time that a program may take to end after SIGTERM: a leader hands over first.
     pub const STOP_LIMIT: Duration = Duration::from_secs(30);
     /// The name of the file.
     pub const FILE: &str = "service.json";

@@ -1,4 +1,4 @@
-//! Who is who in a supervisor's folder.
+//! The processes of a supervisor's folder.
 
 use std::path::Path;
 
@@ -13,27 +13,27 @@ const CHILD: &str = "child.json";
 /// Held by the supervisor.
 pub(super) const LOCK: &str = "lock";
 
-/// What `--status` prints. Fields are added, never renamed: the program and who asks may be of different versions.
+/// The output of `--status`. Fields are added, never renamed: the program and the caller may have different versions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ServiceStatus {
-    /// The supervisor's process id, when it runs.
+    /// The supervisor's process id, if it runs.
     pub supervisor: Option<u32>,
-    /// The program's process id, when it runs.
+    /// The program's process id, if it runs.
     pub pid: Option<u32>,
-    /// The program's ends that nobody asked for.
+    /// The program's unexpected ends.
     #[serde(default)]
     pub ends: EndsTold,
 }
 
 impl ServiceStatus {
-    /// How often the program ended of late and why, as a clause about it, where it is started again and again and does not stay up.
+    /// How often the program ended recently and why, as a clause, if it is in a crash loop.
     #[must_use]
     pub fn failing(&self) -> Option<String> {
         let waits = self.supervisor.is_some() && self.pid.is_none() && self.ends.is_loop(0);
         (waits || self.ends.keeps_ending(0)).then(|| self.ends.describe(0))
     }
 
-    /// Reads it, and looks which of the processes are alive.
+    /// Reads the files, and checks which of the processes are alive.
     pub(super) fn read(dir: &Path) -> Result<Self, SuperviseError> {
         Ok(Self {
             supervisor: supervisor(dir)?.map(|process| process.pid),
@@ -43,7 +43,7 @@ impl ServiceStatus {
     }
 }
 
-/// The supervisor, when it runs. In a copy of its folder its file names it too, but nobody holds the lock there.
+/// The supervisor, if it runs. In a copy of its folder the file names it too, but no process holds the lock there.
 pub(super) fn supervisor(dir: &Path) -> Result<Option<ProcessName>, SuperviseError> {
     let Some(process) = read(&dir.join(SUPERVISOR))? else { return Ok(None) };
     let path = dir.join(LOCK);
@@ -51,19 +51,19 @@ pub(super) fn supervisor(dir: &Path) -> Result<Option<ProcessName>, SuperviseErr
     Ok(held.then_some(process))
 }
 
-/// The program, when it runs. It never does without its supervisor.
+/// The program, if it runs. It never runs without its supervisor.
 pub(super) fn child(dir: &Path) -> Result<Option<ProcessName>, SuperviseError> {
     let Some(process) = read(&dir.join(CHILD))? else { return Ok(None) };
-    // Its working directory is its service's folder; the file may have come here with a copy of that.
+    // Its working directory is its service's folder; this file may be a copy from there.
     Ok(is_same_folder(&process.working_directory(), dir).then_some(process))
 }
 
-/// Says who supervises.
+/// Records the supervisor's process.
 pub(super) fn write_supervisor(dir: &Path, process: ProcessName) -> Result<(), SuperviseError> {
     write(&dir.join(SUPERVISOR), process)
 }
 
-/// Says which process the program is.
+/// Records the program's process.
 pub(super) fn write_child(dir: &Path, process: ProcessName) -> Result<(), SuperviseError> {
     write(&dir.join(CHILD), process)
 }

@@ -21,17 +21,17 @@ use super::{ENDS, Ends, SERVICE_DIR, Service, SuperviseError, now_ms, oom, statu
 use crate::process::ProcessName;
 use crate::{detach, files};
 
-/// The pause before a program that ended is started again, at first and at most.
+/// The pause before a restart of the program, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A program that ran this long is well again.
+/// A program that ran this long has recovered.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 /// How much of the program's output is read at once.
 const CHUNK: usize = 16 * 1024;
-/// How much of what it wrote last is kept to find the reason of its end in.
+/// How much of its last output is retained for finding the reason of its end.
 const TAIL: usize = 4 * 1024;
 
-/// Supervises the service in a folder, which is this process's working directory, until it is done.
+/// Supervises the service in a folder, which is this process's working directory, until it ends.
 pub(super) fn supervise(dir: &Path) -> Result<(), SuperviseError> {
     let lock = dir.join(status::LOCK);
     let _lock = files::try_lock(&lock)
@@ -59,7 +59,7 @@ pub(super) fn supervise(dir: &Path) -> Result<(), SuperviseError> {
     })
 }
 
-/// The machine of the local provider that this runs on, if it does.
+/// The machine of the local provider that this process runs on, if any.
 struct Machine(Option<OwnedFd>);
 
 impl Machine {
@@ -79,29 +79,29 @@ impl Machine {
     }
 }
 
-/// What can happen besides the program's end.
+/// Events other than the program's end.
 struct Events {
     term: tokio::signal::unix::Signal,
     hup: tokio::signal::unix::Signal,
     machine: Option<AsyncFd<OwnedFd>>,
     output: pipe::Receiver,
     log: Log,
-    /// The end of what the program has written since it was started.
+    /// The last output of the program since its start.
     tail: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
-    /// End it all, in order.
+    /// Stop the program and the supervisor gracefully.
     Stop,
-    /// Start the program anew.
+    /// Restart the program.
     Reload,
     /// The machine is gone: end at once.
     MachineGone,
 }
 
 impl Events {
-    /// The next event. Meanwhile, what the program writes goes to the log. Nothing is lost when it is dropped.
+    /// The next event. Meanwhile the program's output goes to the log. Nothing is lost if it is dropped.
     async fn next(&mut self) -> Event {
         let mut chunk = vec![0; CHUNK];
         loop {
@@ -122,7 +122,7 @@ impl Events {
         }
     }
 
-    /// What the program has written before its end is still in the pipe.
+    /// Reads the program's output that is still in the pipe after its end.
     fn drain(&mut self) {
         let mut chunk = vec![0; CHUNK];
         while let Ok(count @ 1..) = self.output.try_read(&mut chunk) {
@@ -133,7 +133,7 @@ impl Events {
     fn keep(&mut self, text: &[u8]) {
         self.log.write(text);
         self.tail.extend_from_slice(text);
-        // Rarely, as it moves what stays.
+        // Rarely, as it moves the rest.
         if self.tail.len() > 2 * TAIL {
             self.tail.drain(..self.tail.len() - TAIL);
         }
@@ -142,13 +142,13 @@ impl Events {
 
 async fn gone(machine: Option<&AsyncFd<OwnedFd>>) {
     match machine {
-        // The handle of a process can be read when the process has ended.
+        // The handle of a process becomes readable when the process has ended.
         Some(handle) => drop(handle.readable().await),
         None => pending().await,
     }
 }
 
-/// How it came that the program does not run any more.
+/// Why the program no longer runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Done,
@@ -161,14 +161,14 @@ struct Supervisor<'a> {
     writer: PipeWriter,
     events: Events,
     ends: Ends,
-    /// What the kernel had killed for want of memory when the program was started.
+    /// The count of OOM kills at the program's start.
     killed_before: Option<u64>,
     reporter: Reporter,
 }
 
 impl Supervisor<'_> {
     async fn run(mut self) -> Result<(), SuperviseError> {
-        // A program that cannot even be started once is the caller's to know.
+        // If the first start fails, the caller gets the error.
         let mut service = Service::read(self.dir)?;
         let mut child = self.spawn(&service)?;
         detach::report_ready().map_err(|source| SuperviseError::Start { source })?;
@@ -203,7 +203,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Waits for the program's end, or ends it when that is asked for.
+    /// Waits for the program's end, or ends it when an event requests that.
     async fn watch(&mut self, child: &mut Child, service: &Service) -> Outcome {
         let event = tokio::select! {
             status = child.wait() => {
@@ -220,7 +220,7 @@ impl Supervisor<'_> {
         Outcome::Reload
     }
 
-    /// Waits before the program is started again, and longer the next time. False when all is to end instead.
+    /// Waits before the program is restarted, and longer the next time. False if the supervisor should end instead.
     async fn pause(&mut self, pause: &mut Duration) -> bool {
         let event = tokio::time::timeout(*pause, self.events.next()).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
@@ -255,7 +255,7 @@ impl Supervisor<'_> {
     fn count_end(&mut self, how: String, words: String, service: &Service) {
         self.ends.add(now_ms(), how, words);
         if let Err(error) = self.ends.write(self.dir) {
-            // A disk that cannot be written may be why the program ends: what is told to the others is in memory.
+            // A full disk may be why the program ends: the report to the cluster is made from memory.
             self.events.log.note(&in_one_line(&error));
         }
         if let Err(error) = self.reporter.report(service, &self.ends) {
@@ -263,11 +263,11 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Ends the program as the event asks for.
+    /// Ends the program as the event requests.
     async fn end(&mut self, child: &mut Child, service: &Service, event: Event) {
         if event != Event::MachineGone {
             if let Some(pid) = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
-                // It was not waited for, so the id is still its own.
+                // It was not reaped, so the id is still its own.
                 let _ = kill_process(pid, Signal::TERM);
             }
             let limit = tokio::time::sleep(service.stop_limit());
@@ -304,7 +304,7 @@ impl Supervisor<'_> {
         bind_life(&mut command);
         let child = command.spawn().map_err(failed)?;
         if let Some(process) = child.id().and_then(ProcessName::of) {
-            // A disk that is full: the program runs all the same, and is this supervisor's.
+            // The disk is full: the program runs anyway, and belongs to this supervisor.
             if let Err(error) = status::write_child(self.dir, process) {
                 self.events.log.note(&in_one_line(&error));
             }
@@ -324,7 +324,7 @@ pub(super) fn bind_life(command: &mut Command) {
     let supervisor = getpid();
     let bind = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        // We may have died before that line.
+        // The parent may have died before that call.
         if getppid() == Some(supervisor) { Ok(()) } else { Err(io::Error::from(rustix::io::Errno::SRCH)) }
     };
     #[expect(unsafe_code, reason = "std has no other way to set the death signal of a child")]
@@ -334,7 +334,7 @@ pub(super) fn bind_life(command: &mut Command) {
     }
 }
 
-/// Lets go of the standard error of whoever started us; what we have to say goes to the log.
+/// Closes the standard error of the process that started this one; messages go to the log.
 fn silence_stderr() -> io::Result<()> {
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     Ok(rustix::stdio::dup2_stderr(&null)?)

@@ -1,4 +1,4 @@
-//! Counting where systemd keeps the program up: it calls `ExecStopPost=` after each end, and says how that came.
+//! Counts unexpected ends under systemd, which runs `ExecStopPost=` after each end and passes the cause.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use super::end::End;
 use super::{Ends, SuperviseError, now_ms};
 
-/// Lines of the journal in which the reason is.
+/// Lines of the journal that are searched for the reason.
 const LINES: &str = "40";
 /// Time for the journal to answer.
 const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
 
-/// Counts the end that systemd tells of in this process's environment. `None` where the program ended well, or was to be started again.
-/// What could not be kept is given all the same.
+/// Counts the end that systemd describes in this process's environment. `None` if the program ended well, or requested a restart.
+/// The record is returned even if it could not be written.
 #[must_use]
 pub fn count(dir: &Path) -> Option<(Ends, Result<(), SuperviseError>)> {
     let variable = |name| std::env::var(name).unwrap_or_default();
@@ -29,7 +29,7 @@ pub fn count(dir: &Path) -> Option<(Ends, Result<(), SuperviseError>)> {
     Some((ends, kept))
 }
 
-/// What the program wrote last; nothing where that cannot be read in time: systemd waits with the restart.
+/// The program's last output; empty if it cannot be read in time, as systemd delays the restart.
 fn journal(invocation: &str) -> String {
     let mut command = Command::new("journalctl");
     command.args(["--no-pager", "--quiet", "--output", "cat", "--lines", LINES]);
@@ -40,7 +40,7 @@ fn journal(invocation: &str) -> String {
     std::thread::spawn(move || {
         let mut text = Vec::new();
         let read = output.read_to_end(&mut text);
-        // Nobody waits for it any more after the limit.
+        // After the limit its output is no longer needed.
         let _ = sender.send(read.map(|_| text));
     });
     let text = receiver.recv_timeout(JOURNAL_LIMIT).ok().and_then(Result::ok).unwrap_or_default();
