@@ -1,4 +1,4 @@
-//! How a hook is called: its arguments, what it may do, and how it is told to stop.
+//! How a hook is called: its arguments, its capabilities, and how it is cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,18 +25,17 @@ pub enum Arg {
     Json(Json),
 }
 
-/// The conditions of one call.
+/// The options of one call.
 #[derive(Clone)]
 pub struct CallOptions {
-    /// What the call, and everything that it starts, may do.
+    /// What the call, and everything that it starts, is allowed to do.
     pub capabilities: Capabilities,
-    /// Aborts the script's signal; the hook decides how to end then. After the hook has returned it still does, for what the hook
-    /// left behind (timers, listeners), which ends a few seconds later. Without a signal all that a call has started ends when
-    /// it returns: its timers are cleared, its commands killed, further effects refused. When it fails that is so in any case.
+    /// Aborts the script's signal; the hook then decides how to end. This works even after the hook has returned, for the timers and
+    /// listeners that it left, which end a few seconds later. Without a signal everything that a call has started ends when it
+    /// returns: its timers are cleared, its commands killed, further effects refused. If the call fails, this happens in any case.
     pub signal: Option<AbortHandle>,
-    /// Wall time after which the call fails with `Timeout`, its signal aborts, and whatever it still does outside is refused.
-    /// None: as long as it takes. A call that has neither this nor a signal fails when nothing is left that could ever
-    /// complete it.
+    /// Wall time after which the call fails with `Timeout`, its signal aborts, and its further effects are refused. `None`: no
+    /// limit. A call with neither this nor a signal fails when nothing is left that could complete it.
     pub timeout: Option<Duration>,
     /// Where this call's `console` writes, instead of [`Hosts::console`](crate::Hosts).
     pub console: Option<Arc<dyn Console>>,
@@ -90,7 +89,7 @@ pub struct AbortHandle {
 }
 
 impl AbortHandle {
-    /// A handle that has not aborted.
+    /// Makes a handle that is not aborted.
     pub fn new() -> Self {
         Self { reason: Arc::new(watch::Sender::new(None)) }
     }
@@ -123,7 +122,7 @@ impl AbortHandle {
         }
     }
 
-    /// As [`aborted`](Self::aborted), without keeping the handle alive: none when its last clone is gone.
+    /// As [`aborted`](Self::aborted), without keeping the handle alive: `None` when its last clone is dropped.
     pub(crate) fn followed(self) -> impl Future<Output = Option<String>> {
         let mut receiver = self.reason.subscribe();
         drop(self);

@@ -1,17 +1,17 @@
-//! What a call may do to the world outside.
+//! What a call is allowed to do outside the script.
 
 use std::ops::BitOr;
 
-/// A set of abilities. A call that uses one it was not given gets an error with code `NOT_ALLOWED`.
+/// A set of capabilities. A call that uses one that it does not have gets an error with code `NOT_ALLOWED`.
 ///
-/// Always there: the console, timers, `env`, and what only computes.
+/// Always available: the console, timers, `env`, and pure computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities(u32);
 
 impl Capabilities {
-    /// Nothing that reaches outside.
+    /// No effects outside.
     pub const NONE: Self = Self(0);
-    /// Ask the cluster: `healthy`, `nodes`, `leader`, `deployments`, `service`, `events`, and `kv.get`, `list`, `watch`.
+    /// Read from the cluster: `healthy`, `nodes`, `leader`, `deployments`, `service`, `events`, and `kv.get`, `list`, `watch`.
     pub const READ: Self = Self(1);
     /// Change the cluster and its machines: `start_instance`, `scale`, `deploy`, `destroy` and the like.
     pub const CLOUD: Self = Self(1 << 1);
@@ -27,11 +27,11 @@ impl Capabilities {
     pub const ASK: Self = Self(1 << 6);
     /// Everything.
     pub const ALL: Self = Self(0x7f);
-    /// Not an ability but its opposite: nothing is done that could change something. Commands, and requests other than `GET` and
-    /// `HEAD`, are told to [`Hosts::plan`](crate::Hosts), and the script goes on with an answer that stands in. What a
-    /// [`ClusterHost`](crate::cluster::ClusterHost) and a [`Kv`](crate::kv::Kv) are asked they plan themselves.
+    /// Not a capability but a restriction: nothing is done that could change something. Commands, and requests other than `GET` and
+    /// `HEAD`, are reported to [`Hosts::plan`](crate::Hosts), and the script continues with a placeholder answer. A
+    /// [`ClusterHost`](crate::cluster::ClusterHost) and a [`Kv`](crate::kv::Kv) plan their requests themselves.
     pub const PLAN: Self = Self(1 << 7);
-    /// For the `health` hook: look at this node and its surroundings, change nothing in the cluster.
+    /// For the `health` hook: inspect this node and its surroundings, change nothing in the cluster.
     pub const HEALTH: Self = Self(Self::READ.0 | Self::NET.0 | Self::PROCESS.0);
 
     /// The bits, for the script side.

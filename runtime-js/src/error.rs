@@ -15,7 +15,7 @@ pub struct HostError {
     pub name: String,
     /// Lower case, no full stop, names the thing that failed.
     pub message: String,
-    /// For programs; `error.code` in the script.
+    /// The code; `error.code` in the script.
     pub code: ErrorCode,
 }
 
@@ -25,17 +25,17 @@ impl HostError {
         Self { name: "Error".into(), message: message.into(), code: ErrorCode::Failed }
     }
 
-    /// A `TypeError`: the script gave something that can never work.
+    /// A `TypeError`: the script passed an invalid argument.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self { name: "TypeError".into(), message: message.into(), code: ErrorCode::Invalid }
     }
 
-    /// What this build or this place cannot do.
+    /// Not supported by this build, or not available here.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self { name: "Error".into(), message: message.into(), code: ErrorCode::Unsupported }
     }
 
-    /// The whole chain of a Rust error, causes after colons.
+    /// From the whole chain of a Rust error, with causes after colons.
     pub fn from_error(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
@@ -63,20 +63,20 @@ pub enum ScriptErrorKind {
     Syntax,
     /// The script threw, or a host's error was not caught.
     Thrown,
-    /// Ran too long without giving way to others; the isolate was replaced.
+    /// Ran too long without yielding; the isolate was replaced.
     CpuLimit,
-    /// Wanted more memory than allowed; the isolate was replaced.
+    /// Exceeded its memory limit; the isolate was replaced.
     HeapLimit,
     /// Recursed too deeply.
     StackLimit,
     /// The caller's time limit ([`CallOptions::timeout`](crate::CallOptions)) passed.
     Timeout,
-    /// Ended for a reason outside this call: the engine stopped, or another call broke a limit and the isolate was
-    /// replaced. The call may be made again.
+    /// Ended for a reason outside this call: the engine stopped, or another call exceeded a limit and the isolate was
+    /// replaced. The call may be repeated.
     Cancelled,
     /// No such file, or no such exported function.
     NotFound,
-    /// A file could not be read or imported, or is not what was expected of it (`init` without a `Cluster`).
+    /// A file could not be read or imported, or is invalid (`init` without a `Cluster`).
     Load,
 }
 
@@ -87,7 +87,7 @@ pub enum ScriptErrorKind {
 pub struct ScriptError {
     /// What happened.
     pub kind: ScriptErrorKind,
-    /// For people; begins with the error's name unless that is plain `Error`.
+    /// The message; begins with the error's name unless that is plain `Error`.
     pub message: String,
     /// [`HostError::code`] or the thrown error's `code`.
     pub code: Option<String>,
@@ -104,7 +104,7 @@ pub struct ScriptError {
 }
 
 impl ScriptError {
-    /// An error without a place.
+    /// Makes an error without a place.
     pub fn new(kind: ScriptErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -118,7 +118,7 @@ impl ScriptError {
         }
     }
 
-    /// `file:line:column`, as much of it as is known.
+    /// `file:line:column`, as far as known.
     pub fn place(&self) -> Option<String> {
         let file = self.file.as_ref()?;
         Some(match (self.line, self.column) {

@@ -1,4 +1,4 @@
-//! The handle by which the rest of the program speaks to the script thread.
+//! The handle to the script thread for the rest of the program.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -9,14 +9,14 @@ use crate::cluster::ClusterSpec;
 use crate::engine::{self, Beginning, ScriptThread, SharedStrikes, Stuck};
 use crate::{Arg, CallOptions, EngineOptions, ModuleSource, ScriptError, ScriptErrorKind};
 
-/// Threads that could not be brought back from a script and still live, beside which another one is started: each may hold as much
-/// memory as a script is allowed, and computes when nobody else does.
+/// The most abandoned threads that still live, before no further one is started: each may hold as much memory as a script is
+/// allowed, and uses idle processor time.
 const MAX_STUCK: usize = 2;
 
 /// The script engine: one thread of its own, one isolate, one current script version.
 ///
-/// Clones are the same engine; it ends with the last of them. Nothing here blocks the caller's runtime. A thread that cannot be
-/// brought back from a script is given up, and another one takes its place.
+/// Clones share the engine; it ends with the last of them. Nothing here blocks the caller's runtime. A thread that cannot be
+/// interrupted in a script is abandoned and replaced by another one.
 #[derive(Clone)]
 pub struct ScriptEngine {
     inner: Arc<Inner>,
@@ -29,29 +29,29 @@ struct Inner {
 }
 
 struct Threads {
-    /// The one that takes requests.
+    /// The thread that takes requests.
     used: ScriptThread,
-    /// Those that were given up.
+    /// The abandoned threads.
     stuck: Vec<Weak<()>>,
     /// The version in use, for the next thread.
     version: Option<(ModuleSource, Option<CallOptions>)>,
 }
 
-/// What [`ScriptEngine::load`] shall do besides evaluating the module.
+/// Options of [`ScriptEngine::load`].
 #[derive(Clone, Default)]
 pub struct LoadOptions {
-    /// Run the module's `init`, if it exports one, under these conditions.
+    /// Run the module's `init`, if it exports one, with these options.
     pub init: Option<CallOptions>,
-    /// Only try it: the version in use stays, whatever the result.
+    /// Only try the version: the one in use stays, whatever the result.
     pub check_only: bool,
 }
 
-/// A version that loads.
+/// A loaded version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// Names of the exported functions, sorted.
     pub exports: Vec<String>,
-    /// What `init` returned, if it was run.
+    /// The result of `init`, if it was run.
     pub cluster: Option<ClusterSpec>,
 }
 
@@ -62,7 +62,7 @@ impl Loaded {
     }
 }
 
-/// What the script thread is asked.
+/// A request to the script thread.
 pub(crate) enum Request {
     /// See [`ScriptEngine::load`].
     Load { source: ModuleSource, options: LoadOptions, reply: oneshot::Sender<Result<Loaded, ScriptError>> },
@@ -79,7 +79,7 @@ impl ScriptEngine {
     /// Starts the thread. The isolate itself is made by the first load.
     ///
     /// # Errors
-    /// `Load` when the system gives no thread.
+    /// `Load` if no thread can be started.
     pub fn start(options: EngineOptions) -> Result<Self, ScriptError> {
         let strikes = SharedStrikes::default();
         let beginning = Beginning { options: options.clone(), strikes: strikes.clone(), version: None };
@@ -87,8 +87,8 @@ impl ScriptEngine {
         Ok(Self { inner: Arc::new(Inner { options, strikes, threads: Mutex::new(threads) }) })
     }
 
-    /// Evaluates a script version, runs its `init` if asked to, and on success makes it the current one. On failure
-    /// the version before stays in use. Calls under way are left alone: abort them by their signals.
+    /// Evaluates a script version, runs its `init` if requested, and on success makes it the current one. On failure
+    /// the previous version stays in use. Calls in progress are left alone: abort them by their signals.
     ///
     /// # Errors
     /// `Syntax`, `Load`, `NotFound`, or whatever evaluating and `init` ended with.
@@ -102,11 +102,11 @@ impl ScriptEngine {
         Ok(loaded)
     }
 
-    /// Calls an exported function of the current version and waits for its promise. Many calls may be under way.
-    /// `None` is `undefined`. Dropping the future ends the call as its time limit does.
+    /// Calls an exported function of the current version and waits for its promise. Calls may run concurrently.
+    /// `None` is `undefined`. Dropping the future ends the call, as its time limit does.
     ///
     /// # Errors
-    /// See [`ScriptErrorKind`]; `NotFound` when the version does not export it.
+    /// See [`ScriptErrorKind`]; `NotFound` if the version does not export it.
     pub async fn call(&self, hook: &str, args: Vec<Arg>, options: CallOptions) -> Result<Option<Json>, ScriptError> {
         let (reply, result) = oneshot::channel();
         self.send(hook, Request::Call { hook: hook.to_owned(), args, options, reply }, result).await
@@ -136,7 +136,7 @@ impl Inner {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread that takes requests; another one, where it was given up.
+    /// The thread that takes requests; a new one, if it was abandoned.
     fn thread(&self) -> Result<ScriptThread, ScriptError> {
         let mut threads = self.threads();
         if threads.used.stuck.borrow().is_some() {

@@ -23,16 +23,16 @@
 //! ```
 //!
 //! # Invariants
-//! - All JavaScript runs on one thread of its own. What it waits for outside goes through the traits in the
-//!   `interface` modules; the thread never blocks on them, and they never see an engine type.
-//! - A [`ScriptEngine::call`] under way does not hold up another, unless it computes.
+//! - All JavaScript runs on one dedicated thread. Its effects go through the traits in the `interface` modules; the
+//!   thread never blocks on them, and they never see an engine type.
+//! - A [`ScriptEngine::call`] in progress does not delay another, unless it computes.
 //! - Each load is a new version of the modules in the same isolate. A new isolate is made only after a limit was
-//!   broken or after many loads, because one that was dropped leaves memory behind; the version is then loaded again.
-//! - What a call or a version has started ends with it.
-//! - No value of a script is converted by the engine: texts of them are made in JavaScript.
-//! - A thread that cannot be brought back from a script is given up, and another one takes its place.
+//!   exceeded or after many loads, because a dropped isolate leaks memory; the version is then loaded again.
+//! - Everything that a call or a version has started ends with it.
+//! - The engine converts no values of scripts: they are converted to text in JavaScript.
+//! - A thread that cannot be interrupted in a script is abandoned and replaced by another one.
 //! - Only source text is ever run, never stored bytecode.
-//! - Only `src/engine/` knows which engine it is.
+//! - Only `src/engine/` depends on a particular engine.
 
 pub mod ask;
 mod call;

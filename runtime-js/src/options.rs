@@ -1,4 +1,4 @@
-//! What an engine is started with.
+//! Options of an engine.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,9 +18,9 @@ pub struct EngineOptions {
     pub name: String,
     /// The project folder: where commands (`$`) run. None: the process's own working directory.
     pub root: Option<PathBuf>,
-    /// What scripts reach outside.
+    /// The implementations of the globals.
     pub hosts: Hosts,
-    /// What scripts may use up.
+    /// The limits of scripts.
     pub limits: Limits,
     /// The script's `env`, and the whole environment of its commands. See [`process_env`].
     pub env: BTreeMap<String, String>,
@@ -33,7 +33,7 @@ impl EngineOptions {
     }
 }
 
-/// The implementations behind the globals. What is absent fails with code `UNSUPPORTED` when a script uses it.
+/// The implementations behind the globals. A missing one fails with code `UNSUPPORTED` when a script uses it.
 #[derive(Clone)]
 pub struct Hosts {
     /// Behind `console`.
@@ -44,29 +44,29 @@ pub struct Hosts {
     pub cluster: Option<Arc<dyn ClusterHost>>,
     /// Behind `cluster.kv`.
     pub kv: Option<Arc<dyn Kv>>,
-    /// What hears of what a call with [`Capabilities::PLAN`](crate::Capabilities) would do. Absent: it is not done all the same.
+    /// Receives the actions that a call with [`Capabilities::PLAN`](crate::Capabilities) would perform. Without it they are not performed either.
     pub plan: Option<Arc<dyn Plan>>,
 }
 
 impl Hosts {
-    /// A console and nothing else.
+    /// Only a console.
     pub fn new(console: Arc<dyn Console>) -> Self {
         Self { console, prompt: None, cluster: None, kv: None, plan: None }
     }
 }
 
-/// What a script may use up. Each has a number: there is no "unlimited".
+/// The limits of a script. Each is a number: there is no "unlimited".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the engine's heap.
     pub heap_bytes: usize,
-    /// Processor time that the script thread may run without going back to its event loop; time in which it is blocked counts too.
+    /// Processor time that the script thread may run without returning to its event loop; time in which it is blocked counts too.
     pub cpu_without_yield: Duration,
     /// Bytes of the thread's stack; JavaScript may use a quarter of it. At least 4 MiB.
     pub stack_bytes: usize,
-    /// Loads after which a new isolate replaces the old one, since each leaves a little memory behind.
+    /// Loads after which a new isolate replaces the old one, since each leaks some memory.
     pub loads_per_isolate: u32,
-    /// Bytes that `$` and `fetch` hold of one answer; more is an error (`fetch`) or cut off (`$`).
+    /// The most bytes of one result of `$` and `fetch`; more is an error (`fetch`) or dropped (`$`).
     pub output_bytes: usize,
 }
 
@@ -82,7 +82,7 @@ impl Default for Limits {
     }
 }
 
-/// This process's environment, as far as `allow` lets a name through; values that are not UTF-8 are left out.
+/// This process's environment variables whose names `allow` accepts; values that are not UTF-8 are omitted.
 pub fn process_env(allow: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -1,4 +1,4 @@
-// `ask`: a question to whoever runs the command.
+// `ask`: a question to the operator who runs the command.
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;

@@ -8,7 +8,7 @@ use deno_core::{OpState, op2};
 use crate::engine::{OpError, Shared};
 use crate::{HostError, Json};
 
-/// Gives the answer as JSON. `default` is JSON, or empty for none.
+/// Returns the answer as JSON. `default` is JSON, or empty for none.
 #[op2]
 #[string]
 pub(crate) async fn op_ask(

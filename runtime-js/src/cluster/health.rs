@@ -1,10 +1,10 @@
-//! What the `health` hook may return.
+//! The result of the `health` hook.
 
 use serde_json::Value as Json;
 
 use crate::{ScriptError, ScriptErrorKind};
 
-/// A node's word about itself.
+/// A node's report about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthVerdict {
     /// Whether it can do its work.
@@ -14,7 +14,7 @@ pub struct HealthVerdict {
 }
 
 impl HealthVerdict {
-    /// Reads `true`, `false` or `{ healthy, reason }`.
+    /// Parses `true`, `false` or `{ healthy, reason }`.
     ///
     /// # Errors
     /// `Load` for anything else: a hook that forgets to return is not a healthy node.

@@ -17,17 +17,17 @@ pub trait ClusterHost: Send + Sync {
     /// `AwsProvider.init(…)` and its siblings: checks that it can work, with as little cost as possible.
     async fn init_provider(&self, spec: ProviderSpec) -> Result<ProviderInfo, HostError>;
 
-    /// `new Cluster(…)`. A constructor cannot wait: this only checks and remembers. Called on the script thread.
+    /// `new Cluster(…)`. A constructor cannot wait: this only checks and stores the options. Called on the script thread.
     fn define_cluster(&self, spec: ClusterSpec) -> Result<Arc<dyn ClusterHandle>, HostError>;
 
-    /// Name of the cluster that hooks of a script without `init` are given. None: they fail.
+    /// Name of the cluster for hooks of a script without `init`. `None`: they fail.
     fn default_cluster(&self) -> Option<String> {
         None
     }
 }
 
-/// One cluster as a script holds it. Every method may be called again after a failure at any point and then does what
-/// is missing. A call whose script was cancelled is dropped: the future must bear that.
+/// One cluster as a script holds it. Every method may be called again after any failure and then does only the missing steps. If
+/// the script is cancelled, the call's future is dropped, and must support that.
 #[async_trait]
 pub trait ClusterHandle: Send + Sync {
     /// A quorum answers and every node is healthy.
@@ -36,17 +36,17 @@ pub trait ClusterHandle: Send + Sync {
     async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError>;
     /// Starts the first machine; `options` as the script gave them (`image`, `instance_type`, …).
     async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError>;
-    /// A lasting public address, where the provider has such a thing: it leads to the leader, or to the node of this name.
+    /// A static public address, if the provider supports it: it points to the leader, or to the node with this name.
     async fn attach_ip(&self, node: Option<String>) -> Result<Option<String>, HostError>;
     /// Installs over SSH and waits until the node answers.
     async fn ssh_install(&self) -> Result<(), HostError>;
-    /// Waits until the cluster has `nodes` healthy nodes, or less where it shrinks.
+    /// Waits until the cluster has `nodes` healthy nodes, or fewer if it shrinks.
     async fn scale(&self, nodes: u32) -> Result<(), HostError>;
     /// All members.
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError>;
-    /// The leader, where one is known.
+    /// The leader, if one is known.
     async fn leader(&self) -> Result<Option<NodeInfo>, HostError>;
-    /// Deploys; `stack` is a path or an object. Gives the deployment's record.
+    /// Deploys; `stack` is a path or an object. Returns the deployment's record.
     async fn deploy(&self, stack: Json) -> Result<Json, HostError>;
     /// All deployments' records, newest first.
     async fn deployments(&self) -> Result<Vec<Json>, HostError>;
@@ -56,7 +56,7 @@ pub trait ClusterHandle: Send + Sync {
     async fn events(&self) -> Result<Vec<Json>, HostError>;
     /// Ends the cluster and its machines.
     async fn destroy(&self) -> Result<(), HostError>;
-    /// `node.run(…)`. A command that fails is a result; that it could not be run is an error.
+    /// `node.run(…)`. A command that fails is a result; a command that could not be run is an error.
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError>;
     /// `node.copy(…)`.
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError>;

@@ -26,7 +26,7 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, HostError> {
     serde_json::from_str(text).map_err(|error| HostError::invalid(error.to_string()))
 }
 
-/// `spec` is a [`ProviderSpec`]; gives a [`ProviderInfo`](super::ProviderInfo).
+/// `spec` is a [`ProviderSpec`]; returns a [`ProviderInfo`](super::ProviderInfo).
 #[op2]
 #[string]
 pub(crate) async fn op_provider_init(
@@ -41,7 +41,7 @@ pub(crate) async fn op_provider_init(
     Ok(serde_json::json!(info).to_string())
 }
 
-/// `spec` is a [`ClusterSpec`]; gives the cluster's number.
+/// `spec` is a [`ClusterSpec`]; returns the cluster's number.
 #[op2(fast)]
 #[smi]
 pub(crate) fn op_cluster_define(state: &mut OpState, #[string] spec: &str) -> Result<u32, OpError> {
@@ -51,7 +51,7 @@ pub(crate) fn op_cluster_define(state: &mut OpState, #[string] spec: &str) -> Re
     Ok(shared.add_cluster(spec, handle)?)
 }
 
-/// Name of the cluster where the script's `init` made none; empty where there is no such thing.
+/// Name of the cluster for a script whose `init` made none; empty if there is none.
 #[op2]
 #[string]
 pub(crate) fn op_cluster_default(state: &mut OpState) -> String {
@@ -75,7 +75,7 @@ pub(crate) async fn op_cluster_call(
     Ok(result.to_string())
 }
 
-/// Arguments of `node.run`; a negative time limit is none.
+/// Arguments of `node.run`; a negative time limit means no limit.
 #[derive(Deserialize)]
 struct RunArgs {
     node_id: u64,

@@ -1,11 +1,11 @@
-//! Paths in the project, as scripts name them.
+//! Project paths in scripts.
 
 use crate::HostError;
 
-/// The path as manifests have it: `a/b`, relative and without detours.
+/// Normalises a path to the form in manifests: `a/b`, relative and without `.` or `..`.
 ///
 /// # Errors
-/// It names no file, or leads out of the project.
+/// It names no file, or a file outside the project.
 pub(super) fn in_project(path: &str) -> Result<String, HostError> {
     let mut parts = Vec::new();
     for part in path.split('/') {

@@ -20,7 +20,7 @@ pub enum ProviderKind {
     Hosts,
 }
 
-/// What `XProvider.init(…)` was given.
+/// The arguments of `XProvider.init(…)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProviderSpec {
     /// Which class.
@@ -31,7 +31,7 @@ pub struct ProviderSpec {
     pub options: Json,
 }
 
-/// A provider that works, as the script sees it.
+/// A checked provider, as the script sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProviderInfo {
     /// Which class.
@@ -40,12 +40,12 @@ pub struct ProviderInfo {
     pub name: String,
 }
 
-/// What `new Cluster(…)` was given.
+/// The arguments of `new Cluster(…)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterSpec {
     /// The option `name`.
     pub name: String,
-    /// How the provider was made; none where the cluster was given none.
+    /// How the provider was made; `None` for a cluster without a provider.
     pub provider: Option<ProviderSpec>,
     /// All other options as the script gave them.
     pub options: Json,
@@ -64,10 +64,10 @@ pub struct RepairOptions {
 }
 
 impl RepairOptions {
-    /// The shortest time of grace: below it a node that is only started again would be lost.
+    /// The shortest grace period: with a shorter one a node that only restarts would count as lost.
     const SHORTEST_GRACE: Duration = Duration::from_secs(5);
 
-    /// For how long a node may be silent or not healthy.
+    /// How long a node may be silent or not healthy.
     #[must_use]
     pub fn grace(&self) -> Option<Duration> {
         self.grace.map(Duration::from_millis)
@@ -84,7 +84,7 @@ impl ClusterSpec {
     /// The option `repair`.
     ///
     /// # Errors
-    /// One that cannot be understood.
+    /// Invalid options.
     pub fn repair(&self) -> Result<RepairOptions, HostError> {
         let given = self.options.get("repair").cloned().unwrap_or(Json::Object(Default::default()));
         let wrong = |why: String| HostError::invalid(format!("`repair` of `new Cluster`: {why}"));
@@ -110,9 +110,9 @@ pub struct KeyPairPaths {
 pub struct InstanceInfo {
     /// The provider's id.
     pub id: String,
-    /// For people.
+    /// The display name.
     pub name: String,
-    /// Where it is reached, once known.
+    /// Its address, once known.
     pub address: Option<String>,
     /// `pending`, `running`, `stopping`, `stopped`, `terminated`.
     pub state: String,
@@ -121,7 +121,7 @@ pub struct InstanceInfo {
 /// A member, as a script's `Node` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeInfo {
-    /// Never used again for another node.
+    /// Never reused for another node.
     pub id: u64,
     /// `<cluster>-<id>` unless chosen otherwise.
     pub name: String,
@@ -131,7 +131,7 @@ pub struct NodeInfo {
     pub role: String,
     /// As the cluster sees it.
     pub healthy: bool,
-    /// Set when the node was started.
+    /// Set at the node's start.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
@@ -145,16 +145,16 @@ pub struct RunRequest {
     pub timeout: Option<Duration>,
 }
 
-/// What a command left.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandOutput {
     /// Exit status; 128 + signal for one that was killed.
     pub code: i32,
-    /// Not UTF-8: replaced.
+    /// Invalid UTF-8 is replaced.
     pub stdout: String,
-    /// Not UTF-8: replaced.
+    /// Invalid UTF-8 is replaced.
     pub stderr: String,
-    /// There was more output than is kept of one of them: the rest was dropped.
+    /// One of the outputs exceeded the limit: the rest was dropped.
     #[serde(default)]
     pub truncated: bool,
 }
@@ -162,7 +162,7 @@ pub struct CommandOutput {
 /// `node.copy(path_in_project, path_on_node, { mode })`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyRequest {
-    /// Relative to the project, without detours. The host refuses links that lead out of it.
+    /// Relative to the project, normalised. The host refuses links that lead out of it.
     pub path_in_project: String,
     /// Absolute.
     pub path_on_node: String,

@@ -1,4 +1,4 @@
-// `console`: formats as people know it from other engines, and hands over text.
+// `console`: formats values as other engines do, and passes text to the host.
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
@@ -8,7 +8,7 @@
   const MAX_DEPTH = 4;
   const MAX_ITEMS = 100;
   const LINE = 76;
-  // Characters of a text within something else, and rows of a table.
+  // The most characters of a nested string, and rows of a table.
   const MAX_TEXT = 10_000;
   const MAX_ROWS = 1000;
 
@@ -30,7 +30,7 @@
     return null;
   }
 
-  // The stack names files as the engine knows them: `disco://7/cluster.js` is `cluster.js` to people.
+  // The stack has the engine's file names: `disco://7/cluster.js` is shown as `cluster.js`.
   function errorText(error) {
     const head = Error.prototype.toString.call(error);
     const stack = typeof error.stack === "string" ? error.stack : "";
@@ -38,7 +38,7 @@
     return [head, ...frames].join("\n").replace(/disco:\/\/\d+\//g, "").replace(/\bat Module\./g, "at ");
   }
 
-  // What an iterable gives at first.
+  // The first items of an iterable.
   function first(iterable, count) {
     const items = [];
     for (const item of iterable) {
@@ -83,7 +83,7 @@
     };
     const isArray = Array.isArray(value);
     const isView = ArrayBuffer.isView(value) && !(value instanceof DataView);
-    // The keys of a large array would take more room than the array itself: those besides its items are not shown.
+    // The keys of a large array would take more memory than the array itself: those other than its items are not shown.
     const keys = (isArray || isView) && value.length > MAX_ITEMS ? [] : Object.keys(value);
 
     if (value instanceof Error) {
@@ -138,7 +138,7 @@
   };
 
   const number = (value) => Object.is(value, -0) ? "-0" : String(value);
-  // What a number is made of; a symbol and an object that refuses are none.
+  // Converts to a number; a symbol, or an object that throws, gives NaN.
   function toNumber(value, convert) {
     try {
       return number(convert(value));
@@ -146,7 +146,7 @@
       return "NaN";
     }
   }
-  // As `%s` has it: what says itself how it looks as text does so, all other objects are shown.
+  // As `%s`: objects with their own string conversion use it, all others are inspected.
   function toText(value) {
     if (typeof value === "number") return number(value);
     if (typeof value === "bigint") return `${value}n`;
@@ -191,7 +191,7 @@
     return text + args.slice(first).map(show).join(" ");
   }
 
-  // Columns that a text takes in a terminal, as far as tables need it: wide characters are two, marks are none.
+  // The width of a text in a terminal, as far as tables need it: wide characters take two columns, combining marks none.
   function columns(text) {
     let count = 0;
     for (const character of text) {
@@ -207,7 +207,7 @@
     const rule = (left, between, right) => left + widths.map((width) => "\u2500".repeat(width + 2)).join(between) + right;
     return [rule("\u250c", "\u252c", "\u2510"), line(head), rule("\u251c", "\u253c", "\u2524"), ...rows.map(line), rule("\u2514", "\u2534", "\u2518")].join("\n");
   }
-  // A cell holds text in single quotes, and not much of what is deep.
+  // A cell shows strings in single quotes, and nested values only briefly.
   const cell = (value) => {
     if (typeof value === "string") return `'${JSON.stringify(value).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`;
     const isPlain = typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length > 2;

@@ -5,11 +5,11 @@
 pub enum ConsoleLevel {
     /// `console.debug`, `console.trace`.
     Debug,
-    /// `console.log`, `console.info` and what is like them.
+    /// `console.log`, `console.info` and similar methods.
     Info,
     /// `console.warn`.
     Warn,
-    /// `console.error`, a failed `console.assert`, and errors that no one caught.
+    /// `console.error`, a failed `console.assert`, and uncaught errors.
     Error,
 }
 

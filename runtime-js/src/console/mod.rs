@@ -1,4 +1,4 @@
-//! `console`: text for people, formatted in the script, written by the host.
+//! `console`: text that the script formats and the host writes.
 
 mod interface;
 pub(crate) mod ops;

@@ -1,4 +1,4 @@
-//! The calls under way: where each one's result goes.
+//! The calls in progress, and where their results go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,36 +9,36 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::{CallOptions, ScriptError};
 
-/// What a call ends with: text whose meaning the caller knows.
+/// The result of a call: text that the caller interprets.
 pub(super) type Completion = Result<String, ScriptError>;
 
-/// One call under way.
+/// A call in progress.
 struct Call {
     hook: String,
     version: u32,
     done: oneshot::Sender<Completion>,
     console: Option<Arc<dyn Console>>,
-    /// Nothing outside could ever complete it: it fails when the event loop has nothing left to wait for.
+    /// Nothing outside can complete it: it fails when the event loop has nothing left to wait for.
     fails_when_idle: bool,
 }
 
-/// All calls under way, by number from 1. 0 stands for no call.
+/// All calls in progress, by number from 1. 0 stands for no call.
 pub(super) struct Calls {
     last: u32,
     active: HashMap<u32, Call>,
-    /// What each call may still do outside, also after it has its result: a token that is cancelled when all of the call is over.
+    /// A token for the effects of each call, even after its result: it is cancelled when everything that the call started has ended.
     scopes: HashMap<u32, CancellationToken>,
-    /// Cancelled with all of them, from any thread.
+    /// Cancels all of them, from any thread.
     root: CancellationToken,
 }
 
 impl Calls {
-    /// No call. What they do outside ends with `root`.
+    /// Makes an empty set of calls, whose effects end with `root`.
     pub(super) fn new(root: CancellationToken) -> Self {
         Self { last: 0, active: HashMap::new(), scopes: HashMap::new(), root }
     }
 
-    /// A new call; its number and where its result will be.
+    /// Adds a call; returns its number and the receiver of its result.
     pub(super) fn begin(
         &mut self,
         hook: &str,
@@ -46,7 +46,7 @@ impl Calls {
         options: &CallOptions,
     ) -> (u32, oneshot::Receiver<Completion>) {
         let (done, result) = oneshot::channel();
-        // Numbers may wrap after four thousand million calls; one that is in use is not given again.
+        // Numbers may wrap after four thousand million calls; a number in use is not assigned again.
         loop {
             self.last = self.last.wrapping_add(1).max(1);
             if !self.active.contains_key(&self.last) && !self.scopes.contains_key(&self.last) {
@@ -65,11 +65,11 @@ impl Calls {
         (self.last, result)
     }
 
-    /// Ends a call by its result; false if it had ended before.
+    /// Ends a call with its result; false if it had already ended.
     pub(super) fn complete(&mut self, id: u32, completion: Completion) -> bool {
         match self.active.remove(&id) {
             Some(call) => {
-                // The caller may have gone away: then no one wants the result.
+                // The caller may be gone and not need the result.
                 let _ = call.done.send(completion);
                 true
             }
@@ -77,7 +77,7 @@ impl Calls {
         }
     }
 
-    /// All of a call is over: what it waits for ends, and what it still tries is refused.
+    /// Ends everything of a call: its pending effects end, and further ones are refused.
     pub(super) fn end(&mut self, id: u32) {
         self.active.remove(&id);
         if let Some(scope) = self.scopes.remove(&id) {
@@ -85,7 +85,7 @@ impl Calls {
         }
     }
 
-    /// Ends all calls, each with its own error, and all that they have started.
+    /// Ends all calls, each with its own error, and everything that they have started.
     pub(super) fn fail_all(&mut self, mut error: impl FnMut(u32, &str) -> ScriptError) {
         for (id, call) in self.active.drain() {
             let _ = call.done.send(Err(error(id, &call.hook)));
@@ -95,7 +95,7 @@ impl Calls {
         }
     }
 
-    /// The calls that fail now that nothing is left to wait for.
+    /// The calls that fail because nothing is left to wait for.
     pub(super) fn hopeless(&self) -> Vec<(u32, String)> {
         self.active.iter().filter(|(_, call)| call.fails_when_idle).map(|(id, call)| (*id, call.hook.clone())).collect()
     }
@@ -105,23 +105,23 @@ impl Calls {
         self.active.get(&id).map(|call| call.hook.clone())
     }
 
-    /// The one call under way, if it is one.
+    /// The only call in progress, if there is exactly one.
     pub(super) fn only(&self) -> Option<u32> {
         let mut ids = self.active.keys();
         ids.next().copied().filter(|_| ids.next().is_none())
     }
 
-    /// How many are under way.
+    /// How many are in progress.
     pub(super) fn len(&self) -> usize {
         self.active.len()
     }
 
-    /// Whether calls of this version are under way.
+    /// Whether calls of this version are in progress.
     pub(super) fn uses(&self, version: u32) -> bool {
         self.active.values().any(|call| call.version == version)
     }
 
-    /// Cancelled once all of the call is over.
+    /// Cancelled once everything of the call has ended.
     pub(super) fn ended(&self, id: u32) -> CancellationToken {
         self.scopes.get(&id).cloned().unwrap_or_else(|| {
             let over = CancellationToken::new();
@@ -130,7 +130,7 @@ impl Calls {
         })
     }
 
-    /// The console of a call that has its own.
+    /// The console of a call, if it has its own.
     pub(super) fn console(&self, id: u32) -> Option<Arc<dyn Console>> {
         self.active.get(&id)?.console.clone()
     }

@@ -4,8 +4,8 @@
   const { core, internals } = globalThis.__bootstrap;
   const { ops } = core;
 
-  // The call that the running code belongs to travels with every promise, timer and listener that it makes. Code that
-  // belongs to none may compute and nothing else.
+  // Every promise, timer and listener carries the call of the code that made it. Code without a call may only
+  // compute.
   const NO_CALL = { id: 0, capabilities: 0, hook: "this code", revoked: null, timers: null };
   const current = () => core.getAsyncContext() ?? NO_CALL;
 
@@ -75,7 +75,7 @@
   const effectJson = (capability, what, start) =>
     effect(capability, what, (id) => start(id).then((text) => text === "" ? undefined : JSON.parse(text)));
 
-  // Passes on an abort of `signal`: calls `start(key)`, where `key` names the operation for the host.
+  // Forwards an abort of `signal`: calls `start(key)`, where `key` identifies the operation for the host.
   function abortable(signal, start) {
     if (signal === undefined || signal === null) return start(0);
     signal.throwIfAborted();
@@ -122,7 +122,7 @@
     current, need, endedError, effect, effectJson, located, moveTo, abortable, codedError, invalid, options, define, milliseconds,
     planning, wouldRun, warnTruncated,
     INSPECT: Symbol("inspect"),
-    // The error of a command that was never run.
+    // The error of a command that never ran.
     FORGOTTEN: Symbol("forgotten"),
   });
 })();

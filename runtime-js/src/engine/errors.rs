@@ -1,4 +1,4 @@
-//! Errors, from the host's side to the script's and back.
+//! Converts errors of the host for scripts, and errors of scripts for the host.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::{HostError, ScriptError, ScriptErrorKind};
 #[error("{0}")]
 pub(crate) struct OpError(#[from] pub(crate) HostError);
 
-/// The classes that exist in every script. The name travels as `own_name` too: `context.js` knows host errors by it.
+/// The classes that exist in every script. The name is also sent as `own_name`, by which `context.js` recognises host errors.
 const CLASSES: [&str; 3] = ["Error", "TypeError", "RangeError"];
 
 impl JsErrorClass for OpError {
@@ -34,19 +34,19 @@ impl JsErrorClass for OpError {
     }
 }
 
-/// What a script threw, as `failure.js` has described it.
+/// A value thrown by a script, as described by `failure.js`.
 pub(super) struct Thrown {
-    /// Empty for what is no error.
+    /// Empty if the value is not an error.
     pub(super) name: String,
     pub(super) message: String,
     pub(super) code: String,
     pub(super) stack: String,
-    /// What caused it: for each `\u{1}` depth, `\u{2}` text, `\u{2}` stack.
+    /// Its causes: for each `\u{1}` depth, `\u{2}` text, `\u{2}` stack.
     pub(super) behind: String,
 }
 
 impl Thrown {
-    /// In the terms of those who called the script.
+    /// Converts to the error for the caller.
     pub(super) fn into_error(self, versions: &Versions) -> ScriptError {
         let Self { name, message, code, stack, behind } = self;
         let text = match name.as_str() {
@@ -80,7 +80,7 @@ impl Thrown {
     }
 }
 
-/// Lines about what caused an error, each with its place.
+/// Lines about the causes of an error, each with its place.
 fn causes(behind: &str) -> impl Iterator<Item = String> {
     behind.split('\u{1}').filter_map(|part| {
         let mut fields = part.splitn(3, '\u{2}');
@@ -103,7 +103,7 @@ pub(super) struct Frame {
     pub(super) column: i64,
 }
 
-/// Frames of a stack that are looked at.
+/// The most frames of a stack that are parsed.
 const MAX_FRAMES: usize = 50;
 
 /// The frames of a stack's text: lines of the form `at function (file:line:column)` or `at file:line:column`.
@@ -132,7 +132,7 @@ fn frame(line: &str) -> Option<Frame> {
     })
 }
 
-/// Fills in where it happened: the first frame that is in the project.
+/// Sets the place: the first frame in the project.
 pub(super) fn place(error: &mut ScriptError, frames: Vec<Frame>, versions: &Versions) {
     let mut lines = Vec::new();
     for frame in frames {
@@ -152,7 +152,7 @@ pub(super) fn place(error: &mut ScriptError, frames: Vec<Frame>, versions: &Vers
     error.stack = lines.join("\n");
 }
 
-/// Engines do not agree on the words.
+/// Engines use different texts.
 fn is_stack_overflow(text: &str) -> bool {
     text.contains("Maximum call stack size exceeded") || text.contains("stack overflow")
 }

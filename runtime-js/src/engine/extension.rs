@@ -1,4 +1,4 @@
-//! Which operations and which JavaScript make up the globals.
+//! The operations and the JavaScript of the globals.
 
 use std::rc::Rc;
 
@@ -61,7 +61,7 @@ deno_core::extension!(
     state = |state, options| state.put(options.shared),
 );
 
-/// The JavaScript of a capability, in the binary. (The extension macro would leave it in the source tree, for snapshots.)
+/// Embeds the JavaScript of a capability in the binary. (The extension macro would read it from the source tree, for snapshots.)
 macro_rules! source {
     ($path:literal) => {
         ExtensionFileSource::new(concat!("ext:disco/", $path), deno_core::ascii_str_include!(concat!("../", $path)))
@@ -104,7 +104,7 @@ pub(super) fn extension(shared: Rc<Shared>) -> deno_core::Extension {
 mod tests {
     use super::*;
 
-    /// A binary that is sent to a machine has no source tree beside it.
+    /// An installed binary has no source tree.
     #[test]
     fn all_sources_are_in_the_binary() {
         assert!(SOURCES.iter().all(ExtensionFileSource::is_runtime_loadable));

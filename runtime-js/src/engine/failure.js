@@ -1,6 +1,6 @@
-// What was thrown, as text. A script can throw anything: a symbol, an object without a prototype, one whose properties
-// throw when they are read. The engine's own conversion ends the process for some of these, so nothing but texts
-// that are made here reaches it. What this uses was taken before any script ran.
+// Converts thrown values to text. A script can throw anything: a symbol, an object without a prototype, one whose properties
+// throw when they are read. The engine's own conversion ends the process for some of these, so it only gets texts
+// that are made here. All functions used here were saved before any script ran.
 "use strict";
 (() => {
   const { core, internals, primordials } = globalThis.__bootstrap;
@@ -9,10 +9,10 @@
     AggregateErrorPrototype, ArrayIsArray, ErrorPrototype, ObjectPrototypeIsPrototypeOf, String, StringPrototypeIncludes, StringPrototypeSlice,
   } = primordials;
 
-  // Characters of a message, of a stack, and errors behind an error that are told.
+  // The most characters of a message and of a stack, and the most reported causes of an error.
   const MESSAGE = 16384, STACK = 16384, BEHIND = 8;
 
-  // A property, where reading it does not throw.
+  // A property, or undefined if reading it throws.
   function read(object, key) {
     try {
       return object[key];
@@ -32,10 +32,10 @@
     }
   }
 
-  // What is no error, as text.
+  // A value that is not an error, as text.
   function plainText(value) {
     try {
-      // A symbol has a text if it is asked for in this way.
+      // Only String() converts a symbol.
       if (typeof value !== "object" && typeof value !== "function") return StringPrototypeSlice(String(value), 0, MESSAGE);
       if (value === null) return "null";
       const text = internals.inspect(value);
@@ -46,13 +46,13 @@
     return "an object that cannot be shown";
   }
 
-  // Where an error of the parser is: such have no stack.
+  // The place of a syntax error, which has no stack.
   function ownPlace(error) {
     const file = readText(error, "fileName", 1000), line = read(error, "lineNumber"), column = read(error, "columnNumber");
     return file === undefined || typeof line !== "number" ? "" : `\n    at ${file}:${line}:${typeof column === "number" ? column : 1}`;
   }
 
-  // `name` is empty for what is no error; `behind` are lines about what caused it.
+  // `name` is empty for a value that is not an error; `behind` are lines about its causes.
   function describe(thrown) {
     const text = { name: "", message: "", code: "", stack: "", behind: "" };
     if ((typeof thrown !== "object" && typeof thrown !== "function") || thrown === null) {
@@ -97,7 +97,7 @@
       try {
         if (ArrayIsArray(errors)) for (let i = 0; i < errors.length && left.count > 0; i++) add("one of them:", read(errors, i));
       } catch {
-        // A proxy of an array may throw at any touch: what it holds stays unknown.
+        // A proxy of an array may throw at any access: its content stays unknown.
       }
     }
     return lines;
@@ -113,7 +113,7 @@
     }
   }
 
-  // The last error of a call, for one that has used up its memory: then no operation is let through any more.
+  // The last error of a call, for a call that exceeded its memory limit: then operations are no longer possible.
   const last = { __proto__: null, call: "", stack: "" };
   function note(id, stack) {
     last.call = `${id}`;
@@ -126,17 +126,17 @@
     ops.op_call_failed(id, name, message, code, stack, behind);
   }
 
-  // What is rejected or thrown where no one can catch it ends the call that it belongs to.
+  // Uncaught exceptions and rejections end the call that they belong to.
   function uncaught(thrown) {
     try {
       const call = internals.current();
       const { name, message, code, stack, behind } = safely(thrown);
       note(call.id, stack);
-      // A call that has ended is not told that this is so.
+      // A call that has ended does not report its own cancellation.
       if (call.revoked !== null && code === "CANCELLED") return;
       ops.op_uncaught(call.id, name, message, code, stack, behind);
     } catch {
-      // There is nobody left to tell.
+      // No call is left to report to.
     }
   }
   core.setReportExceptionCallback(uncaught);

@@ -1,10 +1,10 @@
-// Globals of the engine by which a script could stop the thread, pass by its limits, or run code that belongs to no call.
+// Restricts globals of the engine by which a script could block the thread, evade its limits, or run code outside of any call.
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
 
-  // Scripts have one thread: who waits here for another one waits for ever, and memory is shared with nobody. The engine does not
-  // count such memory either.
+  // Scripts have one thread: waiting for another one would block forever, and memory cannot be shared. The engine does not
+  // count shared memory either.
   const refused = (name) => {
     throw internals.codedError(`\`${name}\` is not available: scripts have one thread, which must not be blocked`, "UNSUPPORTED", TypeError);
   };
@@ -26,8 +26,8 @@
     });
   }
 
-  // The engine takes apart what a module has thrown, unless it knows the frames of it, and ends the process where a property is not as
-  // it expects. Here every error has frames, and every proxy says so.
+  // The engine inspects a value thrown by a module, unless it already has its frames, and ends the process if a property is not as
+  // expected. So every error gets frames, and every proxy claims to have them.
   const FRAMES = Symbol.for("v82jsc_private:deno_core::call_site_evals");
   const frames = Object.freeze([Object.freeze({})]);
   const { apply, construct, get } = Reflect;
@@ -54,8 +54,8 @@
     value: (target, handler) => revocable(target, withFrames(handler)), writable: true, configurable: true, enumerable: false,
   });
   internals.define("Proxy", Proxy);
-  // The engine calls this when it collects garbage, outside of all calls: what it throws has to be caught, and it works for
-  // the call that made it.
+  // The engine calls this during garbage collection, outside of all calls: its exceptions must be caught, and it runs for the
+  // call that made it.
   const Registry = globalThis.FinalizationRegistry;
   replace(Registry, function FinalizationRegistry(cleanup) {
     if (new.target === undefined) throw new TypeError("FinalizationRegistry is made with `new`");
@@ -74,7 +74,7 @@
     return construct(Registry, [guarded], new.target);
   });
 
-  // When it has ended a script, the engine takes apart an error of its own, and what that inherits as its cause: nothing.
+  // After it has terminated a script, the engine inspects its own error with an inherited cause: it must inherit none.
   for (const name of ["Error", "InternalError"]) {
     const prototype = globalThis[name]?.prototype;
     if (prototype === undefined) continue;
@@ -88,7 +88,7 @@
     Object.defineProperty(prototype, "constructor", { writable: false, configurable: false });
   }
 
-  // The engine looks these up by their names whenever it makes an error or a symbol, and ends the process where they are not its own.
+  // The engine looks these up by name whenever it makes an error or a symbol, and ends the process if they were replaced.
   const lock = (object, key) => {
     const own = Object.getOwnPropertyDescriptor(object, key);
     if (own !== undefined && own.configurable && "value" in own) {

@@ -97,8 +97,8 @@
       entry.controller.abort(internals.abortError(reason));
       core.setAsyncContext(undefined);
     },
-    // The call is over, and all that it has started: its timers end, and whatever it still tries outside is refused. `abort`: it
-    // did not come back in good order, and its signal says so.
+    // Ends the call and everything that it has started: its timers end, and further effects are refused. `abort`: it did not end
+    // normally, and its signal aborts.
     end(id, revoked, abort) {
       const entry = calls.get(id);
       if (entry === undefined) return;

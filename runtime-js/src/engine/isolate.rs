@@ -1,4 +1,4 @@
-//! The JavaScript heap and what runs in it.
+//! The JavaScript heap and the scripts that run in it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -29,7 +29,7 @@ pub(super) struct HostFunctions {
 }
 
 impl HostFunctions {
-    /// Takes them from the object that `invoke.js` hands over.
+    /// Reads them from the object that `invoke.js` passes.
     pub(super) fn from_object<'s>(scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<Self> {
         let thrown = {
             let key = v8::String::new(scope, "thrown")?;
@@ -70,12 +70,12 @@ pub(super) enum HostArg<'a> {
     Text(&'a str),
 }
 
-/// A limit that was broken, after which the isolate cannot be used any more.
+/// An exceeded limit, after which the isolate can no longer be used.
 pub(super) struct Broken {
     pub(super) kind: ScriptErrorKind,
-    /// The call that broke it, or 0 if that is not known.
+    /// The call that exceeded it, or 0 if unknown.
     pub(super) call: u32,
-    /// The limit, where it was one of time.
+    /// The limit, if it was a time limit.
     pub(super) limit: Duration,
     pub(super) frames: Vec<Frame>,
 }
@@ -85,7 +85,7 @@ pub(super) struct Isolate {
     runtime: JsRuntime,
     shared: Rc<Shared>,
     watchdog: Rc<Watchdog>,
-    /// Tells this isolate's versions from those of the one before.
+    /// Distinguishes this isolate's versions from those of the previous one.
     pub(super) generation: u32,
 }
 
@@ -152,8 +152,8 @@ impl Isolate {
                 .collect();
             function.call(scope, receiver, &args);
             if scope.has_caught() && !scope.has_terminated() {
-                // These functions hand errors of scripts to the call; what comes out of them is a fault of their own, or of a script
-                // that has changed what they use: so it is not looked at.
+                // These functions pass errors of scripts to the call; an exception out of them is a bug, or a script has changed what they
+                // use: so it is not inspected.
                 tracing::error!("the script engine's own code failed");
             }
         }
@@ -174,7 +174,7 @@ impl Isolate {
         }
     }
 
-    /// Where a call that has used up its memory has thrown since, as `failure.js` has kept it.
+    /// The place of the last exception of a call that exceeded its memory limit, as stored by `failure.js`.
     fn thrown(&mut self) -> Vec<Frame> {
         let Some(functions) = self.shared.functions.borrow().clone() else { return Vec::new() };
         deno_core::scope!(scope, self.runtime);
@@ -186,7 +186,7 @@ impl Isolate {
         };
         let call = get("call").and_then(|call| call.parse().ok());
         match get("stack") {
-            // Of this very call: what another threw before has nothing to do with it.
+            // Only of this call: an earlier exception of another call is unrelated.
             Some(stack) if call.is_some() && call == self.shared.heap.hit() => frames(&stack),
             _ => Vec::new(),
         }
@@ -204,7 +204,7 @@ impl Isolate {
             Some(Stopped { call, limit, frames }) => {
                 Err(Broken { kind: ScriptErrorKind::CpuLimit, call, limit, frames })
             }
-            // Whether the script was ended is not known: another thread has taken its place.
+            // It is unknown whether the script was terminated: another thread has replaced it.
             None if self.watchdog.watch.is_abandoned() => {
                 let limit = self.shared.options.limits.cpu_without_yield;
                 Err(Broken { kind: ScriptErrorKind::CpuLimit, call: 0, limit, frames: Vec::new() })
@@ -216,7 +216,7 @@ impl Isolate {
 
 impl Drop for Isolate {
     fn drop(&mut self) {
-        // What refers into the isolate goes first.
+        // References into the isolate are dropped first.
         self.watchdog.watch.set_isolate(None);
         set_context(None);
         self.shared.clear();
@@ -224,5 +224,5 @@ impl Drop for Isolate {
     }
 }
 
-/// The isolate of the thread, made when first needed.
+/// The isolate of the thread, made at the first use.
 pub(super) type Slot = RefCell<Option<Isolate>>;

@@ -1,4 +1,4 @@
-//! Versions of a script: loaded one after the other into the same isolate.
+//! Loads versions of a script, one after the other, into the same isolate.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::cluster::ClusterSpec;
 use crate::handle::{LoadOptions, Loaded};
 use crate::{CallOptions, Capabilities, ModuleSource, ScriptError, ScriptErrorKind};
 
-/// Time for the top level of a module to finish.
+/// Time limit of a module's top level.
 const EVALUATION_LIMIT: Duration = Duration::from_secs(60);
 
 impl Engine {
@@ -22,9 +22,9 @@ impl Engine {
         options: LoadOptions,
     ) -> Result<Loaded, ScriptError> {
         let _loading = self.loading.lock().await;
-        // What another version did is no fault of this one.
+        // Strikes of another version do not count for this one.
         *self.strikes() = Strikes::default();
-        // Each version leaves a little behind: after many of them, a new isolate.
+        // Each version leaves some memory behind: after many of them a new isolate is made.
         if self.loads.get() >= self.shared.options.limits.loads_per_isolate {
             self.shared.calls.borrow_mut().fail_all(|_, _| {
                 ScriptError::new(
@@ -37,7 +37,7 @@ impl Engine {
         let evaluated = self.evaluate(source, options.init).await;
         let loaded = evaluated.map(|(loaded, current)| {
             if !options.check_only {
-                // The one before ends now, unless calls of it are under way.
+                // The previous version ends now, unless calls of it are in progress.
                 drop(self.current.replace(Some(current)));
             }
             loaded
@@ -74,7 +74,7 @@ impl Engine {
             .await?;
         let exports: Vec<String> = serde_json::from_str(&exports).unwrap_or_default();
 
-        // What the version starts while it loads goes on as long as it is in use.
+        // Effects that the version starts while it loads continue as long as it is in use.
         let mut scopes = vec![import];
         let mut cluster: Option<ClusterSpec> = None;
         if let Some(options) = init.clone().filter(|_| exports.iter().any(|name| name == "init")) {
@@ -92,7 +92,7 @@ impl Engine {
         Ok((loaded, Current { source, version, generation, exports, init, _scopes: Rc::new(scopes) }))
     }
 
-    /// Lets go of versions that nothing uses any more.
+    /// Drops versions that are no longer used.
     fn forget_unused(&self) {
         let current = self.current.borrow().as_ref().map(|current| current.version);
         let calls = &self.shared.calls;
@@ -130,7 +130,7 @@ impl Engine {
     }
 }
 
-/// `init` that returns something else is a fault of the file, not of a line.
+/// If `init` returns something else, the error is about the file, not a line.
 fn init_error(mut error: ScriptError, source: &ModuleSource) -> ScriptError {
     if error.file.is_none() {
         error.file = Some(source.entry.clone());

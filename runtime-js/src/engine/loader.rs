@@ -1,6 +1,6 @@
-//! Finds the modules of a script version, and keeps imports inside the project.
+//! Resolves the modules of a script version, and restricts imports to the project.
 //!
-//! The engine knows a module as `disco://<version>/<path>`, so that each version has modules of its own.
+//! The engine's name of a module is `disco://<version>/<path>`, so that each version has its own modules.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,16 +20,16 @@ use crate::{ScriptError, ScriptErrorKind, ScriptFiles};
 
 /// The scheme of module names.
 const SCHEME: &str = "disco://";
-/// Left as they are in module names.
+/// Characters that are not escaped in module names.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// Bytes of one module.
+/// The most bytes of one module.
 const MAX_MODULE: u64 = 4 << 20;
 
 /// The files of the versions that can still be imported from.
 #[derive(Default)]
 pub(super) struct Versions {
     files: RefCell<BTreeMap<u32, ScriptFiles>>,
-    /// What the last failed import was about, with more than the engine passes on.
+    /// The last failed import, with more details than the engine passes on.
     failure: RefCell<Option<ScriptError>>,
 }
 
@@ -38,7 +38,7 @@ impl Versions {
         self.files.borrow_mut().insert(version, files);
     }
 
-    /// Keeps the versions for which `wanted` holds; gives those that go.
+    /// Retains the versions for which `wanted` holds; returns the dropped ones.
     pub(super) fn retain(&self, wanted: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut files = self.files.borrow_mut();
         let gone: Vec<u32> = files.keys().copied().filter(|version| !wanted(*version)).collect();
@@ -53,7 +53,7 @@ impl Versions {
         self.failure.take();
     }
 
-    /// The failure of the last import, if `message` came of it.
+    /// The failure of the last import, if `message` is from it.
     pub(super) fn take_failure(&self, message: &str) -> Option<ScriptError> {
         self.failure.take().filter(|failure| message.contains(&failure.message))
     }
@@ -115,7 +115,7 @@ impl Versions {
     }
 }
 
-/// Reads a file that must lie below `root`, whatever its path and links say.
+/// Reads a file that must be below `root`, after resolving its path and links.
 fn read_below(root: &Path, path: &str) -> Result<Vec<u8>, (ScriptErrorKind, String)> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
@@ -152,7 +152,7 @@ pub(super) fn parse_module_name(name: &str) -> Option<(u32, String)> {
     Some((version.parse().ok()?, percent_decode_str(path).decode_utf8().ok()?.into_owned()))
 }
 
-/// The path that `specifier` means in the file `from`, or what is wrong with it.
+/// The path that `specifier` in the file `from` refers to, or why it is invalid.
 fn join(from: &str, specifier: &str) -> Result<String, &'static str> {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();

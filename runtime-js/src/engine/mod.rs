@@ -1,10 +1,10 @@
-//! The engine itself: the only place that knows which one it is.
+//! The engine itself: the only module that depends on a particular engine.
 //!
 //! ```text
 //! handle ──requests──▶ thread ──┬─ driver: polls the isolate's event loop (state)
 //!                               └─ one task per request: starts JavaScript, waits for its completion (load, run)
 //!                      isolate ── ops ──▶ calls (completions), hosts
-//!                      watchdog (own thread): stops a poll that takes too long, and gives the thread up if that fails
+//!                      watchdog (own thread): stops a poll that takes too long, and abandons the thread if that fails
 //! ```
 
 mod calls;

@@ -1,7 +1,7 @@
-//! Symbols of the engine's WebAssembly part, which is left out: it wants cmake and the network when it is built.
+//! Symbols of the engine's WebAssembly part, which is left out: its build needs cmake and the network.
 //!
-//! The engine refers to them but calls none: [`prepare_process`](super::prepare_process) keeps it from installing
-//! `WebAssembly`, and `invoke.js` deletes that name should it be there all the same.
+//! The engine refers to them but never calls them: [`prepare_process`](super::prepare_process) prevents it from installing
+//! `WebAssembly`, and `invoke.js` deletes that name if it exists anyway.
 
 macro_rules! absent {
     ($($name:ident)*) => {$(

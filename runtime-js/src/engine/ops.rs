@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::ScriptErrorKind;
 use crate::console::ConsoleLevel;
 
-/// Gets the functions by which the thread calls scripts.
+/// Receives the functions with which the thread calls scripts.
 #[op2(fast)]
 pub(super) fn op_install_host<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -22,7 +22,7 @@ pub(super) fn op_install_host<'s>(
     state.borrow::<Rc<Shared>>().functions.replace(functions.map(Rc::new));
 }
 
-/// A call ended well.
+/// A call succeeded.
 #[op2(fast)]
 pub(super) fn op_call_done(state: &mut OpState, #[smi] id: u32, #[string] result: String) {
     let shared = state.borrow::<Rc<Shared>>();
@@ -31,7 +31,7 @@ pub(super) fn op_call_done(state: &mut OpState, #[smi] id: u32, #[string] result
     }
 }
 
-/// A call threw: texts made by `failure.js`, since no value of a script is converted here.
+/// A call threw: with texts made by `failure.js`, since no value of a script is converted here.
 #[op2(fast)]
 pub(super) fn op_call_failed(
     state: &mut OpState,
@@ -50,8 +50,8 @@ pub(super) fn op_call_failed(
     shared.calls.borrow_mut().complete(id, Err(error));
 }
 
-/// Something was thrown where no one can catch it: it ends the call that it belongs to, or is written to the console where that has
-/// ended. Nothing after the call has used up its memory: the isolate reports that.
+/// An uncaught exception: it ends the call that it belongs to, or is written to the console if that call has ended. Ignored after
+/// the call has exceeded its memory limit, which the isolate reports.
 #[op2(fast)]
 pub(super) fn op_uncaught(
     state: &mut OpState,
@@ -76,7 +76,7 @@ pub(super) fn op_uncaught(
     }
 }
 
-/// A number by which a script can abort an operation that it is about to start.
+/// A number with which a script can abort an operation that it is about to start.
 #[op2(fast)]
 #[smi]
 pub(super) fn op_abort_key(state: &mut OpState) -> Result<u32, OpError> {
@@ -91,7 +91,7 @@ pub(super) fn op_abort(state: &mut OpState, #[smi] key: u32) {
     }
 }
 
-/// The operation is over.
+/// The operation has ended.
 #[op2(fast)]
 pub(super) fn op_abort_forget(state: &mut OpState, #[smi] key: u32) {
     state.borrow::<Rc<Shared>>().aborts.borrow_mut().remove(key);

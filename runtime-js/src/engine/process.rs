@@ -1,8 +1,8 @@
-//! Settings of the engine that can only be made for the whole process.
+//! Settings of the engine that apply to the whole process.
 
 /// Switches of the engine, which it reads from the environment.
 const SWITCHES: [(&str, &str); 2] = [
-    // No cache of compiled scripts in the user's home: what is found there would be run without any check.
+    // No cache of compiled scripts in the user's home: its content would be run without any check.
     ("V82JSC_NO_BC_CACHE", "1"),
     // Its WebAssembly part is left out of the build.
     ("QJS_NO_WASM", "1"),
@@ -10,7 +10,7 @@ const SWITCHES: [(&str, &str); 2] = [
 
 /// Must be the first thing in `main`, before any other thread exists. An engine refuses to start without it.
 ///
-/// Switches off what the engine can only be kept from by its environment: a cache of compiled scripts in the user's
+/// Disables features that can only be disabled by environment variables: a cache of compiled scripts in the user's
 /// home, which would be trusted blindly, and WebAssembly.
 pub fn prepare_process() {
     for (name, value) in SWITCHES {

@@ -1,4 +1,4 @@
-//! Calls of hooks, from the first step to the end.
+//! Runs calls of hooks.
 
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use super::isolate::{HostArg, HostFunction};
 use super::state::{Engine, seconds};
 use crate::{Arg, CallOptions, Json, ScriptError, ScriptErrorKind};
 
-/// Calls under way at once: more means that hooks do not end.
+/// The most concurrent calls: more means that hooks do not end.
 const MAX_CALLS: usize = 256;
-/// What a call left behind may go on for so long after its signal was aborted.
+/// How long leftovers of a call may continue after its signal was aborted.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Engine {
@@ -21,7 +21,7 @@ impl Engine {
         options: CallOptions,
         given_up: impl Future<Output = ()>,
     ) -> Result<Option<Json>, ScriptError> {
-        // Before an isolate is made for nothing.
+        // Checked before an isolate is made.
         self.check_strikes(hook)?;
         let current = self.current().await?;
         if !current.exports.iter().any(|name| name == hook) {
@@ -48,7 +48,7 @@ impl Engine {
             })
             .await?;
         match signal.filter(|signal| !signal.is_aborted()) {
-            // What it left behind goes on until its signal aborts.
+            // Its timers and listeners continue until its signal aborts.
             Some(signal) => drop(tokio::task::spawn_local(outlive(scope, signal.followed()))),
             None => scope.over("it has returned"),
         }
@@ -60,7 +60,7 @@ impl Engine {
         })
     }
 
-    /// Refuses a function that broke limits again and again.
+    /// Refuses a function that exceeded limits repeatedly.
     fn check_strikes(&self, function: &str) -> Result<(), ScriptError> {
         match self.strikes().refused(function, Instant::now()) {
             None => Ok(()),
@@ -72,8 +72,8 @@ impl Engine {
         }
     }
 
-    /// Starts a call and sees it to its end. When that is a good one, what it has started goes on as long as the scope lives; else
-    /// it has ended too.
+    /// Runs a call to its end. If it succeeds, everything that it has started continues as long as the scope lives; else it has
+    /// ended too.
     pub(super) async fn run(
         self: &Rc<Self>,
         hook: &str,
@@ -84,7 +84,7 @@ impl Engine {
     ) -> Result<(String, Scope), ScriptError> {
         self.check_strikes(hook)?;
         let (id, mut result) = self.shared.calls.borrow_mut().begin(hook, version, &options);
-        // Whatever ends this future ends the call.
+        // Dropping this future ends the call.
         let mut scope =
             Scope { engine: Rc::downgrade(self), id, revoked: "the caller gave up".to_owned(), abort: true };
         self.watchdog.watch.begin_call(id, hook, options.timeout);
@@ -134,10 +134,10 @@ impl Engine {
     }
 }
 
-/// A hook may return and leave timers and listeners behind, which rely on its signal: it is still aborted, and a while later
-/// all that is left ends.
+/// A hook may return and leave timers and listeners, which rely on its signal: it is still aborted, and a while later they
+/// end.
 ///
-/// Ends as well when no one is left who could abort it.
+/// Also ends them if no handle is left that could abort the signal.
 async fn outlive(mut scope: Scope, aborted: impl Future<Output = Option<String>>) {
     let Some(reason) = aborted.await else { return scope.over("no caller is left to abort it") };
     if let Some(engine) = scope.engine.upgrade() {
@@ -151,18 +151,18 @@ fn lost() -> ScriptError {
     ScriptError::new(ScriptErrorKind::Cancelled, "the call was abandoned")
 }
 
-/// All that a call has started. When it is dropped, timers are cleared, commands are killed, and further effects are refused.
+/// Everything that a call has started. When dropped, timers are cleared, commands are killed, and further effects are refused.
 pub(super) struct Scope {
     engine: Weak<Engine>,
     id: u32,
-    /// Why it ends, for those who try something later.
+    /// Why it ended, for the error of later effects.
     revoked: String,
-    /// It did not end in good order: its signal aborts.
+    /// It did not end normally: its signal aborts.
     abort: bool,
 }
 
 impl Scope {
-    /// Ends in good order.
+    /// Ends normally.
     pub(super) fn over(&mut self, reason: &str) {
         self.finish(reason, false);
     }

@@ -1,4 +1,4 @@
-//! What operations of scripts and the script thread share. Lives on the script thread.
+//! State shared by the operations of scripts and the script thread. Lives on the script thread.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,21 +18,21 @@ use crate::console::ConsoleLevel;
 use crate::kv::KvWatch;
 use crate::{EngineOptions, ErrorCode, HostError};
 
-/// How many clusters, watches or abortable operations a script may hold: more means that it forgets to let go.
+/// The most clusters, watches or abortable operations that a script may hold: more means that it leaks them.
 const MAX_HELD: usize = 1000;
 
 /// A watch that a script holds.
 #[derive(Clone)]
 pub(crate) struct SharedWatch {
     pub(crate) watch: Arc<tokio::sync::Mutex<Box<dyn KvWatch>>>,
-    /// The script has ended it: no one waits for its next change any more.
+    /// The script has ended it: its next change is no longer needed.
     pub(crate) closed: CancellationToken,
 }
 
-/// State of the engine besides the isolate. No borrow of a cell is held over a call into JavaScript.
+/// State of the engine other than the isolate. No borrow of a cell is held over a call into JavaScript.
 pub(crate) struct Shared {
     pub(crate) options: EngineOptions,
-    /// Where the hosts' futures run, so that a script that computes does not hold them up.
+    /// The runtime of the hosts' futures, so that a computing script does not delay them.
     host_runtime: tokio::runtime::Handle,
     pub(super) calls: RefCell<Calls>,
     pub(super) versions: Rc<Versions>,
@@ -44,7 +44,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// What calls do outside ends with `root`.
+    /// Effects of calls end with `root`.
     pub(super) fn new(options: EngineOptions, host_runtime: tokio::runtime::Handle, root: CancellationToken) -> Self {
         Self {
             options,
@@ -59,7 +59,7 @@ impl Shared {
         }
     }
 
-    /// Forgets what scripts held: their isolate is gone.
+    /// Drops everything that scripts held: their isolate is gone.
     pub(super) fn clear(&self) {
         self.functions.take();
         self.heap.clear();
@@ -71,13 +71,13 @@ impl Shared {
         }
     }
 
-    /// All of a call is over: what it waits for ends, what it holds is let go.
+    /// Ends everything of a call: its pending effects end, and what it holds is dropped.
     pub(super) fn end_call(&self, call: u32) {
         self.calls.borrow_mut().end(call);
         self.watches.borrow_mut().remove_of(call);
     }
 
-    /// Remembers a cluster; the number by which the script knows it.
+    /// Stores a cluster; returns its number for the script.
     pub(crate) fn add_cluster(&self, spec: ClusterSpec, handle: Arc<dyn ClusterHandle>) -> Result<u32, HostError> {
         let mut clusters = self.clusters.borrow_mut();
         if clusters.len() >= MAX_HELD {
@@ -94,19 +94,19 @@ impl Shared {
         Ok(found.1.clone())
     }
 
-    /// What a cluster was made of.
+    /// The specification of a cluster.
     pub(super) fn cluster_spec(&self, number: u32) -> Option<ClusterSpec> {
         Some(self.clusters.borrow().get(number as usize)?.0.clone())
     }
 
-    /// Writes for a call, or for none (0).
+    /// Writes to the console of a call, or of none (0).
     pub(crate) fn write(&self, call: u32, level: ConsoleLevel, text: &str) {
         let console = self.calls.borrow().console(call);
         console.unwrap_or_else(|| self.options.hosts.console.clone()).write(level, text);
     }
 
-    /// Runs a host's future on the host's runtime, until all of the call that asked for it is over. It ends then at once, whatever the
-    /// script thread does.
+    /// Runs a host's future on the host's runtime, until its call has ended. Then it ends at once, independent of the script
+    /// thread.
     pub(crate) async fn host<T: Send + 'static>(
         &self,
         call: u32,
@@ -132,7 +132,7 @@ impl Shared {
         .await
     }
 
-    /// Runs a future here, until all of the call that asked for it is over.
+    /// Runs a future on this thread, until its call has ended.
     pub(crate) async fn until_ended<T>(
         &self,
         call: u32,
@@ -169,7 +169,7 @@ fn over() -> HostError {
     HostError::new("the call has ended").with_code(ErrorCode::Cancelled)
 }
 
-/// Things that scripts hold by number, from 1, each for a call (0: for none).
+/// Objects that scripts hold by number, from 1, each for a call (0: for none).
 pub(crate) struct Table<T> {
     last: u32,
     entries: HashMap<u32, (u32, T)>,
@@ -182,7 +182,7 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// Adds for a call and gives the number.
+    /// Adds an object for a call and returns its number.
     pub(crate) fn add(&mut self, call: u32, value: T) -> Result<u32, HostError> {
         if self.entries.len() >= MAX_HELD {
             return Err(HostError::new("too many operations are under way at once"));
@@ -192,17 +192,17 @@ impl<T> Table<T> {
         Ok(self.last)
     }
 
-    /// The thing of a number.
+    /// The object with a number.
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
         self.entries.get(&number).map(|(_, value)| value)
     }
 
-    /// Takes it out.
+    /// Removes it.
     pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
         self.entries.remove(&number).map(|(_, value)| value)
     }
 
-    /// Lets go of all that a call holds.
+    /// Drops everything that a call holds.
     fn remove_of(&mut self, call: u32) {
         self.entries.retain(|_, (owner, _)| *owner != call);
     }

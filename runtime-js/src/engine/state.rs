@@ -1,4 +1,4 @@
-//! The engine's state, and how it enters and leaves the isolate.
+//! The engine's state, and entering and leaving the isolate.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,18 +22,18 @@ pub(super) struct Current {
     pub(super) generation: u32,
     pub(super) exports: Vec<String>,
     pub(super) init: Option<CallOptions>,
-    /// What it started while it was loaded.
+    /// Effects that it started while it was loaded.
     pub(super) _scopes: Rc<Vec<Scope>>,
 }
 
-/// All that the tasks of the thread share.
+/// State shared by the tasks of the thread.
 pub(super) struct Engine {
     pub(super) shared: Rc<Shared>,
     pub(super) watchdog: Rc<Watchdog>,
     pub(super) isolate: Slot,
     /// Isolates made so far.
     pub(super) generations: Cell<u32>,
-    /// Loads into the present isolate.
+    /// Number of loads into the present isolate.
     pub(super) loads: Cell<u32>,
     /// Number of the newest version.
     pub(super) versions: Cell<u32>,
@@ -45,14 +45,14 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// An engine, with the version that is in use already.
+    /// An engine, with the version that is already in use.
     pub(super) fn new(
         shared: Rc<Shared>,
         watchdog: Watchdog,
         strikes: SharedStrikes,
         version: Option<(ModuleSource, Option<CallOptions>)>,
     ) -> Self {
-        // Of no isolate: it is loaded by the first call.
+        // It belongs to no isolate yet: the first call loads it.
         let current = version.map(|(source, init)| Current {
             source,
             version: 0,
@@ -75,7 +75,7 @@ impl Engine {
         }
     }
 
-    /// What functions have done to the limits.
+    /// The strikes of functions that exceeded limits.
     pub(super) fn strikes(&self) -> MutexGuard<'_, Strikes> {
         self.strikes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +92,7 @@ impl Engine {
             Poll::Ready(Err(broken)) => self.replace(&broken),
             Poll::Ready(Ok(error)) => {
                 if let Some(error) = error {
-                    // Errors of scripts are caught on the script's side: this is one of the engine.
+                    // Errors of scripts are caught in JavaScript: this is an error of the engine.
                     tracing::error!(%error, "the script engine's event loop failed");
                     cx.waker().wake_by_ref();
                 }
@@ -102,7 +102,7 @@ impl Engine {
         Poll::Pending
     }
 
-    /// Calls into JavaScript, for a call (0: for none), and lets the driver go on with what that started.
+    /// Calls into JavaScript, for a call (0: for none), and wakes the driver for what that started.
     pub(super) fn enter(&self, function: HostFunction, call: u32, args: &[HostArg<'_>]) {
         let result = match &mut *self.isolate.borrow_mut() {
             Some(isolate) => isolate.call(function, call, args),
@@ -116,7 +116,7 @@ impl Engine {
         }
     }
 
-    /// Nothing is left that could complete a call which no one can end from outside.
+    /// Nothing is left that could complete a call that cannot be ended from outside.
     fn fail_hopeless(&self) {
         let hopeless = self.shared.calls.borrow().hopeless();
         for (id, hook) in hopeless {
@@ -128,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// Gives up the isolate after a limit was broken. The next request makes a new one.
+    /// Drops the isolate after a limit was exceeded. The next request makes a new one.
     fn replace(&self, broken: &Broken) {
         let limits = &self.shared.options.limits;
         let reason = match broken.kind {
@@ -163,7 +163,7 @@ impl Engine {
         self.loads.set(0);
     }
 
-    /// Makes an isolate if there is none; its generation.
+    /// Makes an isolate if there is none; returns its generation.
     pub(super) fn ensure_isolate(&self) -> Result<u32, ScriptError> {
         if self.watchdog.watch.is_abandoned() {
             return Err(ScriptError::new(ScriptErrorKind::Cancelled, "the script thread was abandoned"));

@@ -1,24 +1,24 @@
-//! Functions that broke limits, and how long each is left alone for it.
+//! Functions that exceeded limits, and how long each is refused.
 //!
-//! Every broken limit costs an isolate, and one that was dropped leaves memory behind: a hook that is called every few
-//! seconds and never ends would use up the machine. So after a few times it is refused for a while, and longer each
-//! time after.
+//! Every exceeded limit costs an isolate, and a dropped isolate leaks memory: a hook that is called every few seconds and never
+//! ends would exhaust the machine. So after a few times it is refused for a while, and longer each further
+//! time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Times that a function may break a limit before it is refused.
+/// How often a function may exceed a limit before it is refused.
 const FREE: u32 = 3;
-/// The first time that it is refused for; each further one is twice as long.
+/// The first time of refusal; each further one is twice as long.
 const FIRST: Duration = Duration::from_secs(60);
-/// The longest.
+/// The longest time of refusal.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// The same for all threads of an engine.
+/// Shared by all threads of an engine.
 pub(crate) type SharedStrikes = Arc<Mutex<Strikes>>;
 
-/// By the function's name; of one script version.
+/// By the function's name, for one script version.
 #[derive(Default)]
 pub(crate) struct Strikes(HashMap<String, Strike>);
 
@@ -29,7 +29,7 @@ struct Strike {
 }
 
 impl Strikes {
-    /// A function broke a limit.
+    /// Records that a function exceeded a limit.
     pub(super) fn add(&mut self, function: &str, reason: &str, now: Instant) {
         let strike = self.0.entry(function.to_owned()).or_insert_with(|| Strike {
             count: 0,
@@ -44,7 +44,7 @@ impl Strikes {
         }
     }
 
-    /// A function could not even be stopped: it is refused for the longest time at once.
+    /// Records that a function could not be stopped: it is refused for the longest time at once.
     pub(super) fn add_at_once(&mut self, function: &str, reason: &str, now: Instant) {
         self.add(function, reason, now);
         if let Some(strike) = self.0.get_mut(function) {
@@ -52,12 +52,12 @@ impl Strikes {
         }
     }
 
-    /// A function ended in good order.
+    /// Records that a function ended normally.
     pub(super) fn forgive(&mut self, function: &str) {
         self.0.remove(function);
     }
 
-    /// For how long yet the function is refused, and why.
+    /// The remaining time for which the function is refused, and why.
     pub(super) fn refused(&self, function: &str, now: Instant) -> Option<(Duration, &str)> {
         let strike = self.0.get(function)?;
         let left = strike.refused_until?.checked_duration_since(now)?;

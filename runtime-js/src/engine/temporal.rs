@@ -1,9 +1,9 @@
-//! Keeps the engine from evaluating its polyfill of `Temporal`: 435 kB of source, 4 MB of memory and 28 ms in every
-//! context. No switch turns it off, but it is skipped where `globalThis.Temporal` exists already.
+//! Prevents the engine from evaluating its polyfill of `Temporal`: 435 kB of source, 4 MB of memory and 28 ms in every
+//! context. No switch disables it, but it is skipped if `globalThis.Temporal` already exists.
 //!
-//! The engine makes its first context together with the isolate, and evaluates polyfills later, when that context is
-//! handed out. In between, the template of the global object is made, and extensions may change it: there an empty
-//! `Temporal` is put on the context that is waiting. `invoke.js` deletes it again.
+//! The engine makes its first context together with the isolate, and evaluates polyfills later, when it returns that
+//! context. In between, it makes the template of the global object, which extensions may change: at that point an empty
+//! `Temporal` is set on the waiting context. `invoke.js` deletes it again.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -1,6 +1,6 @@
 //! The script thread.
 //!
-//! One driver polls the isolate; each request is a task of its own. All of them are on one thread, and none holds a
+//! One driver polls the isolate; each request is a separate task. All of them run on one thread, and none holds a
 //! borrow of the isolate while it waits.
 
 use std::future::poll_fn;
@@ -17,30 +17,30 @@ use super::watchdog::{Stuck, Watchdog};
 use crate::handle::Request;
 use crate::{CallOptions, EngineOptions, ModuleSource, ScriptError, ScriptErrorKind};
 
-/// The least stack that the engine works with.
+/// The smallest stack with which the engine works.
 const MIN_STACK: usize = 4 << 20;
-/// How much a script that computes gives way to the rest of the process.
+/// The niceness of the script thread, by which the rest of the process has priority.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
 /// Requests that may wait for the script thread, which takes them at once unless a script is computing.
 const REQUEST_QUEUE: usize = 64;
 
-/// A script thread, as those see it who want something of it. It ends when the last clone is gone.
+/// A handle to a script thread, which ends when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct ScriptThread {
     pub(crate) requests: mpsc::Sender<Request>,
-    /// Not none: it was given up.
+    /// Set once the thread was abandoned.
     pub(crate) stuck: watch::Receiver<Option<Stuck>>,
-    /// Gone when the thread has ended.
+    /// Dropped when the thread has ended.
     pub(crate) lives: std::sync::Weak<()>,
 }
 
-/// With what it begins.
+/// The initial state of a thread.
 pub(crate) struct Beginning {
     pub(crate) options: EngineOptions,
     pub(crate) strikes: SharedStrikes,
-    /// The version in use, and the conditions of its `init`.
+    /// The version in use, and the options of its `init`.
     pub(crate) version: Option<(ModuleSource, Option<CallOptions>)>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn spawn(beginning: Beginning) -> Result<ScriptThread, ScriptError> {
         .build()
         .map_err(|error| failed(format!("cannot start the script thread: {error}")))?;
     let (requests, receiver) = mpsc::channel(REQUEST_QUEUE);
-    let (stuck, told) = watch::channel(None);
+    let (stuck, stuck_receiver) = watch::channel(None);
     let life = std::sync::Arc::new(());
     let lives = std::sync::Arc::downgrade(&life);
     std::thread::Builder::new()
@@ -75,7 +75,7 @@ pub(crate) fn spawn(beginning: Beginning) -> Result<ScriptThread, ScriptError> {
                     return;
                 }
             };
-            // After the watchdog's thread was made, which must not give way.
+            // After the watchdog's thread was made, which must keep its priority.
             step_back();
             let shared = Rc::new(Shared::new(options, host_runtime, watchdog.watch.root.clone()));
             let engine = Rc::new(Engine::new(shared, watchdog, strikes, version));
@@ -83,10 +83,10 @@ pub(crate) fn spawn(beginning: Beginning) -> Result<ScriptThread, ScriptError> {
             give_back();
         })
         .map_err(|error| failed(format!("cannot start the script thread: {error}")))?;
-    Ok(ScriptThread { requests, stuck: told, lives })
+    Ok(ScriptThread { requests, stuck: stuck_receiver, lives })
 }
 
-/// Whatever else the process has to do comes first: on Linux each thread has a priority of its own.
+/// Gives the rest of the process priority: on Linux each thread has its own niceness.
 fn step_back() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -94,7 +94,7 @@ fn step_back() {
     }
 }
 
-/// What an isolate has held is free, but the C library keeps it: some megabytes, where versions are tried in engines of their own.
+/// Returns an isolate's freed memory from the C library to the system: some megabytes, as versions are tried in separate engines.
 fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "no safe interface gives the C library's memory back")]
@@ -110,7 +110,7 @@ async fn serve(engine: Rc<Engine>, mut requests: mpsc::Receiver<Request>) {
         let engine = engine.clone();
         tokio::task::spawn_local(async move {
             match request {
-                // Whoever gave up while a script computed wants nothing any more.
+                // A caller that was dropped while a script computed needs no result.
                 Request::Load { reply, .. } if reply.is_closed() => {}
                 Request::Call { reply, .. } if reply.is_closed() => {}
                 Request::Load { source, options, reply } => {
@@ -118,7 +118,7 @@ async fn serve(engine: Rc<Engine>, mut requests: mpsc::Receiver<Request>) {
                     let _ = reply.send(result);
                 }
                 Request::Call { hook, args, options, mut reply } => {
-                    // The caller may give up: then so does the call.
+                    // If the caller is dropped, the call ends.
                     let result = engine.call(&hook, args, options, reply.closed()).await;
                     let _ = reply.send(result);
                 }

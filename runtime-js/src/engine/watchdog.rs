@@ -1,15 +1,15 @@
-//! Stops JavaScript that computes for too long without going back to the event loop.
+//! Stops JavaScript that computes for too long without returning to the event loop.
 //!
-//! The script thread says when it enters and leaves JavaScript. A thread of the watchdog's own looks now and then how
-//! much processor time was used since the last entry; past the limit it asks the engine for an interrupt, which runs
-//! on the script thread at the next loop or call, notes where the script is, and ends it. A call whose own time limit is
-//! shorter is ended by that one: while it computes, nothing else on the thread could. While no JavaScript runs, the
-//! watchdog sleeps until some does.
+//! The script thread records when it enters and leaves JavaScript. The watchdog's thread regularly checks how much
+//! processor time was used since the last entry; past the limit it requests an interrupt from the engine, which runs
+//! on the script thread at the next loop or call, records where the script is, and terminates it. A shorter time limit of
+//! a call is enforced in the same way: while the call computes, nothing else on the thread could do so. While no JavaScript
+//! runs, the watchdog sleeps.
 //!
-//! Time in which the thread sleeps in the middle of JavaScript counts as if it computed. What cannot be interrupted, such as a loop
-//! inside one of the engine's own functions, is given up with its thread ([`Stuck`]): nothing that the thread holds can be taken
-//! from it, so it is left to itself with the least claim on the processor, and ends when it comes back. Another thread with
-//! an isolate of its own takes its place.
+//! Time in which the thread sleeps within JavaScript counts as if it computed. If a script cannot be interrupted, such as a loop
+//! inside one of the engine's own functions, its thread is abandoned ([`Stuck`]): nothing that the thread holds can be taken
+//! from it, so it continues with the lowest priority, and ends when it returns from JavaScript. Another thread with
+//! its own isolate replaces it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,41 +26,41 @@ use tokio_util::sync::CancellationToken;
 use super::errors::{Frame, frames};
 use super::strikes::SharedStrikes;
 
-/// Looks per limit, and the longest pause between two: how far past its limit a script may get.
+/// Checks per limit, and the longest pause between two: how far a script may exceed its limit.
 const LOOKS: u32 = 8;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// The watchdog's thread computes nothing; but the first allocation of a thread takes 60 KiB of it where jemalloc is compiled without
-/// optimisation, and what is not touched costs nothing.
+/// The watchdog's thread needs almost no stack; but the first allocation of a thread takes 60 KiB of it if jemalloc is compiled without
+/// optimisation, and untouched stack costs nothing.
 const STACK: usize = 512 << 10;
 
-/// How long after its limit a script may take to notice that it was interrupted, as a part of the limit and at least and most.
+/// How long after its limit a script may take to react to an interrupt, as a part of the limit, with a minimum and a maximum.
 const GRACE_PART: u32 = 4;
 const GRACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
-/// A thread that could not be brought back from JavaScript.
+/// A thread that could not be interrupted in JavaScript.
 #[derive(Debug, Clone)]
 pub(crate) struct Stuck {
-    /// The function that was called, if that is known.
+    /// The function that was called, if known.
     pub(crate) hook: Option<String>,
     /// What it did.
     pub(crate) reason: String,
 }
 
-/// What the watchdog's thread remembers of the present entry from one look to the next.
+/// The watchdog's state of the present entry between two checks.
 struct Looks {
     entry: u64,
-    /// Wall and processor time at the last look.
+    /// Wall and processor time at the last check.
     last: (Instant, Duration),
     /// Wall time in which the thread slept.
     slept: Duration,
-    /// Since when an answer to an interrupt is waited for, in time used, and how many had come.
+    /// Since when the watchdog waits for an interrupt, in time used, and how many had run before.
     asked: Option<(Duration, u64)>,
 }
 
-/// A call under way.
+/// A call in progress.
 struct Watched {
     hook: String,
-    /// Its own limit, where that is shorter than the engine's.
+    /// Its own limit, if that is shorter than the engine's.
     limit: Option<Duration>,
 }
 
@@ -68,18 +68,18 @@ struct Watched {
 pub(super) struct Watch {
     limit: Duration,
     clock: ThreadClock,
-    /// The system's number of the script thread, where it tells it.
+    /// The system's id of the script thread, if known.
     #[cfg(target_os = "linux")]
     thread: Option<i32>,
-    /// The call for which JavaScript was entered; 0: for none in particular.
+    /// The call for which JavaScript was entered; 0: none in particular.
     entered_for: AtomicU32,
-    /// Interrupts that ran.
+    /// How many interrupts ran.
     answers: AtomicU64,
-    /// The entry that was told to end.
+    /// The entry that was terminated.
     terminated: AtomicU64,
-    /// The thread was given up.
+    /// The thread was abandoned.
     abandoned: AtomicBool,
-    /// Cancelled then: whatever scripts do outside ends, though their thread does not.
+    /// Cancelled when the thread is abandoned: effects of scripts end, though their thread does not.
     pub(super) root: CancellationToken,
     stuck: watch::Sender<Option<Stuck>>,
     strikes: SharedStrikes,
@@ -87,11 +87,11 @@ pub(super) struct Watch {
     entries: AtomicU64,
     /// Processor time of the script thread at the last entry, in nanoseconds.
     entered_at: AtomicU64,
-    /// The entry that shall be stopped.
+    /// The entry to stop.
     condemned: AtomicU64,
     /// The watchdog sleeps until the next entry.
     asleep: AtomicBool,
-    /// The watchdog shall end.
+    /// The watchdog must end.
     over: AtomicBool,
     calls: Mutex<HashMap<u32, Watched>>,
     isolate: Mutex<Option<v8::IsolateHandle>>,
@@ -102,19 +102,19 @@ pub(super) struct Watch {
 pub(super) struct Stopped {
     /// The call that it belonged to, or 0.
     pub(super) call: u32,
-    /// The limit of time that it broke, or zero.
+    /// The time limit that it exceeded, or zero.
     pub(super) limit: Duration,
     pub(super) frames: Vec<Frame>,
 }
 
-/// The watchdog's thread ends with this.
+/// The watchdog; its thread ends when this is dropped.
 pub(super) struct Watchdog {
     pub(super) watch: Arc<Watch>,
     thread: JoinHandle<()>,
 }
 
 impl Watchdog {
-    /// Watches the thread that calls this.
+    /// Watches the calling thread.
     pub(super) fn start(
         limit: Duration,
         stuck: watch::Sender<Option<Stuck>>,
@@ -147,7 +147,7 @@ impl Watchdog {
         Ok(Self { watch, thread })
     }
 
-    /// JavaScript begins to run, for a call (0: for none in particular).
+    /// Records that JavaScript begins to run, for a call (0: none in particular).
     pub(super) fn enter(&self, call: u32) {
         self.watch.entered_for.store(call, Ordering::Relaxed);
         self.watch.entered_at.store(self.watch.clock.now(), Ordering::Relaxed);
@@ -157,7 +157,7 @@ impl Watchdog {
         }
     }
 
-    /// JavaScript has come back; where it was stopped, if it was.
+    /// Records that JavaScript has returned; returns where it was stopped, if it was.
     pub(super) fn leave(&self) -> Option<Stopped> {
         self.watch.entries.fetch_add(1, Ordering::SeqCst);
         self.watch.stopped.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -172,18 +172,18 @@ impl Drop for Watchdog {
 }
 
 impl Watch {
-    /// From now on this isolate is the one to stop.
+    /// Sets the isolate to stop.
     pub(super) fn set_isolate(&self, isolate: Option<v8::IsolateHandle>) {
         *self.isolate.lock().unwrap_or_else(PoisonError::into_inner) = isolate;
     }
 
-    /// A call begins. It may not even compute for longer than its own limit.
+    /// Records the start of a call, which may not compute for longer than its own limit.
     pub(super) fn begin_call(&self, call: u32, hook: &str, limit: Option<Duration>) {
         let limit = limit.filter(|limit| *limit < self.limit);
         self.calls().insert(call, Watched { hook: hook.to_owned(), limit });
     }
 
-    /// A call has ended.
+    /// Records the end of a call.
     pub(super) fn end_call(&self, call: u32) {
         self.calls().remove(&call);
     }
@@ -192,7 +192,7 @@ impl Watch {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The limit of a call; of the strictest one, where none is given.
+    /// The limit of a call; without a call, the strictest one.
     fn limit_of(&self, call: Option<u32>) -> Duration {
         let calls = self.calls();
         let own = match call {
@@ -202,7 +202,7 @@ impl Watch {
         own.unwrap_or(self.limit)
     }
 
-    /// The limit of what has entered JavaScript.
+    /// The limit of the present entry.
     fn limit_of_entry(&self) -> Duration {
         match self.entered_for.load(Ordering::Relaxed) {
             0 => self.limit_of(None),
@@ -210,7 +210,7 @@ impl Watch {
         }
     }
 
-    /// Whether the thread was given up: it must not run scripts any more.
+    /// Whether the thread was abandoned: it must no longer run scripts.
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::SeqCst)
     }
@@ -225,7 +225,7 @@ impl Watch {
         let pause = (self.limit / LOOKS).clamp(Duration::from_millis(2), LONGEST_PAUSE);
         let mut looks = None;
         while !self.over.load(Ordering::SeqCst) && !self.is_abandoned() {
-            // First said, then looked at again: an entry in between is either seen here, or sees that it has to wake.
+            // The flag is set before the check: an entry in between is either seen here, or sees that it has to wake the watchdog.
             self.asleep.store(true, Ordering::SeqCst);
             if self.is_idle() {
                 std::thread::park();
@@ -279,7 +279,7 @@ impl Watch {
         }
     }
 
-    /// Has the script interrupted.
+    /// Requests an interrupt of the script.
     fn ask(self: &Arc<Self>, entry: u64) {
         let isolate = self.isolate.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(isolate) = &*isolate
@@ -289,16 +289,16 @@ impl Watch {
         }
     }
 
-    /// Has the script ended at its next loop or call, since it wants more memory than it may have: where it is can be read only there.
+    /// Has the script terminated at its next loop or call, since it exceeded its memory limit: only there its place can be read.
     pub(super) fn end_for_memory(self: &Arc<Self>, isolate: &v8::IsolateHandle) {
         isolate.request_interrupt(memory_interrupt, Arc::as_ptr(self).cast_mut().cast());
     }
 
-    /// Leaves the thread to itself.
+    /// Abandons the thread.
     fn give_up(&self, entry: u64, slept: bool, limit: Duration) {
         self.abandoned.store(true, Ordering::SeqCst);
         if self.entries.load(Ordering::SeqCst) != entry {
-            // It has just come back, and is given up all the same: whether it saw this is not known.
+            // It has just returned, and is abandoned anyway: it is unknown whether it saw this.
             tracing::debug!("the script thread came back at the last moment");
         }
         if let Some(isolate) = &*self.isolate.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -324,23 +324,23 @@ impl Watch {
         self.stuck.send_replace(Some(Stuck { hook, reason }));
     }
 
-    /// Whether the script thread sleeps, rather than waiting for its turn on a processor.
+    /// Whether the script thread sleeps, rather than waiting for a processor.
     #[cfg(target_os = "linux")]
     fn sleeps(&self) -> bool {
         let Some(thread) = self.thread else { return false };
         let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
-        // The name before it may hold anything.
+        // The name before it may contain anything.
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
         matches!(state, Some('S' | 'D'))
     }
 
-    /// Where threads have no clock of their own, wall time is counted anyway.
+    /// On systems without thread clocks, wall time is used anyway.
     #[cfg(not(target_os = "linux"))]
     fn sleeps(&self) -> bool {
         false
     }
 
-    /// Leaves the script thread what nobody else wants of the processor.
+    /// Gives the script thread the lowest priority.
     #[cfg(target_os = "linux")]
     fn starve(&self) {
         let Some(thread) = self.thread else { return };
@@ -363,7 +363,7 @@ unsafe extern "C" fn interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_vo
     // SAFETY: `data` is the script thread's `Watch`, which outlives its isolates and their pending interrupts.
     let watch = unsafe { &*data.cast_const().cast::<Watch>() };
     watch.answers.fetch_add(1, Ordering::SeqCst);
-    // One that comes late must not hit the next, innocent entry.
+    // A late interrupt must not stop the next, innocent entry.
     if watch.condemned.load(Ordering::Acquire) != watch.entries.load(Ordering::SeqCst) {
         return;
     }
@@ -372,14 +372,14 @@ unsafe extern "C" fn interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_vo
     let call = current_call(&mut isolate);
     let limit = watch.limit_of(Some(call));
     if watch.used() < limit {
-        // It was another call's limit that had passed: looked at again.
+        // Another call's limit had passed: checked again.
         watch.condemned.store(0, Ordering::Release);
         return;
     }
     stop(watch, &mut isolate, call, limit);
 }
 
-/// As [`interrupt`], for one that has used up its memory.
+/// As [`interrupt`], for a script that exceeded its memory limit.
 #[expect(unsafe_code, reason = "the engine's interrupts are C functions")]
 unsafe extern "C" fn memory_interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *mut c_void) {
     // SAFETY: as in `interrupt`.
@@ -390,7 +390,7 @@ unsafe extern "C" fn memory_interrupt(isolate: v8::UnsafeRawIsolatePtr, data: *m
     stop(watch, &mut isolate, call, Duration::ZERO);
 }
 
-/// Notes where the script is, and ends it.
+/// Records where the script is, and terminates it.
 fn stop(watch: &Watch, isolate: &mut v8::Isolate, call: u32, limit: Duration) {
     let stopped = Stopped { call, limit, frames: current_frames(isolate) };
     *watch.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopped);
@@ -399,11 +399,11 @@ fn stop(watch: &Watch, isolate: &mut v8::Isolate, call: u32, limit: Duration) {
 }
 
 thread_local! {
-    /// The context of the thread's isolate, for callbacks that the engine makes in the middle of a script.
+    /// The context of the thread's isolate, for callbacks of the engine during a script.
     static CONTEXT: RefCell<Option<v8::Global<v8::Context>>> = const { RefCell::new(None) };
 }
 
-/// From now on this is the context of the thread's scripts.
+/// Sets the context of the thread's scripts.
 pub(super) fn set_context(context: Option<v8::Global<v8::Context>>) {
     CONTEXT.with(|cell| cell.replace(context));
 }
@@ -420,7 +420,7 @@ fn in_context<R: Default>(isolate: &mut v8::Isolate, body: impl FnOnce(&mut v8::
     })
 }
 
-/// The id of the call that the running code belongs to, or 0.
+/// The id of the call of the running code, or 0.
 pub(super) fn current_call(isolate: &mut v8::Isolate) -> u32 {
     in_context(isolate, |scope| {
         let call = v8::Local::<v8::Object>::try_from(scope.get_continuation_preserved_embedder_data()).ok()?;
@@ -430,11 +430,11 @@ pub(super) fn current_call(isolate: &mut v8::Isolate) -> u32 {
     .unwrap_or(0)
 }
 
-/// Where the running code is.
+/// The place of the running code.
 fn current_frames(isolate: &mut v8::Isolate) -> Vec<Frame> {
     let frames = in_context(isolate, |scope| {
-        // The trace of an error is more exact than the engine's own of the running function. Nothing but its text is looked at:
-        // the engine's conversion of errors would run what the script has put on their prototypes.
+        // The trace of an error is more exact than the engine's own of the running function. Only its text is used: the engine's
+        // conversion of errors would run code that the script has set on their prototypes.
         let message = v8::String::empty(scope);
         let error = v8::Local::<v8::Object>::try_from(v8::Exception::error(scope, message)).ok()?;
         let key = v8::String::new(scope, "stack")?;
@@ -444,7 +444,7 @@ fn current_frames(isolate: &mut v8::Isolate) -> Vec<Frame> {
     frames.unwrap_or_default()
 }
 
-/// The system's number of the calling thread.
+/// The system's id of the calling thread.
 #[cfg(target_os = "linux")]
 fn this_thread() -> Option<i32> {
     std::fs::read_link("/proc/thread-self").ok()?.file_name()?.to_str()?.parse().ok()
@@ -461,7 +461,7 @@ impl ThreadClock {
         #[expect(unsafe_code, reason = "no safe interface gives another thread's clock")]
         // SAFETY: the thread is the calling one, and `clock` outlives the call.
         let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
-        // Wall time is the next best measure.
+        // Wall time is the fallback.
         Self(if failed == 0 { clock } else { libc::CLOCK_MONOTONIC })
     }
 
@@ -479,7 +479,7 @@ impl ThreadClock {
     }
 }
 
-/// Wall time, where threads have no clock that others can read.
+/// Wall time, on systems where other threads' clocks cannot be read.
 #[cfg(not(target_os = "linux"))]
 struct ThreadClock(std::time::Instant);
 

@@ -1,3 +1,3 @@
-//! `env`: the environment that the host lets scripts see.
+//! `env`: the environment variables that the host exposes to scripts.
 
 pub(crate) mod ops;

@@ -10,7 +10,7 @@
   const collator = globalThis.Intl.Collator;
   const Locale = globalThis.Intl.Locale;
 
-  // What is known of a language: separators of numbers and dates, the clock, and how plurals are chosen.
+  // The data of a language: separators of numbers and dates, the clock, and the choice of plurals.
   const LANGUAGES = {
     "en-US": { group: ",", decimal: ".", date: ["month", "day", "year"], separator: "/", clock: 12, plural: "one" },
     "en-GB": { group: ",", decimal: ".", date: ["day", "month", "year"], separator: "/", clock: 24, plural: "one", padded: true },
@@ -30,7 +30,7 @@
     }).join("-");
   }
   const list = (locales) => locales === undefined ? [] : (typeof locales === "string" || locales instanceof Locale ? [locales] : [...locales]).map(canonical);
-  // The first that is known. One that is not is refused, never replaced by another.
+  // The first known locale. An unknown one is refused, never replaced by another.
   function choose(locales) {
     const wanted = list(locales);
     if (wanted.length === 0) return "en-US";
@@ -41,7 +41,7 @@
   const language = (locale) => LANGUAGES[ALIASES[locale] ?? locale];
   const supported = (locales) => list(locales).filter((tag) => Object.hasOwn(LANGUAGES, tag) || Object.hasOwn(ALIASES, tag));
 
-  // The options that are given, all of which must be known.
+  // The given options, all of which must be known.
   function read(given, known, what) {
     if (given === undefined) return {};
     if (given === null) throw new TypeError(`the options of ${what} must be an object`);
@@ -86,7 +86,7 @@
         maximumFractionDigits: most ?? Math.max(usual, least ?? 0),
         useGrouping: options.useGrouping === false ? false : options.useGrouping === "always" || options.useGrouping === true ? "always" : "auto",
       };
-      // It is passed on alone, as in `numbers.map(format.format)`.
+      // It may be passed as a function, as in `numbers.map(format.format)`.
       const bound = (value) => this.formatToParts(value).map((part) => part.value).join("");
       Object.defineProperty(this, "format", { value: bound, configurable: true });
     }
@@ -210,7 +210,7 @@
       const fields = {};
       for (const name of [...DATE, ...TIME]) if (options[name] !== undefined) fields[name] = options[name];
       const has = (names) => names.some((name) => fields[name] !== undefined);
-      // What is required at least, and what is shown where it is missing: `any` is the constructor's own.
+      // The required fields, and the defaults if they are missing: `any` is the constructor's own.
       const required = { any: [...DATE, ...TIME], all: [...DATE, ...TIME], date: DATE, time: TIME }[defaults];
       if (!has(required)) {
         const added = { any: DATE, all: [...DATE, ...TIME.slice(0, 3)], date: DATE, time: TIME.slice(0, 3) }[defaults];
@@ -218,14 +218,14 @@
       }
       this.#fields = fields;
       const twelve = options.hour12 ?? (options.hourCycle === undefined ? language(this.#locale).clock === 12 : options.hourCycle === "h12");
-      // Without halves of the day Americans write 24:00 for midnight, unless told otherwise.
+      // Without AM and PM the American format writes 24:00 for midnight, unless an option overrides it.
       const american = language(this.#locale).clock === 12 && options.hour12 === false;
       this.#cycle = twelve ? "h12" : american ? "h24" : "h23";
       const dates = DATE.filter((name) => fields[name] !== undefined).join();
       if (!["", "year", "month", "day", "year,month", "month,day", "year,month,day"].includes(dates)) throw unsupported(`a date of ${dates} alone`);
       const times = TIME.filter((name) => fields[name] !== undefined).join();
       if (!["", "hour", "hour,minute", "hour,minute,second", "hour,minute,second,fractionalSecondDigits", "minute,second"].includes(times)) throw unsupported(`a time of ${times} alone`);
-      // Each language has ways of its own for these.
+      // These differ between languages.
       const { clock } = language(this.#locale);
       if (fields.hour !== undefined && clock === 24) {
         if (twelve) throw unsupported(`a clock of 12 hours in \`${this.#locale}\``);
@@ -253,7 +253,7 @@
           const year = at.year > 0 ? at.year : 1 - at.year;
           parts.push({ type: name, value: fields.year === "2-digit" ? two(year % 100) : String(year) });
         } else {
-          // The British write both digits as soon as there are several numbers.
+          // The British format has both digits if there are several numbers.
           const both = fields[name] === "2-digit" || (padded && shown.length > 1);
           parts.push({ type: name, value: both ? two(at[name]) : String(at[name]) });
         }
@@ -299,7 +299,7 @@
     }
   }
 
-  // ---- What is not there ----
+  // ---- Unsupported parts ----
 
   function absent(name) {
     const Class = { [name]: class { constructor() { throw unsupported(`\`Intl.${name}\``); } } }[name];

@@ -7,8 +7,8 @@ use jiff::tz::{Offset, TimeZone};
 use crate::engine::OpError;
 use crate::{ErrorCode, HostError};
 
-/// `SECONDS NAME`: what is to be added to UTC at a moment (milliseconds since 1970), and the zone's name as it is written. A moment that
-/// is further away than ten thousand years has the offset of that time.
+/// `SECONDS NAME`: the offset from UTC at a moment (milliseconds since 1970), and the zone's canonical name. A moment more than
+/// ten thousand years away has the offset of the end of that range.
 #[op2]
 #[string]
 pub(crate) fn op_zone(#[string] name: &str, milliseconds: f64) -> Result<String, OpError> {

@@ -8,23 +8,23 @@ use crate::HostError;
 /// The cluster's keys.
 #[async_trait]
 pub trait Kv: Send + Sync {
-    /// Linearizable read: the entries selected, in key order, and none where there are none.
+    /// Linearizable read: the selected entries, in key order.
     async fn get(&self, select: KvSelect) -> Result<Vec<KvEntry>, HostError>;
-    /// The store's revision after the write.
+    /// Writes; returns the store's revision after the write.
     async fn put(&self, put: KvPut) -> Result<i64, HostError>;
-    /// Deletes what is selected.
+    /// Deletes the selected keys.
     async fn delete(&self, select: KvSelect) -> Result<KvDeleted, HostError>;
-    /// All or nothing.
+    /// Runs a transaction, atomically.
     async fn txn(&self, txn: KvTxn) -> Result<KvTxnResult, HostError>;
-    /// Changes from `start_revision` on (0: from now; less is an error), one after the other. It has begun when this returns:
-    /// what is written after that is seen.
+    /// Changes from `start_revision` on (0: from now; less is an error), one after the other. It has started when this returns:
+    /// later writes are seen.
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError>;
 }
 
 /// A running watch; dropping it ends it. The script pulls, so nothing is queued beyond what the host itself holds.
 #[async_trait]
 pub trait KvWatch: Send {
-    /// The next change; `None` when the watch has ended. Dropped and called again when the script gives up waiting: must
-    /// lose nothing by that.
+    /// The next change; `None` when the watch has ended. The future may be dropped and the method called again if the script stops
+    /// waiting: this must lose nothing.
     async fn next(&mut self) -> Result<Option<KvEvent>, HostError>;
 }

@@ -198,7 +198,7 @@ pub(crate) async fn op_kv(
     Ok(result.to_string())
 }
 
-/// Starts a watch; its number.
+/// Starts a watch; returns its number.
 #[op2]
 #[smi]
 pub(crate) async fn op_kv_watch(
@@ -219,7 +219,7 @@ pub(crate) async fn op_kv_watch(
     Ok(shared.watches.borrow_mut().add(call, watch)?)
 }
 
-/// The next change as JSON; empty when the watch has ended, also while this waits for it.
+/// The next change as JSON; empty when the watch has ended, even while this waits.
 #[op2]
 #[string]
 pub(crate) async fn op_kv_watch_next(

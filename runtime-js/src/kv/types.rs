@@ -1,17 +1,17 @@
 //! Values of `cluster.kv`.
 
-/// Which keys.
+/// A selection of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvSelect {
-    /// The key, or what the keys begin with.
+    /// The key, or the keys' prefix.
     pub key: Vec<u8>,
     /// Every key that begins with `key`.
     pub prefix: bool,
-    /// At most so many; 0: no limit.
+    /// The most entries; 0: no limit.
     pub limit: u32,
 }
 
-/// A key and what is known of it.
+/// A key with its value and metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvEntry {
     /// The key.
@@ -24,7 +24,7 @@ pub struct KvEntry {
     pub mod_revision: i64,
     /// Puts since its creation, from 1.
     pub version: i64,
-    /// Lease that it lives with, or 0.
+    /// The lease that it is attached to, or 0.
     pub lease: i64,
 }
 
@@ -35,11 +35,11 @@ pub struct KvPut {
     pub key: Vec<u8>,
     /// Its new value.
     pub value: Vec<u8>,
-    /// Lease to live with, or 0.
+    /// The lease to attach it to, or 0.
     pub lease: i64,
 }
 
-/// What a delete did.
+/// The result of a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvDeleted {
     /// The store's revision after it.
@@ -48,7 +48,7 @@ pub struct KvDeleted {
     pub deleted: i64,
 }
 
-/// A change that a watch saw.
+/// A change, delivered by a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KvEvent {
     /// A key was written.
@@ -62,29 +62,29 @@ pub enum KvEvent {
     },
 }
 
-/// Compare, then one list or the other.
+/// A transaction: comparisons, then one list of steps or the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvTxn {
-    /// All must hold.
+    /// The comparisons, which must all hold.
     pub compare: Vec<KvCompare>,
-    /// Done when they do.
+    /// The steps if they hold.
     pub success: Vec<KvOp>,
-    /// Done when they do not.
+    /// The steps if they do not.
     pub failure: Vec<KvOp>,
 }
 
-/// One comparison. A key that is absent has version and revisions 0 and no value.
+/// A comparison. A missing key has version and revisions 0 and no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvCompare {
     /// The key.
     pub key: Vec<u8>,
-    /// How what is there must relate to `target`.
+    /// How the stored value must relate to `target`.
     pub operator: KvOperator,
     /// What is compared, and with what.
     pub target: KvTarget,
 }
 
-/// Left is what the store holds.
+/// A comparison operator, with the stored value on the left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KvOperator {
     /// `=`
@@ -97,7 +97,7 @@ pub enum KvOperator {
     Less,
 }
 
-/// What is compared.
+/// The field and the value to compare with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KvTarget {
     /// The value.
@@ -121,18 +121,18 @@ pub enum KvOp {
     Delete(KvSelect),
 }
 
-/// What a transaction did.
+/// The result of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvTxnResult {
     /// Whether the comparisons held.
     pub succeeded: bool,
     /// The store's revision after it.
     pub revision: i64,
-    /// One for each step done, in order.
+    /// The result of each step, in order.
     pub responses: Vec<KvOpResult>,
 }
 
-/// What one step did.
+/// The result of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KvOpResult {
     /// What was read.

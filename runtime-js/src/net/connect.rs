@@ -23,7 +23,7 @@ pub(super) async fn tcp(address: &str) -> Result<TcpStream, HostError> {
     Ok(stream)
 }
 
-/// Speaks TLS over a connection to `host`, which must prove its name.
+/// Starts TLS over a connection to `host`, whose certificate must have that name.
 pub(super) async fn tls(stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, HostError> {
     let host = host.trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned())
@@ -34,7 +34,7 @@ pub(super) async fn tls(stream: TcpStream, host: &str) -> Result<TlsStream<TcpSt
         .map_err(|error| HostError::new(format!("TLS with {host}: {error}")).with_code(ErrorCode::Tls))
 }
 
-/// Made at the first use, since most scripts need none: the roots that browsers trust, and those of `SSL_CERT_FILE`.
+/// Made at the first use, since most scripts do not need it: the roots that browsers trust, and those of `SSL_CERT_FILE`.
 fn config() -> Result<Arc<ClientConfig>, HostError> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
@@ -58,7 +58,7 @@ fn config() -> Result<Arc<ClientConfig>, HostError> {
     Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
 }
 
-/// An I/O error as scripts know them from other engines.
+/// An I/O error with the code that other engines use.
 pub(super) fn io_error(what: &str, error: &io::Error) -> HostError {
     let code = match error.kind() {
         io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,

@@ -1,36 +1,36 @@
-//! Bodies of answers that come compressed.
+//! Decodes compressed response bodies.
 
 use std::io::{self, Read};
 
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-/// What servers are asked for.
+/// The codings that are requested from servers.
 pub(super) const ACCEPTED: &str = "gzip, deflate, br";
-/// What the decoder of brotli reads at once.
+/// The buffer size of the brotli decoder.
 const BUFFER: usize = 4096;
 
 /// Why a body could not be decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DecodeError {
-    /// It comes to more than the limit.
+    /// It exceeds the limit.
     TooLarge,
     /// It is damaged.
     Damaged(String),
 }
 
-/// The body without the codings that the header `content-encoding` names, the last of which was applied last. What names a coding
-/// that is not known is left as it is.
+/// Decodes the codings in the header `content-encoding`, the last of which was applied last. A body with an unknown coding is left
+/// unchanged.
 pub(super) fn decode(codings: &str, body: Bytes, limit: usize) -> Result<Bytes, DecodeError> {
     let mut body = body;
     for coding in codings.rsplit(',').map(|coding| coding.trim().to_ascii_lowercase()) {
-        // The answer to HEAD names a coding, too.
+        // The response to HEAD names a coding without a body.
         if body.is_empty() {
             break;
         }
         body = match coding.as_str() {
             "gzip" | "x-gzip" => bounded(MultiGzDecoder::new(&*body), limit)?,
-            // Some servers leave out the frame that the name stands for.
+            // Some servers omit the zlib frame.
             "deflate" if is_framed(&body) => bounded(ZlibDecoder::new(&*body), limit)?,
             "deflate" => bounded(DeflateDecoder::new(&*body), limit)?,
             "br" => bounded(brotli_decompressor::Decompressor::new(&*body, BUFFER), limit)?,
@@ -41,7 +41,7 @@ pub(super) fn decode(codings: &str, body: Bytes, limit: usize) -> Result<Bytes, 
     Ok(body)
 }
 
-/// Whether it begins as zlib has it: the method in four bits, and a sum of the first two bytes.
+/// Whether it begins with a zlib header: the method in four bits, and a checksum of the first two bytes.
 fn is_framed(body: &[u8]) -> bool {
     matches!(body, [first, second, ..] if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0)
 }

@@ -21,12 +21,12 @@ use super::connect;
 use super::encoding::{self, DecodeError};
 use crate::{ErrorCode, HostError};
 
-/// As browsers have it.
+/// The same limit as in browsers.
 const MAX_REDIRECTS: usize = 20;
-/// Fields in the head of an answer. Those that go further are no web servers.
+/// The most header fields of a response.
 const MAX_HEADERS: usize = 1000;
 
-/// What `net.js` asks for.
+/// A request from `net.js`.
 #[derive(Deserialize)]
 pub(super) struct FetchRequest {
     method: String,
@@ -46,7 +46,7 @@ enum Redirect {
     Error,
 }
 
-/// What it gets, besides the body.
+/// The response without the body.
 #[derive(Serialize)]
 pub(super) struct FetchHead {
     status: u16,
@@ -56,7 +56,7 @@ pub(super) struct FetchHead {
     headers: Vec<(String, String)>,
 }
 
-/// Sends the request, follows redirects, reads at most `limit` bytes of the answer's body.
+/// Sends the request, follows redirects, reads at most `limit` bytes of the response's body.
 pub(super) async fn fetch(request: FetchRequest, body: Bytes, limit: usize) -> Result<(FetchHead, Bytes), HostError> {
     let invalid = |what: &str, error: &dyn std::fmt::Display| HostError::invalid(format!("{what}: {error}"));
     let mut url =
@@ -110,14 +110,14 @@ pub(super) async fn fetch(request: FetchRequest, body: Bytes, limit: usize) -> R
     Err(HostError::new(format!("{url} redirects again after {MAX_REDIRECTS} redirects")).with_code(ErrorCode::Redirect))
 }
 
-/// A URL as errors show it.
+/// A URL for error messages.
 pub(super) fn without_credentials(url: &str) -> String {
     let Ok(mut parsed) = Url::parse(url) else { return url.to_owned() };
     take_credentials(&mut parsed).map_or_else(|| url.to_owned(), |_| parsed.into())
 }
 
-/// Takes name and password out of a URL, so that they are neither sent in the request's line nor shown in errors; gives the
-/// header that they stand for.
+/// Removes name and password from a URL, so that they are neither sent in the request line nor shown in errors; returns the
+/// corresponding header.
 fn take_credentials(url: &mut Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -125,7 +125,7 @@ fn take_credentials(url: &mut Url) -> Option<HeaderValue> {
     let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
     pair.push(b':');
     pair.extend(percent_decode_str(url.password().unwrap_or_default()));
-    // Only URLs without a host refuse it, and those have no credentials.
+    // This only fails for URLs without a host, which have no credentials.
     let _ = (url.set_username(""), url.set_password(None));
     let mut value = HeaderValue::try_from(format!("Basic {}", BASE64.encode(pair))).ok()?;
     value.set_sensitive(true);
@@ -190,7 +190,7 @@ where
     let failed = |error: hyper::Error| http_error(url, &error);
     let (mut sender, connection) =
         http1::Builder::new().max_headers(MAX_HEADERS).handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    // Its errors come out at the request as well.
+    // Its errors are also reported by the request.
     let connection = AbortOnDropHandle::new(tokio::spawn(async { drop(connection.await) }));
     let response = sender.send_request(request).await.map_err(failed)?;
     Ok(Answer { response, _connection: connection })

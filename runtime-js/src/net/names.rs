@@ -1,7 +1,7 @@
-//! Addresses of names.
+//! Resolves names.
 //!
-//! The system's look-up blocks, and with a name server that is silent it does so for many seconds. So each runs on a thread of its
-//! own, and one name has one look-up under way however many ask: names that are slow hold up no others.
+//! The system's look-up blocks, for many seconds if a name server is silent. So each look-up runs on its own thread, and
+//! concurrent requests for a name share one look-up: slow names do not delay others.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,25 +10,25 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
 
-/// Look-ups under way at once; further names wait. Of the whole process, whose threads they are.
+/// The most concurrent look-ups of the process; further names wait.
 const AT_ONCE: usize = 64;
-/// What the system's look-up needs, with room for modules that it loads.
+/// The stack for the system's look-up, including modules that it loads.
 const STACK: usize = 256 << 10;
 
-/// The whole process's.
+/// The resolver of the whole process.
 static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(system));
 
-/// What a look-up ends with. An error is kept in parts, as it goes to all who wait.
+/// The result of a look-up. An error is stored in parts, as it is sent to all waiting requests.
 type Answer = Result<Arc<[IpAddr]>, (io::ErrorKind, String)>;
 
-/// Looks names up.
+/// Resolves names.
 struct Names {
     look_up: fn(&str) -> io::Result<Vec<IpAddr>>,
     slots: Arc<Semaphore>,
     under_way: Arc<Mutex<HashMap<String, watch::Receiver<Option<Answer>>>>>,
 }
 
-/// The addresses of `host:port`, of which the host may be a name or an address.
+/// The addresses of `host:port`, where the host may be a name or an address.
 pub(super) async fn addresses(host_and_port: &str) -> io::Result<Vec<SocketAddr>> {
     NAMES.addresses(host_and_port).await
 }
@@ -53,7 +53,7 @@ impl Names {
         Ok(found.iter().map(|address| SocketAddr::new(*address, port)).collect())
     }
 
-    /// Joins the look-up of this name, or begins one.
+    /// Joins the look-up of this name, or starts one.
     async fn look_up(&self, host: &str) -> io::Result<Arc<[IpAddr]>> {
         let mut answer = self.begin(host)?;
         let answer = answer.wait_for(Option::is_some).await.map(|answer| answer.clone());
@@ -76,7 +76,7 @@ impl Names {
         let (look_up, name, table) = (self.look_up, host.to_owned(), self.under_way.clone());
         let run = move || {
             let found = look_up(&name).map(Arc::from).map_err(|error| (error.kind(), error.to_string()));
-            // First taken out: who comes later looks anew.
+            // Removed first: later requests start a new look-up.
             table.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
             sender.send_replace(Some(found));
             drop(slot);

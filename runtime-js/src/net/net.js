@@ -6,7 +6,7 @@
   const { NET, effect, abortable, invalid, milliseconds, options } = internals;
 
   class Headers {
-    // Of each name, all values.
+    // All values of each name.
     #values = new Map();
     constructor(init) {
       if (init === undefined || init === null) return;
@@ -25,7 +25,7 @@
     get(name) {
       return this.#values.get(String(name).toLowerCase())?.join(", ") ?? null;
     }
-    // A cookie may hold commas: these values are never joined.
+    // A cookie may contain commas: these values are never joined.
     getSetCookie() {
       return [...this.#values.get("set-cookie") ?? []];
     }

@@ -13,10 +13,10 @@ use super::fetch::{FetchRequest, fetch, without_credentials};
 use crate::engine::{OpError, Shared};
 use crate::{ErrorCode, HostError};
 
-/// For a `fetch` that gives none.
+/// The time limit of a `fetch` without one.
 const DEFAULT_TIMEOUT_MS: f64 = 60_000.0;
 
-/// `request` is JSON. The answer: four bytes with the length of the head (big end first), the head as JSON, the body.
+/// `request` is JSON. Returns four bytes with the length of the head (big-endian), the head as JSON, the body.
 #[op2]
 pub(crate) async fn op_fetch(
     state: Rc<RefCell<OpState>>,
@@ -39,7 +39,7 @@ pub(crate) async fn op_fetch(
     Ok(answer.into())
 }
 
-/// Connects and hangs up; the peer's address.
+/// Connects and disconnects; returns the peer's address.
 #[op2]
 #[string]
 pub(crate) async fn op_tcp_connect(

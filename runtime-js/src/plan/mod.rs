@@ -1,4 +1,4 @@
-//! What a script would do, where nothing is done.
+//! Records what a script would do, without doing it.
 
 mod interface;
 pub(crate) mod ops;

@@ -1,4 +1,4 @@
-//! What the files of the capabilities call instead of doing something.
+//! Called by the files of the capabilities instead of an effect.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use deno_core::{OpState, op2};
 use super::WouldRun;
 use crate::engine::Shared;
 
-/// Tells the host what is not done.
+/// Reports the planned action to the host.
 #[op2(fast)]
 pub(crate) fn op_would_run(
     state: &mut OpState,

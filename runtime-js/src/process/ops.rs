@@ -13,20 +13,20 @@ use super::{ShellCommand, ShellError};
 use crate::engine::{OpError, Shared};
 use crate::{ErrorCode, HostError};
 
-/// A command as the script has set it up.
+/// A command with its options from the script.
 #[derive(Deserialize)]
 struct Request {
     command: String,
     /// Relative to the project.
     cwd: Option<String>,
-    /// Added to the environment; a name without a value is taken out of it.
+    /// Added to the environment; a name without a value is removed from it.
     env: BTreeMap<String, Option<String>>,
     has_stdin: bool,
     pipefail: bool,
     timeout_ms: Option<f64>,
 }
 
-/// Runs a command; its output as JSON.
+/// Runs a command; returns its output as JSON.
 #[op2]
 #[string]
 pub(crate) async fn op_process_run(
@@ -85,7 +85,7 @@ pub(crate) async fn op_process_run(
 fn failed(error: &ShellError, directory: Option<&Path>) -> HostError {
     match (error, directory) {
         (ShellError::NoPipefail, _) => HostError::unsupported(error.to_string()),
-        // The system's words for a folder that is not there are those for a program that is not there.
+        // The system has the same error for a missing folder and a missing program.
         (ShellError::Shell(_), Some(folder)) if !folder.is_dir() => {
             HostError::invalid(format!("cannot run a command in `{}`: it is not a folder", folder.display()))
         }

@@ -34,7 +34,7 @@
     return /^[A-Za-z0-9_\/:=.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
   };
 
-  // Results of commands that a plan has not run.
+  // Results of commands that were only planned.
   const planned = new WeakSet();
 
   // Starts when it is awaited, so that its options can be set before.

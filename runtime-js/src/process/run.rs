@@ -1,11 +1,11 @@
-//! Runs a command of the shell, for `$` and for `node.run`.
+//! Runs a shell command, for `$` and for `node.run`.
 //!
 //! Invariants:
-//! - A command is the leader of a process group of its own, and dies with the thread that started it. When the time is over, or the
+//! - A command is the leader of its own process group, and dies with the thread that started it. When its time limit passes, or the
 //!   future is dropped, the group is killed.
-//! - What it left in the background (`server &`) when it ended by itself goes on, also when this process ends: its output always has
-//!   a reader.
-//! - What is written is never stopped by the limit on output: it is read to its end, the beginning is kept, and the result says so.
+//! - If it ended by itself, its background processes (`server &`) continue, even when this process ends: their output always has a
+//!   reader.
+//! - The limit on output never blocks a command: all output is read, the beginning is retained, and the result has a flag.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -17,33 +17,33 @@ use tempfile::NamedTempFile;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 
-/// After the end of a command: time to read what it wrote, while something in the background keeps the pipe open.
+/// Time to read a command's output after its end, if a background process keeps the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// A longer text goes to the shell by a file: Linux takes 128 KiB at most as one argument (`MAX_ARG_STRLEN`).
+/// A longer command is passed to the shell in a file: Linux allows at most 128 KiB in one argument (`MAX_ARG_STRLEN`).
 const ARGUMENT_BYTES: usize = 100_000;
 /// Runs the text of the file that is its first argument, with no arguments.
 const RUN_FILE: &str = "eval \"shift\n$(cat \"$1\")\"";
 
-/// A command of the shell, and in what surroundings it runs.
+/// A shell command with its environment and limits.
 #[derive(Debug, Clone, Default)]
 pub struct ShellCommand {
-    /// For `sh`, of any length.
+    /// The command for `sh`, of any length.
     pub text: String,
-    /// Where it runs; none: where this process does.
+    /// Its working directory; `None`: that of this process.
     pub directory: Option<PathBuf>,
     /// Its whole environment.
     pub env: BTreeMap<String, String>,
-    /// Its standard input; none: there is nothing to read.
+    /// Its standard input; `None`: empty.
     pub stdin: Option<Vec<u8>>,
-    /// The status of a pipeline is that of its last command that failed. `bash` runs it where `sh` does not know how.
+    /// The status of a pipeline is that of its last failed command. `bash` runs it if `sh` does not support this.
     pub pipefail: bool,
-    /// Bytes that are kept of standard output, and of standard error.
+    /// The most bytes of standard output, and of standard error.
     pub output_bytes: usize,
-    /// After this time it is killed; none: never.
+    /// The time limit, after which it is killed; `None`: no limit.
     pub limit: Option<Duration>,
 }
 
-/// What a command left.
+/// The result of a command.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ShellOutput {
     /// Exit status; 128 + signal for one that was killed.
@@ -52,9 +52,9 @@ pub struct ShellOutput {
     pub stdout: Vec<u8>,
     /// The beginning, up to [`ShellCommand::output_bytes`].
     pub stderr: Vec<u8>,
-    /// There was more output: the rest was dropped.
+    /// An output exceeded the limit: the rest was dropped.
     pub truncated: bool,
-    /// It was killed since its time was over.
+    /// It was killed because its time limit passed.
     pub timed_out: bool,
 }
 
@@ -64,10 +64,10 @@ pub enum ShellError {
     /// The shell could not be started or waited for.
     #[error("cannot run `sh`")]
     Shell(#[source] io::Error),
-    /// No shell of this machine knows `pipefail`.
+    /// No shell of this machine supports `pipefail`.
     #[error("`pipefail` needs a shell that supports it: neither `sh` nor `bash` of this machine does")]
     NoPipefail,
-    /// A long text goes to the shell by a temporary file.
+    /// A long command could not be written to a temporary file.
     #[error("cannot write a command of {bytes} bytes to a temporary file")]
     File {
         /// Its length.
@@ -79,7 +79,7 @@ pub enum ShellError {
 }
 
 impl ShellCommand {
-    /// Runs it and waits for its end. Dropping the future kills it and all that it started.
+    /// Runs it and waits for its end. Dropping the future kills it and everything that it started.
     ///
     /// # Errors
     /// It could not be run. A command that fails is no error.
@@ -119,7 +119,7 @@ impl ShellCommand {
                 group.kill();
             }
             if !silent {
-                // Nothing more within the time is nothing at all.
+                // No output within the time limit counts as the end.
                 let _ = tokio::time::timeout(LAST_WORDS, &mut talking).await;
             }
             ended
@@ -128,7 +128,7 @@ impl ShellCommand {
             Some(status) => status,
             None => child.wait().await.map_err(ShellError::Shell)?,
         };
-        // It has ended by itself, or with all its group: its number may become another's.
+        // It has ended by itself, or with its whole group: its id may be reused.
         group.forget();
         if ended.is_some() {
             stdout.hand_over();
@@ -143,7 +143,7 @@ impl ShellCommand {
         })
     }
 
-    /// The shell in a group of its own.
+    /// The shell, in its own process group.
     fn command(&self, shell: &str, file: Option<&Path>) -> Command {
         let mut process = Command::new(shell);
         if self.pipefail {
@@ -164,7 +164,7 @@ impl ShellCommand {
         process
     }
 
-    /// The first shell that knows `pipefail`: `sh` of Debian does not.
+    /// The first shell that supports `pipefail`: Debian's `sh` does not.
     async fn pipefail_shell(&self) -> Result<&'static str, ShellError> {
         for shell in ["sh", "bash"] {
             let mut question = Command::new(shell);
@@ -178,7 +178,7 @@ impl ShellCommand {
     }
 }
 
-/// A file with this text, which no one else can read.
+/// A file with this text that no other user can read.
 async fn written(text: String) -> Result<NamedTempFile, ShellError> {
     let bytes = text.len();
     let writing = tokio::task::spawn_blocking(move || {
@@ -190,7 +190,7 @@ async fn written(text: String) -> Result<NamedTempFile, ShellError> {
     written.map_err(|source| ShellError::File { bytes, source })
 }
 
-/// Writes standard input. A command that does not read it to the end is none the worse.
+/// Writes standard input. It is no error if the command does not read all of it.
 async fn feed(pipe: Option<ChildStdin>, bytes: Vec<u8>) {
     if let Some(mut pipe) = pipe {
         let _ = pipe.write_all(&bytes).await;
@@ -202,17 +202,17 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-/// The command dies with the thread that started it, also when this process is killed.
+/// Makes the command die with the thread that started it, even if this process is killed.
 #[cfg(target_os = "linux")]
 fn die_with_parent(process: &mut Command) {
     let parent = rustix::process::getpid();
     let before_exec = move || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-        // The parent may have died before.
+        // The parent may already have died.
         if rustix::process::getppid() != Some(parent) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        // The script thread gives way to others, which commands need not; where that cannot be undone, so be it.
+        // The script thread has a low priority, which commands should not inherit; a failure to reset it is ignored.
         let _ = rustix::process::setpriority_process(None, 0);
         Ok(())
     };
@@ -231,7 +231,7 @@ impl Group {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw))
     }
 
-    /// The first process has not been waited for, so its number is still its own.
+    /// The first process has not been reaped, so its id is still its own.
     fn kill(&self) {
         if let Some(group) = self.0 {
             // It may have ended just now.
@@ -250,7 +250,7 @@ impl Drop for Group {
     }
 }
 
-/// Reads a pipe to its end, and keeps the beginning.
+/// Reads a pipe to its end, and retains the beginning.
 struct Capture<R> {
     /// None once it has ended.
     pipe: Option<R>,
@@ -267,7 +267,7 @@ impl<R: AsyncRead + Unpin + TryInto<Stdio, Error = io::Error>> Capture<R> {
     async fn drain(&mut self) {
         let Some(pipe) = &mut self.pipe else { return };
         let mut buffer = vec![0; 8192];
-        // A pipe that cannot be read any more has ended as well.
+        // A read error counts as the end.
         while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
             let room = self.limit.saturating_sub(self.kept.len());
             self.kept.extend_from_slice(&buffer[..count.min(room)]);
@@ -276,8 +276,8 @@ impl<R: AsyncRead + Unpin + TryInto<Stdio, Error = io::Error>> Capture<R> {
         self.pipe = None;
     }
 
-    /// What is in the background still writes: without a reader its next word would be its last. A process of its own reads on,
-    /// since this one may end first: `disco` after a function, the daemon for an upgrade.
+    /// Background processes may still write, and would be killed by their next write to a closed pipe. A separate process keeps
+    /// reading, since this one may end first: `disco` after a function, the daemon for an upgrade.
     fn hand_over(&mut self) {
         let Some(pipe) = self.pipe.take() else { return };
         let reader = pipe.try_into().and_then(|pipe: Stdio| {

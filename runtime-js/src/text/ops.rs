@@ -6,7 +6,7 @@ use deno_core::op2;
 use crate::HostError;
 use crate::engine::OpError;
 
-/// Bytes as text; what is not UTF-8 is replaced, or an error if `fatal`.
+/// Decodes bytes to text; invalid UTF-8 is replaced, or an error if `fatal`.
 #[op2]
 #[string]
 pub(crate) fn op_decode_utf8(#[buffer] bytes: &[u8], fatal: bool, #[number] start: usize) -> Result<String, OpError> {
@@ -22,14 +22,14 @@ pub(crate) fn op_decode_utf8(#[buffer] bytes: &[u8], fatal: bool, #[number] star
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// How many bytes the text has as UTF-8.
+/// The length of the text in UTF-8 bytes.
 #[op2(fast)]
 #[number]
 pub(crate) fn op_utf8_length(#[string] text: &str) -> usize {
     text.len()
 }
 
-/// Writes the text as UTF-8 into bytes that are as many.
+/// Writes the text as UTF-8 into a buffer of exactly its length.
 #[op2(fast)]
 pub(crate) fn op_utf8_into(#[string] text: &str, #[buffer] bytes: &mut [u8]) -> Result<(), OpError> {
     if bytes.len() != text.len() {
@@ -39,14 +39,14 @@ pub(crate) fn op_utf8_into(#[string] text: &str, #[buffer] bytes: &mut [u8]) -> 
     Ok(())
 }
 
-/// Bytes in hexadecimal: in the script itself it would take an object for each byte.
+/// Encodes bytes in hexadecimal: in JavaScript it would take an object for each byte.
 #[op2]
 #[string]
 pub(crate) fn op_to_hex(#[buffer] bytes: &[u8]) -> String {
     hex::encode(bytes)
 }
 
-/// The bytes of hexadecimal text.
+/// Decodes hexadecimal text.
 #[op2]
 pub(crate) fn op_from_hex(#[string] text: &str) -> Result<Uint8Array, OpError> {
     let bytes = hex::decode(text).map_err(|error| HostError::invalid(format!("not hexadecimal: {error}")))?;

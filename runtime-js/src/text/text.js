@@ -4,8 +4,8 @@
   const { core, internals } = globalThis.__bootstrap;
   const { op_decode_utf8, op_utf8_into, op_utf8_length } = core.ops;
 
-  // Where an operation of the engine is refused memory for what it returns, that is the end of the process. So what is large is
-  // allocated here, or piece by piece.
+  // If an operation of the engine cannot allocate its result, the process ends. So large values are allocated here, or piece by
+  // piece.
   const PIECE = 1 << 20;
   function encode(text) {
     if (text.length <= PIECE) return core.encode(text);
@@ -18,7 +18,7 @@
     let text = "";
     for (let start = 0; start < bytes.length;) {
       let end = Math.min(start + PIECE, bytes.length);
-      // Not within a character, whose first byte is at most three before. Four bytes in a row that go on belong to none.
+      // Not within a character, whose first byte is at most three before. Four continuation bytes in a row are invalid anyway.
       let back = 0;
       while (back < 3 && (bytes[end - back] & 0xc0) === 0x80) back++;
       if (end < bytes.length && (bytes[end - back] & 0xc0) !== 0x80) end -= back;
@@ -61,7 +61,7 @@
   Object.assign(internals, { encode, decode });
   internals.define("TextEncoder", TextEncoder);
   internals.define("TextDecoder", TextDecoder);
-  // The engine's own counts from the start of the machine: its origin is no date.
+  // The engine's own counts from the machine's boot: its origin is not a date.
   const clock = globalThis.performance;
   const timeOrigin = Date.now() - clock.now();
   internals.define("performance", Object.freeze({

@@ -2,14 +2,14 @@
 "use strict";
 (() => {
   const { core, internals, primordials } = globalThis.__bootstrap;
-  // Those that no script can change.
+  // The originals, which no script can change.
   const { SafeMap, SafeSetIterator } = primordials;
 
-  // All that run. Each belongs to the call that has started it, and ends with it.
+  // All active timers. Each belongs to the call that started it, and ends with it.
   const running = new SafeMap(); // id: { timer, call, ended }
   let last = 0;
 
-  // A timer of the engine waits for 24 days at most, and rings at once when it is asked for more: 2^31 - 1 ms.
+  // A timer of the engine waits for at most 24 days (2^31 - 1 ms), and fires at once for longer times.
   const LONGEST = 0x7fffffff;
 
   const milliseconds = (after) => {
@@ -17,7 +17,7 @@
     return number > 0 ? number : 0;
   };
 
-  // `ended`: called where the timer is cleared since its call has ended.
+  // `ended`: called if the timer is cleared because its call has ended.
   function start(what, callback, after, args, repeat, ended) {
     if (typeof callback !== "function") throw new TypeError("a timer needs a function");
     internals.need(0, what);

@@ -5,7 +5,7 @@ use deno_core::url::{Url, form_urlencoded, quirks};
 
 use crate::Json;
 
-/// The parts as JSON, or empty for what is not a URL.
+/// The parts as JSON, or empty for an invalid URL.
 #[op2]
 #[string]
 pub(crate) fn op_url_parse(#[string] url: &str, #[string] base: &str) -> String {
@@ -13,7 +13,7 @@ pub(crate) fn op_url_parse(#[string] url: &str, #[string] base: &str) -> String 
     parsed.map(|url| parts(&url)).unwrap_or_default()
 }
 
-/// The parts after one was set; what cannot be set stays as it was, as the standard has it.
+/// The parts after one was set; an invalid value is ignored, as in the standard.
 #[op2]
 #[string]
 pub(crate) fn op_url_set(#[string] href: &str, #[string] part: &str, #[string] value: &str) -> String {

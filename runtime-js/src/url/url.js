@@ -1,4 +1,4 @@
-// `URL`, `URLSearchParams`: the host parses, this keeps the parts.
+// `URL`, `URLSearchParams`: the host parses, this stores the parts.
 "use strict";
 (() => {
   const { core, internals } = globalThis.__bootstrap;
