@@ -1,7 +1,7 @@
-//! Certificates without regard to their age: to look at what a node shows, and to know again who comes with one that has
-//! expired. Everything else about them is checked as always.
+//! Checks certificates without regard to their age: to inspect a node's certificate, and to identify the holder of an expired
+//! one. All other checks apply as usual.
 //!
-//! Nothing is asked or answered over a connection that was made so: it is closed once the certificate was seen.
+//! Such a connection carries no requests: it is closed once the certificate was received.
 
 use std::io;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use crate::role::PeerIdentity;
 use crate::tls::Identity;
 use crate::verifier::{ClusterVerifier, fault};
 
-/// The certificates that the node at `address` (`IP:PORT`) shows, leaf first, however old they are. It shows them before it
-/// looks at one's own, so that one may have expired, too.
+/// The certificates of the node at `address` (`IP:PORT`), leaf first, of any age. The node sends them before it checks the
+/// caller's, which may thus have expired, too.
 ///
 /// # Errors
-/// When nobody answers in time, or somebody who is no node of the cluster.
+/// No answer in time, or the answer of a party that is not a node of the cluster.
 pub async fn look(address: &str, identity: &Identity, limit: Duration) -> Result<Vec<CertificateInfo>, ConnectError> {
     let name = ServerName::try_from(Expect::AnyNode.server_name(&identity.cluster_id()))
         .map_err(|error| ConnectError::at(address, "make a server name for")(io::Error::other(error)))?;
@@ -46,10 +46,10 @@ pub async fn look(address: &str, identity: &Identity, limit: Duration) -> Result
     timeout(limit, work).await.map_err(late)?
 }
 
-/// Who comes with this certificate of the cluster, were it not too old.
+/// The holder of this certificate of the cluster, ignoring its age.
 ///
 /// # Errors
-/// Why it would not be accepted at any time.
+/// Why the certificate would not be accepted at any time.
 pub(crate) fn verify(
     root: &CertificateDer<'static>,
     cluster_id: &ClusterId,
@@ -62,7 +62,7 @@ pub(crate) fn verify(
     PeerIdentity::from_der(leaf).map_err(|error| error.to_string())
 }
 
-/// A time at which the whole chain is valid, the nearest to `now`; any where there is none.
+/// A time at which the whole chain is valid, the nearest to `now`; any time if there is none.
 fn moment(leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>], now: UnixTime) -> UnixTime {
     let read = |der: &CertificateDer<'_>| certificate::parse(der).ok().map(|parsed| certificate::validity(&parsed));
     let all = std::iter::once(leaf).chain(rest).filter_map(read);
@@ -71,7 +71,7 @@ fn moment(leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>], now: UnixTime)
     UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs().max(start).min(end)))
 }
 
-/// The cluster's verifier at a time that suits the certificate.
+/// The cluster's verifier, at a time at which the certificate is valid.
 #[derive(Debug)]
 pub(crate) struct Ageless(pub(crate) Arc<ClusterVerifier>);
 

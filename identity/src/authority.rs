@@ -37,7 +37,7 @@ const MAX_REQUEST: usize = 8192;
 /// An uncompressed point on P-256.
 const P256_POINT: usize = 65;
 
-/// What went wrong in making a certificate.
+/// An error of an authority.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// The authority's own key.
@@ -46,25 +46,25 @@ pub enum AuthorityError {
     /// The authority's own certificate.
     #[error("the authority's certificate cannot be used")]
     Certificate(#[from] CertificateError),
-    /// It certifies nobody.
+    /// It may not certify anything.
     #[error("the certificate is not that of an authority")]
     NotAuthority,
-    /// Certificate and key come from different authorities.
+    /// Certificate and key belong to different authorities.
     #[error("the authority's certificate does not belong to its private key")]
     KeyMismatch,
-    /// The request is not one, or its proof of possession fails.
+    /// The request is invalid, or its proof of possession fails.
     #[error("not a signing request with a valid signature")]
     Request,
     /// The request is for a key of another kind.
     #[error("the signing request is for a key that is not P-256")]
     RequestKey,
-    /// The present certificate is none of this cluster's nodes.
+    /// The present certificate does not belong to a node of this cluster.
     #[error("the node's certificate does not belong to a node of this cluster: {reason}")]
     NotOurs {
         /// Why.
         reason: String,
     },
-    /// The request is for another key than the present certificate.
+    /// The request has another key than the present certificate.
     #[error("the signing request and the node's certificate have different keys")]
     OtherKey,
     /// A name that could not be read back.
@@ -117,7 +117,7 @@ impl Authority {
         Self::new(certificate.der().clone(), certificate.pem(), key)
     }
 
-    /// Takes up an authority again.
+    /// Loads an existing authority.
     ///
     /// # Errors
     /// When certificate or key cannot be read, do not belong together, or are not those of a Disco authority.
@@ -194,7 +194,7 @@ impl Authority {
         Self::from_pem(&pem, &key.to_pem())
     }
 
-    /// Certifies a signing key that was made elsewhere, by its PEM signing request. Gives the PEM certificate.
+    /// Certifies a signing key that was made elsewhere, by its PEM signing request. Returns the PEM certificate.
     ///
     /// # Errors
     /// When this is not the root, or the request is not good.
@@ -207,9 +207,9 @@ impl Authority {
         Ok(self.sign(&params, request)?.pem())
     }
 
-    /// Certifies a node. Gives the PEM chain, leaf first.
+    /// Certifies a node. Returns the PEM chain, leaf first.
     ///
-    /// The certificate names the node by id, and `addresses` for those who look there. Names in the request are ignored.
+    /// The certificate names the node's id, and `addresses` for clients that verify these. Names in the request are ignored.
     ///
     /// # Errors
     /// When the request is not good.
@@ -229,10 +229,10 @@ impl Authority {
         self.issue(request, &Role::Node(node_id), names, &usages, validity)
     }
 
-    /// Certifies a node anew by the root itself, when it has a certificate that nobody accepts any more because of its age:
-    /// `chain` (PEM) was made in this cluster, and the request is for the same key. The names are those of before.
+    /// Certifies a node again with the root, if its certificate has expired: `chain` (PEM) was made in this cluster, and the
+    /// request has the same key. The names stay the same.
     ///
-    /// Whether the node is still a member is for the caller to know.
+    /// The caller checks whether the node is still a member.
     ///
     /// # Errors
     /// When this is not the root, the chain is not one of this cluster's nodes, or the request is for another key.
@@ -252,7 +252,7 @@ impl Authority {
         self.issue_node(request, id, &certificate::addresses(leaf), validity)
     }
 
-    /// Certifies an operator. Gives the PEM chain.
+    /// Certifies an operator. Returns the PEM chain.
     ///
     /// # Errors
     /// When this is not the root, the name cannot be one, or the request is not good.
@@ -264,7 +264,7 @@ impl Authority {
         self.issue(request, &Role::Operator(name.to_owned()), Vec::new(), &usages, validity)
     }
 
-    /// Certifies the holder of a join token. Gives the PEM chain, leaf first.
+    /// Certifies the holder of a join token. Returns the PEM chain, leaf first.
     ///
     /// # Errors
     /// When the token's id cannot be a name, or the request is not good.
@@ -281,7 +281,7 @@ impl Authority {
         usages: &[ExtendedKeyUsagePurpose],
         validity: Validity,
     ) -> Result<String, AuthorityError> {
-        // What cannot be read back must not be written: a strange name is refused here, not at the first handshake.
+        // A name that cannot be parsed must not be written: it is refused here, not at the first handshake.
         if role.to_string().parse::<Role>().as_ref() != Ok(role) {
             return Err(AuthorityError::Name(role.to_string()));
         }
@@ -298,7 +298,7 @@ impl Authority {
         Ok(chain)
     }
 
-    /// Signs `params` for the key of the request, of which nothing else is used.
+    /// Signs `params` for the key of the request; nothing else of the request is used.
     fn sign(&self, params: &CertificateParams, request: &str) -> Result<Certificate, AuthorityError> {
         if request.len() > MAX_REQUEST {
             return Err(AuthorityError::Request);

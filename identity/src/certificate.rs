@@ -1,4 +1,4 @@
-//! Reading certificates: PEM to DER, and the few fields that are looked at.
+//! Parses certificates: PEM to DER, and the few fields that are used.
 
 use std::net::IpAddr;
 
@@ -13,19 +13,19 @@ use crate::clock::Validity;
 use crate::cluster_id::ClusterId;
 use crate::role::{Role, printable, split_uri};
 
-/// Longest chain that is read: leaf and signing certificate are two, a root sent along makes three.
+/// The longest accepted chain: leaf and signing certificate are two, a root sent along makes three.
 const MAX_CHAIN: usize = 4;
 
-/// What is wrong with a certificate.
+/// An error of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// Not PEM.
     #[error("not a PEM certificate: {problem}")]
     Pem {
-        /// What the parser stumbled over.
+        /// The parser's error.
         problem: String,
     },
-    /// PEM without a certificate in it.
+    /// PEM without a certificate.
     #[error("no certificate in the PEM text")]
     Empty,
     /// Too many certificates.
@@ -34,13 +34,13 @@ pub enum CertificateError {
     /// Not a certificate.
     #[error("not an X.509 certificate")]
     Der,
-    /// It does not name its owner by exactly one URI.
+    /// It does not have exactly one URI name.
     #[error("the certificate has {found} URI names instead of one")]
     Uris {
         /// How many there are.
         found: usize,
     },
-    /// The name is not one of a cluster.
+    /// The name does not belong to a cluster.
     #[error("the certificate's name `{uri}` does not belong to a Disco cluster")]
     Name {
         /// The name.
@@ -48,12 +48,12 @@ pub enum CertificateError {
     },
 }
 
-/// What a certificate of a cluster says about itself. No signature is checked by reading it.
+/// The content of a certificate of a cluster. Parsing checks no signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateInfo {
-    /// Cluster that it was made for.
+    /// The cluster for which it was made.
     pub cluster_id: ClusterId,
-    /// Whose it is: a [`Role`] such as `node/3`, or `authority/root`, or `authority/signing` for a signing key.
+    /// Its owner: a [`Role`] such as `node/3`, or `authority/root`, or `authority/signing` for a signing key.
     pub subject: String,
     /// Serial number, lower-case hexadecimal.
     pub serial: String,
@@ -65,7 +65,7 @@ impl CertificateInfo {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// When the bytes are none, or it is none of a Disco cluster.
+    /// When the bytes are not a certificate, or not one of a Disco cluster.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         let certificate = parse(der)?;
         let uri = only_uri(&certificate)?;
@@ -128,7 +128,7 @@ pub(crate) fn only_uri<'a>(certificate: &'a X509Certificate<'_>) -> Result<&'a s
     }
 }
 
-/// The IP addresses that a certificate names; none where it cannot be read.
+/// The IP addresses in a certificate; empty if it cannot be parsed.
 pub(crate) fn addresses(der: &[u8]) -> Vec<IpAddr> {
     let Ok(certificate) = parse(der) else { return Vec::new() };
     let Ok(names) = certificate.subject_alternative_name() else { return Vec::new() };

@@ -8,7 +8,7 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 /// Seconds since 1970.
 #[must_use]
 pub fn unix_now() -> u64 {
-    // A clock before 1970 gives 0: every certificate is then "not yet valid", which is what is wrong.
+    // A clock before 1970 gives 0: every certificate is then "not yet valid", which is the right error.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
@@ -29,7 +29,7 @@ impl Validity {
         Self { not_before: now.saturating_sub(CLOCK_SKEW.as_secs()), not_after: now.saturating_add(lifetime.as_secs()) }
     }
 
-    /// The same, but ending no later than `end`: a certificate is of no use after the one that signed it.
+    /// The same, but ending no later than `end`: a certificate is useless after the end of its signer's.
     #[must_use]
     pub fn ending_by(self, end: u64) -> Self {
         Self { not_after: self.not_after.min(end), ..self }
@@ -41,13 +41,13 @@ impl Validity {
         Duration::from_secs(self.not_after.saturating_sub(self.not_before))
     }
 
-    /// What is left of it at `now`, in seconds since 1970; nothing once it is over.
+    /// The remaining time at `now`, in seconds since 1970; zero once it is over.
     #[must_use]
     pub fn left(self, now: u64) -> Duration {
         Duration::from_secs(self.not_after.saturating_sub(now))
     }
 
-    /// Where in this time `now` is, in seconds since 1970.
+    /// The phase at `now`, in seconds since 1970.
     #[must_use]
     pub fn phase(self, now: u64) -> Phase {
         if now > self.not_after {
@@ -61,26 +61,26 @@ impl Validity {
         }
     }
 
-    /// Whether a renewal should have happened long ago: half of the time for it is over.
+    /// Whether a renewal is overdue: half of the time for it has passed.
     #[must_use]
     pub fn is_overdue(self, now: u64) -> bool {
         self.left(now) <= self.lifetime() / (2 * DUE_WITH)
     }
 }
 
-/// A certificate is renewed when one part in so many of its life is left, so that weeks of absence are survived.
+/// A certificate is renewed when this fraction (one part in …) of its lifetime is left, so that a node survives weeks of absence.
 const DUE_WITH: u32 = 3;
 
-/// Where in a certificate's life a moment lies, in order.
+/// The phases of a certificate's life, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Before its first second: one of the clocks is wrong.
     Early,
-    /// Nothing is to be done.
+    /// Valid; nothing to do.
     Valid,
-    /// It is still good, and to be renewed.
+    /// Still valid, but due for renewal.
     Due,
-    /// Nobody accepts it any more.
+    /// Expired: no party accepts it.
     Expired,
 }
 

@@ -1,4 +1,4 @@
-//! The name of a cluster in certificates.
+//! The id of a cluster in certificates.
 
 use std::fmt;
 use std::str::FromStr;

@@ -20,7 +20,7 @@ use crate::cluster_id::ClusterId;
 use crate::tls::Identity;
 use crate::verifier::Refusal;
 
-/// Who must answer.
+/// The expected peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expect {
     /// Any node of the cluster.
@@ -30,7 +30,7 @@ pub enum Expect {
 }
 
 impl Expect {
-    /// The host name that the node's certificate carries for this.
+    /// The host name for this in the node's certificate.
     #[must_use]
     pub fn server_name(self, cluster: &ClusterId) -> String {
         match self {
@@ -43,14 +43,14 @@ impl Expect {
 /// Limits of one channel.
 #[derive(Debug, Clone)]
 pub struct ChannelOptions {
-    /// For TCP and TLS together. Default 3 s.
+    /// Time limit of TCP and TLS together. Default 3 s.
     pub connect_timeout: Duration,
-    /// For each request until its response's head; `None` for channels that carry long streams. Default 10 s.
+    /// Time limit of each request until its response's head; `None` for channels that carry long streams. Default 10 s.
     pub request_timeout: Option<Duration>,
-    /// Pause after which the other end is asked whether it is still there, also with nothing under way; and how long it
-    /// may take to answer. Default 10 s.
+    /// Interval of keep-alives, also on an idle connection, and the time limit for their answer.
+    /// Default 10 s.
     pub keep_alive: Duration,
-    /// Bytes that may be under way unread, per stream and per connection. It bounds memory, and speed by window / round
+    /// The flow-control window, per stream and per connection. It bounds memory, and throughput by window / round
     /// trip. Default 64 KiB.
     pub window: u32,
     /// Requests that wait for a place in the connection. Default 64.
@@ -69,7 +69,7 @@ impl Default for ChannelOptions {
     }
 }
 
-/// No connection came about.
+/// A connection failed.
 #[derive(Debug)]
 pub struct ConnectError {
     address: String,
@@ -102,11 +102,11 @@ impl Error for ConnectError {
     }
 }
 
-/// Connects once, and returns when the other end has begun to speak HTTP/2. With TLS 1.3 it is only by this that one knows
-/// to be let in: the handshake itself ends before the other end has seen this end's certificate.
+/// Connects once, and returns when the other end has started HTTP/2. With TLS 1.3 only this proves that the peer accepted the
+/// client: the handshake itself ends before the peer has seen the client's certificate.
 ///
 /// # Errors
-/// When nobody answers in time, or somebody else does.
+/// No answer in time, or the answer of another party.
 pub async fn connect(
     address: &str,
     identity: &Identity,
@@ -133,8 +133,8 @@ pub async fn connect(
     timeout(limit, work).await.map_err(late)?
 }
 
-/// A channel to the node at `address` (`IP:PORT` or `HOST:PORT`). It connects when first used, and again when the connection
-/// was lost; each time with the identity's certificate of that moment.
+/// A channel to the node at `address` (`IP:PORT` or `HOST:PORT`). It connects at the first use, and again after a lost
+/// connection; each time with the identity's present certificate.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
@@ -143,7 +143,7 @@ pub fn channel(address: impl fmt::Display, identity: &Identity, expect: Expect, 
     let address = address.to_string();
     let identity = identity.clone();
     let limit = options.connect_timeout;
-    // The scheme says `http`, as TLS happens within the connector. Host names made of digits and hexadecimal are valid.
+    // The scheme is `http`, as the connector adds TLS. Host names made of digits and hexadecimal are valid.
     let mut endpoint = Endpoint::from_shared(format!("http://{}", expect.server_name(&identity.cluster_id())))
         .expect("the name of a node is a valid host name")
         .connect_timeout(options.connect_timeout)
@@ -162,23 +162,23 @@ pub fn channel(address: impl fmt::Display, identity: &Identity, expect: Expect, 
     }))
 }
 
-/// Whether an error comes from a certificate that was not accepted, on this end or the other, and if so a sentence about
-/// it. For anything with a chain of sources: [`ConnectError`], `tonic::Status`, `tonic::transport::Error`.
+/// If an error is caused by a certificate that this or the other end refused, a sentence about it. Works for
+/// any error with a chain of sources: [`ConnectError`], `tonic::Status`, `tonic::transport::Error`.
 #[must_use]
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
     find(error, explain)
 }
 
-/// Whose certificate had expired.
+/// Which certificate has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
     /// The other end's.
     Theirs,
-    /// The one that was shown to the other end.
+    /// This end's.
     Own,
 }
 
-/// Whether an error comes from a certificate that has expired, and whose. For the same errors as [`refusal`].
+/// If an error is caused by an expired certificate, which one. For the same errors as [`refusal`].
 #[must_use]
 pub fn expiry(error: &(dyn Error + 'static)) -> Option<Expiry> {
     use rustls::CertificateError as C;
@@ -190,12 +190,12 @@ pub fn expiry(error: &(dyn Error + 'static)) -> Option<Expiry> {
     })
 }
 
-/// The first answer that `look` gives to one of the TLS errors in a chain of sources.
+/// The first result of `look` for the TLS errors in a chain of sources.
 fn find<T>(error: &(dyn Error + 'static), look: fn(&rustls::Error) -> Option<T>) -> Option<T> {
     let mut next = Some(error);
     while let Some(error) = next {
         let found = error.downcast_ref::<rustls::Error>().and_then(look);
-        // What an `io::Error` wraps is not its source.
+        // The error inside an `io::Error` is not its source.
         let inner = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
         let found = found.or_else(|| inner.and_then(|inner| find(inner, look)));
         if found.is_some() {
@@ -206,7 +206,7 @@ fn find<T>(error: &(dyn Error + 'static), look: fn(&rustls::Error) -> Option<T>)
     None
 }
 
-/// A time for people.
+/// A duration as text.
 fn shown(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -242,7 +242,7 @@ fn explain(error: &rustls::Error) -> Option<String> {
         }
         E::InvalidCertificate(_) => "the other end's certificate is not valid".into(),
         E::AlertReceived(AlertDescription::CertificateExpired) => {
-            // TLS has one word for both.
+            // TLS has one alert for both.
             "the other end refused this certificate, as it has expired or is not valid yet by its clock".into()
         }
         E::AlertReceived(

@@ -1,4 +1,4 @@
-//! What one party needs to prove itself: its chain, its key and the root.
+//! The credentials of one party: its chain, its key and the root.
 
 use std::fmt;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::verifier::{ClusterVerifier, fault};
 /// A chain of P-256 certificates has about 1.6 kB.
 const MAX_CHAIN_FILE: u64 = 64 * 1024;
 
-/// What is wrong with a party's own credentials.
+/// An error of a party's own credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// A file.
@@ -34,10 +34,10 @@ pub enum CredentialsError {
     /// The own certificate.
     #[error("this machine's own certificate cannot be used")]
     Certificate(#[source] CertificateError),
-    /// Certificate and key come from different makings.
+    /// Certificate and key do not match.
     #[error("the certificate does not belong to the private key")]
     KeyMismatch(#[source] rustls::Error),
-    /// The others would refuse it.
+    /// Other parties would refuse it.
     #[error("unusable certificate: {reason}")]
     Refused {
         /// Why.
@@ -45,7 +45,7 @@ pub enum CredentialsError {
     },
 }
 
-/// A party's certificate chain with its private key, and the root that all of its cluster are verified by.
+/// A party's certificate chain with its private key, and the root with which it verifies its cluster.
 #[derive(Clone)]
 pub struct Credentials {
     pub(crate) root: CertificateDer<'static>,
@@ -89,7 +89,7 @@ impl Credentials {
         Self::new(&root, &chain, &PrivateKey::load(key)?)
     }
 
-    /// Checks that the others in the cluster accept the certificate, as they would by this machine's clock.
+    /// Checks that other parties of the cluster would accept the certificate, by this machine's clock.
     ///
     /// # Errors
     /// Why they would not.
@@ -102,7 +102,7 @@ impl Credentials {
         verified.map(|_| ()).map_err(|error| refused(fault(&error)))
     }
 
-    /// Who they say that one is.
+    /// The identity in the certificate.
     #[must_use]
     pub fn own(&self) -> &PeerIdentity {
         &self.own

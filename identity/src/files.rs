@@ -1,17 +1,17 @@
-//! Files that hold identities: written whole or not at all, secrets readable by their owner alone.
+//! Files that hold identities: written atomically, secrets readable only by their owner.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// What went wrong with a file.
+/// An error of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system refused.
     #[error("cannot {action} `{}`", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// Which file.
         path: PathBuf,
@@ -19,7 +19,7 @@ pub enum FileError {
         #[source]
         source: io::Error,
     },
-    /// A secret that others may read is no secret.
+    /// Other users can read a secret.
     #[error("`{}` is open to others (mode {mode:03o}); hint: chmod 600 {}", path.display(), path.display())]
     OpenPermissions {
         /// Which file.
@@ -27,12 +27,12 @@ pub enum FileError {
         /// Its permission bits.
         mode: u32,
     },
-    /// Larger than anything that belongs here.
+    /// The file is too large.
     #[error("`{}` is larger than {limit} bytes", path.display())]
     TooLarge {
         /// Which file.
         path: PathBuf,
-        /// How much is read at most.
+        /// The limit in bytes.
         limit: u64,
     },
     /// Not text.
@@ -44,20 +44,20 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// Whether the file is simply not there.
+    /// Whether the file does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// Adds action and path to an error of the system.
+/// Adds action and path to an I/O error.
 fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
     let path = path.to_owned();
     move |source| FileError::Io { action, path, source }
 }
 
-/// Replaces a file by one with mode 0600. After a crash there is the old one or the new one.
+/// Replaces a file atomically, with mode 0600.
 ///
 /// # Errors
 /// When the file cannot be written; the old one is then untouched.
@@ -85,14 +85,14 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
         .tempfile_in(folder)
         .map_err(at("create a file in", folder))?;
     file.write_all(bytes).map_err(at("write", path))?;
-    // The mode given at creation is cut by the umask; a certificate must stay readable, so it is set again.
+    // The umask reduces the mode at creation; a certificate must stay readable, so the mode is set again.
     file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(at("set the permissions of", path))?;
     file.as_file().sync_all().map_err(at("write", path))?;
     file.persist(path).map_err(|error| at("replace", path)(error.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("write the folder", folder))
 }
 
-/// Makes a folder with mode 0700, and those above it, where they are missing. An existing folder is left as it is.
+/// Makes a folder and its missing parents with mode 0700. An existing folder is left unchanged.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -103,7 +103,7 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
 /// Reads a text file of at most `limit` bytes.
 ///
 /// # Errors
-/// When it cannot be read, is larger, or is no UTF-8.
+/// When it cannot be read, is larger, or is not UTF-8.
 pub fn read_limited(path: &Path, limit: u64) -> Result<String, FileError> {
     read(File::open(path).map_err(at("open", path))?, path, limit)
 }
@@ -114,7 +114,7 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<String, FileError> {
 /// As [`read_limited`], and when its permissions are open.
 pub fn read_private(path: &Path, limit: u64) -> Result<String, FileError> {
     let file = File::open(path).map_err(at("open", path))?;
-    // The open file is asked, not the path: it cannot be exchanged between check and use.
+    // The open file is checked, not the path: it cannot be replaced between check and use.
     let mode = file.metadata().map_err(at("read", path))?.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(FileError::OpenPermissions { path: path.to_owned(), mode });
@@ -131,7 +131,7 @@ fn read(file: File, path: &Path, limit: u64) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|_| FileError::NotText { path: path.to_owned() })
 }
 
-/// Whether there is something at the path.
+/// Whether the path exists.
 pub(crate) fn exists(path: &Path) -> Result<bool, FileError> {
     fs::exists(path).map_err(at("check", path))
 }

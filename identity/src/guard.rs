@@ -1,4 +1,4 @@
-//! Who may call what: the first line of a handler.
+//! Authorization: the first line of a handler.
 
 use std::net::SocketAddr;
 
@@ -7,10 +7,10 @@ use tonic::{Request, Status};
 use crate::role::{PeerIdentity, Role};
 use crate::server_stream::ConnectInfo;
 
-/// Whose certificate the request came with.
+/// The owner of the certificate of the request's connection.
 ///
 /// # Errors
-/// `unauthenticated` where it came by no such connection.
+/// `unauthenticated` if the connection has no certificate.
 pub fn peer<T>(request: &Request<T>) -> Result<&PeerIdentity, Status> {
     match request.extensions().get::<ConnectInfo>() {
         Some(info) => Ok(&info.peer),
@@ -24,7 +24,7 @@ pub fn remote_address<T>(request: &Request<T>) -> Option<SocketAddr> {
     request.extensions().get::<ConnectInfo>().map(|info| info.remote)
 }
 
-/// Any node. Gives its id.
+/// Requires a node. Returns its id.
 ///
 /// # Errors
 /// `permission_denied` for others.
@@ -33,7 +33,7 @@ pub fn require_node<T>(request: &Request<T>) -> Result<u64, Status> {
     peer.node_id().ok_or_else(|| denied(peer, "a node"))
 }
 
-/// The node that the message claims to come from, and no other.
+/// Requires the node that the message claims to come from.
 ///
 /// # Errors
 /// `permission_denied` for others.
@@ -44,7 +44,7 @@ pub fn require_sender<T>(request: &Request<T>, claimed: u64) -> Result<(), Statu
     }
 }
 
-/// An operator. Gives the name.
+/// Requires an operator. Returns the name.
 ///
 /// # Errors
 /// `permission_denied` for others.
@@ -55,7 +55,7 @@ pub fn require_operator<T>(request: &Request<T>) -> Result<&str, Status> {
     }
 }
 
-/// The holder of a join token. Gives the token's id.
+/// Requires the holder of a join token. Returns the token's id.
 ///
 /// # Errors
 /// `permission_denied` for others.
@@ -66,7 +66,7 @@ pub fn require_join<T>(request: &Request<T>) -> Result<&str, Status> {
     }
 }
 
-/// A node or an operator, which is everyone but the holder of a join token.
+/// Requires a node or an operator, which excludes the holder of a join token.
 ///
 /// # Errors
 /// `permission_denied` for others.

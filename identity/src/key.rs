@@ -11,7 +11,7 @@ use crate::files::{self, FileError};
 /// A P-256 key in PKCS #8 PEM has about 240 bytes.
 const MAX_KEY_FILE: u64 = 4096;
 
-/// What is wrong with a private key.
+/// An error of a private key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// Its file.
@@ -26,10 +26,10 @@ pub enum KeyError {
         /// Which file.
         path: String,
     },
-    /// No key could be made, or not be used for signing.
+    /// A key could not be made or used for signing.
     #[error("cannot {action}")]
     Crypto {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// Why.
         #[source]
@@ -46,7 +46,7 @@ impl PrivateKey {
     /// Makes a new key.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// When the system has no random numbers.
     pub fn generate() -> Result<Self, KeyError> {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
             .map_err(|source| KeyError::Crypto { action: "make a private key", source })?;
@@ -81,10 +81,10 @@ impl PrivateKey {
         Ok(files::write_private(path, self.to_pem().as_bytes())?)
     }
 
-    /// Reads a key file; where there is none, makes a key and writes it.
+    /// Reads a key file; if it does not exist, makes a key and writes it.
     ///
     /// # Errors
-    /// As [`Self::load`] and [`Self::store`]. A file that is there but not good is never replaced.
+    /// As [`Self::load`] and [`Self::store`]. An existing invalid file is never replaced.
     pub fn load_or_generate(path: &Path) -> Result<Self, KeyError> {
         if files::exists(path)? {
             return Self::load(path);
@@ -100,8 +100,8 @@ impl PrivateKey {
         self.pair.serialize_pem()
     }
 
-    /// A PEM signing request: the public key and a proof that its owner asks. It carries no names, as nobody would
-    /// believe them.
+    /// A PEM signing request: the public key and a proof of possession. It carries no names, as the authority would
+    /// ignore them.
     ///
     /// # Errors
     /// When signing fails.

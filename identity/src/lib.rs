@@ -1,14 +1,14 @@
-//! Who is who in a cluster: certificates, private keys, join tokens, and the mutual TLS that every connection uses.
+//! Identities in a cluster: certificates, private keys, join tokens, and the mutual TLS of every connection.
 //!
 //! Invariants:
 //!
 //! - A cluster has one root ([`Authority::new_root`]) whose key stays with the operator, and at any time one signing key
 //!   in use ([`Authority::new_intermediate`]) that the voters hold. All keys are P-256.
-//! - A name is a URI in the leaf certificate, see [`Role`]. Nothing else about a certificate is believed: of a signing
+//! - A name is a URI in the leaf certificate, see [`Role`]. No other name in a certificate counts, and of a signing
 //!   request only the public key is used.
-//! - Operators are certified by the root itself. A voter that is taken over can admit nodes, but make no operator.
-//! - No connection without a certificate of the same cluster on both sides, no session resumption (which would skip the
-//!   check), and no connection that outlives the certificate it was made with.
+//! - Only the root certifies operators. A compromised voter can admit nodes, but not make an operator.
+//! - Every connection has a certificate of the same cluster on both sides. There is no session resumption (which would skip the
+//!   check), and no connection outlives its certificate.
 //! - Private keys are never printed: every type that holds one has a hand-written `Debug`.
 
 mod ageless;

@@ -1,7 +1,7 @@
-//! Accepting connections.
+//! Accepts connections.
 //!
-//! One task accepts, and starts one short task for each handshake. What cannot be finished in time or is no TLS at all ends
-//! with its own task; when too many are pending, the oldest makes room, as an honest handshake takes milliseconds.
+//! One task accepts, and starts a short task for each handshake. A handshake that is not finished in time, or is not TLS, ends
+//! with its task; when too many are pending, the oldest is dropped, as an honest handshake takes milliseconds.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,19 +24,19 @@ use crate::refusals::Refusals;
 use crate::server_stream::ServerStream;
 use crate::tls::Identity;
 
-/// Pause after the system refused to accept, which it does when no file descriptors are left.
+/// Pause after `accept` failed, which happens when no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A refusal counts for so long: one connection may be accepted in between, as another one ends.
+/// How long a failure counts: one connection may be accepted meanwhile, as another one ends.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 
 /// Bounds of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenLimits {
-    /// From the TCP connection to the end of its handshake. Default 5 s.
+    /// Time limit from the TCP connection to the end of its handshake. Default 5 s.
     pub handshake: Duration,
-    /// Handshakes under way; one more ends the oldest. Default 64.
+    /// Concurrent handshakes; one more ends the oldest. Default 64.
     pub pending: usize,
-    /// Connections with a good handshake; one more is closed at once. Default 1024.
+    /// Connections with a finished handshake; one more is closed at once. Default 1024.
     pub connections: usize,
 }
 
@@ -46,12 +46,12 @@ impl Default for ListenLimits {
     }
 }
 
-/// Whether the system refuses to accept connections, as it does when no file descriptors are left. Clones share it.
+/// Whether `accept` fails, as it does when no file descriptors are left. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Accepting(Arc<Mutex<Option<(Instant, String)>>>);
 
 impl Accepting {
-    /// What the system said when it last refused, where that was within the last seconds: it is asked again and again.
+    /// The last error of `accept`, if it was within the last seconds: `accept` is retried all the time.
     #[must_use]
     pub fn refused(&self) -> Option<String> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -93,13 +93,13 @@ impl Drop for Incoming {
     }
 }
 
-/// Accepts connections whose other end proves itself by a certificate of the same cluster.
+/// Accepts connections whose peer has a certificate of the same cluster.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
 #[must_use]
 pub fn incoming(listener: TcpListener, identity: &Identity, limits: ListenLimits) -> Incoming {
-    // The server takes connections at once; those that wait here are bounded all the same.
+    // The server takes connections at once; the queue is bounded anyway.
     let (sender, accepted) = mpsc::channel(16);
     let acceptor = Acceptor {
         tls: TlsAcceptor::from(identity.server_config()),
@@ -183,7 +183,7 @@ impl Acceptor {
         let stream = match timeout(self.limit, self.tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                // Strangers' noise is nothing to report, a certificate that is refused is: somebody wonders why.
+                // Random traffic is not worth a report; a refused certificate is, as its owner will look for the reason.
                 match refusal(&error) {
                     Some(reason) => info!(%remote, reason, "a connection was refused"),
                     None => debug!(%remote, %error, "a connection was no TLS connection"),
@@ -200,7 +200,7 @@ impl Acceptor {
             return;
         };
         match ServerStream::new(stream, remote, self.refusals, place) {
-            // Nobody takes it when the server is about to stop.
+            // The receiver is gone when the server is about to stop.
             Ok(stream) => drop(self.sender.send(stream).await),
             Err(error) => debug!(%remote, %error, "a connection without a usable certificate"),
         }

@@ -1,15 +1,15 @@
-//! Signing keys that are trusted no more, though their certificates have not expired.
+//! Signing keys that are no longer trusted, although their certificates have not expired.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-/// Serial numbers of retired signing keys. Read at each handshake, and by open connections when it has changed.
+/// Serial numbers of retired signing keys. Read at each handshake, and by open connections after a change.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     serials: ArcSwap<BTreeSet<String>>,
-    /// Grows after each change: an open connection compares one number for each read, not a set.
+    /// Incremented by each change, so that an open connection compares one number for each read, not a set.
     generation: AtomicU64,
 }
 

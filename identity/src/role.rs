@@ -1,4 +1,4 @@
-//! What a certificate says about its owner.
+//! The role of a certificate's owner.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,10 +10,10 @@ use crate::cluster_id::ClusterId;
 /// Longest operator name or token id, in bytes.
 const MAX_NAME: usize = 64;
 
-/// Who the owner of a certificate is, written as `disco://<cluster-id>/<role>/<name>` in its only URI name.
+/// The owner of a certificate, written as `disco://<cluster-id>/<role>/<name>` in its only URI name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// A node by its id, which is never 0 and never given twice: `node/3`.
+    /// A node by its id, which is never 0 and never reused: `node/3`.
     Node(u64),
     /// A person or program that operates the cluster: `operator/anna`.
     Operator(String),
@@ -47,7 +47,7 @@ impl fmt::Display for Role {
 impl FromStr for Role {
     type Err = InvalidRole;
 
-    /// Strict: what is parsed is written the same again, so that no name has two spellings.
+    /// Strict: a parsed role is written in the same way, so that no name has two spellings.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidRole(text.chars().take(2 * MAX_NAME).collect());
         let (kind, name) = text.split_once('/').ok_or_else(invalid)?;
@@ -70,12 +70,12 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte))
 }
 
-/// What is known of the other end of a connection, read from its leaf certificate.
+/// The identity of the other end of a connection, read from its leaf certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerIdentity {
-    /// Cluster that the certificate was made for.
+    /// The cluster for which the certificate was made.
     pub cluster_id: ClusterId,
-    /// Who it is.
+    /// Its role.
     pub role: Role,
     /// Serial number of the certificate, lower-case hexadecimal.
     pub serial: String,
@@ -86,10 +86,10 @@ pub struct PeerIdentity {
 }
 
 impl PeerIdentity {
-    /// Reads a leaf certificate. It checks no signature: that is done by the handshake.
+    /// Parses a leaf certificate. It checks no signature: the handshake does.
     ///
     /// # Errors
-    /// When the bytes are no certificate, or it names nobody or more than one.
+    /// When the bytes are not a certificate, or it does not have exactly one name.
     pub fn from_der(leaf: &[u8]) -> Result<Self, CertificateError> {
         let leaf = certificate::parse(leaf)?;
         let uri = certificate::only_uri(&leaf)?;
@@ -109,7 +109,7 @@ impl PeerIdentity {
         Validity { not_before: self.not_before, not_after: self.not_after }
     }
 
-    /// The node's id where it is a node.
+    /// The node's id, if it is a node.
     #[must_use]
     pub fn node_id(&self) -> Option<u64> {
         match self.role {
@@ -131,7 +131,7 @@ pub(crate) fn split_uri(uri: &str) -> Option<(ClusterId, &str)> {
     Some((cluster.parse().ok()?, rest))
 }
 
-/// For messages: what a stranger wrote into a certificate is cut and escaped.
+/// For messages: untrusted names in a certificate are shortened and escaped.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().take(200).flat_map(char::escape_default).collect()
 }

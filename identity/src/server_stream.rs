@@ -18,23 +18,23 @@ use crate::refusals::Refusals;
 use crate::role::PeerIdentity;
 use crate::tls::HTTP1;
 
-/// What a handler knows about the connection that a request came by; see [`peer`](crate::peer).
+/// Information for handlers about a request's connection; see [`peer`](crate::peer).
 #[derive(Debug, Clone)]
 pub struct ConnectInfo {
-    /// Whose certificate the connection was made with.
+    /// The owner of the peer's certificate.
     pub peer: Arc<PeerIdentity>,
-    /// Where from.
+    /// The peer's address.
     pub remote: SocketAddr,
 }
 
-/// A connection whose other end has proved who it is. It ends when that certificate expires or its signing key is retired.
+/// An authenticated connection. It ends when the peer's certificate expires or its signing key is retired.
 #[derive(Debug)]
 pub struct ServerStream {
     stream: TlsStream<TcpStream>,
     info: ConnectInfo,
     signers: Vec<String>,
     refusals: Arc<Refusals>,
-    /// Of `refusals`, as of the last comparison.
+    /// The version of `refusals` at the last comparison.
     generation: Option<u64>,
     _place: OwnedSemaphorePermit,
 }
@@ -58,7 +58,7 @@ impl ServerStream {
         Ok(Self { stream, info, signers, refusals, generation: None, _place: place })
     }
 
-    /// Who is at the other end, and where.
+    /// The peer and its address.
     #[must_use]
     pub fn info(&self) -> &ConnectInfo {
         &self.info

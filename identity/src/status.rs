@@ -1,4 +1,4 @@
-//! What a failed request says to people.
+//! Messages of failed requests.
 
 use std::error::Error;
 
@@ -14,7 +14,7 @@ pub fn describe(status: &Status) -> String {
             Some(status) => status.message().to_owned(),
             None => error.to_string(),
         };
-        // The library's own words for "see the next cause".
+        // The library's text for "see the next cause".
         if cause != "transport error" && !text.contains(&cause) {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }

@@ -1,4 +1,4 @@
-//! One party's end of every connection.
+//! The TLS configuration of one party.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,35 +21,35 @@ use crate::verifier::ClusterVerifier;
 
 /// HTTP/2, the only protocol that gRPC speaks.
 const HTTP2: &[u8] = b"h2";
-/// For other people's clients of the JSON gateway.
+/// For clients of the JSON gateway.
 pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
-/// What went wrong in taking up an identity.
+/// An error of loading or replacing an identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The credentials themselves.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// The root is not one.
+    /// The root certificate is invalid.
     #[error("the cluster's root certificate cannot be used")]
     Root(#[source] VerifierBuilderError),
     /// TLS cannot be set up.
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
-    /// Another party's credentials were to take the place of the present ones.
+    /// The new credentials belong to another party.
     #[error("the new certificate is for `{new}` instead of `{old}`")]
     OtherOwner {
-        /// Who the present one is for.
+        /// The owner of the present ones.
         old: String,
-        /// Who the new one is for.
+        /// The owner of the new ones.
         new: String,
     },
-    /// Another cluster's root was to take the place of the present one.
+    /// The new credentials have another root.
     #[error("the new certificate comes with another root")]
     OtherRoot,
 }
 
-/// A party's credentials, exchangeable while connections are made with them. Clones share them.
+/// A party's credentials, which can be replaced while connections are made with them. Clones share them.
 #[derive(Clone)]
 pub struct Identity {
     current: Arc<Current>,
@@ -60,10 +60,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Takes up the credentials.
+    /// Loads the credentials.
     ///
     /// # Errors
-    /// When the root is no authority's certificate.
+    /// When the root is not the certificate of an authority.
     pub fn new(credentials: Credentials) -> Result<Self, IdentityError> {
         let refusals = Arc::<Refusals>::default();
         let cluster_id = credentials.own.cluster_id.clone();
@@ -79,17 +79,17 @@ impl Identity {
         })
     }
 
-    /// Exchanges the certificate, and the key if it is another. Connections made from now on use it; open ones go on.
+    /// Replaces the certificate, and the key if it changed. New connections use it; open ones continue.
     ///
     /// # Errors
-    /// When the new credentials are those of someone else or of another cluster.
+    /// When the new credentials belong to another party or another cluster.
     pub fn replace(&self, credentials: Credentials) -> Result<(), IdentityError> {
         let present = self.current.0.load();
         let name = |own: &PeerIdentity| own.role.uri(&own.cluster_id);
         if name(&present.own) != name(&credentials.own) {
             return Err(IdentityError::OtherOwner { old: name(&present.own), new: name(&credentials.own) });
         }
-        // The verifiers were built with the root: with another one, both ends would trust different things.
+        // The verifiers were built with the root: with another one, the two directions would trust different roots.
         if present.root != credentials.root {
             return Err(IdentityError::OtherRoot);
         }
@@ -98,14 +98,14 @@ impl Identity {
     }
 
     /// The whole list of retired signing keys by serial number (see [`Authority::serial`](crate::Authority::serial)).
-    /// Handshakes with certificates signed by them fail from now on, and connections accepted with such end at their next
-    /// read, so that whoever has a new certificate meanwhile connects again.
+    /// Handshakes with certificates signed by them fail from now on, and accepted connections with such certificates end at their
+    /// next read, so that peers with a new certificate connect again.
     pub fn refuse_intermediates(&self, serials: impl IntoIterator<Item = String>) {
         self.refusals.replace(serials.into_iter().collect());
     }
 
-    /// Serial number of the signing key that the present certificate was made with (see
-    /// [`Authority::serial`](crate::Authority::serial)); `None` where the root itself signed it.
+    /// Serial number of the signing key of the present certificate (see
+    /// [`Authority::serial`](crate::Authority::serial)); `None` if the root itself signed it.
     #[must_use]
     pub fn signer_serial(&self) -> Option<String> {
         let present = self.current.0.load();
@@ -113,14 +113,14 @@ impl Identity {
         certificate::parse(signer).ok().map(|signer| certificate::serial(&signer))
     }
 
-    /// The IP addresses that the present certificate names.
+    /// The IP addresses in the present certificate.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
         let present = self.current.0.load();
         present.certified.cert.first().map(|leaf| certificate::addresses(leaf)).unwrap_or_default()
     }
 
-    /// Who it is, by the present certificate.
+    /// The owner of the present certificate.
     #[must_use]
     pub fn own(&self) -> PeerIdentity {
         self.current.0.load().own.clone()
@@ -132,19 +132,19 @@ impl Identity {
         self.current.0.load().own.cluster_id.clone()
     }
 
-    /// For accepting connections; made once, it follows [`Self::replace`].
+    /// The configuration for accepting connections; it reflects later calls of [`Self::replace`].
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
     }
 
-    /// For making connections; made once, it follows [`Self::replace`].
+    /// The configuration for making connections; it reflects later calls of [`Self::replace`].
     #[must_use]
     pub fn client_config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.client)
     }
 
-    /// For looking at certificates, and nothing else.
+    /// The configuration for inspecting certificates, and nothing else.
     pub(crate) fn ageless_config(&self) -> Result<Arc<ClientConfig>, IdentityError> {
         let verifier = Arc::new(Ageless(Arc::clone(&self.verifier)));
         client_config(verifier, Arc::clone(&self.current)).map(Arc::new)
@@ -161,7 +161,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The credentials in use, asked at every handshake.
+/// The credentials in use, resolved at every handshake.
 struct Current(ArcSwap<Credentials>);
 
 impl Current {
@@ -192,8 +192,8 @@ impl ResolvesClientCert for Current {
     }
 }
 
-/// TLS 1.2 stays on for other people's gRPC clients; there is no resumption in either version, as a resumed session
-/// would be let in by what was checked long ago, and the caches take memory.
+/// TLS 1.2 stays enabled for third-party gRPC clients; there is no resumption in either version, as a resumed session
+/// would be accepted by an old check, and the caches take memory.
 fn server_config(verifier: Arc<ClusterVerifier>, current: Arc<Current>) -> Result<ServerConfig, IdentityError> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()

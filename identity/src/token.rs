@@ -1,4 +1,4 @@
-//! Join tokens: all that a new machine needs to find the cluster, to trust it, and to be let in once.
+//! Join tokens: everything that a new machine needs to find the cluster, to trust it, and to join it once.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,32 +18,32 @@ use crate::key::PrivateKey;
 use crate::role::Role;
 
 const PREFIX: &str = "disco-join-1.";
-/// What the prefix of any version begins with.
+/// The common part of the prefixes of all versions.
 const FAMILY: &str = "disco-join-";
-/// Longest token in its text form; a usual one has 4 kB.
+/// The longest token in its text form; usually it has 4 kB.
 const MAX_TOKEN: usize = 32 * 1024;
-/// Most addresses in a token.
+/// The most addresses in a token.
 const MAX_ENDPOINTS: usize = 64;
 
-/// Why a text is no join token that could be used.
+/// Why a text is not a usable join token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// It begins otherwise.
+    /// It has another prefix.
     #[error("not a join token: it does not begin with `{PREFIX}`")]
     Prefix,
-    /// It begins as tokens of another version do.
+    /// It has the prefix of another version.
     #[error("unsupported join token version: this program reads `{PREFIX}`")]
     Version,
     /// Too long.
     #[error("not a join token: longer than {MAX_TOKEN} bytes")]
     TooLong,
-    /// Cut or changed on its way.
+    /// It was truncated or changed.
     #[error("the join token is damaged: not base64url after `{PREFIX}`")]
     Encoding,
-    /// Cut or changed on its way.
+    /// It was truncated or changed.
     #[error("the join token is damaged: {problem}")]
     Content {
-        /// What is wrong with it. Never a part of it, as that might be the key.
+        /// The problem. Never a part of the token, which might be the key.
         problem: String,
     },
     /// Its file.
@@ -52,7 +52,7 @@ pub enum TokenError {
     /// Its certificate or key.
     #[error("the join token's certificate cannot be used")]
     Credentials(#[from] CredentialsError),
-    /// Its time is over.
+    /// It has expired.
     #[error("the join token expired {seconds_ago} s ago; make a new one")]
     Expired {
         /// How long ago, by this machine's clock.
@@ -68,13 +68,13 @@ pub enum TokenError {
 pub struct JoinToken {
     /// The cluster.
     pub cluster_id: ClusterId,
-    /// Name of the token in the cluster's records.
+    /// The token's id in the cluster's records.
     pub token_id: String,
     /// The cluster's root certificate, PEM.
     pub ca: String,
-    /// Where members answer.
+    /// Addresses of members.
     pub endpoints: Vec<SocketAddr>,
-    /// Last second in which it can be used, since 1970.
+    /// The last second in which it can be used, since 1970.
     pub expires: u64,
     certificate: String,
     key: String,
@@ -94,7 +94,7 @@ struct Content {
 }
 
 impl JoinToken {
-    /// Makes a token: a key, and a certificate for it of the role [`Role::Join`] which lives as long.
+    /// Makes a token: a key, and a certificate for it with the role [`Role::Join`] and the token's lifetime.
     ///
     /// `root` is the cluster's root certificate, PEM; `signer` the voters' signing key.
     ///
@@ -121,7 +121,7 @@ impl JoinToken {
         })
     }
 
-    /// The text to hand over.
+    /// The text form.
     #[must_use]
     pub fn encode(&self) -> String {
         let content = Content {
@@ -137,10 +137,10 @@ impl JoinToken {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(json))
     }
 
-    /// Reads a token that can still be used. White space around it is ignored.
+    /// Parses a token and checks that it has not expired. White space around it is ignored.
     ///
     /// # Errors
-    /// Which part is wrong, or that it has expired.
+    /// Which part is invalid, or that it has expired.
     pub fn decode(text: &str) -> Result<Self, TokenError> {
         let token = Self::decode_any(text)?;
         token.check_expiry(unix_now())?;
@@ -155,10 +155,10 @@ impl JoinToken {
         Self::decode(&files::read_private(path, MAX_TOKEN as u64)?)
     }
 
-    /// Reads a token, be it expired or not.
+    /// Parses a token, even an expired one.
     ///
     /// # Errors
-    /// Which part is wrong.
+    /// Which part is invalid.
     pub fn decode_any(text: &str) -> Result<Self, TokenError> {
         let text = text.trim();
         if text.len() > MAX_TOKEN {
@@ -168,7 +168,7 @@ impl JoinToken {
             return Err(if text.starts_with(FAMILY) { TokenError::Version } else { TokenError::Prefix });
         };
         let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Encoding)?;
-        // The message of serde_json may quote a value, so only its place is told.
+        // The message of serde_json may quote a value, so only its place is reported.
         let content: Content = serde_json::from_slice(&json)
             .map_err(|error| damaged(format!("its content ends or differs at byte {}", error.column())))?;
         let token = Self {
@@ -196,7 +196,7 @@ impl JoinToken {
         Ok(())
     }
 
-    /// Whether it can still be used at `now`, in seconds since 1970.
+    /// Checks that it has not expired at `now`, in seconds since 1970.
     ///
     /// # Errors
     /// When it has expired.
@@ -207,7 +207,7 @@ impl JoinToken {
         }
     }
 
-    /// What the new machine connects with until it has its own certificate.
+    /// The credentials of the new machine until it has its own certificate.
     ///
     /// # Errors
     /// When the certificate or key within is damaged.

@@ -1,4 +1,4 @@
-//! Who is let in: the certificate's chain (webpki), then what the cluster's own rules say about it.
+//! Verifies certificates: the chain (webpki), then the cluster's own rules.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::credentials::provider;
 use crate::refusals::Refusals;
 use crate::role::{PeerIdentity, Role};
 
-/// Why a certificate with a good chain is refused all the same.
+/// Why a certificate with a valid chain is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error(transparent)]
@@ -42,7 +42,7 @@ impl From<Refusal> for Error {
     }
 }
 
-/// What is wrong with a certificate, in a clause about it.
+/// Why a certificate is refused, as a clause.
 pub(crate) fn fault(error: &Error) -> String {
     use TlsCertificateError as C;
     match error {
@@ -72,7 +72,7 @@ impl ClusterVerifier {
         refusals: Arc<Refusals>,
     ) -> Result<Self, rustls::server::VerifierBuilderError> {
         let mut roots = RootCertStore::empty();
-        // What is no certificate leaves the store empty, which the builders below refuse.
+        // An invalid certificate leaves the store empty, which the builders below refuse.
         roots.add_parsable_certificates([root.clone()]);
         let roots = Arc::new(roots);
         Ok(Self {
@@ -112,7 +112,7 @@ impl ClientCertVerifier for ClusterVerifier {
         let verified = self.clients.verify_client_cert(end_entity, intermediates, now)?;
         let peer = self.check(end_entity, intermediates)?;
         if matches!(peer.role, Role::Operator(_)) {
-            // Verified once more without what was sent along: only what the root itself signed passes.
+            // Verified again without intermediates: only certificates signed by the root itself pass.
             self.clients.verify_client_cert(end_entity, &[], now).map_err(|_| Refusal::OperatorNotByRoot { peer })?;
         }
         Ok(verified)
@@ -152,7 +152,7 @@ impl ServerCertVerifier for ClusterVerifier {
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.servers.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         let verified = match verified {
-            // Webpki would list host names that nobody knows: say which node answered instead.
+            // Webpki would list internal host names: report which node answered instead.
             Err(Error::InvalidCertificate(TlsCertificateError::NotValidForNameContext { .. })) => {
                 let peer = self.check(end_entity, intermediates)?;
                 return Err(match server_name.to_str().strip_prefix("node-").and_then(|rest| rest.split_once('.')) {
@@ -165,7 +165,7 @@ impl ServerCertVerifier for ClusterVerifier {
         let peer = self.check(end_entity, intermediates)?;
         let names = |expect: Expect| expect.server_name(&self.cluster_id) == server_name.to_str();
         match peer.role {
-            // The name for machines and the name for reading must not contradict each other.
+            // The host name and the URI name must not contradict each other.
             Role::Node(id) if names(Expect::Node(id)) || names(Expect::AnyNode) => Ok(verified),
             _ => Err(Refusal::NotNode { peer }.into()),
         }

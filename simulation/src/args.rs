@@ -7,39 +7,39 @@ use clap::Parser;
 
 use crate::bug::Bug;
 
-/// Simulates clusters of Disco with faults, and checks what must hold.
+/// Simulate clusters of Disco with faults, and check invariants
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// Run this one seed, in this process
+    /// Run only this seed, in this process
     #[arg(long, conflicts_with = "seeds")]
     pub seed: Option<u64>,
 
-    /// Run this many seeds, each in a process of its own
+    /// Run this many seeds, each in its own process
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub seeds: u64,
 
-    /// The first of them
+    /// The first seed
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub from: u64,
 
-    /// How many run at a time [default: the number of processors]
+    /// How many seeds run concurrently [default: the number of processors]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
 
-    /// How many nodes a cluster may have, at least and at most
+    /// The minimum and maximum number of nodes in a cluster
     #[arg(long, value_name = "LEAST..MOST", default_value = "3..50", value_parser = nodes)]
     pub nodes: RangeInclusive<usize>,
 
-    /// Seconds of real time that one seed may take: one that takes longer has failed, it does not end
+    /// Time limit of one seed, in seconds of real time: a seed that takes longer counts as failed
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub limit: Duration,
 
-    /// Put a known bug back, to see that it is found
+    /// Reintroduce a known bug, to verify that it is found
     #[arg(long, value_enum)]
     pub bug: Option<Bug>,
 
-    /// Kill all nodes now and then, and have all ask for votes at the same moment when they are back
+    /// Occasionally kill all nodes, and have all of them request votes at the same moment after their restart
     #[arg(long)]
     pub rivals: bool,
 
@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long)]
     pub stop: bool,
 
-    /// Print what happens, on standard error
+    /// Print all events on standard error
     #[arg(long, requires = "seed")]
     pub trace: bool,
 

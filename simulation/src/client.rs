@@ -1,4 +1,4 @@
-//! Clients: they write and read a few keys, and ask again until they know.
+//! Clients: they write and read a few keys, and retry until the outcome is known.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -21,31 +21,31 @@ use crate::invariants::Violation;
 use crate::shared::Request as ByteString;
 use crate::wire::{Answer, Ask, Line};
 
-/// Time for one try.
+/// Time limit of one attempt.
 const TRY: Duration = Duration::from_secs(3);
-/// Between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What all clients of a run share.
+/// State shared by all clients of a run.
 #[derive(Clone)]
 pub struct Shared {
     /// Addresses of all machines.
     pub addresses: Arc<Vec<String>>,
-    /// What is between them and the machines.
+    /// The doors between them and the machines.
     pub doors: Doors,
-    /// Who is told.
+    /// The observer.
     pub observer: Observer,
-    /// When set, clients end after what they are doing.
+    /// When set, clients end after their current operation.
     pub stop: Arc<AtomicBool>,
     /// Clients that have ended.
     pub ended: Arc<AtomicUsize>,
-    /// The next name of somebody who does one thing at a time.
+    /// The next id of a process, which does one operation at a time.
     pub processes: Arc<AtomicUsize>,
     /// The next value: each is written once.
     pub values: Arc<AtomicU64>,
     /// Number of keys.
     pub keys: u8,
-    /// Pause between two operations, at most.
+    /// The longest pause between two operations.
     pub think: Duration,
 }
 
@@ -53,11 +53,11 @@ struct Client {
     shared: Shared,
     rng: SmallRng,
     process: usize,
-    /// What this client last saw at each key.
+    /// The value that this client last saw for each key.
     seen: Vec<Option<u64>>,
 }
 
-/// One client, until it is told to stop.
+/// Runs a client until it is stopped.
 pub async fn run(shared: Shared, rng: SmallRng) {
     let process = shared.processes.fetch_add(1, Ordering::Relaxed);
     let seen = vec![None; usize::from(shared.keys)];
@@ -90,7 +90,7 @@ impl Client {
         self.write(key, Operation::Swap { expected, value, found: Outcome::Done }).await;
     }
 
-    /// Asks until the outcome is known, or sometimes gives up after a try whose outcome is not.
+    /// Retries until the outcome is known, or sometimes gives up after an attempt with an unknown outcome.
     async fn write(&mut self, key: u8, operation: Operation) {
         let request_id = Bytes::copy_from_slice(&self.rng.random::<[u8; 16]>());
         let command = Command {
@@ -106,7 +106,7 @@ impl Client {
                 self.written(key, operation, request_id, &bytes.0);
                 return;
             }
-            // Of a swap the outcome would not be known to who judges the history.
+            // The checker of the history would not know the outcome of a swap.
             let may_give_up = matches!(operation, Operation::Put(_) | Operation::Delete);
             if may_give_up && self.rng.random_bool(0.05) {
                 self.shared.observer.tell(Event::Abandoned { process: self.process });
@@ -195,7 +195,7 @@ fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// The operation as the store knows it.
+/// The operation as a store command.
 fn in_store(key: u8, operation: Operation) -> StoreOperation {
     let key = name(key);
     let put = |value: u64| PutRequest { key: key.clone(), value: value.to_string().into(), ..PutRequest::default() };

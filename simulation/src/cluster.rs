@@ -1,4 +1,4 @@
-//! The machines of a run, and what can be done to them.
+//! The machines of a run, and the faults that can be applied to them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ pub struct Cluster {
     pub sim: Sim<'static>,
     /// The machines.
     pub hosts: Vec<Host>,
-    /// Who is told.
+    /// The observer.
     pub observer: Observer,
     /// Machines that are switched off.
     pub down: BTreeSet<usize>,
-    /// What is between the machines, and between them and clients.
+    /// The doors between the machines, and between them and clients.
     pub doors: Doors,
     /// Ids of nodes whose disks were lost.
     pub lost: BTreeSet<u64>,
@@ -35,7 +35,7 @@ pub struct Cluster {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Switches all machines on. The cluster starts at the first.
+    /// Starts all machines. The cluster is founded on the first.
     pub fn start(mut sim: Sim<'static>, scenario: &Scenario, seed: u64, observer: &Observer, bug: Option<Bug>) -> Self {
         let names: Arc<Vec<String>> = Arc::new((0..scenario.hosts).map(|number| format!("host-{number}")).collect());
         let config = Arc::new(scenario.config(bug));
@@ -74,7 +74,7 @@ impl Cluster {
         Self { sim, hosts, observer: observer.clone(), down, doors, lost, next_id, cut }
     }
 
-    /// Kills a machine's process; what its disk had not synced is lost.
+    /// Kills a machine's process; data that its disk has not synced is lost.
     pub fn crash(&mut self, host: usize) {
         self.down.insert(host);
         let machine = &self.hosts[host];
@@ -86,14 +86,14 @@ impl Cluster {
         self.observer.tell(Event::Ended { node: state.id });
     }
 
-    /// Starts its process again.
+    /// Restarts its process.
     pub fn restart(&mut self, host: usize) {
         if self.down.remove(&host) {
             self.sim.bounce(self.hosts[host].name.as_str());
         }
     }
 
-    /// Kills a machine for good and puts a new one with an empty disk in its place: a new node, of an id never used before.
+    /// Kills a machine permanently and replaces it by a new one with an empty disk: a new node, with an id never used before.
     pub fn wipe(&mut self, host: usize) {
         self.crash(host);
         let mut state = self.hosts[host].state.lock();
@@ -104,7 +104,7 @@ impl Cluster {
         self.next_id += 1;
     }
 
-    /// Machines whose process ended by itself since the last look. They count as crashed from now on.
+    /// Machines whose process ended by itself since the last call. They count as crashed from now on.
     pub fn take_ended(&mut self) -> Vec<usize> {
         let mut ended = Vec::new();
         for host in 0..self.hosts.len() {
@@ -117,7 +117,7 @@ impl Cluster {
         ended
     }
 
-    /// From now on exactly these messages, from one machine to another, are lost.
+    /// Drops exactly these messages, from one machine to another, from now on.
     pub fn cut(&mut self, cut: BTreeSet<(usize, usize)>) {
         for (from, to) in self.cut.difference(&cut) {
             self.sim.repair_oneway(self.hosts[*from].name.as_str(), self.hosts[*to].name.as_str());
@@ -128,7 +128,7 @@ impl Cluster {
         self.cut = cut;
     }
 
-    /// From now on messages from or to a machine take up to this time, and this part of them is lost.
+    /// Sets the latency of messages from and to a machine, and the part of them that is lost.
     pub fn slow(&mut self, host: usize, latency: Duration, loss: f64) {
         for other in 0..self.hosts.len() {
             if other != host {

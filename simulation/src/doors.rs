@@ -1,31 +1,31 @@
-//! Cuts that tell connections apart: by who has opened them, and when.
+//! Partitions that distinguish connections: by the side that opened them, and by when.
 //!
-//! A firewall that is switched on lets what is open go on and loses what is new; one that forgets does it the other way round; a closed
-//! port loses both, but only what others have opened. The simulator's own cuts know messages alone. So whoever opens a connection asks
-//! here, before it is opened and before each message of it, and waits for as long as it would be lost.
+//! A firewall that is switched on passes open connections and drops new ones; one that loses its state does the opposite; a closed
+//! port drops both, but only connections from others. The simulator's own partitions only know messages. So the side that opens a
+//! connection checks here, before opening it and before each of its messages, and waits for as long as it would be lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// How often who waits looks again.
+/// The polling interval of waiting connections.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Connections of one machine that are lost. It is the side that they are opened from, or to.
+/// Dropped connections of one machine, which is the side that opens them, or the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     /// The machine's name.
     pub host: String,
-    /// Those that it opens itself; else those that others open to it.
+    /// Whether connections that it opens itself are dropped; else those that others open to it.
     pub outgoing: bool,
-    /// Those that are opened while the door is closed.
+    /// Drop connections that are opened while the door is closed.
     pub new: bool,
-    /// Those that were there before.
+    /// Drop connections that existed before.
     pub established: bool,
 }
 
-/// All that are closed. Cheap to clone.
+/// All closed doors. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Doors {
     inner: Arc<Mutex<Inner>>,
@@ -33,18 +33,18 @@ pub struct Doors {
 
 #[derive(Default)]
 struct Inner {
-    /// Of the last connection.
+    /// The number of the last connection.
     number: u64,
-    /// Each with the number of the last connection that was there before it was closed.
+    /// Each with the number of the last connection before it was closed.
     closed: Vec<(Door, u64)>,
 }
 
-/// One that opens connections.
+/// A caller, which opens connections.
 #[derive(Clone)]
 pub struct Caller {
     /// Its name.
     pub name: String,
-    /// What it may have to go through.
+    /// The doors that it may have to pass.
     pub doors: Doors,
 }
 
@@ -60,14 +60,14 @@ pub struct Passage {
 // === impl Doors ===
 
 impl Doors {
-    /// From now on these connections are lost.
+    /// Drops these connections from now on.
     pub fn close(&self, door: Door) {
         let mut inner = self.inner.lock();
         let number = inner.number;
         inner.closed.push((door, number));
     }
 
-    /// They go on.
+    /// Stops dropping them.
     pub fn open(&self, door: &Door) {
         let mut inner = self.inner.lock();
         if let Some(place) = inner.closed.iter().position(|(closed, _)| closed == door) {
@@ -99,17 +99,17 @@ impl Passage {
         Self { from, to, number: None }
     }
 
-    /// The connection is open from now on.
+    /// Records that the connection is open.
     pub fn opened(&mut self) {
         self.number = Some(self.from.doors.next_number());
     }
 
-    /// It is not any more.
+    /// Records that it is closed.
     pub fn closed(&mut self) {
         self.number = None;
     }
 
-    /// Returns when nothing on the way is lost.
+    /// Returns when no door drops the connection.
     pub async fn pass(&self) {
         while self.from.doors.lose(&self.from.name, &self.to, self.number) {
             tokio::time::sleep(LOOK).await;

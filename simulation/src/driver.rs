@@ -1,4 +1,4 @@
-//! Many seeds, each in a process of its own: what one run leaves in a process would make the next differ from its repetition.
+//! Runs many seeds, each in its own process: state that a run leaves in a process would make the next run differ from its repetition.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ struct Sum {
     counts: BTreeMap<String, u64>,
 }
 
-/// Runs them. True when all passed.
+/// Runs the seeds. True if all passed.
 pub fn run(args: &Args) -> Result<bool> {
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
     let (next, stop) = (AtomicU64::new(args.from), AtomicBool::new(false));
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<bool> {
     Ok(sum.failed.is_empty())
 }
 
-/// One seed in a process of its own.
+/// Runs one seed in its own process.
 fn child(args: &Args, seed: u64) -> Result<Report> {
     let program = std::env::current_exe().context("finding this program")?;
     let output = Command::new(&program)
@@ -69,7 +69,7 @@ fn child(args: &Args, seed: u64) -> Result<Report> {
         .with_context(|| format!("seed {seed} ended with {} and printed `{text}`", output.status))
 }
 
-/// What makes a seed this run and no other.
+/// The arguments that, with the seed, determine a run.
 fn common(args: &Args) -> Vec<String> {
     let mut common = vec!["--nodes".to_owned(), format!("{}..{}", args.nodes.start(), args.nodes.end())];
     if let Some(bug) = args.bug.and_then(|bug| bug.to_possible_value()) {
@@ -81,7 +81,7 @@ fn common(args: &Args) -> Vec<String> {
     common
 }
 
-/// What went wrong and how to see it again.
+/// The failure and the command that repeats it.
 pub fn describe(args: &Args, report: &Report) -> Option<String> {
     let (invariant, at, seen) = report.violation.as_ref()?;
     Some(format!(

@@ -1,4 +1,4 @@
-//! The stream of entries to a follower, over a connection of its own: the daemon's, but for what carries it.
+//! The stream of entries to a follower, over its own connection: the daemon's code, except for the transport.
 
 use std::io;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::shared::{Call, Link, ROUND_TRIPS, WINDOW, broken};
 use crate::types::{Runtime, TypeConfig};
 use crate::wire::{self, Answer, Ask, Frames, RaftAnswer};
 
-/// A connection for entries alone.
+/// A connection only for entries.
 pub struct EntriesCall {
-    /// `None` when nothing more comes.
+    /// `None` at the end.
     messages: Option<mpsc::Sender<Vec<u8>>>,
     answers: Frames<OwnedReadHalf>,
     passage: Passage,
@@ -37,7 +37,7 @@ impl Link<TypeConfig> for Connection {
         true
     }
 
-    /// What the daemon grants for the bytes is nothing here.
+    /// The daemon's time allowance for the bytes is not needed here.
     fn limit(&self, message: &AppendEntriesRequest<TypeConfig>, option: &RPCOption) -> Duration {
         if message.entries.is_empty() { option.soft_ttl() } else { option.soft_ttl() * ROUND_TRIPS }
     }
@@ -71,7 +71,7 @@ impl Link<TypeConfig> for Connection {
     }
 }
 
-/// Until nothing more comes, or the other side has gone, which the answers tell.
+/// Runs until the end, or until the other side is gone, which the answers show.
 async fn write_all(mut frames: mpsc::Receiver<Vec<u8>>, mut write: OwnedWriteHalf, passage: Passage) {
     while let Some(frame) = frames.recv().await {
         passage.pass().await;
@@ -110,7 +110,7 @@ impl Call<TypeConfig> for EntriesCall {
     }
 }
 
-/// The follower's side: takes entries until the leader's side has gone, and answers each message.
+/// The follower's side: receives entries until the leader's side is gone, and answers each message.
 pub async fn take(process: &Process, to: u64, stream: TcpStream) {
     let (read, mut write) = stream.into_split();
     if to != process.id {

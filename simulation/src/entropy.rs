@@ -1,8 +1,8 @@
 //! Randomness of the process, made a function of the seed.
 //!
-//! Everything in here that asks the operating system for randomness asks `getrandom(2)`: the hash maps of the standard
-//! library, and through them tokio, which draws from them the order in which those who wait for a channel wake. Their runs
-//! would differ although every other choice is the same. So this program brings its own `getrandom`, which the linker takes
+//! All code in this program gets the operating system's randomness from `getrandom(2)`: the hash maps of the standard
+//! library, and through them tokio, which uses them for the order in which waiters of a channel wake. Runs would differ
+//! although every other choice is the same. So this program has its own `getrandom`, which the linker uses
 //! instead of the C library's; the simulator madsim does the same.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// State of a SplitMix64 generator (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 static STATE: AtomicU64 = AtomicU64::new(0);
 
-/// From now on the process draws what this seed gives. To be called before anything is random.
+/// Makes the process's randomness a function of this seed. Must be called before any use of randomness.
 pub fn seed(seed: u64) {
     STATE.store(seed, Ordering::Relaxed);
 }
 
-/// Whether the replacement is in use: what the standard library draws must follow from the seed.
+/// Whether the replacement is in use: the standard library's random keys must follow from the seed.
 pub fn is_replaced() -> bool {
     let before = STATE.load(Ordering::Relaxed);
-    // Keys are drawn once for each thread, so a thread of its own is needed to see one being drawn.
+    // Keys are drawn once per thread, so a new thread is needed to observe it.
     let drawn = std::thread::spawn(std::collections::hash_map::RandomState::new).join().is_ok();
     drawn && STATE.load(Ordering::Relaxed) != before
 }
@@ -31,7 +31,7 @@ fn next() -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Takes the place of the C library's function of that name: see `man 2 getrandom`.
+/// Replaces the C library's function of that name: see `man 2 getrandom`.
 ///
 /// # Safety
 /// `buffer` must be valid for writing `length` bytes.

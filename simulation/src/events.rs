@@ -1,4 +1,4 @@
-//! What happens in a run, told to whoever checks it, in the one order in which it happened.
+//! The events of a run, reported to the invariants in the order in which they happened.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,45 +18,45 @@ use crate::history::Operation;
 use crate::invariants::{self, Invariant, Violation};
 use crate::types::{Entry, Leader, LogId, Place, place};
 
-/// A hash that tells contents apart, and is the same in every process.
+/// A hash of contents that is the same in every process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Print(u64);
 
-/// One thing that happened. What no invariant looks at is there for who reads the trace.
+/// An event. Fields that no invariant uses are for readers of the trace.
 #[derive(Debug)]
 #[expect(dead_code, reason = "some fields are only printed")]
 pub enum Event {
     /// A node's process starts, with this vote on its disk.
     Started { node: u64, vote: Option<Leader>, committed_vote: bool },
-    /// It has ended, by a fault or by itself.
+    /// A node's process has ended, by a fault or by itself.
     Ended { node: u64 },
-    /// A node is about to tell others that this leadership has its vote.
+    /// A node is about to grant its vote to this leadership.
     Voted { node: u64, leader: Leader },
-    /// A node leads.
+    /// A node became leader.
     Leads { node: u64, leader: Leader },
-    /// A leader that the others cannot call hands over.
+    /// A leader that the others cannot reach hands over.
     GaveWay { node: u64, to: u64 },
-    /// An entry came to a node's log, after the entry `before`.
+    /// An entry was appended to a node's log, after the entry `before`.
     Appended { node: u64, place: Place, before: Option<Place>, print: Print },
-    /// A node threw away its log from there on.
+    /// A node truncated its log from there on.
     Truncated { node: u64, first: u64 },
-    /// A node's log starts after this now.
+    /// A node purged its log up to this entry.
     Purged { node: u64, upto: Place },
-    /// A committed entry that is no command came to its turn.
+    /// A committed entry that is not a command was applied.
     Passed { node: u64, place: Place },
     /// A committed command was applied.
     Applied(AppliedCommand),
-    /// A node took over a whole state, which reflects all entries up to the place.
+    /// A node installed a snapshot, which reflects all entries up to the place.
     Installed { node: u64, place: Place, revision: i64 },
-    /// A client begins an operation. `process` does one thing at a time.
+    /// A client begins an operation. A `process` does one operation at a time.
     Called { process: usize, key: u8, operation: Operation, request_id: Bytes },
     /// A client has its answer.
     Answered { process: usize, key: u8, operation: Operation, revision: i64, request_id: Bytes },
-    /// A client will not ask again; whether the operation happens is not known to it.
+    /// A client gave up; the outcome of the operation is unknown to it.
     Abandoned { process: usize },
-    /// A node answered from what it has applied, without asking anybody. `life` counts its starts.
+    /// A node answered from its applied state, without contacting others. `life` counts its starts.
     ReadStale { process: usize, node: u64, life: u64, revision: i64 },
-    /// What the run did to the cluster.
+    /// A fault that the run applied to the cluster.
     Fault(String),
 }
 
@@ -67,25 +67,25 @@ pub struct AppliedCommand {
     pub node: u64,
     /// The entry.
     pub place: Place,
-    /// Of the command's bytes.
+    /// A hash of the command's bytes.
     pub print: Print,
-    /// Of the answer.
+    /// A hash of the answer.
     pub answer: Print,
-    /// What names the command.
+    /// The command's request id.
     pub request_id: Bytes,
-    /// The answer is that of the first time.
+    /// Whether the answer is that of the first application.
     pub repeated: bool,
-    /// It was refused.
+    /// Whether it was refused.
     pub refused: bool,
     /// The term for which it was meant, or 0.
     pub only_in_term: u64,
-    /// Who proposed it, where the command says so: see [`crate::node::records`].
+    /// The proposer, if the command contains it: see [`crate::node::records`].
     pub proposer: Option<u64>,
     /// The store's revision after it.
     pub revision: i64,
 }
 
-/// Who is told. Cheap to clone.
+/// Receives the events. Cheap to clone.
 #[derive(Clone)]
 pub struct Observer {
     inner: Arc<Mutex<Inner>>,
@@ -103,7 +103,7 @@ struct Inner {
 // === impl Print ===
 
 impl Print {
-    /// Of some bytes.
+    /// Hashes bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
         hasher.write(bytes);
@@ -194,27 +194,27 @@ impl Observer {
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// Something happened.
+    /// Reports an event.
     pub fn tell(&self, event: Event) {
         self.inner.lock().tell(&event);
     }
 
-    /// What happens from now on, happens at this time of the run.
+    /// Sets the run's time for the following events.
     pub fn set_time(&self, now: Duration) {
         self.inner.lock().now = now;
     }
 
-    /// Something is wrong that no event shows.
+    /// Reports a violation that no event shows.
     pub fn accuse(&self, violation: Violation) {
         self.inner.lock().accuse(violation);
     }
 
-    /// The first thing that was wrong, and when.
+    /// The first violation, and its time.
     pub fn violation(&self) -> Option<(Duration, Violation)> {
         self.inner.lock().violation.clone()
     }
 
-    /// Asks all invariants for what can only be said at the end.
+    /// Runs the checks of all invariants that are only possible at the end.
     pub fn finish(&self) {
         let mut inner = self.inner.lock();
         let verdicts: Vec<_> = inner.invariants.iter_mut().map(|invariant| invariant.finish()).collect();
@@ -228,7 +228,7 @@ impl Observer {
         self.inner.lock().counts.clone()
     }
 
-    /// A hash of everything that happened, and when.
+    /// A hash of all events and their times.
     pub fn trace(&self) -> String {
         format!("{:016x}", self.inner.lock().trace.finish())
     }

@@ -1,4 +1,4 @@
-//! What is done to the cluster, and when: a function of the seed.
+//! The faults of a run and their times, as a function of the seed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::storage::DiskFault;
 /// Machine numbers, from and to.
 type Cut = BTreeSet<(usize, usize)>;
 
-/// The source of trouble of a run.
+/// The faults of a run.
 pub struct Faults {
     rng: SmallRng,
     gap: Duration,
     rivals: bool,
     next: Duration,
     usual_latency: Duration,
-    /// What ends when.
+    /// The end times of the active faults.
     ends: Vec<(Duration, End)>,
     cuts: Vec<Cut>,
 }
@@ -38,14 +38,14 @@ enum End {
 // === impl Faults ===
 
 impl Faults {
-    /// From the given time on.
+    /// Makes faults from the given time on.
     pub fn new(rng: SmallRng, scenario: &Scenario, from: Duration) -> Self {
         let usual_latency = Duration::from_millis(*scenario.latency.end());
         let (gap, rivals) = (scenario.fault_gap, scenario.rivals);
         Self { rng, gap, rivals, next: from, usual_latency, ends: Vec::new(), cuts: Vec::new() }
     }
 
-    /// Ends what is due, and when it is time, begins something.
+    /// Ends due faults, and starts a new one if it is time.
     pub fn step(&mut self, cluster: &mut Cluster, now: Duration) {
         self.end_due(cluster, now);
         for host in cluster.take_ended() {
@@ -66,7 +66,7 @@ impl Faults {
         cluster.observer.tell(Event::Fault("all is healed".to_owned()));
     }
 
-    /// Starts again what ends by itself; used while nothing else is done.
+    /// Restarts processes that ended by themselves; used while there are no faults.
     pub fn supervise(&mut self, cluster: &mut Cluster, now: Duration) {
         self.end_due(cluster, now);
         for host in cluster.take_ended() {
@@ -113,7 +113,10 @@ impl Faults {
                 let others = (0..cluster.hosts.len()).filter(|other| *other != host);
                 let deaf = self.rng.random_bool(0.5);
                 let cut = others.map(|other| if deaf { (other, host) } else { (host, other) }).collect();
-                tell(cluster, format!("host {host} {}", if deaf { "hears nobody" } else { "is heard by nobody" }));
+                tell(
+                    cluster,
+                    format!("host {host} {}", if deaf { "receives nothing" } else { "reaches no other host" }),
+                );
                 self.begin_cut(cluster, cut, now);
             }
             62..72 => {
@@ -133,7 +136,7 @@ impl Faults {
                 cluster.hosts[host].state.lock().disk.fault(DiskFault::Fail);
             }
             86..95 => {
-                tell(cluster, "leadership shall be handed on".to_owned());
+                tell(cluster, "leadership transfer requested".to_owned());
                 cluster.hosts.iter().for_each(|host| host.state.lock().transfer = true);
             }
             _ => {
@@ -146,7 +149,7 @@ impl Faults {
         }
     }
 
-    /// Somebody, rather often the leader.
+    /// A random host, often the leader.
     fn victim(&mut self, cluster: &Cluster) -> usize {
         match cluster.leader() {
             Some(leader) if self.rng.random_bool(0.4) => leader,
@@ -162,14 +165,14 @@ impl Faults {
         }
     }
 
-    /// All at once: nobody has heard of a leader, so each may be elected, one after the other in the same term.
+    /// Crashes all at once: no node knows a leader afterwards, so each may be elected, one after the other in the same term.
     fn race(&mut self, cluster: &mut Cluster, now: Duration) {
         let back = now + self.time(0..=200);
         (0..cluster.hosts.len()).for_each(|host| self.crash(cluster, host, back));
         self.end_in(back, 20..=150, End::Elect);
     }
 
-    /// Two sides, cut in both directions or in one.
+    /// Partitions two sides, in both directions or in one.
     fn partition(&mut self, cluster: &mut Cluster, now: Duration) {
         let count = cluster.hosts.len();
         let side: BTreeSet<usize> = (0..count).filter(|_| self.rng.random_bool(0.5)).collect();
@@ -183,7 +186,7 @@ impl Faults {
                 }
             }
         }
-        tell(cluster, format!("hosts {side:?} are cut off{}", if both { "" } else { ", but hear the others" }));
+        tell(cluster, format!("hosts {side:?} are cut off{}", if both { "" } else { ", but receive messages" }));
         self.begin_cut(cluster, cut, now);
     }
 
@@ -197,8 +200,8 @@ impl Faults {
         cluster.cut(self.cuts.iter().flatten().copied().collect());
     }
 
-    /// A disk may be lost where a majority of the voters keeps theirs: more than that no protocol survives. Only when all
-    /// nodes know the same voters, so that it is sure who they are.
+    /// A disk may be lost if a majority of the voters keeps theirs: no protocol survives more. Only if all nodes know the same
+    /// voters, so that the voters are certain.
     fn may_lose(&self, cluster: &Cluster, host: usize) -> bool {
         let mut known = Vec::new();
         for machine in &cluster.hosts {
@@ -211,8 +214,8 @@ impl Faults {
         let sets = first.membership().get_joint_config();
         let [voters] = sets.as_slice() else { return false };
         let id = cluster.hosts[host].state.lock().id;
-        let kept = voters.iter().filter(|voter| **voter != id && !cluster.lost.contains(voter)).count();
-        known.iter().all(|other| other == first) && kept * 2 > voters.len()
+        let remaining = voters.iter().filter(|voter| **voter != id && !cluster.lost.contains(voter)).count();
+        known.iter().all(|other| other == first) && remaining * 2 > voters.len()
     }
 
     fn end_in(&mut self, now: Duration, millis: std::ops::RangeInclusive<u64>, end: End) {

@@ -1,4 +1,4 @@
-//! Firewalls that are switched on, or forget: one-way cuts of every kind, beside all other faults and by a randomness of their own.
+//! Firewalls that are switched on, or lose their state: one-way cuts of every kind, in addition to all other faults and with their own randomness.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::events::Event;
 
 /// Most time between two of them, in milliseconds.
 const GAP_MS: u64 = 10_000;
-/// How long one lasts at most: a leader that cannot be called has given way by then.
+/// The longest duration: an unreachable leader has handed over by then.
 const LAST_MS: u64 = 12_000;
 
-/// The doors that are closed, and when which one is opened or closed.
+/// The closed doors, and when they are opened or closed.
 pub struct Firewalls {
     rng: SmallRng,
     next: Duration,

@@ -1,4 +1,4 @@
-//! What clients do with one key, as a register: the specification by which histories are judged.
+//! One key as a register: the sequential specification for checking histories.
 
 use todc_utils::Specification;
 
@@ -9,25 +9,25 @@ pub enum Operation {
     Put(u64),
     /// Remove it.
     Delete,
-    /// Write a value if another (or none) is there; else see what is there.
+    /// Write a value if the present value (or its absence) is the expected one; else return the present value.
     Swap {
-        /// What should be there.
+        /// The expected value.
         expected: Option<u64>,
-        /// What shall be there.
+        /// The new value.
         value: u64,
-        /// What was there, if it was something else. Only known afterwards.
+        /// The present value, if it was another one. Only known afterwards.
         found: Outcome,
     },
-    /// See what is there. Only known afterwards.
+    /// Read the value. Only known afterwards.
     Read(Option<u64>),
 }
 
-/// How a swap came out.
+/// The outcome of a swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was done, or its outcome is not known.
+    /// It succeeded, or its outcome is unknown.
     Done,
-    /// This was there instead.
+    /// It failed: this value was present.
     Other(Option<u64>),
 }
 

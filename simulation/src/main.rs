@@ -1,7 +1,7 @@
 //! Whole clusters of Disco's control plane in one process, with faults, repeatable by a seed.
 //!
 //! Real: openraft as the daemon sets it up, the daemon's wire form, the store, the planner. Simulated: network, disks, time,
-//! and when processes live. `docs/simulation.md` says what is not covered.
+//! and when processes live. `docs/simulation.md` lists what is not covered.
 
 mod args;
 mod bug;
@@ -50,7 +50,7 @@ fn one(args: &Args, seed: u64) -> Result<bool> {
     if !entropy::is_replaced() {
         bail!("the system's randomness is in use, so a seed would not give the same run twice");
     }
-    // On a thread of its own, whose state nobody has touched.
+    // On a fresh thread, with pristine thread-local state.
     let (nodes, bug, rivals, trace) = (args.nodes.clone(), args.bug, args.rivals, args.trace);
     let thread = std::thread::Builder::new().stack_size(16 * 1024 * 1024);
     let (sender, receiver) = mpsc::channel();

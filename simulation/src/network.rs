@@ -24,13 +24,13 @@ pub type Rpc = RPCError<TypeConfig>;
 
 /// Makes the connections of one node.
 pub struct Network {
-    /// Whose.
+    /// The node's id.
     pub node: u64,
     /// Its machine.
     pub caller: Caller,
 }
 
-/// The way to one peer.
+/// The connection to one peer.
 pub struct Connection {
     from: u64,
     to: u64,
@@ -52,28 +52,28 @@ impl Connection {
         answered(self.line.ask(&Ask::Raft { to: self.to, ask }, limit).await)
     }
 
-    /// Whose it is.
+    /// The caller.
     pub fn from(&self) -> u64 {
         self.from
     }
 
-    /// To whom it leads.
+    /// The target.
     pub fn to(&self) -> u64 {
         self.to
     }
 
-    /// What another connection there goes through.
+    /// The doors for another connection to it.
     pub fn passage(&self) -> Passage {
         self.line.passage()
     }
 
-    /// Where that is.
+    /// Its address.
     pub fn address(&self) -> &str {
         self.line.address()
     }
 }
 
-/// What a node has answered to a message of Raft.
+/// A node's answer to a message of Raft.
 pub fn answered(answer: io::Result<Answer>) -> Result<RaftAnswer, Rpc> {
     match answer {
         Ok(Answer::Raft(answer)) => Ok(answer),

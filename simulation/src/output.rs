@@ -4,7 +4,7 @@ use std::io::Write;
 
 /// A line of the result.
 pub fn line(text: &str) {
-    // Nobody reads any more: nothing to be done, and the run's outcome is the exit status.
+    // The reader is gone, which can be ignored: the exit status is the run's outcome.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -8,7 +8,7 @@ use crate::invariants::{self, NodeState, Violation};
 use crate::node::HostState;
 use crate::storage;
 
-/// `Err` with what is still missing.
+/// `Err` with the missing condition.
 pub fn check(cluster: &Cluster) -> Result<(), Violation> {
     let mut nodes = Vec::new();
     for host in &cluster.hosts {

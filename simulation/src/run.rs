@@ -23,7 +23,7 @@ use crate::node;
 use crate::rest;
 use crate::scenario::Scenario;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     /// Its seed.
@@ -32,18 +32,18 @@ pub struct Report {
     pub hosts: usize,
     /// Simulated seconds.
     pub seconds: f64,
-    /// Hash of everything that happened.
+    /// Hash of all events.
     pub trace: String,
     /// How often each kind of event happened.
     pub counts: BTreeMap<String, u64>,
-    /// The invariant that did not hold, when, and what was seen.
+    /// The violated invariant, the time, and what was seen.
     pub violation: Option<(String, f64, String)>,
 }
 
 // === impl Report ===
 
 impl Report {
-    /// Of a run that was given up after so much real time: something in it waits for what never happens, or loops.
+    /// The report of a run that exceeded its limit of real time: something in it waits forever, or loops.
     #[must_use]
     pub fn without_end(seed: u64, nodes: &RangeInclusive<usize>, limit: Duration) -> Self {
         let seen = format!("after {:.0} s of real time it was still running", limit.as_secs_f64());
@@ -58,7 +58,7 @@ impl Report {
     }
 }
 
-/// Between two looks at whether the cluster rests.
+/// The interval of checks whether the cluster rests.
 const LOOK: Duration = Duration::from_millis(50);
 /// The cluster is left alone for this long after its start.
 const QUIET: Duration = Duration::from_secs(3);

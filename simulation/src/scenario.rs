@@ -1,4 +1,4 @@
-//! What a run is like, all of it derived from its seed.
+//! The parameters of a run, derived from its seed.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::shared::Pace;
 pub struct Scenario {
     /// Machines.
     pub hosts: usize,
-    /// Clients, each of which does one thing at a time.
+    /// Clients, each of which does one operation at a time.
     pub clients: usize,
-    /// Keys that they share. Few, so that they meet.
+    /// Keys that they share. Few, so that operations conflict.
     pub keys: u8,
     /// Intervals.
     pub pace: Pace,
@@ -31,7 +31,7 @@ pub struct Scenario {
     pub faults_for: Duration,
     /// Mean time between two faults.
     pub fault_gap: Duration,
-    /// All nodes ask for votes at the same moment, now and then. Not drawn from the seed, so that a seed without it is the same run
+    /// Occasionally all nodes request votes at the same moment. Not drawn from the seed, so that a seed without it is the same run
     /// as before.
     pub rivals: bool,
     /// Pause of a client between two operations, at most.
@@ -43,7 +43,7 @@ pub struct Scenario {
 // === impl Scenario ===
 
 impl Scenario {
-    /// Of a seed, with a number of machines in the range.
+    /// The scenario of a seed, with a number of machines in the range.
     pub fn of(seed: u64, nodes: &RangeInclusive<usize>) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed ^ 0x5ce4_a210);
         let (least, most) = (*nodes.start(), *nodes.end());
@@ -89,7 +89,7 @@ impl Scenario {
         }
     }
 
-    /// After the faults the cluster must have come to rest within this: dead voters are replaced, everybody has caught up.
+    /// After the faults the cluster must come to rest within this time: dead voters are replaced, all nodes have caught up.
     pub fn rest_within(&self) -> Duration {
         self.pace.dead_after() * 6 + self.pace.election_timeout() * 40
     }

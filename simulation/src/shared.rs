@@ -1,4 +1,4 @@
-//! What the simulation takes from the daemon as it is: the same files, so that no number and no form can differ.
+//! Source files that the simulation shares with the daemon, so that no constant and no format can differ.
 
 #[path = "../../discod/src/raft/append_stream.rs"]
 mod append_stream_file;
@@ -26,12 +26,12 @@ pub use append_stream_file::{Answers, Call, Link, ROUND_TRIPS, WINDOW, broken, s
 pub use pace_file::Pace;
 pub use types_file::{NodeInfo, Request, Response};
 
-/// The daemon's form of openraft's values on the wire.
+/// Encodes openraft's values in the daemon's wire format.
 pub fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     codec_file::encode(value)
 }
 
-/// Reads it.
+/// Decodes them.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     codec_file::decode(bytes)
 }

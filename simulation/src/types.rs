@@ -1,4 +1,4 @@
-//! The types that openraft is set up with: the daemon's, with a runtime whose randomness is a function of the seed.
+//! openraft's type configuration: the daemon's, with a runtime whose randomness is a function of the seed.
 
 use openraft::rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
@@ -10,7 +10,7 @@ use crate::storage::StateMachine;
 pub type Runtime = DeterministicRng<TokioRuntime>;
 
 openraft::declare_raft_types!(
-    /// The types that openraft works with here.
+    /// openraft's types here.
     pub TypeConfig:
         D = Request,
         R = Response,
@@ -29,7 +29,7 @@ pub type SnapshotBytes = std::sync::Arc<[u8]>;
 pub type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotBytes>;
 pub type Raft = openraft::Raft<TypeConfig, StateMachine>;
 
-/// Who leads: the term, and the node, as openraft orders them.
+/// A leadership: the term and the node, in openraft's order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leader {
     /// Raft's term.
@@ -43,7 +43,7 @@ pub struct Leader {
 pub struct Place {
     /// Index in the log.
     pub index: u64,
-    /// Who made it.
+    /// The leader that made it.
     pub leader: Leader,
 }
 

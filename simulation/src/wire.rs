@@ -1,7 +1,7 @@
-//! Messages between hosts over simulated TCP: a length, and a value in the daemon's form.
+//! Messages between hosts over simulated TCP: a length, and a value in the daemon's format.
 //!
-//! Simulated TCP does not send again what was lost, so a lost message is a connection without an answer. Whoever asks waits
-//! for a bounded time and then gives the connection up.
+//! Simulated TCP does not retransmit, so after a lost message the connection stays silent. The caller waits for a bounded
+//! time and then drops the connection.
 
 use std::io;
 use std::time::Duration;
@@ -20,27 +20,27 @@ use crate::doors::{Caller, Passage};
 use crate::shared::{self, Request as ByteString};
 use crate::types::{SnapshotMeta, TypeConfig, Vote};
 
-/// Where every node listens.
+/// The port of every node.
 pub const PORT: u16 = 7000;
 /// No message of a simulation is longer.
 const MAX_BYTES: u32 = 64 * 1024 * 1024;
 /// Before each message.
 const LENGTH_BYTES: usize = size_of::<u32>();
 
-/// What is asked of a node. Byte strings are in the daemon's form.
+/// A request to a node. Byte strings are in the daemon's format.
 #[derive(Serialize, Deserialize)]
 pub enum Ask {
-    /// Raft's own, only for the node that is meant: an address may belong to another by now.
+    /// A message of Raft, only for the intended node: the address may belong to another one by now.
     Raft { to: u64, ask: RaftAsk },
     /// Raft's entries: messages follow, and nothing else comes over this connection. Each gets an [`Answer`].
     Entries { to: u64 },
-    /// Bring a command into the log. `hops` says how often it was forwarded.
+    /// Propose a command. `hops` counts how often it was forwarded.
     Propose { command: ByteString, hops: u32 },
-    /// The value of a key, the newest or what the node has.
+    /// Read a key, linearizable or stale.
     Read { key: ByteString, stale: bool, hops: u32 },
-    /// A sign of life of a node, for the leader.
+    /// A node's report to the leader.
     Report { node: u64, address: String },
-    /// Which of these nodes can the node call? Only for the node that is meant.
+    /// Which of these nodes the node can reach. Only for the intended node.
     Reach { to: u64, nodes: Vec<u64> },
 }
 
@@ -63,7 +63,7 @@ pub enum RaftAnswer {
     Snapshot(SnapshotResponse<TypeConfig>),
 }
 
-/// What a node answers.
+/// A node's answer.
 #[derive(Serialize, Deserialize)]
 pub enum Answer {
     Raft(RaftAnswer),
@@ -76,13 +76,13 @@ pub enum Answer {
         life: u64,
     },
     Heard,
-    /// Those that it can call.
+    /// The nodes that it can reach.
     Reached(Vec<u64>),
-    /// Not done here, or not known whether it was done.
+    /// Not done here, or outcome unknown.
     Unavailable(String),
 }
 
-/// A connection that is made when it is needed.
+/// A connection that is opened on demand.
 pub struct Line {
     address: String,
     stream: Option<TcpStream>,
@@ -97,24 +97,24 @@ impl Line {
         Self { address: address.to_owned(), stream: None, passage: Passage::new(from, address) }
     }
 
-    /// The same way for another connection, which is not open yet.
+    /// Another connection to the same target, not open yet.
     pub fn passage(&self) -> Passage {
         let mut passage = self.passage.clone();
         passage.closed();
         passage
     }
 
-    /// Where it leads.
+    /// The target.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Asks and waits for the answer, for at most the limit.
+    /// Sends a request and waits for the answer, for at most the limit.
     pub async fn ask(&mut self, ask: &Ask, limit: Duration) -> io::Result<Answer> {
         let answer = tokio::time::timeout(limit, self.try_ask(ask)).await;
         let answer = answer.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")));
         if answer.is_err() {
-            // A late answer must not be taken for that of the next question.
+            // A late answer must not count for the next request.
             self.stream = None;
             self.passage.closed();
         }
@@ -143,7 +143,7 @@ pub async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message:
     stream.write_all(&frame(message)?).await
 }
 
-/// Reads one. Not to be given up in between: it may have read a part.
+/// Reads one message. Not cancel-safe: it may have read a part.
 pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     Frames::new(stream).next().await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
@@ -187,7 +187,7 @@ impl<S: AsyncRead + Unpin> Frames<S> {
                     whole - self.read.len()
                 }
             };
-            // No byte of the message after this one, which somebody else may read.
+            // No byte of the next message, which other code may read.
             let mut rest = (&mut self.read).limit(missing);
             if self.stream.read_buf(&mut rest).await? == 0 {
                 return if self.read.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };

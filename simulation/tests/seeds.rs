@@ -1,4 +1,4 @@
-//! The simulation itself: a short run of seeds, that a seed is one run and no other, and that bugs are found.
+//! The simulation itself: a short run of seeds, that a seed is reproducible, and that bugs are found.
 
 use std::process::{Command, Output};
 
@@ -50,7 +50,7 @@ fn a_seed_that_does_not_come_to_its_end_has_failed() {
     );
 }
 
-/// The bug is found within so many seeds, by one of these invariants, and the command that repeats it does.
+/// The bug is found within this many seeds, by one of these invariants, and the printed command repeats it.
 fn finds(bug: &str, seeds: &str, invariants: &[&str]) {
     finds_with(bug, seeds, &[], invariants);
 }
@@ -99,7 +99,7 @@ fn a_leader_that_leads_on_after_its_death_is_found() {
     finds("leader-restore", "60", &["log-matching", "same-order", "leader-completeness", "acknowledged-is-present"]);
 }
 
-/// What a leader wrote for its term reaches the next leader of the same term.
+/// A leader's write for its term reaches the next leader of the same term.
 #[test]
 fn a_write_for_a_term_that_is_forwarded_is_found() {
     finds_with("forward-in-term", "60", &["--rivals"], &["term-fence"]);

@@ -1,4 +1,4 @@
-//! Texts that are no tokens, and tokens that were changed on their way.
+//! Texts that are not tokens, and damaged tokens.
 
 use proptest::prelude::*;
 
@@ -51,7 +51,7 @@ proptest! {
     }
 }
 
-/// Nothing is read of what is longer than any token.
+/// A text longer than any token is refused before it is parsed.
 #[test]
 fn a_long_text_is_refused_by_its_length() {
     let long = format!("{PREFIX}{}", "A".repeat(MAX_TOKEN));

@@ -1,8 +1,8 @@
-//! Acknowledged means present: what a client was told is done was applied, with that revision, and is on all nodes in the
+//! Acknowledged means present: every acknowledged write was applied, with that revision, and is on all nodes in the
 //! end.
 //!
-//! That the nodes' states are the same in the end is checked when the cluster comes to rest (see [`crate::rest`]); here, that
-//! an acknowledged write is one of what they applied, and that no node that has come as far lacks it.
+//! That the nodes' states are equal in the end is checked when the cluster comes to rest (see [`crate::rest`]); here, that
+//! every acknowledged write is among the applied ones, and that no node that has applied its index lacks it.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ impl Invariant for Acknowledged {
                 self.acknowledged.insert(request_id.clone(), *revision);
                 let applied = self.applied.get(request_id);
                 check(applied.is_some_and(|(at, _)| at == revision), "acknowledged-is-present", || {
-                    format!("client {process} was told revision {revision}; applied (revision, index): {applied:?}")
+                    format!("client {process} got revision {revision}; applied (revision, index): {applied:?}")
                 })
             }
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! After the faults the cluster heals by itself: one leader, whom everybody knows, and the same state on all nodes.
+//! After the faults the cluster heals by itself: one leader, known to all nodes, and the same state on all nodes.
 
 use super::{NodeState, Violation, check};
 
@@ -15,7 +15,7 @@ pub(super) fn check_rest(nodes: &[NodeState]) -> Result<(), Violation> {
             format!("node {} takes {:?} for the leader, and node {} leads", node.id, node.leader, leader.id)
         })?;
         check(leader.members.contains(&node.id), NAME, || {
-            format!("node {} is no member: {:?}", node.id, leader.members)
+            format!("node {} is not a member: {:?}", node.id, leader.members)
         })?;
         check(node.applied == leader.last && node.last == leader.last, NAME, || {
             let (last, applied) = (node.last, node.applied);

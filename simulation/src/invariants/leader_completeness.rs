@@ -1,8 +1,8 @@
 //! Leader completeness: what was committed under one leader is in the logs of all later leaders.
 //!
-//! When a node begins to lead, all entries that anybody has applied and that older leaders made must be in its log, or below
-//! its start. What logs hold is followed by the appends, truncations and purges; what a crash may have lost is read again
-//! from the disk when the node starts (see [`crate::node`], which tells all entries anew).
+//! When a node becomes leader, all entries that any node has applied and that older leaders made must be in its log, or below
+//! its start. The content of logs is tracked by appends, truncations and purges; losses of a crash are found by reading the
+//! disk when the node starts (see [`crate::node`], which reports all entries again).
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! What clients saw is linearizable: there is an order of all operations that each client and the clock agree with, in which
-//! every answer is right.
+//! Histories are linearizable: there is an order of all operations, consistent with each client and the clock, in which every
+//! answer is right.
 //!
-//! Judged for each key by the algorithm of Wing, Gong and Lowe, as `todc-utils` has it. An operation whose client never had an
-//! answer counts where it was applied, as one that ended after all others; where it was not, it never was.
+//! Checked for each key by the algorithm of Wing, Gong and Lowe, from `todc-utils`. An operation without an answer counts as ended
+//! after all others if it was applied; else it is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 

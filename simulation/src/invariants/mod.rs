@@ -1,8 +1,8 @@
-//! What must hold at every moment, one per file.
+//! The invariants, one per file.
 //!
-//! An invariant sees all events in their order and says at once when one of them cannot be; some can only be judged at the
+//! An invariant receives all events in order and reports a violation at once; some can only be checked at the
 //! end. Names and meanings follow Ongaro's dissertation (Consensus: Bridging Theory and Practice, 2014, section 3.6) where it
-//! has them.
+//! defines them.
 
 mod acknowledged;
 mod applied_once;
@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use crate::events::{Event, Print};
 
-/// Something that must not be.
+/// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Name of the invariant.
@@ -34,13 +34,13 @@ pub trait Invariant: Send {
     /// Sees the next event.
     fn observe(&mut self, event: &Event) -> Result<(), Violation>;
 
-    /// The run is over, and the cluster has come to rest.
+    /// Checks the end of the run, when the cluster has come to rest.
     fn finish(&mut self) -> Result<(), Violation> {
         Ok(())
     }
 }
 
-/// All of them.
+/// All invariants.
 pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(one_leader::OneLeader::default()),
@@ -55,11 +55,11 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     ]
 }
 
-/// A node when the faults are over.
+/// The state of a node after the faults.
 pub struct NodeState {
     /// Its id.
     pub id: u64,
-    /// Whether it leads, and whom it takes for the leader.
+    /// Whether it leads, and which node it considers the leader.
     pub leads: bool,
     /// See above.
     pub leader: Option<u64>,
@@ -69,15 +69,15 @@ pub struct NodeState {
     pub applied: Option<u64>,
     /// Sets of voters, more than one in the middle of a change.
     pub voters: Vec<BTreeSet<u64>>,
-    /// Everybody that it knows of.
+    /// All members that it knows.
     pub members: BTreeSet<u64>,
-    /// Of its store's snapshot.
+    /// A hash of its store's snapshot.
     pub store: Print,
-    /// What the planner said there, if it looked.
+    /// The planner's result there, if it ran.
     pub verdict: Option<Result<(), String>>,
 }
 
-/// What must hold of the cluster some time after the faults.
+/// Conditions that must hold some time after the faults.
 pub fn check_rest(nodes: &[NodeState]) -> Result<(), Violation> {
     convergence::check_rest(nodes)?;
     voters::check_rest(nodes)

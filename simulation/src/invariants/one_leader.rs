@@ -1,10 +1,10 @@
-//! At most one leader: nobody leads twice by two elections in one term.
+//! At most one leader: no node wins the same leadership twice.
 //!
-//! openraft (as the daemon sets it up) lets several nodes lead in one term, one after the other: a leadership is named by
-//! its term and its node, and of two in one term that of the higher id comes later and ends the other. So the leader of a
-//! name is one node, and the election safety that is left to check is that it was elected once: a node that has led comes
-//! back knowing it, and a node that voted for a leadership and was counted comes back with that vote or a newer one. Without
-//! that, two quorums without a common honest member could each elect somebody.
+//! openraft (as the daemon configures it) lets several nodes lead in one term, one after the other: a leadership is a term and a
+//! node, and of two in one term that of the higher id comes later and ends the other. So each leadership belongs to one node,
+//! and the remaining part of election safety is that it was elected once: a node that has led remembers it after a restart,
+//! and a node whose vote was counted restarts with that vote or a newer one. Otherwise two quorums without a common
+//! correct member could each elect a leader.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct OneLeader {
     led: BTreeMap<u64, Leader>,
     /// The newest leadership that each node gave its vote to, as far as others may know.
     voted: BTreeMap<u64, Leader>,
-    /// Whom each leadership belongs to.
+    /// The node of each leadership.
     leaders: BTreeMap<(u64, u64), u64>,
 }
 

@@ -1,8 +1,8 @@
-//! Revisions never go back for a reader: not between two answers of a client that asks for the newest, whoever answers, and
-//! not between two stale answers of one node while it runs.
+//! Revisions never go back for a reader: not between two linearizable reads of a client, from any nodes, and
+//! not between two stale reads from one node while it runs.
 //!
-//! A node that was killed applies its log again when it starts, and until it has caught up its stale answers may be older
-//! than those before; that is not a violation, so a node's life is part of what is compared.
+//! A killed node applies its log again when it starts, and until it has caught up its stale answers may be older than
+//! before; that is not a violation, so only answers of the same life are compared.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(super) struct Revisions {
 impl Invariant for Revisions {
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            // A write that comes again has the revision of its first time, so reads alone are ordered.
+            // A retried write has the revision of its first application, so only reads are ordered.
             Event::Answered { process, operation: Operation::Read(_), revision, .. } => {
                 let last = self.clients.entry(*process).or_default();
                 check(*revision >= *last, "revisions-never-go-back", || {

@@ -6,13 +6,13 @@ use super::{Invariant, Violation, check};
 use crate::events::{Event, Print};
 use crate::types::Place;
 
-/// What was done at an index, by whom first.
+/// What was applied at an index, and by which node first.
 type Done = (Place, Option<(Print, Print)>, u64);
 
 #[derive(Default)]
 pub(super) struct SameOrder {
     applied: BTreeMap<u64, Done>,
-    /// How far each node has come in its present life.
+    /// The applied index of each node in its present life.
     position: BTreeMap<u64, u64>,
 }
 

@@ -1,5 +1,5 @@
-//! What a deposed leader still proposes changes nothing: a command that is meant for one leadership is applied under that
-//! leadership alone.
+//! A deposed leader's proposals change nothing: a command for one leadership is applied only under that
+//! leadership.
 
 use super::{Invariant, Violation, check};
 use crate::events::Event;

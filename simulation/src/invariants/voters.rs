@@ -1,4 +1,4 @@
-//! When all is calm, who votes is what the planner says, and everybody knows it.
+//! At rest, the voters are those that the planner chooses, and all nodes know them.
 
 use super::{NodeState, Violation, check};
 
@@ -6,7 +6,7 @@ const NAME: &str = "voters-as-planned";
 
 pub(super) fn check_rest(nodes: &[NodeState]) -> Result<(), Violation> {
     let Some(leader) = nodes.iter().find(|node| node.leads) else { return Ok(()) };
-    check(leader.voters.len() == 1, NAME, || format!("a change of the voters is under way: {:?}", leader.voters))?;
+    check(leader.voters.len() == 1, NAME, || format!("a change of the voters is in progress: {:?}", leader.voters))?;
     let verdict = leader.verdict.clone().unwrap_or_else(|| Err("the planner was not asked yet".to_owned()));
     check(verdict.is_ok(), NAME, || verdict.err().unwrap_or_default())?;
     for node in nodes {

@@ -1,4 +1,4 @@
-//! The members controller: who is a member is who reports, who votes is what the planner says.
+//! The members controller: nodes that report become members, and the planner chooses the voters.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -40,15 +40,15 @@ pub(super) async fn run(process: Process) {
                 Instant::now()
             }
         };
-        // What fails is tried again at the next tick, by whoever leads then.
+        // A failed step is retried at the next tick, by the leader at that time.
         let _ = process.write_in_term(term, records::note("tick", process.id, term)).await;
         while let Ok(true) = reconcile(&process, term, since).await {}
         transfer(&process).await;
     }
 }
 
-/// Returns when it is time to look again, or never to: Raft has ended, and soon the process has. Among rivals a new leader looks at once,
-/// or it would be deposed before it has looked.
+/// Returns when it is time for the next pass, or when Raft has ended, and soon the process. With rivals a new leader runs a pass at once,
+/// or it would be deposed before its first one.
 async fn next_look(process: &Process, ticks: &mut tokio::time::Interval, known: Option<u64>) -> ControlFlow<()> {
     if !process.host.rivals {
         ticks.tick().await;
@@ -72,7 +72,7 @@ async fn next_look(process: &Process, ticks: &mut tokio::time::Interval, known: 
     }
 }
 
-/// Tells the leader that this node is there; who does not know the leader asks one after the other.
+/// Reports to the leader; a node that does not know the leader tries one node after the other.
 async fn report(process: &Process, leader: Option<u64>, asked: &mut usize) {
     let everybody = &process.host.everybody;
     let address = match leader.and_then(|leader| process.address_of(leader)) {
@@ -90,7 +90,7 @@ async fn report(process: &Process, leader: Option<u64>, asked: &mut usize) {
     let _ = process.line(&address).ask(&ask, process.host.pace.report()).await;
 }
 
-/// One look and at most one change.
+/// One pass, with at most one change.
 async fn reconcile(process: &Process, term: u64, since: Instant) -> Result<bool, String> {
     if process.leadership().own_term != Some(term) {
         return Ok(false);
@@ -126,7 +126,7 @@ async fn reconcile(process: &Process, term: u64, since: Instant) -> Result<bool,
     Ok(true)
 }
 
-/// Hands leadership on, if the run wants it.
+/// Transfers leadership, if the run requests it.
 async fn transfer(process: &Process) {
     if !std::mem::take(&mut process.host.state.lock().transfer) {
         return;
@@ -139,7 +139,7 @@ async fn transfer(process: &Process) {
         others.max_by_key(|(_, matched)| matched.map(|id| id.index)).map(|(id, _)| *id)
     };
     if let Some(target) = target {
-        // Ended with Raft, or taken by nobody: an election follows.
+        // Raft has ended, or no node took over: an election follows.
         let _ = process.raft.trigger().transfer_leader(target).await;
     }
 }
@@ -151,7 +151,7 @@ pub(super) fn policy(process: &Process) -> Policy {
     Policy { suspect_after, unheard_after, dead_after: pace.dead_after(), ..Policy::default() }
 }
 
-/// The members as the planner sees them, on the leader.
+/// The leader's view of the members, for the planner.
 fn planned(process: &Process, listening_since: Instant) -> Vec<Member> {
     let metrics = process.raft.metrics();
     let metrics = metrics.borrow_watched();

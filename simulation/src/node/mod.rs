@@ -1,4 +1,4 @@
-//! A node's process: what `discod` does, in small.
+//! A node's process: a small `discod`.
 
 mod members;
 mod process;

@@ -23,10 +23,10 @@ use crate::storage::{Disk, Log, SharedStore, StateMachine};
 use crate::types::{Raft, Runtime, leader_of, place};
 use crate::wire::PORT;
 
-/// Nodes that ask for votes at the same moment do so within this time.
+/// Nodes that request votes concurrently do so within this time.
 const RIVALS_APART_MS: u64 = 10;
 
-/// Sets the randomness of nodes apart from that of clients.
+/// Separates the randomness of nodes from that of clients.
 const OF_NODES: u64 = 0x6e6f_6465 << 32;
 
 /// A machine: it stays when its process ends.
@@ -34,58 +34,58 @@ const OF_NODES: u64 = 0x6e6f_6465 << 32;
 pub struct Host {
     /// Its name on the network.
     pub name: String,
-    /// The same for all machines: where a node looks for others.
+    /// Shared by all machines: where a node finds the others.
     pub everybody: Arc<Vec<String>>,
-    /// What is between it and the others.
+    /// The doors between it and the others.
     pub doors: Doors,
-    /// All that stays.
+    /// The persistent state.
     pub state: Arc<Mutex<HostState>>,
-    /// Who is told.
+    /// The observer.
     pub observer: Observer,
     /// openraft's settings.
     pub config: Arc<openraft::Config>,
     /// Intervals.
     pub pace: Pace,
-    /// The mistake to make.
+    /// The bug to reintroduce.
     pub bug: Option<Bug>,
-    /// Whether elections are asked for from outside, see [`HostState::elect`].
+    /// Whether elections are triggered from outside, see [`HostState::elect`].
     pub rivals: bool,
-    /// What its randomness follows from.
+    /// The seed of its randomness.
     pub seed: u64,
 }
 
-/// What changes of a machine.
+/// The mutable state of a machine.
 pub struct HostState {
-    /// The id of the node on it: another one once its disk was lost.
+    /// The id of the node on it: a new one after its disk was lost.
     pub id: u64,
-    /// Whether the cluster starts here, once.
+    /// Whether the cluster is founded here, once.
     pub founder: bool,
     /// Its disk.
     pub disk: Disk,
     /// How often a process was started here.
     pub lives: u64,
-    /// The process that runs.
+    /// The running process.
     pub process: Option<Process>,
-    /// What the planner said when this node last led and looked: that all is well, or what it wants.
+    /// The planner's last result while this node led: that no change is needed, or the change.
     pub verdict: Option<Result<(), String>>,
-    /// Leadership shall be handed on, when the process next looks.
+    /// A transfer of leadership is requested, for the process's next pass.
     pub transfer: bool,
-    /// Has the process ask for votes at once.
+    /// Makes the process request votes at once.
     pub elect: Arc<Notify>,
 }
 
-/// A process that runs.
+/// A running process.
 #[derive(Clone)]
 pub struct Process {
     /// The node's id.
     pub id: u64,
-    /// The how-many-th process of its machine it is.
+    /// Its number among the processes of its machine.
     pub life: u64,
     /// Its machine.
     pub host: Host,
     /// openraft.
     pub raft: Raft,
-    /// What it has applied.
+    /// Its applied state.
     pub store: SharedStore,
     /// On the leader: when each node last reported, and from where.
     pub reports: Arc<Mutex<BTreeMap<u64, (tokio::time::Instant, String)>>>,
@@ -93,12 +93,12 @@ pub struct Process {
     pub rng: Arc<Mutex<SmallRng>>,
 }
 
-/// Who leads, as a node sees it.
+/// A node's view of the leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
     /// The term in which this node leads.
     pub own_term: Option<u64>,
-    /// Who leads.
+    /// The leader.
     pub leader: Option<u64>,
 }
 
@@ -125,7 +125,7 @@ async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
     let store = machine.store();
     let raft =
         OpenRaft::new(id, host.config.clone(), Network { node: id, caller: host.caller() }, log, machine).await?;
-    // Of no client: two that draw the same request ids would get each other's answers.
+    // Distinct from clients' randomness: two with the same request ids would get each other's answers.
     let rng = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed ^ OF_NODES)));
     let process = Process { id, life, host: host.clone(), raft, store, reports: Arc::default(), rng };
     host.state.lock().process = Some(process.clone());
@@ -141,11 +141,11 @@ async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
     }
     Runtime::spawn(serve::listen(process.clone(), listener));
     follow(&process).await;
-    // The daemon ends with Raft, and is started again by whoever supervises it.
+    // The daemon ends with Raft, and its supervisor restarts it.
     Ok(())
 }
 
-/// Asks for votes when it is told to, until Raft ends.
+/// Requests votes when triggered, until Raft ends.
 async fn elections(process: Process) {
     let elect = process.host.state.lock().elect.clone();
     loop {
@@ -158,7 +158,7 @@ async fn elections(process: Process) {
     }
 }
 
-/// Tells what is on the disk; a crash may have taken some of what was told before.
+/// Reports the content of the disk; a crash may have lost entries that were reported before.
 fn tell_start(node: u64, disk: &Disk, observer: &Observer) {
     let vote = disk.durable_vote();
     observer.tell(Event::Started {
@@ -176,7 +176,7 @@ fn tell_start(node: u64, disk: &Disk, observer: &Observer) {
     }
 }
 
-/// Tells of leaderships, until Raft ends.
+/// Reports leaderships, until Raft ends.
 async fn follow(process: &Process) {
     let mut metrics = process.raft.metrics();
     let mut last = None;
@@ -196,7 +196,7 @@ async fn follow(process: &Process) {
     }
 }
 
-/// Where the process of a machine listens.
+/// The address of a machine's process.
 pub fn address(name: &str) -> String {
     format!("{name}:{PORT}")
 }
@@ -204,7 +204,7 @@ pub fn address(name: &str) -> String {
 // === impl Host ===
 
 impl Host {
-    /// As it opens connections.
+    /// The caller for connections that it opens.
     pub fn caller(&self) -> Caller {
         Caller { name: self.name.clone(), doors: self.doors.clone() }
     }
@@ -213,7 +213,7 @@ impl Host {
 // === impl Process ===
 
 impl Process {
-    /// Who leads.
+    /// The leader.
     pub fn leadership(&self) -> Leadership {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -221,7 +221,7 @@ impl Process {
         Leadership { own_term: leads.then_some(metrics.current_term), leader: metrics.current_leader }
     }
 
-    /// Where a node listens, as the membership says.
+    /// The address of a node in the membership.
     pub fn address_of(&self, node: u64) -> Option<String> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();

@@ -1,4 +1,4 @@
-//! Changes of the membership, and transfer, as the daemon asks openraft for them.
+//! Membership changes and leadership transfers, with the same calls of openraft as in the daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 use super::Process;
 use crate::shared::NodeInfo;
 
-/// Before a change of the membership is tried again. Without it a leader without a quorum would do nothing else.
+/// Pause before a retry of a membership change. Without it a leader without a quorum would do nothing else.
 const CHANGE_PAUSE: Duration = Duration::from_millis(50);
 
 impl Process {
-    /// Adds a member that does not vote.
+    /// Adds a learner.
     pub(super) async fn add_learner(&self, id: u64, info: NodeInfo) -> Result<(), String> {
         self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, info)]))).await
     }
@@ -29,7 +29,7 @@ impl Process {
         self.change(ChangeMembers::RemoveVoters(ids.iter().copied().collect())).await
     }
 
-    /// Puts a voter in the place of another.
+    /// Replaces a voter by another.
     pub(super) async fn replace(&self, old: u64, new: u64) -> Result<(), String> {
         let voters: BTreeSet<u64> = {
             let metrics = self.raft.metrics();
@@ -40,14 +40,14 @@ impl Process {
         self.change(ChangeMembers::ReplaceAllVoters(voters)).await
     }
 
-    /// Whether a change of the voters has been begun and not ended.
+    /// Whether a change of the voters is in progress.
     pub(super) fn is_joint(&self) -> bool {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.membership().get_joint_config().len() > 1
     }
 
-    /// Ends a change that another leader has begun.
+    /// Completes a change that another leader has started.
     pub(super) async fn finish_change(&self) -> Result<(), String> {
         self.change(ChangeMembers::AddVoterIds(BTreeSet::new())).await
     }

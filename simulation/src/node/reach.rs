@@ -1,4 +1,4 @@
-//! A leader that the others cannot call hands over, as in the daemon.
+//! An unreachable leader hands over, as in the daemon.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct Voter {
     up_to_date: bool,
 }
 
-/// Until the process ends.
+/// Runs until the process ends.
 pub(super) async fn run(process: Process) {
     let pace = process.host.pace;
     let mut ticks = tokio::time::interval(pace.report());
@@ -51,7 +51,7 @@ pub(super) async fn run(process: Process) {
         match reach::verdict(process.id, others.len() + 1, &views) {
             Verdict::HandOver(to) if process.leadership().own_term == Some(term) => {
                 process.host.observer.tell(Event::GaveWay { node: process.id, to });
-                // Ended with Raft, or taken by nobody: an election follows.
+                // Raft has ended, or no node took over: an election follows.
                 let _ = process.raft.trigger().transfer_leader(to).await;
                 tokio::time::sleep(pace.election_timeout() * 4).await;
             }
@@ -60,7 +60,7 @@ pub(super) async fn run(process: Process) {
     }
 }
 
-/// The other voters; none where this node does not vote any more.
+/// The other voters; empty if this node no longer votes.
 fn others(process: &Process, since: Instant) -> Vec<Voter> {
     let metrics = process.raft.metrics();
     let metrics = metrics.borrow_watched();
@@ -84,7 +84,7 @@ fn others(process: &Process, since: Instant) -> Vec<Voter> {
     others.collect()
 }
 
-/// Has all voters that answer try to call each other, this one too.
+/// Has all voters that answer try to reach each other, this one included.
 async fn views(process: &Process, others: &[Voter]) -> Vec<View> {
     let ids: Vec<u64> = others.iter().map(|voter| voter.id).chain([process.id]).collect();
     let answering = others.iter().filter(|voter| voter.answered <= process.host.pace.suspect_after());
@@ -99,7 +99,7 @@ async fn views(process: &Process, others: &[Voter]) -> Vec<View> {
     views
 }
 
-/// Whom a node can call; the question needs a new connection here, where the daemon has one.
+/// The nodes that a node can reach; the request needs a new connection here, while the daemon has one.
 async fn ask(process: &Process, to: u64, nodes: Vec<u64>) -> Option<BTreeSet<u64>> {
     let limit = process.host.pace.reach_within() + ROUND_TRIP;
     match process.line(&process.address_of(to)?).ask(&Ask::Reach { to, nodes }, limit).await {
@@ -109,7 +109,7 @@ async fn ask(process: &Process, to: u64, nodes: Vec<u64>) -> Option<BTreeSet<u64
 }
 
 impl Process {
-    /// Those of the nodes that answer over a new connection.
+    /// The nodes that answer over a new connection.
     pub(super) async fn reached(&self, nodes: Vec<u64>) -> Vec<u64> {
         let limit = self.host.pace.reach_within();
         let tries = nodes.into_iter().map(|to| async move {
@@ -120,7 +120,7 @@ impl Process {
         join_all(tries).await.into_iter().flatten().collect()
     }
 
-    /// The way to a machine.
+    /// The connection to a machine.
     pub(super) fn line(&self, address: &str) -> Line {
         Line::new(self.host.caller(), address)
     }

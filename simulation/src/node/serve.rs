@@ -1,4 +1,4 @@
-//! Answering what other hosts ask.
+//! Answers requests of other hosts.
 
 use openraft::Snapshot as OpenraftSnapshot;
 use openraft::async_runtime::AsyncRuntime;
@@ -10,14 +10,14 @@ use crate::shared::Request as ByteString;
 use crate::types::Runtime;
 use crate::wire::{self, Answer, Ask, RaftAnswer, RaftAsk};
 
-/// Takes connections for as long as the process lives.
+/// Accepts connections as long as the process lives.
 pub(super) async fn listen(process: Process, listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         Runtime::spawn(converse(process.clone(), stream));
     }
 }
 
-/// One question after the other, until the other side has gone.
+/// Answers one request after the other, until the other side is gone.
 async fn converse(process: Process, mut stream: TcpStream) {
     while let Ok(ask) = wire::receive::<Ask>(&mut stream).await {
         if let Ask::Entries { to } = ask {

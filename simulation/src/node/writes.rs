@@ -1,4 +1,4 @@
-//! Bringing commands into the log, and reading: here if this node leads, else at the leader.
+//! Writes and reads: on this node if it leads, else on the leader.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::bug::Bug;
 use crate::shared::Request;
 use crate::wire::{Answer, Ask};
 
-/// Between two tries, as in the daemon.
+/// Pause between two attempts, as in the daemon.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 impl Process {
-    /// Writes what is only true as long as this node leads in this term.
+    /// Writes a command that is only valid as long as this node leads in this term.
     pub(super) async fn write_in_term(&self, term: u64, operation: Operation) -> Result<CommandResponse, String> {
         let request_id: [u8; 16] = self.rng.lock().random();
         let command = Command {
@@ -46,7 +46,7 @@ impl Process {
         }
     }
 
-    /// Brings an encoded command into the log and gives the store's answer. An error does not say that it did not happen.
+    /// Proposes an encoded command and returns the store's answer. After an error the outcome is unknown.
     pub(super) async fn propose(&self, command: Bytes, hops: u32) -> Result<Bytes, String> {
         let leadership = self.leadership();
         if leadership.own_term.is_some() {

@@ -1,4 +1,4 @@
-//! Bytes from other nodes and from the disk, in the daemon's own form: whatever they are, they are a value or an error.
+//! Bytes from other nodes and from the disk, in the daemon's format: any bytes decode to a value or an error.
 
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
@@ -16,7 +16,7 @@ fn entry(index: u64, command: Vec<u8>) -> Entry {
     Entry::new(LogId::new(leader, index), EntryPayload::Normal(Request(command.into())))
 }
 
-/// Reads the bytes as everything that the daemon reads in this form.
+/// Decodes the bytes as every type that the daemon reads in this format.
 fn read_all(bytes: &[u8]) {
     let _ = decode::<Entry>(bytes);
     let _ = decode::<LogId>(bytes);
@@ -62,7 +62,7 @@ proptest! {
     }
 }
 
-/// A length that is claimed is not believed: an array of four thousand million elements, a byte string as long.
+/// A claimed length is not trusted: an array of four thousand million elements, a byte string as long.
 #[test]
 fn claimed_lengths_take_no_memory() {
     for head in [0xdd_u8, 0xdf, 0xc6, 0xdb] {

@@ -1,9 +1,9 @@
-//! A disk that is honest about `fsync`, and nothing more.
+//! A disk that is only honest about `fsync`.
 //!
-//! Changes are seen by readers at once and are durable when a sync that began after them has ended, as in the daemon's
-//! database: one writer, which makes durable together all that waits. At a crash what was not synced is lost, except for a
-//! part from its front that the seed chooses: changes reach a disk in their order but not all, and of an append to the log
-//! the first few entries alone may have got there (a torn tail).
+//! Readers see changes at once; changes are durable when a sync that began after them has ended, as in the daemon's
+//! database: one writer, which makes all waiting changes durable together. At a crash unsynced changes are lost, except for
+//! the first few, whose number the seed chooses: changes reach a disk in order but not all of them, and of an append to the
+//! log only the first few entries may have reached it (a torn tail).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -27,10 +27,10 @@ pub(super) enum Change {
     Snapshot(Arc<(SnapshotMeta, SnapshotBytes)>),
 }
 
-/// What is told when a change is durable, or cannot become so.
+/// Notified when a change is durable, or cannot become so.
 pub(super) type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
-/// What a disk holds.
+/// The content of a disk.
 #[derive(Clone, Default)]
 pub(super) struct Image {
     pub(super) vote: Option<Vote>,
@@ -40,7 +40,7 @@ pub(super) struct Image {
     pub(super) snapshot: Option<Arc<(SnapshotMeta, SnapshotBytes)>>,
 }
 
-/// What a disk may be made to do.
+/// A fault of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskFault {
     /// Each sync takes this long, until further notice.
@@ -85,7 +85,7 @@ impl Disk {
         Self { state: Arc::new(Mutex::new(state)), work: Arc::default() }
     }
 
-    /// The process ends: what was not synced is lost, all but a part of its front.
+    /// The process ends: unsynced changes are lost, except for the first few.
     pub fn crash(&self) {
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -106,7 +106,7 @@ impl Disk {
         state.failing = false;
     }
 
-    /// All is lost, as on a machine that was replaced.
+    /// Everything is lost, as on a replaced machine.
     pub fn wipe(&self) {
         let mut state = self.state.lock();
         state.waiting.clear();
@@ -115,7 +115,7 @@ impl Disk {
         state.failing = false;
     }
 
-    /// Makes it behave so.
+    /// Sets a fault.
     pub fn fault(&self, fault: DiskFault) {
         let mut state = self.state.lock();
         match fault {
@@ -124,17 +124,17 @@ impl Disk {
         }
     }
 
-    /// Makes it a good disk again.
+    /// Removes all faults.
     pub fn mend(&self) {
         self.state.lock().slow = None;
     }
 
-    /// The vote that is on it for good.
+    /// The durable vote.
     pub fn durable_vote(&self) -> Option<Vote> {
         self.state.lock().durable.vote
     }
 
-    /// The log begins after this entry.
+    /// The last purged entry, after which the log begins.
     pub fn purged(&self) -> Option<LogId> {
         self.state.lock().seen.purged
     }
@@ -148,7 +148,7 @@ impl Disk {
         look(&self.state.lock().seen)
     }
 
-    /// Makes a change, which readers see now; `done` is told when it is durable.
+    /// Makes a change, which readers see at once; `done` is notified when it is durable.
     pub(super) fn submit(&self, change: Change, done: Option<Done>) {
         let mut state = self.state.lock();
         state.seen.apply(&change);
@@ -161,7 +161,7 @@ impl Disk {
     pub(super) async fn write(&self, change: Change) -> io::Result<()> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let done = Box::new(move |result| {
-            // Who asked may have gone.
+            // The caller may be gone.
             let _ = sender.send(result);
         });
         self.submit(change, Some(done));
@@ -181,11 +181,11 @@ impl Disk {
                 continue;
             }
             tokio::time::sleep(time).await;
-            let (told, failed) = {
+            let (waiting, failed) = {
                 let mut state = self.state.lock();
                 let state = &mut *state;
-                let told: Vec<Option<Done>> = if state.failing {
-                    // How much of it got there shows at the next start.
+                let waiting: Vec<Option<Done>> = if state.failing {
+                    // How much of it was written shows at the next start.
                     state.waiting.iter_mut().map(|(_, done)| done.take()).collect()
                 } else {
                     let synced = state.waiting.drain(..count).map(|(change, done)| {
@@ -194,9 +194,9 @@ impl Disk {
                     });
                     synced.collect()
                 };
-                (told, state.failing)
+                (waiting, state.failing)
             };
-            for done in told.into_iter().flatten() {
+            for done in waiting.into_iter().flatten() {
                 done(if failed { Err(io::Error::other("the disk does not write")) } else { Ok(()) });
             }
             if failed {

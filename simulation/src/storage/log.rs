@@ -15,13 +15,13 @@ use crate::types::{Entry, LogId, TypeConfig, Vote, leader_of, place};
 /// The log of one node.
 #[derive(Clone)]
 pub struct Log {
-    /// Whose it is.
+    /// The node's id.
     pub node: u64,
-    /// Where it is.
+    /// The disk.
     pub disk: Disk,
-    /// Who is told of what happens to it.
+    /// The observer of its changes.
     pub observer: Observer,
-    /// The mistake to make.
+    /// The bug to reintroduce.
     pub bug: Option<Bug>,
 }
 

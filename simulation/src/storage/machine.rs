@@ -17,10 +17,10 @@ use crate::events::{Event, Observer};
 use crate::shared::Response;
 use crate::types::{LogId, Snapshot, SnapshotBytes, SnapshotMeta, StoredMembership, TypeConfig, place};
 
-/// The store as a node has applied it.
+/// The applied store of a node.
 pub type SharedStore = Arc<RwLock<Store>>;
 
-/// What openraft applies entries to.
+/// The state machine of openraft.
 pub struct StateMachine {
     node: u64,
     store: SharedStore,
@@ -31,7 +31,7 @@ pub struct StateMachine {
     bug: Option<Bug>,
 }
 
-/// Writes one snapshot of the state at the moment when it was made.
+/// Builds a snapshot of the state at the moment of its creation.
 pub struct SnapshotBuilder {
     meta: SnapshotMeta,
     bytes: Option<io::Result<SnapshotBytes>>,
@@ -41,7 +41,7 @@ pub struct SnapshotBuilder {
 // === impl StateMachine ===
 
 impl StateMachine {
-    /// The state of the newest snapshot; openraft then applies what the log holds beyond it.
+    /// Loads the state of the newest snapshot; openraft then applies the later entries of the log.
     pub fn open(node: u64, disk: Disk, observer: Observer, bug: Option<Bug>) -> io::Result<Self> {
         let (store, applied, membership) = match disk.read(|image| image.snapshot.clone()) {
             Some(snapshot) => {

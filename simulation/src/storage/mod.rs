@@ -1,4 +1,4 @@
-//! What a node keeps: a disk that loses what was not synced, the log on it, and the state machine.
+//! A node's storage: a disk that loses unsynced data, the log on it, and the state machine.
 
 mod disk;
 mod log;
