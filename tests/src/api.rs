@@ -30,7 +30,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// As whoever holds these credentials.
+    /// As the holder of these credentials.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
         Self { identity }
@@ -52,13 +52,13 @@ impl Api {
         Self::new(Identity::new(credentials).unwrap())
     }
 
-    /// Who it is.
+    /// Its identity.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// A connection to a node, made when first used.
+    /// A connection to a node, made at the first use.
     #[must_use]
     pub fn channel(&self, address: &str) -> Channel {
         let _entered = RUNTIME.enter();
@@ -84,7 +84,7 @@ impl Api {
         block(timed(control.status(StatusRequest { stale: false }))).map(tonic::Response::into_inner)
     }
 
-    /// How the cluster is, as this node knows by itself.
+    /// This node's own view of the cluster.
     ///
     /// # Errors
     /// It did not answer.
@@ -93,7 +93,7 @@ impl Api {
         block(timed(control.status(StatusRequest { stale: true }))).map(tonic::Response::into_inner)
     }
 
-    /// Asks one node, once.
+    /// Sends a request to one node, once.
     pub fn propose(&self, address: &str, command: Command) -> Result<CommandResponse, Status> {
         block(self.propose_async(address, command))
     }
@@ -105,7 +105,7 @@ impl Api {
         answer.response.ok_or_else(|| Status::internal("no response in the answer"))
     }
 
-    /// A command with a request id of its own.
+    /// A command with a new request id.
     #[must_use]
     pub fn command(operation: command::Operation) -> Command {
         let request_id = uuid::Uuid::new_v4().into_bytes().to_vec().into();
@@ -119,15 +119,15 @@ impl Api {
         Self::command(command::Operation::Put(PutRequest { key, value, ..PutRequest::default() }))
     }
 
-    /// Writes a key, asking one node after the other with the same request id until one has done it. The revision.
+    /// Writes a key: tries one node after the other with the same request id until it is done. Returns the revision.
     ///
     /// # Errors
-    /// The last answer, when none has done it in time.
+    /// The last answer, if it was not done in time.
     pub fn put(&self, addresses: &[String], key: &str, value: &str, limit: Duration) -> Result<i64, String> {
         block(self.put_async(addresses, key, value, limit))
     }
 
-    /// The same for many at once.
+    /// The same for several keys in one transaction.
     pub async fn put_async(
         &self,
         addresses: &[String],
@@ -139,7 +139,7 @@ impl Api {
         self.put_with(controls, key, value, limit).await
     }
 
-    /// The same over connections that are there.
+    /// The same over existing connections.
     pub async fn put_with(
         &self,
         controls: Vec<ControlClient<Channel>>,
@@ -147,7 +147,7 @@ impl Api {
         value: &str,
         limit: Duration,
     ) -> Result<i64, String> {
-        // A node that is stopped answers nothing at all.
+        // A stopped node does not answer at all.
         const ATTEMPT: Duration = Duration::from_millis(500);
         let command = Self::put_command(key, value);
         let start = Instant::now();
@@ -183,7 +183,7 @@ impl Api {
         Ok(self.range(address, range, stale)?.kvs.into_iter().next())
     }
 
-    /// All keys that begin so, at one node.
+    /// All keys with this prefix, at one node.
     pub fn list(&self, address: &str, prefix: &str, stale: bool) -> Result<Vec<KeyValue>, Status> {
         let mut end = prefix.as_bytes().to_vec();
         *end.last_mut().expect("the prefix is not empty") += 1;
@@ -191,7 +191,7 @@ impl Api {
         Ok(self.range(address, range, stale)?.kvs)
     }
 
-    /// Waits until a node has applied all up to this revision.
+    /// Waits until a node has applied this revision.
     #[track_caller]
     pub fn wait_for_revision(&self, limit: Duration, address: &str, revision: i64) {
         wait_for(limit, &format!("revision {revision} at {address}"), || {
@@ -205,7 +205,7 @@ impl Api {
     }
 }
 
-/// Nothing is waited for without an end.
+/// Every wait has a time limit.
 async fn timed<T>(work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     const LIMIT: Duration = Duration::from_secs(20);
     tokio::time::timeout(LIMIT, work)
@@ -217,7 +217,7 @@ fn describe(status: &Status) -> String {
     format!("{:?}: {}", status.code(), causes(status))
 }
 
-/// What an error says, with all its causes.
+/// The message of an error, with all its causes.
 #[must_use]
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

@@ -16,7 +16,7 @@ pub struct Binaries {
 static FOUND: OnceLock<Binaries> = OnceLock::new();
 
 impl Binaries {
-    /// Those of `DISCO_TEST_BINARIES` (a folder), else those beside this test's own, which are built when they are missing or
+    /// Those in the folder `DISCO_TEST_BINARIES`, else those beside this test's program, which are built if they are missing or
     /// older than a source file.
     ///
     /// # Panics
@@ -36,13 +36,13 @@ impl Binaries {
         })
     }
 
-    /// Whether they are release builds: what is promised of time holds for those.
+    /// Whether they are release builds, to which promises about time apply.
     #[must_use]
     pub fn optimised() -> bool {
         !cfg!(debug_assertions)
     }
 
-    /// The same without symbols, half as large: every machine of every test is sent them. `None` where there is no `strip`.
+    /// The same without symbols, half as large, as they are sent to every machine of every test. `None` without `strip`.
     fn stripped(&self, folder: &Path) -> Option<Self> {
         fs::create_dir_all(folder).ok()?;
         let stripped = Self::beneath(folder);
@@ -51,7 +51,7 @@ impl Binaries {
             if modified(to) > modified(from) {
                 continue;
             }
-            // In one step, as another process of tests may do the same.
+            // Atomically, as another test process may do the same.
             let making = to.with_extension(std::process::id().to_string());
             let done = Command::new("strip").arg("-o").arg(&making).arg(from).stderr(Stdio::null()).status();
             if !done.is_ok_and(|status| status.success()) || fs::rename(&making, to).is_err() {
@@ -96,7 +96,7 @@ fn newest(folder: &Path, than: SystemTime) -> bool {
     })
 }
 
-/// The folder that programs are built into: tests are beneath it, `target/debug/deps/name-hash`, other programs in it.
+/// The target folder of programs: tests are below it, `target/debug/deps/name-hash`, other programs in it.
 pub(crate) fn built_in() -> PathBuf {
     let own = std::env::current_exe().expect("a running program has a file");
     let folder = own.parent().expect("a file is in a folder");
@@ -108,17 +108,17 @@ fn build(folder: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace()).args(["build", "--quiet", "--bins"]);
-    // What cargo says to a test about its package would be news to build scripts, and a third of all crates would be built again.
+    // cargo's variables for tests would change the environment of build scripts, and a third of all crates would be rebuilt.
     let about = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| about.iter().any(|prefix| name.starts_with(prefix))) {
             command.env_remove(name);
         }
     }
-    // `.ci/timed` sets it for the harness of tests; for build scripts of half the tree it would be another compiler.
+    // `.ci/timed` sets it for the test harness; for the build scripts of half the tree it would be another compiler.
     command.env_remove("RUSTC_BOOTSTRAP");
     match folder.file_name().and_then(|name| name.to_str()) {
-        // As `cargo test --workspace` builds: with other features of a dependency half of everything would be built again.
+        // As for `cargo test --workspace`: with other features of a dependency half of the crates would be rebuilt.
         Some("debug") | None => {
             command.args(["--workspace", "--tests"]);
         }

@@ -7,16 +7,16 @@ use tokio::sync::watch;
 
 use crate::block;
 
-/// What does not go through a [`Door`]. It is not refused but lost, as a firewall drops packets.
+/// The connections that a [`Door`] drops. They are not refused but lost, as if a firewall drops packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
     /// Connections that are made from now on.
     pub new: bool,
-    /// Those that are there now.
+    /// Existing connections.
     pub established: bool,
 }
 
-/// What others must go through to come to a node; what the node itself opens does not.
+/// A proxy in front of a node for inbound connections; connections that the node opens bypass it.
 pub struct Door {
     state: watch::Sender<State>,
 }
@@ -24,7 +24,7 @@ pub struct Door {
 #[derive(Clone, Copy, Default)]
 struct State {
     closed: Closed,
-    /// Connections up to this number are those that were there when the door was closed.
+    /// Connections up to this number existed when the door was closed.
     established: u64,
     last: u64,
 }
@@ -33,7 +33,7 @@ struct State {
 const CHUNK: usize = 32 * 1024;
 
 impl Door {
-    /// At the address, in front of the other one.
+    /// Listens at `address`, in front of the other one.
     #[must_use]
     pub fn open(address: SocketAddr, behind: SocketAddr) -> Self {
         let (state, _) = watch::channel(State::default());
@@ -54,7 +54,7 @@ impl Door {
         Self { state }
     }
 
-    /// From now on this is lost.
+    /// Drops these connections from now on.
     pub fn close(&self, closed: Closed) {
         self.state.send_modify(|state| *state = State { closed, established: state.last, ..*state });
     }

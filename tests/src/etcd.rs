@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use crate::{Output, Project, Running, skipped};
 
-/// No command of `etcdctl` takes longer, but for those that are waited for otherwise.
+/// The time limit of `etcdctl` commands.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// `etcdctl`, with the settings that `disco env` prints and nothing else.
+/// `etcdctl`, with only the settings that `disco env` prints.
 pub struct Etcdctl {
     program: PathBuf,
     settings: Vec<(String, String)>,
 }
 
 impl Etcdctl {
-    /// For a project whose cluster runs. `None`, which the test's output says, where there is no `etcdctl`.
+    /// For a project with a running cluster. `None`, with a message in the test's output, without `etcdctl`.
     ///
     /// # Panics
     /// When `disco env` prints anything but settings.
@@ -33,14 +33,14 @@ impl Etcdctl {
         Some(Self { program, settings: settings.collect() })
     }
 
-    /// The nodes that it asks, `https://IP:PORT` each.
+    /// Its endpoints, `https://IP:PORT` each.
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
         let all = self.settings.iter().find(|(name, _)| name == "ETCDCTL_ENDPOINTS");
         all.map(|(_, value)| value.split(',').map(str::to_owned).collect()).unwrap_or_default()
     }
 
-    /// The same asking one node alone.
+    /// The same with one endpoint.
     #[must_use]
     pub fn at(&self, endpoint: &str) -> Self {
         let mut settings = self.settings.clone();

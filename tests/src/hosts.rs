@@ -3,7 +3,7 @@ use std::process::Command;
 
 use crate::{Project, cluster_script};
 
-/// A project for machines that somebody else made, with a key pair that they shall admit.
+/// A project for existing machines, with a key pair that they must authorize.
 #[must_use]
 pub fn hosts_project(name: &str) -> (Project, String) {
     let project = Project::builder(name).build();
@@ -15,7 +15,7 @@ pub fn hosts_project(name: &str) -> (Project, String) {
 }
 
 impl Project {
-    /// What all processes of this project carry in `DISCO_TEST_DIR`.
+    /// The value of `DISCO_TEST_DIR` in all processes of this project.
     #[must_use]
     pub fn mark(&self) -> PathBuf {
         self.outside("").canonicalize().unwrap()
@@ -26,13 +26,13 @@ impl Project {
         self.write_hosts_for(hosts, hosts.len());
     }
 
-    /// The same for so many nodes, of which there may be fewer than hosts.
+    /// The same with this number of nodes, which may be smaller than that of hosts.
     pub fn write_hosts_for(&self, hosts: &[String], nodes: usize) {
         self.write_client_hosts(hosts, nodes);
         self.write_cluster_hosts(hosts);
     }
 
-    /// Writes `client.js` with these hosts, that bootstraps so many nodes.
+    /// Writes a `client.js` with these hosts that bootstraps this number of nodes.
     pub fn write_client_hosts(&self, hosts: &[String], nodes: usize) {
         let (name, provider) = (self.name(), self.given(hosts));
         self.write(

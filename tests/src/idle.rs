@@ -6,11 +6,11 @@ use std::time::Duration;
 /// On any other argument.
 #[must_use]
 pub fn idle_time() -> Duration {
-    // `cargo bench` adds a flag of its own.
+    // `cargo bench` adds its own flag.
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match (args.next().as_deref(), args.next()) {
         (Some("--idle"), Some(seconds)) => Duration::from_secs(seconds.parse().expect("a number of seconds")),
         (None, _) => Duration::from_secs(60),
-        _ => panic!("only `--idle SECONDS` is known"),
+        _ => panic!("unknown argument: expected `--idle SECONDS`"),
     }
 }

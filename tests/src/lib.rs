@@ -1,15 +1,15 @@
-//! Whole clusters for tests: the real `disco` and `discod`, in folders and on loopback addresses of their own.
+//! Whole clusters for tests: the real `disco` and `discod`, each in its own folder and on its own loopback addresses.
 //!
-//! - [`Project`]: a project folder with two scripts. `disco` is run in it as a user would, and the cluster that comes of it
-//!   is ended when it is dropped, with every process that carries its mark, whether the test passed or not.
-//! - [`RawCluster`]: `discod` processes without machines and SSH, for what is beneath.
-//! - [`Etcdctl`]: the cluster as etcd's own client sees it.
-//! - [`Api`]: the cluster by gRPC, as an operator, or as anyone else.
+//! - [`Project`]: a project folder with two scripts. Tests run `disco` in it as a user would; when it is dropped, its cluster and
+//!   every process with its mark are ended, whether the test passed or not.
+//! - [`RawCluster`]: `discod` processes without machines and SSH, for tests of the lower layers.
+//! - [`Etcdctl`]: the cluster through etcd's own client.
+//! - [`Api`]: the cluster through gRPC, as an operator or in another role.
 //! - [`Permit`]: when a test may run its cluster.
 //!
-//! Invariants: no test depends on another's files, addresses or environment; nothing waits by sleeping ([`wait_for`] looks
-//! again and again, and says what it saw last); a process is signalled only when it carries the mark of its own project; however
-//! a test ends, by `kill -9` too, its processes and folders go with it (see `disco-test-reaper`).
+//! Invariants: no test depends on another's files, addresses or environment; no test sleeps ([`wait_for`] polls a condition,
+//! and reports the last state); a process is signalled only if it carries the mark of its own project; however
+//! a test ends, even by `kill -9`, its processes and folders are removed (see `disco-test-reaper`).
 
 mod addresses;
 mod api;

@@ -6,15 +6,15 @@ use serde::Deserialize;
 /// A machine of the local provider, or one behind an instance of EC2 (`tests/aws/machines.py`).
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// Its id, as in the status' `instance`.
+    /// Its id, the `instance` of a status.
     pub id: String,
     /// Its folder.
     pub folder: PathBuf,
-    /// The process that is the machine.
+    /// The machine's process.
     pub pid: u32,
-    /// Where it answers SSH.
+    /// The address of its SSH server.
     pub ssh: SocketAddr,
-    /// Where its `discod` listens.
+    /// The address of its `discod`.
     pub control: SocketAddr,
 }
 
@@ -32,7 +32,7 @@ struct ProcessRecord {
 }
 
 impl Machine {
-    /// All beneath a provider's folder, by id.
+    /// All machines in a provider's folder, by id.
     #[must_use]
     pub fn all(local: &Path) -> Vec<Self> {
         let Ok(entries) = std::fs::read_dir(local) else { return Vec::new() };
@@ -60,7 +60,7 @@ impl Machine {
         })
     }
 
-    /// What is installed on it: `data`, `service`, and `bin` where that has no place of its own.
+    /// The installation folder: `data`, `service`, and `bin` unless that is elsewhere.
     #[must_use]
     pub fn prefix(&self) -> PathBuf {
         prefix(&self.folder)
@@ -72,7 +72,7 @@ impl Machine {
         self.prefix().join("data")
     }
 
-    /// The log of its `discod`, as far as it is there.
+    /// The log of its `discod`, if it exists.
     #[must_use]
     pub fn log(&self) -> String {
         logs_beneath(&self.prefix().join("service"))

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::wait_for;
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Clone)]
 pub struct Output {
     /// The command line.
@@ -23,7 +23,7 @@ pub struct Output {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    /// From start to end.
+    /// The duration.
     pub took: Duration,
 }
 
@@ -61,7 +61,7 @@ impl Output {
         self.expect(0)
     }
 
-    /// Checks that standard error has these texts.
+    /// Checks that standard error contains these texts.
     #[track_caller]
     pub fn says(self, texts: &[&str]) -> Self {
         for text in texts {
@@ -85,7 +85,7 @@ impl Output {
     }
 }
 
-/// A command that runs. Killed when dropped.
+/// A running command. Killed when dropped.
 pub struct Running {
     command: String,
     child: Child,
@@ -94,7 +94,7 @@ pub struct Running {
     err: Pipe,
 }
 
-/// Read all the time, so that it never blocks whoever writes.
+/// Read continuously, so that the writer never blocks.
 struct Pipe {
     text: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
@@ -119,7 +119,7 @@ impl Pipe {
         String::from_utf8_lossy(&self.text.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    /// Everything, once the last process that holds the other end has ended.
+    /// The whole output, once the last process that holds the other end has ended.
     fn all(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().expect("reading does not panic");
@@ -144,17 +144,17 @@ impl Running {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        // One that has ended needs none; it is not reaped before this value ends, so the id is its own.
+        // A process that has ended needs none; it is not reaped before this value is dropped, so the id is its own.
         let _ = kill_process(pid(self.child.id()), signal);
     }
 
-    /// What it wrote to standard output up to now.
+    /// Its standard output up to now.
     #[must_use]
     pub fn stdout(&self) -> String {
         self.out.so_far()
     }
 
-    /// What it wrote to standard error up to now.
+    /// Its standard error up to now.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.err.so_far()
@@ -165,11 +165,11 @@ impl Running {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// Waits for its end, but no longer than that. Whether it has ended.
+    /// Waits for its end up to the limit. Returns whether it has ended.
     pub fn ended_within(&mut self, limit: Duration) -> bool {
         let handle = pidfd_open(pid(self.child.id()), PidfdFlags::empty()).expect("it is not reaped yet");
         let limit = Timespec::try_from(limit).expect("no test waits for centuries");
-        // Readable from its end on.
+        // Readable once it has ended.
         poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit)).expect("a process can be polled") > 0
     }
 

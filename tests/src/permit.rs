@@ -4,16 +4,16 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{ThreadId, available_parallelism};
 use std::time::{Duration, Instant};
 
-/// The right to run a cluster. Tests all start at once, and most of their time is waiting: for an election, a certificate's end, a
-/// process. So a cluster begins when there is work left for the processors, and not by a number of threads.
+/// The permit to run a cluster. All tests start at once, and mostly wait: for an election, a certificate's expiry, a process. So
+/// a cluster starts when the processors have free capacity, instead of by a number of threads.
 ///
 /// Invariants:
 /// - As many clusters as there are processors, and two, run at any time; more, up to [`MOST`] for each processor, one by one
 ///   as long as the processors idle and there is memory.
-/// - A test holds one permit, however many clusters it makes: nobody who holds one waits for another.
-/// - A test that measures time ([`Permit::alone`]) runs when no other does, after all that wait.
+/// - A test holds one permit, however many clusters it makes: a holder never waits for another permit.
+/// - A test that measures time ([`Permit::alone`]) runs when no other does, after all waiting ones.
 pub struct Permit {
-    /// None where its thread held one already.
+    /// `None` if its thread already holds one.
     share: Option<Share>,
     thread: ThreadId,
     began: Instant,
@@ -24,21 +24,21 @@ pub struct Permit {
 pub(crate) enum Share {
     /// What a cluster takes.
     One,
-    /// The same, before those that wait: it lasts longer than others.
+    /// The same, before other waiting tests, as it takes longer.
     First,
-    /// All of it.
+    /// The whole machine.
     Whole,
 }
 
 /// Clusters for each processor, most of which wait.
 const MOST: usize = 5;
-/// A share of the processors' time that is worth another cluster.
+/// The share of idle processor time for which another cluster is started.
 const IDLE: f64 = 0.25;
-/// Over which that is measured, and how long after a cluster's beginning another one begins: it has begun to work by then.
+/// The measuring interval, and the minimum time between two starts, after which a cluster has begun to work.
 const MEASURED: Duration = Duration::from_millis(1200);
-/// Free memory without which no more clusters begin than always run: what one of debug builds takes, a few times.
+/// Free memory below which no additional clusters start: a few times what a cluster of debug builds takes.
 const MEMORY: u64 = 2 << 30;
-/// No program of tests takes as long: a test that still waits waits for ever.
+/// Longer than any test program takes: a test that still waits would wait forever.
 const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
 
 static GATE: Gate = Gate { state: Mutex::new(State::new()), changed: Condvar::new() };
@@ -54,12 +54,12 @@ struct Gate {
 
 struct State {
     running: usize,
-    /// Whether one has the whole machine.
+    /// Whether a test has the whole machine.
     whole: bool,
     waiting_first: usize,
     waiting: usize,
     began: Option<Instant>,
-    /// When the processors were looked at, their ticks then, and how much they idled before.
+    /// The time of the last measurement, the ticks then, and the idle share before.
     looked: Option<(Instant, Ticks)>,
     idle: f64,
 }
@@ -71,19 +71,19 @@ struct Ticks {
 }
 
 impl Permit {
-    /// For a test that runs a cluster; [`crate::Project`] and [`crate::RawCluster`] take it by themselves.
+    /// For a test that runs a cluster; [`crate::Project`] and [`crate::RawCluster`] take it automatically.
     #[must_use]
     pub fn one() -> Self {
         Self::of(Share::One)
     }
 
-    /// For a test that takes a minute or more: it begins before others, so that it is not the one that all wait for at the end.
+    /// For a test that takes a minute or more: it starts before others, so that the run does not wait for it at the end.
     #[must_use]
     pub fn first() -> Self {
         Self::of(Share::First)
     }
 
-    /// For a test that holds something to a time: nothing else runs beside it.
+    /// For a test that asserts a duration: no other test runs at the same time.
     #[must_use]
     pub fn alone() -> Self {
         Self::of(Share::Whole)
@@ -98,7 +98,7 @@ impl Permit {
         Self { share: Some(share), thread, began: Instant::now() }
     }
 
-    /// Gives a permit that outlives its test to what it is held for; the thread is as it was.
+    /// Detaches a permit that outlives its test from the thread.
     pub(crate) fn detach(self) -> Detached {
         let mut this = self;
         let share = this.share.take();
@@ -113,7 +113,7 @@ impl Permit {
         HELD.get()
     }
 
-    /// For a thread that uses what has a permit of its own.
+    /// For a thread that uses a cluster with its own permit.
     pub(crate) fn covered() -> Covered {
         Covered(HELD.replace(true))
     }
@@ -131,15 +131,15 @@ impl Drop for Permit {
     }
 }
 
-/// Says how long this test has run, without what it has waited for others. `.ci/run` collects these lines.
+/// Prints how long this test has run, without its waiting time. `.ci/run` collects these lines.
 pub(crate) fn ran_for(began: Instant) {
-    // Programs that use this crate, such as `disco-faults`, have their output for themselves.
+    // Programs that use this crate, such as `disco-faults`, do not print these lines.
     if let Some(name) = std::thread::current().name().filter(|name| name.contains("::")) {
         println!("ran for {:.1} s: {name}", began.elapsed().as_secs_f64());
     }
 }
 
-/// A permit of no thread.
+/// A permit that belongs to no thread.
 pub(crate) struct Detached(Option<Share>);
 
 impl Drop for Detached {
@@ -150,7 +150,7 @@ impl Drop for Detached {
     }
 }
 
-/// As long as it lives its thread needs no permit.
+/// While it lives, its thread needs no permit.
 pub(crate) struct Covered(bool);
 
 impl Drop for Covered {
@@ -214,7 +214,7 @@ impl State {
         }
     }
 
-    /// Whether the processors have idled since the last one began, and there is memory for another.
+    /// Whether the processors have been idle since the last start, and there is memory for another cluster.
     fn has_room(&self, memory: Option<u64>) -> bool {
         let settled = self.began.is_none_or(|began| began.elapsed() > 2 * MEASURED);
         settled && self.idle > IDLE && memory.is_none_or(|free| free > MEMORY)
@@ -243,7 +243,7 @@ impl Ticks {
         let text = fs::read_to_string("/proc/stat").ok()?;
         let words = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
         let ticks: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
-        // Guests' time is within the user's.
+        // Guest time is included in user time.
         Some(Self { idle: ticks.get(3)? + ticks.get(4)?, all: ticks.iter().take(8).sum() })
     }
 }
@@ -255,7 +255,7 @@ fn available_memory() -> Option<u64> {
     Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? << 10)
 }
 
-/// Has the tests of this program all start at once, unless `RUST_TEST_THREADS` or `--test-threads` is set: each waits for
+/// Makes all tests of this program start at once, unless `RUST_TEST_THREADS` or `--test-threads` is set: each waits for
 /// its [`Permit`].
 #[macro_export]
 macro_rules! start_all_tests_at_once {
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     fn state(running: usize, idle: f64) -> State {
-        // Looked at a moment ago, so that it is not looked at again.
+        // Measured a moment ago, so that it is not measured again.
         let looked = Ticks::now().map(|ticks| (Instant::now() + Duration::from_secs(3600), ticks));
         State { running, idle, looked, ..State::new() }
     }

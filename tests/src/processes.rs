@@ -13,20 +13,20 @@ use crate::output::pid;
 pub struct Process {
     /// Its id.
     pub pid: u32,
-    /// Its arguments, with blanks between.
+    /// Its arguments, separated by blanks.
     pub command: String,
-    /// The machine that it runs on; the process that is a local machine itself has none.
+    /// The machine that it runs on; a local machine's own process has none.
     pub machine: Option<String>,
 }
 
-/// The processes that belong to a folder: all that carry one of the marks that Disco or this harness gives them.
+/// The processes of a folder: all with one of the marks that Disco or this harness sets.
 pub(crate) fn of_folder(folder: &Path) -> Vec<Process> {
     let Ok(table) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = table.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| *pid != std::process::id()).filter_map(|pid| look(pid, folder)).collect()
 }
 
-/// Ends them all, those too that are being started meanwhile.
+/// Ends all of them, including those started meanwhile.
 pub(crate) fn end_all(folder: &Path) -> Vec<Process> {
     let seen = of_folder(folder);
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -45,10 +45,10 @@ pub(crate) fn end_all(folder: &Path) -> Vec<Process> {
 /// Sends a signal to a process of the folder; to no other.
 ///
 /// # Panics
-/// When the process belongs to someone else.
+/// When the process belongs to another folder.
 pub(crate) fn signal(folder: &Path, id: u32, signal: Signal) {
     let sent = send(folder, id, signal);
-    // One that is about to end has no environment any more.
+    // A process that is about to end has no environment.
     let whole = || std::fs::read(format!("/proc/{id}/environ")).is_ok_and(|environment| !environment.is_empty());
     assert!(sent || !is_alive(id) || !whole(), "process {id} is not one of {}", folder.display());
 }
@@ -56,7 +56,7 @@ pub(crate) fn signal(folder: &Path, id: u32, signal: Signal) {
 fn send(folder: &Path, id: u32, signal: Signal) -> bool {
     let ours = look(id, folder).is_some();
     if ours {
-        // It may end at this moment.
+        // It may end just now.
         let _ = kill_process(pid(id), signal);
     }
     ours
@@ -99,7 +99,7 @@ fn look(pid: u32, folder: &Path) -> Option<Process> {
             .map(|value| OsString::from_vec(value.to_vec()))
     };
     let ours = |value: &OsStr| Path::new(value).starts_with(folder);
-    // A machine's own process has nothing in its environment: it is where its folder is, or was when that was removed.
+    // A machine's own process has no mark in its environment: its working directory is its folder, even a removed one.
     let is_machine = || arguments.split(|byte| *byte == 0).nth(1) == Some(b"machine");
     let marked = ["DISCO_LOCAL_DIR", "DISCO_TEST_DIR"].iter().any(|name| value(name).is_some_and(|value| ours(&value)))
         || is_machine() && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|place| place.starts_with(folder));

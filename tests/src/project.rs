@@ -11,23 +11,23 @@ use crate::machine::logs_beneath;
 use crate::processes::{self, Process};
 use crate::{Binaries, Machine, Output, Permit, Running, Status, client_script, cluster_script, wait_for};
 
-/// No command takes longer, unless something hangs.
+/// The time limit of a command.
 const LONGEST: Duration = Duration::from_secs(120);
 /// How much of each log a failed test shows.
 const LOG_SHOWN: usize = 6000;
 
 /// A project folder, and the cluster that was made from it.
 pub struct Project {
-    /// Holds `project/`, `home/` and `tmp/`: a command finds nothing of the user who runs the tests.
+    /// Contains `project/`, `home/` and `tmp/`: commands are isolated from the user who runs the tests.
     root: TempDir,
     name: String,
-    /// Of every command, besides what each has.
+    /// Additional environment variables of every command.
     environment: Vec<(String, String)>,
-    /// Given back when all of the above is gone.
+    /// Released after all of the above.
     _permit: Permit,
 }
 
-/// What a project begins with.
+/// The initial files of a project.
 pub struct ProjectBuilder {
     name: String,
     client: String,
@@ -92,7 +92,7 @@ impl ProjectBuilder {
 }
 
 impl Project {
-    /// The scripts that a user begins with, for three local nodes.
+    /// The default scripts, for three local nodes.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self::builder(name).build()
@@ -106,7 +106,7 @@ impl Project {
         project
     }
 
-    /// To begin with something else.
+    /// Makes a builder for a project with other files.
     #[must_use]
     pub fn builder(name: &str) -> ProjectBuilder {
         let cluster = cluster_script(name, "");
@@ -125,7 +125,7 @@ impl Project {
         self.root.path().join("project").join(relative)
     }
 
-    /// What is beside the project folder: `home`, `tmp`.
+    /// A path beside the project folder: `home`, `tmp`.
     #[must_use]
     pub fn outside(&self, relative: &str) -> PathBuf {
         self.root.path().join(relative)
@@ -143,18 +143,18 @@ impl Project {
         self.write("cluster.js", &cluster_script(&self.name, hooks));
     }
 
-    /// Gives every command from now on these variables.
+    /// Sets these variables for all further commands.
     pub fn set_environment(&mut self, variables: Vec<(String, String)>) {
         self.environment = variables;
     }
 
-    /// Makes the project's `discod` lead to another file.
+    /// Points the project's `discod` to another file.
     pub fn point_discod_to(&self, file: &Path) {
         fs::remove_file(self.path("discod")).unwrap();
         symlink(file, self.path("discod")).unwrap();
     }
 
-    /// Gives the project another build of `discod` that does the same: what is behind a program's end does not matter to it.
+    /// Gives the project another build of `discod` with the same behaviour: data after a program's end does not matter.
     pub fn another_build(&self, name: &str) -> PathBuf {
         let mut program = fs::read(&Binaries::get().discod).unwrap();
         program.extend_from_slice(name.as_bytes());
@@ -164,7 +164,7 @@ impl Project {
         path
     }
 
-    /// Gives the project a build whose data is of another format, as its mark says.
+    /// Gives the project a build whose mark has another data format.
     pub fn build_of_format(&self, format: u32) -> PathBuf {
         assert!(format < 10, "the mark in the program is overwritten, so it stays as long");
         let mut program = fs::read(&Binaries::get().discod).unwrap();
@@ -233,7 +233,7 @@ impl Project {
         serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("not a status ({error}): {output}"))
     }
 
-    /// The same where it may fail.
+    /// The same, but it may fail.
     pub fn try_status(&self) -> Result<Status, Output> {
         let output = self.disco(&["status", "-o", "json"]);
         match serde_json::from_str(&output.stdout) {
@@ -242,11 +242,11 @@ impl Project {
         }
     }
 
-    /// Waits until the status is as wished.
+    /// Waits until the status meets a condition.
     #[track_caller]
-    pub fn wait_for_status(&self, limit: Duration, what: &str, wished: impl Fn(&Status) -> bool) -> Status {
+    pub fn wait_for_status(&self, limit: Duration, what: &str, condition: impl Fn(&Status) -> bool) -> Status {
         wait_for(limit, what, || match self.try_status() {
-            Ok(status) if wished(&status) => Ok(status),
+            Ok(status) if condition(&status) => Ok(status),
             Ok(status) => Err(format!("{status:#?}")),
             Err(output) => Err(output.to_string()),
         })
@@ -268,7 +268,7 @@ impl Project {
         answer["revision"].as_i64().unwrap_or_else(|| panic!("no revision in {answer}"))
     }
 
-    /// `disco kv get`; `None` when it says that there is none.
+    /// `disco kv get`; `None` if the key does not exist.
     #[track_caller]
     pub fn get(&self, key: &str) -> Option<String> {
         let output = self.disco(&["kv", "get", key, "-o", "json"]);
@@ -311,7 +311,7 @@ impl Project {
     /// The process ids of this project's daemons, in order.
     #[must_use]
     pub fn daemons(&self) -> Vec<u32> {
-        // The process that reports the end of one has its arguments too.
+        // The process that reports the end of a daemon has its arguments too.
         let is_daemon = |command: &str| command.contains("--data-dir") && !command.contains(" report-end ");
         let daemons = self.processes().into_iter().filter(|process| is_daemon(&process.command));
         let mut pids: Vec<_> = daemons.map(|process| process.pid).collect();
@@ -322,7 +322,7 @@ impl Project {
     /// Signals a process of this project.
     ///
     /// # Panics
-    /// When it is someone else's.
+    /// When it does not belong to the project.
     pub fn signal(&self, pid: u32, signal: Signal) {
         processes::signal(&self.real_root(), pid, signal);
     }
@@ -342,7 +342,7 @@ impl Project {
         list(&self.path(relative))
     }
 
-    /// What a failed test should show.
+    /// The output for a failed test.
     pub(crate) fn logs_and_status(&self) -> String {
         let mut text = format!("===== cluster `{}` in {}\n", self.name, self.root.path().display());
         for process in self.processes() {
@@ -366,7 +366,7 @@ impl Drop for Project {
         if std::thread::panicking() {
             eprintln!("{}", self.logs_and_status());
         }
-        // Not by `disco destroy`: that is under test itself, and the next line must not depend on it.
+        // Not with `disco destroy`, which is itself under test.
         processes::end_all(&self.real_root());
     }
 }

@@ -25,19 +25,19 @@ pub struct RawCluster {
     pub authority: Authority,
     /// The voters' signing key.
     pub signer: Authority,
-    /// The nodes, in the order of making.
+    /// The nodes, in the order of creation.
     pub nodes: Vec<RawNode>,
     /// `--raft-pace` of its nodes.
     pace: String,
-    /// Given back when all of the above is gone.
+    /// Released after all of the above.
     _permit: Permit,
 }
 
 /// One `discod`.
 pub struct RawNode {
-    /// Where it is reached.
+    /// The advertised address.
     pub address: SocketAddr,
-    /// Where it listens, where that is somewhere else.
+    /// The listen address, if it is another one.
     pub behind: Option<SocketAddr>,
     /// Its data folder.
     pub data: PathBuf,
@@ -46,9 +46,9 @@ pub struct RawNode {
     token: Option<PathBuf>,
     child: Option<Child>,
     pace: String,
-    /// Program and arguments by which `discod` is started, such as `nsenter`; they must become it.
+    /// Program and arguments that start `discod`, such as `nsenter`; they must exec it.
     pub through: Vec<OsString>,
-    /// What is added to its environment.
+    /// Additional environment variables.
     pub env: Vec<(String, OsString)>,
 }
 
@@ -78,7 +78,7 @@ impl RawCluster {
         self.wait_for_members(1);
     }
 
-    /// A cluster of so many voters (1, 3, 5).
+    /// A cluster with this number of voters (1, 3, 5).
     #[must_use]
     pub fn with_nodes(count: usize) -> Self {
         Self::at_pace("fast", count)
@@ -97,13 +97,13 @@ impl RawCluster {
         cluster
     }
 
-    /// The operator's view.
+    /// The API as the operator.
     #[must_use]
     pub fn operator(&self) -> Api {
         self.operator_named("test", Validity::lasting(HOUR))
     }
 
-    /// An operator's certificate of another life.
+    /// An operator's certificate with another validity.
     #[must_use]
     pub fn operator_named(&self, name: &str, validity: Validity) -> Api {
         self.identity(|request| self.authority.issue_operator(request, name, validity).unwrap())
@@ -129,13 +129,13 @@ impl RawCluster {
         Api::new(Identity::new(credentials).unwrap())
     }
 
-    /// A node that is nobody yet and does not run.
+    /// A node without an identity that does not run yet.
     #[must_use]
     pub fn node(&self) -> RawNode {
         self.node_at(free_ip())
     }
 
-    /// The same at an address of the caller's choice.
+    /// The same at a given address.
     #[must_use]
     pub fn node_at(&self, ip: IpAddr) -> RawNode {
         let address = SocketAddr::new(ip, 5080);
@@ -174,7 +174,7 @@ impl RawCluster {
         });
         let mut command = node.command(&["identity", "install", "--data-dir"], &[]);
         let mut child = command.arg(&node.data).stdin(Stdio::piped()).spawn().unwrap();
-        // It may refuse before it has read all.
+        // It may refuse before it has read everything.
         let _ = child.stdin.take().unwrap().write_all(identity.to_string().as_bytes());
         Running::new("discod identity install".to_owned(), child, std::time::Instant::now()).wait(SOON)
     }
@@ -185,7 +185,7 @@ impl RawCluster {
         let api = self.operator();
         let mut turn = 0;
         wait_for(SOON, "a join token", || {
-            // Some may not run.
+            // Some nodes may not run.
             let mut control = api.control(&self.nodes[turn % self.nodes.len()].address.to_string());
             turn += 1;
             block(control.create_join_token(CreateJoinTokenRequest { ttl_seconds, uses }))
@@ -208,7 +208,7 @@ impl RawCluster {
         self.join_as(node);
     }
 
-    /// The same with a node that was made before.
+    /// The same with an existing node.
     pub fn join_as(&mut self, mut node: RawNode) {
         let token = self.token(60, 1);
         node.set_token(&token);
@@ -217,13 +217,13 @@ impl RawCluster {
         self.wait_for_members(self.nodes.len());
     }
 
-    /// Waits until all nodes that are wished are healthy members.
+    /// Waits until this number of nodes are healthy members.
     #[track_caller]
     pub fn wait_for_members(&self, count: usize) -> StatusResponse {
         let api = self.operator();
         let voters = if count % 2 == 1 { count } else { count - 1 };
         wait_for(SOON, &format!("{count} healthy members"), || {
-            let mut last = "nobody was asked".to_owned();
+            let mut last = "no node was asked".to_owned();
             for node in &self.nodes {
                 match api.status(&node.address.to_string()) {
                     Ok(status)
@@ -246,14 +246,14 @@ impl RawCluster {
         self.nodes.iter().map(|node| format!("===== log of {}\n{}", node.address, tail(&node.log()))).collect()
     }
 
-    /// Copies what its nodes have said to where it stays.
+    /// Copies its nodes' logs to a permanent folder.
     pub(crate) fn keep(&self) {
-        let kept = std::env::temp_dir().join(format!("disco-faults-{}", std::process::id()));
-        fs::create_dir_all(&kept).unwrap();
+        let folder = std::env::temp_dir().join(format!("disco-faults-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
         for node in &self.nodes {
-            fs::write(kept.join(format!("{}.log", node.address)), node.log()).unwrap();
+            fs::write(folder.join(format!("{}.log", node.address)), node.log()).unwrap();
         }
-        eprintln!("the nodes' logs are in {}", kept.display());
+        eprintln!("the nodes' logs are in {}", folder.display());
     }
 
     /// A project that knows the cluster by an operator's certificate and by its nodes' present addresses.
@@ -274,7 +274,7 @@ impl RawCluster {
         project
     }
 
-    /// The folder of all that its nodes keep.
+    /// The folder with the data of all its nodes.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.root.path()
@@ -324,14 +324,14 @@ impl RawNode {
         command
     }
 
-    /// With this token it joins when it is started.
+    /// Sets the token with which it joins when it is started.
     pub fn set_token(&mut self, token: &str) {
         let path = self.data.with_file_name("token");
         disco_identity::write_private(&path, token.as_bytes()).unwrap();
         self.token = Some(path);
     }
 
-    /// Starts the daemon; what it says is appended to its log.
+    /// Starts the daemon; its output is appended to its log.
     pub fn start(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = self.daemon();
@@ -344,7 +344,7 @@ impl RawNode {
         self.address.set_ip(ip);
     }
 
-    /// Whether it was started and has neither ended nor been ended.
+    /// Whether it was started and has not ended.
     pub fn runs(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
@@ -399,7 +399,7 @@ impl RawNode {
         status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
     }
 
-    /// What the daemon said.
+    /// The daemon's log.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

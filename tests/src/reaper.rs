@@ -1,8 +1,8 @@
-//! A process beside the tests' own, which outlives it by a moment.
+//! A process that outlives the test process, to clean up after it.
 //!
-//! A cluster that several tests share lives in a static, which nobody drops; and nobody drops anything when the tests are
-//! killed or interrupted. The reaper reads the folders that clusters live in from a pipe, and when that ends, because the
-//! process at its other end has, it ends all processes that belong to them and removes them.
+//! A cluster that several tests share is in a static, which is never dropped; and nothing is dropped when the tests are
+//! killed or interrupted. The reaper reads the clusters' folders from a pipe, and when the pipe closes, because the test
+//! process has ended, it ends all processes of these folders and removes them.
 
 use std::io::{BufRead, Write, stdin};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ static REAPER: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
     Mutex::new(child.stdin.expect("its standard input is a pipe"))
 });
 
-/// Sees to it that nothing of this folder outlives this process.
+/// Makes sure that nothing of this folder outlives this process.
 pub fn watch_over(folder: &Path) {
     let folder = folder.canonicalize().unwrap();
     let mut pipe = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,11 +33,11 @@ pub fn watch_over(folder: &Path) {
 
 /// Main function of the program `disco-test-reaper`.
 pub fn be_reaper() {
-    // The interrupt that ends the tests must not end this first. It fails only for who leads a group already.
+    // The interrupt that ends the tests must not end this process first. It fails only for a group leader.
     let _ = rustix::process::setsid();
     let folders: Vec<PathBuf> = stdin().lock().lines().map_while(Result::ok).map(PathBuf::from).collect();
     for folder in folders {
-        // Most are gone, with the tests that made them.
+        // Most have already been removed by their tests.
         processes::end_all(&folder);
         crate::tmpfs::unmount_beneath(&folder);
         let _ = std::fs::remove_dir_all(&folder);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::permit::{Covered, Detached, Share, ran_for};
 use crate::{Permit, Project, RawCluster, SOON, Status};
 
-/// What a failed test shows of the cluster that it used.
+/// A cluster's report for a failed test.
 pub trait Report {
     /// Logs, status, processes.
     fn report(&self) -> String;
@@ -24,7 +24,7 @@ impl Report for RawCluster {
     }
 }
 
-/// A cluster that the tests of one file use one after the other. It ends when none of them waits for it any more.
+/// A cluster that the tests of one file use one after the other. It ends when no test waits for it.
 pub struct Shared<T: 'static> {
     make: fn() -> T,
     share: Share,
@@ -33,20 +33,20 @@ pub struct Shared<T: 'static> {
     turn: Mutex<()>,
 }
 
-/// A cluster with its permit, which is given back after its end.
+/// A cluster with its permit, which is released after its end.
 struct Held<T> {
     cluster: T,
     _permit: Detached,
 }
 
 impl<T: Report> Shared<T> {
-    /// Made when first used.
+    /// Made at the first use.
     #[must_use]
     pub const fn new(make: fn() -> T) -> Self {
         Self::of(make, Share::One)
     }
 
-    /// The same for tests that hold something to a time: nothing else runs as long as the cluster does.
+    /// The same for tests that assert durations: no other test runs as long as the cluster does.
     #[must_use]
     pub const fn alone(make: fn() -> T) -> Self {
         Self::of(make, Share::Whole)
@@ -64,7 +64,7 @@ impl<T: Report> Shared<T> {
     pub fn take(&'static self) -> Turn<T> {
         assert!(!Permit::is_held(), "a test that holds a permit waits for no other test");
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        // A test that failed in its turn leaves a cluster that may still be whole: the next one sees.
+        // A failed test leaves a cluster that may still be whole: the next test checks.
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut began = Instant::now();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -116,7 +116,7 @@ impl<T: Report> Drop for Turn<T> {
             eprintln!("{}", self.held.cluster.report());
         }
         if self.shared.waiting.load(Ordering::SeqCst) == 0 {
-            // The last hold of it is this turn's own.
+            // This turn holds the last reference.
             *self.shared.cluster.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         ran_for(self.began);

@@ -7,22 +7,22 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{SOON, wait_for};
 
-/// Who may log in: what the installer adds to must be what the server reads.
+/// The file of authorized keys: the installer and the server must use the same one.
 const KEYS: &str = "home/.ssh/authorized_keys";
 
-/// A machine with a real OpenSSH server, on an address of its own.
+/// A machine with a real OpenSSH server, on its own address.
 ///
-/// It is installed to beneath `DISCO_PREFIX`, so that nothing outside of its folder is touched, whoever runs the test.
+/// Disco is installed below `DISCO_PREFIX`, so that nothing outside its folder is changed, for any user.
 pub struct Sshd {
     folder: PathBuf,
     address: SocketAddr,
-    /// What it is started through.
+    /// The command prefix of the server.
     through: Vec<OsString>,
     child: Option<Child>,
 }
 
 impl Sshd {
-    /// Where the server is; `None` where it is not installed.
+    /// The server's path; `None` if it is not installed.
     #[must_use]
     pub fn program() -> Option<PathBuf> {
         ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"]
@@ -31,7 +31,7 @@ impl Sshd {
             .find(|path| path.is_file())
     }
 
-    /// Starts one that admits `public_key`. `marks` are put into the environment of everything that runs by it.
+    /// Starts a server that authorizes `public_key`. `marks` are set in the environment of everything that it runs.
     #[must_use]
     pub fn start(folder: &Path, ip: IpAddr, public_key: &str, marks: &[(&str, &Path)]) -> Self {
         Self::start_behind(folder, ip, &[ip], &[], public_key, marks)
@@ -60,7 +60,7 @@ impl Sshd {
             variables += &format!(" {name}={}", value.display());
         }
         let listen: String = own.iter().map(|ip| format!("ListenAddress {ip}:2222\n")).collect();
-        // One channel at a time, as a strict server has it.
+        // One channel at a time, like a strict server.
         let config = format!(
             "{listen}HostKey {folder}/host_key\nPidFile {folder}/pid\nMaxSessions 1\n\
              AuthorizedKeysFile {folder}/{KEYS}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
@@ -71,7 +71,7 @@ impl Sshd {
         sshd
     }
 
-    /// Makes a new host key: another machine at the same address, as far as anyone can tell.
+    /// Makes a new host key, like another machine at the same address.
     pub fn new_host_key(&mut self) {
         let path = self.folder.join("host_key");
         for old in [path.clone(), self.folder.join("host_key.pub")] {
@@ -84,7 +84,7 @@ impl Sshd {
 
     /// Starts the server (again).
     pub fn up(&mut self) {
-        // Where root starts it, it wants this folder.
+        // As root the server needs this folder.
         let _ = fs::create_dir_all("/run/sshd");
         let log = File::options().create(true).append(true).open(self.folder.join("sshd.log")).unwrap();
         let program = Self::program().expect("there is an sshd");
@@ -114,7 +114,7 @@ impl Sshd {
         self.up();
     }
 
-    /// Stops the server; what was started by it goes on.
+    /// Stops the server; processes that it started continue.
     pub fn down(&mut self) {
         if let Some(mut child) = self.child.take() {
             // Fails only when it has ended.
@@ -136,19 +136,19 @@ impl Sshd {
         format!("{user}@{}", SocketAddr::new(ip, self.address.port()))
     }
 
-    /// Who may log in.
+    /// The file of authorized keys.
     #[must_use]
     pub fn keys(&self) -> PathBuf {
         self.folder.join(KEYS)
     }
 
-    /// Where Disco is installed on it.
+    /// The prefix of Disco's installation.
     #[must_use]
     pub fn prefix(&self) -> PathBuf {
         self.folder.join("disco")
     }
 
-    /// What the server said.
+    /// The server's log.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("sshd.log")).unwrap_or_default()

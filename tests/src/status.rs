@@ -17,7 +17,7 @@ pub struct Status {
     pub script: Option<String>,
     /// By id.
     pub nodes: Vec<NodeStatus>,
-    /// What an operator should know.
+    /// Warnings for the operator.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// The answer is one node's own view.
@@ -36,7 +36,7 @@ pub struct NodeStatus {
     pub address: String,
     /// `leader`, `voter`, `learner`.
     pub role: String,
-    /// Seen lately, and its health hook agrees.
+    /// Whether it was seen recently, and its health hook agrees.
     pub healthy: bool,
     /// Of `discod`.
     pub version: String,
@@ -62,14 +62,14 @@ pub struct NodeStatus {
 }
 
 impl Status {
-    /// The leader, which there must be.
+    /// The leader, which must exist.
     #[track_caller]
     #[must_use]
     pub fn leading(&self) -> &NodeStatus {
         self.nodes.iter().find(|node| node.role == "leader").unwrap_or_else(|| panic!("no leader: {self:?}"))
     }
 
-    /// The node with this id, which there must be.
+    /// The node with this id, which must exist.
     #[track_caller]
     #[must_use]
     pub fn node(&self, id: u64) -> &NodeStatus {

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use crate::{SOON, wait_for};
 
-/// What a machine has besides the smallest system there is.
+/// Packages in addition to the minimal system.
 const PACKAGES: &str = "systemd-sysv,openssh-server,cron,dbus,dbus-user-session,libpam-systemd";
-/// Raised with each change of the system that is kept.
+/// Incremented with each change of the cached system.
 const GENERATION: u32 = 2;
-/// Below the machine's folder: where its file system begins.
+/// The machine's root file system, below its folder.
 const ROOT: &str = "root";
-/// Starting a whole system, beside other tests.
+/// Time limit for booting a system, beside other tests.
 const BOOT: Duration = Duration::from_secs(90);
 
-/// A machine as users have it: Debian or Ubuntu, whichever this machine is, with systemd as its first process and OpenSSH, on
-/// a loopback address of its own. It has its own files and processes, and shares the network.
+/// A realistic machine: Debian or Ubuntu, as this machine, with systemd as its first process and OpenSSH, on its own
+/// loopback address. It has its own files and processes, and shares the network.
 pub struct SystemdMachine {
     folder: PathBuf,
     address: SocketAddr,
@@ -26,7 +26,7 @@ pub struct SystemdMachine {
 }
 
 impl SystemdMachine {
-    /// Why there can be none here.
+    /// Why such machines are not possible here.
     #[must_use]
     pub fn missing() -> Option<String> {
         if !rustix::process::geteuid().is_root() {
@@ -43,7 +43,7 @@ impl SystemdMachine {
         (!allowed).then(|| "a process namespace cannot be made here".to_owned())
     }
 
-    /// Makes one in `folder`, which admits root with `public_key`, and starts it. Processes carry `mark`.
+    /// Makes a machine in `folder` that authorizes `public_key` for root, and starts it. Its processes carry `mark`.
     ///
     /// # Panics
     /// When it cannot be made or does not start.
@@ -57,7 +57,7 @@ impl SystemdMachine {
         fs::write(&keys, format!("{public_key}\n")).unwrap();
         fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(root.join("etc/ssh/sshd_config.d/address.conf"), format!("ListenAddress {ip}:22\n")).unwrap();
-        // All have been made of the same system: a key of its own.
+        // All are copies of the same system: each needs its own host key.
         for kind in ["rsa", "ecdsa", "ed25519"] {
             for suffix in ["", ".pub"] {
                 let _ = fs::remove_file(root.join(format!("etc/ssh/ssh_host_{kind}_key{suffix}")));
@@ -71,14 +71,14 @@ impl SystemdMachine {
         machine
     }
 
-    /// Starts the machine (again), and returns when it takes connections.
+    /// Starts the machine (again), and returns when it accepts connections.
     ///
     /// # Panics
     /// When it does not.
     pub fn up(&mut self) {
         let console = File::options().create(true).append(true).open(self.folder.join("console.log")).unwrap();
         let name = self.folder.file_name().unwrap_or_default();
-        // Whoever ends the outermost process ends the machine: its first process, and with it all others.
+        // The end of the outermost process ends the machine: its first process, and with it all others.
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "systemd-nspawn", "--quiet"]);
         command.args(["--register=no", "--keep-unit", "--link-journal=no", "--boot", "--directory"]);
@@ -92,14 +92,14 @@ impl SystemdMachine {
         });
     }
 
-    /// Takes the machine's power away.
+    /// Cuts the machine's power.
     pub fn down(&mut self) {
         if let Some(mut process) = self.process.take() {
             // Fails only when it has ended.
             let _ = process.kill();
             let _ = process.wait();
             wait_for(SOON, "the end of a machine", || match TcpStream::connect(self.address) {
-                Ok(_) => Err("it still takes connections"),
+                Ok(_) => Err("it still accepts connections"),
                 Err(_) => Ok(()),
             });
         }
@@ -111,7 +111,7 @@ impl SystemdMachine {
         format!("root@{}", self.address)
     }
 
-    /// The same for a user without rights, who is made, and admitted with the same key.
+    /// The same for an unprivileged user, who is created and authorized with the same key.
     ///
     /// # Panics
     /// When there can be none.
@@ -124,13 +124,13 @@ impl SystemdMachine {
         format!("{user}@{}", self.address)
     }
 
-    /// A file of the machine, as it is seen from outside.
+    /// A file of the machine, as a path on this computer.
     #[must_use]
     pub fn file(&self, path: &str) -> PathBuf {
         self.folder.join(ROOT).join(path.trim_start_matches('/'))
     }
 
-    /// What the machine has shown, and what its daemon said.
+    /// The machine's console, and its daemon's log.
     #[must_use]
     pub fn log(&self) -> String {
         let console = fs::read_to_string(self.folder.join("console.log")).unwrap_or_default();
@@ -150,7 +150,7 @@ impl Drop for SystemdMachine {
     }
 }
 
-/// The system that machines are copies of: made once for a user, and kept with the caches.
+/// The system that is copied for machines: made once per user, and cached.
 fn base() -> PathBuf {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let release = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or("stable");
@@ -158,7 +158,7 @@ fn base() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cache");
     let cache = cache.unwrap_or_else(home).join("disco");
     fs::create_dir_all(&cache).unwrap();
-    // Whoever comes second waits and finds it made.
+    // A concurrent caller waits and finds it made.
     let lock = File::create(cache.join("machine.lock")).unwrap();
     lock.lock().unwrap();
     let path = cache.join(format!("machine-{release}-{GENERATION}"));
@@ -173,10 +173,10 @@ fn base() -> PathBuf {
         for unused in ["var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"] {
             let _ = fs::remove_dir_all(new.join(unused));
         }
-        // So that the journal outlives the machine, and a failed test can show it.
+        // Makes the journal persistent, so that a failed test can show it.
         fs::create_dir_all(new.join("var/log/journal")).unwrap();
         fs::rename(new, &path).unwrap();
-        // Machines are copies, so nothing uses the systems of earlier generations.
+        // Machines are copies, so systems of earlier generations are unused.
         for entry in fs::read_dir(&cache).unwrap() {
             let entry = entry.unwrap();
             let earlier = entry.file_name().to_string_lossy().starts_with(&format!("machine-{release}"));
@@ -188,7 +188,7 @@ fn base() -> PathBuf {
     path
 }
 
-/// Where this machine gets its own packages from.
+/// The package mirror of this machine.
 fn mirror() -> Option<String> {
     let targets = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"];
     let output = Command::new("apt-get").args(targets).output().ok()?;
@@ -198,6 +198,6 @@ fn mirror() -> Option<String> {
 #[track_caller]
 fn run(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{command:?}: {}", crate::project::tail(&String::from_utf8_lossy(&said)));
+    let text = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{command:?}: {}", crate::project::tail(&String::from_utf8_lossy(&text)));
 }

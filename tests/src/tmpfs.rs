@@ -13,7 +13,7 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// Mounts one of so many bytes on the folder, which is made. `None`, and the test is said to be skipped, where that is not
+    /// Mounts a disk of this size on the folder, which is made. `None`, with a message that the test is skipped, if that is not
     /// allowed.
     #[must_use]
     pub fn mount(path: &Path, bytes: u64) -> Option<Self> {
@@ -27,14 +27,14 @@ impl Tmpfs {
         mounted.then(|| Self { path: path.canonicalize().unwrap() })
     }
 
-    /// Bytes that are free.
+    /// Free bytes.
     #[must_use]
     pub fn free(&self) -> u64 {
         let disk = statvfs(&self.path).unwrap();
         disk.f_bavail * disk.f_frsize
     }
 
-    /// Takes all but so many bytes, as another program would.
+    /// Fills it except for this number of bytes, as another program would.
     pub fn fill(&self, leave: u64) {
         let ballast = fs::File::options().create(true).append(true).open(self.ballast()).unwrap();
         wait_for(SOON, "a filled disk", || {
@@ -43,21 +43,21 @@ impl Tmpfs {
             match fallocate(&ballast, FallocateFlags::empty(), taken, take.max(1)) {
                 Ok(()) => Ok(()),
                 Err(rustix::io::Errno::NOSPC) if take == 0 => Ok(()),
-                // The node has written meanwhile, and of what is too much nothing is taken.
+                // The node has written meanwhile, and a too large allocation takes nothing.
                 Err(rustix::io::Errno::NOSPC) => Err(format!("{take} bytes are not free any more")),
                 Err(error) => panic!("{}: {}", self.path.display(), io::Error::from(error)),
             }
         });
     }
 
-    /// Whether anything may be written to it from now on, even by root.
+    /// Sets whether it can be written, even by root.
     pub fn set_writable(&self, writable: bool) {
         let option = if writable { "remount,rw" } else { "remount,ro" };
         let status = Command::new("mount").args(["-o", option]).arg(&self.path).status().unwrap();
         assert!(status.success(), "{} is not mounted anew", self.path.display());
     }
 
-    /// Gives it back.
+    /// Unmounts it.
     pub fn empty(&self) {
         fs::remove_file(self.ballast()).unwrap();
     }
@@ -73,13 +73,13 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Unmounts what is mounted there, also when it is in use.
+/// Unmounts a folder, even if it is in use.
 fn unmount(path: &Path) {
-    // It may be gone already.
+    // It may already be unmounted.
     let _ = Command::new("umount").arg("-l").arg(path).stderr(Stdio::null()).status();
 }
 
-/// Unmounts all beneath the folder.
+/// Unmounts everything below the folder.
 pub(crate) fn unmount_beneath(folder: &Path) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));

@@ -1,26 +1,26 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// Between two looks.
+/// The polling interval.
 const LOOK: Duration = Duration::from_millis(15);
 
-/// For what takes milliseconds on an idle machine: tests share two cores with builds and each other.
+/// The limit for operations that take milliseconds on an idle machine: tests share two cores with builds and each other.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Looks until there is something, and returns it.
+/// Polls until there is a result, and returns it.
 ///
 /// # Panics
-/// With what was seen last, when there is nothing at the deadline.
+/// With the last state, if there is no result at the deadline.
 #[track_caller]
 pub fn wait_for<T, E: Display>(limit: Duration, what: &str, look: impl FnMut() -> Result<T, E>) -> T {
     look_for(limit, look)
         .unwrap_or_else(|last| panic!("waited {:.1} s for {what}; last seen: {last}", limit.as_secs_f64()))
 }
 
-/// Looks until there is something, and returns it.
+/// Polls until there is a result, and returns it.
 ///
 /// # Errors
-/// What was seen last, when there is nothing at the deadline.
+/// The last state, if there is no result at the deadline.
 pub fn look_for<T, E>(limit: Duration, mut look: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let start = Instant::now();
     loop {

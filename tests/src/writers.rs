@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::{Api, SOON, wait_for};
 
-/// Time for one write; a new one follows at once, so that there is always one under way.
+/// Time limit of one write; the next one follows at once, so that a write is always in progress.
 const TRY: Duration = Duration::from_millis(200);
 
-/// Clients that write keys of their own without pause, and remember what was acknowledged.
+/// Clients that continuously write their own keys, and record the acknowledged writes.
 pub struct Writers {
     api: Api,
     prefix: String,
@@ -18,7 +18,7 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Starts so many, each of which asks another node first, and waits until they have written something.
+    /// Starts this number of clients, each with another first node, and waits until they have written something.
     #[must_use]
     #[track_caller]
     pub fn start(api: &Api, addresses: &[String], prefix: &str, count: usize) -> Self {
@@ -52,7 +52,7 @@ impl Writers {
         })
     }
 
-    /// Waits until so many more writes were acknowledged.
+    /// Waits until this many more writes were acknowledged.
     #[track_caller]
     pub fn wait_for_more(&self, more: usize) {
         let count = || self.acknowledged.lock().unwrap().len();
@@ -63,12 +63,12 @@ impl Writers {
         });
     }
 
-    /// From now on nobody begins another write.
+    /// Stops further writes.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Ends them, and checks that what was acknowledged is on every node, in the order in which it was. The number.
+    /// Ends them, and checks that all acknowledged writes are on every node, in their order. Returns their number.
     #[track_caller]
     pub fn check(self, addresses: &[String]) -> usize {
         self.stop();
@@ -83,7 +83,7 @@ impl Writers {
             for (key, revision) in acknowledged.iter() {
                 let kv = found.iter().find(|kv| kv.key == *key);
                 let kv = kv.unwrap_or_else(|| panic!("{key} (acknowledged at {revision}) is not at {address}"));
-                // Only if it was written at this revision and never again, the order is the acknowledged one.
+                // The order is the acknowledged one only if the key was written at this revision and never again.
                 assert_eq!((kv.mod_revision, kv.version), (*revision, 1), "{key} at {address}");
             }
         }

@@ -14,12 +14,12 @@ use super::http::ask;
 use super::python::python;
 use crate::{Binaries, Machine, Project, skipped};
 
-/// Second bytes of the machines' addresses: apart from those of local machines and of other tests.
+/// Second bytes of the machines' addresses: separate from those of local machines and of other tests.
 const FIRST_NETWORK: u32 = 200;
 const NETWORKS: u32 = 50;
 /// Private ones, public ones, Elastic IPs.
 const WIDTH: u32 = 3;
-/// Where machines of EC2 answer SSH: a port for which one has to be root on most computers.
+/// The SSH port of EC2 machines, which requires root on most computers.
 const SSH: u16 = 22;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -29,25 +29,25 @@ pub struct Cloud {
     child: Child,
     server: SocketAddr,
     folder: PathBuf,
-    /// Why machines are not of the kind that was asked for.
+    /// Why machines are not of the requested kind.
     stands_in: Option<String>,
 }
 
 /// A call of the API.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Call {
-    /// Its name, as in `RunInstances`.
+    /// Its name, such as `RunInstances`.
     pub action: String,
     /// `operator`, or `node` for one with the credentials of an instance role.
     pub caller: String,
-    /// Of a node: its machine, by whose credentials it was made.
+    /// For a node: the machine whose credentials were used.
     pub machine: Option<String>,
 }
 
-/// All that is there.
+/// All resources of the account.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Inventory {
-    /// Machines, those that have ended too.
+    /// Machines, including ended ones.
     pub instances: Vec<Instance>,
     /// `name`, `rules`, `tags`.
     pub security_groups: Vec<Value>,
@@ -61,22 +61,22 @@ pub struct Inventory {
     pub profiles: Vec<Value>,
 }
 
-/// A machine as the API tells it.
+/// A machine, as returned by the API.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Instance {
     /// `i-…`.
     pub id: String,
     /// `pending`, `running`, `stopped`, `terminated`.
     pub state: String,
-    /// As in `us-west-2a`.
+    /// Such as `us-west-2a`.
     pub zone: String,
-    /// From within.
+    /// The private address.
     pub private: Option<IpAddr>,
-    /// From outside.
+    /// The public address.
     pub public: Option<IpAddr>,
     /// The key pair.
     pub key_name: Option<String>,
-    /// `required`: version 2 of the metadata service alone.
+    /// `required`: only version 2 of the metadata service.
     pub http_tokens: String,
     /// The instance profile.
     pub profile: Option<String>,
@@ -91,7 +91,7 @@ impl Inventory {
         self.instances.iter().filter(|one| one.state != "terminated").collect()
     }
 
-    /// Whether there is nothing but what every account has.
+    /// Whether there are only the resources of a new account.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.present().is_empty()
@@ -102,16 +102,16 @@ impl Inventory {
 }
 
 impl Cloud {
-    /// Starts it, with machines of the local provider, and lets the project's commands find it. `None`, saying why, where it
-    /// cannot be.
+    /// Starts it, with machines of the local provider, and sets the environment of the project's commands. `None`, with a printed
+    /// reason, if it is not possible.
     #[must_use]
     pub fn start(project: &mut Project) -> Option<Self> {
         let started = Self::try_start(project, "local");
         started.inspect_err(|why| skipped(why)).ok()
     }
 
-    /// The same with machines that have Debian's OpenSSH server. Where these cannot be, those of the local provider stand in, and
-    /// that is said.
+    /// The same with machines that have Debian's OpenSSH server. If these are not possible, machines of the local provider stand in,
+    /// with a printed message.
     #[must_use]
     pub fn start_with_openssh(project: &mut Project) -> Option<Self> {
         let started = Self::try_start(project, "openssh");
@@ -147,14 +147,14 @@ impl Cloud {
         let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
         let ready = line.trim().strip_prefix("ready ").unwrap_or_default();
         let (port, why) = ready.split_once(' ').map_or((ready, None), |(port, why)| (port, Some(why.to_owned())));
-        let said = || std::fs::read_to_string(folder.join("cloud.log")).unwrap_or_default();
-        let port = port.parse().unwrap_or_else(|_| panic!("the cloud did not start ({read:?}): {line}{}", said()));
+        let log_text = || std::fs::read_to_string(folder.join("cloud.log")).unwrap_or_default();
+        let port = port.parse().unwrap_or_else(|_| panic!("the cloud did not start ({read:?}): {line}{}", log_text()));
         let cloud = Self { child, server: SocketAddr::from(([127, 0, 0, 1], port)), folder, stands_in: why };
         project.set_environment(cloud.environment());
         Ok(cloud)
     }
 
-    /// Of the operator: where the API is, and credentials.
+    /// The operator's environment: the URL of the API, and credentials.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
         let url = format!("http://{}", self.server);
@@ -188,7 +188,7 @@ impl Cloud {
         counts
     }
 
-    /// From now on they are counted anew.
+    /// Resets the counts.
     pub fn forget_calls(&self) {
         self.ask("DELETE", "calls", None);
     }
@@ -198,23 +198,23 @@ impl Cloud {
         self.ask("POST", "faults", Some(&rule));
     }
 
-    /// The service works again; a call that is held goes on.
+    /// Removes all failures; a held call continues.
     pub fn heal(&self) {
         self.ask("DELETE", "faults", None);
     }
 
-    /// The call that is done and not answered, where there is one.
+    /// The call that was performed but not answered, if there is one.
     #[must_use]
     pub fn held(&self) -> Option<String> {
         self.ask("GET", "state", None)["held"].as_str().map(str::to_owned)
     }
 
-    /// How machines behave that are started from now on: `ignores_user_data`, `never_answers`, `boot_seconds`.
+    /// Sets the behaviour of machines that are started from now on: `ignores_user_data`, `never_answers`, `boot_seconds`.
     pub fn machines_are(&self, settings: Value) {
         self.ask("POST", "machines", Some(&settings));
     }
 
-    /// What the metadata service of a machine announces from now on: `{ "spot/instance-action": { … } }`.
+    /// Sets the announcements of a machine's metadata service: `{ "spot/instance-action": { … } }`.
     pub fn announce(&self, machine: &str, notices: Value) {
         self.ask("POST", "notices", Some(&serde_json::json!({ "machine": machine, "notices": notices })));
     }
@@ -225,7 +225,7 @@ impl Cloud {
         serde_json::from_value(self.ask("GET", "inventory", None)).unwrap()
     }
 
-    /// The machines that run, by id.
+    /// The running machines, by id.
     #[must_use]
     pub fn machines(&self) -> Vec<Machine> {
         Machine::all(&self.folder)
@@ -237,7 +237,7 @@ impl Cloud {
         self.machines().iter().all(|machine| machine.folder.join("etc-ssh").is_dir())
     }
 
-    /// What a failed test should show.
+    /// The output for a failed test.
     #[must_use]
     pub fn logs(&self) -> String {
         let mut text = format!("===== cloud at {}\n{:#?}\n", self.server, self.count());
@@ -256,7 +256,7 @@ impl Cloud {
 impl Drop for Cloud {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The service may be what failed.
+            // The service itself may have failed.
             let held = ask(self.server, "GET", "/test/calls", None);
             eprintln!("{}", if held.is_ok() { self.logs() } else { "===== the cloud does not answer".to_owned() });
         }
@@ -266,7 +266,7 @@ impl Drop for Cloud {
     }
 }
 
-/// The first three bytes of addresses that nobody uses.
+/// The first three bytes of unused addresses.
 fn free_network() -> Result<String, String> {
     let start = std::process::id().wrapping_mul(2_654_435_761) >> 8;
     let mut last = String::new();
@@ -283,5 +283,5 @@ fn free_network() -> Result<String, String> {
             Err(error) => last = error,
         }
     }
-    Err(format!("machines of EC2 answer at port {SSH}, which is not to be had: {last}"))
+    Err(format!("EC2 machines need port {SSH}, which is not available: {last}"))
 }

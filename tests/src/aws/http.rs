@@ -1,4 +1,4 @@
-//! As much of HTTP as the cloud's own questions need.
+//! A minimal HTTP client for the cloud's own requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! A Python with moto, in a virtual environment that the tests make for themselves.
+//! A Python with moto, in a virtual environment made by the tests.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use std::sync::LazyLock;
 
 use rustix::fs::{FlockOperation, flock};
 
-/// From PyPI. Pinned, as its insides are replaced by `tests/aws/cloud.py`.
+/// From PyPI. Pinned, as `tests/aws/cloud.py` replaces some of its internals.
 const MOTO: &str = "moto[ec2,iam,server]==5.2.5";
 
 static PYTHON: LazyLock<Result<PathBuf, String>> = LazyLock::new(make);
 
-/// The interpreter, or why there is none.
+/// The interpreter, or why it is not available.
 pub(super) fn python() -> Result<&'static Path, &'static str> {
     PYTHON.as_deref().map_err(String::as_str)
 }
 
-/// `DISCO_TEST_PYTHON` names one that has moto; else it is installed beside the tests' own files, once.
+/// `DISCO_TEST_PYTHON` names one with moto; else moto is installed below the target folder, once.
 fn make() -> Result<PathBuf, String> {
     if let Some(given) = std::env::var_os("DISCO_TEST_PYTHON") {
         return Ok(given.into());
@@ -46,6 +46,6 @@ fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    Err(format!("{line}: {}", said.trim()))
+    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    Err(format!("{line}: {}", text.trim()))
 }

@@ -1,5 +1,5 @@
-//! Compiles `.proto` files as `protoc` does, as far as build scripts of Rust crates ask: for those that want a `protoc` where there
-//! is none, by the variable `PROTOC`.
+//! Compiles `.proto` files like `protoc`, as far as build scripts of Rust crates need it: for crates that require a `protoc` where it
+//! is not installed, by the variable `PROTOC`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,10 +8,10 @@ use clap::Parser;
 
 #[derive(Parser)]
 struct Args {
-    /// Where to write the descriptors.
+    /// The file for the descriptors.
     #[arg(short = 'o', long = "descriptor_set_out")]
     output: PathBuf,
-    /// Where to look for files.
+    /// The folders with the files.
     #[arg(short = 'I', long = "proto_path")]
     includes: Vec<PathBuf>,
     #[arg(long = "include_imports")]

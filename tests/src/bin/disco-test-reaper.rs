@@ -1,4 +1,4 @@
-//! Ends what a process of tests leaves behind, see `disco_tests::be_reaper`.
+//! Ends processes that a test process leaves behind, see `disco_tests::be_reaper`.
 
 fn main() {
     disco_tests::be_reaper();

@@ -32,7 +32,7 @@ impl Specification for Register {
     }
 }
 
-/// What is wrong with a history; empty for nothing.
+/// The violations in a history.
 #[must_use]
 pub(super) fn violations(events: &[Event]) -> Vec<String> {
     let mut by_key: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
@@ -55,11 +55,11 @@ pub(super) fn keys(events: &[Event]) -> usize {
 }
 
 fn is_linearizable(events: &[&Event]) -> bool {
-    // Most of what nobody knows the outcome of had none that anybody saw; to take all of it into account takes long.
+    // Most operations with an unknown outcome had no visible effect; including all of them makes the check slow.
     is_linearizable_with(events, false) || is_linearizable_with(events, true)
 }
 
-/// With `hidden`, a write that nobody has read may have been what made a swap fail.
+/// With `hidden`, a write that was never read may have made a swap fail.
 fn is_linearizable_with(events: &[&Event], hidden: bool) -> bool {
     let failed = events.iter().filter(|event| matches!(event.op, Op::Swap { done: Some(false), .. }));
     let last_failed = failed.filter_map(|event| event.returned).max().unwrap_or_default();
@@ -78,25 +78,25 @@ fn is_linearizable_with(events: &[&Event], hidden: bool) -> bool {
             Op::Put { value } => !read.contains(&value),
             Op::Swap { to, .. } => !read.contains(&to),
         };
-        // Of what nobody knows the outcome, and nobody saw an effect, there may just as well have been none.
+        // An operation with an unknown outcome and no visible effect may not have happened.
         if event.returned.is_none() && unseen && !(hidden && event.called < last_failed) {
             continue;
         }
         moments.push((event.called, 0, process, Action::Call(event.op.clone())));
-        // What never returned may still happen at the very end.
+        // An operation that never returned may still happen at the very end.
         let returned = event.returned.unwrap_or(Duration::MAX);
         moments.push((returned, 1, process, Action::Response(event.op.clone())));
     }
     if moments.is_empty() {
         return true;
     }
-    // At the same instant calls come first: the more may overlap, the more is allowed.
+    // At the same instant calls come first: more overlap allows more orders.
     moments.sort_by_key(|(at, kind, process, _)| (*at, *kind, *process));
     let actions = moments.into_iter().map(|(_, _, process, action)| (process, action)).collect();
     WGLChecker::<Register>::is_linearizable(History::from_actions(actions))
 }
 
-/// Revisions are given once, and what was asked for after something was known comes after it; for all keys together.
+/// Every revision is assigned once, and an operation that was called after another returned comes after it; for all keys together.
 fn order(events: &[Event]) -> Vec<String> {
     let mut found = Vec::new();
     let mut writes: HashMap<i64, &Event> = HashMap::new();

@@ -18,31 +18,31 @@ use tonic::transport::Channel;
 use super::history::{Event, History, Op};
 use crate::Api;
 
-/// Keys that all clients share at any time. Few, so that they meet; a key is left for the next one before its history gets so
-/// long that checking it takes long.
+/// Keys that all clients share at any time. Few, so that operations conflict; clients move on to the next key before a history
+/// becomes so long that checking it is slow.
 const KEYS: u64 = 5;
 const OPERATIONS_ON_A_KEY: u64 = 150;
-/// One try at one node.
+/// Time limit of one attempt at one node.
 const TRY: Duration = Duration::from_millis(700);
-/// After that a client gives up and never knows. Much less than the answers are remembered for, even of a fast cluster.
+/// The time after which a client gives up with an unknown outcome. Much less than the time for which answers are retained, even on a fast cluster.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// Between two operations of one client: the faults are the point, not the load.
+/// Pause between two operations of one client: the test is about faults, not load.
 const PAUSE: Duration = Duration::from_millis(4);
-/// Before the next node is asked, when one did not take a write.
+/// Pause before the next node is tried, if one did not accept a write.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// What the clients share.
+/// State shared by the clients.
 pub(super) struct Shared {
     pub(super) api: Api,
     pub(super) history: History,
-    /// Where the nodes are now.
+    /// The present addresses of the nodes.
     pub(super) addresses: RwLock<Vec<String>>,
     pub(super) stop: AtomicBool,
     operations: AtomicU64,
     values: AtomicU64,
 }
 
-/// What came of a write.
+/// The outcome of a write.
 enum Written {
     Done(CommandResponse),
     /// Refused before anything was done.
@@ -67,7 +67,7 @@ impl Shared {
     }
 }
 
-/// Works until it is told to stop.
+/// Runs until it is stopped.
 pub(super) async fn run(shared: Arc<Shared>, seed: u64) {
     let mut client = Client { random: StdRng::seed_from_u64(seed), connections: Vec::new(), shared };
     while !client.shared.stop.load(Ordering::Relaxed) {
@@ -102,7 +102,7 @@ impl Client {
         self.record(key, Op::Put { value }, called, written, |_| Op::Put { value });
     }
 
-    /// Reads, and replaces what was read.
+    /// Reads a value, and replaces it.
     async fn swap(&mut self, key: String) {
         let Some(from) = self.get(key.clone()).await else { return };
         let to = self.shared.value();
@@ -144,7 +144,7 @@ impl Client {
         self.shared.history.record(event);
     }
 
-    /// What is there; the outer `None` when nobody answered.
+    /// The present value; the outer `None` if no node answered.
     async fn get(&mut self, key: String) -> Option<Option<u64>> {
         let called = self.shared.history.now();
         let range = RangeRequest { key: key.clone().into(), ..RangeRequest::default() };
@@ -163,7 +163,7 @@ impl Client {
         Some(found)
     }
 
-    /// Asks one node after the other with the same request id.
+    /// Tries one node after the other with the same request id.
     async fn write(&mut self, operation: command::Operation) -> Written {
         let command = Command { ..Api::command(operation) };
         let start = Instant::now();
@@ -178,7 +178,7 @@ impl Client {
                     Some(response) => return Written::Done(response),
                     None => panic!("an answer without a response"),
                 },
-                // A full disk: nothing was done. Unless an earlier try is still under way.
+                // A full disk: nothing was done, unless an earlier attempt is still in progress.
                 Ok(Err(status)) if status.code() == Code::ResourceExhausted && !asked => return Written::Refused,
                 Ok(Err(status)) if status.code() == Code::ResourceExhausted => {}
                 Ok(Err(_)) | Err(_) => asked = true,

@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where Debian's package `faketime` puts its library, on the machines that we know.
+/// The library's path in Debian's package `faketime`, on the supported architectures.
 const PLACES: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -14,14 +14,14 @@ pub(super) struct Clock {
     file: PathBuf,
 }
 
-/// The library that makes it possible, where it is installed.
+/// The library that makes it possible, if installed.
 #[must_use]
 pub(super) fn library() -> Option<&'static str> {
     PLACES.into_iter().find(|place| Path::new(place).exists())
 }
 
 impl Clock {
-    /// A clock that is right, and the environment by which a node follows it.
+    /// A correct clock, and the environment with which a node uses it.
     #[must_use]
     pub(super) fn new(file: PathBuf) -> (Self, Vec<(String, OsString)>) {
         let clock = Self { file };
@@ -30,7 +30,7 @@ impl Clock {
         let environment = [
             ("LD_PRELOAD", OsString::from(library)),
             ("FAKETIME_TIMESTAMP_FILE", clock.file.clone().into()),
-            // It looks into the file once a second, and leaves the clock alone that cannot be set.
+            // The library reads the file once a second, and does not change the monotonic clock.
             ("FAKETIME_CACHE_DURATION", "1".into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
             ("DONT_FAKE_MONOTONIC", "1".into()),
@@ -38,7 +38,7 @@ impl Clock {
         (clock, environment.map(|(name, value)| (name.to_owned(), value)).to_vec())
     }
 
-    /// Sets it so many seconds beside the right time.
+    /// Sets its offset from the correct time, in seconds.
     pub(super) fn set(&self, seconds: i64) {
         let making = self.file.with_extension("new");
         fs::write(&making, format!("{seconds:+}\n")).unwrap();

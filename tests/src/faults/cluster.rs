@@ -10,12 +10,12 @@ use super::network::Network;
 use crate::project::tail;
 use crate::{Api, RawCluster, RawNode, Tmpfs, block, free_ip, look_for};
 
-/// Of a node's own disk.
+/// The size of a node's disk.
 const DISK: u64 = 128 << 20;
-/// Time for a cluster to be whole again, on a machine that has other work.
+/// Time for a cluster to be whole again, on a busy machine.
 const WHOLE: Duration = Duration::from_secs(90);
 
-/// A cluster and what can be done to it.
+/// A cluster to which faults can be applied.
 pub(super) struct Cluster {
     pub(super) raw: RawCluster,
     pub(super) api: Api,
@@ -26,7 +26,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// A healthy cluster; with a network for each node, and a disk of its own, where this process is isolated.
+    /// A healthy cluster; with a network and a disk for each node, if this process is isolated.
     #[must_use]
     pub(super) fn with_nodes(count: usize, isolated: bool) -> Self {
         let raw = RawCluster::empty();
@@ -56,14 +56,14 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until all nodes are healthy members that vote, and none knows of a change of the members that is not done.
+    /// Waits until all nodes are healthy voters, and no node knows of an unfinished membership change.
     ///
     /// # Errors
     /// What was seen last.
     pub(super) fn settle(&mut self) -> Result<(), String> {
         let whole = look_for(WHOLE, || match self.crashed() {
             Ok(()) => self.whole().map(Ok),
-            // Waiting does not bring it back.
+            // Waiting would not restart it.
             Err(crashed) => Ok(Err(crashed)),
         });
         whole.unwrap_or_else(|last| {
@@ -71,11 +71,11 @@ impl Cluster {
         })
     }
 
-    /// Whether the leader says that all are healthy members that vote, and no node knows of a change of the members that is not done: a
-    /// fault that takes a log or a disk away would take the only vote of such a change.
+    /// Whether the leader reports all nodes as healthy voters, and no node knows of an unfinished membership change: a fault that
+    /// destroys a log or a disk could destroy the only vote for such a change.
     fn whole(&self) -> Result<(), String> {
         let addresses = self.raw.addresses();
-        let mut last = "nobody was asked".to_owned();
+        let mut last = "no node was asked".to_owned();
         let led = addresses.iter().find_map(|address| match self.api.status(address) {
             Ok(status) if status.stale || status.leader == 0 => {
                 last = format!("{address} knows of no leader: {status:#?}");
@@ -132,7 +132,7 @@ impl Cluster {
         self.raw.nodes[node].signal(signal);
     }
 
-    /// The node's disk, where it has one of its own.
+    /// The node's disk, if it has its own.
     pub(super) fn disk(&self, node: usize) -> Option<&Tmpfs> {
         self.disks[node].as_ref()
     }
@@ -146,15 +146,15 @@ impl Cluster {
         self.raw.nodes[node].set_ip(ip);
     }
 
-    /// Hands leadership to whoever is up to date.
+    /// Transfers leadership to a node that is up to date.
     pub(super) fn move_leader(&self) {
         let mut control = self.api.control(&self.raw.addresses()[0]);
-        // It may be refused or time out in the middle of other faults.
+        // It may be refused or time out during other faults.
         let moved = block(tokio_timeout(control.move_leader(MoveLeaderRequest { to: 0 })));
         drop(moved);
     }
 
-    /// A killed node's place is taken by a new one with an empty disk.
+    /// Replaces a killed node by a new one with an empty disk.
     ///
     /// # Errors
     /// Which step was not done.
@@ -197,7 +197,7 @@ impl Cluster {
     }
 }
 
-/// Why a cluster is not whole, by what its leader says and what each node knows by itself.
+/// Why a cluster is not whole, from the leader's status and each node's own view.
 fn unsettled(led: &StatusResponse, own: &[(String, StatusResponse)]) -> Option<String> {
     if led.nodes.len() != own.len() {
         return Some(format!("{} of {} nodes are members", led.nodes.len(), own.len()));
@@ -207,14 +207,14 @@ fn unsettled(led: &StatusResponse, own: &[(String, StatusResponse)]) -> Option<S
     }
     let unknown = |address: &String| !led.nodes.iter().any(|node| node.address == *address);
     if let Some((address, _)) = own.iter().find(|(address, _)| unknown(address)) {
-        return Some(format!("{address} is no member's address"));
+        return Some(format!("{address} is not a member's address"));
     }
     let changing = |status: &StatusResponse| status.changing || status.nodes.iter().any(|node| node.role == "learner");
     if led.changing {
         return Some("the members are being changed".to_owned());
     }
     let (address, _) = own.iter().find(|(_, status)| changing(status))?;
-    Some(format!("{address} knows of a change of the members that is not done"))
+    Some(format!("{address} knows of an unfinished membership change"))
 }
 
 /// The node's id, from its data folder.

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 
-/// What can happen to a cluster.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -12,33 +12,33 @@ pub enum Kind {
     Kill,
     /// The same for the leader.
     KillLeader,
-    /// The same for all at once.
+    /// The same for all nodes at once.
     KillAll,
     /// SIGSTOP, and SIGCONT later.
     Pause,
     /// The same for the leader.
     PauseLeader,
-    /// Some nodes do not hear some others.
+    /// Messages from some nodes to some others are lost.
     CutOneWay,
-    /// Two sets of nodes do not hear each other.
+    /// A partition: messages between two sets of nodes are lost.
     CutTwoWay,
-    /// Nobody can call a node, or it can call nobody: all connections of one direction are lost.
+    /// A node cannot be reached, or cannot reach others: all connections in one direction are lost.
     ClosePort,
-    /// The same for connections that are made from now on.
+    /// The same for new connections.
     CutNew,
-    /// The same for those that are there.
+    /// The same for existing connections.
     CutEstablished,
     /// A part of the packets to and from a node is lost.
     Loss,
-    /// Packets to and from a node are late.
+    /// Packets to and from a node are delayed.
     Delay,
-    /// A node's disk has no room.
+    /// A node's disk is full.
     FullDisk,
-    /// A node's log is cut off or has a flipped byte when it is started.
+    /// A node's log is truncated or has a flipped byte when the node is started.
     DamagedLog,
     /// A node's clock is set forward or back.
     Clock,
-    /// Leadership is handed over.
+    /// Leadership is transferred.
     MoveLeader,
     /// A node is removed, and another joins with an empty disk.
     Replace,
@@ -49,20 +49,20 @@ pub enum Kind {
 /// One fault of the schedule.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Fault {
-    /// What happens.
+    /// The kind.
     pub(super) kind: Kind,
-    /// Index of the node that it happens to, where it is one that is not chosen by its role.
+    /// Index of the affected node, unless it is chosen by its role.
     pub(super) node: usize,
     /// A second one.
     pub(super) other: usize,
     /// How long it lasts.
     pub(super) millis: u64,
-    /// A number that the fault makes use of: where the damage is, by how much a clock is off.
+    /// A random number for the fault's details: the place of the damage, the offset of a clock.
     pub(super) dice: u64,
 }
 
 impl Kind {
-    /// Those that tell connections apart.
+    /// Whether it distinguishes connections.
     pub(super) const OF_CONNECTIONS: [Self; 3] = [Self::ClosePort, Self::CutNew, Self::CutEstablished];
 
     /// Whether it kills processes.
@@ -80,7 +80,7 @@ impl Fault {
             kind: *kinds.choose(random).expect("there are kinds"),
             node,
             other: (node + random.random_range(1..nodes.max(2))) % nodes,
-            // Below and above an election's time.
+            // Below and above the election timeout.
             millis: *[50, 200, 600, 1500, 3000].choose(random).expect("there are some"),
             dice: random.random(),
         }

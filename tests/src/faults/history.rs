@@ -1,16 +1,16 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// One thing that a client did with one key.
+/// An operation of a client on a key.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
     /// Which key.
     pub(super) key: String,
-    /// What it asked for, and what came of it.
+    /// The operation and its outcome.
     pub(super) op: Op,
-    /// When it asked first, since the run began.
+    /// The time of its first attempt, since the run began.
     pub(super) called: Duration,
-    /// When it knew; `None` for what was never known.
+    /// When the outcome was known; `None` if it never was.
     pub(super) returned: Option<Duration>,
     /// The store's revision in the answer: of the write, or at the read.
     pub(super) revision: Option<i64>,
@@ -19,15 +19,15 @@ pub(super) struct Event {
 /// An operation. Every value is written once only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    /// What was found.
+    /// A read of this value.
     Get { found: Option<u64> },
-    /// What was written.
+    /// A write of this value.
     Put { value: u64 },
-    /// What should be there, what then was written, and whether it was; `None` where that is not known.
+    /// The expected value, the new one, and whether the swap succeeded; `None` if unknown.
     Swap { from: Option<u64>, to: u64, done: Option<bool> },
 }
 
-/// All that the clients did.
+/// The operations of all clients.
 pub(super) struct History {
     start: Instant,
     events: Mutex<Vec<Event>>,
@@ -50,7 +50,7 @@ impl History {
         self.events.lock().unwrap().push(event);
     }
 
-    /// How many are known to have been done, when the last of these was.
+    /// The number of operations with a known outcome, and the time of the last one.
     pub(super) fn progress(&self) -> (usize, Duration) {
         let events = self.events.lock().unwrap();
         (events.len(), events.iter().rev().take(50).filter_map(|event| event.returned).max().unwrap_or_default())

@@ -1,11 +1,11 @@
 //! A cluster under faults, and the proof that it lost nothing.
 //!
-//! Real `discod` processes, each in its own network namespace with a small disk of its own; clients that write, read and
+//! Real `discod` processes, each in its own network namespace with its own small disk; clients that write, read and
 //! compare-and-set at once; a schedule of faults drawn from a seed; and at the end the checks: every key's history is
-//! linearizable, the revisions are in the order in which things happened, all nodes told their watchers the same, and what
-//! was acknowledged is on every node. `disco-faults` is the command; a short run of it is among the tests.
+//! linearizable, the revisions are in the order of the operations, all nodes reported the same to their watchers, and every
+//! acknowledged write is on every node. `disco-faults` is the command; a short run of it is among the tests.
 //!
-//! The schedule depends on the seed alone, what comes of it also on the machine: a failing seed makes a failure likely, not
+//! The schedule depends only on the seed, its effects also on the machine: with a failing seed a failure is likely, not
 //! certain.
 
 mod check;

@@ -4,14 +4,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Set for the process that has a network and mounts of its own.
+/// Set for the process with its own network and mounts.
 const INSIDE: &str = "DISCO_FAULTS_INSIDE";
 
-/// Where packets are dropped: a table in each node's own namespace.
+/// The table that drops packets, in each node's own namespace.
 const TABLE: &str = "faults";
 
-/// Replaces this process by itself with a network and mounts of its own, so that all that it makes of both goes with it.
-/// Returns where that is not allowed (`false`), or has been done (`true`).
+/// Re-executes this process with its own network and mounts namespaces, so that everything that it makes there ends with it.
+/// Returns `false` if that is not allowed, `true` if it has been done.
 #[must_use]
 pub(super) fn isolate() -> bool {
     if std::env::var_os(INSIDE).is_some() {
@@ -28,7 +28,7 @@ pub(super) fn isolate() -> bool {
     panic!("`unshare` cannot be started: {error}");
 }
 
-/// Where all nodes listen.
+/// The port of all nodes.
 const PORT: u16 = 5080;
 
 /// A bridge in this process's own namespace, and behind it one namespace for each node.
@@ -51,7 +51,7 @@ fn run(program: &str, words: &[&str]) -> Result<(), String> {
     Err(format!("`{program} {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// Whether the kernel tells new connections from old ones.
+/// Whether the kernel tracks connections.
 fn tracks_connections() -> Result<(), String> {
     let table = "tracks";
     run("nft", &["add", "table", "ip", table])?;
@@ -80,7 +80,7 @@ impl Network {
         Self { namespaces: Vec::new(), addresses: 10 }
     }
 
-    /// Which faults cannot be made here, and why.
+    /// The faults that are not possible here, and why.
     #[must_use]
     pub(super) fn missing() -> Vec<(super::fault::Kind, String)> {
         use super::fault::Kind;
@@ -99,7 +99,7 @@ impl Network {
         missing
     }
 
-    /// A network for one more node; `mark` tells the harness whose the process is that holds it.
+    /// A network for one more node; `mark` identifies the process that holds it for the harness.
     pub(super) fn add(&mut self, mark: &Path) -> usize {
         let mut holder = Command::new("unshare");
         holder.args(["--net", "--", "sleep", "infinity"]).env_clear().env("DISCO_TEST_DIR", mark);
@@ -123,7 +123,7 @@ impl Network {
             self.inside(index, &format!("nft add chain ip {TABLE} {chain} {{ type filter hook {hook} priority 0; }}"));
         }
         if tracks_connections().is_ok() {
-            // Connections are followed from their start on, or they would count as new when a rule first asks.
+            // Connections are tracked from their start, or they would count as new for the first rule.
             self.inside(index, &format!("nft add rule ip {TABLE} track ct state established accept"));
         }
         index
@@ -134,13 +134,13 @@ impl Network {
         Ipv4Addr::new(10, 77, 0, self.addresses).into()
     }
 
-    /// Where a node is.
+    /// The address of a node.
     #[must_use]
     pub(super) fn ip(&self, node: usize) -> IpAddr {
         self.namespaces[node].ip
     }
 
-    /// What a node's processes are started through.
+    /// The command prefix for a node's processes.
     #[must_use]
     pub(super) fn through(&self, node: usize) -> Vec<OsString> {
         let pid = self.namespaces[node].holder.id();
@@ -154,12 +154,12 @@ impl Network {
         run("nsenter", &words).unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// From now on the one does not hear the other.
+    /// Drops packets from one node to the other.
     pub(super) fn cut(&self, from: usize, to: usize) {
         self.inside(to, &format!("nft add rule ip {TABLE} in ip saddr {} drop", self.ip(from)));
     }
 
-    /// From now on these connections to nodes are lost: those that others make to this one, or that it makes itself.
+    /// Drops these connections between nodes: those that others open to this one, or those that it opens.
     pub(super) fn close(&self, node: usize, kind: super::fault::Kind, outgoing: bool) {
         use super::fault::Kind;
         let chain = if outgoing { "out" } else { "in" };
@@ -171,17 +171,17 @@ impl Network {
         self.inside(node, &format!("nft add rule ip {TABLE} {chain} tcp dport {PORT} {state}drop"));
     }
 
-    /// From now on so many of a hundred packets to and from a node are lost, those of clients too.
+    /// Drops this percentage of the packets to and from a node, including those of clients.
     pub(super) fn lose(&self, node: usize, percent: u64) {
         self.inside(node, &format!("nft add rule ip {TABLE} in numgen random mod 100 < {percent} drop"));
     }
 
-    /// From now on a node's packets are late.
+    /// Delays a node's packets.
     pub(super) fn delay(&self, node: usize, millis: u64) {
         self.inside(node, &format!("tc qdisc replace dev eth0 root netem delay {millis}ms {}ms", millis / 4));
     }
 
-    /// All hear all again, at once.
+    /// Removes all drop rules.
     pub(super) fn heal(&self) {
         for node in 0..self.namespaces.len() {
             self.inside(node, &format!("nft flush chain ip {TABLE} in"));
@@ -189,7 +189,7 @@ impl Network {
         }
     }
 
-    /// No packet of the node is late any more.
+    /// Removes the node's delay.
     pub(super) fn hurry(&self, node: usize) {
         self.inside(node, "tc qdisc del dev eth0 root");
     }

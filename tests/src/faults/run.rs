@@ -16,18 +16,18 @@ use super::history::{Event, Op};
 use super::network::{self, Network};
 use super::options::Options;
 use super::summary::Summary;
-use super::watchers::{self, Told};
+use super::watchers::{self, Deliveries};
 use super::{check, clock};
 use crate::{SOON, block, wait_for};
 
-/// Farthest that a clock is set beside the right time, in seconds: less than what certificates allow.
+/// The largest offset of a clock, in seconds: less than certificates allow.
 const CLOCK_OFF: u64 = 240;
-/// Within this a leader that cannot be called gives way.
+/// The time within which an unreachable leader hands over.
 const GIVES_WAY: Duration = Duration::from_secs(5);
-/// Between two lines that say how it goes.
-const TELL: Duration = Duration::from_secs(20);
+/// The interval of progress lines.
+const PROGRESS: Duration = Duration::from_secs(20);
 
-/// A whole run. Replaces this process by one with a network of its own where that is allowed, so it is called first.
+/// A whole run. Re-executes this process with its own network if that is allowed, so it must be called first.
 #[must_use]
 pub fn run(options: &Options) -> Summary {
     let isolated = network::isolate();
@@ -38,19 +38,19 @@ pub fn run(options: &Options) -> Summary {
     let kinds = possible(options, isolated, &mut summary);
     let shared = Shared::new(cluster.api.clone());
     tell_addresses(&shared, &cluster);
-    let told = Arc::new(Told::default());
+    let deliveries = Arc::new(Deliveries::default());
     let tasks: Vec<_> = block(async {
         let clients =
             (0..options.clients as u64).map(|client| tokio::spawn(clients::run(shared.clone(), seed ^ (client << 32))));
         let watchers =
-            (0..options.nodes).map(|node| tokio::spawn(watchers::follow(shared.clone(), told.clone(), node)));
+            (0..options.nodes).map(|node| tokio::spawn(watchers::follow(shared.clone(), deliveries.clone(), node)));
         clients.chain(watchers).collect()
     });
 
     let start = Instant::now();
     let mut timeline = Vec::new();
     let mut random = StdRng::seed_from_u64(seed);
-    let mut said = Instant::now();
+    let mut reported = Instant::now();
     let enough = |kills: u64| match options.kills {
         Some(wanted) => kills >= wanted,
         None => start.elapsed() >= Duration::from_secs(options.seconds),
@@ -64,8 +64,8 @@ pub fn run(options: &Options) -> Summary {
             summary.violations.push(format!("{fault:?}: {error}"));
         }
         std::thread::sleep(rest);
-        if said.elapsed() > TELL {
-            said = Instant::now();
+        if reported.elapsed() > PROGRESS {
+            reported = Instant::now();
             eprintln!(
                 "{:.0} s, {} kills, {} operations",
                 start.elapsed().as_secs_f64(),
@@ -83,14 +83,14 @@ pub fn run(options: &Options) -> Summary {
     shared.stop.store(true, Ordering::Relaxed);
     block(async {
         for task in tasks {
-            // A watcher may be waiting for something to happen.
+            // A watcher may be waiting for an event.
             if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(20), task).await {
                 summary.violations.push(format!("a client: {error}"));
             }
         }
     });
     let events = shared.history.take();
-    conclude(&cluster, &events, &told, &mut summary);
+    conclude(&cluster, &events, &deliveries, &mut summary);
     summary.kills = cluster.kills;
     if !summary.violations.is_empty() {
         eprintln!("{}", timeline.join("\n"));
@@ -102,7 +102,7 @@ pub fn run(options: &Options) -> Summary {
     summary
 }
 
-/// The faults that were asked for and can be made here.
+/// The requested faults that are possible here.
 fn possible(options: &Options, isolated: bool, summary: &mut Summary) -> Vec<Kind> {
     let mut missing: BTreeMap<Kind, String> = BTreeMap::new();
     if isolated {
@@ -176,7 +176,7 @@ fn make(cluster: &mut Cluster, shared: &Shared, fault: &Fault, summary: &mut Sum
             network.close(node, kind, dice & 0b11 == 0);
             last();
             if dice & 0b1100 == 0 {
-                // Long enough for a leader that cannot be called to give way.
+                // Long enough for an unreachable leader to hand over.
                 std::thread::sleep(GIVES_WAY);
             }
             network.heal();
@@ -193,7 +193,7 @@ fn make(cluster: &mut Cluster, shared: &Shared, fault: &Fault, summary: &mut Sum
             cluster.relocate(node);
             cluster.start(node);
             tell_addresses(shared, cluster);
-            // One after the other: who has moved must be heard before the next one moves.
+            // One after the other: the moved node must have reported before the next one moves.
             cluster.settle()?;
         }
         Kind::Replace => {
@@ -234,11 +234,11 @@ fn cut(network: &Network, nodes: usize, (node, other, dice): (usize, usize, u64)
     }
 }
 
-/// Cuts off a file's end, or flips a byte of it, as a disk or a power failure does.
+/// Truncates a file, or flips a byte of it, like a disk or power failure.
 fn damage(log: &std::path::Path, dice: u64) -> Result<(), String> {
     let mut bytes = fs::read(log).map_err(|error| error.to_string())?;
     let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
-    // More often near the end of what is used than anywhere.
+    // Mostly near the end of the used part.
     let place = if dice.is_multiple_of(3) {
         used * 3 / 4 + usize::try_from(dice >> 8).unwrap_or(0) % (used / 4).max(1)
     } else {
@@ -247,7 +247,7 @@ fn damage(log: &std::path::Path, dice: u64) -> Result<(), String> {
     match dice % 2 {
         0 => bytes[place] ^= 1 << (dice % 8),
         _ => {
-            // A sector that was not written, or the rest of the file.
+            // An unwritten sector, or the rest of the file.
             let end = if dice.is_multiple_of(5) { bytes.len() } else { (place + 512).min(bytes.len()) };
             bytes[place..end].fill(0);
         }
@@ -266,7 +266,7 @@ fn refuses(cluster: &mut Cluster, node: usize) -> bool {
 }
 
 /// All checks, after the faults.
-fn conclude(cluster: &Cluster, events: &[Event], told: &Told, summary: &mut Summary) {
+fn conclude(cluster: &Cluster, events: &[Event], deliveries: &Deliveries, summary: &mut Summary) {
     summary.known = events.iter().filter(|event| event.returned.is_some()).count();
     summary.unknown = events.len() - summary.known;
     summary.keys = check::keys(events);
@@ -279,12 +279,12 @@ fn conclude(cluster: &Cluster, events: &[Event], told: &Told, summary: &mut Summ
         summary.violations.extend(everywhere(cluster, events));
     }
     summary.gave_way = gave_way(cluster);
-    let (revisions, violations) = told.result();
+    let (revisions, violations) = deliveries.result();
     summary.revisions = revisions;
     summary.violations.extend(violations);
 }
 
-/// How many leaders handed over because they could not be called, of those events that are kept.
+/// How many leaders handed over because they were unreachable, according to the retained events.
 fn gave_way(cluster: &Cluster) -> usize {
     let address = &cluster.raw.addresses()[0];
     let events = cluster.api.list(address, "/disco/events/", true).unwrap_or_default();
@@ -292,7 +292,7 @@ fn gave_way(cluster: &Cluster) -> usize {
     parsed.filter(|event| event["kind"] == "leader.unreachable").count()
 }
 
-/// What was acknowledged is on every node, and all nodes have the same.
+/// Every acknowledged write is on every node, and all nodes have the same keys.
 fn everywhere(cluster: &Cluster, events: &[Event]) -> Vec<String> {
     let mut found = Vec::new();
     let newest = events.iter().filter_map(|event| event.revision).max().unwrap_or(0);
@@ -318,7 +318,7 @@ fn everywhere(cluster: &Cluster, events: &[Event]) -> Vec<String> {
                 kv.mod_revision > revision || kv.mod_revision == revision && kv.value == value.to_string().as_bytes()
             });
             if !holds {
-                found.push(format!("{address} does not have what was acknowledged: {event:?}; it has {kv:?}"));
+                found.push(format!("{address} lacks an acknowledged write: {event:?}; it has {kv:?}"));
             }
         }
         match &first {

@@ -3,24 +3,24 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What a run did and found.
+/// The result of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
-    /// Repeats the schedule.
+    /// The seed of the schedule.
     pub seed: u64,
     /// Number of nodes.
     pub nodes: usize,
-    /// How long the faults went on, in seconds.
+    /// The duration of the faults, in seconds.
     pub seconds: f64,
     /// Processes ended by `kill -9`.
     pub kills: u64,
     /// How often each fault was made.
     pub faults: BTreeMap<String, u64>,
-    /// Faults that cannot be made here, and why.
+    /// Faults that are not possible here, and why.
     pub skipped: BTreeMap<String, String>,
     /// Operations with a known outcome.
     pub known: usize,
-    /// Operations whose outcome was never known.
+    /// Operations with an unknown outcome.
     pub unknown: usize,
     /// Keys whose histories were checked.
     pub keys: usize,
@@ -28,13 +28,13 @@ pub struct Summary {
     pub revisions: usize,
     /// The longest time without any answer, in milliseconds.
     pub longest_silence_ms: u64,
-    /// Leaders that handed over because they could not be called, of those events that are kept.
+    /// Leaders that handed over because they were unreachable, according to the retained events.
     pub gave_way: usize,
-    /// Damaged logs that a node refused, after which it joined anew; and those that it could mend.
+    /// Damaged logs that a node refused, after which it joined anew; and those that it could repair.
     pub logs_refused: u64,
     /// See `logs_refused`.
     pub logs_mended: u64,
-    /// What was wrong; empty is what it should be.
+    /// The violations; should be empty.
     pub violations: Vec<String>,
 }
 

@@ -8,25 +8,25 @@ use disco_proto::v1::{Event, WatchRequest};
 
 use super::clients::Shared;
 
-/// Between two tries to reach a node.
+/// Pause between two attempts to reach a node.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A node that says nothing for so long may be paused or cut off: another connection is made.
+/// A node that is silent for this long may be paused or cut off: a new connection is made.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// What the nodes told their watchers: for each revision the same, or it is a violation.
+/// The events that the nodes reported to their watchers: different ones for the same revision are a violation.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Deliveries {
     revisions: Mutex<BTreeMap<i64, (usize, u64)>>,
     violations: Mutex<Vec<String>>,
 }
 
-impl Told {
-    /// Revisions that at least one node told, and what was wrong.
+impl Deliveries {
+    /// The number of revisions that at least one node reported, and the violations.
     pub(super) fn result(&self) -> (usize, Vec<String>) {
         (self.revisions.lock().unwrap().len(), self.violations.lock().unwrap().clone())
     }
 
-    fn tell(&self, node: usize, revision: i64, events: &[&Event]) {
+    fn record(&self, node: usize, revision: i64, events: &[&Event]) {
         let mut hasher = DefaultHasher::new();
         for event in events {
             let kv = event.kv.as_ref().expect("an event is about a key");
@@ -36,19 +36,20 @@ impl Told {
         let mut revisions = self.revisions.lock().unwrap();
         let (first, known) = *revisions.entry(revision).or_insert((node, hash));
         if known != hash {
-            let text = format!("nodes {first} and {node} told different events for revision {revision}: {events:?}");
+            let text =
+                format!("nodes {first} and {node} reported different events for revision {revision}: {events:?}");
             self.violations.lock().unwrap().push(text);
         }
     }
 
     fn went_back(&self, node: usize, last: i64, revision: i64) {
-        let text = format!("node {node} told revision {revision} after {last}");
+        let text = format!("node {node} reported revision {revision} after {last}");
         self.violations.lock().unwrap().push(text);
     }
 }
 
 /// Follows the node of this index until the run stops.
-pub(super) async fn follow(shared: Arc<Shared>, told: Arc<Told>, node: usize) {
+pub(super) async fn follow(shared: Arc<Shared>, deliveries: Arc<Deliveries>, node: usize) {
     let mut last = 0;
     while !shared.stop.load(Ordering::Relaxed) {
         let address = shared.addresses.read().unwrap()[node].clone();
@@ -73,9 +74,9 @@ pub(super) async fn follow(shared: Arc<Shared>, told: Arc<Told>, node: usize) {
                 }
                 for (revision, events) in by_revision {
                     if revision <= last {
-                        told.went_back(node, last, revision);
+                        deliveries.went_back(node, last, revision);
                     }
-                    told.tell(node, revision, &events);
+                    deliveries.record(node, revision, &events);
                     last = last.max(revision);
                 }
                 if shared.stop.load(Ordering::Relaxed) {
