@@ -10,7 +10,7 @@ use disco_provider::{ProviderContext, StartRequest, from_spec};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// What it says to its own `main` when it wants to be started again.
+/// The error by which it requests a restart from its own `main`.
 const AGAIN: &str = "start me again";
 
 fn main() -> ExitCode {
@@ -107,7 +107,7 @@ fn report(args: &[OsString]) -> Result<(), Failure> {
     Ok(writeln!(file, "{}", std::env::var(disco_provider::supervise::ENDS)?)?)
 }
 
-/// What the daemon does: says how it was started, and stays. A file in its folder makes it end.
+/// Stands for the daemon: prints its arguments, and stays. A file in its folder makes it end.
 fn serve(args: &[OsString]) -> Result<(), Failure> {
     let data = PathBuf::from(after(args, "--data-dir")?);
     let snapshots = data.join("snapshots");

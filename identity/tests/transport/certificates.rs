@@ -24,7 +24,7 @@ fn future() -> Validity {
 async fn failure(server: &Identity, asking: &Identity, expect: Expect) -> String {
     let running = serve(server).await;
     let status = ask(&mut client(&running, asking, expect)).await.unwrap_err();
-    refusal(&status).unwrap_or_else(|| panic!("not told as a refusal: {}", chain(&status)))
+    refusal(&status).unwrap_or_else(|| panic!("not reported as a refusal: {}", chain(&status)))
 }
 
 /// A leaf with these names, by the world's signing key, as someone who has stolen it could make it.
@@ -131,8 +131,8 @@ async fn expired_and_future_certificates_are_refused_in_both_directions() {
 #[tokio::test]
 async fn another_node_than_the_one_meant_is_told() {
     let world = World::new();
-    let told = failure(&world.node(1), &world.node(3), Expect::Node(2)).await;
-    assert_eq!(told, "node/1 answered instead of node/2");
+    let reason = failure(&world.node(1), &world.node(3), Expect::Node(2)).await;
+    assert_eq!(reason, "node/1 answered instead of node/2");
 }
 
 #[tokio::test]
@@ -225,7 +225,7 @@ async fn peer_serial(address: &str, identity: &Identity) -> String {
     disco_identity::PeerIdentity::from_der(&leaf).unwrap().serial
 }
 
-/// Connects to node 1 with a foreign configuration, sends something, and tells how it failed.
+/// Connects to node 1 with a foreign configuration, sends something, and returns the error.
 async fn raw_request(running: &Running, world: &World, config: Arc<ClientConfig>) -> String {
     let stream = TcpStream::connect(running.address).await.unwrap();
     let name = ServerName::try_from(Expect::Node(1).server_name(world.root.cluster_id())).unwrap();

@@ -53,8 +53,8 @@ async fn a_retired_signing_key_ends_connections_and_admits_no_more() {
     .await;
 
     let status = ask(&mut client(&running, &idle, Expect::Node(1))).await.unwrap_err();
-    let told = refusal(&status).unwrap_or_else(|| panic!("{}", chain(&status)));
-    assert!(told.starts_with("the other end refused this certificate"), "{told}");
+    let reason = refusal(&status).unwrap_or_else(|| panic!("{}", chain(&status)));
+    assert!(reason.starts_with("the other end refused this certificate"), "{reason}");
 }
 
 #[tokio::test]
@@ -64,8 +64,8 @@ async fn a_server_with_a_retired_signer_is_not_trusted() {
     let asking = world.node(2);
     asking.refuse_intermediates([world.signer.serial().to_owned()]);
     let status = ask(&mut client(&running, &asking, Expect::Node(1))).await.unwrap_err();
-    let told = refusal(&status).unwrap_or_else(|| panic!("{}", chain(&status)));
-    assert!(told.contains("retired key") && told.contains(world.signer.serial()), "{told}");
+    let reason = refusal(&status).unwrap_or_else(|| panic!("{}", chain(&status)));
+    assert!(reason.contains("retired key") && reason.contains(world.signer.serial()), "{reason}");
     // The list is the whole list: what is no longer in it is trusted again.
     asking.refuse_intermediates([]);
     ask(&mut client(&running, &asking, Expect::Node(1))).await.unwrap();

@@ -1,4 +1,4 @@
-//! A cluster's authorities, a server that tells whom it sees, and a way to wait.
+//! A cluster's authorities, a server that reports its peers, and polling.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -107,7 +107,7 @@ pub(crate) async fn ask(client: &mut RaftClient<Channel>) -> Result<String, Stat
     Ok(String::from_utf8(answer.into_inner().payload.to_vec()).unwrap())
 }
 
-/// All that an error says.
+/// The message of an error with all its causes.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -118,7 +118,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Tries again until `attempt` gives something, and says what was seen last if it never does.
+/// Retries until `attempt` succeeds, and reports the last failure if it never does.
 pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(mut attempt: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {

@@ -251,7 +251,7 @@ async fn hosts_are_recognised_when_the_script_says_it_otherwise() {
             ("127.0.0.9:22", "me@127.0.0.9:22".to_owned(), 5080),
         ]
     );
-    // A node whose name nobody knows at the moment is where it was; a host that never had an address is nowhere.
+    // A node whose name cannot be resolved keeps its address; a host that never had one has none.
     assert_eq!(listed[1].control_address.to_string(), "127.0.0.7:5080");
     assert!(listed[2].control_addresses().is_empty());
     assert_eq!(provider.ssh_target("127.0.0.1:22").unwrap().port, 2222);
@@ -284,7 +284,7 @@ async fn hosts_are_handed_out_once() {
     provider.terminate(&one.id).await.unwrap();
     assert_eq!(provider.start(request("five", &[])).await.unwrap().ssh, one.ssh);
     assert!(matches!(provider.stop(&one.id).await.unwrap_err(), ProviderError::NotSupported { .. }));
-    // Whether anybody answers there is found by whoever connects.
+    // The provider does not check whether a host answers.
     let listed = provider.list().await.unwrap();
     assert_eq!(listed.iter().map(|host| host.state).collect::<Vec<_>>(), [InstanceState::Running; 3]);
 }

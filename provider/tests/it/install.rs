@@ -57,14 +57,14 @@ pub(crate) fn settings(machine: &Instance) -> NodeSettings {
     }
 }
 
-/// Remembers what it is told.
+/// Records the progress.
 #[derive(Default)]
-struct Told {
+struct Recorded {
     steps: Mutex<Vec<Step>>,
     sent: Mutex<u64>,
 }
 
-impl InstallProgress for Told {
+impl InstallProgress for Recorded {
     fn step(&self, step: Step) {
         self.steps.lock().unwrap().push(step);
     }
@@ -105,10 +105,10 @@ async fn the_first_node_is_installed_repaired_and_removed() {
     let machine = machines.start("one").await;
     let home = machines.path(&machine).join("home");
     let remote = remote(&machines, &machine).await;
-    let (binaries, settings, told) = (project.binaries().unwrap(), settings(&machine), Told::default());
+    let (binaries, settings, recorded) = (project.binaries().unwrap(), settings(&machine), Recorded::default());
 
     let before = Instant::now();
-    let installed = remote.install_first_node(&binaries, &settings, sign, &told).await.unwrap();
+    let installed = remote.install_first_node(&binaries, &settings, sign, &recorded).await.unwrap();
     println!("installed {} bytes in {:?}", 2 * binaries.discod.size(), before.elapsed());
     assert!(installed.binaries_changed && installed.settings_changed && installed.started);
     let steps = [
@@ -119,8 +119,8 @@ async fn the_first_node_is_installed_repaired_and_removed() {
         Step::Starting,
         Step::Done,
     ];
-    assert_eq!(*told.steps.lock().unwrap(), steps);
-    assert_eq!(*told.sent.lock().unwrap(), binaries.disco.size());
+    assert_eq!(*recorded.steps.lock().unwrap(), steps);
+    assert_eq!(*recorded.sent.lock().unwrap(), binaries.disco.size());
     eventually("the service runs", || starts(&home).len() == 1).await;
     let identity = std::fs::read_to_string(home.join("disco/data/identity")).unwrap();
     assert!(identity.starts_with("signed: -----BEGIN") && identity.contains(&machine.control_address.to_string()));
@@ -137,10 +137,10 @@ async fn the_first_node_is_installed_repaired_and_removed() {
     assert_eq!(log, expected);
 
     // Again: nothing is sent, nothing is restarted.
-    let told = Told::default();
-    let again = remote.install_first_node(&project.binaries().unwrap(), &settings, sign, &told).await.unwrap();
+    let recorded = Recorded::default();
+    let again = remote.install_first_node(&project.binaries().unwrap(), &settings, sign, &recorded).await.unwrap();
     assert!(!again.binaries_changed && !again.settings_changed && !again.started, "{again:?}");
-    assert_eq!(*told.steps.lock().unwrap(), [Step::Checking, Step::Identity, Step::Done]);
+    assert_eq!(*recorded.steps.lock().unwrap(), [Step::Checking, Step::Identity, Step::Done]);
     assert_eq!(starts(&home).len(), 1);
 
     // Another client is sent and restarts nothing, another daemon does, and so do other settings.
@@ -183,9 +183,9 @@ async fn a_local_machine_copies_what_is_on_its_computer_and_is_sent_what_it_cann
     let near = Remote::probe(machines.connect(&machine).await).await.unwrap();
     assert!(near.machine().local);
     let near = near.permit(owner(&machine)).await.unwrap();
-    let (binaries, told) = (project.binaries().unwrap(), Told::default());
-    assert!(near.upload_binaries(&binaries, &told).await.unwrap());
-    assert_eq!(*told.sent.lock().unwrap(), binaries.disco.size());
+    let (binaries, recorded) = (project.binaries().unwrap(), Recorded::default());
+    assert!(near.upload_binaries(&binaries, &recorded).await.unwrap());
+    assert_eq!(*recorded.sent.lock().unwrap(), binaries.disco.size());
     for binary in [&binaries.disco, &binaries.discod] {
         let (there, here) = (bin.join(binary.name()), binary.path());
         assert_eq!(std::fs::read(&there).unwrap(), std::fs::read(here).unwrap(), "{}", binary.name());

@@ -23,7 +23,7 @@ async fn commands_have_input_outputs_and_an_exit_code() {
     let output = session.exec("kill -KILL $$").await.unwrap();
     assert_eq!(output.status, Status::Signal("KILL".to_owned()));
 
-    // Input that nobody reads.
+    // Input that is never read.
     let output = session.exec_with("exit 3", &vec![0; 8 << 20], LIMIT).await.unwrap();
     assert_eq!(output.status, Status::Code(3));
 
@@ -169,7 +169,7 @@ async fn only_its_keys_and_its_user_may_log_in() {
     root.user = "root".to_owned();
     assert!(matches!(connect(&root, &machines.key).await.unwrap_err(), SshError::LoginRefused { .. }));
 
-    // A key that is added later is taken at once, beside a line that nobody can read.
+    // A key that is added later works at once, beside a line that cannot be parsed.
     let path = machines.path(&machine).join("home/.ssh/authorized_keys");
     let old = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("rubbish here\n{old}{}\n", stranger.public_openssh())).unwrap();

@@ -1,6 +1,6 @@
 //! Machines, SSH and installing with real parts: processes, sockets, keys and, where it is there, OpenSSH's server.
 
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap shows what is wrong")]
 #![expect(clippy::print_stdout, reason = "tests are skipped and measured in words")]
 
 mod folders;

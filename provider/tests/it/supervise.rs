@@ -136,8 +136,8 @@ async fn a_program_that_crashes_always_is_counted_and_told_of_with_its_reason() 
     let ends = service.status().ends;
     assert_eq!(ends.cause(), "exit code 1: crashing as asked");
     assert!(ends.is_loop(0) && ends.describe(0).starts_with("ended "), "{ends:?}");
-    // One that is told of while a later one comes is told with that one.
-    eventually("the cluster is told", || service.reported().iter().any(|ends| ends.count >= 3)).await;
+    // An end during a running report is included in the next one.
+    eventually("the cluster has got the report", || service.reported().iter().any(|ends| ends.count >= 3)).await;
     assert!(service.reported().iter().all(|ends| ends.words == "crashing as asked" && ends.how == "exit code 1"));
 
     service.ok("--stop");
@@ -156,7 +156,8 @@ async fn ends_are_told_of_also_when_they_cannot_be_kept() {
     std::fs::create_dir_all(service.data()).unwrap();
     std::fs::write(service.data().join("crash"), "").unwrap();
     service.ok("--detach");
-    eventually("the cluster is told of more than one", || service.reported().iter().any(|ends| ends.count >= 2)).await;
+    eventually("the cluster has got more than one report", || service.reported().iter().any(|ends| ends.count >= 2))
+        .await;
     assert!(service.log().contains("ends.json"), "{}", service.log());
 }
 

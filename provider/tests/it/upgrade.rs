@@ -59,11 +59,11 @@ impl Machine {
         Self { machines, builds, remote, bin }
     }
 
-    async fn until(&self, what: &str, wished: impl Fn(&Installation) -> bool) -> Installation {
+    async fn until(&self, what: &str, condition: impl Fn(&Installation) -> bool) -> Installation {
         let deadline = std::time::Instant::now() + LIMIT;
         loop {
             let found = self.remote.installation().await.unwrap();
-            if wished(&found) {
+            if condition(&found) {
                 return found;
             }
             assert!(std::time::Instant::now() < deadline, "not within {LIMIT:?}: {what}; last seen: {found:?}");
@@ -143,7 +143,7 @@ async fn another_client_restarts_nothing_and_what_was_sent_for_another_upgrade_g
 
 #[tokio::test]
 async fn from_what_does_not_run_as_a_daemon_there_is_a_way_back() {
-    // One ends at once and well, so that nobody keeps it up; the other fails, and is started again and again.
+    // One exits at once with code 0, so it is not restarted; the other fails, and is restarted repeatedly.
     for (program, kept) in [("true", false), ("sleep", true)] {
         let machine = Machine::new().await;
         let old = machine.builds.binaries("old-disco", "old");

@@ -1,4 +1,4 @@
-//! Where errors are said to be.
+//! The reported places of errors.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use crate::support::*;
@@ -217,7 +217,7 @@ async fn what_can_never_settle_is_an_error_unless_it_can_be_ended() {
 async fn an_uncaught_error_after_the_call_is_told() {
     let bench = bench();
     bench.load("export function start() {\n  setTimeout(() => {\n    throw new Error('late');\n  }, 5);\n}").await;
-    // What it leaves behind goes on as long as somebody can end it.
+    // Its leftovers continue as long as a handle could abort its signal.
     let signal = AbortHandle::new();
     bench.engine.call("start", vec![], CallOptions::new().signal(signal.clone())).await.unwrap();
     bench.console.wait_for("error: cluster.js:3:").await;

@@ -8,10 +8,10 @@ use disco_runtime_js::plan::{Plan, WouldRun};
 use disco_runtime_js::*;
 use serde_json::json;
 
-/// What was told, as lines.
-struct Told(Record);
+/// The recorded actions, as lines.
+struct Recorded(Record);
 
-impl Plan for Told {
+impl Plan for Recorded {
     fn would_run(&self, what: WouldRun) {
         self.0.add(format!("{} {} ({})", what.kind, what.name, what.details));
     }
@@ -20,8 +20,8 @@ impl Plan for Told {
 #[tokio::test]
 async fn commands_and_requests_are_told_and_not_done() {
     let folder = tempfile::tempdir().unwrap();
-    let told = Record::default();
-    let plan = Arc::new(Told(told.clone()));
+    let recorded = Record::default();
+    let plan = Arc::new(Recorded(recorded.clone()));
     let bench = bench_with(|options| {
         options.root = Some(folder.path().to_path_buf());
         options.hosts.plan = Some(plan);
@@ -51,7 +51,7 @@ async fn commands_and_requests_are_told_and_not_done() {
         here("cat state"),
         here("ls"),
     ];
-    assert_eq!(told.all(), expected);
+    assert_eq!(recorded.all(), expected);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     // What a call may not do at all is not planned either.
     let denied = bench.engine.call("main", vec![], limited().capabilities(Capabilities::PLAN)).await.unwrap_err();
