@@ -27,7 +27,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub const ROOT_LIFETIME: Duration = DAY.saturating_mul(3650);
 /// The voters' signing key. It is replaced whenever a voter leaves, so a year is the limit, not the rule.
 pub const INTERMEDIATE_LIFETIME: Duration = DAY.saturating_mul(365);
-/// A node's certificate. Nodes renew when a third of it is left, so that a cluster without a leader for days loses nobody.
+/// A node's certificate. Nodes renew when a third of it is left, so that a cluster without a leader for days loses no node.
 pub const NODE_LIFETIME: Duration = DAY.saturating_mul(30);
 /// An operator's certificate.
 pub const OPERATOR_LIFETIME: Duration = DAY.saturating_mul(365);

@@ -148,7 +148,7 @@ impl Client {
     async fn get(&mut self, key: String) -> Option<Option<u64>> {
         let called = self.shared.history.now();
         let range = RangeRequest { key: key.clone().into(), ..RangeRequest::default() };
-        let mut control = self.somebody();
+        let mut control = self.random_node();
         let request = ReadRequest { range: Some(range), stale: false };
         let answer = tokio::time::timeout(TRY, control.range(request)).await.ok()?.ok()?.into_inner();
         let found = answer.kvs.first().map(|kv| String::from_utf8_lossy(&kv.value).parse().expect("a value of ours"));
@@ -170,7 +170,7 @@ impl Client {
         let mut asked = false;
         while start.elapsed() < PATIENCE {
             let request = ProposeRequest { command: Some(command.clone()), ..ProposeRequest::default() };
-            match tokio::time::timeout(TRY, self.somebody().propose(request)).await {
+            match tokio::time::timeout(TRY, self.random_node().propose(request)).await {
                 Ok(Ok(answer)) => match answer.into_inner().response {
                     Some(response) if matches!(response.result, Some(command_response::Result::Error(_))) => {
                         panic!("refused: {response:?}")
@@ -189,7 +189,7 @@ impl Client {
     }
 
     /// A connection to one of the nodes.
-    fn somebody(&mut self) -> ControlClient<Channel> {
+    fn random_node(&mut self) -> ControlClient<Channel> {
         let addresses = self.shared.addresses.read().unwrap().clone();
         let address = addresses.choose(&mut self.random).expect("there are nodes").clone();
         self.connections.retain(|(known, _)| addresses.contains(known));
