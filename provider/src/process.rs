@@ -38,6 +38,11 @@ impl ProcessName {
         stat(pid).map(|stat| Self { pid, start_time: stat.start_time })
     }
 
+    /// The process id of its parent. `None` if it has ended.
+    pub(crate) fn parent(self) -> Option<u32> {
+        stat(self.pid).filter(|stat| stat.start_time == self.start_time).map(|stat| stat.parent)
+    }
+
     /// Whether it runs. One that has ended and was not reaped does not.
     pub(crate) fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.start_time == self.start_time && !stat.ended)
@@ -91,6 +96,7 @@ pub(crate) fn readable_within(file: &impl AsFd, limit: Duration) -> bool {
 }
 
 struct Stat {
+    parent: u32,
     start_time: u64,
     ended: bool,
 }
@@ -100,8 +106,9 @@ fn stat(pid: u32) -> Option<Stat> {
     // The second field is a name in parentheses that may itself contain anything.
     let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
     let ended = matches!(fields.next()?, "Z" | "X");
-    let start_time = fields.nth(18)?.parse().ok()?;
-    Some(Stat { start_time, ended })
+    let parent = fields.next()?.parse().ok()?;
+    let start_time = fields.nth(17)?.parse().ok()?;
+    Some(Stat { parent, start_time, ended })
 }
 
 /// Whether two paths lead to the same folder; false if one of them does not exist or cannot be accessed.

@@ -92,6 +92,10 @@ impl RunningMachine {
             return None;
         }
         let args = args_of(pid)?;
+        // Between its fork and its exec a child of a machine has the machine's arguments, and perhaps another folder already.
+        if process.parent().and_then(args_of).is_some_and(|parent| parent == args) {
+            return None;
+        }
         let place = process.working_directory();
         let lost = !has_record(&place, &args.id)?;
         let folder = folder_name(fs::read_link(&place).ok()?);
@@ -141,6 +145,9 @@ fn folder_name(shown: PathBuf) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
     use super::*;
 
     fn of_folder(folder: &str) -> RunningMachine {
@@ -159,6 +166,30 @@ mod tests {
         assert_eq!(of_folder("/a/shop/.disco/local/local-1 (deleted)").project_dir(), Path::new("/a/shop"));
         assert_eq!(of_folder("/srv/machines/local-1").project_dir(), Path::new("/srv/machines"));
         assert_eq!(of_folder("/").project_dir(), Path::new("/"));
+    }
+
+    #[test]
+    fn a_child_that_was_forked_and_has_not_run_its_program_yet_is_not_a_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        // A shell has the arguments of its script, and so has a subshell, which is a fork of it.
+        let script = "exec 3<&0; (cd home && echo ready && read -r line <&3) & wait";
+        fs::write(folder.path().join("machine"), script).unwrap();
+        fs::write(folder.path().join(MachineRecord::FILE), "damaged, and so the record of some machine").unwrap();
+        fs::create_dir(folder.path().join("home")).unwrap();
+        let args = ["machine", "--id", "local-7", "--project", "of-this-test"];
+        let mut command = std::process::Command::new("sh");
+        command.args(args).current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut machine = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(machine.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let found: Vec<_> = RunningMachine::all().into_iter().filter(|one| one.project == "of-this-test").collect();
+        // The subshell ends with its input.
+        drop(machine.stdin.take());
+        machine.wait().unwrap();
+        let [one] = &found[..] else { panic!("{found:#?}") };
+        assert_eq!((one.process.pid, one.lost), (machine.id(), false));
+        assert_eq!(one.folder, folder.path().canonicalize().unwrap());
     }
 
     #[test]

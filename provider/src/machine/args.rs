@@ -19,7 +19,7 @@ pub(super) enum Part {
 
 /// `--id ID [--project PROJECT] [--cluster NAME] [--detach | --watch PID,START_TIME]`. The machine's folder is the working
 /// directory, which stays valid when it is moved, unlike a path.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MachineArgs {
     pub(crate) id: String,
     /// The id of the provider's folder. By it [`crate::local::RunningMachine`] knows which machines are of one project.
