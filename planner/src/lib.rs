@@ -3,6 +3,7 @@
 //! Every function takes the known state and returns the next step. No clock, no network, no randomness: the same view
 //! yields the same answer on every leader, and each answer is one step that leaves a cluster which can take the next.
 //!
+//! - [`members`]: who joins, what is recorded about a node, and whether the leader hands over.
 //! - [`voters`]: who votes.
 //! - [`repair`]: which machines to start, continue and give up.
 //! - [`forecast`]: the combined result of all steps of `repair`.
@@ -16,6 +17,7 @@
 
 pub mod dead;
 pub mod forecast;
+pub mod members;
 pub mod quorum;
 pub mod reach;
 pub mod repair;

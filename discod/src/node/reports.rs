@@ -124,10 +124,10 @@ impl Reports {
         full.map(|heard| heard.report.clone()).collect()
     }
 
-    /// The reports within the time.
+    /// The last report of each node.
     #[must_use]
-    pub fn heard_within(&self, limit: Duration) -> Vec<NodeReport> {
-        self.reports.lock().values().filter(|heard| heard.at.elapsed() < limit).cloned().collect()
+    pub fn all(&self) -> Vec<NodeReport> {
+        self.reports.lock().values().cloned().collect()
     }
 
     /// How long this leader has been listening: a node that has not reported yet has been silent for at most this long.

@@ -1,0 +1,71 @@
+//! Members and reporting nodes as the planner sees them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use disco_planner::members::{Leader as Own, Node, Record, Report};
+use disco_planner::twins::Life;
+
+use crate::cluster::nodes::view::LAG;
+use crate::node::{Leader, NodeReport};
+use crate::raft::{Member, Role, remembered};
+use crate::records;
+
+/// The leader's own state.
+pub(super) fn leader(leader: &Leader) -> Own {
+    let space = leader.raft().room();
+    let unhealthy_since = leader.reports().get(leader.id()).and_then(|heard| heard.unhealthy_since);
+    let serial = leader.signing_serial();
+    let signing = leader.raft().store().read(records::signing);
+    // A node that missed the replacement of the key; other nodes may hold the one that is accepted.
+    let is_retired = signing.is_some_and(|signing| signing.value.retired.contains(&serial));
+    Own {
+        id: leader.id(),
+        free: space.free,
+        needed: space.needed,
+        unhealthy_for: unhealthy_since.map_or(Duration::ZERO, |since| since.elapsed()),
+        serial: (leader.secrets().is_some() && !is_retired).then_some(serial),
+    }
+}
+
+/// The members, and the nodes that report.
+pub(super) fn nodes(leader: &Leader, members: &[Member]) -> Vec<Node> {
+    let last = leader.raft().last_index();
+    let fresh_for = leader.raft().pace().suspect_after();
+    let mut nodes: BTreeMap<u64, Node> = BTreeMap::new();
+    for member in members {
+        let node = Node {
+            id: member.id,
+            member_at: Some(member.info.address.clone()),
+            voter: member.role == Role::Voter,
+            up_to_date: member.matched.is_some_and(|matched| matched + LAG >= last),
+            ..Node::default()
+        };
+        nodes.insert(member.id, node);
+    }
+    for heard in leader.reports().all() {
+        let id = heard.report.node_id;
+        let node = nodes.entry(id).or_insert_with(|| Node { id, ..Node::default() });
+        node.report = Some(report(&heard, fresh_for));
+    }
+    leader.raft().store().read(|store| {
+        for node in nodes.values_mut() {
+            let record = records::node(store, node.id);
+            node.record = record.map(|record| Record { leaving: record.leaving, life: remembered(&record) });
+        }
+    });
+    nodes.into_values().collect()
+}
+
+fn report(heard: &NodeReport, fresh_for: Duration) -> Report {
+    let report = &heard.report;
+    Report {
+        fresh: heard.at.elapsed() <= fresh_for,
+        address: report.address.clone(),
+        good: heard.unhealthy_since.is_none() && report.retiring.is_empty(),
+        disk_low: report.disk_low,
+        disk_free: report.disk_free,
+        serial: report.signing_serial.clone(),
+        life: report.noted.then_some(Life { number: report.incarnation, run: report.run }),
+    }
+}
