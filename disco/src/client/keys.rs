@@ -101,18 +101,6 @@ impl Client {
     }
 }
 
-/// The end of the range of all keys that begin with `prefix`; a zero byte (all further keys) if the range has no end.
-pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
-            return end;
-        }
-    }
-    vec![0]
-}
-
 /// The failure of a request for compacted revisions.
 pub(crate) fn compacted(first: i64) -> Failure {
     Failure::new(ExitStatus::NotFound, format!("revisions before {first} are compacted")).coded(ErrorCode::Compacted)
@@ -135,17 +123,4 @@ fn refused(refusal: Refusal, message: &str) -> Failure {
         if message.is_empty() { refusal.as_str_name().to_ascii_lowercase() } else { message.to_owned() },
     )
     .coded(ErrorCode::from_refusal(refusal.as_str_name()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_ends_before_the_next_one() {
-        assert_eq!(prefix_end(b"a/"), b"a0");
-        assert_eq!(prefix_end(b"a\xff"), b"b");
-        assert_eq!(prefix_end(b"\xff"), b"\0");
-        assert_eq!(prefix_end(b""), b"\0");
-    }
 }

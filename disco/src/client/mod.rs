@@ -29,7 +29,7 @@ pub(crate) use self::{
     call::passing,
     certificates::{Shows, known_node, rfc3339},
     error::from_status,
-    keys::{compacted, prefix_end},
+    keys::compacted,
     script_failure::{frames, from_wire, place},
     survey::OwnView,
 };

@@ -3,14 +3,7 @@ use disco_proto::v1::{
     range_request::{SortOrder, SortTarget},
 };
 
-use crate::{
-    cli::EventsArgs,
-    client::{Client, prefix_end},
-    context::Context,
-    error::Outcome,
-    exit::ExitStatus,
-    view::EventItem,
-};
+use crate::{cli::EventsArgs, client::Client, context::Context, error::Outcome, exit::ExitStatus, view::EventItem};
 
 const PREFIX: &[u8] = b"/disco/events/";
 
@@ -18,7 +11,7 @@ pub(super) async fn run(args: &EventsArgs, context: &Context) -> Outcome<ExitSta
     let client = Client::open(context)?;
     let range = RangeRequest {
         key: PREFIX.into(),
-        range_end: prefix_end(PREFIX).into(),
+        range_end: disco_store::prefix_end(PREFIX).into(),
         // To the store, 0 means no limit.
         limit: i64::from(args.lines.max(1)),
         sort_order: SortOrder::Descend.into(),
@@ -32,7 +25,7 @@ pub(super) async fn run(args: &EventsArgs, context: &Context) -> Outcome<ExitSta
     }
     if args.watch {
         client
-            .watch_forever(PREFIX, &prefix_end(PREFIX), answer.revision + 1, |answer| {
+            .watch_forever(PREFIX, &disco_store::prefix_end(PREFIX), answer.revision + 1, |answer| {
                 let puts = answer.events.iter().filter(|event| event.r#type() == event::Type::Put);
                 for kv in puts.filter_map(|event| event.kv.as_ref()) {
                     context.printer.item(&EventItem::parse(&kv.value))?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{Format, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},
-    client::{Client, prefix_end},
+    client::Client,
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
@@ -75,7 +75,7 @@ pub(super) async fn del(args: &KvDelArgs, context: &Context) -> Outcome<ExitStat
         return Err(own_records());
     }
     let client = Client::open(context)?;
-    let range_end = if args.prefix { prefix_end(args.key.as_bytes()) } else { Vec::new() };
+    let range_end = if args.prefix { disco_store::prefix_end(args.key.as_bytes()) } else { Vec::new() };
     if args.prefix || args.dry_run {
         let range = RangeRequest {
             key: args.key.clone().into(),
@@ -109,13 +109,13 @@ pub(super) async fn ls(args: &KvLsArgs, context: &Context) -> Outcome<ExitStatus
     let client = Client::open(context)?;
     let prefix = args.prefix.clone().unwrap_or_default();
     let own = prefix.starts_with(OWN);
-    let end = prefix_end(prefix.as_bytes());
+    let end = disco_store::prefix_end(prefix.as_bytes());
     // Disco's own records lie in the middle of the key space: read the ranges before and after them.
     let parts = if own || !OWN.starts_with(&prefix) {
         vec![(prefix.into_bytes(), end)]
     } else {
         let first = if prefix.is_empty() { vec![0] } else { prefix.into_bytes() };
-        vec![(first, OWN.into()), (prefix_end(OWN.as_bytes()), end)]
+        vec![(first, OWN.into()), (disco_store::prefix_end(OWN.as_bytes()), end)]
     };
     let mut kvs = Vec::new();
     let mut more = false;
@@ -145,7 +145,7 @@ pub(super) async fn ls(args: &KvLsArgs, context: &Context) -> Outcome<ExitStatus
 
 pub(super) async fn watch(args: &KvWatchArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
-    let range_end = if args.prefix { prefix_end(args.key.as_bytes()) } else { Vec::new() };
+    let range_end = if args.prefix { disco_store::prefix_end(args.key.as_bytes()) } else { Vec::new() };
     client
         .watch_forever(args.key.as_bytes(), &range_end, args.revision, |answer| {
             answer.events.into_iter().try_for_each(|event| context.printer.item(&ChangeItem(event)))

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::ScriptPushArgs,
-    client::{Client, prefix_end},
+    client::Client,
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
@@ -28,8 +28,11 @@ pub(super) async fn push(args: &ScriptPushArgs, context: &Context) -> Outcome<Ex
 pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
     let status = client.status(false).await?;
-    let range =
-        RangeRequest { key: VERSIONS.into(), range_end: prefix_end(VERSIONS).into(), ..RangeRequest::default() };
+    let range = RangeRequest {
+        key: VERSIONS.into(),
+        range_end: disco_store::prefix_end(VERSIONS).into(),
+        ..RangeRequest::default()
+    };
     let answer = client.range(range, false).await?;
     let versions = answer
         .kvs

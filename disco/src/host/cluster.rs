@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::failures::Failures;
 use crate::{
-    client::{Client, prefix_end},
+    client::Client,
     context::Context,
     deployment,
     error::{Failure, Outcome},
@@ -128,7 +128,7 @@ impl Handle {
         }
         let range = RangeRequest {
             key: prefix.as_bytes().to_vec().into(),
-            range_end: prefix_end(prefix.as_bytes()).into(),
+            range_end: disco_store::prefix_end(prefix.as_bytes()).into(),
             limit,
             sort_order: SortOrder::Descend.into(),
             sort_target: SortTarget::Create.into(),

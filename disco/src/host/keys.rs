@@ -16,7 +16,7 @@ use disco_runtime_js::{
 
 use super::{cluster::ClientHost, failures::Failures, keys_watch::ClientWatch};
 use crate::{
-    client::{Client, prefix_end},
+    client::Client,
     error::{Failure, Outcome},
 };
 
@@ -134,7 +134,7 @@ impl KvWatch for NoChanges {
 }
 
 pub(super) fn range_end(select: &KvSelect) -> Vec<u8> {
-    if select.prefix { prefix_end(&select.key) } else { Vec::new() }
+    if select.prefix { disco_store::prefix_end(&select.key) } else { Vec::new() }
 }
 
 /// Keys are never empty: "all keys" start at the smallest one.
