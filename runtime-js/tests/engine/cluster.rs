@@ -131,11 +131,11 @@ async fn wrong_arguments_are_told_at_once() {
         ("new Cluster({ name: '' })", "TypeError: `name` of new Cluster must be a non-empty string"),
         (
             "new Cluster({ name: 'c', provider: AwsProvider.init({ name: 'p' }) })",
-            "TypeError: `provider` of new Cluster must be what AwsProvider.init, LocalProvider.init or HostsProvider.init gave: `await` is missing before it",
+            "TypeError: `provider` of new Cluster must be the result of AwsProvider.init, LocalProvider.init or HostsProvider.init: `await` is missing before it",
         ),
         (
             "new Cluster({ name: 'c', provider: {} })",
-            "TypeError: `provider` of new Cluster must be what AwsProvider.init, LocalProvider.init or HostsProvider.init gave",
+            "TypeError: `provider` of new Cluster must be the result of AwsProvider.init, LocalProvider.init or HostsProvider.init",
         ),
         ("await AwsProvider.init({})", "TypeError: `name` of AwsProvider.init must be a non-empty string"),
         ("await LocalProvider.init()", "TypeError: LocalProvider.init must get an object of options"),
