@@ -10,7 +10,8 @@ const PLACES: [&str; 3] = [
 ];
 
 /// A node's wall clock, which can be set while the node runs.
-pub(super) struct Clock {
+#[derive(Debug)]
+pub struct Clock {
     file: PathBuf,
 }
 
@@ -21,9 +22,18 @@ pub(super) fn library() -> Option<&'static str> {
 }
 
 impl Clock {
-    /// A correct clock, and the environment with which a node uses it.
+    /// Whether nodes can have one: whether the library is installed.
     #[must_use]
-    pub(super) fn new(file: PathBuf) -> (Self, Vec<(String, OsString)>) {
+    pub fn is_possible() -> bool {
+        library().is_some()
+    }
+
+    /// A correct clock, and the environment with which a node uses it.
+    ///
+    /// # Panics
+    /// Its file cannot be written.
+    #[must_use]
+    pub fn new(file: PathBuf) -> (Self, Vec<(String, OsString)>) {
         let clock = Self { file };
         clock.set(0);
         let Some(library) = library() else { return (clock, Vec::new()) };
@@ -39,7 +49,10 @@ impl Clock {
     }
 
     /// Sets its offset from the correct time, in seconds.
-    pub(super) fn set(&self, seconds: i64) {
+    ///
+    /// # Panics
+    /// Its file cannot be written.
+    pub fn set(&self, seconds: i64) {
         let making = self.file.with_extension("new");
         fs::write(&making, format!("{seconds:+}\n")).unwrap();
         fs::rename(&making, &self.file).unwrap();

@@ -20,6 +20,7 @@ mod run;
 mod summary;
 mod watchers;
 
+pub use clock::Clock;
 pub use options::Options;
 pub use run::run;
 pub use summary::Summary;

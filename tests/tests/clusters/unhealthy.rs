@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use disco_tests::{Permit, Project, SOON, cluster_script, wait_for};
+use disco_tests::faults::Clock;
+use disco_tests::{Permit, Project, RawCluster, SOON, cluster_script, skipped, wait_for};
 
 /// A node that is not healthy for so long is lost.
 const GRACE: Duration = Duration::from_secs(60);
@@ -103,4 +104,41 @@ fn a_leader_that_is_not_healthy_hands_over_and_is_replaced() {
     assert!(after.nodes.iter().any(|node| node.name == "heading-4"), "{after:#?}");
     assert!(events(&project).contains("node.replaced"));
     assert_eq!(project.get("color").as_deref(), Some("blue"));
+}
+
+#[test]
+fn a_node_with_a_wrong_clock_is_not_healthy_until_the_clock_is_right() {
+    if !Clock::is_possible() {
+        return skipped("wrong clock: `libfaketime` is not installed (Debian: faketime)");
+    }
+    let mut cluster = RawCluster::empty();
+    let mut clocks = Vec::new();
+    for index in 0..3 {
+        let mut node = cluster.node();
+        let (clock, environment) = Clock::new(cluster.folder().join(format!("clock-{index}")));
+        node.env = environment;
+        clocks.push(clock);
+        if index == 0 { cluster.begin(node) } else { cluster.join_as(node) }
+    }
+    let whole = cluster.wait_for_members(3);
+    let project = cluster.project();
+    // A follower's clock, and then the leader's, which must not take all others for wrong.
+    let leader = whole.leader;
+    let follower = whole.nodes.iter().find(|node| node.id != leader).expect("there are three").id;
+    for (id, seconds, reason) in
+        [(follower, 3600, "its clock is 60 minutes ahead of"), (leader, -400 * 86_400, "its clock is 400 days behind")]
+    {
+        let clock = &clocks[usize::try_from(id - 1).expect("ids are small")];
+        clock.set(seconds);
+        project.wait_for_status(SOON, "the node with the wrong clock", |now| {
+            let wrong: Vec<_> = now.nodes.iter().filter(|node| !node.healthy).collect();
+            wrong.len() == 1 && wrong[0].id == id && wrong[0].reason.as_deref().unwrap_or_default().contains(reason)
+        });
+        wait_for(SOON, "the event", || {
+            let events = events(&project);
+            if events.contains("node.unhealthy") && events.contains(reason) { Ok(()) } else { Err(events) }
+        });
+        clock.set(0);
+        project.wait_for_status(SOON, "all clocks right", |now| now.healthy && now.nodes.len() == 3);
+    }
 }
