@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use crate::node::{Leader, Node};
 
 pub use disco_store::typed::{
-    EndsRecord, EventRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, Severity,
-    SigningRecord, TokenRecord, Txn, UpgradeRecord, Versioned, events, instance_state, keys, succeeded,
+    EndsRecord, EventRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderSpec, Severity,
+    SigningRecord, TokenRecord, Txn, UpgradeRecord, Versioned, events, keys, machine_state, succeeded,
 };
 
 /// A record, if it exists and can be read.
@@ -52,8 +52,8 @@ pub fn nodes(store: &Store) -> Vec<NodeRecord> {
 
 /// All machines' records.
 #[must_use]
-pub fn instances(store: &Store) -> Vec<InstanceRecord> {
-    list(store, keys::INSTANCES).into_iter().map(|record| record.value).collect()
+pub fn machines(store: &Store) -> Vec<MachineRecord> {
+    list(store, keys::MACHINES).into_iter().map(|record| record.value).collect()
 }
 
 /// A node's health, if its hook has reported it.
@@ -126,8 +126,8 @@ pub fn script_nodes(store: &Store) -> Option<u32> {
 
 /// Machines that are ending.
 #[must_use]
-pub fn ending(store: &Store) -> Vec<InstanceRecord> {
-    instances(store).into_iter().filter(|machine| machine.state == instance_state::TERMINATING).collect()
+pub fn ending(store: &Store) -> Vec<MachineRecord> {
+    machines(store).into_iter().filter(|machine| machine.state == machine_state::TERMINATING).collect()
 }
 
 /// Hash of the script version in use.

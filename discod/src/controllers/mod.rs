@@ -9,8 +9,8 @@ mod driver;
 mod ends;
 mod format;
 mod hooks;
-mod instances;
 mod leases;
+mod machines;
 mod members;
 mod reach;
 mod troubles;
@@ -70,7 +70,7 @@ async fn lead(leader: &Leader, scripts: &Scripts) {
         removal::resume(leader),
         drive(leader, members::Members),
         drive(leader, reach::Reach::default()),
-        instances::run(leader, scripts),
+        machines::run(leader, scripts),
         drive(leader, leases::Leases),
         drive(leader, compaction::Compaction::default()),
         hooks::run(leader, scripts),

@@ -78,7 +78,7 @@ pub struct ProviderSpec {
 /// A machine that the cluster started, or is about to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct InstanceRecord {
+pub struct MachineRecord {
     /// Makes its start idempotent; also the record's key.
     pub token: String,
     /// The provider's id, empty until it is started.
@@ -87,7 +87,7 @@ pub struct InstanceRecord {
     pub name: String,
     /// `IP:PORT` where its daemon serves.
     pub address: String,
-    /// One of [`instance_state`].
+    /// One of [`machine_state`].
     pub state: String,
     /// The last failure, empty for none.
     pub error: String,
@@ -111,8 +111,8 @@ pub struct InstanceRecord {
     pub dismissed: bool,
 }
 
-/// States of an [`InstanceRecord`]. Text, so that a version that does not know a later one can still read the record.
-pub mod instance_state {
+/// States of an [`MachineRecord`]. Text, so that a version that does not know a later one can still read the record.
+pub mod machine_state {
     /// Requested from the provider.
     pub const STARTING: &str = "starting";
     /// Started, and being installed.

@@ -9,13 +9,13 @@ pub const PROVIDER: &str = "/disco/config/provider";
 /// The operator's public SSH key, in OpenSSH's form.
 pub const OPERATOR_PUBLIC_KEY: &str = "/disco/config/operator_public_key";
 /// How machines are started: the last options given to the provider.
-pub const INSTANCE_OPTIONS: &str = "/disco/config/instance_options";
+pub const MACHINE_OPTIONS: &str = "/disco/config/instance_options";
 /// Name of the node to which the cluster's public address leads; absent or empty: to the leader.
 pub const ADDRESS_NODE: &str = "/disco/config/address_node";
 /// The next node id. Ids are never reused: a node whose disk was wiped is a new one.
 pub const NEXT_NODE_ID: &str = "/disco/next_node_id";
 /// Number in the name of the next machine that the cluster starts.
-pub const NEXT_INSTANCE: &str = "/disco/next_instance";
+pub const NEXT_MACHINE: &str = "/disco/next_instance";
 /// The next event's id.
 pub const NEXT_EVENT: &str = "/disco/next_event";
 /// The script version in use ([`CurrentScript`](super::CurrentScript)).
@@ -38,7 +38,7 @@ pub const TROUBLES: &str = "/disco/troubles/";
 /// Prefix of the reported ends of nodes' daemons.
 pub const ENDS: &str = "/disco/ends/";
 /// Prefix of machines' records.
-pub const INSTANCES: &str = "/disco/instances/";
+pub const MACHINES: &str = "/disco/instances/";
 /// Prefix of events, whose keys are in their order.
 pub const EVENTS: &str = "/disco/events/";
 /// Prefix of script versions.
@@ -78,8 +78,8 @@ pub fn ends(id: u64) -> String {
 }
 
 /// A machine's record, by the token of its start.
-pub fn instance(token: &str) -> String {
-    format!("{INSTANCES}{token}")
+pub fn machine(token: &str) -> String {
+    format!("{MACHINES}{token}")
 }
 
 /// An event.

@@ -16,8 +16,8 @@ mod script;
 mod txn;
 
 pub use cluster::{
-    EndsRecord, HealthRecord, InstanceRecord, JoinRecord, NodeRecord, ProviderSpec, SigningRecord, TokenRecord,
-    UpgradeRecord, instance_state,
+    EndsRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderSpec, SigningRecord, TokenRecord,
+    UpgradeRecord, machine_state,
 };
 pub use error::RecordError;
 pub use events::{EventRecord, Severity};

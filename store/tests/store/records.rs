@@ -3,7 +3,7 @@
 use disco_proto::v1::RangeRequest;
 use disco_store::{
     Store, prefix_end,
-    typed::{self, EventRecord, InstanceRecord, NodeRecord, RecordError, Severity, Txn, events, keys},
+    typed::{self, EventRecord, MachineRecord, NodeRecord, RecordError, Severity, Txn, events, keys},
 };
 
 use crate::common::{command, put};
@@ -41,15 +41,15 @@ fn records_of_other_versions_can_be_read() {
     let mut write = |key: &str, value| {
         store.apply(1, &command(disco_proto::v1::command::Operation::Put(put(key, value))));
     };
-    write(&keys::instance("t1"), r#"{"token":"t1","state":"hibernating","zone":"b","id":"i-1"}"#);
-    write(&keys::instance("t2"), r#"{"token":2}"#);
-    write(&keys::instance("t3"), r"{}");
-    let records = typed::list::<InstanceRecord>(&store, keys::INSTANCES);
+    write(&keys::machine("t1"), r#"{"token":"t1","state":"hibernating","zone":"b","id":"i-1"}"#);
+    write(&keys::machine("t2"), r#"{"token":2}"#);
+    write(&keys::machine("t3"), r"{}");
+    let records = typed::list::<MachineRecord>(&store, keys::MACHINES);
     let known = records[0].as_ref().unwrap();
     assert_eq!((&*known.value.state, &*known.value.name), ("hibernating", ""));
     let RecordError::Decode { key, .. } = records[1].as_ref().unwrap_err();
     assert_eq!(key, "/disco/instances/t2");
-    assert_eq!(records[2].as_ref().unwrap().value, InstanceRecord::default());
+    assert_eq!(records[2].as_ref().unwrap().value, MachineRecord::default());
 }
 
 #[test]

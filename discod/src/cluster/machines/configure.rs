@@ -30,7 +30,7 @@ pub async fn configure(node: &Node, request: ConfigureRequest) -> Result<()> {
     if !request.instance_options.is_empty() {
         let options: serde_json::Value = serde_json::from_str(&request.instance_options)
             .map_err(|error| Error::Invalid(format!("invalid options of machines: {error}")))?;
-        txn = txn.put(records::keys::INSTANCE_OPTIONS, &options);
+        txn = txn.put(records::keys::MACHINE_OPTIONS, &options);
     }
     if let Some(name) = &request.address_node {
         if !name.is_empty() {

@@ -12,7 +12,7 @@ use super::{provider as source, scale};
 use crate::cluster::Error;
 use crate::cluster::nodes::view::planned;
 use crate::node::Leader;
-use crate::records::{self, InstanceRecord, NodeRecord};
+use crate::records::{self, MachineRecord, NodeRecord};
 
 /// The changes that the cluster would make by itself to have this many nodes, or its current target size. Only on the
 /// leader.
@@ -38,7 +38,7 @@ pub async fn plan(leader: &Leader, nodes: Option<u32>) -> crate::cluster::Result
 async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
     let (members, limits) = (planned(leader), limits(leader));
     let dead = dead(&members, &limits);
-    let (records, nodes) = leader.raft().store().read(|store| (records::instances(store), records::nodes(store)));
+    let (records, nodes) = leader.raft().store().read(|store| (records::machines(store), records::nodes(store)));
     let machines: Vec<Machine> = records.iter().map(machine).collect();
     let provider = source::provider(leader)?;
     let (available, limit) = source::available(leader, &dead).await?;
@@ -65,7 +65,7 @@ async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
 
 /// Names of the machines that would be started.
 fn names(leader: &Leader) -> impl Iterator<Item = String> {
-    let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
+    let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_MACHINE));
     let cluster = leader.cluster_name().to_owned();
     (next.map_or(FIRST_OWN, |next| next.value)..).map(move |number| format!("{cluster}-{number}"))
 }
@@ -79,13 +79,13 @@ fn started(name: String, like: &str, replaces: bool, price: Option<Usd>) -> Chan
 /// What is known about nodes and machines that would go.
 struct Affected<'a> {
     nodes: &'a [NodeRecord],
-    records: &'a [InstanceRecord],
+    records: &'a [MachineRecord],
     known: &'a [Instance],
     dead: &'a [u64],
 }
 
 impl Affected<'_> {
-    fn record(&self, token: &str) -> Option<&InstanceRecord> {
+    fn record(&self, token: &str) -> Option<&MachineRecord> {
         self.records.iter().find(|record| record.token == token)
     }
 

@@ -16,8 +16,8 @@ use super::view::{dead, limits};
 use crate::cluster::nodes::removal::REMOVED;
 use crate::cluster::nodes::view::planned;
 use crate::node::{Leader, Node};
-use crate::records::instance_state::TERMINATING;
-use crate::records::{self, InstanceRecord, NodeRecord, ProviderSpec, Severity};
+use crate::records::machine_state::TERMINATING;
+use crate::records::{self, MachineRecord, NodeRecord, ProviderSpec, Severity};
 
 /// Time limit for uninstalling Disco from the machine of a node that leaves.
 const CLEARING: Duration = Duration::from_secs(20);
@@ -46,7 +46,7 @@ pub fn spec(node: &Node) -> Option<ProviderSpec> {
 
 /// The machines that are nodes or are becoming one: the provider of given hosts recognises them by these.
 fn known(node: &Node) -> Vec<KnownMachine> {
-    let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
+    let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::machines(store)));
     let ssh = |id: &str| machines.iter().find(|machine| machine.id == id).and_then(|machine| machine.ssh.parse().ok());
     let nodes = nodes.iter().map(|node| (&node.instance, &node.address));
     let all = nodes.chain(machines.iter().map(|machine| (&machine.id, &machine.address)));
@@ -117,7 +117,7 @@ pub async fn available(node: &Node, dead: &[u64]) -> Result<(usize, String)> {
         // Given machines: the unused ones.
         let instances = provider.list().await?;
         let nodes = node.raft().store().read(records::nodes);
-        let machines = node.raft().store().read(records::instances);
+        let machines = node.raft().store().read(records::machines);
         let free = instances.iter().filter(|instance| {
             let used = nodes.iter().any(|node| node.instance == instance.id);
             !used && !machines.iter().any(|machine| machine.id == instance.id)
@@ -160,13 +160,13 @@ struct Present {
 impl Present {
     async fn of(node: &Node, provider: &dyn Provider, dead: &[u64]) -> Result<Self> {
         let leaving = of_lost_nodes(node, dead);
-        let records = node.raft().store().read(records::instances);
+        let records = node.raft().store().read(records::machines);
         let mut machines = provider.list().await?;
         machines.retain(|machine| !leaving.contains(&machine.id));
         let ending = machines.iter().filter(|machine| is_ending(&records, &machine.id)).count();
         let started =
-            |record: &InstanceRecord| machines.iter().any(|one| one.id == record.id || one.token == record.token);
-        let pending = |record: &InstanceRecord| record.node.is_none() && record.state != TERMINATING;
+            |record: &MachineRecord| machines.iter().any(|one| one.id == record.id || one.token == record.token);
+        let pending = |record: &MachineRecord| record.node.is_none() && record.state != TERMINATING;
         let under_way = records.iter().filter(|record| pending(record) && !started(record)).count();
         Ok(Self { machines, ending, under_way })
     }
@@ -181,7 +181,7 @@ fn of_lost_nodes(node: &Node, lost: &[u64]) -> BTreeSet<String> {
     nodes.into_iter().filter(|node| lost.contains(&node.id)).map(|node| node.instance).collect()
 }
 
-fn is_ending(records: &[InstanceRecord], machine: &str) -> bool {
+fn is_ending(records: &[MachineRecord], machine: &str) -> bool {
     records.iter().any(|record| record.id == machine && record.state == TERMINATING)
 }
 
@@ -189,7 +189,7 @@ fn is_ending(records: &[InstanceRecord], machine: &str) -> bool {
 fn leaving(leader: &Leader) -> BTreeSet<String> {
     let dead = dead(&planned(leader), &limits(leader));
     let mut leaving = of_lost_nodes(leader, &dead);
-    let ending = leader.raft().store().read(records::instances).into_iter();
+    let ending = leader.raft().store().read(records::machines).into_iter();
     leaving.extend(ending.filter(|record| record.state == TERMINATING).map(|record| record.id));
     leaving.remove("");
     leaving
@@ -224,16 +224,16 @@ pub async fn check_can_have(node: &Node, wanted: usize, dead: &[u64]) -> Result<
 
 /// The options of the first machine, which the others share.
 pub fn instance_options(node: &Node) -> serde_json::Value {
-    let read = |store: &disco_store::Store| records::get::<serde_json::Value>(store, records::keys::INSTANCE_OPTIONS);
+    let read = |store: &disco_store::Store| records::get::<serde_json::Value>(store, records::keys::MACHINE_OPTIONS);
     node.raft().store().read(read).map(|options| options.value).unwrap_or_default()
 }
 
 /// The request for a machine, identical at every attempt.
-pub fn request(leader: &Leader, record: &InstanceRecord, own_key: &KeyPair) -> StartRequest {
+pub fn request(leader: &Leader, record: &MachineRecord, own_key: &KeyPair) -> StartRequest {
     let store = leader.raft().store();
     let (operator, machines) = store.read(|store| {
         let operator = records::get::<String>(store, records::keys::OPERATOR_PUBLIC_KEY).map(|key| key.value);
-        (operator, records::instances(store))
+        (operator, records::machines(store))
     });
     let nodes = store.read(records::nodes);
     // The operator's own machines have no record here.
@@ -273,7 +273,7 @@ pub async fn connect(node: &Node, instance: &Instance, boots: bool, limit: Durat
 /// This cluster as the owner of the machine of the record `token`, or of the node `of`. The machine must not be one of
 /// the cluster's other machines: it may be one of them under another address.
 pub fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> Owner {
-    let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::instances(store)));
+    let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::machines(store)));
     let nodes =
         nodes.into_iter().filter(|record| Some(record.id) != of).map(|record| (record.instance, Some(record.id)));
     let machines =
@@ -290,8 +290,8 @@ pub fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> 
 
 /// Records that a machine must end; every leader continues until it has ended.
 pub async fn mark_ending(leader: &Leader, token: &str) -> Result<()> {
-    let key = records::keys::instance(token);
-    let found = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key));
+    let key = records::keys::machine(token);
+    let found = leader.raft().store().read(|store| records::get::<MachineRecord>(store, &key));
     if let Some(record) = found.map(|found| found.value).filter(|record| record.state != TERMINATING) {
         let txn = records::Txn::new().put(&key, &ending(record));
         leader.write_in_term(txn.operation()).await?;
@@ -299,15 +299,15 @@ pub async fn mark_ending(leader: &Leader, token: &str) -> Result<()> {
     Ok(())
 }
 
-fn ending(record: InstanceRecord) -> InstanceRecord {
+fn ending(record: MachineRecord) -> MachineRecord {
     let now = Some(crate::clock::unix_ms());
-    InstanceRecord { state: TERMINATING.to_owned(), error: String::new(), ending_ms: now, ..record }
+    MachineRecord { state: TERMINATING.to_owned(), error: String::new(), ending_ms: now, ..record }
 }
 
 /// Releases the machine of a record, waits until it has ended, and deletes the record.
 pub async fn terminate(leader: &Leader, token: &str) -> Result<()> {
-    let key = records::keys::instance(token);
-    let Some(record) = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
+    let key = records::keys::machine(token);
+    let Some(record) = leader.raft().store().read(|store| records::get::<MachineRecord>(store, &key)) else {
         return Ok(());
     };
     let record = record.value;
@@ -321,7 +321,7 @@ pub async fn terminate(leader: &Leader, token: &str) -> Result<()> {
 
 /// Terminates the machine and polls until the provider no longer lists it, or lists it as ended. Given machines keep
 /// running for their owner.
-async fn until_ended(leader: &Leader, provider: &dyn Provider, record: &InstanceRecord) -> Result<()> {
+async fn until_ended(leader: &Leader, provider: &dyn Provider, record: &MachineRecord) -> Result<()> {
     // A start whose answer was lost may still have created a machine.
     let is_it = |one: &Instance| one.id == record.id || (record.id.is_empty() && one.token == record.token);
     let find = || async {
@@ -350,22 +350,22 @@ pub async fn release(leader: &Leader, record: &NodeRecord) -> Result<()> {
     if record.instance.is_empty() || spec(leader).is_none() {
         return Ok(());
     }
-    let machines = leader.raft().store().read(records::instances);
+    let machines = leader.raft().store().read(records::machines);
     let known = machines.into_iter().find(|machine| machine.id == record.instance);
     // The operator's own machine has no record. It gets one until it has ended.
-    let machine = known.unwrap_or_else(|| InstanceRecord {
+    let machine = known.unwrap_or_else(|| MachineRecord {
         token: record.instance.clone(),
         id: record.instance.clone(),
         node: Some(record.id),
         created_at: crate::clock::rfc3339(),
         created_ms: crate::clock::unix_ms(),
-        ..InstanceRecord::default()
+        ..MachineRecord::default()
     });
     if machine.state != TERMINATING {
         // Named after the node, the name that operators know.
         let (name, dismissed) = (record.name.clone(), record.dismissed);
-        let machine = InstanceRecord { name, dismissed, ..ending(machine) };
-        let txn = records::Txn::new().put(&records::keys::instance(&machine.token), &machine);
+        let machine = MachineRecord { name, dismissed, ..ending(machine) };
+        let txn = records::Txn::new().put(&records::keys::machine(&machine.token), &machine);
         leader.write_in_term(txn.operation()).await?;
     }
     leader.wake_controllers();
@@ -375,7 +375,7 @@ pub async fn release(leader: &Leader, record: &NodeRecord) -> Result<()> {
 async fn give_back(
     leader: &Leader,
     provider: &dyn Provider,
-    record: &InstanceRecord,
+    record: &MachineRecord,
     instance: &Instance,
 ) -> Result<()> {
     if !provider.capabilities().can_terminate {
@@ -388,7 +388,7 @@ async fn give_back(
     provider.terminate(&instance.id).await.with_context(|| format!("releasing the machine {}", instance.id))
 }
 
-async fn clear(leader: &Leader, record: &InstanceRecord, instance: &Instance) -> Result<()> {
+async fn clear(leader: &Leader, record: &MachineRecord, instance: &Instance) -> Result<()> {
     let cleared = async {
         let session = connect(leader, instance, false, CLEARING).await?;
         let owner = owner(leader, &record.token, record.node, instance);

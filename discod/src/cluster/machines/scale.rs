@@ -23,7 +23,7 @@ use crate::cluster::nodes::view::{planned, policy};
 use crate::cluster::{Error, Executor, Result, leader};
 use crate::node::{Leader, Node};
 use crate::peers::Hops;
-use crate::records::{self, InstanceRecord};
+use crate::records::{self, MachineRecord};
 
 /// Steps that may wait for a slow client.
 const UNDER_WAY: usize = 64;
@@ -225,7 +225,7 @@ fn waits_for_ends(message: &ScaleRequest) -> bool {
 }
 
 /// Machines that are to end, and whether a node leaves whose machine is not among them yet.
-fn going(leader: &Leader) -> (Vec<InstanceRecord>, bool) {
+fn going(leader: &Leader) -> (Vec<MachineRecord>, bool) {
     leader
         .raft()
         .store()
@@ -233,9 +233,9 @@ fn going(leader: &Leader) -> (Vec<InstanceRecord>, bool) {
 }
 
 /// Machines that have not become nodes yet.
-fn under_way(leader: &Leader) -> Vec<InstanceRecord> {
-    let mut machines = leader.raft().store().read(records::instances);
-    machines.retain(|machine| machine.node.is_none() && machine.state != records::instance_state::TERMINATING);
+fn under_way(leader: &Leader) -> Vec<MachineRecord> {
+    let mut machines = leader.raft().store().read(records::machines);
+    machines.retain(|machine| machine.node.is_none() && machine.state != records::machine_state::TERMINATING);
     machines
 }
 
@@ -298,7 +298,7 @@ impl Told {
     }
 
     /// Machines that are not told of yet, or of which something else is to be said.
-    fn ending(&mut self, machines: &[InstanceRecord]) -> Vec<Progress> {
+    fn ending(&mut self, machines: &[MachineRecord]) -> Vec<Progress> {
         let mut news = Vec::new();
         for machine in machines {
             if self.ending.get(&machine.name) != Some(&machine.error) {
@@ -310,8 +310,8 @@ impl Told {
     }
 
     /// Why no machine is waited for any more: each that is under way has failed again and again.
-    fn given_up(&self, under_way: &[InstanceRecord]) -> Option<String> {
-        let failed = |machine: &InstanceRecord| {
+    fn given_up(&self, under_way: &[MachineRecord]) -> Option<String> {
+        let failed = |machine: &MachineRecord| {
             self.failures
                 .get(&machine.name)
                 .filter(|(count, _)| *count >= MOST_FAILURES)
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn machines_that_fail_again_and_again_are_waited_for_no_more() {
-        let machine = |name: &str| InstanceRecord { name: name.to_owned(), ..InstanceRecord::default() };
+        let machine = |name: &str| MachineRecord { name: name.to_owned(), ..MachineRecord::default() };
         let failed = |name: &str| Progress { error: "refused the key".to_owned(), ..step(name, "failed") };
         let mut told = Told::default();
         for _ in 0..MOST_FAILURES {
@@ -397,12 +397,12 @@ mod tests {
     fn each_line_that_was_begun_is_completed() {
         let mut told = Told::default();
         told.note(&step("web-4", REMOVING));
-        let machine = InstanceRecord { name: "web-5".to_owned(), ..InstanceRecord::default() };
+        let machine = MachineRecord { name: "web-5".to_owned(), ..MachineRecord::default() };
         let news = told.ending(std::slice::from_ref(&machine));
         assert_eq!(news.len(), 1);
         news.iter().for_each(|step| told.note(step));
         assert!(told.ending(std::slice::from_ref(&machine)).is_empty(), "it is said once");
-        let stuck = InstanceRecord { error: "it hangs".to_owned(), ..machine };
+        let stuck = MachineRecord { error: "it hangs".to_owned(), ..machine };
         assert_eq!(told.ending(&[stuck])[0].detail, "it hangs");
         told.note(&Progress { done: true, ..step("web-4", REMOVED) });
         let last = told.ended();

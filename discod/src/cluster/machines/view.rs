@@ -7,7 +7,7 @@ use disco_planner::{Member, Policy};
 
 use crate::cluster::nodes::view::policy;
 use crate::node::Node;
-use crate::records::{InstanceRecord, instance_state as state};
+use crate::records::{MachineRecord, machine_state as state};
 
 /// Number of the first machine that the cluster starts: the previous number is the operator's.
 pub const FIRST_OWN: u64 = 2;
@@ -28,13 +28,13 @@ pub fn dead(members: &[Member], limits: &Policy) -> Vec<u64> {
 
 /// Time since a machine was requested to replace a dead node.
 #[must_use]
-pub fn since_replacement(records: &[InstanceRecord]) -> Option<Duration> {
+pub fn since_replacement(records: &[MachineRecord]) -> Option<Duration> {
     records.iter().filter(|record| record.replaces).map(age).min()
 }
 
 /// A machine's record as the planner sees it.
 #[must_use]
-pub fn machine(record: &InstanceRecord) -> Machine {
+pub fn machine(record: &MachineRecord) -> Machine {
     let stage = match (record.node, record.state.as_str()) {
         (_, state::TERMINATING) => Stage::Leaving,
         (Some(node), _) => Stage::Joined(node),
@@ -44,7 +44,7 @@ pub fn machine(record: &InstanceRecord) -> Machine {
 }
 
 /// Time since the machine was requested.
-fn age(record: &InstanceRecord) -> Duration {
+fn age(record: &MachineRecord) -> Duration {
     let since = crate::clock::unix_ms().saturating_sub(record.created_ms);
     Duration::from_millis(u64::try_from(since).unwrap_or(0))
 }

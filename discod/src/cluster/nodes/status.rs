@@ -20,7 +20,7 @@ use crate::local::describe_hook_off;
 use crate::node::{Leader, Node, NodeReport, Pass};
 use crate::peers::Hops;
 use crate::raft::{Member, Role};
-use crate::records::{self, instance_state};
+use crate::records::{self, machine_state};
 
 /// The status of the cluster. Always answers: without a leader, with what this node knows.
 pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusResponse {
@@ -87,7 +87,7 @@ pub fn leader_view(leader: &Leader) -> StatusResponse {
     warnings.extend(leader.blocked());
     let ending = leader.raft().store().read(records::ending);
     warnings.extend(ending.iter().map(ending_machine));
-    warnings.extend(leader.raft().store().read(records::instances).iter().filter_map(retried));
+    warnings.extend(leader.raft().store().read(records::machines).iter().filter_map(retried));
     // A node that the leader never reached does not count as a voter, even if it is healthy.
     let unreached = || nodes.iter().filter(|node| node.healthy && node.answered_ms.is_none());
     let all_reached = unreached().next().is_none();
@@ -141,7 +141,7 @@ fn controllers(leader: &Leader) -> Vec<ControllerStatus> {
 }
 
 /// Warns of a machine that is ending.
-fn ending_machine(machine: &records::InstanceRecord) -> String {
+fn ending_machine(machine: &records::MachineRecord) -> String {
     let (name, id) = (&machine.name, &machine.id);
     let since = machine.ending_ms.map(|since| crate::clock::unix_ms().saturating_sub(since).max(0) / 1000);
     let since = since.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
@@ -150,8 +150,8 @@ fn ending_machine(machine: &records::InstanceRecord) -> String {
 }
 
 /// Warns of a machine that is being started and has failed before.
-fn retried(machine: &records::InstanceRecord) -> Option<String> {
-    let under_way = matches!(machine.state.as_str(), instance_state::STARTING | instance_state::INSTALLING);
+fn retried(machine: &records::MachineRecord) -> Option<String> {
+    let under_way = matches!(machine.state.as_str(), machine_state::STARTING | machine_state::INSTALLING);
     // The tail of a log may follow.
     let why = machine.error.lines().next().filter(|_| under_way)?;
     Some(format!("the machine of `{}` is not a node yet; the leader retries: {why}", machine.name))
@@ -390,16 +390,16 @@ mod tests {
     #[test]
     fn a_failing_machine_is_a_warning_with_its_providers_reason_until_it_is_a_node() {
         let (name, error) = ("web-4".to_owned(), "starting the machine: no capacity\nmore".to_owned());
-        let machine = |state: &str| records::InstanceRecord {
+        let machine = |state: &str| records::MachineRecord {
             name: name.clone(),
             error: error.clone(),
             state: state.to_owned(),
-            ..records::InstanceRecord::default()
+            ..records::MachineRecord::default()
         };
-        let warning = retried(&machine(instance_state::STARTING)).expect("it has failed");
+        let warning = retried(&machine(machine_state::STARTING)).expect("it has failed");
         assert!(warning.contains("`web-4`") && warning.ends_with(": starting the machine: no capacity"), "{warning}");
-        assert_eq!(retried(&machine(instance_state::TERMINATING)), None);
-        let well = records::InstanceRecord { error: String::new(), ..machine(instance_state::INSTALLING) };
+        assert_eq!(retried(&machine(machine_state::TERMINATING)), None);
+        let well = records::MachineRecord { error: String::new(), ..machine(machine_state::INSTALLING) };
         assert_eq!(retried(&well), None);
     }
 }

@@ -9,7 +9,7 @@ use disco_planner::voters::Change;
 use disco_proto::v1::ReportRequest;
 
 use crate::cluster::nodes::{removal, voter_secrets};
-use crate::controllers::instances;
+use crate::controllers::machines;
 use crate::home::VoterSecrets;
 use crate::node::Leader;
 use crate::raft::{Member, NodeInfo, Role};
@@ -135,7 +135,7 @@ pub(super) async fn finish_change(leader: &Leader, members: &[Member]) -> Result
 pub(super) async fn change_voters(leader: &Leader, members: &[Member], change: Change) -> Result<()> {
     match change {
         Change::Promote(ids) => {
-            let _held = instances::hold_rights(leader).await;
+            let _held = machines::hold_rights(leader).await;
             for id in &ids {
                 prepare_promotion(leader, members, *id).await?;
             }
@@ -151,7 +151,7 @@ pub(super) async fn change_voters(leader: &Leader, members: &[Member], change: C
             }
         }
         Change::Replace { old, new } => {
-            let _held = instances::hold_rights(leader).await;
+            let _held = machines::hold_rights(leader).await;
             prepare_promotion(leader, members, new).await?;
             leader.raft().replace_voter(old, new).await.with_context(|| format!("replacing voter {old} by {new}"))?;
             voter_secrets::tell(leader, "node.promoted", new, &format!("votes now in place of node {old}")).await;
@@ -174,7 +174,7 @@ async fn prepare_promotion(leader: &Leader, members: &[Member], id: u64) -> Resu
     }
     let Some(secrets) = leader.secrets() else { bail!("this leader does not have the signing key") };
     give_secrets(leader, id, secrets).await.with_context(|| format!("giving node {id} the signing key"))?;
-    instances::give_before_promotion(leader, id).await;
+    machines::give_before_promotion(leader, id).await;
     Ok(())
 }
 

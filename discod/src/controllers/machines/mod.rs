@@ -37,7 +37,7 @@ use crate::cluster::machines::view::{FIRST_OWN, dead, limits, machine, since_rep
 use crate::cluster::nodes::removal::{self, REMOVED, REMOVING};
 use crate::cluster::nodes::view::planned;
 use crate::node::Leader;
-use crate::records::{self, InstanceRecord, Severity, instance_state as state};
+use crate::records::{self, MachineRecord, Severity, machine_state as state};
 use crate::script::Scripts;
 
 /// Between two tries of ending a machine that could not be ended.
@@ -144,7 +144,7 @@ impl Machines {
         let mut members = planned(leader);
         let limits = limits(leader);
         self.lost.decide(leader, &mut members, &limits);
-        let records = leader.raft().store().read(records::instances);
+        let records = leader.raft().store().read(records::machines);
         let replaced = since_replacement(&records);
         let machines: Vec<Machine> = records.iter().map(machine).collect();
         let settled = members.len() == desired as usize
@@ -290,16 +290,16 @@ impl Machines {
 
     /// A machine whose node is a member is on its way no more.
     async fn mark_joined(&self, leader: &Leader) -> Result<()> {
-        let (nodes, machines) = leader.raft().store().read(|store| (records::nodes(store), records::instances(store)));
+        let (nodes, machines) = leader.raft().store().read(|store| (records::nodes(store), records::machines(store)));
         let members = leader.raft().members();
         for machine in machines.into_iter().filter(|machine| machine.node.is_none() && !machine.id.is_empty()) {
             let joined = nodes.iter().find(|node| node.instance == machine.id);
             let Some(joined) = joined.filter(|joined| members.iter().any(|member| member.id == joined.id)) else {
                 continue;
             };
-            let key = records::keys::instance(&machine.token);
+            let key = records::keys::machine(&machine.token);
             let (id, name, had_failed) = (joined.id, joined.name.clone(), !machine.error.is_empty());
-            let record = InstanceRecord {
+            let record = MachineRecord {
                 node: Some(joined.id),
                 state: state::JOINED.to_owned(),
                 error: String::new(),
@@ -335,25 +335,25 @@ impl Machines {
 }
 
 /// Writes down that there shall be one more machine; `replaces`: in the place of a dead node.
-async fn new_record(leader: &Leader, replaces: bool) -> Result<InstanceRecord> {
+async fn new_record(leader: &Leader, replaces: bool) -> Result<MachineRecord> {
     loop {
-        let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_INSTANCE));
+        let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_MACHINE));
         let (number, revision) = next.map_or((FIRST_OWN, 0), |next| (next.value, next.revision));
         let name = format!("{}-{number}", leader.cluster_name());
-        let record = InstanceRecord {
+        let record = MachineRecord {
             token: name.clone(),
             name,
             state: state::STARTING.to_owned(),
             created_at: crate::clock::rfc3339(),
             created_ms: crate::clock::unix_ms(),
             replaces,
-            ..InstanceRecord::default()
+            ..MachineRecord::default()
         };
-        let key = records::keys::instance(&record.token);
+        let key = records::keys::machine(&record.token);
         let txn = records::Txn::new()
-            .expect(records::keys::NEXT_INSTANCE, revision)
+            .expect(records::keys::NEXT_MACHINE, revision)
             .expect(&key, 0)
-            .put(records::keys::NEXT_INSTANCE, &(number + 1))
+            .put(records::keys::NEXT_MACHINE, &(number + 1))
             .put(&key, &record);
         let response = leader.write_in_term(txn.operation()).await.context("noting a new machine")?;
         if records::succeeded(&response) {

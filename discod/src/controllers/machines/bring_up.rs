@@ -13,7 +13,7 @@ use super::starts::Starts;
 use crate::cluster::machines::provider as source;
 use crate::cluster::tokens;
 use crate::node::Leader;
-use crate::records::{self, InstanceRecord, Severity, instance_state as state};
+use crate::records::{self, MachineRecord, Severity, machine_state as state};
 
 /// Time for a new machine to answer SSH.
 const BOOT: Duration = Duration::from_secs(180);
@@ -25,8 +25,8 @@ const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 const LOG_LINES: usize = 10;
 
 pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> Result<()> {
-    let key = records::keys::instance(token);
-    let Some(record) = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
+    let key = records::keys::machine(token);
+    let Some(record) = leader.raft().store().read(|store| records::get::<MachineRecord>(store, &key)) else {
         return Ok(());
     };
     let record = record.value;
@@ -46,7 +46,7 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
         StartRequest { progress, avoid: starts.avoided(Instant::now()), ..source::request(leader, &record, &own_key) };
     let instance = provider.start(request).await.context("starting the machine")?;
     let asked = record.clone();
-    let record = InstanceRecord {
+    let record = MachineRecord {
         id: instance.id.clone(),
         address: instance.control_address.to_string(),
         ssh: instance.ssh.to_string(),
@@ -65,8 +65,8 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
         Err(error) => {
             let error = format!("{error:#}");
             // It was not touched, and another one may do.
-            let free = InstanceRecord { id: String::new(), address: String::new(), ssh: String::new(), ..asked };
-            let free = InstanceRecord { state: state::STARTING.to_owned(), ..free };
+            let free = MachineRecord { id: String::new(), address: String::new(), ssh: String::new(), ..asked };
+            let free = MachineRecord { state: state::STARTING.to_owned(), ..free };
             leader.write_in_term(records::Txn::new().put(&key, &free).operation()).await?;
             let text = format!("`{}` cannot be used: {error}", instance.ssh.endpoint());
             if !starts.note_failure(&instance.id, &error, Instant::now()) {
@@ -102,7 +102,7 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
 async fn reach(
     leader: &Leader,
     provider: &dyn Provider,
-    record: &InstanceRecord,
+    record: &MachineRecord,
     instance: &Instance,
     binaries: &Binaries,
 ) -> Result<Permitted> {
@@ -132,7 +132,7 @@ fn waits(leader: &Leader, name: &str) -> ProgressSink {
 
 async fn settings(
     leader: &Leader,
-    record: &InstanceRecord,
+    record: &MachineRecord,
     instance: &Instance,
     remote: &Remote,
     provider: &dyn Provider,
@@ -173,15 +173,15 @@ async fn joined(leader: &Leader, instance: &str) {
 
 /// Keeps the last failure with the machine's record. Whether it is the first of this machine.
 pub(super) async fn note_error(leader: &Leader, token: &str, error: &str) -> bool {
-    let key = records::keys::instance(token);
-    let Some(record) = leader.raft().store().read(|store| records::get::<InstanceRecord>(store, &key)) else {
+    let key = records::keys::machine(token);
+    let Some(record) = leader.raft().store().read(|store| records::get::<MachineRecord>(store, &key)) else {
         return false;
     };
     if record.value.error == error {
         return false;
     }
     let is_first = record.value.error.is_empty();
-    let record = InstanceRecord { error: error.to_owned(), ..record.value };
+    let record = MachineRecord { error: error.to_owned(), ..record.value };
     if let Err(error) = leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await {
         tracing::warn!(%error, "a machine's failure was not noted");
     }
