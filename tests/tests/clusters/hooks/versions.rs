@@ -46,7 +46,7 @@ fn a_version_is_tried_first_and_then_runs_on_every_node() {
         }
     }
     let odd = bed.push_files(&follower, &[("client.js", "1")], false).unwrap_err();
-    assert!(odd.code() == Code::InvalidArgument && odd.message().contains("no `cluster.js`"), "{odd}");
+    assert!(odd.code() == Code::InvalidArgument && odd.message().contains("`cluster.js` is missing"), "{odd}");
     assert_eq!(bed.status().script, before.script);
 
     // A dry run of a good one changes nothing either; an import comes along.
