@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{Address, DomainType, ResourceType};
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorSettings};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 
+use super::api::Address;
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::Names;
@@ -24,10 +24,9 @@ const KIND: &str = "Elastic IP";
 
 /// The addresses of the cluster: one, except shortly after two callers made one concurrently.
 pub(super) async fn list(clients: &Clients, names: &Names) -> Result<Vec<Address>, CloudError> {
-    let found = clients.ec2.describe_addresses().filters(names.filter()).send().await;
-    let mut found = found.map_err(CloudError::of("DescribeAddresses"))?.addresses.unwrap_or_default();
+    let mut found = clients.ec2.describe_addresses(&[names.filter()]).await?;
     // The one in use first, then in a fixed order, so that all callers keep the same one.
-    found.sort_by_key(|address| (address.association_id().is_none(), address.allocation_id().map(str::to_owned)));
+    found.sort_by_key(|address| (address.association_id.is_none(), address.allocation_id.clone()));
     Ok(found)
 }
 
@@ -35,9 +34,8 @@ pub(super) async fn list(clients: &Clients, names: &Names) -> Result<Vec<Address
 pub(super) async fn attach(clients: &Clients, names: &Names, machine: &str) -> Result<IpAddr, CloudError> {
     let mut found = list(clients, names).await?;
     if found.is_empty() {
-        let tags = names.specification(ResourceType::ElasticIp, "address", &[]);
-        let request = clients.ec2.allocate_address().domain(DomainType::Vpc).tag_specifications(tags);
-        request.send().await.map_err(CloudError::of("AllocateAddress"))?;
+        let tags = names.specification("elastic-ip", "address", &[]);
+        clients.ec2.allocate_address(Some(&tags)).await?;
         found = list(clients, names).await?;
     }
     let mut found = found.into_iter();
@@ -48,11 +46,10 @@ pub(super) async fn attach(clients: &Clients, names: &Names, machine: &str) -> R
     for surplus in found {
         release(clients, &surplus).await?;
     }
-    if own.instance_id() != Some(machine) {
-        let request = clients.ec2.associate_address().set_allocation_id(own.allocation_id.clone()).instance_id(machine);
-        request.allow_reassociation(true).send().await.map_err(CloudError::of("AssociateAddress"))?;
+    if own.instance_id.as_deref() != Some(machine) {
+        clients.ec2.associate_address(own.allocation_id.as_deref(), machine).await?;
     }
-    let text = own.public_ip().unwrap_or_default();
+    let text = own.public_ip.as_deref().unwrap_or_default();
     text.parse().map_err(|_| CloudError::Refused {
         call: "DescribeAddresses",
         code: "InvalidAnswer".to_owned(),
@@ -68,10 +65,11 @@ pub(super) async fn plan(clients: &Clients, names: &Names, machine: &str) -> Res
         let change = Change::free(Action::Create, KIND, &names.cluster, "points to the leader's machine");
         return Ok(vec![Change { monthly, ..change }]);
     };
-    if own.instance_id() == Some(machine) {
+    if own.instance_id.as_deref() == Some(machine) {
         return Ok(Vec::new());
     }
-    let (ip, holder) = (own.public_ip().unwrap_or_default(), own.instance_id().unwrap_or("no machine"));
+    let ip = own.public_ip.as_deref().unwrap_or_default();
+    let holder = own.instance_id.as_deref().unwrap_or("no machine");
     Ok(vec![Change::free(Action::Change, KIND, ip, format!("points to {machine}, not to {holder}"))])
 }
 
@@ -89,15 +87,13 @@ pub(super) async fn release(clients: &Clients, address: &Address) -> Result<(), 
             "InvalidAssociationID.NotFound" | "InvalidAllocationID.NotFound" | "InvalidAddress.NotFound"
         )
     };
-    if let Some(association) = address.association_id() {
-        let request = clients.ec2.disassociate_address().association_id(association);
-        match request.send().await.map_err(CloudError::of("DisassociateAddress")) {
+    if let Some(association) = &address.association_id {
+        match clients.ec2.disassociate_address(association).await {
             Err(error) if !missing(&error) => return Err(error),
             _ => {}
         }
     }
-    let request = clients.ec2.release_address().set_allocation_id(address.allocation_id.clone());
-    match request.send().await.map_err(CloudError::of("ReleaseAddress")) {
+    match clients.ec2.release_address(address.allocation_id.as_deref()).await {
         Err(error) if !missing(&error) => Err(error),
         _ => Ok(()),
     }

@@ -13,6 +13,7 @@ use aws_smithy_http_client::tls::Provider as TlsProvider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use super::api::{Ec2, Iam, Quotas};
 use super::error::CloudError;
 use super::imds;
 use super::options::AwsOptions;
@@ -28,10 +29,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// The clients of one region.
 #[derive(Debug)]
 pub(super) struct Clients {
-    pub(super) ec2: aws_sdk_ec2::Client,
-    pub(super) iam: aws_sdk_iam::Client,
+    pub(super) ec2: Ec2,
+    pub(super) iam: Iam,
     pub(super) sts: aws_sdk_sts::Client,
-    pub(super) quotas: aws_sdk_servicequotas::Client,
+    pub(super) quotas: Quotas,
     pub(super) region: String,
     /// The URL of the API, if it is not Amazon's.
     pub(super) endpoint: Option<String>,
@@ -70,10 +71,10 @@ impl Clients {
         let region = config.region().map(ToString::to_string).ok_or(CloudError::NoRegion)?;
         let endpoint = options.endpoint.clone().or_else(|| endpoint_of_environment(|name| std::env::var(name).ok()));
         Ok(Self {
-            ec2: aws_sdk_ec2::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
+            ec2: Ec2::new(&config),
+            iam: Iam::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
-            quotas: aws_sdk_servicequotas::Client::new(&config),
+            quotas: Quotas::new(&config),
             region,
             endpoint: endpoint.or_else(|| config.endpoint_url().map(str::to_owned)),
             http,

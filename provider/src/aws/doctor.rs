@@ -1,7 +1,6 @@
 //! Checks whether an account meets the requirements of a cluster, and reports what is missing.
 
-use aws_sdk_ec2::types::{InstanceType, ResourceType};
-
+use super::api::RunInstances;
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::Names;
@@ -72,16 +71,14 @@ async fn image(
 
 /// Checks the permissions for a bootstrap by dry runs: EC2 answers whether it would have allowed the call.
 async fn permissions(clients: &Clients, names: &Names, start: Option<&StartOptions>) -> Vec<Finding> {
-    let group = clients.ec2.create_security_group().group_name(names.security_group()).description("Disco");
-    let address = clients.ec2.allocate_address();
-    let key = clients.ec2.delete_key_pair().key_name(names.operator_key());
-    let role = names.role(&clients.region);
+    let dry = clients.ec2.dry_run();
+    let (group, key, role) = (names.security_group(), names.operator_key(), names.role(&clients.region));
     let asked = futures_util::join!(
-        async { group.dry_run(true).send().await.map(|_| ()).map_err(CloudError::of("CreateSecurityGroup")) },
-        async { address.dry_run(true).send().await.map(|_| ()).map_err(CloudError::of("AllocateAddress")) },
-        async { key.dry_run(true).send().await.map(|_| ()).map_err(CloudError::of("DeleteKeyPair")) },
+        async { dry.create_security_group(&group, "Disco", None, None).await.map(|_| ()) },
+        dry.allocate_address(None),
+        dry.delete_key_pair(&key),
         start_allowed(clients, names, start),
-        async { clients.iam.get_role().role_name(role).send().await.map(|_| ()).map_err(CloudError::of("GetRole")) },
+        async { clients.iam.get_role(&role).await.map(|_| ()) },
     );
     let denied: Vec<CloudError> =
         [asked.0, asked.1, asked.2, asked.3, asked.4].into_iter().filter_map(Result::err).filter(is_denied).collect();
@@ -97,10 +94,13 @@ async fn permissions(clients: &Clients, names: &Names, start: Option<&StartOptio
 /// A dry run of the start of the script's machine, with its tags.
 async fn start_allowed(clients: &Clients, names: &Names, start: Option<&StartOptions>) -> Result<(), CloudError> {
     let Some((image, instance_type)) = start.and_then(|start| start.image_and_type().ok()) else { return Ok(()) };
-    let tags = names.specification(ResourceType::Instance, "node", &[]);
-    let request = clients.ec2.run_instances().image_id(image).instance_type(InstanceType::from(instance_type));
-    let asked = request.min_count(1).max_count(1).tag_specifications(tags).dry_run(true).send().await;
-    asked.map(|_| ()).map_err(CloudError::of("RunInstances"))
+    let request = RunInstances {
+        image_id: image.to_owned(),
+        instance_type: instance_type.to_owned(),
+        tags: vec![names.specification("instance", "node", &[])],
+        ..RunInstances::default()
+    };
+    clients.ec2.dry_run().run_instances(&request).await.map(|_| ())
 }
 
 /// `DryRunOperation` stands for success; so do errors that a resource already exists or does not exist.

@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use thiserror::Error;
 
 use crate::install::Architecture;
@@ -197,6 +199,11 @@ impl CloudError {
             }
             _ => Self::Unreachable { call, reason: context(&error) },
         }
+    }
+
+    /// An answer that cannot be read.
+    pub(super) fn unreadable<E: std::error::Error>(call: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self::Refused { call, code: "InvalidAnswer".to_owned(), reason: error.to_string() }
     }
 
     /// The service's error code, if it refused the request.

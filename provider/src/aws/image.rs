@@ -1,7 +1,5 @@
 //! Images and instance types: whether the programs can run on them.
 
-use aws_sdk_ec2::types::{ArchitectureType, ArchitectureValues, InstanceType};
-
 use super::clients::Clients;
 use super::error::CloudError;
 use crate::install::Architecture;
@@ -27,44 +25,36 @@ pub(super) async fn check(
 
 async fn check_image(clients: &Clients, id: &str, wanted: Option<Architecture>) -> Result<Image, CloudError> {
     const CALL: &str = "DescribeImages";
-    let found = clients.ec2.describe_images().image_ids(id).send().await.map_err(CloudError::of(CALL))?;
-    let image = found.images().first().ok_or_else(|| CloudError::Refused {
+    let found = clients.ec2.describe_images(id).await?;
+    let image = found.first().ok_or_else(|| CloudError::Refused {
         call: CALL,
         code: "InvalidAMIID.NotFound".to_owned(),
         reason: format!("image `{id}` does not exist in {}", clients.region),
     })?;
-    let has = image.architecture();
+    let has = image.architecture.as_ref();
     if let (Some(wanted), Some(has)) = (wanted, has)
-        && *has != image_architecture(wanted)
+        && has != architecture(wanted)
     {
-        return Err(CloudError::Architecture { what: format!("the image `{id}`"), has: has.to_string(), wanted });
+        return Err(CloudError::Architecture { what: format!("the image `{id}`"), has: has.clone(), wanted });
     }
-    Ok(Image { root_device: image.root_device_name().map(str::to_owned) })
+    Ok(Image { root_device: image.root_device_name.clone() })
 }
 
 async fn check_type(clients: &Clients, name: &str, wanted: Option<Architecture>) -> Result<(), CloudError> {
     let Some(wanted) = wanted else { return Ok(()) };
-    let asked = clients.ec2.describe_instance_types().instance_types(InstanceType::from(name)).send().await;
-    let found = asked.map_err(CloudError::of("DescribeInstanceTypes"))?;
-    let processor = found.instance_types().first().and_then(|found| found.processor_info());
-    let Some(supported) = processor.map(|processor| processor.supported_architectures()) else { return Ok(()) };
-    if supported.is_empty() || supported.contains(&type_architecture(wanted)) {
+    let found = clients.ec2.describe_instance_types(&[name]).await?;
+    let Some(supported) = found.first().map(|found| &found.supported_architectures) else { return Ok(()) };
+    if supported.is_empty() || supported.iter().any(|one| one == architecture(wanted)) {
         return Ok(());
     }
-    let has: Vec<&str> = supported.iter().map(ArchitectureType::as_str).collect();
-    Err(CloudError::Architecture { what: format!("the instance type `{name}`"), has: has.join(" and "), wanted })
+    let has = supported.join(" and ");
+    Err(CloudError::Architecture { what: format!("the instance type `{name}`"), has, wanted })
 }
 
-fn image_architecture(wanted: Architecture) -> ArchitectureValues {
+/// Its name in EC2.
+fn architecture(wanted: Architecture) -> &'static str {
     match wanted {
-        Architecture::X86_64 => ArchitectureValues::X8664,
-        Architecture::Aarch64 => ArchitectureValues::Arm64,
-    }
-}
-
-fn type_architecture(wanted: Architecture) -> ArchitectureType {
-    match wanted {
-        Architecture::X86_64 => ArchitectureType::X8664,
-        Architecture::Aarch64 => ArchitectureType::Arm64,
+        Architecture::X86_64 => "x86_64",
+        Architecture::Aarch64 => "arm64",
     }
 }

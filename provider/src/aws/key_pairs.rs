@@ -1,10 +1,9 @@
 //! Key pairs: the public half of the operator's, and that of the cluster. Private halves are never sent.
 
-use aws_sdk_ec2::primitives::Blob;
-use aws_sdk_ec2::types::{KeyPairInfo, ResourceType};
 use ring::digest::{SHA256, digest};
 use russh::keys::{HashAlg, PublicKey};
 
+use super::api::KeyPairInfo;
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::{Names, filter};
@@ -23,17 +22,9 @@ pub(super) async fn ensure(clients: &Clients, names: &Names, name: &str, public:
     if let Some(found) = find(clients, name).await? {
         return same(name, &found, &key);
     }
-    let sent = clients
-        .ec2
-        .import_key_pair()
-        .key_name(name)
-        .public_key_material(Blob::new(public.trim().as_bytes()))
-        .tag_specifications(names.specification(ResourceType::KeyPair, "key-pair", &[]))
-        .send()
-        .await
-        .map_err(CloudError::of("ImportKeyPair"));
-    match sent {
-        Ok(_) => Ok(true),
+    let tags = names.specification("key-pair", "key-pair", &[]);
+    match clients.ec2.import_key_pair(name, public.trim(), &tags).await {
+        Ok(()) => Ok(true),
         // A concurrent caller was faster.
         Err(error) if error.code() == "InvalidKeyPair.Duplicate" => match find(clients, name).await? {
             Some(found) => same(name, &found, &key),
@@ -59,9 +50,8 @@ pub(super) async fn plan(clients: &Clients, name: &str, public: Option<&str>) ->
 
 async fn find(clients: &Clients, name: &str) -> Result<Option<KeyPairInfo>, CloudError> {
     // By a filter, with which a missing name is no error.
-    let request = clients.ec2.describe_key_pairs().include_public_key(true);
-    let found = request.filters(filter("key-name", [name.to_owned()])).send().await;
-    Ok(found.map_err(CloudError::of("DescribeKeyPairs"))?.key_pairs().first().cloned())
+    let found = clients.ec2.describe_key_pairs(true, &[filter("key-name", [name.to_owned()])]).await?;
+    Ok(found.into_iter().next())
 }
 
 fn same(name: &str, found: &KeyPairInfo, key: &PublicKey) -> Result<bool, CloudError> {
@@ -73,12 +63,12 @@ fn same(name: &str, found: &KeyPairInfo, key: &PublicKey) -> Result<bool, CloudE
 
 /// Compares the key itself if the service returns it, else its fingerprint.
 fn is_same(found: &KeyPairInfo, key: &PublicKey) -> bool {
-    if let Some(public) = found.public_key()
+    if let Some(public) = &found.public_key
         && let Ok(public) = PublicKey::from_openssh(public.trim())
     {
         return public.key_data() == key.key_data();
     }
-    let fingerprint = found.key_fingerprint().unwrap_or_default();
+    let fingerprint = found.key_fingerprint.as_deref().unwrap_or_default();
     fingerprints(key).iter().any(|own| own == fingerprint.trim_start_matches("SHA256:").trim_end_matches('='))
 }
 
@@ -106,7 +96,11 @@ mod tests {
     }
 
     fn found(fingerprint: &str) -> KeyPairInfo {
-        KeyPairInfo::builder().key_name("disco-web").key_fingerprint(fingerprint).build()
+        KeyPairInfo {
+            key_name: Some("disco-web".to_owned()),
+            key_fingerprint: Some(fingerprint.to_owned()),
+            ..KeyPairInfo::default()
+        }
     }
 
     #[test]
@@ -133,7 +127,8 @@ mod tests {
     #[test]
     fn the_key_itself_says_more_than_its_fingerprint() {
         let (own, other) = (key(), key());
-        let listed = |key: &PublicKey| KeyPairInfo::builder().public_key(key.to_openssh().unwrap()).build();
+        let listed =
+            |key: &PublicKey| KeyPairInfo { public_key: Some(key.to_openssh().unwrap()), ..KeyPairInfo::default() };
         assert!(is_same(&listed(&own), &own));
         assert!(!is_same(&listed(&other), &own));
     }

@@ -6,15 +6,9 @@
 
 use std::time::Duration;
 
-use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
-use aws_sdk_ec2::types::{
-    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification, Instance as Ec2Instance,
-    InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceMetadataEndpointState,
-    InstanceMetadataOptionsRequest, InstanceType, MarketType, ResourceType, SpotInstanceType, SpotMarketOptions,
-    VolumeType,
-};
 use backon::{ExponentialBuilder, Retryable};
 
+use super::api::{BlockDevice, Instance as Ec2Instance, RunInstances};
 use super::clients::Clients;
 use super::error::CloudError;
 use super::image::Image;
@@ -72,15 +66,15 @@ impl Launch<'_> {
     pub(super) async fn run(&self, clients: &Clients, ended: &[Ec2Instance]) -> Result<String, CloudError> {
         let host_key = KeyPair::generate(self.name).map_err(|error| CloudError::Key { reason: error.to_string() })?;
         // The service remembers the client token of an ended machine of this name for a while.
-        let after = ended.iter().rev().find(|one| !is_present(one)).and_then(|one| one.instance_id());
+        let after = ended.iter().rev().find(|one| !is_present(one)).and_then(|one| one.instance_id.as_deref());
         let own = self.options.user_data.as_deref();
         let data = user_data::encode(&host_key, self.authorized_keys, own)?;
         let mut last = None;
         for place in &self.places {
             self.progress.tell(&format!("requesting a machine in {}", place.zone));
             let client_token = self.names.client_token(self.name, &place.zone, after);
-            let request = self.request(clients, place, &host_key, &data)?.client_token(client_token);
-            match send(request, self.progress).await {
+            let request = self.request(place, client_token, &host_key, &data)?;
+            match send(clients, &request, self.progress).await {
                 Ok(id) => return self.settle(clients, id).await,
                 // The same token with another host key: another caller has requested this machine before.
                 Err(error) if error.code() == "IdempotentParameterMismatch" => {
@@ -103,8 +97,10 @@ impl Launch<'_> {
     async fn settle(&self, clients: &Clients, own: String) -> Result<String, CloudError> {
         let found = instances::named(clients, self.names, self.name).await?;
         let mut same = found.iter().filter(|one| is_present(one));
-        match same.next().and_then(|one| Some((one.instance_id()?, instances::token(one)))) {
-            Some((oldest, token)) if oldest != own && found.iter().any(|one| one.instance_id() == Some(&own)) => {
+        match same.next().and_then(|one| Some((one.instance_id.as_deref()?, instances::token(one)))) {
+            Some((oldest, token))
+                if oldest != own && found.iter().any(|one| one.instance_id.as_deref() == Some(&own)) =>
+            {
                 instances::terminate(clients, &own).await?;
                 if token == Some(self.token) {
                     return Ok(oldest.to_owned());
@@ -119,7 +115,7 @@ impl Launch<'_> {
     async fn others(&self, clients: &Clients, refused: CloudError) -> Result<String, CloudError> {
         let look = || async {
             let found = instances::named(clients, self.names, self.name).await?;
-            let id = existing(&found, self.name, self.token)?.and_then(|one| one.instance_id()).map(str::to_owned);
+            let id = existing(&found, self.name, self.token)?.and_then(|one| one.instance_id.clone());
             let late =
                 || CloudError::Late { what: format!("machine `{}` was not listed", self.name), limit: SETTLE_LIMIT };
             id.ok_or_else(late)
@@ -130,83 +126,57 @@ impl Launch<'_> {
 
     fn request(
         &self,
-        clients: &Clients,
         place: &Place,
+        client_token: String,
         host_key: &KeyPair,
         data: &str,
-    ) -> Result<RunInstancesFluentBuilder, CloudError> {
+    ) -> Result<RunInstances, CloudError> {
         let (image, instance_type) = self.options.image_and_type()?;
         let marks = [
             (NAME, self.name.to_owned()),
             (TOKEN, self.token.to_owned()),
             (HOST_KEY, without_comment(&host_key.public_openssh())),
         ];
-        // IMDSv2 only: a forged server-side request cannot get a session.
-        let metadata = InstanceMetadataOptionsRequest::builder()
-            .http_endpoint(InstanceMetadataEndpointState::Enabled)
-            .http_tokens(HttpTokensState::Required)
-            .http_put_response_hop_limit(1)
-            .build();
-        let mut request = clients
-            .ec2
-            .run_instances()
-            .image_id(image)
-            .instance_type(InstanceType::from(instance_type))
-            .min_count(1)
-            .max_count(1)
-            .subnet_id(&place.subnet)
-            .security_group_ids(&self.security_group)
-            .metadata_options(metadata)
-            .user_data(data)
-            .set_key_name(self.key_name.clone())
-            .tag_specifications(self.names.specification(ResourceType::Instance, "node", &marks))
-            .tag_specifications(self.names.specification(ResourceType::Volume, "node", &marks[..1]));
-        if let Some(profile) = &self.profile {
-            request = request.iam_instance_profile(IamInstanceProfileSpecification::builder().name(profile).build());
-        }
-        if let Some(disk) = self.disk() {
-            request = request.block_device_mappings(disk);
-        }
-        if self.options.spot {
-            request = request.instance_market_options(spot());
-        }
-        Ok(request)
+        Ok(RunInstances {
+            image_id: image.to_owned(),
+            instance_type: instance_type.to_owned(),
+            client_token: Some(client_token),
+            subnet_id: Some(place.subnet.clone()),
+            security_group_id: Some(self.security_group.clone()),
+            key_name: self.key_name.clone(),
+            iam_instance_profile: self.profile.clone(),
+            user_data: Some(data.to_owned()),
+            protects_metadata: true,
+            // An interrupted machine terminates: the cluster starts another, maybe in another zone.
+            spot: self.options.spot,
+            disk: self.disk(),
+            tags: vec![
+                self.names.specification("instance", "node", &marks),
+                self.names.specification("volume", "node", &marks[..1]),
+            ],
+        })
     }
 
-    fn disk(&self) -> Option<BlockDeviceMapping> {
+    fn disk(&self) -> Option<BlockDevice> {
         let volume = self.options.volume.as_ref().map(Volume::options)?;
-        let disk = EbsBlockDevice::builder()
-            .set_volume_size(volume.size)
-            .set_volume_type(volume.kind.as_deref().map(VolumeType::from))
-            .set_iops(volume.iops)
-            .set_encrypted(volume.encrypted)
-            .delete_on_termination(true)
-            .build();
-        let device = self.image.root_device.as_deref().unwrap_or("/dev/sda1");
-        Some(BlockDeviceMapping::builder().device_name(device).ebs(disk).build())
+        Some(BlockDevice {
+            device_name: self.image.root_device.clone().unwrap_or_else(|| "/dev/sda1".to_owned()),
+            volume_size: volume.size,
+            volume_type: volume.kind,
+            iops: volume.iops,
+            encrypted: volume.encrypted,
+        })
     }
-}
-
-/// An interrupted machine terminates: the cluster starts another, maybe in another zone.
-fn spot() -> InstanceMarketOptionsRequest {
-    let options = SpotMarketOptions::builder()
-        .spot_instance_type(SpotInstanceType::OneTime)
-        .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
-        .build();
-    InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).spot_options(options).build()
 }
 
 /// Sends the request, with retries within the limit.
-async fn send(request: RunInstancesFluentBuilder, progress: &ProgressSink) -> Result<String, CloudError> {
-    const CALL: &str = "RunInstances";
+async fn send(clients: &Clients, request: &RunInstances, progress: &ProgressSink) -> Result<String, CloudError> {
     // Failures are classified here: the SDK would retry in a zone without capacity.
-    let once = aws_sdk_ec2::config::Builder::new().retry_config(aws_config::retry::RetryConfig::disabled());
+    let ec2 = clients.ec2.once();
     let send = || async {
-        let sent = request.clone().customize().config_override(once.clone()).send().await;
-        let started = sent.map_err(CloudError::of(CALL))?;
-        let id = started.instances().first().and_then(|one| one.instance_id()).map(str::to_owned);
-        id.ok_or_else(|| CloudError::Refused {
-            call: CALL,
+        let started = ec2.run_instances(request).await?;
+        started.into_iter().next().and_then(|one| one.instance_id).ok_or_else(|| CloudError::Refused {
+            call: "RunInstances",
             code: "NoAnswer".into(),
             reason: "the answer names no machine".into(),
         })
@@ -243,28 +213,26 @@ fn without_comment(public: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ec2::types::{InstanceState, InstanceStateName};
-
+    use super::super::api::InstanceState;
     use super::super::names::tag;
     use super::*;
 
-    fn machine(id: &str, state: InstanceStateName, token: &str) -> Ec2Instance {
-        let state = InstanceState::builder().name(state).build();
-        Ec2Instance::builder().instance_id(id).state(state).tags(tag(TOKEN, token)).build()
+    fn machine(id: &str, state: InstanceState, token: &str) -> Ec2Instance {
+        let tags = vec![tag(TOKEN, token)];
+        Ec2Instance { instance_id: Some(id.to_owned()), state: Some(state), tags, ..Ec2Instance::default() }
     }
 
     #[test]
     fn a_machine_that_is_there_is_found_by_its_token() {
-        let found =
-            [machine("i-1", InstanceStateName::Terminated, "t"), machine("i-2", InstanceStateName::Stopped, "t")];
+        let found = [machine("i-1", InstanceState::Terminated, "t"), machine("i-2", InstanceState::Stopped, "t")];
         let one = existing(&found, "web-1", "t").unwrap().unwrap();
-        assert_eq!(one.instance_id(), Some("i-2"));
+        assert_eq!(one.instance_id.as_deref(), Some("i-2"));
         assert!(existing(&found[..1], "web-1", "t").unwrap().is_none());
     }
 
     #[test]
     fn a_machine_of_the_same_name_and_another_token_is_someone_elses() {
-        let found = [machine("i-1", InstanceStateName::Running, "other")];
+        let found = [machine("i-1", InstanceState::Running, "other")];
         assert!(matches!(existing(&found, "web-1", "t"), Err(CloudError::Foreign { .. })));
     }
 

@@ -16,6 +16,7 @@
 
 mod address;
 mod announcements;
+mod api;
 mod clients;
 mod doctor;
 mod environment;

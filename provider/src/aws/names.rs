@@ -1,7 +1,8 @@
 //! Names and tags of the resources that Disco makes.
 
-use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 use ring::digest::{SHA256, digest};
+
+use super::api::{Filter, Tag, TagSpecification};
 
 /// The cluster's name: a resource with this tag belongs to the cluster.
 pub(super) const CLUSTER: &str = "disco:cluster";
@@ -54,12 +55,12 @@ impl Names {
     /// The same tags, as part of a request to EC2.
     pub(super) fn specification(
         &self,
-        kind: ResourceType,
+        resource_type: &'static str,
         role: &str,
         more: &[(&'static str, String)],
     ) -> TagSpecification {
         let tags = self.tags(role).into_iter().chain(more.iter().cloned()).map(|(key, value)| tag(key, value));
-        TagSpecification::builder().resource_type(kind).set_tags(Some(tags.collect())).build()
+        TagSpecification { resource_type, tags: tags.collect() }
     }
 
     /// The filter for the cluster's resources.
@@ -76,16 +77,16 @@ impl Names {
 }
 
 pub(super) fn tag(key: &str, value: impl Into<String>) -> Tag {
-    Tag::builder().key(key).value(value).build()
+    Tag { key: key.to_owned(), value: value.into() }
 }
 
 pub(super) fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
-    Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
+    Filter { name: name.to_owned(), values: values.into_iter().collect() }
 }
 
 /// The value of a tag.
 pub(super) fn tag_value<'a>(tags: &'a [Tag], key: &str) -> Option<&'a str> {
-    tags.iter().find(|tag| tag.key() == Some(key)).and_then(Tag::value)
+    tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str())
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::Subnet;
-
+use super::api::Subnet;
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::filter;
@@ -20,19 +19,17 @@ pub(super) struct Place {
 
 /// The subnets for machines of the cluster, by zone. All belong to one VPC.
 pub(super) async fn places(clients: &Clients, options: &AwsOptions) -> Result<Vec<Place>, CloudError> {
-    let mut request = clients.ec2.describe_subnets();
+    let mut filters = Vec::new();
     let looked_for = if !options.subnets.is_empty() {
-        request = request.set_subnet_ids(Some(options.subnets.clone()));
         format!("subnets {}", options.subnets.join(", "))
     } else if let Some(vpc) = &options.vpc {
-        request = request.filters(filter("vpc-id", [vpc.clone()]));
+        filters.push(filter("vpc-id", [vpc.clone()]));
         format!("subnets of `{vpc}`")
     } else {
-        request = request.filters(filter("default-for-az", ["true".to_owned()]));
+        filters.push(filter("default-for-az", ["true".to_owned()]));
         "default subnets".to_owned()
     };
-    let pages = request.into_paginator().items().send();
-    let found = pages.collect::<Result<Vec<Subnet>, _>>().await.map_err(CloudError::of("DescribeSubnets"))?;
+    let found = clients.ec2.describe_subnets(&options.subnets, &filters).await?;
     let places = places_of(&found);
     let mut vpcs: Vec<&str> = places.iter().map(|place| place.vpc.as_str()).collect();
     vpcs.dedup();
@@ -52,13 +49,12 @@ pub(super) async fn places(clients: &Clients, options: &AwsOptions) -> Result<Ve
 fn places_of(subnets: &[Subnet]) -> Vec<Place> {
     let mut zones: BTreeMap<(String, String), (i32, Place)> = BTreeMap::new();
     for subnet in subnets {
-        let (Some(zone), Some(id), Some(vpc)) = (subnet.availability_zone(), subnet.subnet_id(), subnet.vpc_id())
-        else {
+        let (Some(zone), Some(id), Some(vpc)) = (&subnet.availability_zone, &subnet.subnet_id, &subnet.vpc_id) else {
             continue;
         };
-        let place = Place { zone: zone.to_owned(), subnet: id.to_owned(), vpc: vpc.to_owned() };
-        let room = subnet.available_ip_address_count().unwrap_or_default();
-        let known = zones.entry((vpc.to_owned(), zone.to_owned())).or_insert((room, place.clone()));
+        let place = Place { zone: zone.clone(), subnet: id.clone(), vpc: vpc.clone() };
+        let room = subnet.available_ip_address_count.unwrap_or_default();
+        let known = zones.entry((vpc.clone(), zone.clone())).or_insert((room, place.clone()));
         if room > known.0 {
             *known = (room, place);
         }
@@ -102,8 +98,12 @@ mod tests {
     use crate::{InstanceState, SshTarget};
 
     fn subnet(id: &str, zone: &str, room: i32) -> Subnet {
-        let built = Subnet::builder().subnet_id(id).availability_zone(zone).vpc_id("vpc-1");
-        built.available_ip_address_count(room).build()
+        Subnet {
+            subnet_id: Some(id.to_owned()),
+            vpc_id: Some("vpc-1".to_owned()),
+            availability_zone: Some(zone.to_owned()),
+            available_ip_address_count: Some(room),
+        }
     }
 
     fn machine(zone: &str) -> Instance {

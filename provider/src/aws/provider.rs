@@ -92,7 +92,7 @@ impl Account {
         let (name, zone) = self.name_and_zone(request, options);
         let found = instances::named(clients, &self.names, name).await?;
         let id = match launch::existing(&found, name, &request.token)? {
-            Some(one) => one.instance_id().unwrap_or_default().to_owned(),
+            Some(one) => one.instance_id.clone().unwrap_or_default(),
             None => {
                 let (image, instance_type) = options.image_and_type()?;
                 let present = self.present(clients).await?;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, InstanceStateName, InstanceType};
-
+use super::api::{Instance, InstanceState};
 use super::clients::Clients;
 use super::error::CloudError;
 use super::instances;
@@ -21,16 +20,14 @@ const TYPES: usize = 100;
 /// The numbers of machines, virtual processors and addresses, with their quotas.
 pub(super) async fn look(clients: &Clients, start: Option<&StartOptions>) -> Result<String, CloudError> {
     let (asked, addresses, machines) = futures_util::join!(
-        clients.ec2.describe_account_attributes().send(),
-        clients.ec2.describe_addresses().send(),
+        clients.ec2.describe_account_attributes(),
+        clients.ec2.describe_addresses(&[]),
         instances::all_present(clients),
     );
-    let found = asked.map_err(CloudError::of("DescribeAccountAttributes"))?;
-    let addresses = addresses.map_err(CloudError::of("DescribeAddresses"))?.addresses().len();
+    let (found, addresses) = (asked?, addresses?.len());
     let value = |name: &str| {
-        let attribute = found.account_attributes().iter().find(|one| one.attribute_name() == Some(name));
-        let value = attribute.and_then(|one| one.attribute_values().first()).and_then(|one| one.attribute_value());
-        value.and_then(|value| value.parse().ok())
+        let attribute = found.iter().find(|one| one.name.as_deref() == Some(name));
+        attribute.and_then(|one| one.value.as_ref()?.parse().ok())
     };
     let present = machines?;
     let processors = match start {
@@ -53,7 +50,7 @@ async fn processors(
         return Ok(None);
     }
     let counted = present.iter().filter(|one| is_counted(one, start.spot));
-    let used: Vec<&str> = counted.filter_map(|one| one.instance_type().map(InstanceType::as_str)).collect();
+    let used: Vec<&str> = counted.filter_map(|one| one.instance_type.as_deref()).collect();
     let sizes = sizes(clients, used.iter().copied().chain([instance_type])).await?;
     let size = |name: &str| sizes.get(name).copied().unwrap_or_default();
     let (kind, quota, code) = match start.spot {
@@ -70,10 +67,8 @@ async fn processors(
 
 /// The account's quota with that code, if it has one.
 async fn most(clients: &Clients, code: &str) -> Result<Option<usize>, CloudError> {
-    let asked = clients.quotas.get_service_quota().service_code("ec2").quota_code(code).send().await;
-    let found = asked.map_err(CloudError::of("GetServiceQuota"))?;
     // Whole numbers, which the service sends as floating-point ones.
-    let value = found.quota().and_then(|quota| quota.value()).filter(|value| *value >= 0.0);
+    let value = clients.quotas.get_service_quota("ec2", code).await?.filter(|value| *value >= 0.0);
     Ok(value.and_then(|value| format!("{value:.0}").parse().ok()))
 }
 
@@ -87,12 +82,9 @@ async fn sizes<'a>(
     names.dedup();
     let mut sizes = BTreeMap::new();
     for names in names.chunks(TYPES) {
-        let types = names.iter().map(|name| InstanceType::from(*name)).collect();
-        let asked = clients.ec2.describe_instance_types().set_instance_types(Some(types)).send().await;
-        for found in asked.map_err(CloudError::of("DescribeInstanceTypes"))?.instance_types() {
-            let size = found.v_cpu_info().and_then(|info| info.default_v_cpus()).and_then(|size| size.try_into().ok());
-            if let (Some(name), Some(size)) = (found.instance_type(), size) {
-                sizes.insert(name.as_str().to_owned(), size);
+        for found in clients.ec2.describe_instance_types(names).await? {
+            if let (Some(name), Some(size)) = (found.instance_type, found.default_v_cpus) {
+                sizes.insert(name, size);
             }
         }
     }
@@ -108,11 +100,9 @@ fn is_standard(instance_type: &str) -> bool {
 
 /// Only running machines count, spot and on-demand ones separately.
 fn is_counted(one: &Instance, spot: bool) -> bool {
-    let running = [InstanceStateName::Pending, InstanceStateName::Running];
-    let state = one.state().and_then(|state| state.name());
-    state.is_some_and(|state| running.contains(state))
-        && (one.instance_lifecycle() == Some(&InstanceLifecycleType::Spot)) == spot
-        && one.instance_type().is_some_and(|name| is_standard(name.as_str()))
+    matches!(one.state, Some(InstanceState::Pending | InstanceState::Running))
+        && (one.lifecycle.as_deref() == Some("spot")) == spot
+        && one.instance_type.as_deref().is_some_and(is_standard)
 }
 
 /// How much of a quota is used, as text; an error if `more` does not fit. Without a quota there is no limit.

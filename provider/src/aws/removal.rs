@@ -9,7 +9,7 @@ use super::{address, role, security_group};
 pub(super) async fn list(clients: &Clients, names: &Names) -> Result<Vec<String>, CloudError> {
     let mut found = Vec::new();
     for address in address::list(clients, names).await? {
-        found.push(format!("Elastic IP {}", address.public_ip().unwrap_or_default()));
+        found.push(format!("Elastic IP {}", address.public_ip.unwrap_or_default()));
     }
     if security_group::find(clients, names, None).await?.is_some() {
         found.push(format!("security group {}", names.security_group()));
@@ -47,15 +47,13 @@ async fn remove_addresses(clients: &Clients, names: &Names) -> Result<(), CloudE
 }
 
 async fn key_pairs(clients: &Clients, names: &Names) -> Result<Vec<String>, CloudError> {
-    let found = clients.ec2.describe_key_pairs().filters(names.filter()).send().await;
-    let found = found.map_err(CloudError::of("DescribeKeyPairs"))?;
-    Ok(found.key_pairs().iter().filter_map(|pair| pair.key_name().map(str::to_owned)).collect())
+    let found = clients.ec2.describe_key_pairs(false, &[names.filter()]).await?;
+    Ok(found.into_iter().filter_map(|pair| pair.key_name).collect())
 }
 
 async fn remove_key_pairs(clients: &Clients, names: &Names) -> Result<(), CloudError> {
     for name in key_pairs(clients, names).await? {
-        let removed = clients.ec2.delete_key_pair().key_name(name).send().await;
-        removed.map_err(CloudError::of("DeleteKeyPair"))?;
+        clients.ec2.delete_key_pair(&name).await?;
     }
     Ok(())
 }

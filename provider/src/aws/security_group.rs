@@ -11,8 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup, UserIdGroupPair};
-
+use super::api::{IpPermission, IpRange, Ipv6Range, SecurityGroup, UserIdGroupPair};
 use super::clients::Clients;
 use super::error::CloudError;
 use super::names::{CLUSTER, Names, filter, tag_value};
@@ -52,15 +51,14 @@ pub(super) async fn ensure(
         Some(group) => group,
         None => make(clients, names, vpc).await?,
     };
-    let id = group.group_id().unwrap_or_default().to_owned();
-    let present = rules(group.ip_permissions(), &id);
+    let id = group.group_id.unwrap_or_default();
+    let present = rules(&group.ip_permissions, &id);
     let missing: Vec<&Rule> = desired.iter().filter(|rule| !present.contains(rule)).collect();
     for rule in missing {
         allow(clients, &id, rule).await?;
     }
     for rule in outdated(&present, &desired, options.ssh_from.is_some()) {
-        let request = clients.ec2.revoke_security_group_ingress().group_id(&id).ip_permissions(permission(rule, &id));
-        request.send().await.map_err(CloudError::of("RevokeSecurityGroupIngress"))?;
+        clients.ec2.revoke_security_group_ingress(&id, &permission(rule, &id)).await?;
     }
     Ok(id)
 }
@@ -68,7 +66,7 @@ pub(super) async fn ensure(
 /// Opens the existing group for this operator's present address.
 pub(super) async fn admit(clients: &Clients, names: &Names, options: &AwsOptions) -> Result<(), CloudError> {
     let Some(group) = find(clients, names, None).await? else { return Ok(()) };
-    ensure(clients, names, options, group.vpc_id().unwrap_or_default()).await.map(|_| ())
+    ensure(clients, names, options, &group.vpc_id.unwrap_or_default()).await.map(|_| ())
 }
 
 /// What [`ensure`] would do.
@@ -80,7 +78,8 @@ pub(super) async fn plan(
 ) -> Result<Option<Change>, CloudError> {
     let desired = desired(clients, options).await?;
     let group = find(clients, names, Some(vpc)).await?;
-    let present = group.as_ref().map(|group| rules(group.ip_permissions(), group.group_id().unwrap_or_default()));
+    let present =
+        group.as_ref().map(|group| rules(&group.ip_permissions, group.group_id.as_deref().unwrap_or_default()));
     let details = difference(present.as_ref(), &desired, options.ssh_from.is_some());
     let action = if group.is_some() { Action::Change } else { Action::Create };
     Ok(details.map(|details| Change::free(action, "security group", names.security_group(), details)))
@@ -112,32 +111,22 @@ pub(super) async fn find(
     names: &Names,
     vpc: Option<&str>,
 ) -> Result<Option<SecurityGroup>, CloudError> {
-    let mut request = clients.ec2.describe_security_groups().filters(filter("group-name", [names.security_group()]));
-    if let Some(vpc) = vpc {
-        request = request.filters(filter("vpc-id", [vpc.to_owned()]));
-    }
-    let found = request.send().await.map_err(CloudError::of("DescribeSecurityGroups"))?;
-    let Some(group) = found.security_groups().first() else { return Ok(None) };
-    if tag_value(group.tags(), CLUSTER) != Some(&names.cluster) {
+    let mut filters = vec![filter("group-name", [names.security_group()])];
+    filters.extend(vpc.map(|vpc| filter("vpc-id", [vpc.to_owned()])));
+    let found = clients.ec2.describe_security_groups(&filters).await?;
+    let Some(group) = found.into_iter().next() else { return Ok(None) };
+    if tag_value(&group.tags, CLUSTER) != Some(&names.cluster) {
         let why = "it does not have this cluster's tag";
         return Err(CloudError::Foreign { what: "the security group", name: names.security_group(), why });
     }
-    Ok(Some(group.clone()))
+    Ok(Some(group))
 }
 
 async fn make(clients: &Clients, names: &Names, vpc: &str) -> Result<SecurityGroup, CloudError> {
-    let made = clients
-        .ec2
-        .create_security_group()
-        .group_name(names.security_group())
-        .description(format!("Nodes of the Disco cluster {}", names.cluster))
-        .vpc_id(vpc)
-        .tag_specifications(names.specification(ResourceType::SecurityGroup, "security-group", &[]))
-        .send()
-        .await
-        .map_err(CloudError::of("CreateSecurityGroup"));
-    match made {
-        Ok(made) => Ok(SecurityGroup::builder().set_group_id(made.group_id).build()),
+    let (name, description) = (names.security_group(), format!("Nodes of the Disco cluster {}", names.cluster));
+    let tags = names.specification("security-group", "security-group", &[]);
+    match clients.ec2.create_security_group(&name, &description, Some(vpc), Some(&tags)).await {
+        Ok(group_id) => Ok(SecurityGroup { group_id, ..SecurityGroup::default() }),
         // A concurrent caller was faster.
         Err(error) if error.code() == "InvalidGroup.Duplicate" => find(clients, names, Some(vpc)).await?.ok_or(error),
         Err(error) => Err(error),
@@ -145,8 +134,7 @@ async fn make(clients: &Clients, names: &Names, vpc: &str) -> Result<SecurityGro
 }
 
 async fn allow(clients: &Clients, id: &str, rule: &Rule) -> Result<(), CloudError> {
-    let request = clients.ec2.authorize_security_group_ingress().group_id(id).ip_permissions(permission(rule, id));
-    match request.send().await.map_err(CloudError::of("AuthorizeSecurityGroupIngress")) {
+    match clients.ec2.authorize_security_group_ingress(id, &permission(rule, id)).await {
         Err(error) if error.code() != "InvalidPermission.Duplicate" => Err(error),
         _ => Ok(()),
     }
@@ -155,15 +143,13 @@ async fn allow(clients: &Clients, id: &str, rule: &Rule) -> Result<(), CloudErro
 /// Removes the group. It is no error if it does not exist.
 pub(super) async fn remove(clients: &Clients, names: &Names) -> Result<(), CloudError> {
     let Some(group) = find(clients, names, None).await? else { return Ok(()) };
-    let id = group.group_id().unwrap_or_default();
-    let removed = clients.ec2.delete_security_group().group_id(id).send().await;
-    match removed.map_err(CloudError::of("DeleteSecurityGroup")) {
+    match clients.ec2.delete_security_group(&group.group_id.unwrap_or_default()).await {
         Err(error) if error.code() == "InvalidGroup.NotFound" => Ok(()),
         // In use until its last machine has ended.
         Err(error) if matches!(error.code(), "DependencyViolation" | "InvalidGroup.InUse") => {
             Err(CloudError::Busy { what: "the security group", name: names.security_group() })
         }
-        other => other.map(|_| ()),
+        removed => removed,
     }
 }
 
@@ -211,14 +197,14 @@ impl Rule {
 fn rules(permissions: &[IpPermission], group: &str) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for permission in permissions {
-        let port = permission.from_port().unwrap_or(-1);
-        let v4 = permission.ip_ranges().iter().map(|range| (range.cidr_ip(), range.description()));
-        let v6 = permission.ipv6_ranges().iter().map(|range| (range.cidr_ipv6(), range.description()));
+        let port = permission.from_port.unwrap_or(-1);
+        let v4 = permission.ip_ranges.iter().map(|range| (&range.cidr_ip, &range.description));
+        let v6 = permission.ipv6_ranges.iter().map(|range| (&range.cidr_ipv6, &range.description));
         for (block, by) in v4.chain(v6) {
-            let (block, by) = (block.unwrap_or_default().to_owned(), by.unwrap_or_default().to_owned());
+            let (block, by) = (block.clone().unwrap_or_default(), by.clone().unwrap_or_default());
             rules.insert(Rule { port, from: Source::Block { block, by } });
         }
-        if permission.user_id_group_pairs().iter().any(|pair| pair.group_id() == Some(group)) {
+        if permission.user_id_group_pairs.iter().any(|pair| pair.group_id.as_deref() == Some(group)) {
             rules.insert(Rule { port, from: Source::Group });
         }
     }
@@ -226,17 +212,24 @@ fn rules(permissions: &[IpPermission], group: &str) -> BTreeSet<Rule> {
 }
 
 fn permission(rule: &Rule, group: &str) -> IpPermission {
-    let built = IpPermission::builder().ip_protocol("tcp").from_port(rule.port).to_port(rule.port);
+    let tcp = IpPermission {
+        ip_protocol: Some("tcp".to_owned()),
+        from_port: Some(rule.port),
+        to_port: Some(rule.port),
+        ..IpPermission::default()
+    };
     match &rule.from {
         Source::Group => {
-            let pair = UserIdGroupPair::builder().group_id(group).description(NODES).build();
-            built.user_id_group_pairs(pair).build()
-        }
-        Source::Block { block, by } if block.contains(':') => {
-            built.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(block).description(by).build()).build()
+            let (group_id, description) = (Some(group.to_owned()), Some(NODES.to_owned()));
+            IpPermission { user_id_group_pairs: vec![UserIdGroupPair { group_id, description }], ..tcp }
         }
         Source::Block { block, by } => {
-            built.ip_ranges(IpRange::builder().cidr_ip(block).description(by).build()).build()
+            let (block, description) = (Some(block.clone()), Some(by.clone()));
+            if block.as_ref().is_some_and(|block| block.contains(':')) {
+                IpPermission { ipv6_ranges: vec![Ipv6Range { cidr_ipv6: block, description }], ..tcp }
+            } else {
+                IpPermission { ip_ranges: vec![IpRange { cidr_ip: block, description }], ..tcp }
+            }
         }
     }
 }
