@@ -1,7 +1,7 @@
 //! `cluster.scale(n)` of `client.js`.
 //!
 //! In a bootstrap, `n` is the minimum number of nodes: a bootstrap repairs, so it adds nodes, and removes none without a confirmation
-//! ([`wish`]). In a function that the operator calls by name, it works like `disco scale`.
+//! ([`Founder::bootstrap_request`]). In a function that the operator calls by name, it works like `disco scale`.
 
 use disco_planner::wish::{self, Wish};
 use disco_proto::v1::{ScaleRequest, StatusResponse};

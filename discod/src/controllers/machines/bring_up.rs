@@ -83,7 +83,7 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
     let installed = remote.install_joining_node(&binaries, &settings, &shown).await.context("installing")?;
     if installed.boot == Boot::Nobody {
         let text = format!(
-            "{} does not come back by itself when its machine restarts: there is no systemd that it may use, and no cron",
+            "the daemon of {} does not start when its machine boots: neither systemd nor cron can be used",
             record.name
         );
         records::emit_in_term(leader, "machine.no_boot", Severity::Warning, None, text).await;
