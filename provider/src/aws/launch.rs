@@ -171,7 +171,7 @@ impl Launch<'_> {
 
 /// Sends the request, with retries within the limit.
 async fn send(clients: &Clients, request: &RunInstances, progress: &ProgressSink) -> Result<String, CloudError> {
-    // Failures are classified here: the SDK would retry in a zone without capacity.
+    // Failures are classified here: the runtime would retry in a zone without capacity.
     let ec2 = clients.ec2.once();
     let send = || async {
         let started = ec2.run_instances(request).await?;

@@ -12,7 +12,7 @@
 //! - Nothing is changed that does not carry the tag of this cluster.
 //! - Only the operator makes resources other than machines. A node gets its credentials from its instance role, which allows it
 //!   to start machines of its cluster and to end those with the cluster's tag (see `policy`), and nothing else.
-//! - Only this module names the SDK, and its client is made for the first request.
+//! - Only this module names the SDK, and its clients are made for the first request. The calls of EC2, IAM and Service Quotas are `api`.
 
 mod address;
 mod announcements;

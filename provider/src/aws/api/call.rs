@@ -43,7 +43,7 @@ use super::xml::Unreadable;
 /// A service of Amazon.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {
-    /// The name in settings: `Service Quotas` stands for `AWS_ENDPOINT_URL_SERVICE_QUOTAS`, and for `service_quotas` in profiles.
+    /// The name in settings: `Service Quotas` stands for `AWS_ENDPOINT_URL_SERVICE_QUOTAS`, and for `service-quotas` in profiles.
     pub(crate) id: &'static str,
     /// The name in signatures and host names, such as `ec2`.
     pub(crate) name: &'static str,
