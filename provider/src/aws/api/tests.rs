@@ -4,11 +4,13 @@ use std::sync::atomic::Ordering;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use proptest::prelude::*;
 
 use super::super::error::CloudError;
 use super::super::names::{filter, tag};
 use super::fake::Fake;
-use super::{Ec2, Iam, InstanceState, IpPermission, IpRange, Quotas, TagSpecification};
+use super::xml::{self, Element};
+use super::{Ec2, Iam, Instance, InstanceState, IpPermission, IpRange, Quotas, SecurityGroup, TagSpecification};
 
 const NO_ADDRESSES: &str = "<DescribeAddressesResponse><addressesSet/></DescribeAddressesResponse>";
 const THROTTLED: &str = "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Slow down.</Message></Error>\
@@ -222,4 +224,37 @@ async fn a_role_is_read_with_its_tags() {
         "Action=CreateRole&Version=2010-05-08&RoleName=disco-web&AssumeRolePolicyDocument=%7B%7D&Description=Nodes\
          &Tags.member.1.Key=a&Tags.member.1.Value=b"
     );
+}
+
+const VALID: &str = "<R xmlns='x'><a><item><instanceId>i-1</instanceId><launchTime>2026-11-30T08:00:00Z</launchTime><ipPermissions>\
+                     <item><fromPort>22</fromPort></item></ipPermissions><tagSet><item><key>&amp;</key></item></tagSet></item></a>\
+                     <Errors><Error><Code>x</Code></Error></Errors></R>";
+
+/// Reads an answer in several ways. Each succeeds or fails; none panics.
+fn read_in_all_ways(answer: &[u8]) {
+    let _ = Element::parse(answer, |root| root.set::<Instance>("a"));
+    let _ = Element::parse(answer, |root| root.set::<SecurityGroup>("a"));
+    let _ = xml::error(answer);
+}
+
+#[test]
+fn a_deep_answer_does_not_exhaust_the_stack() {
+    let deep = format!("<R>{}{}</R>", "<a>".repeat(100_000), "</a>".repeat(100_000));
+    read_in_all_ways(deep.as_bytes());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(answer in prop::collection::vec(any::<u8>(), 0..300)) {
+        read_in_all_ways(&answer);
+    }
+
+    #[test]
+    fn an_answer_with_changed_bytes_is_read_or_refused(changes in prop::collection::vec((0..VALID.len(), any::<u8>()), 1..6)) {
+        let mut answer = VALID.as_bytes().to_vec();
+        for (at, byte) in changes {
+            answer[at] = byte;
+        }
+        read_in_all_ways(&answer);
+    }
 }
