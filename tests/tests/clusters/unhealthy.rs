@@ -122,12 +122,13 @@ fn a_node_with_a_wrong_clock_is_not_healthy_until_the_clock_is_right() {
     }
     let whole = cluster.wait_for_members(3);
     let project = cluster.project();
-    // A follower's clock, and then the leader's, which must not take all others for wrong.
+    // Half a minute more, as the difference is rounded down. A follower's clock, and then the leader's, which must not take all others for wrong.
     let leader = whole.leader;
     let follower = whole.nodes.iter().find(|node| node.id != leader).expect("there are three").id;
-    for (id, seconds, reason) in
-        [(follower, 3600, "its clock is 60 minutes ahead of"), (leader, -400 * 86_400, "its clock is 400 days behind")]
-    {
+    for (id, seconds, reason) in [
+        (follower, 3630, "its clock is 60 minutes ahead of"),
+        (leader, -400 * 86_400 - 60, "its clock is 400 days behind"),
+    ] {
         let clock = &clocks[usize::try_from(id - 1).expect("ids are small")];
         clock.set(seconds);
         project.wait_for_status(SOON, "the node with the wrong clock", |now| {
