@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# moto 5.1.22, the usual stand-in for Amazon's APIs in tests, ignores `ClientToken` of EC2's RunInstances.
+# moto 5.1.22, the usual mock of Amazon's APIs in tests, ignores `ClientToken` of EC2's RunInstances.
 #
 # Expected, as EC2 documents it: a second RunInstances with the same token and parameters returns the instance of the first
 # call; the same token with other parameters is the error IdempotentParameterMismatch.
-# Seen: each call starts another instance, and other parameters are accepted.
+# Actual: each call starts another instance, and other parameters are accepted.
 #
-# So a test against moto that starts a machine twice shows duplicates that EC2 would not make, and never shows the error
-# that EC2 would give. Disco's tests add both to moto themselves (tests/aws/cloud.py).
+# So a test against moto that starts a machine twice shows duplicates that EC2 would not make, and never the error
+# that EC2 would return. Disco's tests add both to moto (tests/aws/cloud.py).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

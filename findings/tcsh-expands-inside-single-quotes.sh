@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# tcsh 6.24.07 reads two things inside single quotes that every other login shell takes as they are, also without a terminal:
+# tcsh 6.24.07 interprets two characters inside single quotes that every other login shell passes unchanged, also without a terminal:
 # `!` begins a history substitution, and a line break ends the quotation with an error.
 #
-# Expected: what a quoting function for POSIX shells makes ('a!b', or a script of two lines in single quotes) reaches a command
+# Expected: the output of a quoting function for POSIX shells ('a!b', or a script of two lines in single quotes) reaches a command
 # unchanged by `tcsh -c`, which is what sshd runs for a user whose login shell is tcsh; history is for interactive shells.
-# Seen: "b: Event not found." and "Unmatched '''."; exit status 1, and the command is not run. A backslash before each of the two helps,
-# within the quotes too, and is removed by tcsh alone: so no one text is right for both families of shells.
+# Actual: "b: Event not found." and "Unmatched '''."; exit status 1, and the command does not run. A backslash before each of the two helps,
+# also within the quotes, but only tcsh removes it: so no text is right for both families of shells.
 #
-# So Disco's command line on a machine holds neither `!` nor a line break: it is `sh -s`, and the script goes by standard input
+# So Disco's command line on a machine contains neither `!` nor a line break: it is `sh -s`, and the script is sent by standard input
 # (provider/src/ssh/frame.rs).
 set -euo pipefail
 work=$(mktemp -d)
@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 tcsh=$work/root/bin/tcsh
 "$tcsh" --version
 
-# Given: a command line. What it prints, on both outputs, and its exit status.
+# Prints the first line that a command line writes to either output, and its exit status.
 try() {
     local output status=0
     output=$(HOME=$work "$tcsh" -c "$1" 2>&1 </dev/null) || status=$?
