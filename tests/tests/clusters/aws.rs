@@ -46,7 +46,7 @@ fn from_an_empty_account_to_three_nodes_and_back_to_nothing() {
     the_leader_started_the_others(&cloud, &status);
     the_role_is_with_voters_alone(&cloud, 3);
     what_was_made_is_closed_and_marked(&cloud.inventory());
-    what_was_called_is_what_the_docs_say(&cloud);
+    calls_are_those_in_the_docs(&cloud);
     only_the_leader_has_called(&cloud, &status);
     each_machine_took_what_it_was_given(&cloud);
     project.put("color", "blue");
@@ -118,38 +118,38 @@ fn words(line: &str) -> Option<String> {
     Some(line.split_whitespace().map(word).collect::<Vec<_>>().join(" "))
 }
 
-/// The calls of a bootstrap. How often something is looked at depends on how long it is waited for.
-fn what_was_called_is_what_the_docs_say(cloud: &Cloud) {
-    let (_, section) = DOCS.split_once("## What is called").expect("the section is there");
-    let (by_operator, by_nodes) = section.split_once("By the nodes,").expect("both are told");
-    let (by_nodes, _) = by_nodes.split_once("Afterwards").expect("what comes later is told apart");
+/// The calls of a bootstrap. The number of polls depends on how long the machines take.
+fn calls_are_those_in_the_docs(cloud: &Cloud) {
+    let (_, section) = DOCS.split_once("## API calls").expect("the section exists");
+    let (by_operator, by_nodes) = section.split_once("With the nodes' role,").expect("both are listed");
+    let (by_nodes, _) = by_nodes.split_once("Afterwards").expect("later calls are listed separately");
     let mut seen: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     for ((caller, action), count) in cloud.count() {
         println!("{caller:<9} {action:<40} {count}");
         let caller = if caller == "operator" { "operator" } else { "node" };
         seen.entry(caller).or_default().insert(action, count);
     }
-    // `ec2:RunInstances` in a table's cell, its count in the next one; what has no number comes with another call.
+    // `ec2:RunInstances` in a table's cell, its count in the next one; a call without a number comes with another one.
     let table = by_operator.lines().filter(|line| line.starts_with("| `")).flat_map(|line| {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         cells.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect::<Vec<_>>()
     });
-    let told: BTreeMap<String, usize> =
+    let listed: BTreeMap<String, usize> =
         table.filter_map(|(call, count)| Some((action(&call)?, count.parse().ok()?))).collect();
     let own = &seen["operator"];
     assert_eq!(
-        told.keys().collect::<Vec<_>>(),
+        listed.keys().collect::<Vec<_>>(),
         own.keys().collect::<Vec<_>>(),
         "the calls of an operator in docs/aws.md"
     );
     for (call, count) in own.iter().filter(|(call, _)| *call != "DescribeInstances") {
-        assert_eq!(told[call], *count, "{call} by the operator in docs/aws.md");
+        assert_eq!(listed[call], *count, "{call} by the operator in docs/aws.md");
     }
-    let told: Vec<String> = by_nodes.split('`').skip(1).step_by(2).filter_map(action).collect();
+    let listed: Vec<String> = by_nodes.split('`').skip(1).step_by(2).filter_map(action).collect();
     for call in seen["node"].keys() {
-        assert!(told.contains(call), "{call} by nodes is not in docs/aws.md");
+        assert!(listed.contains(call), "{call} by nodes is not in docs/aws.md");
     }
-    for call in told.iter().filter(|call| *call != "DisassociateIamInstanceProfile") {
+    for call in listed.iter().filter(|call| *call != "DisassociateIamInstanceProfile") {
         assert!(seen["node"].contains_key(call), "{call} by nodes in docs/aws.md was not called");
     }
 }
