@@ -11,18 +11,18 @@ use tokio::time::Instant;
 use super::driver::{Controller, Outcome, Pause, Schedule};
 use crate::node::Leader;
 
-/// Between two passes, however fast the store changes.
+/// Pause between two passes, however fast the store changes.
 const GAP: Duration = Duration::from_millis(100);
-/// Between two passes while nothing changes: revisions age all the same.
+/// Interval of passes while nothing changes: revisions age too.
 const PERIOD: Duration = Duration::from_secs(60);
-/// After a failure.
+/// Pause after a failure.
 const PAUSE: Pause = Pause { first: Duration::from_millis(100), longest: Duration::from_secs(10) };
 
-/// Compacts the history when [`CompactionPolicy`] says so.
+/// Compacts the history when [`CompactionPolicy`] requires it.
 pub(super) struct Compaction {
     policy: CompactionPolicy,
     start: Instant,
-    /// A new leader knows no ages: to it all revisions are new.
+    /// Empty on a new leader, for which all revisions are new.
     ages: Ages,
 }
 

@@ -4,7 +4,7 @@
 //! - No wake-up is lost: one that comes during a pass begins the next one.
 //! - After a pass that changed something the next one follows at once. After one that failed comes a pause, doubled with each
 //!   further failure, which wake-ups do not shorten.
-//! - The leader knows of each controller when it last ran, for how long, with what outcome, and what it waits for.
+//! - The leader records when each controller last ran, for how long, with what outcome, and what it waits for.
 
 use std::future::{Future, pending};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::node::{Leader, Pass, Passes, Woken};
 
-/// Compares what is with what is to be, and does what is missing.
+/// Compares the actual with the desired state, and does what is missing.
 pub(super) trait Controller<L = Leader> {
     /// Its name in logs and in `disco doctor`.
     const NAME: &'static str;
@@ -23,10 +23,10 @@ pub(super) trait Controller<L = Leader> {
     /// When its passes begin.
     fn schedule(&self, leader: &L) -> Schedule;
 
-    /// One look, and what follows from it.
+    /// Checks the state once, and acts on it.
     fn pass(&mut self, leader: &L) -> impl Future<Output = Result<Outcome>> + Send;
 
-    /// Returns when something of the controller's own calls for a pass. Dropping it must lose nothing.
+    /// Returns when an event of the controller itself requires a pass. Dropping it must lose no event.
     fn event(&mut self) -> impl Future<Output = ()> + Send {
         pending()
     }
@@ -39,9 +39,9 @@ pub(super) struct Schedule {
     pub(super) period: Duration,
     /// Whether `Node::wake_controllers` begins a pass.
     pub(super) on_wake_up: bool,
-    /// Whether a new revision of the store begins a pass; for how long further ones are collected before it.
+    /// Whether a new revision of the store begins a pass, and for how long further ones are collected before it.
     pub(super) on_revision: Option<Duration>,
-    /// The pause after a failed pass; none: the next one comes as if it had not failed.
+    /// The pause after a failed pass; `None`: the next one comes as if it had not failed.
     pub(super) pause: Option<Pause>,
 }
 
@@ -59,15 +59,15 @@ pub(super) struct Pause {
 pub(super) enum Outcome {
     /// Nothing is missing.
     Settled,
-    /// Something was changed: there may be more to do.
+    /// Something was changed: more may be missing.
     Changed,
-    /// Nothing can be done until this has happened.
+    /// Nothing can be done until this happens.
     Waits(String),
-    /// Nothing is to be done for so long, whatever happens.
+    /// No pass for this time, whatever happens.
     Rests(Duration),
 }
 
-/// What the loop listens to.
+/// The signals that begin a pass.
 struct Signals {
     ticks: Interval,
     woken: Option<Woken>,
@@ -110,7 +110,7 @@ async fn run<L, C: Controller<L>>(
                 Err(error) => format!("{error:#}"),
             };
             failures += 1;
-            // A night without a majority would leave nothing else of the lines in memory.
+            // A night without a quorum would displace all other lines from memory.
             if logged == error {
                 tracing::debug!(controller = C::NAME, failures, error, "controller pass failed again");
             } else {
@@ -166,12 +166,12 @@ impl Signals {
     }
 }
 
-/// Returns some time after the store has changed, and takes all changes until then for one. Dropped before, it has seen none.
+/// Returns some time after the store has changed, and combines all changes until then. If dropped before, it has consumed none.
 async fn changed(revisions: &mut Option<(watch::Receiver<i64>, Duration)>) {
     let Some((revisions, gap)) = revisions else { return pending().await };
     let mut waiting = revisions.clone();
     if waiting.changed().await.is_err() {
-        // The store is gone, and so is what this is for.
+        // The store is gone, and the term with it.
         return pending().await;
     }
     tokio::time::sleep(*gap).await;
@@ -205,7 +205,7 @@ mod tests {
     const IDLE: Schedule =
         Schedule { period: Duration::from_secs(3600), on_wake_up: true, on_revision: None, pause: None };
 
-    /// Gives one outcome after the other, and records when it was called.
+    /// Returns one outcome after the other, and records the time of each call.
     struct Fake {
         outcomes: Vec<Result<Outcome>>,
         passes: Arc<Mutex<Vec<Instant>>>,
@@ -275,7 +275,7 @@ mod tests {
     async fn a_wake_up_during_a_pass_begins_the_next() {
         let bench = Bench::new(IDLE, Vec::new(), true);
         wait(10).await;
-        assert_eq!(bench.at(), [0, 0], "the first, and the one that it was woken for meanwhile");
+        assert_eq!(bench.at(), [0, 0], "the first, and the one for the wake-up during it");
         wait(10).await;
         bench.wake_ups.wake();
         wait(10).await;
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_are_followed_by_ever_longer_pauses_that_nothing_shortens() {
+    async fn pauses_after_failures_grow_and_wake_ups_do_not_shorten_them() {
         let pause = Pause { first: Duration::from_millis(100), longest: Duration::from_millis(200) };
         let fails = || Err(anyhow::anyhow!("no majority"));
         let bench = Bench::new(Schedule { pause: Some(pause), ..IDLE }, vec![fails(), fails(), fails()], false);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_is_followed_by_another_look_and_a_rest_is_kept() {
+    async fn a_change_is_followed_by_another_pass_and_a_rest_is_respected() {
         let outcomes = vec![
             Ok(Outcome::Changed),
             Ok(Outcome::Changed),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn revisions_that_follow_each_other_are_one_pass() {
+    async fn revisions_in_quick_succession_cause_one_pass() {
         let schedule = Schedule { on_revision: Some(Duration::from_millis(100)), on_wake_up: false, ..IDLE };
         let bench = Bench::new(schedule, Vec::new(), false);
         wait(10).await;

@@ -1,7 +1,7 @@
-//! That a node's daemon has ended without being asked to, told as an event: each of the first ends, then that it ends again and again,
-//! and at last that it runs on.
+//! Records events about daemons that ended unexpectedly: each of the first ends, then a loop of ends, and finally that the daemon
+//! keeps running.
 //!
-//! What was told is written, so that the next leader does not tell it again.
+//! The count of recorded ends is in the store, so that the next leader does not record them again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::ends::Ended;
 use crate::node::Leader;
 use crate::records::{self, EndsRecord, Severity, Txn};
 
-/// After an event that could not be recorded.
+/// Pause after an event that could not be recorded.
 const PAUSE: Pause = Pause::always(Duration::from_secs(10));
 
-/// What is known of a node's daemon, and what is to be told of it.
+/// The leader's knowledge about a node's daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     count: u64,
@@ -25,13 +25,13 @@ struct Known {
     is_over: bool,
 }
 
-/// Something to tell.
+/// A change to record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
-    /// So many more ends.
-    Ended { more: u64, again_and_again: bool },
-    /// It runs on; so many ends were not told.
-    RunsOn { more: u64 },
+    /// This number of further ends.
+    Ended { more: u64, is_loop: bool },
+    /// It keeps running; this number of ends was not recorded one by one.
+    KeepsRunning { more: u64 },
     /// The node was installed anew, and its daemon has not ended since.
     Fresh,
 }
@@ -50,53 +50,53 @@ impl Controller for Ends {
     }
 
     async fn pass(&mut self, leader: &Leader) -> anyhow::Result<Outcome> {
-        look(leader).await.map_err(|why| anyhow!("recording that a daemon has ended: {why}"))?;
+        check(leader).await.map_err(|why| anyhow!("recording that a daemon has ended: {why}"))?;
         Ok(Outcome::Settled)
     }
 }
 
-async fn look(leader: &Leader) -> Result<(), String> {
-    let told = leader.raft().store().read(records::told_ends);
+async fn check(leader: &Leader) -> Result<(), String> {
+    let recorded = leader.raft().store().read(records::told_ends);
     let members = leader.raft().members();
     for member in &members {
         let Some(ended) = leader.reports().ended(member.id) else { continue };
-        let before = told.get(&member.id).copied().unwrap_or_default();
+        let before = recorded.get(&member.id).copied().unwrap_or_default();
         let now = Instant::now();
         let known = Known { count: ended.count(), is_loop: ended.is_loop(now), is_over: ended.is_over(now) };
         if let Some((news, after)) = news(before, known) {
-            tell(leader, (member.id, &member.info.name), &ended, news, after).await?;
+            record(leader, (member.id, &member.info.name), &ended, news, after).await?;
         }
     }
-    for id in gone(&told, |id| members.iter().any(|member| member.id == id)) {
+    for id in gone(&recorded, |id| members.iter().any(|member| member.id == id)) {
         let forget = Txn::new().delete(&records::keys::ends(id));
         leader.write_in_term(forget.operation()).await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
-/// What is not told yet, and what then is told.
-fn news(told: EndsRecord, known: Known) -> Option<(News, EndsRecord)> {
+/// The change that is not recorded yet, and the record after it.
+fn news(recorded: EndsRecord, known: Known) -> Option<(News, EndsRecord)> {
     let Known { count, is_loop, is_over } = known;
-    // A count that is less than what was told began anew.
-    let more = if count < told.count { count } else { count - told.count };
-    if told.is_loop {
-        // It was told that more ends would come.
-        return is_over.then_some((News::RunsOn { more }, EndsRecord { count, is_loop: false }));
+    // A count below the recorded one has started anew.
+    let more = if count < recorded.count { count } else { count - recorded.count };
+    if recorded.is_loop {
+        // The event of the loop covers further ends.
+        return is_over.then_some((News::KeepsRunning { more }, EndsRecord { count, is_loop: false }));
     }
     match more {
-        0 if count < told.count => Some((News::Fresh, EndsRecord { count, is_loop: false })),
+        0 if count < recorded.count => Some((News::Fresh, EndsRecord { count, is_loop: false })),
         0 => None,
-        more => Some((News::Ended { more, again_and_again: is_loop }, EndsRecord { count, is_loop })),
+        more => Some((News::Ended { more, is_loop }, EndsRecord { count, is_loop })),
     }
 }
 
-/// Nodes that were told of and are no members any more.
-fn gone(told: &BTreeMap<u64, EndsRecord>, is_member: impl Fn(u64) -> bool) -> Vec<u64> {
-    told.keys().copied().filter(|id| !is_member(*id)).collect()
+/// Nodes with a record that are no longer members.
+fn gone(recorded: &BTreeMap<u64, EndsRecord>, is_member: impl Fn(u64) -> bool) -> Vec<u64> {
+    recorded.keys().copied().filter(|id| !is_member(*id)).collect()
 }
 
-/// What is told and that it was told are written at once.
-async fn tell(
+/// Writes the event and its marker in one transaction.
+async fn record(
     leader: &Leader,
     (id, name): (u64, &str),
     ended: &Ended,
@@ -110,20 +110,22 @@ async fn tell(
             leader.write_in_term(txn.operation()).await.map_err(|error| error.to_string())?;
             return Ok(());
         }
-        News::Ended { more, again_and_again } => {
-            let often = if more == 1 { String::new() } else { format!("{more} times, the last time by ") };
-            let further =
-                if again_and_again { "; it is started again and again, and further ends are not told" } else { "" };
-            let text = match often.as_str() {
-                "" => format!("the daemon of {name} ended unexpectedly: {cause}{further}"),
-                often => format!("the daemon of {name} ended unexpectedly {often}{cause}{further}"),
+        News::Ended { more, is_loop } => {
+            let further = if is_loop { "; it ends repeatedly, and further ends are not reported" } else { "" };
+            let text = match more {
+                1 => format!("the daemon of {name} ended unexpectedly: {cause}{further}"),
+                more => {
+                    format!("the daemon of {name} ended unexpectedly {more} times, the last time by {cause}{further}")
+                }
             };
             ("node.crashed", Severity::Warning, text)
         }
-        News::RunsOn { more: 0 } => ("node.restarted", Severity::Info, format!("the daemon of {name} runs on")),
-        News::RunsOn { more } => {
+        News::KeepsRunning { more: 0 } => {
+            ("node.restarted", Severity::Info, format!("the daemon of {name} keeps running"))
+        }
+        News::KeepsRunning { more } => {
             let text =
-                format!("the daemon of {name} runs on; it had ended {more} more times, the last time by {cause}");
+                format!("the daemon of {name} keeps running; it had ended {more} more times, the last time by {cause}");
             ("node.restarted", Severity::Info, text)
         }
     };
@@ -142,31 +144,31 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_is_told_once_and_its_end_once() {
-        let mut told = EndsRecord::default();
-        let mut said = Vec::new();
-        // Three ends that are each heard of, forty that are a loop, two minutes of peace, one more end.
+    fn a_loop_is_recorded_once_and_its_end_once() {
+        let mut recorded = EndsRecord::default();
+        let mut changes = Vec::new();
+        // Three separate ends, forty that are a loop, two minutes without one, one more end.
         let course = [known(1, false, false), known(2, false, false), known(2, false, false)]
             .into_iter()
             .chain((3..43).map(|count| known(count, true, false)))
             .chain([known(43, true, false), known(43, false, false), known(43, false, true), known(43, false, true)])
             .chain([known(44, false, false)]);
         for now in course {
-            if let Some((news, after)) = news(told, now) {
-                said.push(news);
-                told = after;
+            if let Some((news, after)) = news(recorded, now) {
+                changes.push(news);
+                recorded = after;
             }
         }
-        let ended = |again_and_again| News::Ended { more: 1, again_and_again };
-        assert_eq!(said, [ended(false), ended(false), ended(true), News::RunsOn { more: 40 }, ended(false)]);
+        let ended = |is_loop| News::Ended { more: 1, is_loop };
+        assert_eq!(changes, [ended(false), ended(false), ended(true), News::KeepsRunning { more: 40 }, ended(false)]);
     }
 
     #[test]
-    fn a_node_that_was_installed_anew_begins_anew() {
-        let told = EndsRecord { count: 9, is_loop: false };
-        assert_eq!(news(told, known(0, false, true)), Some((News::Fresh, EndsRecord::default())));
+    fn the_count_of_a_reinstalled_node_starts_anew() {
+        let recorded = EndsRecord { count: 9, is_loop: false };
+        assert_eq!(news(recorded, known(0, false, true)), Some((News::Fresh, EndsRecord::default())));
         let two = EndsRecord { count: 2, is_loop: false };
-        assert_eq!(news(told, known(2, false, false)), Some((News::Ended { more: 2, again_and_again: false }, two)));
-        assert_eq!(gone(&BTreeMap::from([(1, told), (2, told)]), |id| id == 2), [1]);
+        assert_eq!(news(recorded, known(2, false, false)), Some((News::Ended { more: 2, is_loop: false }, two)));
+        assert_eq!(gone(&BTreeMap::from([(1, recorded), (2, recorded)]), |id| id == 2), [1]);
     }
 }

@@ -6,14 +6,14 @@ use crate::node::Leader;
 use crate::raft::Member;
 use crate::records;
 
-/// The cluster's data gets the newest format that all members can read, once no upgrade is under way that could go back.
+/// Raises the data's format to the newest one that all members can read, once no upgrade is in progress that could be rolled back.
 pub(super) async fn raise(leader: &Leader, members: &[Member]) -> Result<bool> {
     let own = disco_proto::format::own();
     let of = |member: &Member| match member.id == leader.id() {
         true => Some(own),
         false => leader.reports().get(member.id).map(|heard| disco_proto::format::told(heard.report.format)),
     };
-    // Whoever was not heard of may be of any.
+    // A member that has not reported may have any format.
     let known: Option<Vec<u32>> = members.iter().map(of).collect();
     let Some(all) = known.and_then(|known| known.into_iter().min()) else { return Ok(false) };
     let (format, written, upgrade) = leader.raft().store().read(|store| {

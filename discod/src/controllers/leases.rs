@@ -1,7 +1,7 @@
-//! Ends leases whose time is over.
+//! Revokes leases that have expired.
 //!
 //! The state machine has no clock: the leader measures with its own monotonic one and proposes the revocation. A new
-//! leader gives every lease its whole time again, as etcd does: a lease may live longer than asked for, never shorter.
+//! leader grants every lease its full time again, as etcd does: a lease may live longer than requested, never shorter.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::node::Leader;
 
 /// How late a lease may end.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Leases that one pass revokes, so that thousands that end together do not stop all else.
+/// Leases that one pass revokes, so that thousands that expire together do not delay everything else.
 const AT_ONCE: usize = 64;
 
 /// Revokes leases that have expired.
@@ -35,7 +35,7 @@ impl Controller for Leases {
             let revoke = Operation::LeaseRevoke(LeaseRevokeRequest { id });
             leader.write_in_term(revoke).await.with_context(|| format!("revoking lease {id}, which has expired"))
         });
-        // One that fails keeps no other one back.
+        // A failure of one does not prevent the others.
         for revoked in futures_util::future::join_all(revoke).await {
             revoked?;
         }

@@ -1,7 +1,7 @@
-//! What only the leader does.
+//! The leader's work.
 //!
-//! Each controller takes no input but the leader: it reads the desired and the actual state, and does what is missing, so it may be
-//! interrupted anywhere and start again, here or on the next leader. Whatever it writes carries the term, so that a deposed leader
+//! A controller has no input except the leader: it reads the desired and the actual state, and does what is missing, so it may be
+//! interrupted anywhere and start again, here or on the next leader. Each write carries the term, so that a deposed leader
 //! changes nothing. `driver` runs them all.
 
 mod compaction;
@@ -23,7 +23,7 @@ use crate::node::{Leader, Node};
 use crate::records;
 use crate::script::Scripts;
 
-/// Starts the controllers whenever this node leads, and ends them when it does no more.
+/// Starts the controllers when this node begins to lead, and ends them when it no longer does.
 pub fn spawn(node: &Node, scripts: &Scripts, tasks: &TaskTracker) {
     tasks.spawn(run(node.clone(), scripts.clone()));
 }
@@ -43,7 +43,7 @@ async fn run(node: Node, scripts: Scripts) {
             () = lead(begun.leader(), &scripts) => {}
         }
         drop(begun);
-        tracing::info!(term, "not leading any more");
+        tracing::info!(term, "no longer leading");
         if leadership.wait_for(|now| !now.is_self || now.term != term).await.is_err() {
             return;
         }
@@ -51,7 +51,7 @@ async fn run(node: Node, scripts: Scripts) {
 }
 
 async fn lead(leader: &Leader, scripts: &Scripts) {
-    // Before the first look: all that earlier leaders committed must be applied here.
+    // Before the first pass: all entries that earlier leaders committed must be applied here.
     while let Err(error) = leader.raft().linearizable().await {
         tracing::debug!(%error, "not confirmed as the leader yet");
         tokio::time::sleep(leader.raft().pace().heartbeat()).await;

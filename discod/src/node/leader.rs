@@ -1,4 +1,4 @@
-//! What a node has for one term as the leader: made when it is elected, dropped at the term's end. Followers have none.
+//! A node's state as the leader of one term: made when it is elected, dropped at the end of the term. Followers have none.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::passes::Passes;
 use super::reports::Reports;
 use super::writes::WriteError;
 
-/// Steps of the controllers' work that a slow listener may be behind before it misses some.
+/// Steps of the controllers by which a listener may lag before it misses some.
 const PROGRESS: usize = 256;
 
 /// This node as the leader of one term. Cheap to clone. A clone that outlives the term can read, and its writes are refused.
@@ -38,7 +38,7 @@ struct Inner {
     blocked: parking_lot::Mutex<Option<String>>,
 }
 
-/// Ends a leader's term when it is dropped.
+/// Ends a leader's term when dropped.
 pub struct Term {
     leader: Leader,
 }
@@ -108,23 +108,23 @@ impl Leader {
         &self.inner.passes
     }
 
-    /// Held while a node is removed: one after the other, and none twice at the same time.
+    /// Held while a node is removed: one at a time, and none twice.
     pub async fn removals(&self) -> MutexGuard<'_, ()> {
         self.inner.removals.lock().await
     }
 
-    /// Held while it changes what machines may do at the provider.
+    /// Held while machines' permissions at the provider are changed.
     pub async fn rights(&self) -> MutexGuard<'_, ()> {
         self.inner.rights.lock().await
     }
 
-    /// Held from the look whether blobs are there to the write of a record that refers to them, and while unneeded ones are
-    /// removed. Both are done by the leader alone, so this one lock keeps them apart.
+    /// Held from the check that blobs exist to the write of a record that refers to them, and while unneeded ones are
+    /// removed. Only the leader does either, so this lock is enough.
     pub async fn commits(&self) -> MutexGuard<'_, ()> {
         self.inner.commits.lock().await
     }
 
-    /// Since when blobs are idle.
+    /// The times since which blobs are unused.
     pub fn idle_blobs<T>(&self, look: impl FnOnce(&mut IdleBlobs) -> T) -> T {
         look(&mut self.inner.idle_blobs.lock())
     }
@@ -135,12 +135,12 @@ impl Leader {
         self.inner.blocked.lock().clone()
     }
 
-    /// Sets what [`Self::blocked`] gives.
+    /// Sets the result of [`Self::blocked`].
     pub fn set_blocked(&self, reason: Option<String>) {
         *self.inner.blocked.lock() = reason;
     }
 
-    /// Logs a step of the controllers' work, and sends it to those who listen.
+    /// Logs a step of the controllers, and sends it to all listeners.
     pub fn progress(&self, progress: Progress) {
         let Progress { subject, state, detail, error, .. } = &progress;
         let detail = if detail.is_empty() { String::new() } else { format!(", {detail}") };
@@ -149,11 +149,11 @@ impl Leader {
         } else {
             tracing::warn!(error, "{subject}: {state}{detail}");
         }
-        // Nobody may be listening.
+        // There may be no listener.
         let _ = self.inner.progress.send(progress);
     }
 
-    /// Listens to the controllers' work.
+    /// Listens to the steps of the controllers.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Progress> {
         self.inner.progress.subscribe()
@@ -171,7 +171,7 @@ impl Deref for Leader {
 // === impl Node ===
 
 impl Node {
-    /// Makes the leader of a term for which this node was elected. It is gone when what this returns is dropped.
+    /// Makes the leader of a term for which this node was elected. It exists until the returned [`Term`] is dropped.
     #[must_use]
     pub fn begin_term(&self, term: u64) -> Term {
         let leader = Leader::new(self.clone(), term);
@@ -179,13 +179,13 @@ impl Node {
         Term { leader }
     }
 
-    /// The leader, where that is this node.
+    /// The leader, if it is this node.
     #[must_use]
     pub fn leader(&self) -> Option<Leader> {
         self.inner.leader.borrow().clone()
     }
 
-    /// The leader of a term for which this node was just elected. `None`: it leads no more, or its term does not begin in time.
+    /// The leader of a term for which this node was just elected. `None`: it no longer leads, or its term does not begin in time.
     pub async fn leading(&self, term: u64, limit: Duration) -> Option<Leader> {
         let mut leader = self.inner.leader.subscribe();
         let begun = leader.wait_for(|leader| leader.as_ref().is_some_and(|leader| leader.term() == term));

@@ -185,7 +185,7 @@ fn a_daemon_that_ends_again_and_again_is_not_healthy_and_everybody_says_why() {
     reason_is(&["its daemon ended", "times in the last", "exit code 1", "is open to others"]);
     wait_for(SOON, "the event", || {
         let events = project.disco(&["events", "-n", "100"]).ok();
-        let told = events.stdout.contains("node.crashed") && events.stdout.contains("again and again");
+        let told = events.stdout.contains("node.crashed") && events.stdout.contains("it ends repeatedly");
         if told { Ok(()) } else { Err(events.to_string()) }
     });
     let json = project.disco(&["status", "-o", "json"]).ok().json();

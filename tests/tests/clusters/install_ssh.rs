@@ -133,7 +133,7 @@ fn a_bootstrap_ends_where_the_cluster_cannot_use_a_machine_and_goes_on_when_it_c
     fs::write(&keys, "").unwrap();
     let ended = project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(150)).expect(1);
     let endpoint = servers[2].host().split_once('@').unwrap().1.to_owned();
-    let ended = ended.says(&["the cluster is not whole", &endpoint, "refused the key", "`disco status`", "hint:"]);
+    let ended = ended.says(&["the cluster is not complete", &endpoint, "refused the key", "`disco status`", "hint:"]);
     assert!(!ended.stdout.contains("complete"), "{ended}");
     let status = project.status();
     assert_eq!(status.nodes.iter().filter(|node| node.healthy).count(), 2, "{status:#?}");

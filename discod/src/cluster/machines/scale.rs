@@ -1,6 +1,7 @@
-//! The number of nodes.
+//! Requests that change the cluster's size.
 //!
-//! The number is written; the leader's controllers bring it about. This only watches, so a client that goes away stops nothing.
+//! A request writes the target size; the leader's controllers do the rest. The request only follows their steps, so a client
+//! that disconnects stops nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -26,20 +27,20 @@ use crate::peers::Hops;
 use crate::records::{self, MachineRecord};
 
 /// Steps that may wait for a slow client.
-const UNDER_WAY: usize = 64;
-/// How often the state is looked at between steps.
-const LOOK: Duration = Duration::from_millis(50);
-/// A new node that the leader cannot reach for so long is not waited for: a closed port does not open by itself.
+const QUEUE: usize = 64;
+/// How often the state is checked between steps.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
+/// How long the request waits for a new node that the leader cannot reach: a closed port does not open by itself.
 const UNREACHED: Duration = Duration::from_secs(20);
-/// A machine that has failed so often since the request is not waited for: what is in its way seldom goes by itself.
-const MOST_FAILURES: usize = 3;
-/// A cluster that is not whole and where nothing has moved for so long is not waited for.
+/// Failures of a machine since the request after which it no longer waits for that machine: few causes disappear by themselves.
+const MAX_FAILURES: usize = 3;
+/// How long the request waits while the cluster is incomplete and nothing changes.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// What is done to have a number of nodes, step by step. It ends when there are so many, or with why there are not.
+/// The steps to a target size. The stream ends when it is reached, or with the reason why it is not.
 pub type Steps = Pin<Box<dyn Stream<Item = Result<Progress>> + Send>>;
 
-/// Sets the number of nodes, and follows what is done.
+/// Sets the target size, and follows the steps to it.
 ///
 /// # Errors
 /// The number is refused, or could not be written.
@@ -50,7 +51,7 @@ pub async fn scale(node: &Node, hops: Hops, message: ScaleRequest) -> Result<Ste
     };
     as_expected(&message, leader.raft().store().read(records::desired_nodes))?;
     let members = check(&leader, message.nodes).await?;
-    let (sender, receiver) = mpsc::channel(UNDER_WAY);
+    let (sender, receiver) = mpsc::channel(QUEUE);
     let steps = leader.listen();
     if message.dry_run {
         let text = format!("from {} to {} nodes", members.len(), message.nodes);
@@ -61,7 +62,7 @@ pub async fn scale(node: &Node, hops: Hops, message: ScaleRequest) -> Result<Ste
             done: true,
             ..Progress::default()
         };
-        // The receiver is right here.
+        // The receiver exists in this function.
         let _ = sender.send(Ok(plan)).await;
         return Ok(ReceiverStream::new(receiver).boxed());
     }
@@ -73,7 +74,7 @@ pub async fn scale(node: &Node, hops: Hops, message: ScaleRequest) -> Result<Ste
     Ok(ReceiverStream::new(receiver).boxed())
 }
 
-/// Refused where another number is desired than the one by which it was decided. A request that is repeated finds its own.
+/// Refuses a request that was decided for another target size than the current one. A repeated request finds its own number.
 fn as_expected(message: &ScaleRequest, desired: Option<u32>) -> Result<()> {
     match (message.expected, desired) {
         (Some(expected), Some(desired)) if desired != expected && desired != message.nodes => {
@@ -85,7 +86,7 @@ fn as_expected(message: &ScaleRequest, desired: Option<u32>) -> Result<()> {
     }
 }
 
-/// Writes the number, and with it the one that the script asks for.
+/// Writes the target size, and with it the number that the script requests.
 async fn set_desired(leader: &Leader, message: &ScaleRequest) -> Result<()> {
     loop {
         let found = leader.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
@@ -98,17 +99,17 @@ async fn set_desired(leader: &Leader, message: &ScaleRequest) -> Result<()> {
             txn = txn.put(records::keys::SCRIPT_NODES, nodes);
         }
         let response = leader.write_in_term(txn.operation()).await?;
-        // Else somebody else has written a number since it was read, and it is looked at again.
+        // Otherwise another request has changed the target size since it was read: check again.
         if records::succeeded(&response) {
             return Ok(());
         }
     }
 }
 
-/// Whether the cluster can have so many nodes; the members that there are.
+/// Checks whether the cluster can have this number of nodes, and returns its present members.
 ///
 /// # Errors
-/// Why it cannot.
+/// The reason why it cannot.
 pub async fn check(leader: &Leader, desired: u32) -> Result<Vec<Member>> {
     let allowed = |members: &[Member], policy: &Policy| planner::check(members, desired as usize, policy).map(|_| ());
     confirmed(leader, allowed).await.map_err(refuse)?;
@@ -125,7 +126,7 @@ fn refuse(refusal: Refusal) -> Error {
     Error::Refused(refusal.to_string())
 }
 
-/// Sends the steps until the cluster has the number, or this node leads no more, or nothing more is to be expected.
+/// Sends the steps until the cluster has its target size, this node no longer leads, or no more progress is expected.
 async fn follow(
     leader: Leader,
     message: ScaleRequest,
@@ -133,10 +134,10 @@ async fn follow(
     sender: mpsc::Sender<Result<Progress>>,
 ) {
     let desired = message.nodes;
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     let mut unreached: Option<Instant> = None;
     let mut idle_since = Instant::now();
-    let mut look = tokio::time::interval(LOOK);
+    let mut ticks = tokio::time::interval(CHECK_EVERY);
     loop {
         let step = tokio::select! {
             biased;
@@ -146,38 +147,38 @@ async fn follow(
                 Err(RecvError::Lagged(_)) => None,
                 Err(RecvError::Closed) => return,
             },
-            _ = look.tick() => None,
+            _ = ticks.tick() => None,
         };
         if leader.has_ended() {
-            // Whoever asked asks again, and is forwarded to the new leader.
-            let _ = sender.send(Err(Error::Unavailable("leadership has changed; the work goes on".to_owned()))).await;
+            // The client repeats its request, which is then forwarded to the new leader.
+            let _ = sender.send(Err(Error::Unavailable("the leader has changed; the work continues".to_owned()))).await;
             return;
         }
         let status = status::leader_view(&leader);
         let mut news: Vec<Progress> = step.into_iter().collect();
-        news.extend(told.healthy(&status));
+        news.extend(reported.healthy(&status));
         let (ending, leaving) = if waits_for_ends(&message) { going(&leader) } else { (Vec::new(), false) };
-        news.extend(told.ending(&ending));
-        let whole = is_whole(&leader, &status, desired) && ending.is_empty() && !leaving;
-        if whole {
-            // What was said before this moment is said, and what was begun has ended.
+        news.extend(reported.ending(&ending));
+        let complete = is_complete(&leader, &status, desired) && ending.is_empty() && !leaving;
+        if complete {
+            // Earlier steps are still sent, and begun ones have ended.
             while let Ok(step) = steps.try_recv() {
                 news.push(step);
             }
         }
-        let under_way = under_way(&leader);
-        if !(news.is_empty() && under_way.is_empty() && ending.is_empty()) || leaving || status.changing {
+        let in_progress = in_progress(&leader);
+        if !(news.is_empty() && in_progress.is_empty() && ending.is_empty()) || leaving || status.changing {
             idle_since = Instant::now();
         }
         for step in news {
-            told.note(&step);
+            reported.note(&step);
             if sender.send(Ok(step)).await.is_err() {
                 return;
             }
         }
-        if whole {
-            for step in told.ended() {
-                // Whoever has gone away misses the last lines, no more.
+        if complete {
+            for step in reported.ended() {
+                // A client that has disconnected misses only the last lines.
                 let _ = sender.send(Ok(step)).await;
             }
             return;
@@ -186,7 +187,7 @@ async fn follow(
             None => unreached = None,
             Some(member) if unreached.get_or_insert_with(Instant::now).elapsed() >= UNREACHED => {
                 let text = format!(
-                    "the cluster is not whole: {} has joined and reports, but the leader cannot reach it at {}\nhint: open \
+                    "the cluster is not complete: {} has joined and reports, but the leader cannot reach it at {}\nhint: open \
                      that port to the other nodes, then run the command again",
                     member.name, member.address
                 );
@@ -195,13 +196,13 @@ async fn follow(
             }
             Some(_) => {}
         }
-        let given_up = told
-            .given_up(&under_way)
-            .or_else(|| (idle_since.elapsed() >= IDLE).then(|| why_not_whole(&status, leader.blocked())).flatten());
+        let given_up = reported
+            .given_up(&in_progress)
+            .or_else(|| (idle_since.elapsed() >= IDLE).then(|| why_incomplete(&status, leader.blocked())).flatten());
         if let Some(why) = given_up {
             let text = format!(
-                "the cluster is not whole: {why}\nhint: the leader goes on trying and `disco status` shows how it stands; mend the \
-                 cause, then run the command again"
+                "the cluster is not complete: {why}\nhint: the leader goes on trying, and `disco status` shows the progress; remove \
+                 the cause, then run the command again"
             );
             let _ = sender.send(Err(Error::internal(anyhow::Error::msg(text)))).await;
             return;
@@ -218,13 +219,13 @@ async fn follow(
     }
 }
 
-/// A machine that has not ended is still paid for, so a request for a number waits for it. A script's bootstrap that takes nothing away
-/// does not: a machine of before that cannot be ended is not in the way of a repair.
+/// A machine that has not ended still costs money, so a request for a target size waits for it. A bootstrap that removes nothing
+/// does not: an earlier machine that cannot be ended must not delay a repair.
 fn waits_for_ends(message: &ScaleRequest) -> bool {
     message.script_nodes.is_none() || message.expected.is_some_and(|expected| message.nodes < expected)
 }
 
-/// Machines that are to end, and whether a node leaves whose machine is not among them yet.
+/// Machines to be ended, and whether a node is leaving whose machine is not among them yet.
 fn going(leader: &Leader) -> (Vec<MachineRecord>, bool) {
     leader
         .raft()
@@ -233,14 +234,14 @@ fn going(leader: &Leader) -> (Vec<MachineRecord>, bool) {
 }
 
 /// Machines that have not become nodes yet.
-fn under_way(leader: &Leader) -> Vec<MachineRecord> {
+fn in_progress(leader: &Leader) -> Vec<MachineRecord> {
     let mut machines = leader.raft().store().read(records::machines);
     machines.retain(|machine| machine.node.is_none() && machine.state != records::machine_state::TERMINATING);
     machines
 }
 
-/// Why a cluster is not whole in which nothing is under way; `None` where that is not known.
-fn why_not_whole(status: &StatusResponse, blocked: Option<String>) -> Option<String> {
+/// Why a cluster is incomplete although nothing is in progress; `None` if unknown.
+fn why_incomplete(status: &StatusResponse, blocked: Option<String>) -> Option<String> {
     let ill = status.nodes.iter().filter(|member| !member.healthy);
     let mut reasons: Vec<String> = ill
         .map(|member| match member.reason.as_str() {
@@ -252,27 +253,27 @@ fn why_not_whole(status: &StatusResponse, blocked: Option<String>) -> Option<Str
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// Whether there are so many nodes, all are healthy, and as many vote as shall.
-fn is_whole(leader: &Leader, status: &StatusResponse, desired: u32) -> bool {
+/// Whether the cluster has its target size and number of voters, and all nodes are healthy.
+fn is_complete(leader: &Leader, status: &StatusResponse, desired: u32) -> bool {
     let members = planned(leader);
     let voters = members.iter().filter(|member| member.voter).count();
     let settled = voters == disco_planner::voters::wanted(members.len(), &policy(leader));
     status.nodes.len() == desired as usize && status.healthy && settled
 }
 
-/// What whoever follows was told.
+/// The steps that the client has received.
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     joined: BTreeSet<u64>,
-    /// Names of machines that were said to be ending, with what was said.
+    /// Names of machines that were reported as ending, with the reported error.
     ending: BTreeMap<String, String>,
-    /// Who is going and has not gone, as far as was told.
+    /// Names of nodes and machines whose removal was reported, but not its end.
     going: BTreeSet<String>,
-    /// Names of machines that have failed, with how often and the last reason.
+    /// Names of machines that have failed, with the number of failures and the last reason.
     failures: BTreeMap<String, (usize, String)>,
 }
 
-impl Told {
+impl Reported {
     fn note(&mut self, step: &Progress) {
         if !step.error.is_empty() {
             let (count, reason) = self.failures.entry(step.subject.clone()).or_default();
@@ -297,7 +298,7 @@ impl Told {
         new.map(step).collect()
     }
 
-    /// Machines that are not told of yet, or of which something else is to be said.
+    /// Machines whose ending, or whose present error, was not reported yet.
     fn ending(&mut self, machines: &[MachineRecord]) -> Vec<Progress> {
         let mut news = Vec::new();
         for machine in machines {
@@ -309,19 +310,19 @@ impl Told {
         news
     }
 
-    /// Why no machine is waited for any more: each that is under way has failed again and again.
-    fn given_up(&self, under_way: &[MachineRecord]) -> Option<String> {
+    /// The reason to stop waiting: every machine in progress has failed repeatedly.
+    fn given_up(&self, in_progress: &[MachineRecord]) -> Option<String> {
         let failed = |machine: &MachineRecord| {
             self.failures
                 .get(&machine.name)
-                .filter(|(count, _)| *count >= MOST_FAILURES)
-                .map(|(count, reason)| format!("{} has not become a node in {count} tries: {reason}", machine.name))
+                .filter(|(count, _)| *count >= MAX_FAILURES)
+                .map(|(count, reason)| format!("{} did not become a node in {count} attempts: {reason}", machine.name))
         };
-        let reasons: Option<Vec<String>> = under_way.iter().map(failed).collect();
+        let reasons: Option<Vec<String>> = in_progress.iter().map(failed).collect();
         reasons.filter(|reasons| !reasons.is_empty()).map(|reasons| reasons.join("; "))
     }
 
-    /// For all who were told to be going when everything is as wished.
+    /// The ends of all reported removals, once the cluster has its target size.
     fn ended(&mut self) -> Vec<Progress> {
         let gone = std::mem::take(&mut self.going).into_iter();
         gone.map(|subject| Progress { done: true, ..step(&subject, REMOVED) }).collect()
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_refused_that_was_decided_by_another_one() {
+    fn a_request_for_an_outdated_target_size_is_refused() {
         assert!(as_expected(&request(3, None, None), Some(7)).is_ok());
         assert!(as_expected(&request(3, Some(3), Some(5)), Some(5)).is_ok());
         // Repeated after a lost answer.
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_takes_nodes_away_waits_for_their_machines_and_a_repair_does_not() {
+    fn a_smaller_target_size_waits_for_machines_to_end_and_a_repair_does_not() {
         assert!(waits_for_ends(&request(2, None, None)));
         assert!(waits_for_ends(&request(2, Some(2), Some(3))));
         assert!(!waits_for_ends(&request(5, Some(3), Some(5))));
@@ -365,22 +366,22 @@ mod tests {
     }
 
     #[test]
-    fn machines_that_fail_again_and_again_are_waited_for_no_more() {
+    fn the_wait_for_machines_ends_after_three_failures() {
         let machine = |name: &str| MachineRecord { name: name.to_owned(), ..MachineRecord::default() };
         let failed = |name: &str| Progress { error: "refused the key".to_owned(), ..step(name, "failed") };
-        let mut told = Told::default();
-        for _ in 0..MOST_FAILURES {
-            assert_eq!(told.given_up(&[machine("web-2")]), None);
-            told.note(&failed("web-2"));
+        let mut reported = Reported::default();
+        for _ in 0..MAX_FAILURES {
+            assert_eq!(reported.given_up(&[machine("web-2")]), None);
+            reported.note(&failed("web-2"));
         }
-        let why = told.given_up(&[machine("web-2")]).unwrap();
-        assert!(why.contains("web-2 has not become a node in 3 tries: refused the key"), "{why}");
-        assert_eq!(told.given_up(&[machine("web-2"), machine("web-3")]), None, "the other one may still come");
-        assert_eq!(told.given_up(&[]), None);
+        let why = reported.given_up(&[machine("web-2")]).unwrap();
+        assert!(why.contains("web-2 did not become a node in 3 attempts: refused the key"), "{why}");
+        assert_eq!(reported.given_up(&[machine("web-2"), machine("web-3")]), None, "the other one may still join");
+        assert_eq!(reported.given_up(&[]), None);
     }
 
     #[test]
-    fn a_cluster_in_which_nothing_moves_is_not_whole_for_a_reason() {
+    fn an_idle_incomplete_cluster_has_a_reason() {
         let node = |healthy| NodeStatus {
             name: "web-2".to_owned(),
             reason: "silent for 65 s".to_owned(),
@@ -388,24 +389,24 @@ mod tests {
             ..NodeStatus::default()
         };
         let status = |healthy| StatusResponse { nodes: vec![node(healthy)], ..StatusResponse::default() };
-        assert_eq!(why_not_whole(&status(true), None), None);
-        let why = why_not_whole(&status(false), Some("all 2 hosts are in use".to_owned())).unwrap();
+        assert_eq!(why_incomplete(&status(true), None), None);
+        let why = why_incomplete(&status(false), Some("all 2 hosts are in use".to_owned())).unwrap();
         assert_eq!(why, "web-2 is not healthy: silent for 65 s; all 2 hosts are in use");
     }
 
     #[test]
-    fn each_line_that_was_begun_is_completed() {
-        let mut told = Told::default();
-        told.note(&step("web-4", REMOVING));
+    fn each_reported_removal_gets_an_end() {
+        let mut reported = Reported::default();
+        reported.note(&step("web-4", REMOVING));
         let machine = MachineRecord { name: "web-5".to_owned(), ..MachineRecord::default() };
-        let news = told.ending(std::slice::from_ref(&machine));
+        let news = reported.ending(std::slice::from_ref(&machine));
         assert_eq!(news.len(), 1);
-        news.iter().for_each(|step| told.note(step));
-        assert!(told.ending(std::slice::from_ref(&machine)).is_empty(), "it is said once");
+        news.iter().for_each(|step| reported.note(step));
+        assert!(reported.ending(std::slice::from_ref(&machine)).is_empty(), "it is reported once");
         let stuck = MachineRecord { error: "it hangs".to_owned(), ..machine };
-        assert_eq!(told.ending(&[stuck])[0].detail, "it hangs");
-        told.note(&Progress { done: true, ..step("web-4", REMOVED) });
-        let last = told.ended();
+        assert_eq!(reported.ending(&[stuck])[0].detail, "it hangs");
+        reported.note(&Progress { done: true, ..step("web-4", REMOVED) });
+        let last = reported.ended();
         assert_eq!(last.len(), 1);
         assert_eq!((last[0].subject.as_str(), last[0].done), ("web-5", true));
     }
