@@ -1,7 +1,6 @@
-//! A leader that the others cannot call hands over to one that they can.
+//! Hands over leadership when other nodes cannot call the leader.
 //!
-//! Raft does not notice: its messages travel on the leader's own connections. What is decided is decided by
-//! [`disco_planner::reach`].
+//! Raft does not notice: its messages travel on the leader's own connections. [`disco_planner::reach`] decides.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,14 +16,14 @@ use crate::node::Leader;
 use crate::raft::{Member, Role};
 use crate::records::{self, Severity};
 
-/// Beside the tries themselves, for the question and its answer.
+/// Time for the request and its answer, in addition to the attempts themselves.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
 
 /// Hands leadership over when a majority of the voters cannot connect to this node.
 #[derive(Default)]
 pub(super) struct Reach {
     /// Whether it was recorded that no voter could take over.
-    said: bool,
+    is_recorded: bool,
 }
 
 // === impl Reach ===
@@ -39,33 +38,33 @@ impl Controller for Reach {
     async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
         let voters = voters(leader);
         if !is_suspect(leader, &voters) {
-            self.said = false;
+            self.is_recorded = false;
             return Ok(Outcome::Settled);
         }
         let views = views(leader, &voters).await;
-        // Each look costs every voter a connection to every other.
+        // Each pass costs every voter a connection to every other.
         let rests = Outcome::Rests(leader.raft().pace().unheard_after());
         match reach::verdict(leader.id(), voters.len(), &views) {
             Verdict::Lead => return Ok(rests),
-            Verdict::NobodyBetter if self.said => return Ok(rests),
+            Verdict::NobodyBetter if self.is_recorded => return Ok(rests),
             Verdict::NobodyBetter => {
-                self.said = true;
-                tell(leader, "and no other voter could be called by a majority, so it leads on").await;
+                self.is_recorded = true;
+                record(leader, "and a majority can call no other voter, so it continues to lead").await;
             }
             Verdict::HandOver(to) => {
                 let name = records::node_name(leader, to);
-                tell(leader, &format!("so it hands over to {name}, which they can connect to")).await;
-                // A node that cannot be called may not hear who leads now, either.
+                record(leader, &format!("so it hands over to {name}, to which they can connect")).await;
+                // A node that cannot be called may not learn of the next leader either.
                 let handed = leader.raft().transfer_leadership(Some(to)).await;
                 handed.with_context(|| format!("handing leadership over to {name}: outcome unknown"))?;
-                tracing::warn!(to, "handed over leadership, as others cannot connect to this node");
+                tracing::warn!(to, "handed over leadership: other nodes cannot connect to this node");
             }
         }
         Ok(Outcome::Settled)
     }
 }
 
-/// The voters, or nobody while their number changes.
+/// The voters; empty while a change of them is in progress.
 fn voters(leader: &Leader) -> Vec<Member> {
     if leader.raft().is_joint() {
         return Vec::new();
@@ -82,7 +81,7 @@ fn is_suspect(leader: &Leader, voters: &[Member]) -> bool {
     reach::is_suspect(&heard.collect::<Vec<_>>(), &policy(leader))
 }
 
-/// Has all voters that answer try to call each other, this one too.
+/// Has all voters that answer, this one included, try to call each other.
 async fn views(leader: &Leader, voters: &[Member]) -> Vec<View> {
     let (acknowledged, suspect_after) = (leader.raft().acknowledged(), leader.raft().pace().suspect_after());
     let ids: Vec<u64> = voters.iter().map(|voter| voter.id).collect();
@@ -92,7 +91,7 @@ async fn views(leader: &Leader, voters: &[Member]) -> Vec<View> {
     let ids = &ids;
     let others = join_all(answering.map(|voter| async move {
         let to = ids.iter().copied().filter(|id| *id != voter.id).collect();
-        View { id: voter.id, fit: is_fit(leader, voter), reaches: ask(leader, voter.id, to).await }
+        View { id: voter.id, fit: is_fit(leader, voter), reaches: request_reach(leader, voter.id, to).await }
     }));
     let own = crate::node::reached(leader, ids.iter().copied().filter(|id| *id != leader.id()));
     let (own, mut views) = join(own, others).await;
@@ -100,21 +99,21 @@ async fn views(leader: &Leader, voters: &[Member]) -> Vec<View> {
     views
 }
 
-/// Whom of these a node can call; `None` where it does not say. The question goes the way of the heartbeats.
-async fn ask(leader: &Leader, id: u64, nodes: Vec<u64>) -> Option<BTreeSet<u64>> {
+/// The nodes of these that a node can call; `None` if it does not answer. The request uses the connection of the heartbeats.
+async fn request_reach(leader: &Leader, id: u64, nodes: Vec<u64>) -> Option<BTreeSet<u64>> {
     let mut client = leader.member_client(id)?;
     let limit = leader.raft().pace().reach_within() + ROUND_TRIP;
     match tokio::time::timeout(limit, client.reach(ReachRequest { nodes })).await {
         Ok(Ok(answer)) => Some(answer.reached.into_iter().collect()),
         Ok(Err(error)) => {
-            tracing::debug!(node = id, %error, "did not say whom it can connect to");
+            tracing::debug!(node = id, %error, "no answer about the nodes that it can connect to");
             None
         }
         Err(_) => None,
     }
 }
 
-/// May lead. What it has last reported of itself counts, although that is older than its silence.
+/// Whether a voter may lead, by its last report, even if that is old.
 fn is_fit(leader: &Leader, voter: &Member) -> bool {
     let last = leader.raft().last_index();
     let heard = leader.reports().get(voter.id);
@@ -125,7 +124,8 @@ fn is_fit(leader: &Leader, voter: &Member) -> bool {
     !hindered && voter.matched.is_some_and(|matched| matched + LAG >= last)
 }
 
-async fn tell(leader: &Leader, what: &str) {
-    let text = format!("{} leads, but most voters cannot connect to it at {}, {what}", leader.name(), leader.address());
+async fn record(leader: &Leader, consequence: &str) {
+    let text =
+        format!("{} leads, but most voters cannot connect to it at {}, {consequence}", leader.name(), leader.address());
     records::emit_in_term(leader, "leader.unreachable", Severity::Warning, Some(leader.id()), text).await;
 }

@@ -1,6 +1,6 @@
-//! That a node is not healthy any more, or is again, told as an event: whoever looks in the morning finds when it was, and why.
+//! Records events when nodes become unhealthy and healthy again, so that operators later find the time and the reason.
 //!
-//! What was told is written, so that the next leader does not tell it again.
+//! A marker in the store keeps the next leader from recording the same event again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,28 +13,28 @@ use crate::cluster::nodes::status::statuses;
 use crate::node::Leader;
 use crate::records::{self, Severity, Txn};
 
-/// After an event that could not be recorded: nothing may be possible as long as disks are full, or a majority is gone.
+/// Pause after an event that could not be recorded: no write may be possible while disks are full, or without a quorum.
 const PAUSE: Pause = Pause::always(Duration::from_secs(10));
 
-/// Something to tell, or to forget.
+/// A change to record, or a marker to delete.
 #[derive(Debug, PartialEq)]
 enum News<'a> {
-    /// It is not healthy.
+    /// The node has become unhealthy.
     Worse(&'a NodeStatus),
-    /// It is again.
+    /// It is healthy again.
     Better(&'a NodeStatus),
-    /// It is no member any more.
+    /// It is no longer a member.
     Gone(u64),
 }
 
-/// What this node's log says already: of each node whether it is healthy.
+/// The last state of each node in this node's log: whether it is healthy.
 #[derive(Default)]
-struct Said(BTreeMap<u64, bool>);
+struct Logged(BTreeMap<u64, bool>);
 
 /// Records as events when nodes become unhealthy and healthy again.
 #[derive(Default)]
 pub(super) struct Troubles {
-    said: Said,
+    logged: Logged,
 }
 
 // === impl Troubles ===
@@ -50,30 +50,30 @@ impl Controller for Troubles {
     async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
         let settled = leader.reports().listening_for() > leader.raft().pace().suspect_after();
         let nodes = statuses(leader);
-        let told = leader.raft().store().read(records::troubled);
+        let recorded = leader.raft().store().read(records::troubled);
         let mut failed = None;
-        for news in news(&nodes, &told, settled) {
-            failed = tell(leader, news, &mut self.said).await.err().or(failed);
+        for news in news(&nodes, &recorded, settled) {
+            failed = record(leader, news, &mut self.logged).await.err().or(failed);
         }
         failed.map_or(Ok(Outcome::Settled), Err)
     }
 }
 
-/// What is not told yet. A leader that has not listened for long enough to be `settled` makes nothing of silence.
-fn news<'a>(nodes: &'a [NodeStatus], told: &BTreeSet<u64>, settled: bool) -> Vec<News<'a>> {
-    // One that goes is expected to fall silent, and is told of by whatever lets it go.
+/// The changes that are not recorded yet. A leader that has not listened for long enough (`settled`) ignores silence.
+fn news<'a>(nodes: &'a [NodeStatus], recorded: &BTreeSet<u64>, settled: bool) -> Vec<News<'a>> {
+    // A leaving node is expected to fall silent, and its removal is recorded elsewhere.
     let stays = nodes.iter().filter(|node| !node.draining);
-    let changed = stays.filter_map(|node| match (node.healthy, told.contains(&node.id)) {
+    let changed = stays.filter_map(|node| match (node.healthy, recorded.contains(&node.id)) {
         (true, true) => Some(News::Better(node)),
         (false, false) if settled || node.last_seen_ms.is_some() => Some(News::Worse(node)),
         _ => None,
     });
-    let gone = told.iter().filter(|id| !nodes.iter().any(|node| node.id == **id)).map(|id| News::Gone(*id));
+    let gone = recorded.iter().filter(|id| !nodes.iter().any(|node| node.id == **id)).map(|id| News::Gone(*id));
     changed.chain(gone).collect()
 }
 
 /// Writes the event and its marker in one transaction.
-async fn tell(leader: &Leader, news: News<'_>, said: &mut Said) -> Result<()> {
+async fn record(leader: &Leader, news: News<'_>, logged: &mut Logged) -> Result<()> {
     let (id, event, txn) = match news {
         News::Worse(about) => (
             about.id,
@@ -92,21 +92,24 @@ async fn tell(leader: &Leader, news: News<'_>, said: &mut Said) -> Result<()> {
         ),
         News::Gone(id) => {
             let forget = Txn::new().delete(&records::keys::trouble(id));
-            leader.write_in_term(forget.operation()).await.with_context(|| format!("forgetting node {id}"))?;
+            leader
+                .write_in_term(forget.operation())
+                .await
+                .with_context(|| format!("deleting the health marker of node {id}"))?;
             return Ok(());
         }
     };
-    if said.is_new(id, event.severity == Severity::Info) {
+    if logged.is_new(id, event.severity == Severity::Info) {
         records::log_event(&event);
     }
-    let recorded = records::record_along(leader, leader.term(), &event, txn).await;
-    recorded.map_err(|why| anyhow!("recording the event `{}` of node {id}: {why}", event.kind))
+    let result = records::record_along(leader, leader.term(), &event, txn).await;
+    result.map_err(|why| anyhow!("recording the event `{}` of node {id}: {why}", event.kind))
 }
 
-// === impl Said ===
+// === impl Logged ===
 
-impl Said {
-    /// Whether it is said for the first time since it was the other way.
+impl Logged {
+    /// Whether the node's state differs from the logged one.
     fn is_new(&mut self, id: u64, healthy: bool) -> bool {
         self.0.insert(id, healthy) != Some(healthy)
     }
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_once() {
+    fn a_change_is_recorded_once() {
         let (well, ill) = (status(1, true), status(2, false));
         let nodes = [well.clone(), ill.clone()];
         assert_eq!(news(&nodes, &BTreeSet::new(), true), [News::Worse(&ill)]);
@@ -129,23 +132,23 @@ mod tests {
         assert_eq!(news(&nodes, &BTreeSet::from([1, 2]), true), [News::Better(&well)]);
     }
 
-    /// A night without a majority would leave nothing else of the lines in memory.
+    /// A night without a quorum would displace all other lines from memory.
     #[test]
-    fn what_cannot_be_recorded_is_said_once() {
-        let mut said = Said::default();
-        assert!(said.is_new(1, false) && said.is_new(2, false));
-        assert!(!said.is_new(1, false));
-        assert!(said.is_new(1, true) && said.is_new(1, false));
+    fn an_event_that_cannot_be_recorded_is_logged_once() {
+        let mut logged = Logged::default();
+        assert!(logged.is_new(1, false) && logged.is_new(2, false));
+        assert!(!logged.is_new(1, false));
+        assert!(logged.is_new(1, true) && logged.is_new(1, false));
     }
 
     #[test]
-    fn who_goes_or_has_gone_is_no_trouble() {
+    fn a_leaving_or_removed_node_is_not_recorded_as_unhealthy() {
         let going = NodeStatus { draining: true, ..status(1, false) };
         assert_eq!(news(&[going], &BTreeSet::from([3]), true), [News::Gone(3)]);
     }
 
     #[test]
-    fn a_new_leader_gives_everybody_time_to_be_heard() {
+    fn a_new_leader_first_waits_for_reports() {
         let unheard = NodeStatus { last_seen_ms: None, ..status(1, false) };
         let nodes = [unheard];
         assert_eq!(news(&nodes, &BTreeSet::new(), false), []);

@@ -1,7 +1,7 @@
 //! The hook `event`: called for every event of the cluster, in order and at least once.
 //!
-//! Where it is, is kept in the store after each batch, so a new leader goes on there and may repeat the last ones. It
-//! begins with the events that come after the first script version that exports it. Of its own failures it is not told.
+//! Its position is saved in the store after each batch, so a new leader continues there and may repeat the last events. It
+//! begins with the events after the first script version that exports it. It does not receive events about its own failures.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::records::{self, EventRecord, Txn};
 use crate::script::records::EventCursor;
 use crate::script::{self, FAILED, Hook, Scripts, Version};
 
-/// Events after which the place is kept.
+/// Events after which the position is saved.
 const BATCH: usize = 16;
-/// Tries of one event while the call ends for reasons of its surroundings.
+/// Attempts for one event while the call is cancelled for external reasons.
 const TRIES: usize = 3;
-/// Pause before such a try.
+/// Pause before a further attempt.
 const AGAIN: Duration = Duration::from_secs(1);
-/// After a place that could not be kept.
+/// Pause after a position that could not be saved.
 const PAUSE: Pause = Pause::always(AGAIN);
-/// Versions and revisions begin its passes.
+/// Script versions and revisions begin its passes too.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Calls the hook `event` for each event.
@@ -55,7 +55,7 @@ impl Controller for EventHook {
         let worked = match loaded {
             Some(version) if version.has(Hook::Event.name()) => step(leader, &self.scripts).await?,
             Some(_) => forget(leader).await?,
-            // It may still be loading.
+            // A version may still be loading.
             None => false,
         };
         Ok(if worked { Outcome::Changed } else { Outcome::Settled })
@@ -68,48 +68,48 @@ impl Controller for EventHook {
     }
 }
 
-/// Gives the hook the next events. False when there are none.
+/// Passes the next events to the hook. False if there are none.
 async fn step(leader: &Leader, scripts: &Scripts) -> Result<bool> {
     let cursor = leader.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
     let Some(cursor) = cursor else {
         let id = leader.raft().store().read(records::last_event);
-        return keep(leader, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id })).await;
+        return save(leader, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id })).await;
     };
     let events = leader.raft().store().read(|store| next(store, cursor.value.id));
     let Some(last) = events.last().map(|event| event.id) else { return Ok(false) };
     for event in &events {
         if !is_own_failure(event) {
-            tell(leader, scripts, event).await;
+            call(leader, scripts, event).await;
         }
     }
-    keep(leader, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id: last })).await
+    save(leader, Txn::new().put(records::keys::EVENT_CURSOR, &EventCursor { id: last })).await
 }
 
 fn next(store: &Store, after: u64) -> Vec<EventRecord> {
     records::events_after(store, after, BATCH)
 }
 
-/// A version without the hook: one that has it later begins with what comes then.
+/// Deletes the position if a version lacks the hook: a later version with it begins with the events after that.
 async fn forget(leader: &Leader) -> Result<bool> {
     let cursor = leader.raft().store().read(|store| records::get::<EventCursor>(store, records::keys::EVENT_CURSOR));
     if cursor.is_none() {
         return Ok(false);
     }
-    keep(leader, Txn::new().delete(records::keys::EVENT_CURSOR)).await
+    save(leader, Txn::new().delete(records::keys::EVENT_CURSOR)).await
 }
 
-async fn keep(leader: &Leader, txn: Txn) -> Result<bool> {
-    leader.write_in_term(txn.operation()).await.context("keeping the place of the hook `event`")?;
+async fn save(leader: &Leader, txn: Txn) -> Result<bool> {
+    leader.write_in_term(txn.operation()).await.context("saving the position of the hook `event`")?;
     Ok(true)
 }
 
-/// Being told of its own failure, a hook that always fails would be called for ever.
+/// A hook that always fails would be called forever if it received events about its failures.
 fn is_own_failure(event: &EventRecord) -> bool {
     let hook = event.data.as_ref().and_then(|data| data.get("hook"));
     event.kind == FAILED && hook.and_then(Json::as_str) == Some(Hook::Event.name())
 }
 
-async fn tell(leader: &Leader, scripts: &Scripts, event: &EventRecord) {
+async fn call(leader: &Leader, scripts: &Scripts, event: &EventRecord) {
     let name = Hook::Event.name();
     let argument = match serde_json::to_value(event) {
         Ok(argument) => argument,
@@ -123,7 +123,7 @@ async fn tell(leader: &Leader, scripts: &Scripts, event: &EventRecord) {
             Err(error) => return script::report(leader, name, &error).await,
         }
     }
-    tracing::warn!(target: "script", hook = name, event = event.id, "was not told of the event: scripts were ended again and again");
+    tracing::warn!(target: "script", hook = name, event = event.id, "event skipped: the call was cancelled repeatedly");
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
     use crate::records::Severity;
 
     #[test]
-    fn only_its_own_failures_are_kept_from_it() {
+    fn the_hook_misses_only_its_own_failures() {
         let event = |kind: &str, hook: &str| EventRecord {
             id: 1,
             time: String::new(),

@@ -1,5 +1,5 @@
 //! Removes old script versions, old deployments, contents of files that none of them needs, and the health of nodes that
-//! are members no more. What goes is decided by [`crate::cluster::scripts::garbage`].
+//! are no longer members. [`crate::cluster::scripts::garbage`] decides.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::node::{Leader, WriteError};
 use crate::records::keys;
 use crate::records::{self, Txn};
 
-/// Nothing of it is urgent.
+/// Removal is not urgent.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Removes what no version and no deployment needs any more.
+/// Removes records and files that no version or deployment needs.
 pub(super) struct Garbage;
 
 // === impl Garbage ===
@@ -29,13 +29,13 @@ impl Controller for Garbage {
     }
 
     async fn pass(&mut self, leader: &Leader) -> anyhow::Result<Outcome> {
-        collect(leader).await.context("removing what is not needed any more")?;
+        collect(leader).await.context("removing unused script data")?;
         Ok(Outcome::Settled)
     }
 }
 
 async fn collect(leader: &Leader) -> Result<(), WriteError> {
-    // Nothing is pushed or deployed between the look and the removal.
+    // No push or deployment may come between the check and the removal.
     let commit = leader.commits().await;
     let store = leader.raft().store();
     let (all_versions, mut all_deployments) = store.read(|store| {
@@ -52,8 +52,8 @@ async fn collect(leader: &Leader) -> Result<(), WriteError> {
     for hash in &old {
         remove(leader, &keys::script(hash)).await?;
     }
-    let kept: Vec<_> = all_versions.into_iter().filter(|version| !old.contains(&version.hash)).collect();
-    let needed = garbage::needed(&kept, &all_deployments);
+    let retained: Vec<_> = all_versions.into_iter().filter(|version| !old.contains(&version.hash)).collect();
+    let needed = garbage::needed(&retained, &all_deployments);
     let all = store.read(blobs::all);
     let over = leader.idle_blobs(|idle| idle.over(&all, &needed, Instant::now()));
     for sha256 in &over {
@@ -61,12 +61,12 @@ async fn collect(leader: &Leader) -> Result<(), WriteError> {
     }
     drop(commit);
     if !over.is_empty() {
-        tracing::info!(blobs = over.len(), "removed contents of files that nothing refers to");
+        tracing::info!(blobs = over.len(), "removed unreferenced file contents");
     }
     forget_health(leader).await
 }
 
-/// A node that was removed does not come back: its id is not used again.
+/// A removed node does not return: its id is not used again.
 async fn forget_health(leader: &Leader) -> Result<(), WriteError> {
     let members = leader.raft().members();
     for id in leader.raft().store().read(records::nodes_with_health) {

@@ -1,6 +1,6 @@
-//! The hook `leader`: called when this node has become the leader, and again with each new script version.
+//! The hook `leader`: called when this node becomes the leader, and again with each new script version.
 //!
-//! Its signal is aborted when leadership ends or another version comes. It then has a little time to end.
+//! Its signal is aborted when leadership ends or another version arrives. It then has a short time to end.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::script::{self, Hook, Scripts, Version};
 
 /// How long the hook may take to end after its signal was aborted.
 const GRACE: Duration = Duration::from_secs(5);
-/// Pauses before the hook is called again that was ended because another one broke a limit.
+/// Pauses before a new call of the hook, after it was cancelled because another hook exceeded a limit.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Versions begin its passes.
+/// Script versions begin its passes too.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Calls the hook `leader` with each version. The call ends when this is dropped.
 pub(super) struct LeaderHook {
     scripts: Scripts,
     versions: watch::Receiver<Option<Arc<Version>>>,
-    /// The version that the last pass found.
+    /// The version at the last pass.
     found: Option<Arc<Version>>,
     running: Option<Running>,
 }
@@ -54,7 +54,7 @@ impl Controller for LeaderHook {
             return Ok(Outcome::Settled);
         }
         if let Some(mut running) = self.running.take() {
-            running.stop("a new script version is there").await;
+            running.stop("a new script version was loaded").await;
         }
         self.found.clone_from(&version);
         let version = version.filter(|version| version.has(Hook::Leader.name()));
@@ -75,7 +75,7 @@ fn start(leader: &Leader, scripts: &Scripts, version: Arc<Version>) -> Running {
     Running { signal, task }
 }
 
-/// A call that goes on. It is aborted when this is dropped, which happens when leadership ends.
+/// A running call. It is aborted when this is dropped, which happens when leadership ends.
 struct Running {
     signal: AbortHandle,
     task: JoinHandle<()>,
@@ -86,14 +86,14 @@ struct Running {
 impl Running {
     async fn stop(&mut self, reason: &str) {
         self.signal.abort(reason);
-        // The task itself keeps the time, and a panic in it was logged.
+        // The task itself limits the time, and a panic in it was logged.
         let _ = (&mut self.task).await;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.signal.abort("this node does not lead any more");
+        self.signal.abort("this node no longer leads");
     }
 }
 
@@ -107,16 +107,16 @@ async fn call(leader: Leader, scripts: Scripts, version: Arc<Version>, signal: A
             biased;
             outcome = scripts.call(&leader, name, args, options) => outcome,
             () = overdue(&signal) => {
-                tracing::warn!(target: "script", hook = name, "did not end within {} s of its signal", GRACE.as_secs());
+                tracing::warn!(target: "script", hook = name, "the hook did not end within {} s after its signal", GRACE.as_secs());
                 return;
             }
         };
         match outcome {
             Ok(_) => return leader.scripts().succeeded(name),
-            // What it throws because of its signal is how it ends.
+            // An exception because of the signal is a normal end.
             Err(_) if signal.is_aborted() => return,
             Err(error) if error.kind == ScriptErrorKind::Cancelled => {
-                tracing::info!(target: "script", hook = name, script = version.hash, "is called again: {error}");
+                tracing::info!(target: "script", hook = name, script = version.hash, "the hook is called again: {error}");
             }
             Err(error) => return script::report(&leader, name, &error).await,
         }

@@ -1,5 +1,5 @@
-//! What the leader does for scripts: it calls their hooks, ends what an earlier leader began, and removes what is not
-//! needed any more.
+//! The leader's work for scripts: it calls their hooks, ends deployments of earlier leaders, and removes unused
+//! data.
 
 mod event;
 mod garbage;

@@ -18,7 +18,7 @@ use crate::records::{self, NodeRecord, Severity};
 /// Performs one step.
 ///
 /// # Errors
-/// It was not performed, or its outcome is unknown.
+/// The step was not performed, or its outcome is unknown.
 pub(super) async fn perform(leader: &Leader, members: &[Member], step: Step) -> Result<()> {
     match step {
         Step::HandOver { to, reason } => hand_over(leader, to, reason).await,
@@ -31,16 +31,16 @@ pub(super) async fn perform(leader: &Leader, members: &[Member], step: Step) -> 
 
 async fn hand_over(leader: &Leader, to: u64, reason: Reason) -> Result<()> {
     let why = match reason {
-        Reason::Disk => "this disk fills up",
+        Reason::Disk => "this disk is nearly full",
         Reason::Unhealthy => "this node is not healthy",
     };
     let handed = leader.raft().transfer_leadership(Some(to)).await;
-    handed.with_context(|| format!("handing leadership over to node {to}, as {why}"))?;
-    tracing::warn!(to, free_mib = leader.raft().room().free >> 20, "handed over leadership, as {why}");
+    handed.with_context(|| format!("handing leadership over to node {to}, because {why}"))?;
+    tracing::warn!(to, free_mib = leader.raft().room().free >> 20, "handed over leadership, because {why}");
     Ok(())
 }
 
-/// Makes the record of a member that has none: the founder.
+/// Creates the record of a member without one: the founder.
 async fn record(leader: &Leader, members: &[Member], id: u64) -> Result<()> {
     let Some((member, heard)) = find(members, id).zip(leader.reports().get(id)) else { return Ok(()) };
     let report = heard.report;
@@ -63,7 +63,7 @@ async fn record(leader: &Leader, members: &[Member], id: u64) -> Result<()> {
     Ok(())
 }
 
-/// What the founder was started with; of others the record comes from their join.
+/// The founder's own settings; the records of other nodes come from their join.
 fn founders<T: Default>(leader: &Leader, id: u64, read: impl Fn(&crate::args::DaemonArgs) -> T) -> T {
     if id == leader.id() { read(leader.args()) } else { T::default() }
 }
@@ -91,7 +91,7 @@ async fn update_address(leader: &Leader, members: &[Member], id: u64) -> Result<
     let Some((member, heard)) = find(members, id).zip(leader.reports().get(id)) else { return Ok(()) };
     let address = heard.report.address;
     let info = NodeInfo { address: address.clone(), name: member.info.name.clone() };
-    leader.raft().set_info(id, info).await.with_context(|| format!("moving node {id}"))?;
+    leader.raft().set_info(id, info).await.with_context(|| format!("changing the address of node {id}"))?;
     if let Some(record) = leader.raft().store().read(|store| records::node(store, id)) {
         let record = NodeRecord { address: address.clone(), ..record };
         leader.write_in_term(records::Txn::new().put(&records::keys::node(id), &record).operation()).await?;
@@ -105,21 +105,23 @@ fn find(members: &[Member], id: u64) -> Option<&Member> {
     members.iter().find(|member| member.id == id)
 }
 
-/// Gives these nodes the secrets of voters. A node that does not take them keeps no other one from getting theirs. Returns
-/// whether one took them.
+/// Sends these nodes the secrets of voters. A node that does not accept them does not prevent the others. Returns
+/// whether any accepted them.
 pub(super) async fn give_secrets_to(leader: &Leader, ids: &[u64]) -> bool {
     let Some(secrets) = leader.secrets() else { return false };
     let mut given = false;
     for id in ids {
         match give_secrets(leader, *id, secrets.clone()).await {
             Ok(()) => given = true,
-            Err(error) => tracing::warn!(node = id, error = format!("{error:#}"), "did not take the signing key"),
+            Err(error) => {
+                tracing::warn!(node = id, error = format!("{error:#}"), "the node did not accept the signing key")
+            }
         }
     }
     given
 }
 
-/// Completes a change of the voters that another leader has begun: openraft does not, and until then two majorities decide together.
+/// Completes a change of the voters that another leader has begun: openraft does not, and until then two quorums must agree.
 pub(super) async fn finish_change(leader: &Leader, members: &[Member]) -> Result<()> {
     leader.raft().finish_change().await.context("completing a change of the voters")?;
     let voters = |members: &[Member]| {
@@ -141,7 +143,7 @@ pub(super) async fn change_voters(leader: &Leader, members: &[Member], change: C
             }
             leader.raft().promote(&ids).await.with_context(|| format!("promoting {ids:?}"))?;
             for id in ids {
-                voter_secrets::tell(leader, "node.promoted", id, "votes now").await;
+                voter_secrets::tell(leader, "node.promoted", id, "is a voter now").await;
             }
         }
         Change::Demote(ids) => {
@@ -154,7 +156,7 @@ pub(super) async fn change_voters(leader: &Leader, members: &[Member], change: C
             let _held = machines::hold_rights(leader).await;
             prepare_promotion(leader, members, new).await?;
             leader.raft().replace_voter(old, new).await.with_context(|| format!("replacing voter {old} by {new}"))?;
-            voter_secrets::tell(leader, "node.promoted", new, &format!("votes now in place of node {old}")).await;
+            voter_secrets::tell(leader, "node.promoted", new, &format!("is a voter now, in place of node {old}")).await;
             voter_secrets::take_back(leader, old).await;
         }
     }
@@ -163,22 +165,22 @@ pub(super) async fn change_voters(leader: &Leader, members: &[Member], change: C
 
 /// Removes a member that was silent for days.
 pub(super) async fn remove_dead(leader: &Leader, id: u64) -> Result<()> {
-    voter_secrets::tell(leader, "node.expired", id, "was silent for so long that it does not come back").await;
+    voter_secrets::tell(leader, "node.expired", id, "was silent for too long, and is removed").await;
     removal::remove(leader, id, false).await.with_context(|| format!("removing node {id}"))
 }
 
-/// What a voter needs, since it may lead.
+/// Gives a node the secrets and rights of a voter, since it may lead.
 async fn prepare_promotion(leader: &Leader, members: &[Member], id: u64) -> Result<()> {
     if !members.iter().any(|member| member.id == id) {
         bail!("node {id} is not a member");
     }
     let Some(secrets) = leader.secrets() else { bail!("this leader does not have the signing key") };
-    give_secrets(leader, id, secrets).await.with_context(|| format!("giving node {id} the signing key"))?;
+    give_secrets(leader, id, secrets).await.with_context(|| format!("sending node {id} the signing key"))?;
     machines::give_before_promotion(leader, id).await;
     Ok(())
 }
 
-/// Gives a node the secrets of voters, and does not give them again before its next report.
+/// Sends a node the secrets of voters, and not again before its next report.
 async fn give_secrets(leader: &Leader, id: u64, secrets: VoterSecrets) -> Result<()> {
     voter_secrets::hand_over(leader, id, secrets.into()).await?;
     if let Some(heard) = leader.reports().get(id) {

@@ -14,7 +14,7 @@ use crate::cluster::nodes::own;
 use crate::cluster::nodes::view::{planned, policy};
 use crate::node::Leader;
 
-/// Brings the membership to what the planner decides, one change at a time.
+/// Changes the membership as the planner decides, one change at a time.
 pub(super) struct Members;
 
 // === impl Members ===
@@ -27,13 +27,13 @@ impl Controller for Members {
     }
 
     async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
-        // The leader's own report, beside those of the others.
+        // The leader's own report, in addition to those of the others.
         leader.reports().record(own::report(leader));
         Ok(if reconcile(leader).await? { Outcome::Changed } else { Outcome::Settled })
     }
 }
 
-/// One look and at most one change. True if something was changed.
+/// Checks the membership and makes at most one change. True if something was changed.
 async fn reconcile(leader: &Leader) -> Result<bool> {
     let present = leader.raft().members();
     let (own, nodes, policy) = (view::leader(leader), view::nodes(leader, &present), policy(leader));

@@ -9,10 +9,10 @@ use crate::node::Leader;
 use crate::raft::Member;
 use crate::records::{self, Severity};
 
-/// By how much clocks may differ before a retired signing key is forgotten too early.
+/// Maximum difference of clocks with which a retired signing key is not forgotten too early.
 const SKEW: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A signing key that no member's certificate was made with any more is refused from then on.
+/// Has all nodes refuse a signing key once no member's certificate was signed with it.
 pub(super) async fn retire(leader: &Leader, members: &[Member]) -> Result<bool> {
     let serial = leader.signing_serial();
     if serial.is_empty() {
@@ -23,17 +23,17 @@ pub(super) async fn retire(leader: &Leader, members: &[Member]) -> Result<bool> 
         let mut followed = record.clone();
         followed.follow(&serial);
         if followed != record {
-            // The founder's, or this leader has another than the one before had.
+            // The founder's key, or this leader has another key than its predecessor.
             records::change_signing(leader, |record| record.follow(&serial)).await?;
             return Ok(true);
         }
     }
-    // None was made later than now.
+    // No key was made later than now.
     let now = disco_identity::unix_now();
     let latest = now + (INTERMEDIATE_LIFETIME + SKEW).as_secs();
-    let mut kept = record.clone();
-    kept.forget(now, latest);
-    if kept != record {
+    let mut retained = record.clone();
+    retained.forget(now, latest);
+    if retained != record {
         records::change_signing(leader, |record| record.forget(now, latest)).await?;
         return Ok(true);
     }
@@ -54,7 +54,7 @@ pub(super) async fn retire(leader: &Leader, members: &[Member]) -> Result<bool> 
         "pki.retired",
         Severity::Info,
         None,
-        "the signing key before is refused from now on".to_owned(),
+        "all nodes refuse the previous signing key from now on".to_owned(),
     )
     .await;
     Ok(true)

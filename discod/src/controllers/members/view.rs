@@ -17,7 +17,7 @@ pub(super) fn leader(leader: &Leader) -> Own {
     let unhealthy_since = leader.reports().get(leader.id()).and_then(|heard| heard.unhealthy_since);
     let serial = leader.signing_serial();
     let signing = leader.raft().store().read(records::signing);
-    // A node that missed the replacement of the key; other nodes may hold the one that is accepted.
+    // A node that missed the replacement of the key; other nodes may have the accepted one.
     let is_retired = signing.is_some_and(|signing| signing.value.retired.contains(&serial));
     Own {
         id: leader.id(),

@@ -71,7 +71,7 @@ fn every_event_is_told_at_least_once_across_leaders_and_failures_end_nothing() {
 
     block(bed.api.control(&leader).move_leader(MoveLeaderRequest { to: 0 })).unwrap();
     let lost = bed.wait_for_key(&format!("lost/{old}"));
-    assert!(lost.contains("does not lead any more"), "{lost}");
+    assert!(lost.contains("no longer leads"), "{lost}");
     let (new, _) = bed.leader();
     assert_ne!(new, old);
     assert_eq!(bed.wait_for_key(&format!("led/{new}")), "Cluster(raw) leader false");
