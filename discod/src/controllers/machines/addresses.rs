@@ -1,7 +1,8 @@
-//! Addresses from outside: the cluster's own goes to the leader's machine, or to that of the node that the script names, and each node's record says where operators reach it.
+//! Public addresses: the cluster's address moves to the leader's machine, or to that of the node that the script names, and each
+//! node's record holds the address at which operators reach it.
 //!
-//! Only where the provider has such addresses. They change when a machine was stopped and started, and when the cluster's
-//! address moves; a node whose certificate lacks one of its record asks for another certificate by itself.
+//! Only for providers with such addresses. They change when a machine is stopped and started, and when the cluster's
+//! address moves; a node whose certificate lacks an address of its record requests a new certificate by itself.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,20 +16,20 @@ use crate::controllers::driver::{Controller, Outcome, Schedule};
 use crate::node::Leader;
 use crate::records::{self, NodeRecord, Severity};
 
-/// A leadership that lasts for so long moves the cluster's address: an election that is repeated shall not.
+/// Duration of leadership before it moves the cluster's address, so that repeated elections do not.
 const SETTLED: Duration = Duration::from_secs(5);
-/// How often the provider is asked for the machines' addresses.
+/// How often the machines' addresses are requested from the provider.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How often it is looked to whom the cluster's address shall lead, which asks nobody.
+/// How often the holder of the cluster's address is determined, which needs no request.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Keeps the cluster's address and the nodes' public addresses true.
+/// Keeps the cluster's address and the nodes' public addresses up to date.
 pub(super) struct Addresses {
-    /// When this leader began.
+    /// When this leader's term began.
     began: Instant,
-    /// The machine to which this leader has brought the cluster's address.
+    /// The machine to which this leader has moved the cluster's address.
     placed: Option<Holder>,
-    /// When the provider is asked next.
+    /// Time of the next request to the provider.
     next: Instant,
 }
 
@@ -80,7 +81,7 @@ struct Holder {
     machine: String,
 }
 
-/// To whom the cluster's address leads: the node that the script names, as long as that is a member, else who leads.
+/// The holder of the cluster's address: the node that the script names, as long as that is a member, otherwise the leader.
 fn holder(leader: &Leader) -> Option<Holder> {
     let (nodes, named) = leader.raft().store().read(|store| {
         (records::nodes(store), records::get::<String>(store, records::keys::ADDRESS_NODE).map(|name| name.value))
@@ -88,24 +89,24 @@ fn holder(leader: &Leader) -> Option<Holder> {
     let members = leader.raft().members();
     let of =
         |record: &NodeRecord| Holder { id: record.id, name: record.name.clone(), machine: record.instance.clone() };
-    let there = |record: &&NodeRecord| {
+    let is_present = |record: &&NodeRecord| {
         !record.instance.is_empty() && !record.leaving && members.iter().any(|member| member.id == record.id)
     };
     let named = named.filter(|name| !name.is_empty());
-    let chosen = named.and_then(|name| nodes.iter().filter(there).find(|record| record.name == name).map(of));
+    let chosen = named.and_then(|name| nodes.iter().filter(is_present).find(|record| record.name == name).map(of));
     chosen.or_else(|| {
         let machine = leader.args().instance.clone()?;
         Some(Holder { id: leader.id(), name: leader.name().to_owned(), machine })
     })
 }
 
-/// The cluster's address leads to this machine from now on, where the cluster has one.
+/// Moves the cluster's address, if it has one, to this machine.
 async fn move_address(leader: &Leader, holder: Option<&Holder>) -> Result<()> {
     let holder = holder.context("this node does not know its machine")?;
     let before = public_address(leader, holder.id);
     let Some(address) = source::provider(leader)?.move_address(&holder.machine).await? else { return Ok(()) };
     if before != address.to_string() {
-        let text = format!("{address} leads to {} now", holder.name);
+        let text = format!("{address} now belongs to {}", holder.name);
         records::emit_in_term(leader, "address.moved", Severity::Info, Some(holder.id), text).await;
     }
     Ok(())
@@ -115,7 +116,7 @@ fn public_address(leader: &Leader, id: u64) -> String {
     leader.raft().store().read(|store| records::node(store, id)).map(|record| record.public_address).unwrap_or_default()
 }
 
-/// Writes down where machines are reached that were reached elsewhere before.
+/// Records changed public addresses of machines.
 async fn follow(leader: &Leader) -> Result<()> {
     let machines = source::provider(leader)?.list().await?;
     let known: BTreeMap<String, Option<IpAddr>> =
@@ -125,13 +126,18 @@ async fn follow(leader: &Leader) -> Result<()> {
         if let Some(moved) = moved(&record, *public) {
             let key = records::keys::node(record.id);
             leader.write_in_term(records::Txn::new().put(&key, &moved).operation()).await?;
-            tracing::info!(node = record.id, from = record.public_address, to = moved.public_address, "public address");
+            tracing::info!(
+                node = record.id,
+                from = record.public_address,
+                to = moved.public_address,
+                "public address changed"
+            );
         }
     }
     Ok(())
 }
 
-/// The record with the new address; `None` when it is the one that it has.
+/// The record with the new address; `None` if it already has that.
 fn moved(record: &NodeRecord, public: Option<IpAddr>) -> Option<NodeRecord> {
     let public = public.map(|address| address.to_string()).unwrap_or_default();
     if public == record.public_address {
@@ -156,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn another_address_takes_the_place_of_the_one_before() {
+    fn a_new_address_replaces_the_previous_one() {
         assert_eq!(moved(&record(), Some(IpAddr::from([198, 51, 100, 1]))), None);
         let now = moved(&record(), Some(IpAddr::from([198, 51, 100, 2]))).unwrap();
         assert_eq!(now.public_address, "198.51.100.2");

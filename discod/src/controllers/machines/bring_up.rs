@@ -1,4 +1,4 @@
-//! From a record to a member: start the machine, install, wait until its node has joined.
+//! From a record to a member: start the machine, install the node, wait until it has joined.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use crate::records::{self, MachineRecord, Severity, machine_state as state};
 const BOOT: Duration = Duration::from_secs(180);
 /// Time for an installed node to become a member.
 const JOIN: Duration = Duration::from_secs(60);
-/// Life of the token that goes onto the machine.
+/// Validity of the join token that is sent to the machine.
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
-/// Lines of the service's log that explain a node that does not come.
+/// Lines of the service's log in the error of a node that does not join.
 const LOG_LINES: usize = 10;
 
 pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> Result<()> {
@@ -41,11 +41,11 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
     let own_key = source::ssh_key(leader)?;
     let given = !provider.capabilities().can_terminate;
     let turn = if given { Some(starts.turn().await) } else { None };
-    let progress = waits(leader, &record.name);
+    let progress = provider_progress(leader, &record.name);
     let request =
         StartRequest { progress, avoid: starts.avoided(Instant::now()), ..source::request(leader, &record, &own_key) };
     let instance = provider.start(request).await.context("starting the machine")?;
-    let asked = record.clone();
+    let requested = record.clone();
     let record = MachineRecord {
         id: instance.id.clone(),
         address: instance.control_address.to_string(),
@@ -64,23 +64,23 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
         Err(error) if !given => return Err(error),
         Err(error) => {
             let error = format!("{error:#}");
-            // It was not touched, and another one may do.
-            let free = MachineRecord { id: String::new(), address: String::new(), ssh: String::new(), ..asked };
+            // The machine is unchanged, and another one may work.
+            let free = MachineRecord { id: String::new(), address: String::new(), ssh: String::new(), ..requested };
             let free = MachineRecord { state: state::STARTING.to_owned(), ..free };
             leader.write_in_term(records::Txn::new().put(&key, &free).operation()).await?;
             let text = format!("`{}` cannot be used: {error}", instance.ssh.endpoint());
             if !starts.note_failure(&instance.id, &error, Instant::now()) {
                 bail!("{text}");
             }
-            // The first time this is no failure: another one is tried at once.
+            // The first time this is not a failure: another machine is tried at once.
             records::emit_in_term(leader, "machine.unusable", Severity::Warning, None, text.clone()).await;
             leader.progress(step("trying another machine", text));
             return Ok(());
         }
     };
     let settings = settings(leader, &record, &instance, &remote, provider.as_ref()).await?;
-    let shown = Shown { leader, name: &record.name, percent: Mutex::new(0) };
-    let installed = remote.install_joining_node(&binaries, &settings, &shown).await.context("installing")?;
+    let installation = Installation { leader, name: &record.name, percent: Mutex::new(0) };
+    let installed = remote.install_joining_node(&binaries, &settings, &installation).await.context("installing")?;
     if installed.boot == Boot::Nobody {
         let text = format!(
             "the daemon of {} does not start when its machine boots: neither systemd nor cron can be used",
@@ -98,7 +98,7 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
     }
 }
 
-/// The way to the machine, and the leave to change it.
+/// Connects to the machine, and obtains the permission to change it.
 async fn reach(
     leader: &Leader,
     provider: &dyn Provider,
@@ -112,14 +112,14 @@ async fn reach(
     Ok(Remote::probe(session).await?.permit(owner).await?)
 }
 
-/// Tells what the provider waits for as the cluster's progress.
-fn waits(leader: &Leader, name: &str) -> ProgressSink {
+/// Reports the provider's progress as the cluster's.
+fn provider_progress(leader: &Leader, name: &str) -> ProgressSink {
     let (leader, subject) = (leader.clone(), name.to_owned());
-    let said = Mutex::new(String::new());
+    let last = Mutex::new(String::new());
     ProgressSink::new(move |words| {
-        let mut said = said.lock();
-        if *said != words {
-            words.clone_into(&mut said);
+        let mut last = last.lock();
+        if *last != words {
+            words.clone_into(&mut last);
             leader.progress(Progress {
                 subject: subject.clone(),
                 state: "starting".to_owned(),
@@ -166,12 +166,12 @@ async fn joined(leader: &Leader, instance: &str) {
         if own.is_some_and(|own| members.iter().any(|member| member.id == own.id)) {
             return;
         }
-        // Membership changes are no revisions.
+        // Membership changes have no revision.
         let _ = tokio::time::timeout(leader.raft().pace().heartbeat(), revisions.changed()).await;
     }
 }
 
-/// Keeps the last failure with the machine's record. Whether it is the first of this machine.
+/// Writes the last failure to the machine's record. Returns whether it is the machine's first.
 pub(super) async fn note_error(leader: &Leader, token: &str, error: &str) -> bool {
     let key = records::keys::machine(token);
     let Some(record) = leader.raft().store().read(|store| records::get::<MachineRecord>(store, &key)) else {
@@ -183,27 +183,27 @@ pub(super) async fn note_error(leader: &Leader, token: &str, error: &str) -> boo
     let is_first = record.value.error.is_empty();
     let record = MachineRecord { error: error.to_owned(), ..record.value };
     if let Err(error) = leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await {
-        tracing::warn!(%error, "a machine's failure was not noted");
+        tracing::warn!(%error, "could not record a machine's failure");
     }
     is_first
 }
 
-/// Tells an installation's steps as the cluster's progress.
-struct Shown<'a> {
+/// Reports an installation's steps as the cluster's progress.
+struct Installation<'a> {
     leader: &'a Leader,
     name: &'a str,
     percent: Mutex<u64>,
 }
 
-impl InstallProgress for Shown<'_> {
+impl InstallProgress for Installation<'_> {
     fn step(&self, step: Step) {
         let progress = Progress {
             subject: self.name.to_owned(),
             state: "installing".to_owned(),
             detail: match step {
-                Step::Checking => "looking at what is there".to_owned(),
+                Step::Checking => "inspecting the machine".to_owned(),
                 Step::Uploading { name } => format!("sending {name}"),
-                Step::Identity => "making the identity".to_owned(),
+                Step::Identity => "creating its identity".to_owned(),
                 Step::Starting => "starting the service".to_owned(),
                 Step::Done => return,
             },

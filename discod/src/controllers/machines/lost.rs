@@ -1,7 +1,7 @@
-//! The hook `node_lost`: what is to become of a node that is lost is the script's to say, where it has the hook.
+//! The hook `node_lost`: decides whether a lost node is replaced, if the script exports it.
 //!
-//! It is asked once for each node that is lost, by each leader. Until it has answered nothing is done; `false` leaves the node as it
-//! is, anything else has it replaced. A hook that fails decides nothing: the node is replaced.
+//! Each leader calls it once for each lost node. Until it returns nothing is done; `false` leaves the node as it
+//! is, anything else replaces it. If the hook fails, the node is replaced.
 
 use std::collections::BTreeMap;
 
@@ -14,34 +14,34 @@ use crate::node::Leader;
 use crate::records::{self, Severity};
 use crate::script::{self, Hook, Scripts};
 
-/// Tries of one question while the call ends for reasons of its surroundings.
+/// Attempts of one call while it is cancelled for external reasons.
 const TRIES: usize = 3;
 
-/// What the script says of lost nodes.
+/// The script's decisions about lost nodes.
 pub(super) struct Lost {
     scripts: Scripts,
-    /// By node; none: it is still asked.
+    /// Whether to replace, by node; `None`: the hook has not returned yet.
     verdicts: BTreeMap<u64, Option<bool>>,
-    asking: JoinSet<(u64, bool)>,
+    calls: JoinSet<(u64, bool)>,
 }
 
 // === impl Lost ===
 
 impl Lost {
     pub(super) fn new(scripts: Scripts) -> Self {
-        Self { scripts, verdicts: BTreeMap::new(), asking: JoinSet::new() }
+        Self { scripts, verdicts: BTreeMap::new(), calls: JoinSet::new() }
     }
 
-    /// Spares those members that the script wants to be left alone, and those of which it has not said anything yet.
+    /// Spares the members that the script leaves as they are, and those that it has not decided about yet.
     pub(super) fn decide(&mut self, leader: &Leader, members: &mut [Member], limits: &Policy) {
-        while let Some(answer) = self.asking.try_join_next() {
-            // One that panicked is asked again.
+        while let Some(answer) = self.calls.try_join_next() {
+            // A call that panicked is repeated.
             if let Ok((id, replace)) = answer {
                 self.verdicts.insert(id, Some(replace));
             }
         }
         let lost = |id: u64| members.iter().any(|member| member.id == id && member.is_lost(limits));
-        // Who comes back and is lost again is asked of again.
+        // A node that returns and is lost again is decided anew.
         self.verdicts.retain(|id, _| lost(*id));
         let hooked =
             leader.scripts().versions().borrow().as_ref().is_some_and(|version| version.has(Hook::NodeLost.name()));
@@ -52,16 +52,16 @@ impl Lost {
         for member in members.iter_mut().filter(|member| member.is_lost(limits)) {
             let verdict = *self.verdicts.entry(member.id).or_insert_with(|| {
                 let (leader, scripts, info) = (leader.clone(), self.scripts.clone(), info(leader, member));
-                self.asking.spawn(async move { (info.id, ask(&leader, &scripts, info).await) });
+                self.calls.spawn(async move { (info.id, call(&leader, &scripts, info).await) });
                 None
             });
             member.spared = verdict != Some(true);
         }
     }
 
-    /// Returns when the script has answered something.
+    /// Returns when the script has decided about a node.
     pub(super) async fn answered(&mut self) {
-        match self.asking.join_next().await {
+        match self.calls.join_next().await {
             Some(Ok((id, replace))) => {
                 self.verdicts.insert(id, Some(replace));
             }
@@ -71,8 +71,8 @@ impl Lost {
     }
 }
 
-/// Whether the node is to be replaced.
-async fn ask(leader: &Leader, scripts: &Scripts, lost: NodeInfo) -> bool {
+/// Whether to replace the node.
+async fn call(leader: &Leader, scripts: &Scripts, lost: NodeInfo) -> bool {
     let name = Hook::NodeLost.name();
     for _ in 0..TRIES {
         let args = vec![Arg::Cluster, Arg::Node(lost.clone())];
@@ -93,7 +93,7 @@ async fn ask(leader: &Leader, scripts: &Scripts, lost: NodeInfo) -> bool {
             }
         }
     }
-    tracing::warn!(target: "script", hook = name, node = lost.id, "was not asked: scripts were ended again and again");
+    tracing::warn!(target: "script", hook = name, node = lost.id, "the call was cancelled repeatedly; the node is replaced");
     true
 }
 

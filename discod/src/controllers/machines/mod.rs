@@ -1,8 +1,8 @@
-//! Machines: the cluster has as many nodes as are wished.
+//! Machines: brings the cluster to its target size.
 //!
-//! [`disco_planner::repair`] says what to do next; here it is done. What was decided is written before it is done: a
-//! machine's record, with the token that makes its start happen at most once, is there before the provider is asked. So
-//! the next leader finds every machine that this one has begun with, and goes on.
+//! [`disco_planner::repair`] decides the next step, and this module performs it. A decision is written before it is performed: a
+//! machine's record, with the token that makes its start happen at most once, exists before the provider is called. So
+//! the next leader finds every machine that this one has begun, and continues.
 
 mod addresses;
 mod attempts;
@@ -40,12 +40,12 @@ use crate::node::Leader;
 use crate::records::{self, MachineRecord, Severity, machine_state as state};
 use crate::script::Scripts;
 
-/// Between two tries of ending a machine that could not be ended.
+/// Pause before a machine that could not be ended is ended again.
 const END_AGAIN: Duration = Duration::from_secs(10);
-/// How often the provider is asked for what its machines cost while nodes are missing.
-const ASKED_EVERY: Duration = Duration::from_secs(10);
+/// How often the costs of machines are requested from the provider while nodes are missing.
+const AVAILABLE_EVERY: Duration = Duration::from_secs(10);
 
-/// After a failed pass: the provider may refuse, or the store have no majority.
+/// Pause after a failed pass: the provider may refuse, or the store have no quorum.
 const PAUSE: Pause = Pause { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
 
 pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
@@ -63,30 +63,30 @@ struct Machines {
     tasks: JoinSet<Done>,
     /// Tasks that have ended since the last pass.
     done: Vec<Done>,
-    /// Machines that could not be ended, and when it is tried again.
+    /// Machines that could not be ended, and the time of the next attempt.
     not_ended: BTreeMap<String, Instant>,
     /// Machines that have failed so far.
     attempts: Attempts,
     /// Why no more machines were started in the last pass.
     blocked: Option<String>,
-    /// What the provider could start a moment ago, while these members were dead, where there is a limit.
+    /// The machines that the provider could start a moment ago, while these members were dead, if there is a limit.
     available: Option<(Instant, Vec<u64>, (usize, String))>,
-    /// What the script says of lost nodes.
+    /// The script's decisions about lost nodes.
     lost: Lost,
     starts: Arc<Starts>,
 }
 
-/// A task has ended.
+/// A task that has ended.
 struct Done {
     token: String,
     outcome: TaskOutcome,
 }
 
-/// What a task has come to.
+/// The outcome of a task.
 enum TaskOutcome {
-    /// A machine was brought up, as far as it goes at once, or this failed: why.
+    /// The node has joined, or another machine will be tried; or this failed with a reason.
     Started(Result<(), String>),
-    /// A machine has ended, or has not: why.
+    /// The machine has ended, or this failed with a reason.
     Ended(Result<(), String>),
 }
 
@@ -111,7 +111,7 @@ impl Controller for Machines {
     async fn event(&mut self) {
         tokio::select! {
             biased;
-            // One that panicked was logged.
+            // A panic was already logged.
             Some(done) = self.tasks.join_next() => self.done.extend(done.ok()),
             () = self.lost.answered() => {}
         }
@@ -137,9 +137,9 @@ impl Machines {
         for machine in leader.raft().store().read(records::ending) {
             self.end(leader, machine.token);
         }
-        let wish = leader.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
-        let Some(records::Versioned { value: desired, revision, .. }) = wish else { return Ok(()) };
-        self.attempts.wished(revision);
+        let target = leader.raft().store().read(|store| records::get::<u32>(store, records::keys::DESIRED_NODES));
+        let Some(records::Versioned { value: desired, revision, .. }) = target else { return Ok(()) };
+        self.attempts.retry_for_target(revision);
         self.mark_joined(leader).await?;
         let mut members = planned(leader);
         let limits = limits(leader);
@@ -159,7 +159,7 @@ impl Machines {
         let view =
             View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };
         let Plan { steps, blocked } = repair::plan(view, &limits);
-        self.tell_blocked(leader, blocked.map(|blocked| blocked.to_string())).await;
+        self.report_blocked(leader, blocked.map(|blocked| blocked.to_string())).await;
         for step in steps {
             if matches!(step, Step::Start(_) | Step::Replace) {
                 self.available = None;
@@ -169,12 +169,12 @@ impl Machines {
         Ok(())
     }
 
-    /// How many machines can be started, and why not more. With a limit on the price the provider is asked for its machines,
-    /// which it need not be at every look.
+    /// How many machines can be started, and why not more. With a price limit this needs a request to the provider, which
+    /// is not repeated in every pass.
     async fn available(&mut self, leader: &Leader, members: &[Member], limits: &Policy) -> Result<(usize, String)> {
         let dead = dead(members, limits);
         if let Some((at, of, known)) = &self.available
-            && at.elapsed() < ASKED_EVERY
+            && at.elapsed() < AVAILABLE_EVERY
             && *of == dead
         {
             return Ok(known.clone());
@@ -194,22 +194,22 @@ impl Machines {
             }
             Step::Replace => {
                 let record = new_record(leader, true).await?;
-                let text = format!("{} takes the place of a lost node", record.name);
+                let text = format!("{} replaces a lost node", record.name);
                 records::emit_in_term(leader, "node.replaced", Severity::Warning, None, text).await;
                 self.spawn(leader, record.token);
             }
             Step::Continue(token) => self.spawn(leader, token),
-            // A task that still works on it would write over the mark.
+            // A task that still works on the machine would overwrite the mark.
             Step::Terminate(token) if self.at_work.contains(&token) => {}
             Step::Terminate(token) => {
                 source::mark_ending(leader, &token).await?;
                 self.end(leader, token);
             }
             Step::Remove(id) => {
-                // Who is on its way out is one of those that are too many: it goes before another one is chosen.
+                // A leaving node is one of the surplus nodes: it is removed before another one is chosen.
                 let nodes = leader.raft().store().read(records::nodes);
                 let id = nodes.iter().find(|node| node.leaving).map_or(id, |node| node.id);
-                // Decided by what was heard; one that died since must not be counted on.
+                // The decision relies on past reports: check for voters that have died since.
                 removal::check(leader, id, false).await.map_err(anyhow::Error::msg)?;
                 let subject = records::node_name(leader, id);
                 let step =
@@ -218,7 +218,7 @@ impl Machines {
                 removal::remove(leader, id, false).await?;
                 let ending = leader.raft().store().read(records::ending);
                 match ending.into_iter().find(|machine| machine.name == subject) {
-                    // The last word is said when the machine has ended.
+                    // The last step is reported when the machine has ended.
                     Some(machine) => self.end(leader, machine.token),
                     None => leader.progress(Progress { done: true, ..step(REMOVED) }),
                 }
@@ -239,7 +239,7 @@ impl Machines {
         });
     }
 
-    /// Ends a machine. One that cannot be ended, or does not end, stands in the way of nothing else, and is tried again after a while.
+    /// Ends a machine. If that fails, it delays nothing else and is tried again after a while.
     fn end(&mut self, leader: &Leader, token: String) {
         let now = Instant::now();
         if self.not_ended.get(&token).is_some_and(|again| now < *again) || !self.at_work.insert(token.clone()) {
@@ -252,7 +252,7 @@ impl Machines {
         });
     }
 
-    /// Takes note of what a task has come to.
+    /// Records the outcome of a task.
     async fn done(&mut self, leader: &Leader, done: Done) {
         let Done { token, outcome } = done;
         self.at_work.remove(&token);
@@ -267,9 +267,9 @@ impl Machines {
                     ..Progress::default()
                 };
                 leader.progress(failed);
-                // It is told when it begins; `status` says what it is now.
+                // The event marks the first failure; `status` shows the current one.
                 if bring_up::note_error(leader, &token, &error).await {
-                    let text = format!("the machine of {token} has not become a node, and is tried again: {error}");
+                    let text = format!("the machine of {token} did not become a node and will be tried again: {error}");
                     records::emit_in_term(leader, "machine.failed", Severity::Warning, None, text).await;
                 }
             }
@@ -280,7 +280,7 @@ impl Machines {
             TaskOutcome::Ended(Err(error)) => {
                 let first = self.not_ended.insert(token.clone(), Instant::now() + END_AGAIN).is_none();
                 if first {
-                    let text = format!("the machine of {token} was not ended, and is still paid for: {error}");
+                    let text = format!("the machine of {token} was not ended and still costs money: {error}");
                     records::emit_in_term(leader, "machine.not_ended", Severity::Warning, None, text).await;
                 }
                 bring_up::note_error(leader, &token, &error).await;
@@ -288,7 +288,7 @@ impl Machines {
         }
     }
 
-    /// A machine whose node is a member is on its way no more.
+    /// Marks machines as joined whose nodes are members.
     async fn mark_joined(&self, leader: &Leader) -> Result<()> {
         let (nodes, machines) = leader.raft().store().read(|store| (records::nodes(store), records::machines(store)));
         let members = leader.raft().members();
@@ -307,15 +307,15 @@ impl Machines {
             };
             leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await?;
             if had_failed {
-                let text = format!("{name} has become a node, after its machine had failed before");
+                let text = format!("{name} has become a node, after earlier failures of its machine");
                 records::emit_in_term(leader, "machine.recovered", Severity::Info, Some(id), text).await;
             }
         }
         Ok(())
     }
 
-    /// Says once what stands in the way.
-    async fn tell_blocked(&mut self, leader: &Leader, blocked: Option<String>) {
+    /// Reports once why the cluster is below its target size.
+    async fn report_blocked(&mut self, leader: &Leader, blocked: Option<String>) {
         if blocked == self.blocked {
             return;
         }
@@ -334,7 +334,7 @@ impl Machines {
     }
 }
 
-/// Writes down that there shall be one more machine; `replaces`: in the place of a dead node.
+/// Writes the record of a new machine; `replaces`: in place of a dead node.
 async fn new_record(leader: &Leader, replaces: bool) -> Result<MachineRecord> {
     loop {
         let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_MACHINE));
@@ -355,7 +355,7 @@ async fn new_record(leader: &Leader, replaces: bool) -> Result<MachineRecord> {
             .expect(&key, 0)
             .put(records::keys::NEXT_MACHINE, &(number + 1))
             .put(&key, &record);
-        let response = leader.write_in_term(txn.operation()).await.context("noting a new machine")?;
+        let response = leader.write_in_term(txn.operation()).await.context("recording a new machine")?;
         if records::succeeded(&response) {
             return Ok(record);
         }

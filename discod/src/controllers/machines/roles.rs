@@ -1,4 +1,4 @@
-//! What machines may do at the provider: those of voters may start and end machines, as any of them may lead; others may not.
+//! Machines' permissions at the provider: those of voters may start and end machines, as any of them may lead; others may not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::node::Leader;
 use crate::raft::Role;
 use crate::records;
 
-/// How often it is looked who votes, which asks nobody.
+/// How often the voters are checked, which needs no request.
 const PERIOD: Duration = Duration::from_secs(2);
-/// How often it is looked whether the provider has such rights at all: a new cluster is told of its provider a moment later.
+/// How often is checked whether the provider has permissions at all: a new cluster gets its provider a moment later.
 const IDLE: Duration = Duration::from_secs(5);
-/// How long a promotion waits for its machine's rights.
+/// How long a promotion waits for its machine's permissions.
 const BEFORE_PROMOTION: Duration = Duration::from_secs(10);
 
-/// Gives and takes machines' rights at the provider.
+/// Grants and revokes machines' permissions at the provider.
 #[derive(Default)]
 pub(super) struct Roles {
-    /// The rights that this leader has set: machine, and whether its node votes.
+    /// The permissions that this leader has set: machine, and whether its node votes.
     known: BTreeMap<String, bool>,
 }
 
@@ -47,13 +47,13 @@ impl Controller for Roles {
                 continue;
             }
             let _held = leader.rights().await;
-            // Whether it votes may have changed while another machine was seen to, or while this one was promoted.
+            // The vote may have changed during the request for another machine, or during a promotion.
             let Some(votes) = self::machines(leader).remove(&machine) else { continue };
             let given = match source::provider(leader) {
                 Ok(provider) => provider.empower(&machine, votes).await.map_err(anyhow::Error::from),
                 Err(error) => Err(error),
             };
-            match given.with_context(|| format!("changing the rights of machine {machine}")) {
+            match given.with_context(|| format!("changing the permissions of machine {machine}")) {
                 Ok(()) => drop(self.known.insert(machine, votes)),
                 // Tried again in the next pass.
                 Err(error) => failed = Some(error),
@@ -63,14 +63,14 @@ impl Controller for Roles {
     }
 }
 
-/// Keeps [`Roles`] from taking rights away until the promotion that they are given for is done, as it takes them from machines of
-/// learners. `None` where it waits for the provider for too long; it looks again afterwards.
+/// Keeps [`Roles`] from revoking permissions until the promotion that they were granted for is done, as it revokes those of
+/// learners' machines. `None` if the provider takes too long; [`Roles`] checks the vote again afterwards.
 pub(in crate::controllers) async fn hold_rights(leader: &Leader) -> Option<MutexGuard<'_, ()>> {
     tokio::time::timeout(BEFORE_PROMOTION, leader.rights()).await.ok()
 }
 
-/// Gives a machine its rights before its node votes, as it may lead in the next moment: only a leader that has them can give any.
-/// A provider that does not answer keeps no vote back; then [`Roles`] gives them, on this leader.
+/// Grants a machine its permissions before its node votes, as that node may lead in the next moment: only a leader that has them can
+/// grant any. A provider that does not answer does not prevent the promotion; then [`Roles`] grants them, on this leader.
 pub(in crate::controllers) async fn give_before_promotion(leader: &Leader, id: u64) {
     let record = leader.raft().store().read(|store| records::node(store, id));
     let Some(record) = record.filter(|record| !record.instance.is_empty() && source::has_roles(leader)) else { return };
@@ -80,7 +80,12 @@ pub(in crate::controllers) async fn give_before_promotion(leader: &Leader, id: u
         Ok(Err(error)) => format!("{error:#}"),
         Err(_) => "no answer".to_owned(),
     };
-    tracing::warn!(node = id, machine = record.instance, error, "votes without its rights at the provider, for now");
+    tracing::warn!(
+        node = id,
+        machine = record.instance,
+        error,
+        "the node votes without permissions at the provider until the next attempt"
+    );
 }
 
 /// The members' machines, and whether they vote.
