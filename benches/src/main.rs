@@ -1,14 +1,14 @@
-//! Disco beside etcd: the same client with the same work against three nodes of each, on this machine, one after the other.
+//! Compares Disco with etcd: the same client and the same load, against three nodes of each, on this machine, one after the other.
 //!
 //! ```text
 //! cargo run --release -p disco-benches -- --help
 //! cargo run --release -p disco-benches -- --seconds 5 --rounds 3 --json figures.json --plots docs/benchmarks
-//! DISCO_TEST_BINARIES=DIR cargo run --release -p disco-benches      # other binaries than the release build's
+//! DISCO_TEST_BINARIES=DIR cargo run --release -p disco-benches      # binaries other than the release build's
 //! ```
 //!
-//! Both keep their data beneath one folder of one disk with fsync on, both talk mutual TLS with certificates of the same
-//! kind, to clients and among themselves. Rounds alternate, and what is told of two is the ratio of the medians, with the
-//! range over the rounds. etcd runs with its defaults, `discod` with the given pace.
+//! Both store their data below one folder of one disk with fsync enabled, and both use mutual TLS with certificates of the same
+//! kind, with clients and between nodes. Rounds alternate; the report has medians, their range over the rounds, and the ratio of
+//! the medians. etcd runs with its defaults, `discod` with the given pace.
 
 mod measures;
 mod peers;
@@ -23,31 +23,31 @@ use clap::{Parser, ValueEnum};
 use crate::measures::{Kind, Sample};
 use crate::peers::{Cluster, System};
 
-/// What can be measured.
+/// A measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Measure {
     /// Durable puts and linearizable gets.
     Load,
-    /// One key watched by many.
+    /// Many watchers of one key.
     Watch,
-    /// The leader's process killed.
+    /// Time to the next write after the leader's process is killed.
     Failover,
-    /// Memory and disk.
+    /// Memory and disk use.
     Memory,
 }
 
 #[derive(Debug, Parser)]
-#[command(about = "Measures Disco beside etcd on this machine")]
+#[command(about = "Compares Disco with etcd on this machine")]
 struct Args {
-    /// What to measure; everything when not given. May be given several times.
+    /// Measure to run (default: all); may be repeated.
     #[arg(long, value_enum)]
     only: Vec<Measure>,
 
-    /// Which systems; both when not given.
+    /// System to measure (default: both); may be repeated.
     #[arg(long, value_enum)]
     system: Vec<System>,
 
-    /// Rounds of everything; each begins with new clusters.
+    /// Rounds of all measures; each begins with new clusters.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
 
@@ -55,15 +55,15 @@ struct Args {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// What clients ask for under load; everything when not given.
+    /// Kind of request under load (default: all); may be repeated.
     #[arg(long, value_enum)]
     requests: Vec<Kind>,
 
-    /// Numbers of clients.
+    /// Numbers of concurrent clients.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
     clients: Vec<usize>,
 
-    /// Watchers of the one key.
+    /// Watchers of one key.
     #[arg(long, default_value_t = 1000)]
     watchers: usize,
 
@@ -71,23 +71,23 @@ struct Args {
     #[arg(long, default_value_t = 20)]
     kills: u32,
 
-    /// Keys for the measure of memory.
+    /// Keys to write for the measure `memory`.
     #[arg(long, default_value_t = 100_000)]
     keys: usize,
 
-    /// Seconds of doing nothing before memory and processor time count as those of an idle node.
+    /// Idle seconds before memory and processor time of an idle node are measured.
     #[arg(long, default_value_t = 60)]
     idle: u64,
 
-    /// `--raft-pace` of `discod`: `default` is that of machines in a cloud.
+    /// `--raft-pace` of `discod`: `default` is for machines in a cloud.
     #[arg(long, default_value = "fast", value_parser = ["fast", "default", "slow"])]
     pace: String,
 
-    /// Writes all figures here.
+    /// File for all figures.
     #[arg(long)]
     json: Option<PathBuf>,
 
-    /// Writes plots into this folder.
+    /// Folder for plots.
     #[arg(long)]
     plots: Option<PathBuf>,
 }
@@ -114,7 +114,7 @@ fn main() -> Result<()> {
     }
     let mut samples = Vec::new();
     for round in 0..args.rounds {
-        // Whoever is first in one round is last in the next.
+        // The first system of one round is the last of the next.
         let mut order = systems.clone();
         order.rotate_left(round as usize % systems.len());
         for system in order {

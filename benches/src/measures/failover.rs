@@ -1,4 +1,4 @@
-//! The leader's process is killed; how long until another node has taken a write?
+//! The time from the kill of the leader's process until another node has accepted a write.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,19 @@ use disco_tests::block;
 use super::{Figure, milliseconds};
 use crate::peers::{Cluster, NODES};
 
-/// A put that has no answer by then is tried again at the next node.
+/// Time limit of a put before it is retried at the next node.
 const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(5);
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Median and longest of so many kills.
+/// Median and longest time of this number of kills.
 pub(crate) fn failover(cluster: &mut Cluster, kills: u32) -> Result<Vec<Figure>> {
     let mut times = Vec::new();
     for kill in 0..kills {
         let leader = cluster.wait_until_whole()?;
         let mut others: Vec<_> =
             cluster.clients(NODES)?.into_iter().enumerate().filter(|(node, _)| *node != leader).collect();
-        // The connections are there, as those of a program that goes on working.
+        // The connections exist already, as those of a running program.
         for (_, kv) in &mut others {
             block(kv.put(put(kill)))?;
         }
@@ -34,7 +34,7 @@ pub(crate) fn failover(cluster: &mut Cluster, kills: u32) -> Result<Vec<Figure>>
                     break 'written;
                 }
                 if start.elapsed() > LIMIT {
-                    bail!("no write was taken for {LIMIT:?} after the leader was killed");
+                    bail!("no node accepted a write within {LIMIT:?} after the leader was killed");
                 }
                 std::thread::sleep(PAUSE);
             }

@@ -1,4 +1,4 @@
-//! Closed loops: each client sends its next request when it has the answer to the last.
+//! Closed loops: each client sends its next request once it has the previous answer.
 
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,12 @@ use crate::peers::Cluster;
 const VALUE: usize = 256;
 /// Different keys: gets read what puts have written.
 const KEYS: usize = 10_000;
-/// More clients share connections, as in a program with many tasks.
+/// Connections; more clients share them, as in a program with many tasks.
 const CONNECTIONS: usize = 16;
-/// Not counted: connections are made, caches filled.
+/// Warm-up that is not counted: connections are made, caches filled.
 const WARM: Duration = Duration::from_millis(500);
 
-/// What clients ask for.
+/// The kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
     /// Durable puts.
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     Get,
 }
 
-/// What is measured, by each number of clients.
+/// Runs each kind of request with each number of clients.
 pub(crate) fn load(cluster: &Cluster, kinds: &[Kind], clients: &[usize], time: Duration) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let pids = cluster.pids();
@@ -44,17 +44,17 @@ pub(crate) fn load(cluster: &Cluster, kinds: &[Kind], clients: &[usize], time: D
         for &count in clients {
             let before = used(&pids)?;
             let (times, all) = block(run(cluster.clients(count.min(CONNECTIONS))?, count, kind, time))
-                .with_context(|| format!("{what} by {count} clients"))?;
+                .with_context(|| format!("{what} with {count} clients"))?;
             let after = used(&pids)?;
             let rate = times.len() as f64 / time.as_secs_f64();
             eprintln!("  {what}, {count} clients: {rate:.0} per second");
             figures.push(Figure::new(what, "per second", rate).at(count));
             figures.extend(quantiles(what, &times).map(|figure| figure.at(count)));
-            // Of all nodes together, and for all requests: also those that came too early or too late to be counted.
+            // Of all nodes together, and per request, including requests outside of the measured time.
             for (name, unit, used) in [
-                ("processor time", "µs each", (after.processor_seconds - before.processor_seconds) * 1e6),
-                ("waits of threads", "each", after.waits - before.waits),
-                ("bytes for disks", "each", after.disk_bytes - before.disk_bytes),
+                ("processor time", "µs per request", (after.processor_seconds - before.processor_seconds) * 1e6),
+                ("waits of threads", "per request", after.waits - before.waits),
+                ("bytes written to disks", "per request", after.disk_bytes - before.disk_bytes),
             ] {
                 figures.push(Figure::new(format!("{what}, {name}"), unit, used / all as f64).at(count));
             }
@@ -74,7 +74,7 @@ impl Kind {
     }
 }
 
-/// The times of those requests that began and ended while it was measured, and how many there were at all.
+/// The times of requests that began and ended within the measured time, and the number of all requests.
 async fn run(
     connections: Vec<KvClient<Channel>>,
     clients: usize,
@@ -121,7 +121,7 @@ async fn request(kv: &mut KvClient<Channel>, kind: Kind, key: usize) -> Result<(
             let value = Bytes::from_static(&[b'v'; VALUE]);
             kv.put(PutRequest { key, value, ..PutRequest::default() }).await.map(|_| ())
         }
-        // Linearizable is what a get is when nothing else is said.
+        // Linearizable by default.
         Kind::Get => kv.range(RangeRequest { key, ..RangeRequest::default() }).await.map(|_| ()),
     }
 }

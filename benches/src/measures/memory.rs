@@ -1,4 +1,4 @@
-//! Resident memory and processor time of idle nodes, memory with many keys, and what a put costs of the disk.
+//! Resident memory and processor time of idle nodes, memory and disk use with many keys, and bytes written per put.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::peers::Cluster;
 
 /// Bytes of each value.
 const VALUE: usize = 256;
-/// Writers at once.
+/// Concurrent writers.
 const WRITERS: usize = 64;
 
-/// Figures are the mean over the nodes.
+/// Measures one cluster; figures are the mean over the nodes.
 pub(crate) fn memory(cluster: &Cluster, keys: usize, idle: Duration) -> Result<Vec<Figure>> {
     let pids = cluster.pids();
     let mean = |read: &dyn Fn(u32) -> Result<f64>| -> Result<f64> {
@@ -38,7 +38,7 @@ pub(crate) fn memory(cluster: &Cluster, keys: usize, idle: Duration) -> Result<V
     let written = mean(&disk_bytes)?;
     block(fill(cluster.clients(16)?, keys)).context("writing the keys")?;
     let written = mean(&disk_bytes)? - written;
-    figures.push(Figure::new("bytes written to disk for each put", "bytes", written / keys as f64));
+    figures.push(Figure::new("bytes written to disk per put", "bytes", written / keys as f64));
     figures.push(Figure::new(format!("resident memory with {keys} keys"), "MB", mean(&resident_mb)?));
     let folders = cluster.folders().iter().map(|folder| size(folder)).collect::<io::Result<Vec<_>>>()?;
     let disk = folders.iter().sum::<u64>() as f64 / folders.len() as f64;
@@ -63,7 +63,7 @@ async fn fill(connections: Vec<KvClient<Channel>>, keys: usize) -> Result<()> {
     Ok(())
 }
 
-/// Blocks that the files beneath a folder take.
+/// Disk use of the files below a folder, in bytes of allocated blocks.
 fn size(folder: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     let mut sum = 0;

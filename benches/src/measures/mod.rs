@@ -1,4 +1,4 @@
-//! What is measured; each measure in a file of its own.
+//! The measures, each in a separate file.
 
 mod failover;
 mod load;
@@ -20,25 +20,25 @@ pub(crate) use watch::watch;
 /// One figure.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
-    /// What it is, in words that are the same for both systems.
+    /// Its description, the same for both systems.
     pub(crate) what: String,
-    /// Clients or watchers at once, where that varies.
+    /// Concurrent clients or watchers, if their number varies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clients: Option<usize>,
     /// Unit of `value`.
     pub(crate) unit: &'static str,
-    /// The figure.
+    /// Its value.
     pub(crate) value: f64,
 }
 
 /// A figure of one system in one round.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Sample {
-    /// Whose it is.
+    /// The system.
     pub(crate) system: System,
-    /// Which round, from 0.
+    /// The round, from 0.
     pub(crate) round: u32,
-    /// What it says.
+    /// The figure.
     #[serde(flatten)]
     pub(crate) figure: Figure,
 }
@@ -55,14 +55,14 @@ impl Figure {
     }
 }
 
-/// For people.
+/// A duration in milliseconds.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Microseconds from 1 to a minute, three digits exact.
+/// Microseconds from 1 to a minute, with three significant digits.
 pub(crate) fn histogram() -> hdrhistogram::Histogram<u64> {
-    hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are good")
+    hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid")
 }
 
 /// `p50` and `p99` of a histogram of microseconds, in milliseconds.

@@ -1,21 +1,21 @@
-//! What the kernel counts of processes (proc(5)): memory, processor time, waits, bytes for disks.
+//! The kernel's counters of processes (proc(5)): memory, processor time, waits, bytes written to disks.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 
-/// What a process has used since it began.
+/// Resources that a process has used since its start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
-    /// In user space and in the kernel.
+    /// Processor time in user space and in the kernel.
     pub(super) processor_seconds: f64,
-    /// How often a thread of it went to sleep, to wait for something.
+    /// Voluntary context switches of its threads.
     pub(super) waits: f64,
-    /// What it had the kernel write to disks.
+    /// Bytes that the kernel wrote to disks for it.
     pub(super) disk_bytes: f64,
 }
 
-/// The same of all processes together.
+/// The sum over these processes.
 pub(super) fn used(pids: &[u32]) -> Result<Used> {
     let mut sum = Used::default();
     for pid in pids {
@@ -38,12 +38,12 @@ pub(super) fn disk_bytes(pid: u32) -> Result<f64> {
 pub(super) fn processor_seconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).context(path)?;
-    let (_, fields) = stat.rsplit_once(')').context("the name is in brackets")?;
+    let (_, fields) = stat.rsplit_once(')').context("the name in parentheses")?;
     let ticks: Result<Vec<f64>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>).collect();
     Ok(ticks?.iter().sum::<f64>() / 100.0)
 }
 
-/// Of the threads that there are now; one that ends meanwhile no longer counts.
+/// Of the present threads; one that ends meanwhile does not count.
 fn waits(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/task");
     let mut sum = 0.0;

@@ -1,4 +1,4 @@
-//! One key, many watchers: from the put's beginning until the last one knows.
+//! One key, many watchers: the time from the start of a put until the last watcher has its event.
 
 use std::time::{Duration, Instant};
 
@@ -16,49 +16,49 @@ use super::{Figure, histogram, quantiles};
 use crate::peers::Cluster;
 
 const KEY: &[u8] = b"watched";
-/// Streams, one connection each; the watchers are shared out among them.
+/// Streams, one connection each; the watchers are divided among them.
 const STREAMS: usize = 12;
 /// Puts of the watched key.
 const PUTS: usize = 100;
-/// No event takes longer to all.
+/// Time limit for an event to reach all watchers.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Time to the last of the watchers, and events a second.
+/// Time until the last watcher has its event, and events per second.
 pub(crate) fn watch(cluster: &Cluster, watchers: usize) -> Result<Vec<Figure>> {
     block(run(cluster, watchers, cluster.clients(1)?.remove(0)))
 }
 
 async fn run(cluster: &Cluster, watchers: usize, mut kv: KvClient<Channel>) -> Result<Vec<Figure>> {
-    let (told, mut events) = mpsc::channel::<bool>(4096);
+    let (received, mut events) = mpsc::channel::<bool>(4096);
     for stream in 0..STREAMS {
         let share = watchers / STREAMS + usize::from(stream < watchers % STREAMS);
-        let (ask, asked) = mpsc::channel(share + 1);
+        let (requests, outgoing) = mpsc::channel(share + 1);
         for _ in 0..share {
             let create = WatchCreateRequest { key: Bytes::from_static(KEY), ..WatchCreateRequest::default() };
             let request = WatchRequest { request_union: Some(watch_request::RequestUnion::CreateRequest(create)) };
-            ask.send(request).await?;
+            requests.send(request).await?;
         }
-        // etcd begins to answer, headers and all, when it has something to say: what is asked must be on its way before.
+        // etcd sends headers only with its first answer, so the requests must be queued before.
         let mut answers =
-            WatchClient::new(cluster.channel(stream)).watch(ReceiverStream::new(asked)).await?.into_inner();
-        let told = told.clone();
+            WatchClient::new(cluster.channel(stream)).watch(ReceiverStream::new(outgoing)).await?.into_inner();
+        let received = received.clone();
         tokio::spawn(async move {
-            // Held until the answers end.
-            let _ask = ask;
+            // Held until the answers end, since it would end the request.
+            let _requests = requests;
             while let Ok(Some(answer)) = answers.message().await {
                 let created = answer.created && !answer.canceled;
-                if created && told.send(true).await.is_err() {
+                if created && received.send(true).await.is_err() {
                     return;
                 }
                 for _ in &answer.events {
-                    if told.send(false).await.is_err() {
+                    if received.send(false).await.is_err() {
                         return;
                     }
                 }
             }
         });
     }
-    expect(&mut events, watchers, true).await.context("making the watches")?;
+    expect(&mut events, watchers, true).await.context("creating the watches")?;
     let mut times = histogram();
     let begin = Instant::now();
     for put in 0..PUTS {
@@ -70,7 +70,7 @@ async fn run(cluster: &Cluster, watchers: usize, mut kv: KvClient<Channel>) -> R
     }
     let rate = (PUTS * watchers) as f64 / begin.elapsed().as_secs_f64();
     let mut figures = vec![Figure::new("events to watchers", "per second", rate).at(watchers)];
-    figures.extend(quantiles("put until the last watcher knows", &times).map(|figure| figure.at(watchers)));
+    figures.extend(quantiles("put until the last watcher gets its event", &times).map(|figure| figure.at(watchers)));
     Ok(figures)
 }
 
@@ -78,8 +78,8 @@ async fn expect(events: &mut mpsc::Receiver<bool>, count: usize, created: bool) 
     for seen in 0..count {
         match tokio::time::timeout(LIMIT, events.recv()).await {
             Ok(Some(kind)) if kind == created => {}
-            Ok(other) => bail!("something else was told: {other:?}"),
-            Err(_) => bail!("only {seen} of {count} were told"),
+            Ok(other) => bail!("unexpected answer: {other:?}"),
+            Err(_) => bail!("only {seen} of {count} answers within {LIMIT:?}"),
         }
     }
     Ok(())

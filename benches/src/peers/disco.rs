@@ -5,7 +5,7 @@ use disco_tests::{Api, RawCluster};
 
 use super::{NODES, Peer};
 
-/// Three `discod`.
+/// Three `discod` processes.
 pub(super) struct Discod {
     cluster: RawCluster,
     api: Api,

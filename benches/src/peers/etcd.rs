@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
 
-/// Three `etcd` with their defaults.
+/// Three `etcd` processes with default settings.
 pub(super) struct Etcd {
     root: TempDir,
     api: Api,
@@ -28,7 +28,7 @@ struct Node {
     child: Option<Child>,
 }
 
-/// What `etcd --version` says first.
+/// The first line of `etcd --version`.
 pub(super) fn version() -> Result<String> {
     let output = Command::new("etcd").arg("--version").output();
     let output = output.context("`etcd` is not on the path\nhint: Debian's package is `etcd-server`")?;
@@ -47,7 +47,7 @@ impl Etcd {
             let (address, folder) = (free_ip(), root.path().join(id.to_string()));
             fs::create_dir(&folder)?;
             let key = PrivateKey::generate()?;
-            // It compares where a peer's connection comes from with that peer's certificate, too.
+            // etcd compares the source address of a peer's connection with the peer's certificate too.
             let addresses = [address, IpAddr::V4(Ipv4Addr::LOCALHOST)];
             let chain = signer.issue_node(&key.signing_request()?, id as u64, &addresses, Validity::lasting(DAY))?;
             fs::write(folder.join("node.pem"), chain)?;
@@ -132,7 +132,7 @@ impl Peer for Etcd {
 impl Drop for Etcd {
     fn drop(&mut self) {
         for node in 0..NODES {
-            // One that does not run is what is wished.
+            // The node may have been killed already.
             let _ = self.kill(node);
         }
     }

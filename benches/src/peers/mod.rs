@@ -1,4 +1,4 @@
-//! Clusters of three nodes, of either system, behind one face.
+//! Clusters of three nodes of either system, with one interface.
 
 mod disco;
 mod etcd;
@@ -18,10 +18,10 @@ use tonic::transport::Channel;
 
 /// Nodes of each cluster.
 pub(crate) const NODES: usize = 3;
-/// No cluster takes longer to be whole.
+/// Time limit for a cluster to elect a leader.
 const WHOLE: Duration = Duration::from_secs(60);
 
-/// Whose cluster it is.
+/// The system of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum System {
@@ -31,23 +31,23 @@ pub(crate) enum System {
     Etcd,
 }
 
-/// What the two differ in.
+/// The interface of a system's cluster.
 pub(crate) trait Peer {
     /// `IP:PORT` for clients, one for each node.
     fn endpoints(&self) -> Vec<String>;
-    /// Connections of its operator.
+    /// Connections as its operator.
     fn api(&self) -> &Api;
     /// Each node's process.
     fn pids(&self) -> Vec<u32>;
-    /// Where each node keeps its data.
+    /// Each node's data folder.
     fn folders(&self) -> Vec<PathBuf>;
-    /// `kill -9` of a node, returning when it is gone.
+    /// Kills a node with `kill -9`, and returns when it has ended.
     fn kill(&mut self, node: usize) -> Result<()>;
-    /// Starts a node that was killed, with what it had.
+    /// Starts a killed node again, with its data.
     fn start(&mut self, node: usize) -> Result<()>;
 }
 
-/// A whole cluster; it ends when it is dropped.
+/// A cluster; it ends when dropped.
 pub(crate) struct Cluster {
     peer: Box<dyn Peer>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Cluster {
 // === impl System ===
 
 impl System {
-    /// Whether its program is here.
+    /// Checks that its program exists.
     pub(crate) fn check(self) -> Result<()> {
         match self {
             Self::Disco => Ok(()),
@@ -76,7 +76,7 @@ impl fmt::Display for System {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Three new nodes that have elected a leader and take writes; the pace is that of `discod`.
+    /// Starts three new nodes, and waits until they have elected a leader. `pace` applies to `discod`.
     pub(crate) fn start(system: System, pace: &str) -> Result<Self> {
         let peer: Box<dyn Peer> = match system {
             System::Disco => Box::new(disco::Discod::start(pace)),
@@ -87,7 +87,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The cluster's own.
+    /// The system's own interface.
     pub(crate) fn peer(&mut self) -> &mut dyn Peer {
         self.peer.as_mut()
     }
@@ -97,7 +97,7 @@ impl Cluster {
         self.peer.pids()
     }
 
-    /// Where each node keeps its data.
+    /// Each node's data folder.
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
         self.peer.folders()
     }
@@ -108,14 +108,14 @@ impl Cluster {
         self.peer.api().channel(&endpoints[node % endpoints.len()])
     }
 
-    /// Key-value clients on so many connections of their own, one node after the other, beginning with the leader: who has a
-    /// single client should not depend on who was elected.
+    /// Key-value clients on `count` separate connections, one node after the other, beginning with the leader, so that a
+    /// single client does not depend on the election.
     pub(crate) fn clients(&self, count: usize) -> Result<Vec<KvClient<Channel>>> {
         let leader = self.leader()?;
         Ok((0..count).map(|node| KvClient::new(self.channel(leader + node))).collect())
     }
 
-    /// The node that leads, when all say the same.
+    /// The leader, if all nodes agree.
     pub(crate) fn leader(&self) -> Result<usize> {
         let mut leads = None;
         for node in 0..NODES {
@@ -129,14 +129,14 @@ impl Cluster {
                 bail!("node {node} knows no leader");
             }
             if status.leader == own && leads.replace(node).is_some() {
-                bail!("two say that they lead");
+                bail!("two nodes claim to lead");
             }
         }
-        leads.ok_or_else(|| anyhow::anyhow!("nobody says that it leads"))
+        leads.ok_or_else(|| anyhow::anyhow!("no node claims to lead"))
     }
 
-    /// Waits until every node answers and knows the leader, who then is told.
+    /// Waits until every node answers and knows the leader, and returns that.
     pub(crate) fn wait_until_whole(&self) -> Result<usize> {
-        look_for(WHOLE, || self.leader()).context("the cluster does not become whole")
+        look_for(WHOLE, || self.leader()).context("the cluster has no leader that all nodes know")
     }
 }

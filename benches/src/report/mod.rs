@@ -1,4 +1,4 @@
-//! What was measured, for people and for programs.
+//! The results: tables and plots for people, JSON for programs.
 
 mod plot;
 mod table;
@@ -13,7 +13,7 @@ pub(crate) use table::table;
 
 use crate::measures::Sample;
 
-/// Every sample, and on what it was measured.
+/// Writes every sample, and a description of the machine.
 pub(crate) fn write_json(path: &Path, samples: &[Sample]) -> Result<()> {
     let uname = rustix::system::uname();
     let figures = serde_json::json!({
@@ -29,7 +29,7 @@ pub(crate) fn write_json(path: &Path, samples: &[Sample]) -> Result<()> {
     fs::write(path, text + "\n").with_context(|| format!("writing `{}`", path.display()))
 }
 
-/// The middle one, the smallest and the largest; `None` of nothing.
+/// The median, the smallest and the largest value; `None` if there is no value.
 pub(crate) fn spread(mut values: Vec<f64>) -> Option<(f64, f64, f64)> {
     values.sort_by(f64::total_cmp);
     Some((values[values.len().checked_sub(1)? / 2], *values.first()?, *values.last()?))

@@ -12,12 +12,12 @@ use crate::measures::Sample;
 use crate::peers::System;
 
 const SIZE: (u32, u32) = (640, 360);
-/// Told apart also by those who do not see all colours (Okabe and Ito).
+/// Distinguishable with colour blindness too (Okabe and Ito).
 const COLOURS: [(System, RGBColor); 2] = [(System::Disco, RGBColor(0, 114, 178)), (System::Etcd, RGBColor(213, 94, 0))];
 
-/// One picture for each figure that depends on the number of clients.
+/// Draws one picture for each figure that depends on the number of clients.
 pub(crate) fn plot(folder: &Path, samples: &[Sample]) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("making `{}`", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("creating `{}`", folder.display()))?;
     for (what, name) in [
         ("durable puts", "puts"),
         ("durable puts, p99", "puts-p99"),

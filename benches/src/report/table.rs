@@ -44,7 +44,7 @@ fn ranged((median, least, most): (f64, f64, f64)) -> String {
     format!("{} ({} to {})", short(median), short(least), short(most))
 }
 
-/// Three digits that matter.
+/// Three significant digits.
 fn short(value: f64) -> String {
     match value.abs() {
         0.0..1.0 => format!("{value:.3}"),
@@ -60,7 +60,7 @@ mod tests {
     use crate::measures::Figure;
 
     #[test]
-    fn two_systems_stand_in_one_line_with_the_ratio_of_their_medians() {
+    fn a_line_has_both_systems_and_the_ratio_of_their_medians() {
         let sample = |system, round, value| Sample {
             system,
             round,
