@@ -41,11 +41,11 @@ fn from_an_empty_account_to_three_nodes_and_back_to_nothing() {
     let output = bootstrap(&project).ok();
     assert!(output.stdout.contains("Complete cluster"), "{output}");
     println!("{output}\nbootstrap took {:?}", output.took);
-    what_was_printed_is_what_the_docs_show(&output);
+    the_output_is_that_in_the_docs(&output);
     let status = project.wait_until_healthy(SOON, 3);
     the_leader_started_the_others(&cloud, &status);
     the_role_is_with_voters_alone(&cloud, 3);
-    what_was_made_is_closed_and_marked(&cloud.inventory());
+    created_resources_are_closed_and_tagged(&cloud.inventory());
     calls_are_those_in_the_docs(&cloud);
     only_the_leader_has_called(&cloud, &status);
     each_machine_took_what_it_was_given(&cloud);
@@ -86,7 +86,7 @@ fn the_leader_started_the_others(cloud: &Cloud, status: &Status) {
 
 /// The recorded session, but for times, addresses, ids, which machine was a little faster, and states that are passed
 /// through between two looks.
-fn what_was_printed_is_what_the_docs_show(output: &Output) {
+fn the_output_is_that_in_the_docs(output: &Output) {
     let (_, session) = DOCS.split_once("$ disco bootstrap -y\n").expect("it is there");
     let (session, _) = session.split_once("$ disco doctor").expect("it ends there");
     let shown: BTreeSet<String> = session.lines().filter_map(words).collect();
@@ -197,7 +197,7 @@ fn the_role_is_with_voters_alone(cloud: &Cloud, voters: usize) {
     });
 }
 
-fn what_was_made_is_closed_and_marked(inventory: &Inventory) {
+fn created_resources_are_closed_and_tagged(inventory: &Inventory) {
     for machine in inventory.present() {
         assert_eq!(machine.http_tokens, "required", "{machine:#?}");
         assert_eq!(machine.profile.as_deref(), Some("disco-heavyobjects-us-west-2"), "{machine:#?}");

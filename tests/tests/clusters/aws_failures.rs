@@ -62,7 +62,7 @@ fn check_one_of_each(inventory: &Inventory) {
 }
 
 #[test]
-fn killed_after_any_call_and_run_again_it_ends_in_the_same_state() {
+fn bootstrap_killed_after_any_call_and_run_again_reaches_the_same_state() {
     let Some((project, cloud)) = account("", "") else { return };
     let mut skip = 0;
     loop {
@@ -117,7 +117,7 @@ fn destroy_killed_after_any_call(project: &Project, cloud: &Cloud) {
 }
 
 #[test]
-fn a_zone_without_room_a_throttled_call_and_a_slow_start_are_overcome() {
+fn bootstrap_survives_a_zone_without_capacity_a_throttled_call_and_a_slow_start() {
     let Some((project, cloud)) = account("", "") else { return };
     cloud.fault(json!({ "action": RUN, "code": "InsufficientInstanceCapacity", "status": 500, "times": 1 }));
     cloud.fault(json!({ "action": "DescribeSubnets", "code": "RequestLimitExceeded", "status": 503, "times": 2 }));
@@ -134,7 +134,7 @@ fn a_zone_without_room_a_throttled_call_and_a_slow_start_are_overcome() {
 }
 
 #[test]
-fn a_cluster_whose_project_has_lost_its_state_is_found_by_its_tags() {
+fn a_cluster_is_found_by_its_tags_without_the_projects_state() {
     let Some((project, cloud)) = account("", "") else { return };
     project.disco(&["bootstrap", "-y"]).ok();
     std::fs::remove_dir_all(project.path(".disco")).expect("it is there");
@@ -146,7 +146,7 @@ fn a_cluster_whose_project_has_lost_its_state_is_found_by_its_tags() {
 }
 
 #[test]
-fn what_cannot_be_overcome_is_told_with_what_to_do() {
+fn permanent_failures_have_an_error_with_a_hint() {
     let Some((project, cloud)) = account("", "") else { return };
     let refused = |action: &str, code: &str, status: u16| {
         cloud.fault(json!({ "action": action, "code": code, "status": status, "message": "said by the test" }));
@@ -171,7 +171,7 @@ fn what_cannot_be_overcome_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_machine_that_could_not_run_the_programs_is_not_started() {
+fn a_machine_of_another_architecture_is_not_started() {
     let Some((project, cloud)) = account("", "") else { return };
     let client = std::fs::read_to_string(project.path("client.js")).expect("it was written");
     project.write("client.js", &client.replace("ami-0e8c824f386e1de06", "ami-0000000000000other"));
@@ -202,7 +202,7 @@ fn two_operators_at_once_make_one_cluster() {
 }
 
 #[test]
-fn an_image_that_ignores_its_user_data_is_trusted_at_first_use_and_this_is_said() {
+fn an_image_that_ignores_its_user_data_is_trusted_on_first_use_with_a_warning() {
     let Some((project, cloud)) = account("await cluster.ssh_install();", "") else { return };
     cloud.machines_are(json!({ "ignores_user_data": true }));
     let output = project.start(&["bootstrap", "-y"]).wait(LIMIT);
@@ -214,7 +214,7 @@ fn an_image_that_ignores_its_user_data_is_trusted_at_first_use_and_this_is_said(
 }
 
 #[test]
-fn a_machine_that_never_answers_is_named() {
+fn an_error_names_a_machine_that_never_answers() {
     let Some((project, cloud)) = account("await cluster.ssh_install();", "") else { return };
     cloud.machines_are(json!({ "never_answers": true }));
     let output = project.start(&["bootstrap", "-y", "--timeout", "15s"]).wait(LIMIT);

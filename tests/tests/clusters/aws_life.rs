@@ -46,7 +46,7 @@ fn account() -> Option<(Project, Cloud)> {
 }
 
 #[test]
-fn a_cluster_keeps_its_address_its_operator_and_its_size() {
+fn a_cluster_keeps_its_address_its_operator_and_its_size_on_ec2() {
     let _permit = Permit::first();
     let Some((project, cloud)) = account() else { return };
     project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(120)).ok();

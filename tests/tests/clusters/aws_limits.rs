@@ -65,7 +65,7 @@ fn present(cloud: &Cloud) -> Vec<String> {
 }
 
 #[test]
-fn limits_hold_and_a_dead_machine_is_not_in_the_way_of_its_substitute() {
+fn limits_hold_and_a_dead_machine_does_not_prevent_its_replacement() {
     let _permit = Permit::first();
     let Some((project, cloud)) = account("max_nodes: 3") else { return };
     project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(150)).ok();

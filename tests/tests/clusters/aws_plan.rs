@@ -62,7 +62,7 @@ fn lines(output: &Output) -> Vec<String> {
 }
 
 #[test]
-fn a_plan_names_all_that_would_be_made_with_its_price_and_makes_nothing() {
+fn a_plan_lists_all_resources_with_prices_and_creates_none() {
     let Some((mut project, cloud)) = account("", "") else { return };
     let output = project.disco(&["plan", "--exit-code", "-o", "json"]).expect(7);
     let all = lines(&output);
@@ -102,7 +102,7 @@ fn a_plan_names_all_that_would_be_made_with_its_price_and_makes_nothing() {
 }
 
 #[test]
-fn the_doctor_says_what_an_account_lacks_before_anything_is_made() {
+fn doctor_names_missing_permissions_and_quotas_before_anything_is_created() {
     let Some((project, cloud)) = account("", "") else { return };
     let state = |name: &str, output: &Output| {
         let checks = output.json();
@@ -166,7 +166,7 @@ fn is_look(action: &str) -> bool {
 }
 
 #[test]
-fn a_machine_that_costs_too_much_or_nobody_knows_what_is_not_started() {
+fn a_machine_over_the_price_limit_or_without_a_known_price_is_not_started() {
     let Some((mut project, cloud)) = account(", max_hourly_usd: 0.005", "") else { return };
     first_only(&mut project, &cloud);
     let too_much = ["1 machines would cost 0.0084 USD an hour", "allows 0.005 USD", "hint:"];
@@ -187,7 +187,7 @@ fn a_machine_that_costs_too_much_or_nobody_knows_what_is_not_started() {
 }
 
 #[test]
-fn a_wish_for_more_nodes_than_the_limit_pays_for_is_refused_before_anything_is_made() {
+fn a_target_size_over_the_price_limit_is_refused_before_anything_is_created() {
     let Some((mut project, cloud)) = account(", max_hourly_usd: 0.0168", "") else { return };
     // Two of the three would be paid for.
     project.disco(&["plan"]).expect(5).says(&["3 machines would cost 0.0252 USD"]);

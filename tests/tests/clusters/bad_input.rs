@@ -47,7 +47,7 @@ fn unknown_flags_commands_and_settings_are_named() {
 }
 
 #[test]
-fn errors_of_client_js_have_their_place() {
+fn errors_of_client_js_have_their_position() {
     let project = Project::new("bad-client");
     let good = fs::read_to_string(project.path("client.js")).unwrap();
     let cases: [(String, &[&str]); 6] = [
@@ -81,7 +81,7 @@ fn errors_of_client_js_have_their_place() {
 }
 
 #[test]
-fn missing_and_open_keys_are_refused_before_anything_is_made() {
+fn missing_and_readable_keys_are_refused_before_anything_is_created() {
     let project = Project::new("bad-keys");
     let client = fs::read_to_string(project.path("client.js")).unwrap();
     let with_keys = client.replace(
@@ -105,7 +105,7 @@ fn missing_and_open_keys_are_refused_before_anything_is_made() {
 }
 
 #[test]
-fn links_to_binaries_that_point_nowhere_or_to_another_architecture_are_refused_before_anything_is_sent() {
+fn links_to_missing_or_foreign_binaries_are_refused_before_anything_is_sent() {
     let project = Project::new("bad-links");
     let daemon = project.path("discod");
     fs::remove_file(&daemon).unwrap();
@@ -147,7 +147,7 @@ fn refused_in_install(project: &Project, words: &[&str]) {
 }
 
 #[test]
-fn an_operators_key_that_is_open_to_others_or_damaged_is_not_used() {
+fn an_operators_key_that_others_can_read_or_that_is_damaged_is_not_used() {
     let project = Project::builder("bad-operator").nodes(1).build();
     project.bootstrap();
     let key = project.path(".disco/operator.key");
@@ -218,7 +218,7 @@ fn a_daemon_with_a_taken_address_another_cluster_s_data_or_open_keys_does_not_st
 }
 
 #[test]
-fn a_daemon_whose_private_key_is_open_does_not_start_until_that_is_mended() {
+fn a_daemon_whose_private_key_others_can_read_starts_only_once_that_is_fixed() {
     let mut cluster = RawCluster::found();
     let api = cluster.operator();
     let addresses = cluster.addresses();
@@ -274,7 +274,7 @@ impl Drop for SmallDisk<'_> {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_that_was_acknowledged() {
+fn a_full_disk_loses_no_acknowledged_write() {
     let mut cluster = RawCluster::found();
     let folder = tempfile::Builder::new().prefix("disco-small-").tempdir().unwrap();
     let node = &mut cluster.nodes[0];
@@ -326,7 +326,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_look_at_a_cluster_of_another_project_is_refused_by_its_certificate() {
+fn a_read_from_another_projects_cluster_is_refused_by_its_certificate() {
     let cluster = RawCluster::found();
     let project = Project::builder("other-operator").nodes(1).build();
     project.bootstrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use disco_tests::{Binaries, Permit, Project, SOON, is_alive};
 
 #[test]
-fn a_project_becomes_three_healthy_nodes_and_then_nothing_again() {
+fn a_project_becomes_three_healthy_nodes_and_is_destroyed() {
     // It holds a time.
     let _permit = Permit::alone();
     let project = Project::new("from-nothing");

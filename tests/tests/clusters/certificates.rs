@@ -83,7 +83,7 @@ fn root(project: &Project) -> Authority {
 }
 
 #[test]
-fn status_tells_every_certificate_and_which_nodes_do_not_answer() {
+fn cert_status_shows_every_certificate_and_the_nodes_that_do_not_answer() {
     let (project, status) = CLUSTER.whole();
     let now = certificates(&project, 0);
     assert_eq!(now.len(), 6, "{now:#?}");
@@ -130,7 +130,7 @@ fn status_tells_every_certificate_and_which_nodes_do_not_answer() {
 }
 
 #[test]
-fn new_certificates_come_while_writes_and_a_watch_go_on() {
+fn certificates_are_rotated_while_writes_and_a_watch_continue() {
     let (project, status) = CLUSTER.whole();
     let before = certificates(&project, 0);
     let mut watch = project.start(&["kv", "watch", "--prefix", "turn/", "-o", "jsonl"]);
@@ -211,7 +211,7 @@ fn changed(before: &BTreeMap<u64, String>, after: &BTreeMap<u64, String>, nodes:
 }
 
 #[test]
-fn a_node_that_was_away_until_its_certificate_had_expired_is_brought_back() {
+fn a_node_whose_certificate_expired_while_it_was_off_is_restored() {
     let (project, status) = CLUSTER.whole();
     let away = status.others()[0].clone();
     let machine = machine_of(&project, away.id);
@@ -290,7 +290,7 @@ fn back(project: &Project, machine: &Machine, id: u64) {
 }
 
 #[test]
-fn a_cluster_that_was_off_until_all_had_expired_comes_back_with_its_data() {
+fn a_cluster_whose_certificates_expired_while_it_was_off_is_restored_with_its_data() {
     let project = Project::bootstrapped("off-too-long");
     project.wait_until_healthy(SOON, 3);
     for count in 0..20 {

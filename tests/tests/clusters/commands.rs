@@ -61,7 +61,7 @@ fn the_log_of_a_daemon_that_does_not_start_is_read_on_its_machine() {
 }
 
 #[test]
-fn the_log_of_each_node_comes_from_itself_and_is_followed() {
+fn each_node_serves_its_own_log_and_it_can_be_followed() {
     let (project, status) = CLUSTER.whole();
     for node in &status.nodes {
         let lines = project.disco(&["logs", "-n", "1000", &node.name, "-o", "jsonl"]).ok().jsonl();
@@ -80,7 +80,7 @@ fn the_log_of_each_node_comes_from_itself_and_is_followed() {
 }
 
 #[test]
-fn a_command_on_a_machine_gives_its_output_and_exit_code() {
+fn node_ssh_returns_a_commands_output_and_exit_code() {
     let (project, status) = CLUSTER.whole();
     let name = &status.nodes[1].name;
     let output = project.disco(&["node", "ssh", name, "--", "echo out; echo err >&2; exit 7"]).expect(7);
@@ -92,7 +92,7 @@ fn a_command_on_a_machine_gives_its_output_and_exit_code() {
 }
 
 #[test]
-fn a_shell_on_a_machine_has_a_terminal_and_ends_with_its_own_code() {
+fn node_ssh_opens_a_shell_with_a_terminal_and_returns_its_exit_code() {
     let (project, status) = CLUSTER.whole();
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -134,7 +134,7 @@ fn the_environment_that_is_printed_reaches_the_cluster() {
 }
 
 #[test]
-fn doctor_finds_a_whole_cluster_well_and_says_what_is_wrong_with_a_broken_project() {
+fn doctor_passes_for_a_healthy_cluster_and_names_the_faults_of_a_broken_project() {
     let (project, _) = CLUSTER.whole();
     project.disco(&["doctor"]).ok();
     let key = project.path(".disco/operator.key");
@@ -148,7 +148,7 @@ fn doctor_finds_a_whole_cluster_well_and_says_what_is_wrong_with_a_broken_projec
 }
 
 #[test]
-fn a_node_without_descriptors_is_not_healthy_until_it_has_some() {
+fn a_node_without_file_descriptors_is_unhealthy_until_it_has_some() {
     let (project, status) = CLUSTER.whole();
     let node = status.nodes.iter().find(|node| Some(node.id) != status.leader).expect("there are three nodes");
     let pid = Pid::from_raw(i32::try_from(node.pid).unwrap()).unwrap();
@@ -168,7 +168,7 @@ fn a_node_without_descriptors_is_not_healthy_until_it_has_some() {
 
 /// Its supervisor tells what it cannot tell itself, first of a key that others may read, then of a port that is taken.
 #[test]
-fn a_daemon_that_ends_again_and_again_is_not_healthy_and_everybody_says_why() {
+fn a_daemon_that_ends_repeatedly_is_unhealthy_and_all_commands_show_why() {
     let (project, status) = CLUSTER.whole();
     let node = status.nodes.iter().find(|node| Some(node.id) != status.leader).expect("there are three nodes");
     let key = project.machine(node.instance.as_deref()).folder.join("home/disco/data/identity/node.key");

@@ -31,7 +31,7 @@ fn disco(project: &Project, there: &Path, args: &[&str]) -> Output {
 }
 
 #[test]
-fn a_cluster_is_taken_up_elsewhere_with_its_roots_key_alone() {
+fn a_cluster_is_controlled_from_elsewhere_with_only_its_roots_key() {
     let project = Project::builder("taken-up").nodes(1).build();
     let status = project.bootstrap();
     let address = status.nodes[0].address.clone();
@@ -83,7 +83,7 @@ fn refusals(project: &Project, there: &Path, address: &str, keys: &str) {
 }
 
 #[test]
-fn an_operators_own_certificate_does_as_well_and_a_script_is_not_needed_for_an_address() {
+fn connect_accepts_an_operators_certificate_and_an_address_without_a_script() {
     let project = Project::builder("own-key").nodes(1).build();
     let address = project.bootstrap().nodes[0].address.clone();
     let there = project.outside("laptop");

@@ -6,7 +6,7 @@ use disco_tests::{RawCluster, Running, SOON};
 
 /// Where the daemon is set up by its variables, as in a container, its other commands work too.
 #[test]
-fn variables_of_the_daemon_are_no_concern_of_its_other_commands() {
+fn the_daemons_variables_do_not_affect_its_other_commands() {
     let cluster = RawCluster::empty();
     let node = cluster.node();
     let variables = [
@@ -34,7 +34,7 @@ fn variables_of_the_daemon_are_no_concern_of_its_other_commands() {
 }
 
 #[test]
-fn data_of_a_newer_format_is_refused_with_the_way_out() {
+fn data_of_a_newer_format_is_refused_with_a_hint() {
     let mut cluster = RawCluster::found();
     let node = &mut cluster.nodes[0];
     node.stop(SOON);

@@ -35,7 +35,7 @@ fn program(project: &Project) -> Result<PathBuf, String> {
 }
 
 #[test]
-fn the_crate_etcd_client_does_all_that_it_can() {
+fn every_function_of_the_crate_etcd_client_works() {
     let project = Project::new("etcdcrate");
     let program = match program(&project) {
         Ok(program) => program,
@@ -55,7 +55,7 @@ fn the_crate_etcd_client_does_all_that_it_can() {
 }
 
 #[test]
-fn the_program_has_no_second_provider_of_cryptography() {
+fn the_crate_etcd_client_uses_one_cryptography_provider() {
     let lock = std::fs::read_to_string(crate_folder().join("Cargo.lock")).unwrap();
     assert!(lock.contains("name = \"ring\""), "it has none at all");
     for refused in ["aws-lc-rs", "aws-lc-sys", "openssl-sys", "native-tls"] {

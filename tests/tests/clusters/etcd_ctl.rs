@@ -74,7 +74,7 @@ fn keys_are_put_got_and_deleted_with_every_option() {
 }
 
 #[test]
-fn transactions_compare_and_do_one_or_the_other() {
+fn transactions_execute_one_branch_by_their_comparison() {
     let Some((_project, etcd)) = whole() else { return };
     etcd.run(&["put", "txn/user", "bad"]).ok();
     let txn = "value(\"txn/user\") = \"bad\"\nversion(\"txn/none\") = \"0\"\n\ndel txn/user\nput txn/new \"1\"\n\nput txn/user \"good\"\n\n";
@@ -89,7 +89,7 @@ fn transactions_compare_and_do_one_or_the_other() {
 }
 
 #[test]
-fn watches_tell_the_past_and_what_happens() {
+fn watches_get_past_and_new_events() {
     let Some((_project, etcd)) = whole() else { return };
     let first = etcd.run(&["put", "watch/a", "1", "-w", "json"]).ok().json()["header"]["revision"].as_i64().unwrap();
     etcd.run(&["put", "watch/b", "1"]).ok();
@@ -132,7 +132,7 @@ fn watches_tell_the_past_and_what_happens() {
 }
 
 #[test]
-fn leases_live_as_long_as_they_are_kept_alive() {
+fn leases_live_as_long_as_they_are_renewed() {
     let Some((_project, etcd)) = whole() else { return };
     let grant = |ttl: &str| {
         let told = etcd.run(&["lease", "grant", ttl]).ok().stdout;
@@ -226,7 +226,7 @@ fn a_snapshot_is_saved_with_its_checksum() {
 }
 
 #[test]
-fn members_and_their_state_are_told() {
+fn members_and_their_state_are_listed() {
     let Some((project, etcd)) = whole() else { return };
     let status = project.wait_until_healthy(SOON, 3);
     etcd.run(&["endpoint", "health"]).ok();
@@ -270,7 +270,7 @@ fn members_and_their_state_are_told() {
 }
 
 #[test]
-fn leadership_moves_to_the_member_that_is_named() {
+fn leadership_moves_to_the_named_member() {
     let Some((project, etcd)) = whole() else { return };
     let status = project.wait_until_healthy(SOON, 3);
     let old = status.leader.unwrap();

@@ -146,7 +146,7 @@ fn keys_leases_and_transactions_in_json() {
 }
 
 #[test]
-fn watches_come_line_by_line() {
+fn watch_events_come_line_by_line() {
     let (_project, status, api) = whole();
     let address = &status.nodes[1].address;
     let first = post(&api, address, "/v3/kv/put", json!({ "key": "dy8x", "value": "MQ==" }));
@@ -166,7 +166,7 @@ fn watches_come_line_by_line() {
 }
 
 #[test]
-fn errors_have_the_codes_and_words_of_etcd() {
+fn errors_have_the_codes_and_texts_of_etcd() {
     let (_project, status, api) = whole();
     let address = &status.nodes[0].address;
     for (path, body, http, code, message) in [
@@ -216,7 +216,7 @@ fn settings(project: &Project) -> Vec<(String, String)> {
 }
 
 #[test]
-fn curl_speaks_it_in_both_versions_of_http() {
+fn curl_uses_the_gateway_by_http_1_and_http_2() {
     let (project, status, _api) = whole();
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
         return skipped("there is no `curl`");
@@ -291,7 +291,7 @@ fn python() -> Result<PathBuf, String> {
 }
 
 #[test]
-fn python_etcd3gw_does_all_that_it_can() {
+fn every_function_of_python_etcd3gw_works() {
     let python = match python() {
         Ok(python) => python,
         Err(missing) => return skipped(format!("there is no Python client: {missing}")),

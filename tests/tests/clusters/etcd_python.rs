@@ -112,7 +112,7 @@ fn python() -> Result<PathBuf, String> {
 }
 
 #[test]
-fn python_etcd3_does_all_that_it_can() {
+fn every_function_of_python_etcd3_works() {
     let python = match python() {
         Ok(python) => python,
         Err(missing) => return skipped(format!("there is no Python client: {missing}")),

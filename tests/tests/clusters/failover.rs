@@ -21,7 +21,7 @@ fn write_limit() -> Duration {
 }
 
 #[test]
-fn after_the_leaders_death_the_next_write_succeeds_soon_and_the_leader_comes_back_as_a_voter() {
+fn after_the_leaders_death_a_write_succeeds_soon_and_the_leader_returns_as_a_voter() {
     let (project, before, api, addresses) = whole();
     api.put(&addresses, "before", "1", SOON).unwrap();
     let dead = before.leading().clone();
@@ -55,7 +55,7 @@ fn the_command_line_writes_across_the_leaders_death_too() {
 }
 
 #[test]
-fn killed_all_at_once_while_many_write_nothing_acknowledged_is_lost() {
+fn killing_all_nodes_at_once_loses_no_acknowledged_write() {
     let (project, before, api, addresses) = whole();
     let writers = Writers::start(&api, &addresses, "lost/", 8);
     for node in &before.nodes {
@@ -70,7 +70,7 @@ fn killed_all_at_once_while_many_write_nothing_acknowledged_is_lost() {
 }
 
 #[test]
-fn told_to_stop_the_leader_hands_over_first() {
+fn a_leader_that_is_stopped_hands_over_first() {
     let (project, before, api, addresses) = whole();
     let old = before.leading().clone();
     let others: Vec<_> = addresses.iter().filter(|address| **address != old.address).cloned().collect();
@@ -97,7 +97,7 @@ fn told_to_stop_the_leader_hands_over_first() {
 }
 
 #[test]
-fn a_leader_that_hangs_is_replaced_and_steps_down_when_it_wakes() {
+fn a_paused_leader_is_replaced_and_steps_down_when_it_resumes() {
     let (project, before, api, addresses) = whole();
     let old = before.leading().clone();
     let others: Vec<_> = addresses.iter().filter(|address| **address != old.address).cloned().collect();
@@ -116,7 +116,7 @@ fn a_leader_that_hangs_is_replaced_and_steps_down_when_it_wakes() {
 }
 
 #[test]
-fn two_of_three_stopped_is_no_quorum_and_says_so() {
+fn with_two_of_three_nodes_stopped_commands_report_the_missing_quorum() {
     let (project, before, api, addresses) = whole();
     let stopped: Vec<_> = before.others().into_iter().map(|node| node.pid).collect();
     for pid in &stopped {

@@ -5,7 +5,7 @@ use std::fs;
 use disco_tests::{Project, SOON};
 
 #[test]
-fn what_was_saved_comes_back_in_another_cluster() {
+fn a_backup_is_restored_in_another_cluster() {
     let old = Project::builder("backup-old").nodes(3).build();
     old.bootstrap();
     let mut revisions = Vec::new();

@@ -53,7 +53,7 @@ fn wait_until_written(api: &Api, address: &str, key: &str) {
 }
 
 #[test]
-fn a_node_alone_refuses_writes_on_a_full_disk_and_takes_them_again_when_there_is_room() {
+fn a_single_node_refuses_writes_on_a_full_disk_and_accepts_them_again_with_free_space() {
     let Some(small) = Small::with_nodes(1) else { return };
     let api = small.cluster.operator();
     let address = small.address(0);
@@ -81,7 +81,7 @@ fn a_node_alone_refuses_writes_on_a_full_disk_and_takes_them_again_when_there_is
 }
 
 #[test]
-fn a_leader_whose_disk_is_full_hands_over_and_nothing_stops() {
+fn a_leader_with_a_full_disk_hands_over_and_writes_continue() {
     let Some(small) = Small::with_nodes(3) else { return };
     let api = small.cluster.operator();
     let old = small.leader();
@@ -114,7 +114,7 @@ fn a_leader_whose_disk_is_full_hands_over_and_nothing_stops() {
 }
 
 #[test]
-fn while_a_majority_of_disks_is_full_writes_are_refused_and_all_recovers() {
+fn with_a_majority_of_full_disks_writes_are_refused_until_there_is_space() {
     let Some(small) = Small::with_nodes(3) else { return };
     let api = small.cluster.operator();
     let leader = small.leader();
@@ -139,7 +139,7 @@ fn while_a_majority_of_disks_is_full_writes_are_refused_and_all_recovers() {
 }
 
 #[test]
-fn started_on_a_full_disk_a_node_waits_for_room() {
+fn a_node_that_starts_on_a_full_disk_waits_for_free_space() {
     let Some(mut small) = Small::with_nodes(1) else { return };
     let api = small.cluster.operator();
     let address = small.address(0);
@@ -173,7 +173,7 @@ fn taken(folder: &Path) -> u64 {
 }
 
 #[test]
-fn steady_writes_take_no_more_than_64_mib_of_disk() {
+fn steady_writes_use_at_most_64_mib_of_disk() {
     const LIMIT: u64 = 64 * MIB;
     let cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();

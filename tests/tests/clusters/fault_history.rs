@@ -7,7 +7,7 @@ use disco_tests::{Binaries, Permit, Running};
 use serde_json::Value;
 
 #[test]
-fn under_faults_of_every_kind_nothing_is_lost() {
+fn no_acknowledged_write_is_lost_under_faults_of_every_kind() {
     let _permit = Permit::alone();
     let mut command = Command::new(env!("CARGO_BIN_EXE_disco-faults"));
     let binaries = Binaries::get().discod.parent().expect("it is in a folder");

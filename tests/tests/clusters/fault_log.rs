@@ -31,7 +31,7 @@ fn all_there(api: &Api, addresses: &[String], written: &[(String, i64)]) {
 }
 
 #[test]
-fn a_node_whose_log_is_gone_does_not_come_back_as_if_nothing_had_been() {
+fn a_node_without_its_log_does_not_return_under_its_id() {
     let mut cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();
     let written = write(&api, &cluster.addresses(), "lost", 20);
@@ -98,7 +98,7 @@ fn damaged(node: &mut RawNode, api: &Api, file: &str, places: usize) -> usize {
 }
 
 #[test]
-fn a_damaged_log_is_refused_and_the_others_go_on() {
+fn a_damaged_log_is_refused_and_the_other_nodes_continue() {
     let mut cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();
     let mut written = write(&api, &cluster.addresses(), "damaged", 50);
@@ -116,7 +116,7 @@ fn a_damaged_log_is_refused_and_the_others_go_on() {
 }
 
 #[test]
-fn a_wiped_disk_comes_back_as_a_new_node() {
+fn a_node_with_a_wiped_disk_returns_as_a_new_node() {
     let mut cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();
     let written = write(&api, &cluster.addresses(), "wiped", 20);
@@ -163,7 +163,7 @@ fn settled(cluster: &RawCluster, api: &Api, key: &str) {
 }
 
 #[test]
-fn a_follower_and_a_leader_may_come_back_at_other_addresses() {
+fn a_follower_and_a_leader_may_return_at_other_addresses() {
     let mut cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();
     let written = write(&api, &cluster.addresses(), "moved", 10);
@@ -178,7 +178,7 @@ fn a_follower_and_a_leader_may_come_back_at_other_addresses() {
 }
 
 #[test]
-fn two_of_three_may_come_back_at_other_addresses_at_once() {
+fn two_of_three_nodes_may_return_at_other_addresses_at_once() {
     let mut cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();
     let written = write(&api, &cluster.addresses(), "both", 10);
@@ -194,7 +194,7 @@ fn two_of_three_may_come_back_at_other_addresses_at_once() {
 }
 
 #[test]
-fn a_node_alone_may_come_back_at_another_address() {
+fn a_single_node_may_return_at_another_address() {
     let mut cluster = RawCluster::found();
     let api = cluster.operator();
     let written = write(&api, &cluster.addresses(), "alone", 5);

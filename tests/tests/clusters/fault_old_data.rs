@@ -75,11 +75,11 @@ fn opens(name: &str) {
 }
 
 #[test]
-fn data_of_before_checksums_is_read() {
+fn data_from_before_checksums_is_read() {
     opens("0.1.0");
 }
 
 #[test]
-fn data_of_before_the_journal_is_read() {
+fn data_from_before_the_journal_is_read() {
     opens("0.1.0-checksums");
 }

@@ -62,7 +62,7 @@ fn wait_for_backup(data: &Path, revision: i64) -> (u64, i64) {
 }
 
 #[test]
-fn voters_make_backups_of_what_is_new_and_keep_the_last_ones() {
+fn voters_back_up_changes_and_retain_the_last_backups() {
     let cluster = cluster(4);
     let (api, addresses) = (cluster.operator(), cluster.addresses());
     let status = cluster.wait_for_members(4);
@@ -97,7 +97,7 @@ fn voters_make_backups_of_what_is_new_and_keep_the_last_ones() {
 }
 
 #[test]
-fn a_backup_is_fetched_off_a_node_without_a_quorum_too_and_makes_a_new_cluster() {
+fn a_backup_is_fetched_from_a_node_without_a_quorum_and_restored_in_a_new_cluster() {
     let mut cluster = cluster(3);
     let (api, addresses) = (cluster.operator(), cluster.addresses());
     let revision = api.put(&addresses, "kept", "yes", SOON).unwrap();
@@ -138,7 +138,7 @@ fn a_backup_is_fetched_off_a_node_without_a_quorum_too_and_makes_a_new_cluster()
 }
 
 #[test]
-fn who_has_lost_the_vote_removes_its_backups_in_the_end() {
+fn a_node_that_lost_its_vote_removes_its_backups_after_a_while() {
     let mut cluster = cluster(4);
     let (api, addresses) = (cluster.operator(), cluster.addresses());
     let status = cluster.wait_for_members(4);
@@ -161,7 +161,7 @@ fn who_has_lost_the_vote_removes_its_backups_in_the_end() {
 }
 
 #[test]
-fn without_room_none_is_made_and_that_is_said_once() {
+fn without_free_space_no_backup_is_made_and_one_event_is_recorded() {
     let mut cluster = RawCluster::empty();
     let node = cluster.node();
     let Some(disk) = Tmpfs::mount(&node.data, 96 * MIB) else { return };

@@ -63,7 +63,7 @@ fn write_limit() -> Duration {
 }
 
 #[test]
-fn a_leader_that_nobody_can_call_hands_over() {
+fn a_leader_that_no_node_can_call_hands_over() {
     let _permit = Permit::alone();
     let cluster = Cluster::start();
     let unreachable = cluster.leader();
@@ -94,7 +94,7 @@ fn a_leader_that_nobody_can_call_hands_over() {
 
 /// New connections would work, so nothing is handed over: who waits for an answer makes one.
 #[test]
-fn connections_that_a_firewall_has_forgotten_are_made_anew() {
+fn connections_that_a_firewall_drops_are_replaced() {
     let cluster = Cluster::start();
     let leader = cluster.leader();
     let id = cluster.raw.wait_for_members(3).leader;

@@ -12,7 +12,7 @@ fn recover(api: &Api, address: &str, lost: &[u64]) -> Result<(), tonic::Status> 
 }
 
 #[test]
-fn from_one_of_three_the_cluster_goes_on_and_grows_again() {
+fn a_cluster_continues_from_one_survivor_of_three_and_grows_again() {
     let mut cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();
     let addresses = cluster.addresses();
@@ -66,7 +66,7 @@ fn from_one_of_three_the_cluster_goes_on_and_grows_again() {
 }
 
 #[test]
-fn of_two_survivors_of_five_the_other_comes_back_by_itself() {
+fn the_second_of_two_survivors_of_five_returns_by_itself() {
     let mut cluster = RawCluster::with_nodes(5);
     let api = cluster.operator();
     let addresses = cluster.addresses();
@@ -109,7 +109,7 @@ fn of_two_survivors_of_five_the_other_comes_back_by_itself() {
 }
 
 #[test]
-fn nodes_that_all_come_to_new_addresses_are_kept_by_the_operators_word() {
+fn nodes_that_all_have_new_addresses_stay_members_with_recover_addresses() {
     let mut cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();
     let revision = api.put(&cluster.addresses(), "kept", "1", SOON).unwrap();

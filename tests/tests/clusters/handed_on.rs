@@ -16,7 +16,7 @@ fn put(key: &str) -> ProposeRequest {
 
 /// One that is refused does not end the others, and each is told by its number.
 #[test]
-fn writes_that_a_node_hands_on_are_answered_one_by_one() {
+fn forwarded_writes_are_answered_one_by_one() {
     let cluster = RawCluster::with_nodes(3);
     let third = Api::node(&cluster.nodes[2].data);
     let status = cluster.operator().status(&cluster.addresses()[0]).unwrap();
@@ -44,7 +44,7 @@ fn writes_that_a_node_hands_on_are_answered_one_by_one() {
 
 /// Writes that are handed on share a connection: an answer that it does not take must not end it for the others.
 #[test]
-fn an_answer_that_is_too_large_is_told_to_who_asked_and_disturbs_nobody() {
+fn a_too_large_answer_is_an_error_for_its_client_only() {
     let project = Project::bootstrapped("wide");
     let (status, api) = (project.status(), Api::operator(&project));
     let leader = status.leading().id;
@@ -79,7 +79,7 @@ fn an_answer_that_is_too_large_is_told_to_who_asked_and_disturbs_nobody() {
 }
 
 #[test]
-fn a_leader_that_others_hand_writes_to_does_not_wait_for_more_when_it_stops() {
+fn a_stopping_leader_does_not_wait_for_more_forwarded_writes() {
     let mut cluster = RawCluster::with_nodes(3);
     let api = cluster.operator();
     let leader = usize::try_from(cluster.wait_for_members(3).leader).unwrap() - 1;

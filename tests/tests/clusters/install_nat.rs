@@ -12,7 +12,7 @@ use disco_tests::{Permit, SOON, Sshd, hosts_project, skipped, wait_for};
 
 /// Set for the process that has a network of its own.
 const INSIDE: &str = "DISCO_NAT_INSIDE";
-const TEST: &str = "install_nat::a_machine_behind_nat_is_a_node_and_one_that_cannot_be_called_is_no_healthy_one";
+const TEST: &str = "install_nat::a_machine_behind_nat_becomes_a_node_and_one_that_cannot_be_called_is_unhealthy";
 /// Here, on the machine, and what others call that by.
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 7, 1));
 const INNER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 7, 2));
@@ -110,7 +110,7 @@ fn in_own_network() {
 }
 
 #[test]
-fn a_machine_behind_nat_is_a_node_and_one_that_cannot_be_called_is_no_healthy_one() {
+fn a_machine_behind_nat_becomes_a_node_and_one_that_cannot_be_called_is_unhealthy() {
     if std::env::var_os(INSIDE).is_none() {
         in_own_network();
         return;

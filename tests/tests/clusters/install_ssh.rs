@@ -70,7 +70,7 @@ fn three_machines_with_openssh_become_a_cluster_and_a_changed_host_key_is_refuse
 }
 
 #[test]
-fn a_key_that_the_machine_does_not_know_and_a_machine_that_is_not_there_are_said() {
+fn a_rejected_key_and_a_missing_machine_have_clear_errors() {
     let Some((project, mut servers)) = project_with_hosts("unwelcome", 1) else { return };
     fs::write(project.outside("host-0/home/.ssh/authorized_keys"), "").unwrap();
     let output = project.disco(&["bootstrap", "-y"]).says(&[servers[0].host().split_once('@').unwrap().1]);
@@ -83,7 +83,7 @@ fn a_key_that_the_machine_does_not_know_and_a_machine_that_is_not_there_are_said
 }
 
 #[test]
-fn hosts_that_are_added_or_moved_are_taken_up_and_a_bad_one_stops_nobody() {
+fn added_and_moved_hosts_are_used_and_a_bad_one_stops_no_other() {
     let Some((project, mut servers)) = project_with_hosts("taken-up", 2) else { return };
     let hosts = |servers: &[Sshd]| servers.iter().map(Sshd::host).collect::<Vec<_>>();
     let first = hosts(&servers[..1]);
@@ -126,7 +126,7 @@ fn hosts_that_are_added_or_moved_are_taken_up_and_a_bad_one_stops_nobody() {
 }
 
 #[test]
-fn a_bootstrap_ends_where_the_cluster_cannot_use_a_machine_and_goes_on_when_it_can() {
+fn a_bootstrap_ends_if_the_cluster_cannot_use_a_machine_and_continues_once_it_can() {
     let Some((project, servers)) = project_with_hosts("locked-out", 3) else { return };
     let keys = project.outside("host-2/home/.ssh/authorized_keys");
     let operators = fs::read(&keys).unwrap();
@@ -146,7 +146,7 @@ fn a_bootstrap_ends_where_the_cluster_cannot_use_a_machine_and_goes_on_when_it_c
 }
 
 #[test]
-fn where_nothing_can_be_written_who_may_log_in_stays_as_it_is() {
+fn authorized_keys_stay_unchanged_if_they_cannot_be_written() {
     if Sshd::program().is_none() {
         return skipped("there is no `sshd` (Debian: openssh-server)");
     }
@@ -207,7 +207,7 @@ fn daemons(project: &Project, before: &[u32]) -> Vec<u32> {
 }
 
 #[test]
-fn a_cluster_whose_certificates_have_expired_is_brought_back_over_openssh() {
+fn a_cluster_with_expired_certificates_is_restored_over_openssh() {
     let Some((project, mut servers)) = project_with_hosts("expired", 3) else { return };
     project.bootstrap();
     let status = project.wait_until_healthy(Duration::from_secs(30), 3);
@@ -263,7 +263,7 @@ fn unchanging(server: &Sshd) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn another_clusters_machine_is_untouched_and_the_others_are_as_before_in_the_end() {
+fn another_clusters_machine_is_not_changed_and_removed_machines_are_as_before() {
     let Some((prod, theirs)) = project_with_hosts("prod", 1) else { return };
     prod.bootstrap();
     prod.put("kept", "yes");

@@ -33,7 +33,7 @@ fn shown(project: &Project, status: &Status, property: &str) -> Vec<String> {
 }
 
 #[test]
-fn systemd_keeps_the_daemon_up_and_nothing_of_it_stays() {
+fn systemd_restarts_the_daemon_and_destroy_removes_everything() {
     let _permit = Permit::first();
     let Some((project, mut machines)) = project_with_machines("units", 3) else { return };
     let status = project.bootstrap();
@@ -86,7 +86,7 @@ fn systemd_keeps_the_daemon_up_and_nothing_of_it_stays() {
 /// As Debian has it a user may not have a systemd of their own that outlives them: there cron starts the node. Where an administrator
 /// has allowed it, the user's systemd does.
 #[test]
-fn a_node_without_root_comes_back_with_its_machine() {
+fn a_node_without_root_starts_when_its_machine_boots() {
     if let Some(why) = SystemdMachine::missing() {
         return skipped(why);
     }

@@ -28,7 +28,7 @@ fn points() -> u32 {
 }
 
 #[test]
-fn killed_at_any_moment_and_run_again_it_ends_in_the_same_cluster() {
+fn bootstrap_killed_at_any_moment_and_run_again_makes_one_cluster() {
     let points = points();
     // The first one is measured, and so is each that is over before its moment has come: how busy the machine is changes.
     let start = Instant::now();
@@ -75,7 +75,7 @@ fn cluster_id(project: &Project) -> Option<String> {
 }
 
 #[test]
-fn killed_together_with_the_machine_it_was_making_it_still_ends_well() {
+fn bootstrap_killed_with_the_machine_it_was_making_succeeds_when_run_again() {
     let project = Project::new("both-cut");
     let mut running = project.start(&["bootstrap", "-y"]);
     wait_for(SOON, "the first machine", || {
@@ -99,7 +99,7 @@ fn killed_together_with_the_machine_it_was_making_it_still_ends_well() {
 }
 
 #[test]
-fn killed_while_the_cluster_installs_it_leaves_that_to_the_cluster() {
+fn bootstrap_killed_during_the_clusters_installation_leaves_that_to_the_cluster() {
     let project = Project::new("half-made");
     let mut running = project.start(&["bootstrap", "-y"]);
     // A daemon that is there, and nothing yet that says how it is to be run.
@@ -116,7 +116,7 @@ fn killed_while_the_cluster_installs_it_leaves_that_to_the_cluster() {
 }
 
 #[test]
-fn of_two_at_once_one_wins_and_the_other_says_so() {
+fn one_of_two_concurrent_bootstraps_succeeds_and_the_other_is_refused() {
     let project = Project::new("two-at-once");
     let both = [project.start(&["bootstrap", "-y"]), project.start(&["bootstrap", "-y"])];
     let mut ended = both.map(|running| running.wait(Duration::from_secs(120)));
@@ -136,7 +136,7 @@ fn of_two_at_once_one_wins_and_the_other_says_so() {
 }
 
 #[test]
-fn an_interrupt_cancels_and_leaves_nothing_broken() {
+fn an_interrupt_cancels_bootstrap_and_a_second_run_succeeds() {
     let project = Project::new("interrupted");
     let mut running = project.start(&["bootstrap", "-y"]);
     wait_for(SOON, "the work's beginning", || {

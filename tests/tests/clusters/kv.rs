@@ -23,7 +23,7 @@ fn addresses(status: &Status) -> Vec<String> {
 }
 
 #[test]
-fn the_json_of_put_get_del_and_ls_is_as_promised() {
+fn the_json_of_put_get_del_and_ls_is_stable() {
     let (project, ..) = whole();
     let put = project.disco(&["kv", "put", "json/a", "one", "-o", "json"]).ok().json();
     let revision = put["revision"].as_i64().expect("a revision");
@@ -63,7 +63,7 @@ fn the_json_of_put_get_del_and_ls_is_as_promised() {
 }
 
 #[test]
-fn values_come_from_standard_input_and_are_kept_byte_by_byte() {
+fn values_from_standard_input_are_stored_byte_by_byte() {
     let (project, ..) = whole();
     let path = project.path("value.bin");
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
@@ -106,7 +106,7 @@ fn disco_s_own_keys_can_be_read_but_not_written() {
 }
 
 #[test]
-fn a_read_at_any_node_sees_what_was_just_written_at_another() {
+fn a_read_at_any_node_sees_the_last_write_at_another() {
     let (_project, status, api) = whole();
     let addresses = addresses(&status);
     for round in 0..20 {
@@ -129,7 +129,7 @@ fn a_read_at_any_node_sees_what_was_just_written_at_another() {
 }
 
 #[test]
-fn the_same_request_id_is_applied_once_however_often_and_wherever_it_is_sent() {
+fn a_request_id_applies_once_however_often_and_wherever_it_is_sent() {
     let (_project, status, api) = whole();
     let addresses = addresses(&status);
     let command = Api::put_command("once", "1");
@@ -162,7 +162,7 @@ fn the_same_request_id_is_applied_once_however_often_and_wherever_it_is_sent() {
 }
 
 #[test]
-fn a_transaction_is_done_whole_or_not_at_all_and_only_one_of_many_wins() {
+fn a_transaction_is_atomic_and_one_of_many_concurrent_ones_succeeds() {
     let (_project, status, api) = whole();
     let addresses = addresses(&status);
     let claim = |who: &str| -> Command {
@@ -206,7 +206,7 @@ fn a_transaction_is_done_whole_or_not_at_all_and_only_one_of_many_wins() {
 }
 
 #[test]
-fn what_the_store_refuses_is_said_and_changes_nothing() {
+fn a_refused_write_has_a_reason_and_changes_nothing() {
     let (project, status, api) = whole();
     let leader = &status.leading().address;
     let refusal = |command| match api.propose(leader, command).unwrap().result {
@@ -226,7 +226,7 @@ fn what_the_store_refuses_is_said_and_changes_nothing() {
 }
 
 #[test]
-fn a_watch_tells_each_change_once_in_order_from_an_old_revision_on_and_across_a_change_of_leader() {
+fn a_watch_from_an_old_revision_gets_each_change_once_in_order_across_a_change_of_leader() {
     let (project, status, api) = whole();
     let addresses = addresses(&status);
     let from = project.put("watched/0", "0");
@@ -299,7 +299,7 @@ fn the_command_line_watches_across_the_leaders_death() {
 
 /// openraft lets several nodes lead in one term, one after the other, so the next leader could take it for its own.
 #[test]
-fn what_is_meant_for_a_leader_s_term_is_not_forwarded() {
+fn a_write_for_one_term_is_not_forwarded() {
     let (project, status, operator) = whole();
     let follower = status.others()[0].clone();
     let node = Api::node(&project.machine(follower.instance.as_deref()).data());

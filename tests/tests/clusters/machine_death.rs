@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use disco_tests::{Api, Binaries, NodeStatus, Permit, Project, SOON, Status, wait_for};
 
 #[test]
-fn a_dead_machine_is_seen_soon_with_its_age_and_repaired_by_bootstrap() {
+fn a_dead_machine_is_reported_soon_with_its_age_and_repaired_by_bootstrap() {
     let _permit = Permit::alone();
     let project = Project::new("machine-death");
     let before = project.bootstrap();
@@ -116,7 +116,7 @@ fn the_leaders_machine_dies(project: &Project, before: &Status) {
 }
 
 #[test]
-fn all_machines_dead_is_exit_4_and_bootstrap_brings_everything_back() {
+fn with_all_machines_dead_commands_exit_with_4_and_bootstrap_restores_everything() {
     let project = Project::new("all-dead");
     let before = project.bootstrap();
     project.put("kept", "yes");

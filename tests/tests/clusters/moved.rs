@@ -49,7 +49,7 @@ impl Wandering {
 }
 
 #[test]
-fn a_folder_is_moved_copied_and_removed_and_no_machine_is_harmed_or_forgotten() {
+fn moving_copying_and_removing_a_folder_harms_and_forgets_no_machine() {
     let project = Project::new("wandering");
     project.bootstrap();
     project.put("kept", "yes");

@@ -82,7 +82,7 @@ fn it_grows_and_shrinks(project: &Project) {
 }
 
 #[test]
-fn what_a_script_does_by_the_way_is_planned_too() {
+fn a_plan_includes_the_scripts_other_effects() {
     let name = "by-the-way";
     let good = client_for(name);
     let never = format!("{}/never", std::env::temp_dir().display());
@@ -126,7 +126,7 @@ const FOLLOW: &str = "export async function follow(cluster) {
 ";
 
 #[test]
-fn a_plan_runs_nothing_here_and_goes_as_far_as_it_can() {
+fn a_plan_runs_no_commands_and_goes_as_far_as_it_can() {
     let name = "dry";
     let good = client_for(name);
     let steps = "await $`touch made-by-plan`;
@@ -168,7 +168,7 @@ fn client_for(name: &str) -> String {
 }
 
 #[test]
-fn a_cluster_that_does_not_answer_is_said() {
+fn a_plan_reports_a_cluster_that_does_not_answer() {
     let project = Project::builder("silent").nodes(1).no_cluster_script().build();
     let status = project.bootstrap();
     let machine = project.machine(status.nodes[0].instance.as_deref());

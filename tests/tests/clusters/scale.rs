@@ -32,7 +32,7 @@ fn no_machine_is_left_over(project: &Project, status: &Status) {
 }
 
 #[test]
-fn up_to_five_and_down_to_one_the_data_stays_and_node_ids_are_never_used_again() {
+fn scaling_to_five_and_to_one_keeps_the_data_and_never_reuses_node_ids() {
     let project = Project::new("scale");
     let three = project.bootstrap();
     project.put("kept", "yes");
@@ -92,7 +92,7 @@ fn a_learner_gets_the_vote_of_a_voter_that_died(project: &Project, four: &Status
 }
 
 #[test]
-fn what_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_by_one() {
+fn a_removal_that_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_by_one() {
     let project = Project::new("remove");
     let three = project.bootstrap();
     project.disco(&["node", "rm", "99", "-y"]).expect(6);
@@ -130,7 +130,7 @@ fn what_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_by_one() {
 }
 
 #[test]
-fn who_died_a_moment_ago_is_the_one_that_goes_when_there_shall_be_fewer() {
+fn scaling_down_removes_a_node_that_has_just_died() {
     let project = Project::new("fewer");
     let three = project.bootstrap();
     // The oldest, which would stay if all were alive.
@@ -157,7 +157,7 @@ fn deletes(project: &Project) -> usize {
 }
 
 #[test]
-fn bootstrap_only_adds_and_a_smaller_number_in_the_script_asks() {
+fn bootstrap_only_adds_nodes_and_asks_before_it_applies_a_smaller_number() {
     let project = Project::new("again");
     project.write("client.js", &silent_script("again", 1));
     project.bootstrap();
@@ -208,7 +208,7 @@ fn bootstrap_only_adds_and_a_smaller_number_in_the_script_asks() {
 }
 
 #[test]
-fn a_machine_that_does_not_end_is_shown_and_waited_for() {
+fn scale_waits_for_a_machine_that_does_not_end_and_status_shows_it() {
     let project = Project::builder("ends").nodes(2).build();
     let two = project.bootstrap();
     let going = two.others()[0].clone();

@@ -61,7 +61,7 @@ fn a_new_version_is_used_by_all_nodes_while_they_run() {
 }
 
 #[test]
-fn imported_files_come_along() {
+fn imported_files_are_pushed_too() {
     let (project, _) = whole();
     project.write("lib/words.js", "export const words = 'from a file beside';\n");
     let script =
@@ -76,7 +76,7 @@ fn imported_files_come_along() {
 }
 
 #[test]
-fn a_version_that_does_not_load_is_refused_with_its_place_and_the_old_one_stays() {
+fn a_version_that_does_not_load_is_refused_with_its_position_and_the_old_one_stays() {
     let (project, before) = whole();
     let bad = [
         // What, where, which line.
@@ -117,7 +117,7 @@ fn a_dry_run_checks_and_changes_nothing() {
 }
 
 #[test]
-fn what_the_health_hook_says_is_in_the_status() {
+fn the_status_shows_the_result_of_the_health_hook() {
     let (project, _) = whole();
     push(
         &project,
@@ -148,7 +148,7 @@ fn slowest_write(api: &Api, addresses: &[String]) -> Duration {
 }
 
 #[test]
-fn hooks_that_loop_eat_memory_or_recurse_disturb_nobody() {
+fn hooks_that_loop_exhaust_memory_or_recurse_affect_nothing_else() {
     let (project, before) = whole_of(&ALONE);
     let api = Api::operator(&project);
     let addresses: Vec<_> = before.nodes.iter().map(|node| node.address.clone()).collect();
@@ -261,7 +261,7 @@ fn deploy_streams_its_console_runs_and_copies_on_every_node_and_sends_only_what_
 }
 
 #[test]
-fn a_deploy_that_throws_is_exit_1_with_the_place_and_what_it_said_before() {
+fn a_deploy_that_throws_exits_with_1_its_position_and_its_earlier_output() {
     let (project, before) = whole();
     project.write_hooks(
         "export async function deploy(cluster, deployment) {
@@ -292,7 +292,7 @@ fn a_deploy_that_throws_is_exit_1_with_the_place_and_what_it_said_before() {
 }
 
 #[test]
-fn a_function_of_client_js_can_be_done() {
+fn disco_do_calls_a_function_of_client_js() {
     let (project, status) = whole();
     let said = project.disco(&["do", "greet", "world"]).ok().stdout;
     assert!(said.starts_with("Hello world, from Node("), "{said}");

@@ -75,7 +75,7 @@ fn says_nothing(answer: &[u8]) -> bool {
 }
 
 #[test]
-fn without_tls_nobody_is_answered_and_the_connection_ends() {
+fn a_connection_without_tls_gets_no_answer_and_is_closed() {
     let cluster = cluster();
     for address in cluster.addresses() {
         for bytes in [
@@ -91,7 +91,7 @@ fn without_tls_nobody_is_answered_and_the_connection_ends() {
 }
 
 #[test]
-fn random_bytes_are_survived() {
+fn random_bytes_do_no_harm() {
     let cluster = cluster();
     let address = &cluster.addresses()[0];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -122,7 +122,7 @@ fn random_bytes_are_survived() {
 }
 
 #[test]
-fn many_connections_that_say_nothing_keep_nobody_out() {
+fn many_silent_connections_block_no_client() {
     let cluster = cluster();
     let address = &cluster.addresses()[0];
     let idle: Vec<_> = (0..300).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -159,7 +159,7 @@ fn an_oversized_message_is_refused() {
 }
 
 #[test]
-fn without_a_client_certificate_nobody_gets_in() {
+fn a_client_without_a_certificate_is_refused() {
     let cluster = cluster();
     let mut roots = RootCertStore::empty();
     roots.add(cluster.authority.certificate_der().clone()).unwrap();
@@ -189,7 +189,7 @@ fn kept_out(cluster: &RawCluster, api: &Api) {
 }
 
 #[test]
-fn certificates_of_others_and_of_other_times_are_refused() {
+fn foreign_and_expired_certificates_are_refused() {
     let cluster = cluster();
     let hour = Duration::from_secs(3600);
     let past = Validity { not_before: 1_000_000_000, not_after: 1_100_000_000 };
@@ -237,7 +237,7 @@ fn forged_by(cluster: &RawCluster, role: &Role, issuer: &str, issuer_key: &str) 
 }
 
 #[test]
-fn a_node_speaks_for_itself_alone() {
+fn a_node_speaks_only_for_itself() {
     let cluster = cluster();
     let third = Api::node(&cluster.nodes[2].data);
     let own = third.identity().own().node_id().expect("it is a node");
@@ -308,7 +308,7 @@ fn a_signing_key_that_the_root_did_not_certify_is_refused() {
 }
 
 #[test]
-fn private_keys_are_private_and_no_node_s_key_is_anywhere_else() {
+fn private_keys_are_readable_only_by_their_owner_and_stay_on_their_node() {
     use std::os::unix::fs::MetadataExt;
     let cluster = cluster();
     for node in &cluster.nodes {

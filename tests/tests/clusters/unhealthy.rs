@@ -27,7 +27,7 @@ fn events(project: &Project) -> String {
 }
 
 #[test]
-fn a_node_that_is_not_healthy_for_a_minute_is_replaced_unless_the_script_spares_it() {
+fn a_node_that_is_unhealthy_for_a_minute_is_replaced_unless_the_script_spares_it() {
     let _permit = Permit::first();
     let project = Project::new("unwell");
     project.bootstrap();
@@ -77,7 +77,7 @@ export async function health(cluster, node) {
 "#;
 
 #[test]
-fn a_leader_that_is_not_healthy_hands_over_and_is_replaced() {
+fn an_unhealthy_leader_hands_over_and_is_replaced() {
     let _permit = Permit::first();
     let project = Project::new("heading");
     let before = project.bootstrap();
@@ -107,7 +107,7 @@ fn a_leader_that_is_not_healthy_hands_over_and_is_replaced() {
 }
 
 #[test]
-fn a_node_with_a_wrong_clock_is_not_healthy_until_the_clock_is_right() {
+fn a_node_with_a_wrong_clock_is_unhealthy_until_the_clock_is_right() {
     if !Clock::is_possible() {
         return skipped("wrong clock: `libfaketime` is not installed (Debian: faketime)");
     }

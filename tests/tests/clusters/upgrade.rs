@@ -96,7 +96,7 @@ fn all_nodes_get_the_new_binary_the_leader_last_and_no_acknowledged_write_is_los
 }
 
 #[test]
-fn what_does_not_come_back_is_taken_back_and_what_cannot_run_changes_nothing() {
+fn a_binary_that_does_not_serve_is_rolled_back_and_one_that_cannot_run_changes_nothing() {
     let project = Project::new("broken");
     let before = project.bootstrap();
     let old = Binaries::get().discod.clone();
@@ -142,7 +142,7 @@ fn squat(address: SocketAddr) -> Arc<AtomicBool> {
 }
 
 #[test]
-fn when_a_later_node_does_not_come_back_the_earlier_ones_go_back_too() {
+fn a_later_node_that_does_not_return_rolls_back_the_earlier_ones() {
     let project = Project::new("later");
     let before = project.bootstrap();
     let new = project.another_build("new");
@@ -180,7 +180,7 @@ fn when_a_later_node_does_not_come_back_the_earlier_ones_go_back_too() {
 }
 
 #[test]
-fn while_a_voter_is_down_no_other_is_taken_down() {
+fn no_voter_is_restarted_while_another_is_down() {
     let project = Project::new("guarded");
     let before = project.bootstrap();
     project.another_build("new");

@@ -39,7 +39,7 @@ fn untouched(project: &Project, before: &Status) {
 }
 
 #[test]
-fn of_two_upgrades_at_once_one_is_refused_and_a_dead_one_is_followed() {
+fn one_of_two_concurrent_upgrades_is_refused_and_a_dead_ones_claim_expires() {
     let _permit = Permit::first();
     let project = Project::new("two");
     let before = project.bootstrap();
@@ -85,7 +85,7 @@ fn of_two_upgrades_at_once_one_is_refused_and_a_dead_one_is_followed() {
 }
 
 #[test]
-fn an_upgrade_that_is_taken_over_stops_and_one_that_was_killed_goes_on_at_once() {
+fn an_upgrade_that_is_taken_over_stops_and_a_killed_one_continues_at_once() {
     let _permit = Permit::first();
     let project = Project::new("takenover");
     let before = project.bootstrap();
@@ -132,7 +132,7 @@ fn an_upgrade_that_is_taken_over_stops_and_one_that_was_killed_goes_on_at_once()
 }
 
 #[test]
-fn a_program_that_is_older_than_the_data_is_refused_before_anything_is_sent() {
+fn a_program_older_than_the_data_is_refused_before_anything_is_sent() {
     let project = Project::new("older");
     let before = project.bootstrap();
     let two = project.build_of_format(2);

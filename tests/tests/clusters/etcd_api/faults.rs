@@ -16,7 +16,7 @@ use tonic::{Code, Request};
 use super::support::{kv, op, prefix, put, put_request, range, range_request, whole};
 
 #[test]
-fn a_full_store_says_so_as_etcd_does() {
+fn a_full_store_raises_etcds_alarm() {
     let (project, status, api) = whole();
     let address = &status.nodes[1].address;
     put(&api, address, "full/a", "1");
@@ -57,7 +57,7 @@ fn a_full_store_says_so_as_etcd_does() {
 }
 
 #[test]
-fn a_client_that_wants_a_leader_hears_that_there_is_none() {
+fn a_client_that_requires_a_leader_gets_an_error_without_one() {
     // A cluster of its own, that loses its quorum.
     let project = Project::new("leaderless");
     project.bootstrap();
@@ -101,7 +101,7 @@ fn a_client_that_wants_a_leader_hears_that_there_is_none() {
 }
 
 #[test]
-fn a_lease_survives_the_leader_and_ends_without_its_keeper() {
+fn a_lease_survives_the_leader_and_expires_without_renewal() {
     let project = Project::new("etcdlease");
     project.bootstrap();
     let status = project.wait_until_healthy(SOON, 3);

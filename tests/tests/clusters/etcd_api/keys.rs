@@ -10,7 +10,7 @@ use tonic::Code;
 use super::support::{kv, op, put, put_request, range, range_request, whole};
 
 #[test]
-fn headers_say_who_answered_and_when() {
+fn headers_have_the_answering_node_and_the_revision() {
     let (project, status, api) = whole();
     let cluster = project.disco(&["status", "-o", "json"]).ok().json();
     let term = cluster["term"].as_u64().unwrap();
@@ -53,7 +53,7 @@ fn a_read_at_any_node_sees_what_was_acknowledged_at_another() {
 }
 
 #[test]
-fn transactions_compare_ranges_and_every_target_and_nest() {
+fn transactions_compare_ranges_and_every_target_and_can_be_nested() {
     let (_project, status, api) = whole();
     let address = &status.nodes[1].address;
     let first = put(&api, address, "t/a", "1");
@@ -131,7 +131,7 @@ fn transactions_compare_ranges_and_every_target_and_nest() {
 }
 
 #[test]
-fn those_who_may_not_are_refused() {
+fn clients_without_permission_are_refused() {
     let (project, status, api) = whole();
     let address = &status.nodes[0].address;
     // A node is a member as an operator is, and as little may it write Disco's own keys.

@@ -9,7 +9,7 @@ use tonic::Code;
 use super::support::{Watching, kv, op, prefix, put, put_request, whole};
 
 #[test]
-fn one_stream_has_many_watches_each_as_it_was_asked_for() {
+fn one_stream_has_many_watches_with_different_options() {
     let (_project, status, api) = whole();
     let (writer, watched) = (&status.nodes[0].address, &status.nodes[2].address);
     let start = put(&api, writer, "w/before", "x") + 1;
@@ -78,7 +78,7 @@ fn one_stream_has_many_watches_each_as_it_was_asked_for() {
 }
 
 #[test]
-fn large_answers_come_in_fragments_to_those_who_ask() {
+fn large_answers_come_in_fragments_if_requested() {
     let (_project, status, api) = whole();
     let address = &status.nodes[0].address;
     // All in one revision, so that they are one answer.
@@ -115,7 +115,7 @@ fn large_answers_come_in_fragments_to_those_who_ask() {
 }
 
 #[test]
-fn a_connection_has_so_many_watches_and_no_more() {
+fn watches_of_a_connection_are_limited() {
     let (_project, status, api) = whole();
     let address = &status.nodes[0].address;
     let mut stream = Watching::open(&api, address);
@@ -142,7 +142,7 @@ fn a_connection_has_so_many_watches_and_no_more() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_costs_nothing_and_hears_why_it_was_cancelled() {
+fn a_client_that_reads_nothing_costs_no_memory_and_gets_the_reason_of_its_cancellation() {
     let (_project, status, api) = whole();
     let (writer, watched) = (&status.nodes[0].address, &status.nodes[1].address);
     let mut stream = Watching::open(&api, watched);

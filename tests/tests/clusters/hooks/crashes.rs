@@ -73,7 +73,7 @@ fn is_off(status: &StatusResponse, hook: &str, node: u64) -> bool {
 }
 
 #[test]
-fn a_script_that_ends_its_process_at_every_call_is_not_run_any_more_and_can_be_replaced() {
+fn a_hook_that_ends_its_process_at_every_call_is_disabled_and_can_be_replaced() {
     let mut bed = Bed::new(3);
     let (_, follower) = bed.follower();
     // The answer may be lost with the leader.
@@ -123,7 +123,7 @@ fn a_script_that_ends_its_process_at_every_call_is_not_run_any_more_and_can_be_r
 }
 
 #[test]
-fn a_version_that_ends_who_tries_it_ends_two_daemons_and_not_each_leader() {
+fn a_version_whose_trial_ends_the_leader_ends_two_daemons_at_most() {
     let mut bed = Bed::new(3);
     let pids = |bed: &Bed| bed.cluster.nodes.iter().map(disco_tests::RawNode::pid).collect::<Vec<_>>();
     let mut seen: BTreeSet<u32> = pids(&bed).into_iter().collect();

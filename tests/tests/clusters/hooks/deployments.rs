@@ -11,7 +11,7 @@ use tonic::Code;
 use super::support::{Bed, follow, hash, next};
 
 #[test]
-fn a_deployment_runs_and_copies_on_every_node_and_tells_what_it_says() {
+fn a_deployment_runs_and_copies_on_every_node_and_streams_its_output() {
     let bed = Bed::new(3);
     let (_, follower) = bed.follower();
     let none = bed.deploy(&follower, &[]).unwrap_err();
@@ -81,7 +81,7 @@ fn a_deployment_runs_and_copies_on_every_node_and_tells_what_it_says() {
 }
 
 #[test]
-fn one_deployment_at_a_time_goes_on_without_its_client_and_ends_with_its_leader() {
+fn one_deployment_at_a_time_continues_without_its_client_and_ends_with_its_leader() {
     let bed = Bed::new(3);
     let (_, follower) = bed.follower();
     bed.push(
@@ -133,7 +133,7 @@ fn one_deployment_at_a_time_goes_on_without_its_client_and_ends_with_its_leader(
 }
 
 #[test]
-fn a_deployment_whose_leader_is_killed_is_failed_by_the_next_one() {
+fn the_next_leader_marks_a_deployment_of_a_killed_leader_as_failed() {
     let mut bed = Bed::new(3);
     let (_, follower) = bed.follower();
     bed.push(&follower, "export async function deploy() { console.log('waiting'); while (true) await delay(50); }")
@@ -154,7 +154,7 @@ fn a_deployment_whose_leader_is_killed_is_failed_by_the_next_one() {
 }
 
 #[test]
-fn a_deployment_that_has_failed_does_nothing_more_on_any_node() {
+fn a_failed_deployment_does_nothing_more_on_any_node() {
     let bed = Bed::new(3);
     let (_, leader) = bed.leader();
     let folder = bed.cluster.folder().to_owned();

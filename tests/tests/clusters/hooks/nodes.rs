@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use super::support::{Bed, hash};
 
 #[test]
-fn commands_and_files_go_to_the_node_that_is_named() {
+fn commands_and_files_go_to_the_named_node() {
     let bed = Bed::new(3);
     let (id, follower) = bed.follower();
     let (leader_id, leader) = bed.leader();

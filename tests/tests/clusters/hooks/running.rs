@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::support::{Bed, follow};
 
 #[test]
-fn a_health_hook_that_computes_for_ever_is_ended_and_replaced() {
+fn an_endless_health_hook_is_ended_and_can_be_replaced() {
     // Scripts that compute give way to all else, so on a busy machine it takes long until their time is used up.
     const BUSY: Duration = Duration::from_secs(150);
     let bed = Bed::new(1);
@@ -42,7 +42,7 @@ fn a_health_hook_that_computes_for_ever_is_ended_and_replaced() {
 }
 
 #[test]
-fn every_event_is_told_at_least_once_across_leaders_and_failures_end_nothing() {
+fn the_event_hook_gets_every_event_at_least_once_across_leaders_and_failures() {
     let bed = Bed::new(3);
     let (_, follower) = bed.follower();
     bed.push(

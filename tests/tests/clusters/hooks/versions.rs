@@ -92,7 +92,7 @@ fn a_version_is_tried_first_and_then_runs_on_every_node() {
 }
 
 #[test]
-fn blobs_are_whole_or_not_there() {
+fn incomplete_blobs_do_not_exist() {
     let bed = Bed::new(1);
     let (_, node) = bed.leader();
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();

@@ -84,7 +84,7 @@ fn as_token(text: &str) -> Api {
 }
 
 #[test]
-fn tokens_that_are_used_up_expired_or_garbage_admit_nobody() {
+fn used_up_expired_or_garbage_tokens_admit_no_node() {
     let cluster = cluster();
     let address = cluster.addresses()[0].clone();
 
@@ -122,7 +122,7 @@ fn tokens_that_are_used_up_expired_or_garbage_admit_nobody() {
 }
 
 #[test]
-fn a_token_for_one_admits_one_and_the_same_one_again() {
+fn a_token_for_one_admits_one_node_and_that_node_again() {
     // A cluster of its own, as its size changes.
     let mut cluster = RawCluster::found();
     let address = cluster.addresses()[0].clone();
