@@ -1,5 +1,5 @@
-//! Any bytes, and requests that are nearly right, at every method of a running node: by gRPC and by the JSON gateway, as operator,
-//! as node and with a join token. Each gets an answer or an error, nothing panics, and the node is as well afterwards as before.
+//! Sends any bytes, and almost valid requests, to every method of a running node: by gRPC and by the JSON gateway, as operator,
+//! as node and with a join token. Each gets an answer or an error, nothing panics, and the node stays healthy.
 
 use std::error::Error;
 use std::path::Path;
@@ -18,15 +18,15 @@ use rand::{Rng, SeedableRng};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Status};
 
-/// The same requests in each run.
+/// Makes the requests the same in each run.
 const SEED: u64 = 0x5eed;
 /// Requests of each kind for each method.
 const ROUNDS: usize = 6;
-/// What waits for something, or goes on, is left after this.
+/// Time after which a request that waits or streams is dropped.
 const PATIENCE: Duration = Duration::from_millis(150);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What may do something to the machine or the cluster that is no bug when it is asked for. These are only sent what is no message.
+/// Methods that may rightly change the machine or the cluster. They get only bytes that are no message.
 const POWERFUL: [&str; 8] = [
     "disco.v1.Control.RunCommand",
     "disco.v1.Control.CopyFile",
@@ -38,7 +38,7 @@ const POWERFUL: [&str; 8] = [
     "disco.v1.Control.Configure",
 ];
 
-/// Messages as they are on the wire.
+/// Encoded messages.
 #[derive(Clone, Copy)]
 struct Raw;
 
@@ -148,7 +148,7 @@ fn some_field(rng: &mut StdRng, field: &FieldDescriptor, depth: usize) -> Value 
     value(rng, &kind, depth)
 }
 
-/// A message of that kind with some of its fields.
+/// A message of this type with some of its fields.
 fn some_message(rng: &mut StdRng, kind: &MessageDescriptor, depth: usize) -> DynamicMessage {
     let mut message = DynamicMessage::new(kind.clone());
     for field in kind.fields() {
@@ -160,7 +160,7 @@ fn some_message(rng: &mut StdRng, kind: &MessageDescriptor, depth: usize) -> Dyn
     message
 }
 
-/// The same bytes but for a few, or too few, or too many.
+/// The same bytes with a few changed, removed or added.
 fn changed(rng: &mut StdRng, mut bytes: Vec<u8>) -> Vec<u8> {
     for _ in 0..rng.random_range(1..4) {
         let at = rng.random_range(0..=bytes.len());
@@ -174,7 +174,7 @@ fn changed(rng: &mut StdRng, mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Sends these messages and takes up to three answers. What went wrong beside an error of the method's own.
+/// Sends these messages and reads up to three answers. Returns what went wrong, except errors of the method itself.
 async fn call(api: &Api, address: &str, path: String, messages: Vec<Bytes>) -> Result<Option<Code>, String> {
     let mut grpc = tonic::client::Grpc::new(api.channel(address)).max_decoding_message_size(64 << 20);
     grpc.ready().await.map_err(|error| error.to_string())?;
@@ -193,12 +193,12 @@ async fn call(api: &Api, address: &str, path: String, messages: Vec<Bytes>) -> R
         Ok(Err(status)) if status.source().is_some() => Err(format!("the connection broke: {status:?}")),
         Ok(Err(status)) => Ok(Some(status.code())),
         Ok(Ok(())) => Ok(Some(Code::Ok)),
-        // It waits for something.
+        // The method waits for something.
         Err(_) => Ok(None),
     }
 }
 
-/// The node runs on, has not panicked, and does its work.
+/// Checks that the node runs, has not panicked, and accepts a write.
 #[track_caller]
 fn is_well(cluster: &mut RawCluster, pid: u32) {
     let log = cluster.nodes[0].log();
@@ -206,7 +206,7 @@ fn is_well(cluster: &mut RawCluster, pid: u32) {
     assert!(cluster.nodes[0].runs() && cluster.nodes[0].pid() == pid, "{log}");
     let api = cluster.operator();
     let address = cluster.addresses()[0].clone();
-    // Somebody may have raised it.
+    // One of the requests may have raised the alarm.
     let disarm =
         AlarmRequest { action: AlarmAction::Deactivate.into(), alarm: AlarmType::Nospace.into(), member_id: 0 };
     block(MaintenanceClient::new(api.channel(&address)).alarm(disarm)).unwrap();
@@ -237,7 +237,7 @@ fn any_bytes_at_any_method_are_answered() {
                 let count = if method.is_client_streaming() { rng.random_range(0..4) } else { 1 };
                 let messages = (0..count).map(|_| {
                     let bytes = match (powerful, round % 3) {
-                        // No field has this type.
+                        // No field of the descriptors has this type.
                         (true, _) => [&[7][..], &some_bytes(&mut rng)].concat(),
                         (_, 0) => some_bytes(&mut rng),
                         (_, 1) => some_message(&mut rng, &method.input(), 0).encode_to_vec(),
@@ -270,7 +270,7 @@ fn any_bytes_at_any_method_are_answered() {
     assert!(methods > 70 && answered > 50, "{methods} methods, {answered} answered");
 }
 
-/// The paths of the gateway, as its source lists them.
+/// The paths of the gateway, as listed in its source.
 fn paths() -> Vec<(String, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../discod/src/api/etcd/gateway/mod.rs");
     let source = std::fs::read_to_string(source).unwrap();

@@ -1,4 +1,4 @@
-//! The seed's two scripts, character for character, against an EC2 whose machines have Debian's OpenSSH server.
+//! The seed's two scripts, unchanged, against an EC2 whose machines have Debian's OpenSSH server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -11,12 +11,12 @@ use serde_json::Value;
 const CLIENT: &str = include_str!("../../../runtime-js/tests/scripts/seed/client.js");
 const DOCS: &str = include_str!("../../../docs/aws.md");
 const CLUSTER: &str = include_str!("../../../runtime-js/tests/scripts/seed/cluster.js");
-/// Of the scripts.
+/// The cluster's name in the scripts.
 const NAME: &str = "heavyobjects";
-/// A member that is silent for so long is replaced.
+/// How long a member may be silent before it is replaced.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// The scripts' project in an account with nothing in it; `None` where there cannot be one.
+/// The scripts' project in an empty account; `None` if the environment lacks something.
 fn account() -> Option<(Project, Cloud)> {
     let mut project = Project::builder(NAME).client(CLIENT).cluster(CLUSTER).build();
     let cloud = Cloud::start_with_openssh(&mut project)?;
@@ -30,7 +30,7 @@ fn account() -> Option<(Project, Cloud)> {
 }
 
 fn bootstrap(project: &Project) -> Output {
-    // Debug builds are sent to three machines one after the other.
+    // Debug builds are uploaded to three machines one after the other.
     project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(90))
 }
 
@@ -72,7 +72,7 @@ fn the_leader_started_the_others(cloud: &Cloud, status: &Status) {
     for node in &status.nodes {
         let machine = present.iter().find(|one| Some(&one.id) == node.instance.as_ref());
         let machine = machine.unwrap_or_else(|| panic!("no machine of {node:#?} among {present:#?}"));
-        // Nodes talk over private addresses, and listen on nothing else.
+        // Nodes connect to each other by private addresses, and listen only there.
         let address: SocketAddr = node.address.parse().expect("an address is IP:PORT");
         assert_eq!(Some(address.ip()), machine.private, "{node:#?}");
         assert_eq!(machine.tags["Name"], node.name);
@@ -84,8 +84,8 @@ fn the_leader_started_the_others(cloud: &Cloud, status: &Status) {
     assert_eq!(holder.public.map(|ip| ip.to_string()).as_deref(), address["ip"].as_str());
 }
 
-/// The recorded session, but for times, addresses, ids, which machine was a little faster, and states that are passed
-/// through between two looks.
+/// The recorded session, except for times, addresses, ids, the order of machines, and states that may be passed
+/// through between two polls.
 fn the_output_is_that_in_the_docs(output: &Output) {
     let (_, session) = DOCS.split_once("$ disco bootstrap -y\n").expect("it is there");
     let (session, _) = session.split_once("$ disco doctor").expect("it ends there");
@@ -95,14 +95,14 @@ fn the_output_is_that_in_the_docs(output: &Output) {
     assert!(gone.is_empty() && new.is_empty(), "docs/aws.md shows {gone:#?}, and printed is {new:#?}");
 }
 
-/// A line without what differs each time; none for a percentage and for the time of all.
+/// A line without the parts that differ each time; `None` for a percentage and for the total time.
 fn words(line: &str) -> Option<String> {
     let line = line.split_once("Z ").filter(|(time, _)| time.starts_with("20")).map_or(line, |(_, rest)| rest);
     if line.ends_with('%') || line.starts_with("done in") || line.trim().is_empty() {
         return None;
     }
-    // The machines behind the stand-in have neither systemd nor cron; those of EC2 have. And a machine that has come to run before
-    // it is looked at for the first time was never seen pending.
+    // The simulated machines have neither systemd nor cron; those of EC2 have. And a machine that runs before
+    // the first poll is never seen pending.
     if ["does not start when its machine boots", " is pending"].iter().any(|maybe| line.contains(maybe)) {
         return None;
     }
@@ -160,7 +160,7 @@ fn action(call: &str) -> Option<String> {
     name.chars().all(char::is_alphanumeric).then(|| name.to_owned())
 }
 
-/// Credentials say whose they are: a node that does not lead has asked for nothing, and so has no client of the SDK.
+/// The credentials identify the caller: a node that does not lead has called nothing, and so has no client of the SDK.
 fn only_the_leader_has_called(cloud: &Cloud, status: &Status) {
     let leader = status.leading().instance.clone();
     let others: Vec<_> =
@@ -168,7 +168,7 @@ fn only_the_leader_has_called(cloud: &Cloud, status: &Status) {
     assert!(others.is_empty(), "{others:#?}");
 }
 
-/// Its host key, which was known before the first connection; and programs where a system has them.
+/// Its host key, known before the first connection, and the programs of a complete system.
 fn each_machine_took_what_it_was_given(cloud: &Cloud) {
     if !cloud.has_openssh() {
         return;
@@ -187,7 +187,7 @@ fn each_machine_took_what_it_was_given(cloud: &Cloud) {
     }
 }
 
-/// Whoever votes may lead, and whoever leads starts machines; nobody else may.
+/// A voter may lead, and a leader starts machines; no other machine may.
 #[track_caller]
 fn the_role_is_with_voters_alone(cloud: &Cloud, voters: usize) {
     wait_for(SOON, "the role with voters alone", || {
@@ -254,7 +254,7 @@ fn grows_and_shrinks(project: &Project, cloud: &Cloud) {
     });
 }
 
-/// With no client anywhere.
+/// Without any running client.
 fn a_killed_machine_is_replaced(project: &Project, cloud: &Cloud) {
     let before = project.status();
     let victim = before.others()[0].clone();
@@ -267,7 +267,7 @@ fn a_killed_machine_is_replaced(project: &Project, cloud: &Cloud) {
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
     project.wait_for_status(GRACE + Duration::from_secs(60), "the machine's replacement", |now| {
-        // True at every moment: the dead one is never shown as healthy, and there are never more than wished beside it.
+        // At every moment: the dead node is never shown as healthy, and there are never more living nodes than the target size.
         let dead = now.nodes.iter().find(|node| node.id == victim.id);
         assert!(killed.elapsed() < Duration::from_secs(20) || dead.is_none_or(|dead| !dead.healthy), "{now:#?}");
         assert!(now.nodes.len() <= 4, "{now:#?}");

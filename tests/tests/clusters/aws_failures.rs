@@ -1,5 +1,5 @@
-//! What goes wrong at the API of EC2: each failure is told with what to do, and running the command again ends in the same
-//! state, with nothing double and nothing left behind.
+//! Failures of EC2's API: each error has a hint, and running the command again reaches the same
+//! state, without duplicates or remains.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use disco_tests::{Cloud, Inventory, Project, SOON, skipped, wait_for};
 use serde_json::json;
 
 const NAME: &str = "faulty";
-/// Time for one command here: nothing is installed in most of these tests.
+/// Time for one command here: most of these tests install nothing.
 const LIMIT: Duration = Duration::from_secs(100);
 const RUN: &str = "RunInstances";
 
-/// A project whose `bootstrap` makes what comes before the first installation: key pairs, security group, role, machine,
-/// address. `more` follows.
+/// A project whose `bootstrap` makes everything before the first installation: key pairs, security group, role, machine,
+/// address. `more` is added after that.
 fn project_with(more: &str, options: &str) -> Project {
     let client = format!(
         "export async function init() {{
@@ -45,7 +45,7 @@ fn account(more: &str, options: &str) -> Option<(Project, Cloud)> {
     Some((project, cloud))
 }
 
-/// One of each, and no more.
+/// Exactly one of each.
 #[track_caller]
 fn check_one_of_each(inventory: &Inventory) {
     let counts = (
@@ -74,7 +74,7 @@ fn bootstrap_killed_after_any_call_and_run_again_reaches_the_same_state() {
             (None, false) => Err("neither held nor over"),
         });
         let Some(action) = held else { break };
-        // Killed.
+        // Killed by the fault.
         drop(running);
         cloud.heal();
         project.disco(&["bootstrap", "-y"]).ok();
@@ -104,7 +104,7 @@ fn destroy_killed_after_any_call(project: &Project, cloud: &Cloud) {
             assert!(skip > 10, "only {skip} calls were held");
             break;
         };
-        // Killed.
+        // Killed by the fault.
         drop(running);
         cloud.heal();
         println!("destroy killed after {action}");
@@ -165,7 +165,7 @@ fn permanent_failures_have_an_error_with_a_hint() {
         assert!(!output.stderr.contains("panicked"), "{output}");
         cloud.heal();
     }
-    // Run again it goes on from wherever it stopped.
+    // The next run continues where it stopped.
     project.disco(&["bootstrap", "-y"]).ok();
     check_one_of_each(&cloud.inventory());
 }
@@ -184,7 +184,7 @@ fn two_operators_at_once_make_one_cluster() {
     let Some((project, cloud)) = account("", "") else { return };
     let mut other = project_with("", "");
     other.set_environment(cloud.environment());
-    // The same key, as the account has one key pair of that name.
+    // The same key, since the account has one key pair of that name.
     for file in ["id_ed25519", "id_ed25519.pub"] {
         std::fs::copy(project.path(file), other.path(file)).expect("both are files");
     }
@@ -195,7 +195,7 @@ fn two_operators_at_once_make_one_cluster() {
     let refused = outputs.iter().find(|output| output.code != 0).expect("one of them");
     assert!(refused.stderr.contains("already exists"), "{refused}");
     assert_eq!(cloud.inventory().present().len(), 1, "{:#?}", cloud.inventory());
-    // Another key under the same name is refused, too.
+    // Another key of the same name is refused too.
     let mut stranger = project_with("", "");
     stranger.set_environment(cloud.environment());
     stranger.disco(&["bootstrap", "-y"]).expect(1).says(&["disco-faulty", "it holds another key"]);

@@ -1,5 +1,5 @@
-//! What happens to a cluster on EC2 while it lives: its address follows the leader, its operator loses the laptop, machines are
-//! announced to be taken away.
+//! A cluster on EC2 over time: its address follows the leader, the operator loses the laptop, EC2 announces the end of
+//! machines.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use disco_tests::{Cloud, NodeStatus, Permit, Project, SOON, Status, wait_for};
 use serde_json::json;
 
 const NAME: &str = "living";
-/// For a leader to be elected and to bring the address, or for a node to hear of an announcement.
+/// Time for an election and a move of the address, or for a node to see an announcement.
 const MOVED: Duration = Duration::from_secs(60);
-/// For a machine to be started, installed and joined, by debug builds.
+/// Time to start, install and join a machine, with debug builds.
 const REPLACED: Duration = Duration::from_secs(120);
 
 const CLIENT: &str = "export async function init() {
@@ -51,10 +51,10 @@ fn a_cluster_keeps_its_address_its_operator_and_its_size_on_ec2() {
     let Some((project, cloud)) = account() else { return };
     project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(120)).ok();
     project.wait_until_healthy(SOON, 3);
-    // Any of them may lead at once: who votes was given the role before.
+    // Each of them can lead at once: a voter got the role before its vote.
     let with = cloud.inventory().present().iter().filter(|one| one.profile.is_some()).count();
     assert_eq!(with, 3, "voters with the role");
-    // Nor was it taken for a moment from one that was just given it, as it did not vote yet.
+    // Nor was the role revoked for a moment from a machine whose node did not vote yet.
     let taken = cloud.calls().into_iter().filter(|call| call.action == "DisassociateIamInstanceProfile").count();
     assert_eq!(taken, 0, "roles taken away: {:?}", cloud.count());
     project.put("color", "blue");
@@ -70,7 +70,7 @@ fn a_cluster_keeps_its_address_its_operator_and_its_size_on_ec2() {
     assert!(cloud.inventory().is_empty(), "{:#?}", cloud.inventory());
 }
 
-/// Where the Elastic IP leads.
+/// The machine that holds the Elastic IP.
 fn holder(cloud: &Cloud) -> String {
     let inventory = cloud.inventory();
     assert_eq!(inventory.addresses.len(), 1, "{inventory:#?}");
@@ -93,7 +93,7 @@ fn leader_machine(status: &Status) -> Option<String> {
 fn the_address_follows_the_leader(project: &Project, cloud: &Cloud) {
     let before = project.status();
     assert_eq!(Some(holder(cloud)), leader_machine(&before));
-    // Its daemon alone: it is started again, and somebody else leads by then.
+    // Only its daemon: it is restarted, and another node leads by then.
     wait_for(MOVED, "another leader", || {
         let now = project.try_status().map_err(|output| output.to_string())?;
         if now.leader.is_some() && now.leader != before.leader {
@@ -104,7 +104,7 @@ fn the_address_follows_the_leader(project: &Project, cloud: &Cloud) {
     });
     wait_for_holder(project, cloud, "the address at the new leader's machine", leader_machine);
     let address = cloud.inventory().addresses[0]["ip"].as_str().expect("it is text").to_owned();
-    // What the cluster says, and where its operator asks, follow.
+    // The status and the operator's addresses follow.
     let status = project.wait_until_healthy(SOON, 3);
     wait_for(Duration::from_secs(90), "the leader's public address in the status", || {
         let shown = project.disco(&["status", "-o", "json"]).ok().json();
@@ -122,7 +122,7 @@ fn and_stays_with_a_node_that_is_named(project: &Project, cloud: &Cloud) {
     let machine = other.instance.clone().expect("it has a machine");
     assert_eq!(holder(cloud), machine);
     project.disco(&["do", "address", "nobody"]).expect(6).says(&["no machine `nobody`"]);
-    // Back to whoever leads.
+    // Back to the leader.
     project.disco(&["do", "address"]).ok();
     wait_for_holder(project, cloud, "the address at the leader's machine again", leader_machine);
 }
@@ -139,7 +139,7 @@ fn a_lost_laptop_is_replaced(project: &Project) {
     assert_eq!(connected.json()["cluster"], NAME);
     let status = project.status();
     assert_eq!(status.nodes.len(), 3, "{status:#?}");
-    // The SSH key in the project is found to be the operator's.
+    // The SSH key in the project is accepted as the operator's.
     let said = project.disco(&["node", "ssh", &status.nodes[0].name, "--", "echo there"]).ok();
     assert_eq!(said.stdout.trim(), "there");
     project.start(&["bootstrap", "-y"]).wait(Duration::from_secs(60)).ok();
@@ -160,7 +160,7 @@ fn a_machine_that_will_be_taken_away_is_replaced(project: &Project, cloud: &Clou
     let going = status.others()[0].clone();
     announce_interruption(cloud, &going);
     project.wait_for_status(REPLACED, "a substitute before the machine goes", |now| {
-        // It works until then, and there are never fewer than before.
+        // The node works until then, and there are never fewer nodes than before.
         assert!(now.nodes.len() >= 3, "{now:#?}");
         now.healthy && now.nodes.len() == 3 && now.nodes.iter().all(|node| node.id != going.id)
     });
@@ -187,7 +187,7 @@ fn a_leader_that_will_be_taken_away_hands_over(project: &Project, cloud: &Cloud)
     let now = project.wait_for_status(MOVED, "another leader", |now| {
         now.leader.is_some() && now.leader != Some(leading.id) && now.nodes.len() == 3
     });
-    // One was replaced a moment ago: the next one has to wait, and that is said.
+    // One was replaced a moment ago: the next one has to wait, and an event reports that.
     wait_for(SOON, "the reason why nothing is done", || {
         let told = events(project);
         if told.contains("at most one dead member every 10 minutes") { Ok(()) } else { Err(told) }

@@ -1,4 +1,4 @@
-//! The limits that a script sets on the machines of EC2, while the cluster replaces some by itself.
+//! The limits that a script sets on EC2 machines, while the cluster replaces some by itself.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use disco_tests::{Cloud, Permit, Project, SOON, wait_for};
 use serde_json::json;
 
 const NAME: &str = "limited";
-/// For a machine to be started, installed and joined, by debug builds, after its time of grace.
+/// Time to start, install and join a machine, with debug builds, after the grace period.
 const REPLACED: Duration = Duration::from_secs(150);
-/// A machine that is no spot machine asks once in a minute what is announced about it.
+/// An on-demand machine polls the announcements about itself once a minute.
 const TOLD: Duration = Duration::from_secs(90);
 
 const BOOTSTRAP: &str = "
@@ -21,7 +21,7 @@ export async function bootstrap(cluster) {
 }
 ";
 
-/// `init` with more options of the provider. A lost node is replaced after a few seconds, and another one at once after it.
+/// `init` with more options of the provider. A lost node is replaced after a few seconds, and another one at once afterwards.
 fn init(options: &str) -> String {
     format!(
         "export async function init() {{
@@ -78,7 +78,7 @@ fn limits_hold_and_a_dead_machine_does_not_prevent_its_replacement() {
     assert!(cloud.inventory().is_empty(), "{:#?}", cloud.inventory());
 }
 
-/// It hangs, and the API does not end it. With it there are four machines of the three that are allowed, of which three are nodes.
+/// The machine hangs, and the API does not end it. With it there are four machines, although three are allowed; three are nodes.
 fn a_machine_that_cannot_be_ended_is_replaced_all_the_same(project: &Project, cloud: &Cloud) {
     cloud.fault(
         json!({ "action": "TerminateInstances", "code": "OperationNotPermitted", "message": "it is protected" }),
@@ -92,7 +92,7 @@ fn a_machine_that_cannot_be_ended_is_replaced_all_the_same(project: &Project, cl
     wait_for_event(project, SOON, &["machine.not_ended", "it is protected"]);
     assert_eq!(present(cloud).len(), 4, "{:#?}", cloud.inventory().present());
 
-    // The next one is replaced as well, though that machine is still there.
+    // The next one is replaced as well, although that machine still exists.
     let second = project.wait_until_healthy(SOON, 3).others()[0].clone();
     let machine = cloud.machines().into_iter().find(|one| Some(&one.id) == second.instance.as_ref());
     project.kill(machine.expect("it runs").pid);
@@ -101,7 +101,7 @@ fn a_machine_that_cannot_be_ended_is_replaced_all_the_same(project: &Project, cl
     });
     let told = project.disco(&["events", "-n", "200"]).ok().stdout;
     assert!(!told.contains("scale.blocked"), "a dead machine was in the way for a while: {told}");
-    // A fourth node is none the less refused.
+    // A fourth node is refused nevertheless.
     project.disco(&["scale", "nodes=4"]).expect(5).says(&["`max_nodes` allows 3 machines, not 4"]);
     project.disco(&["plan", "nodes=4"]).expect(5).says(&["`max_nodes` allows 3 machines, not 4"]);
 
@@ -115,7 +115,7 @@ fn a_machine_that_cannot_be_ended_is_replaced_all_the_same(project: &Project, cl
 
 fn a_repair_that_would_cost_too_much_waits_until_the_script_allows_it(project: &Project, cloud: &Cloud) {
     let status = project.wait_until_healthy(SOON, 3);
-    // Two machines and no third one.
+    // Two machines, and no third one.
     push(project, "max_hourly_usd: 0.02");
     let going = status.others()[0].clone();
     let machine = going.instance.as_deref().expect("it has a machine");
@@ -133,7 +133,7 @@ fn a_repair_that_would_cost_too_much_waits_until_the_script_allows_it(project: &
     assert_eq!(node.expect("it is a member still")["draining"], true, "{shown:#}");
     let warnings = shown["warnings"].to_string();
     assert!(refused.iter().all(|words| warnings.contains(words)), "{warnings}");
-    // The cluster goes on as it is.
+    // The cluster continues unchanged.
     project.put("color", "blue");
     assert_eq!((project.status().nodes.len(), present(cloud).len()), (3, 3));
 

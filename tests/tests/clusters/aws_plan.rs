@@ -1,4 +1,4 @@
-//! Plans and limits of price on EC2.
+//! Plans and price limits on EC2.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const NAME: &str = "priced";
 
-/// A project with three nodes of a type whose price is known; `options` of the provider, `machine` of `start_instance`.
+/// A project with three nodes of a type with a known price; `options` of the provider, `machine` of `start_instance`.
 fn account(options: &str, machine: &str) -> Option<(Project, Cloud)> {
     if Command::new("ssh-keygen").arg("-?").output().is_err() {
         println!("left out: there is no `ssh-keygen`");
@@ -44,7 +44,7 @@ fn first_only(project: &mut Project, cloud: &Cloud) {
     with_variable(project, cloud, "FIRST_ONLY");
 }
 
-/// What the script reads, besides what the provider does.
+/// The script's reads, in addition to the provider's.
 fn with_variable(project: &mut Project, cloud: &Cloud, name: &str) {
     let mut environment = cloud.environment();
     environment.push((name.to_owned(), "1".to_owned()));
@@ -121,7 +121,7 @@ fn doctor_names_missing_permissions_and_quotas_before_anything_is_created() {
         let told = state(name, &well);
         assert!(told.starts_with("\"ok\"") && told.contains(detail), "{name}: {told}");
     }
-    // Nothing was made; what is asked beside looks is asked as a dry run.
+    // Nothing was made; all calls that are not reads are dry runs.
     assert!(cloud.inventory().is_empty() && !project.path(".disco").exists(), "{:#?}", cloud.inventory());
 
     let refuse = |action: &str, code: &str| {
@@ -139,7 +139,7 @@ fn doctor_names_missing_permissions_and_quotas_before_anything_is_created() {
         assert!(told.starts_with("\"fail\"") && told.contains(action) && told.contains(hint), "{name}: {told}");
         cloud.heal();
     }
-    // A new account may have fewer processors than one machine; who may not ask for that is not kept from anything.
+    // A new account may have fewer vCPUs than one machine; a missing permission to read the quota blocks nothing.
     cloud.fault(json!({ "action": "GetServiceQuota", "value": 1.0 }));
     let few = state("quota", &project.disco(&["doctor", "-o", "json"]).expect(1));
     assert!(few.starts_with("\"fail\"") && few.contains("0 of 1 vCPUs are used, and one machine takes 2"), "{few}");
@@ -178,7 +178,7 @@ fn a_machine_over_the_price_limit_or_without_a_known_price_is_not_started() {
     first_only(&mut project, &cloud);
     project.disco(&["bootstrap", "-y"]).expect(5).says(&["max_hourly_usd", "is unknown"]);
     assert!(cloud.inventory().present().is_empty(), "{:#?}", cloud.inventory());
-    // Without a limit it is only said that it is not known.
+    // Without a limit the plan only states that the price is unknown.
     let script = std::fs::read_to_string(project.path("client.js")).expect("it is there");
     project.write("client.js", &script.replace(", max_hourly_usd: 1", ""));
     let output = project.disco(&["plan", "-o", "json"]).ok();
@@ -189,11 +189,11 @@ fn a_machine_over_the_price_limit_or_without_a_known_price_is_not_started() {
 #[test]
 fn a_target_size_over_the_price_limit_is_refused_before_anything_is_created() {
     let Some((mut project, cloud)) = account(", max_hourly_usd: 0.0168", "") else { return };
-    // Two of the three would be paid for.
+    // The limit covers two of the three.
     project.disco(&["plan"]).expect(5).says(&["3 machines would cost 0.0252 USD"]);
     assert!(cloud.inventory().is_empty(), "{:#?}", cloud.inventory());
 
-    // Who runs the cluster refuses it as well: the leader.
+    // The leader refuses it as well.
     with_variable(&mut project, &cloud, "NODES");
     project.disco(&["bootstrap", "-y"]).ok();
     let two = project.disco(&["plan", "nodes=2", "-o", "json"]).ok();

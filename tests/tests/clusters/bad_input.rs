@@ -1,4 +1,4 @@
-//! Wrong input: a clear error with its place, and nothing changed.
+//! Wrong input: a clear error with its position, and nothing is changed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use disco_tests::{Api, Binaries, Output, Project, RawCluster, SOON, skipped, wait_for};
 
-/// The error has this exit code and these words, and the project is as empty as before.
+/// The command fails with this exit code and these words, and the project is as empty as before.
 #[track_caller]
 fn refused(project: &Project, args: &[&str], code: i32, words: &[&str]) -> Output {
     let output = project.disco(args).expect(code).says(words);
@@ -64,14 +64,14 @@ fn errors_of_client_js_have_their_position() {
     }
     let aws = good.replace("LocalProvider.init({", "AwsProvider.init({ region: 'us-east-1',");
     project.write("client.js", &aws);
-    // No credentials anywhere, and nobody is asked for some.
+    // No credentials anywhere, and no question for them.
     let mut command = project.command(&["bootstrap", "-y"]);
     let output = project.start_command(command.env("AWS_EC2_METADATA_DISABLED", "true")).wait(SOON);
     output.expect(3).says(&["credentials", "aws configure", "client.js:"]);
     let endless = good.replace("const provider", "console.log('it begins');\n  while (true) {}\n  const provider");
     project.write("client.js", &endless);
     let mut running = project.start(&["bootstrap", "-y"]);
-    // Not before: where the tests were started with interrupts ignored, so is it until it has its own handler.
+    // Not earlier: if the tests were started with interrupts ignored, they are until the program installs its handler.
     wait_for(SOON, "the script's beginning", || {
         if running.stderr().contains("it begins") { Ok(()) } else { Err(running.stderr()) }
     });
@@ -112,7 +112,7 @@ fn links_to_missing_or_foreign_binaries_are_refused_before_anything_is_sent() {
     symlink(project.path("nowhere/discod"), &daemon).unwrap();
     refused_in_install(&project, &["discod", "nowhere"]);
 
-    // The same program, said to be for another machine.
+    // The same program, marked as one for another machine.
     let mut bytes = vec![0; 4096];
     std::io::Read::read_exact(&mut fs::File::open(&Binaries::get().discod).unwrap(), &mut bytes).unwrap();
     let (machine, other) = if cfg!(target_arch = "aarch64") { (62, "x86_64") } else { (183, "aarch64") };
@@ -127,14 +127,14 @@ fn links_to_missing_or_foreign_binaries_are_refused_before_anything_is_sent() {
     fs::write(&wrong, "#!/bin/sh\necho not a program\n").unwrap();
     refused_in_install(&project, &["discod"]);
 
-    // Mended, the same bootstrap goes on.
+    // Once fixed, the same bootstrap continues.
     fs::remove_file(&daemon).unwrap();
     symlink(&Binaries::get().discod, &daemon).unwrap();
     project.write("client.js", &disco_tests::client_script("bad-links", 1));
     assert!(project.bootstrap().healthy);
 }
 
-/// A machine may be there, but nothing is on it.
+/// A machine may exist, but nothing is installed on it.
 #[track_caller]
 fn refused_in_install(project: &Project, words: &[&str]) {
     let output = project.disco(&["bootstrap", "-y"]).says(words);
@@ -165,7 +165,7 @@ fn an_operators_key_that_others_can_read_or_that_is_damaged_is_not_used() {
     project.disco(&["bootstrap", "-y"]).expect(1).says(&["cluster.json", "damaged"]);
     fs::write(&record, &whole).unwrap();
 
-    // A binary that is open to everyone's writing, or another cluster's name, is no reason to guess.
+    // A binary that everyone can write, or another cluster's name, is refused instead of guessed.
     project.write("client.js", &disco_tests::client_script("renamed", 1));
     project.disco(&["bootstrap", "-y"]).expect(2).says(&["bad-operator", "renamed"]);
     project.write("client.js", &disco_tests::client_script("bad-operator", 1));
@@ -178,7 +178,7 @@ fn a_daemon_with_a_taken_address_another_cluster_s_data_or_open_keys_does_not_st
     let first = &cluster.nodes[0];
     let pid = first.pid();
 
-    // Its address is taken, and this costs no place in the cluster.
+    // Its address is in use, which costs no place in the cluster.
     let mut second = cluster.node();
     second.set_token(&cluster.token(60, 1));
     let mut command = second.command(&["--data-dir"], &[]);
@@ -195,19 +195,19 @@ fn a_daemon_with_a_taken_address_another_cluster_s_data_or_open_keys_does_not_st
     );
     assert_eq!(cluster.wait_for_members(1).nodes.len(), 1);
 
-    // The same data twice.
+    // The same data folder twice.
     let mut command = second.command(&["--data-dir"], &[]);
     command.arg(&first.data).arg("--listen").arg(second.address.to_string());
     let output = run(command);
     assert!(output.code > 0 && output.stderr.contains(&first.data.display().to_string()), "{output}");
 
-    // No identity and no token.
+    // Without identity and token.
     let mut command = second.command(&["--data-dir"], &[]);
     command.arg(&second.data).arg("--listen").arg(second.address.to_string());
     let output = run(command);
     assert!(output.code > 0 && output.stderr.contains("join token") && output.stderr.contains("hint:"), "{output}");
 
-    // Another cluster's founder cannot be made of it, and making it again is nothing.
+    // It cannot become another cluster's founder, and founding the same one again changes nothing.
     let other = RawCluster::found();
     let output = other.install(first, 1);
     assert!(output.code > 0 && output.stderr.contains("already node 1"), "{output}");
@@ -302,7 +302,7 @@ fn a_full_disk_loses_no_acknowledged_write() {
         });
     let refused = refused.expect("50 MiB do not fit on 12");
     assert!(!acknowledged.is_empty(), "nothing was written: {refused}");
-    // It says why: in the answer or, when it had to end, in its log.
+    // The reason is in the answer or, if the daemon had to end, in its log.
     wait_for(SOON, "the cause in the log", || {
         let log = cluster.nodes[0].log();
         if log.contains("No space left") || log.contains("disk is full") { Ok(()) } else { Err(log) }
@@ -331,7 +331,7 @@ fn a_read_from_another_projects_cluster_is_refused_by_its_certificate() {
     let project = Project::builder("other-operator").nodes(1).build();
     project.bootstrap();
     let output = project.disco(&["--address", &cluster.addresses()[0], "status"]);
-    // Either it is told apart and the project's own nodes are asked, or it is refused; never shown.
+    // Either the client detects it and uses the project's own nodes, or it refuses; it never shows the other cluster.
     assert!(output.code == 3 || output.stdout.contains("other-operator"), "{output}");
     assert!(!output.stdout.contains("raw"), "{output}");
     let api = Api::operator(&project);

@@ -7,7 +7,7 @@ use disco_tests::{Binaries, Permit, Project, SOON, is_alive};
 
 #[test]
 fn a_project_becomes_three_healthy_nodes_and_is_destroyed() {
-    // It holds a time.
+    // The line has a time.
     let _permit = Permit::alone();
     let project = Project::new("from-nothing");
     let output = project.disco(&["bootstrap", "-y"]).ok();
@@ -107,7 +107,7 @@ fn destroying_leaves_nothing(project: &Project) {
         assert!(left.is_empty(), "{outside} has {left:?}");
     }
     project.disco(&["destroy", "-y"]).ok();
-    // Without a cluster every look says so, with the command that makes one.
+    // Without a cluster every reading command fails with a hint to the command that makes one.
     project.disco(&["status"]).expect(6).says(&["disco bootstrap"]);
 }
 
@@ -126,7 +126,7 @@ fn one_node_without_a_cluster_script_is_a_cluster_too() {
     assert_eq!(status.nodes[0].role, "leader");
     project.put("a", "1");
     assert_eq!(project.get("a").as_deref(), Some("1"));
-    // It starts again by itself, with what it had.
+    // The node restarts by itself, with its data.
     project.kill(status.nodes[0].pid);
     project.wait_for_status(SOON, "the node's return", |again| again.healthy && again.pids() != status.pids());
     assert_eq!(project.get("a").as_deref(), Some("1"));

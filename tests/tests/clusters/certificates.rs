@@ -1,4 +1,4 @@
-//! Certificates: which are in use, new ones while the cluster works, and the way back when they have expired.
+//! Certificates: status, rotation while the cluster works, and recovery after expiry.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +34,7 @@ fn rows(output: &Output) -> Vec<Row> {
     rows.into_iter().map(Row).collect()
 }
 
-/// All certificates, with the exit code that is expected.
+/// All certificates, with the expected exit code.
 #[track_caller]
 fn certificates(project: &Project, code: i32) -> Vec<Row> {
     rows(&project.disco(&["cert", "status", "-o", "json"]).expect(code))
@@ -107,7 +107,7 @@ fn cert_status_shows_every_certificate_and_the_nodes_that_do_not_answer() {
     let table = project.disco(&["cert", "status"]).ok().stdout;
     assert!(table.contains("signing key") && table.contains("valid"), "{table}");
 
-    // One that does not answer has told the leader before.
+    // A node that does not answer has reported its certificate to the leader before.
     let silent = status.others()[0].clone();
     project.signal(silent.pid, Signal::STOP);
     let told = certificates(&project, 0);
@@ -115,7 +115,7 @@ fn cert_status_shows_every_certificate_and_the_nodes_that_do_not_answer() {
     assert_eq!((row.text("source"), row.text("state")), ("report", "valid"), "{row:?}");
     assert_eq!(node_serials(&told), node_serials(&now));
     assert!(!row.text("reason").is_empty(), "{row:?}");
-    // And when nobody answers, it says so.
+    // If no node answers, the command fails.
     for node in &status.nodes {
         project.signal(node.pid, Signal::STOP);
     }
@@ -134,7 +134,7 @@ fn certificates_are_rotated_while_writes_and_a_watch_continue() {
     let (project, status) = CLUSTER.whole();
     let before = certificates(&project, 0);
     let mut watch = project.start(&["kv", "watch", "--prefix", "turn/", "-o", "jsonl"]);
-    // It is only known to watch by what it tells.
+    // Its events are the only sign that the watch exists.
     let first = wait_for(SOON, "the watch", || {
         project.put("turn/first", "x");
         if watch.stdout().is_empty() { Err(watch.stderr()) } else { Ok(watch.stdout().lines().count()) }
@@ -169,7 +169,7 @@ fn certificates_are_rotated_while_writes_and_a_watch_continue() {
 }
 
 fn rotate_all(project: &Project, before: &[Row]) {
-    // Said, not done.
+    // A dry run prints the steps and changes nothing.
     let said = project.disco(&["cert", "rotate", "--signing-key", "--operator", "--dry-run"]).ok();
     said.says(&["would replace the signing key", "would renew this operator's certificate", "would renew"]);
     assert_eq!(node_serials(&certificates(project, 0)), node_serials(before));
@@ -186,12 +186,12 @@ fn rotate_all(project: &Project, before: &[Row]) {
     changed(&node_serials(&all), &node_serials(&one), &[2]);
     project.disco(&["cert", "rotate", "nobody"]).expect(6);
 
-    // The operator's.
+    // The operator's certificate.
     let operator = rows(&project.disco(&["cert", "rotate", "--operator", "-o", "json"]).ok());
     assert_ne!(only(&operator, "operator").serial(), only(before, "operator").serial());
     assert_eq!(node_serials(&operator), node_serials(&one));
 
-    // The key that they are signed with. The one before is refused once it signs nobody's certificate any more.
+    // The key that signs them. All nodes refuse the previous one once it no longer signs a certificate in use.
     let key = rows(&project.disco(&["cert", "rotate", "--signing-key", "-o", "json"]).ok());
     assert_ne!(only(&key, "signing-key").serial(), only(before, "signing-key").serial());
     changed(&node_serials(&one), &node_serials(&key), &[1, 2, 3]);
@@ -202,7 +202,7 @@ fn rotate_all(project: &Project, before: &[Row]) {
     assert!(project.status().warnings.is_empty(), "{:?}", project.status().warnings);
 }
 
-/// These nodes have other certificates than before, and no others.
+/// Exactly these nodes have new certificates.
 #[track_caller]
 fn changed(before: &BTreeMap<u64, String>, after: &BTreeMap<u64, String>, nodes: &[u64]) {
     assert!(before.keys().eq(after.keys()), "{before:?} {after:?}");
@@ -220,7 +220,7 @@ fn a_node_whose_certificate_expired_while_it_was_off_is_restored() {
     let rows = certificates(&project, 1);
     let row = of_role(&rows, "node").into_iter().find(|row| row.0["node"] == away.id).expect("its row");
     assert_eq!((row.text("state"), row.text("source")), ("expired", "tls"), "{row:?}");
-    // Who is no member as far as is known here must be named.
+    // A node that is no known member must be named.
     let addresses = project.path(".disco/addresses.json");
     let mut known: Value = serde_json::from_str(&fs::read_to_string(&addresses).unwrap()).unwrap();
     known["nodes"].as_array_mut().unwrap().retain(|node| node["id"] != away.id);
@@ -230,7 +230,7 @@ fn a_node_whose_certificate_expired_while_it_was_off_is_restored() {
     project.disco(&["cert", "rotate", "--expired", &away.name]).ok().says(&["has a new certificate"]);
     back(&project, &machine, away.id);
 
-    // Where there is no SSH: by hand, on the machine and here.
+    // Without SSH: by hand, on the machine and here.
     expire_node(&project, &machine, away.id);
     let shown = discod(&["identity", "show"], &machine, "").ok().stdout;
     project.write("node.json", &shown);
@@ -246,19 +246,19 @@ fn a_node_whose_certificate_expired_while_it_was_off_is_restored() {
     fs::remove_file(project.path("node.json")).unwrap();
 }
 
-/// `discod` on a machine, as root there would run it.
+/// `discod` on a machine, as its root would run it.
 #[track_caller]
 fn discod(args: &[&str], machine: &Machine, input: &str) -> Output {
     let mut command = Command::new(&Binaries::get().discod);
     command.args(args).arg("--data-dir").arg(machine.data()).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It may refuse before it has read all.
+    // It may refuse before it has read everything.
     let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
     Running::new(format!("discod {}", args.join(" ")), child, std::time::Instant::now()).wait(SOON)
 }
 
-/// As if the daemon had been away: its certificate ended a second ago, and it is started with that.
+/// Simulates a daemon that was off: its certificate ended a second ago, and it starts with that.
 fn expire_node(project: &Project, machine: &Machine, id: u64) {
     let read = |name: &str| fs::read_to_string(identity(machine, name)).unwrap();
     let signer = Authority::from_pem(&read("intermediate.pem"), &read("intermediate.key")).unwrap();
@@ -277,7 +277,7 @@ fn expire_node(project: &Project, machine: &Machine, id: u64) {
     project.wait_for_status(SOON, "the node not healthy", |now| !now.node(id).healthy);
 }
 
-/// The node is as before, with a certificate by the signing key.
+/// The node is unchanged, with a certificate of the signing key.
 fn back(project: &Project, machine: &Machine, id: u64) {
     project.wait_until_healthy(SOON, 3);
     wait_for(SOON, "a certificate by the signing key", || {
@@ -300,7 +300,7 @@ fn a_cluster_whose_certificates_expired_while_it_was_off_is_restored_with_its_da
         project.machines().iter().map(|machine| fs::read(identity(machine, "node.key")).unwrap()).collect();
     let before = certificates(&project, 0);
 
-    // The power goes, and comes back after a year.
+    // A power failure that lasts for a year.
     for machine in project.machines() {
         project.kill(machine.pid);
     }
@@ -311,7 +311,7 @@ fn a_cluster_whose_certificates_expired_while_it_was_off_is_restored_with_its_da
     expire_all(&project);
     let told = project.disco(&["bootstrap", "-y"]).expect(3);
     told.says(&["certificate has expired", "disco cert rotate --expired"]);
-    // It has renewed this operator's certificate in passing; elsewhere nobody has.
+    // The command renews this operator's certificate too; on other computers it is still expired.
     expire_operator(&project);
     let running = wait_for(SOON, "three daemons", || {
         let running = project.daemons();
@@ -346,14 +346,14 @@ fn a_cluster_whose_certificates_expired_while_it_was_off_is_restored_with_its_da
         project.machines().iter().map(|machine| fs::read(identity(machine, "node.key")).unwrap()).collect();
     assert_eq!(now, keys, "a node has another key");
 
-    // There is nothing left to do, and doing it again does nothing.
+    // Nothing is left to do, and a second run changes nothing.
     let again = rows(&project.disco(&["cert", "rotate", "--expired", "-o", "json"]).ok());
     assert_eq!(node_serials(&again), node_serials(&after));
     assert_eq!(project.status().pids(), status.pids());
     project.disco(&["bootstrap", "-y"]).ok();
 }
 
-/// A time that is over for a month.
+/// A validity that ended a month ago.
 fn long_ago() -> Validity {
     Validity { not_before: unix_now() - 400 * DAY, not_after: unix_now() - 30 * DAY }
 }
@@ -364,7 +364,7 @@ fn expire_operator(project: &Project) {
     project.write(".disco/operator.pem", &root(project).issue_operator(&request, "test", long_ago()).unwrap());
 }
 
-/// All files as they are after a year: the same keys, and certificates that have expired.
+/// All files as after a year: the same keys, and expired certificates.
 fn expire_all(project: &Project) {
     expire_operator(project);
     let machines = project.machines();

@@ -1,4 +1,4 @@
-//! Commands that look at a cluster that runs, and reach into its machines.
+//! Commands that inspect a running cluster and its machines.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -22,7 +22,7 @@ fn events_are_followed_across_the_leaders_death() {
     watch.wait_for_stdout(SOON, "\n");
     let before = watch.stdout().lines().count();
     project.kill(status.leading().pid);
-    // A push is told as an event, by whoever leads then.
+    // The present leader records a push as an event.
     project.write_hooks("export function health() { return { healthy: true, reason: 'after the death' } }");
     let pushed = project.disco(&["script", "push", "-o", "json"]).ok().json();
     let version = pushed["script"].as_str().unwrap();
@@ -37,7 +37,7 @@ fn events_are_followed_across_the_leaders_death() {
     assert_eq!(ids.len(), told, "an event was told twice: {output}");
 }
 
-/// The daemon refuses a key that others may read, and its supervisor starts it again and again.
+/// The daemon refuses a key that others can read, and its supervisor restarts it repeatedly.
 #[test]
 fn the_log_of_a_daemon_that_does_not_start_is_read_on_its_machine() {
     let (project, status) = CLUSTER.whole();
@@ -70,7 +70,7 @@ fn each_node_serves_its_own_log_and_it_can_be_followed() {
     }
     let node = status.others()[0];
     let mut follow = project.start(&["logs", "-f", "-n", "0", &node.id.to_string()]);
-    // A line that nobody else writes: a new version is loaded on every node.
+    // A line that only this causes: a new version is loaded on every node.
     project.write_hooks("export function health() { return { healthy: true, reason: 'followed' } }");
     project.disco(&["script", "push"]).ok();
     follow.wait_for_stdout(SOON, "script");
@@ -85,7 +85,7 @@ fn node_ssh_returns_a_commands_output_and_exit_code() {
     let name = &status.nodes[1].name;
     let output = project.disco(&["node", "ssh", name, "--", "echo out; echo err >&2; exit 7"]).expect(7);
     assert_eq!((output.stdout.as_str(), output.stderr.contains("err")), ("out\n", true), "{output}");
-    // Several words are the words of one command, whatever is in them.
+    // Several arguments are the words of one command, whatever they contain.
     let output = project.disco(&["node", "ssh", "2", "--", "printf", "%s|", "a b", "$HOME"]).ok();
     assert_eq!(output.stdout, "a b|$HOME|", "{output}");
     project.disco(&["node", "ssh", "99", "--", "true"]).expect(6);
@@ -105,7 +105,7 @@ fn node_ssh_opens_a_shell_with_a_terminal_and_returns_its_exit_code() {
     let mut child = command.spawn().unwrap();
     drop(command);
     let mut master = File::from(master);
-    // What is typed before the shell is there waits in the terminal. The marks differ from what is typed, which is echoed.
+    // Input that is typed before the shell runs waits in the terminal. The marks differ from the input, which is echoed.
     master.write_all(b"stty size; test -t 0 && echo terminal-$((40 + 2)); exit 5\n").unwrap();
     let mut seen = Vec::new();
     let mut part = [0; 4096];
@@ -152,7 +152,7 @@ fn a_node_without_file_descriptors_is_unhealthy_until_it_has_some() {
     let (project, status) = CLUSTER.whole();
     let node = status.nodes.iter().find(|node| Some(node.id) != status.leader).expect("there are three nodes");
     let pid = Pid::from_raw(i32::try_from(node.pid).unwrap()).unwrap();
-    // Fewer than it has open already.
+    // Fewer than it has already opened.
     let none = Rlimit { current: Some(4), maximum: getrlimit(Resource::Nofile).maximum };
     let before = prlimit(Some(pid), Resource::Nofile, none).unwrap();
     let waits = TcpStream::connect(&node.address).expect("the kernel takes it on behalf of the daemon");
@@ -166,7 +166,7 @@ fn a_node_without_file_descriptors_is_unhealthy_until_it_has_some() {
     assert_eq!(project.wait_until_healthy(SOON, 3).node(node.id).pid, node.pid);
 }
 
-/// Its supervisor tells what it cannot tell itself, first of a key that others may read, then of a port that is taken.
+/// The supervisor reports what the daemon cannot: first a key that others can read, then a port in use.
 #[test]
 fn a_daemon_that_ends_repeatedly_is_unhealthy_and_all_commands_show_why() {
     let (project, status) = CLUSTER.whole();
@@ -205,7 +205,7 @@ fn a_daemon_that_ends_repeatedly_is_unhealthy_and_all_commands_show_why() {
     project.wait_until_healthy(SOON, 3);
 }
 
-/// Nobody but itself hears of the end of the only node's daemon.
+/// The end of the only node's daemon, which no other node can see.
 #[test]
 fn the_end_of_the_only_daemon_is_an_event_too() {
     let project = Project::builder("alone").nodes(1).no_cluster_script().build();

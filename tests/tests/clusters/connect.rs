@@ -1,4 +1,4 @@
-//! A lost laptop: the cluster is taken up from another computer, with what was kept of its keys.
+//! A lost laptop: an operator controls the cluster from another computer, with a copy of its keys.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use disco_tests::{Output, Project, client_script};
 
-/// Another project of the same cluster, without state.
+/// Another project of the same cluster, without its state.
 fn elsewhere(project: &Project, folder: &str) -> PathBuf {
     let other = project.outside(folder);
     fs::create_dir_all(&other).expect("a folder can be made");
@@ -14,12 +14,12 @@ fn elsewhere(project: &Project, folder: &str) -> PathBuf {
     other
 }
 
-/// A folder with copies of these files of the operator's.
+/// A folder with copies of these files of the operator.
 fn kept(project: &Project, folder: &str, names: &[&str]) -> PathBuf {
     let kept = project.outside(folder);
     fs::create_dir_all(&kept).expect("a folder can be made");
     for name in names {
-        // With its permissions.
+        // With their permissions.
         fs::copy(project.path(".disco").join(name), kept.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     kept
@@ -52,10 +52,10 @@ fn a_cluster_is_controlled_from_elsewhere_with_only_its_roots_key() {
         let mode = fs::metadata(there.join(".disco").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(mode.permissions().mode() & 0o777, 0o600, "{name}");
     }
-    // Both operators work, and what one writes the other reads.
+    // Both operators work, and each reads the other's writes.
     disco(&project, &there, &["kv", "put", "color", "blue"]).ok();
     assert_eq!(project.get("color").as_deref(), Some("blue"));
-    // Again is the same, also with what is there by now.
+    // A second run changes nothing, also with the files that exist by now.
     disco(&project, &there, &["connect", &address, "--keys", keys]).ok();
     disco(&project, &there, &["connect", &address]).ok();
     disco(&project, &there, &["status"]).ok();
@@ -66,7 +66,7 @@ fn refusals(project: &Project, there: &Path, address: &str, keys: &str) {
     let no_key = kept(project, "no-key", &["ca.pem"]);
     let no_key = no_key.to_str().expect("a path is text");
     disco(project, there, &["connect", address, "--keys", no_key]).expect(6).says(&["no `ca.key`"]);
-    // The machines of another computer are not to be found by their provider.
+    // The provider does not find the machines of another computer.
     disco(project, there, &["connect", "--keys", keys])
         .expect(6)
         .says(&["lists no running machine", "disco connect ADDRESS"]);

@@ -1,10 +1,10 @@
-//! `discod` on its command line.
+//! The command line of `discod`.
 
 use std::fs;
 
 use disco_tests::{RawCluster, Running, SOON};
 
-/// Where the daemon is set up by its variables, as in a container, its other commands work too.
+/// Variables that configure the daemon, as in a container, do not disturb its other commands.
 #[test]
 fn the_daemons_variables_do_not_affect_its_other_commands() {
     let cluster = RawCluster::empty();
@@ -26,7 +26,7 @@ fn the_daemons_variables_do_not_affect_its_other_commands() {
     assert!(given.contains("BEGIN CERTIFICATE REQUEST"), "{given}");
     let from_variable = run(&["identity", "request"], &[("DISCOD_DATA_DIR", data)]).ok().stdout;
     assert!(from_variable.contains("BEGIN CERTIFICATE REQUEST"), "{from_variable}");
-    // What is wrong is still said.
+    // Errors are still reported.
     let missing = run(&["identity", "request"], &[]).expect(2);
     missing.says(&["--data-dir"]);
     run(&[], &[]).expect(2).says(&["--data-dir"]);

@@ -1,4 +1,4 @@
-//! A Rust client from crates.io: `etcd-client`, in a program of its own (`tests/etcd-client`).
+//! A Rust client from crates.io: `etcd-client`, in a separate program (`tests/etcd-client`).
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use disco_tests::{Project, SOON, skipped};
 
-/// Building it, a hundred crates, on a small machine that does other things too.
+/// Time to build it, a hundred crates, on a small and busy machine.
 const BUILD: Duration = Duration::from_secs(600);
 
 fn crate_folder() -> PathBuf {
@@ -19,7 +19,7 @@ fn cargo(args: &[&str]) -> Command {
     cargo
 }
 
-/// The program, built in the target folder; what is missing, where its crates cannot be had.
+/// The program, built in the target folder, or the reason why its crates are not available.
 fn program(project: &Project) -> Result<PathBuf, String> {
     let fetch = cargo(&["fetch", "--locked"]).output().map_err(|error| error.to_string())?;
     if !fetch.status.success() {
@@ -28,7 +28,7 @@ fn program(project: &Project) -> Result<PathBuf, String> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("etcd-client");
     let mut build = cargo(&["build", "--locked", "--offline", "--quiet", "--target-dir"]);
     build.arg(&target).env("PROTOC", env!("CARGO_BIN_EXE_disco-test-protoc"));
-    // Those of the test would have it built anew whenever they are others.
+    // The variables of this test would rebuild it whenever they change.
     build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
     project.start_command(&mut build).wait(BUILD).ok();
     Ok(target.join("debug/disco-test-etcd-client"))

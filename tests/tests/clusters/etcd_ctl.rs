@@ -25,7 +25,7 @@ fn keys_are_put_got_and_deleted_with_every_option() {
     for (key, value) in [("kv/b", "2"), ("kv/a", "3"), ("kv/c", "1")] {
         assert_eq!(etcd.run(&["put", key, value]).ok().stdout, "OK\n");
     }
-    // Written at one node, read at every other, at once.
+    // Written at one node, and read at every other at once.
     for endpoint in etcd.endpoints() {
         let one = etcd.at(&endpoint);
         one.run(&["put", "kv/where", &endpoint]).ok();
@@ -108,7 +108,7 @@ fn watches_get_past_and_new_events() {
         watch.wait_for_stdout(SOON, "PUT\nwatch/a\n1\nwatch/a\n2\n");
         watch.wait_for_stdout(SOON, "DELETE\nwatch/b\n1\nwatch/b\n");
     }
-    // Interactively, with a program for each event.
+    // Interactively, with a program that runs for each event.
     let executed = etcd.start(&["watch", "watch/exec", "--", "sh", "-c", "echo seen $ETCD_WATCH_KEY"]);
     let mut executed = executed;
     wait_for(SOON, "the event", || {
@@ -191,7 +191,7 @@ fn locks_and_elections_have_one_holder() {
     assert_eq!(second.stdout(), "", "both hold the lock");
     first.signal(Signal::INT);
     second.wait_for_stdout(SOON, "the-lock/");
-    // One that dies leaves the lock to its lease.
+    // A holder that dies leaves the lock until its lease expires.
     second.signal(Signal::KILL);
     etcd.run(&["lock", "the-lock", "--", "echo", "held"]).ok();
 
@@ -246,7 +246,7 @@ fn members_and_their_state_are_listed() {
         assert_eq!((&member["ID"], &member["name"]), (&Value::from(node.id), &Value::from(node.name.clone())));
         assert_eq!(member["clientURLs"][0], format!("https://{}", node.address));
     }
-    // All hold the same.
+    // All nodes have the same.
     let revision = etcd.run(&["put", "hash", "x", "-w", "json"]).ok().json()["header"]["revision"].to_string();
     wait_for(SOON, "the same checksum at all nodes", || {
         let output = etcd.run(&["endpoint", "hashkv", "--rev", &revision, "-w", "json"]);
@@ -286,7 +286,7 @@ fn leadership_moves_to_the_named_member() {
 fn the_alarm_of_a_full_store_is_listed_and_disarmed() {
     let Some((project, etcd)) = whole() else { return };
     assert_eq!(etcd.run(&["alarm", "list"]).ok().stdout, "");
-    // As a write does for which there is no room.
+    // As a write does without space.
     let raise = AlarmRequest { action: AlarmAction::Activate.into(), member_id: 0, alarm: AlarmType::Nospace.into() };
     let address = project.status().leading().address.clone();
     block(MaintenanceClient::new(Api::operator(&project).channel(&address)).alarm(raise)).unwrap();
@@ -336,13 +336,13 @@ fn the_settings_work_in_a_shell() {
 #[test]
 fn the_performance_check_runs_to_its_end() {
     let _permit = Permit::first();
-    // A cluster of its own: it writes for a minute.
+    // A separate cluster: the check writes for a minute.
     let project = Project::new("etcdperf");
     project.bootstrap();
     let Some(etcd) = Etcdctl::of(&project) else { return };
     let report = etcd.start(&["check", "perf", "--load=s"]).wait(Duration::from_secs(180));
-    // Whether it is fast enough is said by the machine, which is busy with other tests here; that all was done is said by
-    // the figures.
+    // Whether it is fast enough depends on the machine, which is busy with other tests; the
+    // figures show that all requests were made.
     let throughput = report.stdout.lines().find_map(|line| {
         let (_, after) = line.split_once("Throughput")?;
         after.split_whitespace().find_map(|word| word.trim_end_matches(',').parse::<u32>().ok())

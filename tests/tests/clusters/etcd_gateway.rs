@@ -1,4 +1,4 @@
-//! etcd's JSON gateway, by HTTP/1.1 as other people's clients speak it: `curl`, and `etcd3gw` from PyPI.
+//! etcd's JSON gateway, by HTTP/1.1 with other clients: `curl`, and `etcd3gw` from PyPI.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ fn whole() -> (Turn<Project>, Status, Api) {
     (project, status, api)
 }
 
-/// A connection of HTTP/1.1, which one request goes by.
+/// A connection of HTTP/1.1 for one request.
 struct Connection(BufReader<StreamOwned<ClientConnection, TcpStream>>);
 
 impl Connection {
@@ -45,7 +45,7 @@ impl Connection {
         line.trim_end().to_owned()
     }
 
-    /// The status; and the size of the body, where it is known.
+    /// The status, and the size of the body, if known.
     fn head(&mut self) -> (u16, Option<usize>) {
         let first = self.line();
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("{first}"));
@@ -63,7 +63,7 @@ impl Connection {
         }
     }
 
-    /// One chunk of a body of chunks; empty: the end.
+    /// One chunk of a chunked body; empty: the end.
     fn chunk(&mut self) -> String {
         let size = usize::from_str_radix(&self.line(), 16).unwrap();
         let mut chunk = vec![0; size];
@@ -120,7 +120,7 @@ fn keys_leases_and_transactions_in_json() {
     let gone = post(&api, one, "/v3/lease/keepalive", json!({ "ID": id }));
     assert!(gone["result"].get("TTL").is_none(), "{gone}");
 
-    // In camel case as well, as protobuf's JSON allows.
+    // Camel case is accepted as well, as protobuf's JSON allows.
     let txn = json!({
         "compare": [{ "result": "EQUAL", "target": "MOD", "key": "Zm9v", "modRevision": revision }],
         "success": [{ "requestPut": { "key": "Zm9v", "value": "Mg==" } }, { "request_range": { "key": "Zm9v" } }],
@@ -208,7 +208,7 @@ fn errors_have_the_codes_and_texts_of_etcd() {
     assert!(connection.head().0 >= 200, "what is not there has an answer, too");
 }
 
-/// Settings for other programs, as `disco env` tells them.
+/// Settings for other programs, as printed by `disco env`.
 fn settings(project: &Project) -> Vec<(String, String)> {
     let settings = project.disco(&["env", "-o", "json"]).ok().json();
     let settings = settings.as_object().unwrap().iter();
@@ -268,7 +268,7 @@ print("all done", flush=True)
 os._exit(0)  # its watcher's thread waits for more
 "#;
 
-/// Python with the client; what is missing, where it cannot be made.
+/// Python with the client, or the reason why it is not available.
 fn python() -> Result<PathBuf, String> {
     let quiet = |command: &mut Command| {
         let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
@@ -300,7 +300,7 @@ fn every_function_of_python_etcd3gw_works() {
     project.write("client.py", SCRIPT);
     let mut command = Command::new(python);
     command.arg(project.path("client.py")).envs(settings(&project));
-    // Its library would take other authorities than it is told.
+    // Its library would otherwise use authorities other than the given one.
     command.env_remove("REQUESTS_CA_BUNDLE").env_remove("CURL_CA_BUNDLE").env("NO_PROXY", "*");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = project.start_command(&mut command).wait(Duration::from_secs(90)).ok();

@@ -95,7 +95,7 @@ fn quiet(command: &mut Command) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Python with the client, in an environment that is kept in the target folder; what is missing, where it cannot be made.
+/// Python with the client, in an environment in the target folder, or the reason why it is not available.
 fn python() -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-etcd3");
     let python = folder.join("bin/python");

@@ -1,4 +1,4 @@
-//! Leaders that die, stop, and hang: what was acknowledged is there, and writes go on soon.
+//! Leaders that die, stop, and hang: acknowledged writes remain, and writes soon succeed again.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 static CLUSTER: Shared<Project> = Shared::alone(|| Project::bootstrapped("failover"));
 
-/// The cluster, whole.
+/// The cluster, with all nodes healthy.
 fn whole() -> (Turn<Project>, Status, Api, Vec<String>) {
     let (project, status) = CLUSTER.whole();
     let api = Api::operator(&project);
@@ -15,7 +15,7 @@ fn whole() -> (Turn<Project>, Status, Api, Vec<String>) {
     (project, status, api, addresses)
 }
 
-/// The promise holds for release builds (`.github/workflows/nightly.yml`); a debug build may be ten times slower.
+/// The limit applies to release builds (`.github/workflows/nightly.yml`); a debug build may be ten times slower.
 fn write_limit() -> Duration {
     Duration::from_secs(if Binaries::optimised() { 1 } else { 15 })
 }
@@ -35,7 +35,7 @@ fn after_the_leaders_death_a_write_succeeds_soon_and_the_leader_returns_as_a_vot
     let after = project.wait_for_status(SOON, "the dead node's return", |now| {
         now.healthy && now.voters() == 3 && now.node(dead.id).pid != dead.pid
     });
-    // Whoever leads now: the one that died may be back before the others have elected another.
+    // The present leader: the dead one may be back before the others have elected another.
     assert!(after.term >= before.term, "{after:#?}");
     for address in &addresses {
         for (key, value) in [("before", "1"), ("after", "2")] {
@@ -86,8 +86,8 @@ fn a_leader_that_is_stopped_hands_over_first() {
     assert!(took < write_limit(), "the handover took {took:?}");
     api.put(&others, "handed", "over", write_limit()).unwrap();
     println!("leadership went from {} to {new} in {} ms", old.id, took.as_millis());
-    // Told to stop it stays away, as any service does, until somebody wants it back. For a moment the new leader takes it for
-    // healthy, and a cluster that is healthy is left as it is.
+    // After a stop the daemon stays stopped, as any service, until it is started. For a moment the new leader considers it
+    // healthy, and bootstrap leaves a healthy cluster unchanged.
     project.wait_for_status(SOON, "the absence of the node", |now| !now.node(old.id).healthy);
     let log = project.disco(&["logs", "-n", "200", &old.name]).ok().stdout;
     assert!(log.contains("handed over leadership"), "{log}");
@@ -105,7 +105,7 @@ fn a_paused_leader_is_replaced_and_steps_down_when_it_resumes() {
     let written = api.put(&others, "while-it-hangs", "1", Duration::from_secs(10));
     project.signal(old.pid, Signal::CONT);
     let revision = written.unwrap();
-    // It may have been asked before it knew: what it answers must be the new state all the same.
+    // The request may have arrived before it knew: its answer must have the new state nevertheless.
     let read = wait_for(SOON, "an answer of the old leader", || {
         api.get(&old.address, "while-it-hangs", false).map_err(|e| e.to_string())
     });
@@ -131,7 +131,7 @@ fn with_two_of_three_nodes_stopped_commands_report_the_missing_quorum() {
     }
     assert!(refused.is_err(), "written without a quorum: {refused:?}");
     looked.expect(4).says(&["quorum"]);
-    // The status is shown all the same, and does not call this healthy.
+    // The status is shown nevertheless, and not as healthy.
     let status = status.ok().json();
     assert_eq!(status["healthy"], false, "{status:#}");
     project.wait_until_healthy(SOON, 3);
