@@ -214,9 +214,9 @@ fn created_resources_are_closed_and_tagged(inventory: &Inventory) {
     let [group] = &inventory.security_groups[..] else { panic!("{:#?}", inventory.security_groups) };
     let mut rules: Vec<String> = group["rules"].as_array().expect("a list").iter().map(rule).collect();
     rules.sort();
-    let wished =
+    let expected =
         ["tcp 22 from 127.0.0.1/32", "tcp 22 from the group", "tcp 5080 from 127.0.0.1/32", "tcp 5080 from the group"];
-    assert_eq!(rules, wished);
+    assert_eq!(rules, expected);
     let [role] = &inventory.roles[..] else { panic!("{:#?}", inventory.roles) };
     let policy = role["policies"]["disco"].as_str().expect("a policy");
     assert!(policy.contains("aws:ResourceTag/disco:cluster") && policy.contains(NAME), "{policy}");

@@ -127,8 +127,8 @@ fn bootstrap_survives_a_zone_without_capacity_a_throttled_call_and_a_slow_start(
     let output = project.disco(&["bootstrap", "-y"]).ok();
     let present = cloud.inventory();
     assert_eq!(present.present()[0].zone, "us-west-2b", "{present:#?}");
-    for told in ["us-west-2a has no capacity", "retrying", "is pending"] {
-        assert!(output.stderr.contains(told), "{told}: {output}");
+    for step in ["us-west-2a has no capacity", "retrying", "is pending"] {
+        assert!(output.stderr.contains(step), "{step}: {output}");
     }
     check_one_of_each(&present);
 }

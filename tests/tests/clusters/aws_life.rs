@@ -78,11 +78,11 @@ fn holder(cloud: &Cloud) -> String {
 }
 
 #[track_caller]
-fn wait_for_holder(project: &Project, cloud: &Cloud, what: &str, wished: impl Fn(&Status) -> Option<String>) {
+fn wait_for_holder(project: &Project, cloud: &Cloud, what: &str, expected: impl Fn(&Status) -> Option<String>) {
     wait_for(MOVED, what, || {
         let status = project.try_status().map_err(|output| output.to_string())?;
-        let (now, wished) = (holder(cloud), wished(&status));
-        if wished.as_deref() == Some(now.as_str()) { Ok(()) } else { Err(format!("at {now}, not {wished:?}")) }
+        let (now, expected) = (holder(cloud), expected(&status));
+        if expected.as_deref() == Some(now.as_str()) { Ok(()) } else { Err(format!("at {now}, not {expected:?}")) }
     });
 }
 
@@ -164,11 +164,11 @@ fn a_machine_that_will_be_taken_away_is_replaced(project: &Project, cloud: &Clou
         assert!(now.nodes.len() >= 3, "{now:#?}");
         now.healthy && now.nodes.len() == 3 && now.nodes.iter().all(|node| node.id != going.id)
     });
-    wait_for(SOON, "all of it told as events", || {
-        let told = events(project);
+    wait_for(SOON, "all events", || {
+        let recorded = events(project);
         let whole =
             ["node.retiring", "spot interruption, terminate at 2030-01-01T00:02:00Z", "node.replaced", "node.removed"];
-        if whole.iter().all(|what| told.contains(what)) { Ok(()) } else { Err(told) }
+        if whole.iter().all(|what| recorded.contains(what)) { Ok(()) } else { Err(recorded) }
     });
     wait_for(SOON, "the end of the machine", || {
         let ids: Vec<_> = cloud.inventory().present().into_iter().map(|one| one.id.clone()).collect();
@@ -189,8 +189,8 @@ fn a_leader_that_will_be_taken_away_hands_over(project: &Project, cloud: &Cloud)
     });
     // One was replaced a moment ago: the next one has to wait, and an event reports that.
     wait_for(SOON, "the reason why nothing is done", || {
-        let told = events(project);
-        if told.contains("at most one dead member every 10 minutes") { Ok(()) } else { Err(told) }
+        let recorded = events(project);
+        if recorded.contains("at most one dead member every 10 minutes") { Ok(()) } else { Err(recorded) }
     });
     let warned = project.disco(&["plan", "-o", "json"]).ok();
     let plan = warned.json();

@@ -54,9 +54,9 @@ fn push(project: &Project, options: &str) {
 #[track_caller]
 fn wait_for_event(project: &Project, limit: Duration, words: &[&str]) {
     wait_for(limit, &format!("the event {words:?}"), || {
-        let told = project.disco(&["events", "-n", "200"]).ok().stdout;
-        let found = told.lines().any(|line| words.iter().all(|word| line.contains(word)));
-        if found { Ok(()) } else { Err(told) }
+        let recorded = project.disco(&["events", "-n", "200"]).ok().stdout;
+        let found = recorded.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        if found { Ok(()) } else { Err(recorded) }
     });
 }
 
@@ -99,8 +99,8 @@ fn a_machine_that_cannot_be_ended_is_replaced_all_the_same(project: &Project, cl
     project.wait_for_status(REPLACED, "the second one's substitute", |now| {
         now.healthy && now.nodes.len() == 3 && now.nodes.iter().all(|node| node.id != second.id)
     });
-    let told = project.disco(&["events", "-n", "200"]).ok().stdout;
-    assert!(!told.contains("scale.blocked"), "a dead machine was in the way for a while: {told}");
+    let recorded = project.disco(&["events", "-n", "200"]).ok().stdout;
+    assert!(!recorded.contains("scale.blocked"), "a dead machine was in the way for a while: {recorded}");
     // A fourth node is refused nevertheless.
     project.disco(&["scale", "nodes=4"]).expect(5).says(&["`max_nodes` allows 3 machines, not 4"]);
     project.disco(&["plan", "nodes=4"]).expect(5).says(&["`max_nodes` allows 3 machines, not 4"]);

@@ -118,8 +118,8 @@ fn doctor_names_missing_permissions_and_quotas_before_anything_is_created() {
         ("quota", "0 of 20 machines are used, 0 of 32 vCPUs are used, 0 of 5 Elastic IPs are used"),
         ("permissions", "key pairs, security groups, addresses, roles, machines"),
     ] {
-        let told = state(name, &well);
-        assert!(told.starts_with("\"ok\"") && told.contains(detail), "{name}: {told}");
+        let result = state(name, &well);
+        assert!(result.starts_with("\"ok\"") && result.contains(detail), "{name}: {result}");
     }
     // Nothing was made; all calls that are not reads are dry runs.
     assert!(cloud.inventory().is_empty() && !project.path(".disco").exists(), "{:#?}", cloud.inventory());
@@ -135,8 +135,8 @@ fn doctor_names_missing_permissions_and_quotas_before_anything_is_created() {
     ] {
         refuse(action, code);
         let ill = project.disco(&["doctor", "-o", "json"]).expect(1);
-        let told = state(name, &ill);
-        assert!(told.starts_with("\"fail\"") && told.contains(action) && told.contains(hint), "{name}: {told}");
+        let result = state(name, &ill);
+        assert!(result.starts_with("\"fail\"") && result.contains(action) && result.contains(hint), "{name}: {result}");
         cloud.heal();
     }
     // A new account may have fewer vCPUs than one machine; a missing permission to read the quota blocks nothing.
@@ -155,9 +155,9 @@ fn doctor_names_missing_permissions_and_quotas_before_anything_is_created() {
         ("ami-00000000000000000", "AWS refused `DescribeImages`", "image ids differ by region"),
     ] {
         project.write("client.js", &client.replace("ami-0e8c824f386e1de06", image));
-        let told = state("image", &project.disco(&["doctor", "-o", "json"]).expect(1));
-        assert!(told.starts_with("\"fail\"") && told.contains(says), "{told}");
-        assert!(told.contains(hint), "{told}");
+        let result = state("image", &project.disco(&["doctor", "-o", "json"]).expect(1));
+        assert!(result.starts_with("\"fail\"") && result.contains(says), "{result}");
+        assert!(result.contains(hint), "{result}");
     }
 }
 

@@ -165,7 +165,7 @@ fn an_operators_key_that_others_can_read_or_that_is_damaged_is_not_used() {
     project.disco(&["bootstrap", "-y"]).expect(1).says(&["cluster.json", "damaged"]);
     fs::write(&record, &whole).unwrap();
 
-    // A binary that everyone can write, or another cluster's name, is refused instead of guessed.
+    // A script with another cluster's name is refused.
     project.write("client.js", &disco_tests::client_script("renamed", 1));
     project.disco(&["bootstrap", "-y"]).expect(2).says(&["bad-operator", "renamed"]);
     project.write("client.js", &disco_tests::client_script("bad-operator", 1));
@@ -178,7 +178,7 @@ fn a_daemon_with_a_taken_address_another_cluster_s_data_or_open_keys_does_not_st
     let first = &cluster.nodes[0];
     let pid = first.pid();
 
-    // Its address is in use, which costs no place in the cluster.
+    // The address is in use, and the failed start adds no member.
     let mut second = cluster.node();
     second.set_token(&cluster.token(60, 1));
     let mut command = second.command(&["--data-dir"], &[]);
@@ -224,7 +224,7 @@ fn a_daemon_whose_private_key_others_can_read_starts_only_once_that_is_fixed() {
     let addresses = cluster.addresses();
     api.put(&addresses, "kept", "1", SOON).unwrap();
     let node = &mut cluster.nodes[0];
-    assert_eq!(node.stop(SOON), 0, "told to stop, it ends well");
+    assert_eq!(node.stop(SOON), 0, "a stopped daemon exits with 0");
     for key in ["node.key", "intermediate.key"] {
         let path = node.identity(key);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();

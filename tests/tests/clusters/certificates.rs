@@ -119,11 +119,11 @@ fn cert_status_shows_every_certificate_and_the_nodes_that_do_not_answer() {
     for node in &status.nodes {
         project.signal(node.pid, Signal::STOP);
     }
-    let nobody = certificates(&project, 4);
+    let without_answers = certificates(&project, 4);
     for node in &status.nodes {
         project.signal(node.pid, Signal::CONT);
     }
-    let rows = of_role(&nobody, "node");
+    let rows = of_role(&without_answers, "node");
     assert_eq!(rows.len(), 3, "{rows:#?}");
     assert!(rows.iter().all(|row| row.text("state") == "unreachable" && row.0["serial"].is_null()), "{rows:#?}");
     project.wait_until_healthy(SOON, 3);
@@ -164,7 +164,7 @@ fn certificates_are_rotated_while_writes_and_a_watch_continue() {
     let told: Vec<_> =
         told.iter().map(|event| event["key"].as_str().unwrap()).filter(|key| *key != "turn/first").collect();
     let wished: Vec<_> = (0..written).map(|count| format!("turn/{count:06}")).collect();
-    assert_eq!(told, wished, "the watch missed something, or told it twice");
+    assert_eq!(told, wished, "the watch missed an event, or returned it twice");
     assert_eq!(project.status().pids(), status.pids(), "a node was restarted");
 }
 

@@ -34,7 +34,7 @@ fn events_are_followed_across_the_leaders_death() {
     let mut ids: Vec<_> = events.iter().map(|event| event["id"].to_string()).collect();
     let told = ids.len();
     ids.dedup();
-    assert_eq!(ids.len(), told, "an event was told twice: {output}");
+    assert_eq!(ids.len(), told, "an event was printed twice: {output}");
 }
 
 /// The daemon refuses a key that others can read, and its supervisor restarts it repeatedly.

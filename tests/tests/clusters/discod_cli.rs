@@ -40,10 +40,10 @@ fn data_of_a_newer_format_is_refused_with_a_hint() {
     node.stop(SOON);
     let file = node.data.join("format");
     assert!(!file.exists(), "the first format needs no file");
-    for (format, said) in [("7\n", "has format 7"), ("x", "is damaged")] {
+    for (format, expected) in [("7\n", "has format 7"), ("x", "is damaged")] {
         fs::write(&file, format).unwrap();
         let refused = node.run(SOON);
-        assert!(refused.code == 1 && refused.stderr.contains(said), "{refused}");
+        assert!(refused.code == 1 && refused.stderr.contains(expected), "{refused}");
         assert!(!refused.stderr.contains("panicked"), "{refused}");
     }
     fs::write(&file, "1\n").unwrap();

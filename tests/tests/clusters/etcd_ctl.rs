@@ -159,12 +159,12 @@ fn leases_live_as_long_as_they_are_renewed() {
     let dying = grant("5");
     etcd.run(&["put", "lease/dying", "x", "--lease", &dying]).ok();
     let mut keeper = etcd.start(&["lease", "keep-alive", &short]);
-    wait_for(SOON, "the end of a lease that nobody keeps", || {
+    wait_for(SOON, "the end of a lease that is not renewed", || {
         let read = etcd.run(&["get", "lease/dying"]).ok().stdout;
         if read.is_empty() { Ok(()) } else { Err(read) }
     });
     let kept = etcd.run(&["get", "lease/short", "--print-value-only"]).ok();
-    assert_eq!(kept.stdout, "x\n", "its keeper said {}", keeper.stdout());
+    assert_eq!(kept.stdout, "x\n", "`lease keep-alive` printed {}", keeper.stdout());
     assert!(!keeper.has_ended());
     let gone = etcd.run(&["lease", "timetolive", &dying]).ok().stdout;
     assert!(gone.contains("already expired"), "{gone}");

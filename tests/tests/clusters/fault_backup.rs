@@ -1,4 +1,4 @@
-//! Backups: what was saved comes back, in a cluster of other machines.
+//! Backups: they are restored in a cluster of other machines.
 
 use std::fs;
 
@@ -46,7 +46,7 @@ fn a_backup_is_restored_in_another_cluster() {
         let found = new.disco(&["kv", "get", key, "-o", "json"]).ok().json();
         assert_eq!(found["mod_revision"], *revision, "{key}");
     }
-    // It grows, and the new nodes have it all.
+    // The cluster grows, and the new nodes have all of it.
     new.disco(&["scale", "nodes=3"]).ok();
     let status = new.wait_until_healthy(SOON, 3);
     assert_eq!(status.cluster, "backup-new");

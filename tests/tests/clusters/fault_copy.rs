@@ -1,4 +1,4 @@
-//! A data folder that was copied, and started at another address.
+//! A data folder that is copied, and started at another address.
 
 use disco_proto::v1::StatusResponse;
 use disco_tests::{Api, RawCluster, RawNode, SOON, wait_for};
@@ -10,7 +10,7 @@ fn events(api: &Api, address: &str, kind: &str) -> Vec<String> {
     events.filter(|event| event["kind"] == kind).map(|event| event["message"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Starts it, and waits until it was refused and the status at the address says so.
+/// Starts it, and waits until it was refused and the status at the address shows that.
 fn start_refused(api: &Api, copy: &mut RawNode, address: &str) -> StatusResponse {
     const SAID: &str = "the leader does not receive this node's reports";
     let own = copy.address.to_string();
@@ -38,7 +38,7 @@ fn a_copied_data_folder_is_refused_and_a_node_may_move() {
     let other = addresses.iter().find(|address| **address != own && **address != leader).unwrap().clone();
     let id = status.nodes.iter().find(|node| node.address == own).unwrap().id;
 
-    // At first its start has the same number as that of the original, then a higher one.
+    // At first its start has the same number as the original's, then a higher one.
     cluster.nodes[index].kill();
     let mut copy = cluster.copy_of(index);
     let copied = copy.address.to_string();
@@ -49,11 +49,11 @@ fn a_copied_data_folder_is_refused_and_a_node_may_move() {
     let status = start_refused(&api, &mut copy, &other);
     assert!(!status.healthy && status.nodes.iter().all(|node| node.healthy), "{status:#?}");
     assert!(status.nodes.iter().any(|node| node.id == id && node.address == own), "{status:#?}");
-    let told = events(&api, &other, "node.duplicate");
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert!(told[0].contains(&copied) && told[0].contains(&own), "{told:#?}");
+    let recorded = events(&api, &other, "node.duplicate");
+    assert_eq!(recorded.len(), 1, "{recorded:#?}");
+    assert!(recorded[0].contains(&copied) && recorded[0].contains(&own), "{recorded:#?}");
 
-    // It has no voice: when the leader dies the two others elect one, and the copy can answer nothing.
+    // It does not vote: when the leader dies the two others elect one, and the copy can answer no request.
     let dead = addresses.iter().position(|address| *address == leader).unwrap();
     cluster.nodes[dead].kill();
     api.put(&[own.clone(), other.clone()], "elected", "1", SOON).unwrap();
@@ -62,7 +62,7 @@ fn a_copied_data_folder_is_refused_and_a_node_may_move() {
     cluster.wait_for_members(3);
     assert_eq!(events(&api, &other, "node.moved"), Vec::<String>::new());
 
-    // The node has acknowledged since what the copy lacks: the copy is not taken for it when it is gone, either.
+    // The node has acknowledged entries since that the copy lacks: the copy is refused also after the node is gone.
     cluster.nodes[index].kill();
     copy.kill();
     let status = start_refused(&api, &mut copy, &other);
@@ -70,7 +70,7 @@ fn a_copied_data_folder_is_refused_and_a_node_may_move() {
     assert_eq!(events(&api, &other, "node.moved"), Vec::<String>::new());
     copy.kill();
 
-    // But the node itself may come back at another address, and on a copy that was made since.
+    // But the node itself may return at another address, also on a later copy.
     let moved = cluster.copy_of(index);
     let address = moved.address.to_string();
     cluster.nodes[index] = moved;
@@ -80,7 +80,7 @@ fn a_copied_data_folder_is_refused_and_a_node_may_move() {
         seen => Err(format!("{seen:?}")),
     });
     cluster.wait_for_members(3);
-    let told = events(&api, &other, "node.duplicate");
-    assert!(told.iter().all(|text| text.contains(&copied)), "{told:#?}");
+    let recorded = events(&api, &other, "node.duplicate");
+    assert!(recorded.iter().all(|text| text.contains(&copied)), "{recorded:#?}");
     assert_eq!(events(&api, &other, "node.moved").len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Full disks, and how much disk a node takes.
+//! Full disks, and the disk use of a node.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use disco_tests::{Api, RawCluster, SOON, Tmpfs, block, wait_for};
 use tonic::Code;
 
 const MIB: u64 = 1 << 20;
-/// Of a node's own small disk.
+/// Size of a node's own small disk.
 const DISK: u64 = 96 * MIB;
 
-/// A cluster whose nodes have small disks of their own. The disks are unmounted after the nodes have ended.
+/// A cluster whose nodes have separate small disks, which are unmounted after the nodes have ended.
 struct Small {
     cluster: RawCluster,
     disks: Vec<Tmpfs>,
@@ -33,7 +33,7 @@ impl Small {
         Some(small)
     }
 
-    /// Index of the node that leads.
+    /// Index of the leader.
     fn leader(&self) -> usize {
         usize::try_from(self.cluster.wait_for_members(self.cluster.nodes.len()).leader).unwrap() - 1
     }
@@ -43,7 +43,7 @@ impl Small {
     }
 }
 
-/// One put at one node, once.
+/// One put at one node, without retries.
 fn put(api: &Api, address: &str, key: &str, value: &str) -> Result<(), tonic::Status> {
     api.propose(address, Api::put_command(key, value)).map(|_| ())
 }
@@ -59,7 +59,7 @@ fn a_single_node_refuses_writes_on_a_full_disk_and_accepts_them_again_with_free_
     let address = small.address(0);
     let pid = small.cluster.nodes[0].pid();
     put(&api, &address, "before", "1").unwrap();
-    // Not a byte is left.
+    // No byte is free.
     small.disks[0].fill(0);
     let refused = wait_for(SOON, "a refusal", || match put(&api, &address, "full", "x") {
         Err(status) if status.code() == Code::ResourceExhausted => Ok(status),
@@ -67,11 +67,11 @@ fn a_single_node_refuses_writes_on_a_full_disk_and_accepts_them_again_with_free_
     });
     assert!(refused.message().contains("disk of raw-1 is full"), "{refused}");
     assert!(refused.message().contains("hint: free space there"), "{refused}");
-    // It lives, reads, and says what is the matter.
+    // The node runs, reads, and reports the reason.
     assert_eq!(api.get(&address, "before", false).unwrap().unwrap().value, "1");
     let status = api.status(&address).unwrap();
     assert!(!status.healthy && status.nodes[0].reason.contains("disk is full"), "{status:#?}");
-    // Deletes are taken: they make room.
+    // Deletes are accepted: they free space.
     let delete = DeleteRangeRequest { key: "before".into(), ..DeleteRangeRequest::default() };
     api.propose(&address, Api::command(Operation::DeleteRange(delete))).unwrap();
     small.disks[0].empty();
@@ -152,7 +152,7 @@ fn a_node_that_starts_on_a_full_disk_waits_for_free_space() {
         other => Err(format!("{other:?}")),
     });
     assert_eq!(put(&api, &address, "full", "x").unwrap_err().code(), Code::ResourceExhausted);
-    // Told to stop it stops.
+    // It stops when requested.
     let code = small.cluster.nodes[0].stop(SOON);
     assert_eq!(code, 0, "{}", small.cluster.nodes[0].log());
     small.disks[0].empty();
@@ -160,13 +160,13 @@ fn a_node_that_starts_on_a_full_disk_waits_for_free_space() {
     wait_until_written(&api, &address, "after");
 }
 
-/// Bytes that a folder takes on disk.
+/// Disk use of a folder in bytes.
 fn taken(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let sizes = entries.flatten().map(|entry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => taken(&entry.path()),
-        // A file may be gone by now.
+        // A file may be removed meanwhile.
         metadata => metadata.map_or(0, |metadata| metadata.blocks() * 512),
     });
     sizes.sum()
@@ -180,7 +180,7 @@ fn steady_writes_use_at_most_64_mib_of_disk() {
     let addresses = cluster.addresses();
     let most = || cluster.nodes.iter().map(|node| taken(&node.data)).max().unwrap();
     let mut peak = 0;
-    // Many small values, then few large ones, all on the same keys.
+    // Many small values, then few large ones, all with the same keys.
     for (count, clients, size) in [(4_000_usize, 64, 1024), (300, 2, 250_000)] {
         let start = Instant::now();
         let mut left = count;

@@ -1,4 +1,4 @@
-//! A short run of `disco-faults`: every fault that can be made here, and nothing is lost.
+//! A short run of `disco-faults`: every fault that is possible here, and no acknowledged write is lost.
 
 use std::process::Command;
 use std::time::Instant;

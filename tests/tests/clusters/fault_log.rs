@@ -1,4 +1,4 @@
-//! Logs that are lost, replaced or damaged, disks that are wiped, and nodes that come back elsewhere.
+//! Logs that are lost, replaced or damaged, disks that are wiped, and nodes that return at other addresses.
 
 use std::fs;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use disco_proto::v1::RemoveNodeRequest;
 use disco_tests::{Api, RawCluster, RawNode, SOON, block, free_ip, wait_for};
 use tokio_stream::StreamExt;
 
-/// Writes so many keys, at the first node that takes them.
+/// Writes this number of keys, at the first node that accepts them.
 fn write(api: &Api, addresses: &[String], prefix: &str, count: usize) -> Vec<(String, i64)> {
     (0..count)
         .map(|number| {
@@ -41,10 +41,10 @@ fn a_node_without_its_log_does_not_return_under_its_id() {
     fs::rename(&log, &aside).unwrap();
     let refused = node.run(SOON);
     refused.expect(1).says(&["raft.redb` is missing", "hint: put the right file back", "disco node rm"]);
-    // Nor with an empty one.
+    // Nor with an empty log.
     fs::write(&log, "").unwrap();
     node.run(SOON).expect(1).says(&["not the log that the node had", "hint:"]);
-    // With snapshots and no log, even if nothing else is known.
+    // With snapshots and no log, even without any other file.
     fs::remove_file(&log).unwrap();
     for name in ["log.mark", "raft.journal"] {
         fs::rename(node.data.join(name), node.data.join(format!("aside-{name}"))).unwrap();
@@ -53,7 +53,7 @@ fn a_node_without_its_log_does_not_return_under_its_id() {
     node.run(SOON).expect(1).says(&["snapshots", "missing"]);
     fs::remove_file(node.data.join("snapshots/00000000000000000001-00000000000000000001.snapshot")).unwrap();
     fs::remove_file(&log).unwrap();
-    // With its own again it is as it was.
+    // With its own log again it has its previous state.
     for name in ["log.mark", "raft.journal"] {
         fs::rename(node.data.join(format!("aside-{name}")), node.data.join(name)).unwrap();
     }
@@ -63,7 +63,7 @@ fn a_node_without_its_log_does_not_return_under_its_id() {
     all_there(&api, &cluster.addresses(), &written);
 }
 
-/// Starts a node that was killed with bytes of a file flipped, in so many places and in its head; then its log is as it was. How
+/// Repeatedly starts a killed node with flipped bytes in a file, also in its head; afterwards its log is restored. Returns how
 /// often the node refused to serve.
 fn damaged(node: &mut RawNode, api: &Api, file: &str, places: usize) -> usize {
     let path = node.data.join(file);
@@ -73,7 +73,7 @@ fn damaged(node: &mut RawNode, api: &Api, file: &str, places: usize) -> usize {
     let whole = fs::read(&path).unwrap();
     let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let mut refusals = 0;
-    // The newest pages are anywhere in the database's file.
+    // The newest pages may be anywhere in the database's file.
     for offset in (0..places).map(|part| used * part / places).chain([9, 64, 128, 192]) {
         let mut flipped = whole.clone();
         flipped[offset] ^= 0xff;
@@ -85,11 +85,11 @@ fn damaged(node: &mut RawNode, api: &Api, file: &str, places: usize) -> usize {
             true => Err("neither"),
         });
         node.kill();
-        // It may have written, where the damage was harmless.
+        // The node may have written, if the damage was harmless.
         put_back();
         if ended {
             refusals += 1;
-            // Whatever it says, it names the file.
+            // Every error names the file.
             let log = node.log();
             assert!(log.contains("raft.redb") || log.contains("panicked"), "{file} {offset}: {log}");
         }
@@ -109,7 +109,7 @@ fn a_damaged_log_is_refused_and_the_other_nodes_continue() {
     }
     let living = [cluster.nodes[0].address.to_string(), cluster.nodes[1].address.to_string()];
     written.extend(write(&api, &living, "damaged-after", 20));
-    // And with its log as it was it comes back.
+    // With its original log it returns.
     cluster.nodes[2].start();
     cluster.wait_for_members(3);
     all_there(&api, &cluster.addresses(), &written);
@@ -123,7 +123,7 @@ fn a_node_with_a_wiped_disk_returns_as_a_new_node() {
     let mut node = cluster.nodes.remove(1);
     node.kill();
     fs::remove_dir_all(&node.data).unwrap();
-    // The token that it has was used up: it does not get in by that.
+    // Its token is used up: it does not join with that.
     let refused = node.run(SOON);
     refused.expect(1).says(&["join"]);
     let token = cluster.token(60, 1);
@@ -136,7 +136,7 @@ fn a_node_with_a_wiped_disk_returns_as_a_new_node() {
         other => Err(format!("{other:#?}")),
     });
     assert!(status.nodes.iter().any(|node| node.id == 2), "what was node 2 is another node now: {status:#?}");
-    // The old one goes, by hand.
+    // An operator removes the old node.
     let mut control = api.control(&first);
     block(async {
         let request = RemoveNodeRequest { node_id: 2, detach: false, force: true };
@@ -150,10 +150,10 @@ fn a_node_with_a_wiped_disk_returns_as_a_new_node() {
     all_there(&api, &cluster.addresses(), &written);
 }
 
-/// Until everybody knows where everybody is, and a write arrives everywhere.
+/// Waits until all nodes know all addresses, and a write arrives everywhere.
 fn settled(cluster: &RawCluster, api: &Api, key: &str) {
     wait_for(SOON, "the new addresses to be known", || {
-        // Healthy may also be what was heard of a node before it was moved.
+        // A node may still be shown as healthy by a report from before its move.
         let status = cluster.wait_for_members(cluster.nodes.len());
         let known = |node: &RawNode| status.nodes.iter().any(|known| known.address == node.address.to_string());
         if cluster.nodes.iter().all(known) { Ok(()) } else { Err(format!("{status:#?}")) }
@@ -205,7 +205,7 @@ fn a_single_node_may_return_at_another_address() {
     all_there(&api, &cluster.addresses(), &written);
 }
 
-/// Others may hold entries of its term that it has lost: another term keeps these apart from what it writes next.
+/// Others may have entries of its term that it has lost: a new term separates these from its next writes.
 #[test]
 fn a_leader_that_was_killed_never_leads_again_in_the_same_term() {
     let mut cluster = RawCluster::with_nodes(3);

@@ -1,7 +1,8 @@
-//! What an older version has written is read by this one.
+//! This version reads the data of older versions.
 //!
-//! `tests/fixtures/data-NAME.tgz` are what a cluster of one had on disk, killed after 1,200 writes to 40 keys. For a new one, before a change of what lies on disk: `DISCO_TEST_BINARIES=DIR cargo test -p disco-tests --test fault_old_data --
-//! --ignored`, where `DIR` holds the binaries of that version; then give the file its name and add it to the test.
+//! `tests/fixtures/data-NAME.tgz` is the data folder of a cluster of one node, killed after 1,200 writes to 40 keys. To make one before
+//! a change of the format: `DISCO_TEST_BINARIES=DIR cargo test -p disco-tests --test clusters -- --ignored fault_old_data::`, where `DIR`
+//! has the binaries of the old version; then rename the file and add it to the test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,7 +29,7 @@ fn write_a_fixture() {
     for number in 0..WRITES {
         api.put(&addresses, &format!("kept/{:02}", number % KEYS), &format!("value {number}"), SOON).unwrap();
     }
-    // Enough bytes for a snapshot, but no further keys.
+    // Enough bytes for a snapshot, without further keys.
     for number in 0..10 {
         api.put(&addresses, "filler", &number.to_string().repeat(1 << 20), SOON).unwrap();
     }
@@ -62,7 +63,7 @@ fn opens(name: &str) {
     };
     check(&addresses[0]);
     api.put(&addresses, "after", "1", SOON).unwrap();
-    // And is handed on: by log, and by snapshot.
+    // The data is replicated too: by log, and by snapshot.
     cluster.join();
     cluster.join();
     cluster.wait_for_members(3);

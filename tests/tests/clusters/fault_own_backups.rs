@@ -14,9 +14,9 @@ fn often(node: &mut RawNode) {
     node.env = vec![("DISCOD_BACKUP_INTERVAL".into(), interval.into()), ("DISCOD_BACKUP_KEEP".into(), "3".into())];
 }
 
-/// Makes this node the first of a cluster.
+/// Makes this node the founder of a cluster.
 fn begin(cluster: &mut RawCluster, node: RawNode) {
-    // Its identity is made by a subcommand, which knows nothing of backups.
+    // A subcommand without options for backups makes its identity.
     cluster.begin(node);
     let node = &mut cluster.nodes[0];
     node.kill();
@@ -25,7 +25,7 @@ fn begin(cluster: &mut RawCluster, node: RawNode) {
     cluster.wait_for_members(1);
 }
 
-/// A cluster of so many nodes that make backups all the time.
+/// A cluster of this number of nodes that make backups all the time.
 fn cluster(count: usize) -> RawCluster {
     let mut cluster = RawCluster::empty();
     let first = cluster.node();
@@ -69,7 +69,7 @@ fn voters_back_up_changes_and_retain_the_last_backups() {
     let votes = |index: usize| status.nodes.iter().any(|node| node.id == index as u64 + 1 && node.role != "learner");
     let (voters, learners): (Vec<_>, Vec<_>) = cluster.nodes.iter().enumerate().partition(|(index, _)| votes(*index));
     assert_eq!((voters.len(), learners.len()), (3, 1), "{status:#?}");
-    // More changes than are kept.
+    // More changes than backups are retained.
     for number in 0..5 {
         let revision = api.put(&addresses, "kept", &number.to_string(), SOON).unwrap();
         for (_, node) in &voters {
@@ -84,7 +84,7 @@ fn voters_back_up_changes_and_retain_the_last_backups() {
             if kept.len() == 3 { Ok(kept) } else { Err(format!("{kept:?}")) }
         });
         assert_eq!(kept.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [newest.0 - 2, newest.0 - 1, newest.0]);
-        // Where nothing changes none is made.
+        // Without changes no backup is made.
         let file = node.data.join("backups").join(format!("{:06}-r{}.backup", newest.0, newest.1));
         wait_for(SOON, "several intervals to pass", || {
             let age = fs::metadata(&file).unwrap().modified().unwrap().elapsed().unwrap();
@@ -170,7 +170,7 @@ fn without_free_space_no_backup_is_made_and_one_event_is_recorded() {
     let data = cluster.nodes[0].data.clone();
     let revision = api.put(&addresses, "kept", "1", SOON).unwrap();
     wait_for_backup(&data, revision);
-    // Enough for writes, too little to spare.
+    // Enough for writes, too little for a backup.
     disk.fill(30 * MIB);
     let revision = api.put(&addresses, "kept", "2", SOON).unwrap();
     let skipped = || {

@@ -1,4 +1,4 @@
-//! Leaders that can call but not be called: a firewall that was switched on, or one that has forgotten what was open.
+//! Leaders that can call other nodes but not be called: behind a new firewall, or one that has lost its connections.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use disco_proto::v1::StatusResponse;
 use disco_tests::{Api, Binaries, Closed, Door, Permit, RawCluster, SOON, wait_for};
 use serde_json::Value;
 
-/// Three voters, each behind a door.
+/// Three voters, each behind a firewall.
 struct Cluster {
     raw: RawCluster,
     doors: Vec<Door>,
@@ -31,14 +31,14 @@ impl Cluster {
         cluster
     }
 
-    /// Index of who leads, as the others see it too.
+    /// Index of the leader, as the other nodes see it too.
     fn leader(&self) -> usize {
         let status = self.raw.wait_for_members(3);
         let leader = status.nodes.iter().find(|node| node.id == status.leader).expect("who leads is a member");
         self.raw.addresses().iter().position(|address| *address == leader.address).expect("it is one of ours")
     }
 
-    /// Where the others are.
+    /// The others' addresses.
     fn others(&self, than: usize) -> Vec<String> {
         self.raw.addresses().into_iter().enumerate().filter(|(index, _)| *index != than).map(|(_, a)| a).collect()
     }
@@ -57,7 +57,7 @@ impl Cluster {
     }
 }
 
-/// What is promised holds for release builds; debug builds share two cores with all else.
+/// The limit applies to release builds; debug builds share two cores with everything else.
 fn write_limit() -> Duration {
     Duration::from_secs(if Binaries::optimised() { 5 } else { 20 })
 }
@@ -79,27 +79,27 @@ fn a_leader_that_no_node_can_call_hands_over() {
     let after = cluster.status_without(unreachable);
     assert_ne!(after.leader, id, "{after:#?}");
     let events = cluster.events(&others[0]);
-    let told: Vec<_> = events.iter().filter(|event| event["kind"] == "leader.unreachable").collect();
-    assert_eq!(told.len(), 1, "{events:#?}");
-    let message = told[0]["message"].as_str().unwrap();
+    let recorded: Vec<_> = events.iter().filter(|event| event["kind"] == "leader.unreachable").collect();
+    assert_eq!(recorded.len(), 1, "{events:#?}");
+    let message = recorded[0]["message"].as_str().unwrap();
     assert!(message.contains("cannot connect") && message.contains("hands over to"), "{message}");
     let log = cluster.raw.nodes[unreachable].log();
     assert!(log.contains("leader.unreachable"), "{log}");
 
-    // It votes on, and is whole again when it can be called; leadership stays where it has gone.
+    // It still votes, and is healthy when it can be called again; leadership stays with the new leader.
     cluster.doors[unreachable].close(Closed::default());
     let whole = cluster.raw.wait_for_members(3);
     assert_eq!((whole.leader, whole.term), (after.leader, after.term), "{whole:#?}");
 }
 
-/// New connections would work, so nothing is handed over: who waits for an answer makes one.
+/// New connections would work, so leadership stays: a caller that waits for an answer opens one.
 #[test]
 fn connections_that_a_firewall_drops_are_replaced() {
     let cluster = Cluster::start();
     let leader = cluster.leader();
     let id = cluster.raw.wait_for_members(3).leader;
     let others = cluster.others(leader);
-    // Writes that are handed on go by a connection that is open from now on.
+    // Forwarded writes use a connection that is open from now on.
     cluster.api.put(&others, "before", "1", SOON).unwrap();
     cluster.doors[leader].close(Closed { new: false, established: true });
     for address in &others {

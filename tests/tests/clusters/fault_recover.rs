@@ -1,4 +1,4 @@
-//! A quorum that is lost for good.
+//! A permanently lost quorum.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ fn a_cluster_continues_from_one_survivor_of_three_and_grows_again() {
         let key = format!("kept/{number}");
         revisions.push((key.clone(), api.put(&addresses, &key, &key, SOON).unwrap()));
     }
-    // While there is a quorum it is refused, whoever is asked.
+    // With a quorum every node refuses.
     for address in &addresses {
         let refused = recover(&api, address, &[2, 3]).unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
@@ -33,7 +33,7 @@ fn a_cluster_continues_from_one_survivor_of_three_and_grows_again() {
     for mut node in gone {
         node.kill();
     }
-    // Somebody who answers is not lost.
+    // A node that answers is not lost.
     let refused = recover(&api, &addresses[2], &[1, 3]).unwrap_err();
     assert!(refused.message().contains("not lost"), "{refused}");
     recover(&api, &addresses[2], &[1, 2]).unwrap();
@@ -49,7 +49,7 @@ fn a_cluster_continues_from_one_survivor_of_three_and_grows_again() {
         let found = api.get(&addresses[2], key, false).unwrap();
         assert_eq!(found.map(|kv| kv.mod_revision), Some(*revision), "{key}");
     }
-    // What is left of the others goes, and their ids are not used again.
+    // The other nodes' records are removed, and their ids are not used again.
     wait_for(SOON, "the others' records to go", || {
         let nodes = api.list(&addresses[2], "/disco/nodes/", false).unwrap();
         if nodes.len() == 1 { Ok(()) } else { Err(format!("{nodes:?}")) }
@@ -78,7 +78,7 @@ fn the_second_of_two_survivors_of_five_returns_by_itself() {
     for mut node in gone {
         node.kill();
     }
-    // The one that lacks something refuses; where both have the same, either will do.
+    // The node that lacks entries refuses; if both have the same, either may continue.
     let mut asked = cluster.addresses();
     let from = match recover(&api, &asked[0], &[1, 2, 3]) {
         Ok(()) => 0,
@@ -132,7 +132,7 @@ fn nodes_that_all_have_new_addresses_stay_members_with_recover_addresses() {
             other => Err(format!("{other:?}")),
         });
     }
-    // What is true is said, also where one alone is known: the others live.
+    // The message is correct also if only one node is known: the others live.
     let all = addresses.join(",");
     let one = ["recover", "--dry-run", "--address", &addresses[0]];
     project.disco(&one).expect(5).says(&["may be alive at new addresses", "--addresses"]);
@@ -140,7 +140,7 @@ fn nodes_that_all_have_new_addresses_stay_members_with_recover_addresses() {
     project.disco(&["recover", "--addresses", &addresses[0]]).expect(5).says(&["1 of 3 voters"]);
     let planned = ["recover", "--dry-run", "--addresses", &all];
     project.disco(&planned).ok().says(&["is at", "but the membership has", "no node is given up"]);
-    // What is no address is refused, and changes nothing.
+    // An invalid address is refused, and changes nothing.
     let mut control = api.control(&addresses[0]);
     let wrong = RelocateRequest { addresses: HashMap::from([(2, "here".to_owned())]) };
     let refused = block(control.relocate(wrong)).unwrap_err();
@@ -153,9 +153,9 @@ fn nodes_that_all_have_new_addresses_stay_members_with_recover_addresses() {
     });
     assert_eq!(status.nodes.iter().map(|node| node.id).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(api.get(&addresses[1], "kept", false).unwrap().unwrap().mod_revision, revision);
-    // The word is not needed any more.
+    // The given addresses are no longer needed.
     for node in &cluster.nodes {
         let file = node.data.join("addresses.json");
-        wait_for(SOON, "the told addresses to be forgotten", || if file.exists() { Err("there") } else { Ok(()) });
+        wait_for(SOON, "the given addresses to be deleted", || if file.exists() { Err("there") } else { Ok(()) });
     }
 }

@@ -1,4 +1,4 @@
-//! Writes that one node hands on to another.
+//! Writes that a node forwards to the leader.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn put(key: &str) -> ProposeRequest {
     ProposeRequest { command: Some(Api::put_command(key, "b")), ..ProposeRequest::default() }
 }
 
-/// One that is refused does not end the others, and each is told by its number.
+/// A refused write does not end the others, and each answer carries its number.
 #[test]
 fn forwarded_writes_are_answered_one_by_one() {
     let cluster = RawCluster::with_nodes(3);
@@ -32,17 +32,18 @@ fn forwarded_writes_are_answered_one_by_one() {
         answers.map(Result::unwrap).collect().await
     });
     answers.sort_by_key(|answer| answer.number);
-    let told: Vec<_> = answers.iter().map(|answer| (answer.number, answer.response.is_some(), answer.code)).collect();
+    let results: Vec<_> =
+        answers.iter().map(|answer| (answer.number, answer.response.is_some(), answer.code)).collect();
     let invalid = Code::InvalidArgument as i32;
-    assert_eq!(told, [(7, true, 0), (8, false, invalid), (9, true, 0), (10, true, 0)], "{answers:#?}");
-    // What is refused for its form is answered as the store answers.
+    assert_eq!(results, [(7, true, 0), (8, false, invalid), (9, true, 0), (10, true, 0)], "{answers:#?}");
+    // A malformed command gets the store's own error.
     let refused = answers[2].response.as_ref().and_then(|response| response.result.clone());
     let empty = |error: &CommandError| error.refusal() == Refusal::EmptyKey;
     assert!(matches!(&refused, Some(command_response::Result::Error(error)) if empty(error)), "{refused:?}");
     assert_eq!(cluster.operator().list(&leader, "handed/", false).unwrap().len(), 2);
 }
 
-/// Writes that are handed on share a connection: an answer that it does not take must not end it for the others.
+/// Forwarded writes share a connection: an answer that is too large for it must not end it for the others.
 #[test]
 fn a_too_large_answer_is_an_error_for_its_client_only() {
     let project = Project::bootstrapped("wide");
@@ -68,13 +69,14 @@ fn a_too_large_answer_is_an_error_for_its_client_only() {
         api.put(std::slice::from_ref(&follower), "beside", "x", SOON).unwrap();
         slowest = slowest.max(start.elapsed());
     }
-    let told = asked.join().unwrap();
+    let outcome = asked.join().unwrap();
     assert!(
-        told.code() == Code::OutOfRange && told.message().contains("the write succeeded, but the response has 1782"),
-        "{told:?}"
+        outcome.code() == Code::OutOfRange
+            && outcome.message().contains("the write succeeded, but the response has 1782"),
+        "{outcome:?}"
     );
     println!("the slowest write beside it took {slowest:?}");
-    // What was asked for is done; only the answer does not come.
+    // The write was applied; only its answer is missing.
     assert_eq!(project.get("wide-done").as_deref(), Some("1"));
 }
 

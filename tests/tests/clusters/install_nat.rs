@@ -1,4 +1,4 @@
-//! A machine that is known by an address of its router's, in a network of this test's own.
+//! A machine that is known by its router's address, in a separate network of this test.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,15 +10,15 @@ use x509_parser::extensions::GeneralName;
 
 use disco_tests::{Permit, SOON, Sshd, hosts_project, skipped, wait_for};
 
-/// Set for the process that has a network of its own.
+/// Set for the process in the separate network.
 const INSIDE: &str = "DISCO_NAT_INSIDE";
 const TEST: &str = "install_nat::a_machine_behind_nat_becomes_a_node_and_one_that_cannot_be_called_is_unhealthy";
-/// Here, on the machine, and what others call that by.
+/// The addresses of this computer, of the machine, and the one that other nodes call.
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 7, 1));
 const INNER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 7, 2));
 const OUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
 
-/// The machine's network, behind a router that changes addresses. It lasts as long as the process that holds it.
+/// The machine's network, behind a router that translates addresses. It exists as long as the process that holds it.
 struct Behind(Child);
 
 impl Behind {
@@ -67,7 +67,7 @@ impl Behind {
 
 impl Drop for Behind {
     fn drop(&mut self) {
-        // Fails only when it has ended.
+        // Fails only if it has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -91,18 +91,18 @@ fn run(line: &str) {
     assert!(output.status.success(), "`{line}`: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Runs this very test again with a network of its own, where that is allowed.
+/// Runs this test again in a separate network, if that is permitted.
 fn in_own_network() {
     let probe = Command::new("unshare").args(["--net", "nft", "list", "tables"]).stderr(Stdio::null()).output();
     if Sshd::program().is_none() || !probe.is_ok_and(|probe| probe.status.success()) {
         skipped("it needs `sshd`, `nft`, and the right to make network namespaces");
         return;
     }
-    // The permit of this process counts, not that of the one that it starts.
+    // The permit of this process counts, not that of its child.
     let _permit = Permit::one();
     let mut again = Command::new("unshare");
     again.args(["--net", "--"]).arg(std::env::current_exe().expect("a running program has a file"));
-    // Its output is its own: `.ci/run` would count the test twice.
+    // Its output is not printed: `.ci/run` would count the test twice.
     let output =
         again.args(["--exact", TEST, "--nocapture"]).env(INSIDE, "1").output().expect("`unshare` can be started");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -123,14 +123,14 @@ fn a_machine_behind_nat_becomes_a_node_and_one_that_cannot_be_called_is_unhealth
     let there = Sshd::start_behind(&project.outside("there"), OUTER, &[INNER], &behind.through(), &public, &marks);
     project.write_hosts(&[here.host(), there.host()]);
 
-    // It reports, and its port is closed: it is named, and this is no success.
+    // It reports, and its port is closed: the error names it, and bootstrap fails.
     behind.close();
     let failed = project.disco(&["bootstrap", "-y"]);
     assert_ne!(failed.code, 0, "{failed}");
     let failed = failed.says(&["203.0.113.7:5080"]);
     assert!(failed.took < Duration::from_secs(120), "{failed}");
 
-    // It binds to what it has, and is called by what is said.
+    // It binds to its own address, and other nodes call the advertised one.
     behind.open();
     project.disco(&["bootstrap", "-y"]).ok();
     let status = project.wait_until_healthy(Duration::from_secs(30), 2);

@@ -1,4 +1,4 @@
-//! The installer against real OpenSSH servers, on machines that somebody else made, and the way back to them.
+//! The installer with real OpenSSH servers, on given machines, and recovery over SSH.
 
 use std::fs;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use disco_identity::{Authority, PrivateKey, Validity, unix_now};
 use disco_tests::{Project, SOON, Sshd, Status, Tmpfs, free_ip, hosts_project, skipped, wait_for};
 
-/// A project with a key pair and so many servers; `None` where there is no OpenSSH.
+/// A project with a key pair and this number of servers; `None` without OpenSSH.
 fn project_with_hosts(name: &str, hosts: u32) -> Option<(Project, Vec<Sshd>)> {
     if Sshd::program().is_none() {
         skipped("there is no `sshd` (Debian: openssh-server)");
@@ -33,12 +33,12 @@ fn three_machines_with_openssh_become_a_cluster_and_a_changed_host_key_is_refuse
     for server in &servers {
         assert!(server.prefix().join("bin/discod").is_file(), "nothing is installed at {}", server.host());
     }
-    // Running it again restarts nothing and sends nothing.
+    // A second run restarts nothing and sends nothing.
     let pids = status.pids();
     let again = project.disco(&["bootstrap", "-y"]).ok();
     assert_eq!(project.status().pids(), pids, "{again}");
 
-    // Another build gets there in the same way, and is taken back in the same way when it is no daemon.
+    // Another build is installed the same way, and rolled back the same way if it is no daemon.
     let new = project.another_build("new");
     project.disco(&["upgrade"]).ok();
     for server in &servers {
@@ -54,7 +54,7 @@ fn three_machines_with_openssh_become_a_cluster_and_a_changed_host_key_is_refuse
     assert_eq!(nothing["changed"], false, "{nothing:#}");
     let pids = project.wait_until_healthy(Duration::from_secs(30), 3).pids();
 
-    // Another machine at the same address, as far as one can tell.
+    // Apparently another machine at the same address.
     servers[0].down();
     servers[0].new_host_key();
     servers[0].up();
@@ -62,7 +62,7 @@ fn three_machines_with_openssh_become_a_cluster_and_a_changed_host_key_is_refuse
     assert!([1, 3].contains(&refused.code), "{refused}");
     assert_eq!(project.status().pids(), pids);
 
-    // The daemons are nobody's children: they outlive the servers.
+    // The daemons are not children of the servers, and outlive them.
     for server in &mut servers {
         server.down();
     }
@@ -91,7 +91,7 @@ fn added_and_moved_hosts_are_used_and_a_bad_one_stops_no_other() {
     project.write_cluster_hosts(&first);
     project.bootstrap();
 
-    // In one script alone, and after two that cannot be used.
+    // In one script only, and after two that cannot be used.
     let (nowhere, dead) = ("root@no-such-machine.invalid".to_owned(), format!("root@{}:2222", free_ip()));
     let more = [first[0].clone(), nowhere, dead, servers[1].host()];
     project.write_client_hosts(&more, 2);
@@ -102,7 +102,7 @@ fn added_and_moved_hosts_are_used_and_a_bad_one_stops_no_other() {
     let shown = project.disco(&["node", "ssh", &added.name, "--", "echo here"]).ok();
     assert_eq!(shown.stdout, "here\n", "{shown}");
 
-    // The script says another port: it is the same machine.
+    // The script has another port: it is the same machine.
     servers[0].move_to(2223);
     project.write_client_hosts(&[servers[0].host()], 2);
     project.disco(&["bootstrap", "-y"]).ok();
@@ -112,7 +112,7 @@ fn added_and_moved_hosts_are_used_and_a_bad_one_stops_no_other() {
     let shown = project.disco(&["node", "ssh", &founder, "--", "echo moved"]).ok();
     assert_eq!(shown.stdout, "moved\n", "{shown}");
 
-    // Named by no script any more, and not to be reached: it stops nobody, and is not forgotten.
+    // Named by no script any more, and unreachable: it stops no other host, and is not forgotten.
     servers[1].down();
     let shown = project.disco(&["node", "ssh", &founder, "--", "echo alone"]).ok();
     assert_eq!(shown.stdout, "alone\n", "{shown}");
@@ -158,7 +158,7 @@ fn authorized_keys_stay_unchanged_if_they_cannot_be_written() {
     let before = format!("# mine\n{public}\nssh-ed25519 AAAAother me");
     fs::write(server.keys(), &before).unwrap();
     let keys = || fs::read_to_string(server.keys()).unwrap();
-    // An operation fails, says which file and why, and changes nothing of it.
+    // The command fails, names the file and the reason, and does not change the file.
     let fails = |args: &[&str]| {
         let kept = keys();
         for (full, why) in [(true, "No space left on device"), (false, "Read-only file system")] {
@@ -182,7 +182,7 @@ fn authorized_keys_stay_unchanged_if_they_cannot_be_written() {
     assert!(!server.prefix().exists());
 }
 
-/// As if the machines had been off: the node's certificate has ended, and its daemon starts with that.
+/// Simulates machines that were off: the node's certificate has ended, and its daemon starts with that.
 fn expire(project: &Project, server: &Sshd, status: &Status) -> u32 {
     let ip: IpAddr = server.host().split_once('@').unwrap().1.split_once(':').unwrap().0.parse().unwrap();
     let node = status.nodes.iter().find(|node| node.address.starts_with(&format!("{ip}:"))).expect("its node");
@@ -221,7 +221,7 @@ fn a_cluster_with_expired_certificates_is_restored_over_openssh() {
     let running = daemons(&project, &killed);
     project.disco(&["status"]).expect(3).says(&["disco cert rotate --expired"]);
 
-    // A machine that cannot be reached is named, and the others do not wait for it.
+    // A machine that cannot be reached is named, and delays no other.
     servers[2].down();
     let without = project.disco(&["cert", "rotate", "--expired", "--dry-run"]);
     assert!(without.code != 0 || without.stderr.contains("did not answer"), "{without}");
@@ -241,12 +241,12 @@ fn a_cluster_with_expired_certificates_is_restored_over_openssh() {
     }
 }
 
-/// What a login shell may print, about nodes of clusters most of all.
+/// Lines that a login shell may print, especially about nodes of clusters.
 const NOISE: &str = "echo 'Welcome!'; printf '\\033]0;title\\007'\n\
                      echo 'node {\"cluster_id\":\"x\",\"cluster_name\":\"x\",\"node_id\":1,\"name\":\"x\"}'\necho nothing\necho end\n\
                      trap 'echo goodbye' EXIT\n";
 
-/// What is installed on a machine, and who may log in there.
+/// The files installed on a machine, and its authorized keys.
 fn unchanging(server: &Sshd) -> Vec<(String, Vec<u8>)> {
     let mut files = vec![("authorized_keys".to_owned(), fs::read(server.keys()).unwrap())];
     for folder in ["bin", "service"] {
@@ -274,7 +274,7 @@ fn another_clusters_machine_is_not_changed_and_removed_machines_are_as_before() 
         Sshd::start_behind(&project.outside(name), ips[0], ips, &[], &key, &[("DISCO_TEST_DIR", &mark)])
     };
     let (noisy_ips, plain_ip) = ([free_ip(), free_ip()], free_ip());
-    // The first has two addresses, and prints; the last line of the other one's keys has no break.
+    // The first machine has two addresses, and prints; the last line of the other one's keys has no line break.
     let noisy = start("noisy", &noisy_ips);
     fs::write(project.outside("noisy/home/.bashrc"), NOISE).unwrap();
     let plain = start("plain", &[plain_ip]);
@@ -282,7 +282,7 @@ fn another_clusters_machine_is_not_changed_and_removed_machines_are_as_before() 
     keys.extend_from_slice(b"ssh-ed25519 AAAAsomebody else");
     fs::write(plain.keys(), &keys).unwrap();
     let noisy_keys = fs::read(noisy.keys()).unwrap();
-    // The operator of both is the same.
+    // Both clusters have the same operator.
     let theirs = &theirs[0];
     let mut both = fs::read(theirs.keys()).unwrap();
     both.extend_from_slice(format!("{public}\n").as_bytes());
@@ -298,15 +298,15 @@ fn another_clusters_machine_is_not_changed_and_removed_machines_are_as_before() 
     let at = |ip: IpAddr| status.nodes.iter().find(|node| node.address.starts_with(&format!("{ip}:")));
     assert!(at(noisy_ips[0]).is_some() && at(plain_ip).is_some(), "{status:#?}");
     let events = project.disco(&["events", "-o", "json"]).ok();
-    // The cluster was not let in where another one is.
+    // The cluster's key was not added where another cluster's node runs.
     for why in ["of this cluster, known as", "refused the key"] {
         assert!(events.stdout.contains(why), "{why}: {events}");
     }
-    // The operator's line restricts as before, and nothing is glued to the last one.
+    // The operator's line has its restrictions, and nothing is appended to the last line.
     let now = fs::read_to_string(plain.keys()).unwrap();
     assert!(now.ends_with(std::str::from_utf8(&keys).unwrap()) && now.lines().count() == 3, "{now}");
 
-    // The machine of a node that the operator removes is as before it came.
+    // The machine of a node that the operator removes is as it was before.
     let removed = at(plain_ip).unwrap().name.clone();
     project.disco(&["node", "rm", &removed, "-y"]).ok();
     wait_for(SOON, "the end of what was on the machine", || {

@@ -1,11 +1,11 @@
-//! The installer on machines as users have them: systemd keeps the daemon up there.
+//! The installer on machines as users have them, where systemd runs the daemon.
 
 use std::fs;
 use std::time::Duration;
 
 use disco_tests::{Permit, Project, Status, SystemdMachine, free_ip, hosts_project, skipped, wait_for};
 
-/// Starting a machine, and a node on it, with debug builds.
+/// Time to start a machine, and a node on it, with debug builds.
 const LONG: Duration = Duration::from_secs(90);
 const UNIT: &str = "/etc/systemd/system/discod.service";
 
@@ -22,7 +22,7 @@ fn project_with_machines(name: &str, count: u32) -> Option<(Project, Vec<Systemd
     Some((project, machines))
 }
 
-/// What systemd says of the daemon, on every node.
+/// A property of the daemon's unit in systemd, on every node.
 #[track_caller]
 fn shown(project: &Project, status: &Status, property: &str) -> Vec<String> {
     let ask = |name: &str| {
@@ -42,12 +42,12 @@ fn systemd_restarts_the_daemon_and_destroy_removes_everything() {
     assert_eq!(shown(&project, &status, "ActiveState"), ["active"; 3]);
     assert_eq!(shown(&project, &status, "UnitFileState"), ["enabled"; 3]);
 
-    // Again, and nothing is restarted.
+    // A second run restarts nothing.
     project.disco(&["bootstrap", "-y"]).ok();
     let main_pids = shown(&project, &status, "MainPID");
     assert_eq!(shown(&project, &status, "NRestarts"), ["0"; 3]);
 
-    // A daemon that is killed is started again.
+    // systemd restarts a killed daemon.
     let victim = status.leading().clone();
     project
         .disco(&["node", "ssh", &victim.name, "--", "systemctl", "kill", "--kill-who=main", "--signal=KILL", "discod"])
@@ -64,7 +64,7 @@ fn systemd_restarts_the_daemon_and_destroy_removes_everything() {
         if line.is_some_and(|line| line.contains("signal 9 (SIGKILL)")) { Ok(()) } else { Err(events.to_string()) }
     });
 
-    // A power cut, and the node comes back with its machine.
+    // After a power cut the node starts with its machine.
     machines[2].down();
     project.wait_for_status(LONG, "the node without power not healthy", |now| !now.healthy);
     machines[2].up();
@@ -83,8 +83,8 @@ fn systemd_restarts_the_daemon_and_destroy_removes_everything() {
     }
 }
 
-/// As Debian has it a user may not have a systemd of their own that outlives them: there cron starts the node. Where an administrator
-/// has allowed it, the user's systemd does.
+/// By default Debian's users have no systemd of their own that outlives them: there cron starts the node. If an administrator
+/// has enabled it, the user's systemd does.
 #[test]
 fn a_node_without_root_starts_when_its_machine_boots() {
     if let Some(why) = SystemdMachine::missing() {

@@ -1,11 +1,11 @@
-//! A bootstrap that ends at any moment, and the next one.
+//! A bootstrap that is killed at any moment, and the next one.
 
 use std::time::{Duration, Instant};
 
 use disco_tests::{Project, SOON, Status, wait_for};
 use rustix::process::Signal;
 
-/// The cluster of three, and no machine besides.
+/// The cluster of three, and no other machine.
 #[track_caller]
 fn whole(project: &Project) -> Status {
     let status = project.bootstrap();
@@ -20,7 +20,7 @@ fn whole(project: &Project) -> Status {
     status
 }
 
-/// Of killing a bootstrap before it is over.
+/// Attempts to kill a bootstrap before it ends.
 const TRIES: u32 = 3;
 
 fn points() -> u32 {
@@ -30,7 +30,7 @@ fn points() -> u32 {
 #[test]
 fn bootstrap_killed_at_any_moment_and_run_again_makes_one_cluster() {
     let points = points();
-    // The first one is measured, and so is each that is over before its moment has come: how busy the machine is changes.
+    // The first bootstrap is measured, and so is each that ends before its kill: the load of the machine changes.
     let start = Instant::now();
     whole(&Project::new("cut-short"));
     let (mut whole_time, mut cut) = (start.elapsed(), 0);
@@ -48,7 +48,7 @@ fn bootstrap_killed_at_any_moment_and_run_again_makes_one_cluster() {
     assert!(cut >= points / 2, "only {cut} of {points} were killed in time");
 }
 
-/// A bootstrap that is killed then, and two more. The time that it took where it was over before.
+/// A bootstrap that is killed after this time, and two more. Returns its duration if it ended earlier.
 fn killed_at(moment: Duration) -> Result<(), Duration> {
     let project = Project::new("cut-short");
     let mut running = project.start(&["bootstrap", "-y"]);
@@ -62,12 +62,12 @@ fn killed_at(moment: Duration) -> Result<(), Duration> {
     if let Some(id) = id {
         assert_eq!(cluster_id(&project), Some(id), "killed after {moment:?}, another cluster came of it");
     }
-    // What the first run was about to do is not done twice by what it left running.
+    // The remains of the first run do not repeat its next steps.
     whole(&project);
     if was_killed { Ok(()) } else { Err(took) }
 }
 
-/// From the moment on at which it was chosen.
+/// The cluster's id, once it was chosen.
 fn cluster_id(project: &Project) -> Option<String> {
     let text = std::fs::read(project.path(".disco/cluster.json")).ok()?;
     let record: serde_json::Value = serde_json::from_slice(&text).expect("the record is whole at any time");
@@ -102,7 +102,7 @@ fn bootstrap_killed_with_the_machine_it_was_making_succeeds_when_run_again() {
 fn bootstrap_killed_during_the_clusters_installation_leaves_that_to_the_cluster() {
     let project = Project::new("half-made");
     let mut running = project.start(&["bootstrap", "-y"]);
-    // A daemon that is there, and nothing yet that says how it is to be run.
+    // A daemon is installed, but its service is not configured yet.
     wait_for(SOON, "a machine that is being installed", || {
         assert!(!running.has_ended(), "{}", running.stderr());
         let home = |id: &str| project.path(&format!(".disco/local/{id}/home/disco"));
@@ -129,7 +129,7 @@ fn one_of_two_concurrent_bootstraps_succeeds_and_the_other_is_refused() {
 
     let mut running = project.start(&["bootstrap", "-y"]);
     if !running.has_ended() {
-        // A look needs no lock.
+        // Reading needs no lock.
         project.disco(&["status"]).ok();
     }
     running.wait(SOON).ok();

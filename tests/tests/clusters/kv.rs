@@ -43,11 +43,11 @@ fn the_json_of_put_get_del_and_ls_is_stable() {
     assert_eq!(keys, ["json/a", "json/b"]);
     let names = project.disco(&["kv", "ls", "json/", "-o", "name"]).ok().stdout;
     assert_eq!(names, "json/a\njson/b\n");
-    // Disco's own keys are not in the way.
+    // Disco's own keys are not listed.
     let all = project.disco(&["kv", "ls", "-o", "name"]).ok().stdout;
     assert!(!all.contains("/disco/"), "{all}");
 
-    // An older value, and a write that must be the first.
+    // An older value, and a write that must be the first one.
     project.put("json/a", "three");
     let old = project.disco(&["kv", "get", "json/a", "--revision", &revision.to_string()]).ok().stdout;
     assert_eq!(old, "one\n");
@@ -97,7 +97,7 @@ fn disco_s_own_keys_can_be_read_but_not_written() {
     let txn = command::Operation::Txn(TxnRequest { success: vec![outer], ..TxnRequest::default() });
     assert_eq!(api.propose(leader, Api::command(txn)).unwrap_err().code(), Code::PermissionDenied);
     let all = DeleteRangeRequest { key: "a".into(), range_end: vec![0].into(), prev_kv: false };
-    // What lies behind them may go.
+    // The revisions behind it may be compacted.
     api.propose(leader, Api::command(command::Operation::DeleteRange(all))).unwrap();
     let all = DeleteRangeRequest { key: vec![0].into(), range_end: vec![0].into(), prev_kv: false };
     let all = api.propose(leader, Api::command(command::Operation::DeleteRange(all)));
@@ -118,7 +118,7 @@ fn a_read_at_any_node_sees_the_last_write_at_another() {
             assert_eq!(found.value, value, "written at {writer}, read at {reader}");
             assert!(found.mod_revision >= answer.revision);
         }
-        // A stale read tells what this node has; it gets there too.
+        // A stale read shows this node's state, which catches up too.
         for reader in &addresses {
             wait_for(SOON, "the write at every node", || match api.get(reader, "linear", true).unwrap() {
                 Some(kv) if kv.value == value => Ok(()),
@@ -141,7 +141,7 @@ fn a_request_id_applies_once_however_often_and_wherever_it_is_sent() {
     let kv = api.get(&addresses[1], "once", false).unwrap().unwrap();
     assert_eq!((kv.version, kv.mod_revision), (1, first.revision));
 
-    // At the same moment as well.
+    // Concurrent requests too.
     let command = Api::put_command("once-2", "1");
     let answers: Vec<_> = std::thread::scope(|scope| {
         let ask = |n: usize| {
@@ -297,7 +297,7 @@ fn the_command_line_watches_across_the_leaders_death() {
     assert_eq!(changes, ["\"put\" \"live/0\"", "\"put\" \"live/1\"", "\"delete\" \"live/0\""], "{output}");
 }
 
-/// openraft lets several nodes lead in one term, one after the other, so the next leader could take it for its own.
+/// In openraft several nodes may lead in one term, one after the other, so the next leader could accept it.
 #[test]
 fn a_write_for_one_term_is_not_forwarded() {
     let (project, status, operator) = whole();
@@ -308,7 +308,7 @@ fn a_write_for_one_term_is_not_forwarded() {
     let refused = node.propose(&follower.address, command("term/forwarded", term)).unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
     assert!(refused.message().contains(&format!("no longer leads in term {term}")), "{refused:?}");
-    // At the leader itself it is good for this term alone, and what has no term goes everywhere.
+    // The leader accepts it in this term only; a write without a term is forwarded anywhere.
     let leader = status.leading().address.clone();
     let refusal = |answer: disco_proto::v1::CommandResponse| match answer.result {
         Some(command_response::Result::Error(error)) => Some(error.refusal()),

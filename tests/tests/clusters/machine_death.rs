@@ -1,4 +1,4 @@
-//! A machine dies with all that runs on it, the cluster says so, and bootstrap brings it back.
+//! A machine dies with all its processes, the cluster reports it, and bootstrap restores it.
 
 use std::time::{Duration, Instant};
 
@@ -50,23 +50,23 @@ fn a_dead_machine_is_reported_soon_with_its_age_and_repaired_by_bootstrap() {
     project.disco(&["bootstrap", "-y"]).ok();
     let after = project.wait_until_healthy(SOON, 3);
     wait_for_event(&project, "node.healthy", &victim.name, "is healthy again");
-    // Once ill and once well again; what the bootstrap before was slow about is not counted.
+    // One event for each change; slowness of the previous bootstrap does not count.
     assert_eq!(changes(&project, &victim.name).len(), earlier.len() + 2);
-    // The same node on the same machine: its disk was there, so nothing new is made.
+    // The same node on the same machine: its disk exists, so nothing new is made.
     assert_eq!(
         after.nodes.iter().map(|node| node.id).collect::<Vec<_>>(),
         before.nodes.iter().map(|node| node.id).collect::<Vec<_>>()
     );
     assert_eq!(project.machines().len(), 3);
     assert_eq!(project.get("meanwhile").as_deref(), Some("written"));
-    // The others were left alone.
+    // The others are unchanged.
     for node in before.nodes.iter().filter(|node| node.id != victim.id) {
         assert_eq!(after.node(node.id).pid, node.pid, "node {} was restarted for nothing", node.id);
     }
     the_leaders_machine_dies(&project, &after);
 }
 
-/// The events about a node's health, which take turns: each change is recorded once.
+/// The events about a node's health, which alternate: each change is recorded once.
 fn changes(project: &Project, node: &str) -> Vec<&'static str> {
     let events = project.disco(&["events", "-n", "200"]).ok().stdout;
     let of_health = events.lines().filter(|line| line.contains(&format!(" {node} is ")));
@@ -77,7 +77,7 @@ fn changes(project: &Project, node: &str) -> Vec<&'static str> {
     kinds
 }
 
-/// Waits until an event about the node says so.
+/// Waits until an event about the node contains the text.
 fn wait_for_event(project: &Project, kind: &str, node: &str, text: &str) {
     wait_for(SOON, "the event", || {
         let events = project.disco(&["events", "-n", "200"]).ok().stdout;
@@ -86,7 +86,7 @@ fn wait_for_event(project: &Project, kind: &str, node: &str, text: &str) {
     });
 }
 
-/// As an event, and in the leader's log, whose lines are not lost among those of attempts to reach the node.
+/// As an event, and in the leader's log, whose lines are not displaced by those of attempts to reach the node.
 fn it_is_recorded_once(project: &Project, victim: &NodeStatus, leader: &str) {
     wait_for_event(project, "node.unhealthy", &victim.name, "is not healthy: no sign of life for");
     let log = project.disco(&["logs", "-n", "500", leader]).ok().stdout;
@@ -96,7 +96,7 @@ fn it_is_recorded_once(project: &Project, victim: &NodeStatus, leader: &str) {
     assert!((1..=10).contains(&since), "{since} lines since it was not reached:\n{log}");
 }
 
-/// With it goes its supervisor: nobody starts that leader again.
+/// Its supervisor dies too: nothing restarts that leader.
 fn the_leaders_machine_dies(project: &Project, before: &Status) {
     let limit = Duration::from_secs(if Binaries::optimised() { 1 } else { 10 });
     let (api, old) = (Api::operator(project), before.leading().clone());

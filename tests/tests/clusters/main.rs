@@ -1,5 +1,5 @@
-//! Whole clusters of the real programs. All are in one program, so that tests that wait for something run beside others that work, as many
-//! as keep the processors busy: see `disco_tests::Permit`. `cargo test --test clusters kv::` runs those of one file.
+//! Whole clusters of the real programs. All tests are in one program, so that tests that wait run beside others that compute, as many
+//! as the processors can run: see `disco_tests::Permit`. `cargo test --test clusters kv::` runs those of one file.
 
 mod api_bytes;
 mod aws;

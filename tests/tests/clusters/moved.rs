@@ -1,5 +1,5 @@
-//! A project folder that is moved, copied and removed while its cluster runs: the cluster goes on, its machines are nobody else's,
-//! and those that have lost their folder are found and ended.
+//! A project folder that is moved, copied and removed while its cluster runs: the cluster continues, its machines belong to no copy,
+//! and machines whose folder was removed are found and ended.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use disco_tests::{Machine, Output, Project, SOON, Status, client_script, is_alive, wait_for};
 
-/// For starting and installing machines with debug builds.
+/// Time to start and install machines, with debug builds.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A project whose folder does not stay where it was.
+/// A project whose folder moves.
 struct Wandering {
     project: Project,
     folder: PathBuf,
@@ -70,7 +70,7 @@ fn moved_while_it_runs(wandering: &mut Wandering) {
     assert!(again.stdout.contains("is ready"), "{again}");
     assert_eq!(wandering.healthy(3).pids(), status.pids(), "a node was restarted for nothing");
 
-    // A daemon comes back by its supervisor, which was started at the old place.
+    // The supervisor, which was started at the old path, restarts a daemon.
     let victim = status.others()[0].clone();
     wandering.project.kill(victim.pid);
     wait_for(SOON, "the node's return", || {
@@ -78,7 +78,7 @@ fn moved_while_it_runs(wandering: &mut Wandering) {
         if now.node(victim.id).pid == victim.pid { Err("it is still the old process") } else { Ok(()) }
     });
 
-    // The leader starts a machine beside the others: before, it began anew in the old folder, and killed them by their ids.
+    // The leader starts a machine beside the others; a former version began anew in the old folder, and killed them by their ids.
     wandering.disco(&["scale", "nodes=4"]).ok();
     wandering.healthy(4);
     let after = wandering.machines();
@@ -107,7 +107,7 @@ fn moved_while_it_is_stopped(wandering: &mut Wandering) {
     for name in ["service.json", "start"] {
         assert!(!text(name).contains(".disco/local"), "`{name}` has a path that is not true any more: {}", text(name));
     }
-    // What the script asks for is what was made by `scale`.
+    // The script requests the size that `scale` has made.
     std::fs::write(wandering.folder.join("client.js"), client_script("wandering", 4)).unwrap();
     wandering.disco(&["bootstrap", "-y"]).ok();
     wandering.healthy(4);
@@ -125,7 +125,7 @@ fn a_copy_has_none_of_its_machines(wandering: &Wandering) {
     }
     let doctor = wandering.disco_in(&copy, &["doctor"]).expect(1);
     assert!(doctor.stdout.contains("copies of one folder"), "{doctor}");
-    // Looking is no harm.
+    // Reading is harmless.
     wandering.disco_in(&copy, &["status"]).ok();
     let listed = wandering.disco_in(&copy, &["destroy", "--dry-run"]).ok();
     let folders = ["the folder of machine local-1 (", "which does not run here"];
@@ -142,7 +142,7 @@ fn removed_while_it_runs(wandering: &Wandering) {
     let empty = wandering.project.outside("empty");
     std::fs::create_dir(&empty).unwrap();
     let machines = wandering.machines();
-    // What runs there makes new files meanwhile.
+    // The running processes make new files meanwhile.
     wait_for(SOON, "the removal", || match std::fs::remove_dir_all(wandering.folder.join(".disco")) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
         _ => Ok(()),
@@ -154,7 +154,7 @@ fn removed_while_it_runs(wandering: &Wandering) {
         assert!(doctor.stdout.contains(found) && doctor.stdout.contains("disco destroy --orphans"), "{doctor}");
     }
     wandering.disco(&["destroy", "--dry-run"]).ok().says(&["would terminate machine local-1 of `wandering`"]);
-    // One more project of that name: it has none of them, and says who has.
+    // Another project of that name: it has none of them, and names their owner.
     wandering.disco_in(&empty, &["init", "--name", "wandering"]).ok();
     wandering.disco_in(&empty, &["destroy", "-y"]).ok().says(&[found, "--orphans"]);
     wandering.disco_in(&empty, &["destroy", "--orphans", "another", "-y"]).ok().says(&["nothing to terminate"]);

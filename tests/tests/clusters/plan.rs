@@ -1,4 +1,4 @@
-//! `disco plan`: what would be done, known before it is done, with nothing done for it.
+//! `disco plan`: lists the changes in advance, and makes none.
 
 use disco_tests::{Output, Project, SOON, cluster_script};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn a_plan_is_what_bootstrap_and_scale_then_do() {
 }
 
 fn nothing_is_there_yet(project: &Project) {
-    // Without a terminal too: a plan asks nothing.
+    // Also without a terminal: a plan asks no question.
     let output = plan(project, &["--exit-code"]).expect(7);
     let all = changes(&output);
     assert_eq!(all[0], "create machine planned-1", "{output}");
@@ -61,7 +61,7 @@ fn nothing_is_there_yet(project: &Project) {
 fn a_new_script_is_a_change(project: &Project) {
     let before = project.status().script;
     project.write_hooks("export async function leader() {}");
-    // `bootstrap` finds a healthy cluster, and sends the script all the same.
+    // `bootstrap` finds a healthy cluster, and pushes the script nevertheless.
     assert_eq!(changes(&plan(project, &["--exit-code"]).expect(7)), ["change script cluster.js"]);
     assert_eq!(project.status().script, before);
     project.disco(&["bootstrap", "-y"]).ok();
@@ -76,7 +76,7 @@ fn it_grows_and_shrinks(project: &Project) {
     let going = changes(&shrunk);
     assert_eq!(going.len(), 2, "{shrunk}");
     assert!(going.iter().all(|change| change.starts_with("delete machine ") && !change.ends_with(&leader)), "{shrunk}");
-    // What would be refused is refused.
+    // The plan refuses what the command would refuse.
     plan(project, &["nodes=51"]).expect(5).says(&["at most 50"]);
     plan(project, &["nodes=0"]).expect(2);
 }
@@ -94,7 +94,7 @@ fn a_plan_includes_the_scripts_other_effects() {
     );
     let eager = good.replace("// MORE", &more);
     let project = Project::builder(name).client(eager.clone()).no_cluster_script().build();
-    // The cluster would be there by then, and its node is the one that would be started.
+    // The cluster would exist by then, and its node is the planned one.
     let founding = plan(&project, &[]).ok();
     let rest = ["change key greeting".to_owned(), format!("run command touch {never}"), "change file client.js".into()];
     assert_eq!(changes(&founding)[3..], rest, "{founding}");
@@ -112,7 +112,7 @@ fn a_plan_includes_the_scripts_other_effects() {
     assert!(!std::path::Path::new(&never).exists() && !std::path::Path::new(&format!("{never}.js")).exists());
 }
 
-/// Against a real node: what is written after a watch was made is seen, and one that waits can be ended.
+/// With a real node: a watch sees writes after its creation, and can be ended while it waits.
 const FOLLOW: &str = "export async function follow(cluster) {
   const seen = cluster.kv.watch('seen');
   await cluster.kv.put('seen', '1');
@@ -155,7 +155,7 @@ fn a_plan_runs_no_commands_and_goes_as_far_as_it_can() {
     }
 }
 
-/// A `client.js` that founds a cluster of one node; what follows `// MORE` is added by the test.
+/// A `client.js` that founds a cluster of one node; the test adds lines after `// MORE`.
 fn client_for(name: &str) -> String {
     let bootstrap = "export async function bootstrap(cluster) {
   if (!(await cluster.healthy())) {

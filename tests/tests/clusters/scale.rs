@@ -1,4 +1,4 @@
-//! More nodes and fewer, made and removed by the cluster itself.
+//! More nodes and fewer, started and removed by the cluster itself.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use disco_tests::{NodeStatus, Project, SOON, Status, client_script, wait_for};
 use rustix::fs::{FlockOperation, flock};
 
-/// Starting and installing machines, several at once, with debug builds.
+/// Time to start and install several machines at once, with debug builds.
 const LONG: Duration = Duration::from_secs(60);
 
-/// No machine besides those of the nodes.
+/// No machines other than those of the nodes.
 #[track_caller]
 fn no_machine_is_left_over(project: &Project, status: &Status) {
     let mut used: Vec<_> = status.nodes.iter().filter_map(|node| node.instance.clone()).collect();
@@ -80,7 +80,7 @@ fn a_learner_gets_the_vote_of_a_voter_that_died(project: &Project, four: &Status
     let after = project.wait_for_status(LONG, "the learner's promotion", |now| {
         now.nodes.iter().any(|node| node.id == learner.id && node.role != "learner") && now.voters() == 3
     });
-    // Its vote is gone, or it is itself.
+    // The node has no vote, or is removed.
     let dead = after.nodes.iter().find(|node| node.id == victim.id);
     assert!(dead.is_none_or(|dead| dead.role == "learner"), "{after:#?}");
     wait_for(
@@ -99,7 +99,7 @@ fn a_removal_that_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_
 
     let (dead, living) = (three.others()[0].clone(), three.others()[1].clone());
     project.kill(project.machine(dead.instance.as_deref()).pid);
-    // At once: nobody has missed the dead one yet, and still it does not count as a voter that lives.
+    // At once: no node has missed the dead one yet, but it does not count as a living voter.
     project.disco(&["node", "rm", &living.name, "-y"]).expect(5).says(&["quorum"]);
 
     let status = project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(dead.id).healthy);
@@ -110,7 +110,7 @@ fn a_removal_that_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_
     assert_eq!(same.nodes.len(), 3, "{same:#?}");
     assert_eq!(same.node(alive.id).pid, alive.pid);
 
-    // The dead one can go, and the cluster replaces it only if it is asked to.
+    // The dead node can be removed, and the cluster replaces it only on request.
     project.disco(&["node", "rm", &dead.name, "--force", "-y"]).ok();
     let two = project.wait_for_status(LONG, "two nodes", |now| now.nodes.len() == 2 && now.healthy);
     assert!(two.nodes.iter().all(|node| node.id != dead.id), "{two:#?}");
@@ -122,7 +122,7 @@ fn a_removal_that_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_
     let leader = whole.leading().clone();
     project.disco(&["node", "rm", &leader.name, "-y"]).ok();
     let left = project.wait_for_status(LONG, "two others", |now| now.nodes.len() == 2 && now.healthy);
-    // That one and no other: a third machine would be there by now, had the cluster chosen one besides.
+    // Exactly that node: a third machine would exist by now if the cluster had removed another one as well.
     let ids = |nodes: Vec<&NodeStatus>| nodes.into_iter().map(|node| node.id).collect::<BTreeSet<u64>>();
     let (others, left_ids) = (ids(whole.others()), ids(left.nodes.iter().collect()));
     assert_eq!(left_ids, others, "{left:#?}");
@@ -133,7 +133,7 @@ fn a_removal_that_would_lose_the_quorum_is_refused_and_nodes_can_be_removed_one_
 fn scaling_down_removes_a_node_that_has_just_died() {
     let project = Project::new("fewer");
     let three = project.bootstrap();
-    // The oldest, which would stay if all were alive.
+    // The oldest node, which would stay if all were alive.
     let dead = three.others()[0].clone();
     project.kill(project.machine(dead.instance.as_deref()).pid);
     project.disco(&["scale", "nodes=2", "-y"]).ok();
@@ -142,7 +142,7 @@ fn scaling_down_removes_a_node_that_has_just_died() {
     no_machine_is_left_over(&project, &two);
 }
 
-/// `client.js` that asks nothing, so that any question is Disco's own.
+/// A `client.js` without questions, so that any question is Disco's own.
 fn silent_script(name: &str, nodes: u32) -> String {
     let script = client_script(name, nodes);
     let (before, rest) = script.split_once("  if (!(await ask(").expect("the script asks");
@@ -161,7 +161,7 @@ fn bootstrap_only_adds_nodes_and_asks_before_it_applies_a_smaller_number() {
     let project = Project::new("again");
     project.write("client.js", &silent_script("again", 1));
     project.bootstrap();
-    // A larger number in the script of a healthy cluster is done.
+    // A larger number in the script of a healthy cluster is applied.
     project.write("client.js", &silent_script("again", 3));
     let planned = project.disco(&["plan"]).ok();
     assert!(planned.stdout.contains("2 to create"), "{planned}");
@@ -184,7 +184,7 @@ fn bootstrap_only_adds_nodes_and_asks_before_it_applies_a_smaller_number() {
     let ids = |status: &Status| status.nodes.iter().map(|node| node.id).collect::<Vec<_>>();
     assert_eq!(ids(&repaired), ids(&four), "a healthy node was removed, or the dead one was replaced");
 
-    // The same after a reboot of them all.
+    // The same after all of them have rebooted.
     for machine in project.machines() {
         project.kill(machine.pid);
     }
@@ -193,7 +193,7 @@ fn bootstrap_only_adds_nodes_and_asks_before_it_applies_a_smaller_number() {
     let rebooted = project.wait_until_healthy(LONG, 4);
     assert_eq!(ids(&rebooted), ids(&four));
 
-    // The number in the script has become smaller: that is planned, and asked, and done with a yes.
+    // The number in the script is smaller now: it is planned, and applied after a yes.
     project.write("client.js", &silent_script("again", 2));
     assert_eq!(deletes(&project), 2);
     project.disco(&["bootstrap"]).expect(2).says(&["asks for 2 nodes now, and the cluster has 4", "again-"]);
@@ -213,16 +213,16 @@ fn scale_waits_for_a_machine_that_does_not_end_and_status_shows_it() {
     let two = project.bootstrap();
     let going = two.others()[0].clone();
     let machine = project.machine(going.instance.as_deref());
-    // Whoever ends a machine waits for this lock.
+    // Ending a machine needs this lock.
     let held = std::fs::File::options().write(true).open(machine.folder.join("control")).unwrap();
     flock(&held, FlockOperation::LockExclusive).unwrap();
     project.disco(&["scale", "nodes=1", "--timeout", "6s"]).expect(9).says(&["ending its machine"]);
     project.wait_for_status(SOON, "one node", |now| now.nodes.len() == 1);
     let shown = project.disco(&["status", "-o", "json"]).ok().json();
     assert_eq!(shown["ending"], serde_json::json!([going.name]), "{shown}");
-    let said = format!("the machine {} of `{}` is ending", machine.id, going.name);
+    let expected = format!("the machine {} of `{}` is ending", machine.id, going.name);
     let table = project.disco(&["status"]).ok();
-    assert!(table.stdout.contains("but a machine has not ended") && table.stdout.contains(&said), "{table}");
+    assert!(table.stdout.contains("but a machine has not ended") && table.stdout.contains(&expected), "{table}");
     // Nothing else waits for it.
     project.put("meanwhile", "written");
     drop(held);

@@ -1,4 +1,4 @@
-//! `cluster.js` in a cluster that runs: replaced, refused, looping, deploying.
+//! `cluster.js` in a running cluster: replaced, refused, looping, deploying.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use disco_tests::{Api, Binaries, Project, SOON, Shared, Status, Turn, block, wai
 use sha2::{Digest, Sha256};
 
 static CLUSTER: Shared<Project> = Shared::new(|| Project::bootstrapped("scripts"));
-/// For what is measured.
+/// For tests that measure times.
 static ALONE: Shared<Project> = Shared::alone(|| Project::bootstrapped("scripts-alone"));
 
 /// The cluster, with the plain script again.
@@ -24,7 +24,7 @@ fn whole_of(shared: &'static Shared<Project>) -> (Turn<Project>, Status) {
     (project, status)
 }
 
-/// Pushes these hooks, which must be taken; the version.
+/// Pushes these hooks, which must be accepted. Returns the version.
 #[track_caller]
 fn push(project: &Project, hooks: &str) -> String {
     project.write_hooks(hooks);
@@ -79,7 +79,7 @@ fn imported_files_are_pushed_too() {
 fn a_version_that_does_not_load_is_refused_with_its_position_and_the_old_one_stays() {
     let (project, before) = whole();
     let bad = [
-        // What, where, which line.
+        // The error, the file, the line.
         ("export function health( { return true }\n", "cluster.js:1:", "export function health( {"),
         (
             "const a = 1;\nexport function init() {\n  throw new Error('not today');\n}\n",
@@ -126,16 +126,16 @@ fn the_status_shows_the_result_of_the_health_hook() {
     let sick = project.wait_for_status(SOON, "node 2 not healthy", |now| !now.node(2).healthy);
     assert_eq!(sick.node(2).reason.as_deref(), Some("the disk is full"), "{sick:#?}");
     assert!(!sick.healthy && sick.node(1).healthy && sick.node(3).healthy, "{sick:#?}");
-    // It is about the node's work, not its membership.
+    // The hook's result concerns the node's work, not its membership.
     assert_eq!(sick.voters(), 3);
     push(&project, "export function health() { return true }");
     project.wait_until_healthy(SOON, 3);
-    // A hook that throws is told with its place, and the native default is used.
+    // A hook that throws is reported with its position, and the built-in default applies.
     push(&project, "export function health() {\n  throw new Error('hook fell over');\n}");
     wait_for_event(&project, &["hook fell over", "cluster.js"]);
 }
 
-/// The slowest of some writes, one after the other.
+/// The longest of some writes, one after the other.
 fn slowest_write(api: &Api, addresses: &[String]) -> Duration {
     (0..50)
         .map(|n| {
@@ -168,7 +168,7 @@ fn hooks_that_loop_exhaust_memory_or_recurse_affect_nothing_else() {
         assert_eq!(now.leader, before.leader, "leadership was lost to `{hook}`");
     }
     wait_for_event(&project, &["script.failed", "health"]);
-    // Whatever was broken, the next version runs.
+    // After every failure the next version runs.
     push(&project, "export function health() { return { healthy: false, reason: 'works again' } }");
     let after = project.wait_for_status(SOON, "the next version's word", |now| {
         now.nodes.iter().all(|node| node.reason.as_deref() == Some("works again"))
@@ -190,7 +190,7 @@ fn the_leader_hook_runs_on_the_new_leader_and_its_signal_aborts_when_leadership_
          }",
     );
     let old = before.leader.unwrap();
-    // A new version's hook runs where the leader is already.
+    // A new version's hook runs on the present leader.
     wait_for(SOON, "the hook on the leader", || project.get(&format!("led/{old}")).ok_or("no key"));
     let api = Api::operator(&project);
     block(api.control(&before.leading().address).move_leader(MoveLeaderRequest { to: 0 })).unwrap();
@@ -200,7 +200,7 @@ fn the_leader_hook_runs_on_the_new_leader_and_its_signal_aborts_when_leadership_
     assert_eq!(word, "Cluster(scripts) leader");
     let word = wait_for(SOON, "the abort on the old leader", || project.get(&format!("lost/{old}")).ok_or("no key"));
     assert_eq!(word, "aborted");
-    // Nobody else ran it.
+    // No other node has run it.
     let third = before.nodes.iter().map(|node| node.id).find(|id| ![old, new].contains(id)).unwrap();
     assert_eq!(project.get(&format!("led/{third}")), None);
 }
@@ -279,7 +279,7 @@ fn a_deploy_that_throws_exits_with_1_its_position_and_its_earlier_output() {
     let output = output.says(&["half way", "no cake today", &format!("cluster.js:{line}:"), "throw new Error("]);
     assert!(!output.stderr.contains("panicked"), "{output}");
     assert_eq!(project.status().pids(), before.pids());
-    // A deploy that loops is ended by the limit, not by the operator; what was asked meanwhile is answered.
+    // The limit ends a deploy that loops, not the operator; other requests are answered meanwhile.
     project.write_hooks("export function deploy() {\n  while (true) {}\n}");
     let running = project.start(&["deploy"]);
     project.put("meanwhile", "1");
@@ -301,7 +301,7 @@ fn disco_do_calls_a_function_of_client_js() {
     project.disco(&["do", "nothing"]).expect(6).says(&["greet"]);
 }
 
-/// One table of faults, gone through by `client.js` and by a hook of `cluster.js`.
+/// One table of faults, executed by `client.js` and by a hook of `cluster.js`.
 #[test]
 fn an_error_has_the_same_code_in_both_scripts() {
     let (project, status) = whole();

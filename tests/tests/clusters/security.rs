@@ -1,4 +1,4 @@
-//! Whoever is not who he should be gets nothing, and the cluster does not notice.
+//! Unauthorised clients get nothing, and the cluster is not affected.
 
 mod tokens;
 
@@ -20,12 +20,12 @@ use tokio_rustls::TlsConnector;
 use tonic::Code;
 
 static CLUSTER: Shared<RawCluster> = Shared::new(|| {
-    // Also for what the tests do with TLS by themselves.
+    // Also for TLS connections that the tests open themselves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     RawCluster::with_nodes(3)
 });
 
-/// The cluster, and when the test is over it must be as it was.
+/// The cluster, which must be unchanged at the end of the test.
 struct Unharmed {
     cluster: Turn<RawCluster>,
     pids: Vec<u32>,
@@ -55,11 +55,11 @@ impl Drop for Unharmed {
     }
 }
 
-/// What a node answers to bytes that are no TLS.
+/// A node's answer to bytes that are no TLS.
 fn answer_to(address: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    // It may have closed already.
+    // The node may have closed the connection already.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
@@ -69,7 +69,7 @@ fn answer_to(address: &str, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Nothing, or a TLS alert.
+/// No bytes, or a TLS alert.
 fn says_nothing(answer: &[u8]) -> bool {
     answer.is_empty() || answer[0] == 21 && answer.len() <= 32
 }
@@ -105,12 +105,12 @@ fn random_bytes_do_no_harm() {
     for round in 0..60_usize {
         let mut bytes: Vec<u8> = (0..1 << (round % 15)).map(|_| random()).collect();
         if round % 2 == 0 {
-            // What begins as a handshake gets further.
+            // Bytes that begin as a handshake get further.
             let head = [22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
             let length = head.len().min(bytes.len());
             bytes[..length].copy_from_slice(&head[..length]);
         }
-        // What may be the beginning of something is waited for, so the writing end is closed.
+        // The node waits for the rest of a possible message, so the writing end is closed.
         let mut stream = TcpStream::connect(address).unwrap();
         let _ = stream.write_all(&bytes);
         let _ = stream.shutdown(std::net::Shutdown::Write);
@@ -197,7 +197,7 @@ fn foreign_and_expired_certificates_are_refused() {
     kept_out(&cluster, &cluster.operator_named("late", past));
     kept_out(&cluster, &cluster.operator_named("early", future));
     kept_out(&cluster, &cluster.as_node(1, past));
-    // Another cluster's operator, and one who holds our root, so that he takes us for his own.
+    // Another cluster's operator, also one that has our root, and so accepts our nodes.
     let other = Authority::new_root(&ClusterId::random(), "other").unwrap();
     let key = PrivateKey::generate().unwrap();
     let request = key.signing_request().unwrap();
@@ -211,7 +211,7 @@ fn foreign_and_expired_certificates_are_refused() {
     let chain = same_id.issue_operator(&request, "eve", Validity::lasting(hour)).unwrap();
     let eve = Credentials::from_pem(cluster.authority.certificate_pem(), &chain, &key.to_pem()).unwrap();
     kept_out(&cluster, &Api::new(Identity::new(eve).unwrap()));
-    // A voter's signing key makes no operator.
+    // A voter's signing key cannot make an operator.
     kept_out(&cluster, &forged(&cluster, &Role::Operator("eve".into())));
     // Signed by a node's own key: a leaf is no authority.
     let leaf = std::fs::read_to_string(cluster.nodes[0].identity("node.pem")).unwrap();
@@ -250,7 +250,7 @@ fn a_node_speaks_only_for_itself() {
     denied(block(raft.vote(message(other))).unwrap_err());
     denied(block(raft.pre_vote(message(other))).unwrap_err());
     denied(block(raft.transfer_leader(message(other))).unwrap_err());
-    // The same within a stream of entries, where the refusal is all that is answered.
+    // The same within a stream of entries, whose only answer is the refusal.
     let mut streamed = |message: RaftMessage| {
         block(async {
             let messages = tokio_stream::iter([message.clone(), message]);
@@ -260,7 +260,7 @@ fn a_node_speaks_only_for_itself() {
     denied(streamed(message(other)));
     assert_eq!(streamed(message(own)).code(), Code::InvalidArgument);
     assert_eq!(streamed(RaftMessage { to: 99, ..message(own) }).code(), Code::FailedPrecondition);
-    // In its own name the message itself is what is wrong.
+    // In its own name only the message itself is wrong.
     assert_eq!(block(raft.vote(message(own))).unwrap_err().code(), Code::InvalidArgument);
     let wrong_receiver = RaftMessage { from: own, to: 99, ..RaftMessage::default() };
     assert_eq!(block(raft.vote(wrong_receiver)).unwrap_err().code(), Code::FailedPrecondition);
@@ -276,7 +276,7 @@ fn a_node_speaks_only_for_itself() {
     denied(block(operator.control(&first).set_voter_secrets(VoterSecrets::default())).unwrap_err());
     denied(block(operator.control(&first).propose_stream(tokio_stream::iter([put("a")]))).map(|_| ()).unwrap_err());
     denied(block(cluster.as_join("x").raft(&first).vote(message(1))).unwrap_err());
-    // Only the leader hands out what only voters hold.
+    // Only the leader sends voters' secrets.
     let leader = operator.status(&first).unwrap().leader;
     if own != leader {
         let secrets = VoterSecrets {

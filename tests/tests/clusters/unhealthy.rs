@@ -1,13 +1,13 @@
-//! A node that says of itself that it is not healthy is replaced, unless the script spares it.
+//! A node that reports itself as unhealthy is replaced, unless the script spares it.
 
 use std::time::Duration;
 
 use disco_tests::faults::Clock;
 use disco_tests::{Permit, Project, RawCluster, SOON, cluster_script, skipped, wait_for};
 
-/// A node that is not healthy for so long is lost.
+/// How long a node may be unhealthy before it is lost.
 const GRACE: Duration = Duration::from_secs(60);
-/// For the grace time, the health hook's interval, and a substitute.
+/// Time for the grace period, the health hook's interval, and a replacement.
 const LIMIT: Duration = Duration::from_secs(180);
 
 const HEALTH: &str = r#"
@@ -43,15 +43,15 @@ fn a_node_that_is_unhealthy_for_a_minute_is_replaced_unless_the_script_spares_it
 
     let asked = std::time::Instant::now();
     wait_for(LIMIT, "the script's word", || {
-        let told = events(&project);
-        if told.contains("node.left_alone") { Ok(()) } else { Err(told) }
+        let recorded = events(&project);
+        if recorded.contains("node.left_alone") { Ok(()) } else { Err(recorded) }
     });
     assert!(asked.elapsed() > GRACE / 2, "asked too early");
     let spared = project.status();
     assert_eq!(spared.pids().keys().collect::<Vec<_>>(), before.pids().keys().collect::<Vec<_>>());
     assert!(!events(&project).contains("node.replaced"));
 
-    // Without the hook the cluster decides.
+    // Without the hook the cluster replaces it.
     project.write_hooks(HEALTH);
     project.disco(&["script", "push"]).ok();
     let after = project.wait_for_status(LIMIT, "its replacement", |now| {
@@ -69,7 +69,7 @@ fn a_node_that_is_unhealthy_for_a_minute_is_replaced_unless_the_script_spares_it
     });
 }
 
-/// Half of `cluster.js`: the leader of the beginning is not well, and that counts soon.
+/// Half of a `cluster.js`: the first leader is unhealthy, with a short grace period.
 const LEADER_IS_UNWELL: &str = r#"
 export async function health(cluster, node) {
   return node.name === "heading-1" ? { healthy: false, reason: "it has a cold" } : true;
@@ -92,7 +92,7 @@ fn an_unhealthy_leader_hands_over_and_is_replaced() {
 
     let handed_over =
         project.wait_for_status(LIMIT, "another leader", |now| now.leader.is_some_and(|leader| leader != unwell.id));
-    // By itself, while it lives: its daemon is the same.
+    // By itself, while it runs: its daemon is the same.
     if let Some(still) = handed_over.nodes.iter().find(|node| node.id == unwell.id) {
         assert_eq!((still.pid, still.healthy), (unwell.pid, false), "{handed_over:#?}");
     }
@@ -122,7 +122,8 @@ fn a_node_with_a_wrong_clock_is_unhealthy_until_the_clock_is_right() {
     }
     let whole = cluster.wait_for_members(3);
     let project = cluster.project();
-    // Half a minute more, as the difference is rounded down. A follower's clock, and then the leader's, which must not take all others for wrong.
+    // Half a minute more, as the difference is rounded down. A follower's clock, and then the leader's, which must not
+    // consider all others wrong.
     let leader = whole.leader;
     let follower = whole.nodes.iter().find(|node| node.id != leader).expect("there are three").id;
     for (id, seconds, reason) in [

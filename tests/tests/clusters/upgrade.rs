@@ -1,4 +1,4 @@
-//! New binaries for a cluster that is written to all the time.
+//! New binaries for a cluster under continuous writes.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -11,10 +11,10 @@ use disco_tests::{Api, Binaries, Project, SOON, Status, Writers, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// Starting and installing a machine, with debug builds.
+/// Time to start and install a machine, with debug builds.
 const LONG: Duration = Duration::from_secs(60);
 
-/// One of this system's own programs, which answers `--version` but is no daemon.
+/// One of this system's programs, which answers `--version` but is no daemon.
 fn no_daemon(project: &Project, name: &str) {
     let path = project.outside(name);
     fs::copy(Path::new("/bin").join(name), &path).unwrap();
@@ -30,7 +30,7 @@ fn installed(project: &Project, status: &Status, id: u64, name: &str) -> PathBuf
     project.machine(status.node(id).instance.as_deref()).prefix().join("bin").join(name)
 }
 
-/// Every node runs this program, no upgrade is under way, and all is well.
+/// Every node runs this program, no upgrade is in progress, and the cluster is healthy.
 #[track_caller]
 fn all_run(project: &Project, program: &Path, nodes: usize) -> Status {
     let status = project.wait_until_healthy(SOON, nodes);
@@ -67,7 +67,7 @@ fn all_nodes_get_the_new_binary_the_leader_last_and_no_acknowledged_write_is_los
 
     let writers = Writers::start(&api, &addresses, "upgraded/", 4);
     let output = project.disco(&["upgrade", "-o", "json"]).ok();
-    // It goes on being written to after the last node is back.
+    // Writes continue after the last node is back.
     writers.wait_for_more(20);
     let upgraded = output.json();
     assert_eq!(each(&upgraded, "action"), ["replaced"; 3], "{upgraded:#}");
@@ -85,7 +85,7 @@ fn all_nodes_get_the_new_binary_the_leader_last_and_no_acknowledged_write_is_los
     assert_eq!((&again["changed"], each(&again, "action")), (&false.into(), vec!["unchanged"; 3]), "{again:#}");
     assert_eq!(all_run(&project, &new, 3).pids(), after.pids(), "the second run restarted something");
 
-    // What the leader installs is the new one, and a learner is the first to get the next.
+    // The leader installs the new binary, and a learner is the first to get the next one.
     project.disco(&["scale", "nodes=4"]).ok();
     project.wait_until_healthy(LONG, 4);
     all_run(&project, &new, 4);
@@ -101,7 +101,7 @@ fn a_binary_that_does_not_serve_is_rolled_back_and_one_that_cannot_run_changes_n
     let before = project.bootstrap();
     let old = Binaries::get().discod.clone();
 
-    // Found before anything is restarted: a script, and half a program.
+    // Detected before anything is restarted: a script, and half a program.
     fs::write(project.outside("script"), "#!/bin/sh\nexit 1\n".repeat(10)).unwrap();
     project.point_discod_to(&project.outside("script"));
     project.disco(&["upgrade"]).expect(2).says(&["it is a script"]);
@@ -110,7 +110,7 @@ fn a_binary_that_does_not_serve_is_rolled_back_and_one_that_cannot_run_changes_n
     project.disco(&["upgrade"]).expect(1).says(&["does not start"]);
     assert_eq!(all_run(&project, &old, 3).pids(), before.pids());
 
-    // One ends again and again, the other ends well and at once.
+    // One binary ends repeatedly, the other ends successfully and at once.
     for program in ["sleep", "true"] {
         let before = project.status();
         no_daemon(&project, program);
@@ -125,7 +125,7 @@ fn a_binary_that_does_not_serve_is_rolled_back_and_one_that_cannot_run_changes_n
     }
 }
 
-/// Takes a node's address as soon as its daemon gives it up, and keeps it until told.
+/// Takes a node's address as soon as its daemon releases it, and holds it until requested.
 fn squat(address: SocketAddr) -> Arc<AtomicBool> {
     let leave = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&leave);
@@ -162,7 +162,7 @@ fn a_later_node_that_does_not_return_rolls_back_the_earlier_ones() {
     let after = all_run(&project, &Binaries::get().discod, 3);
     assert_eq!(after.node(before.leading().id).pid, before.leading().pid, "the leader was restarted");
 
-    // With the reason gone it succeeds; interrupted on the way it goes on, and leaves alone what is done.
+    // Without the obstacle it succeeds; after an interrupt it continues, and skips completed nodes.
     let mut running = project.start(&["upgrade"]);
     let first = plan["nodes"][0]["id"].as_u64().unwrap();
     wait_for(LONG, "the first node to be done", || {

@@ -1,4 +1,4 @@
-//! Upgrades that must not be: a second one beside the first, and programs that are older than the cluster's data.
+//! Refused upgrades: a second one at the same time, and programs that are older than the cluster's data.
 
 use std::fs;
 use std::path::Path;
@@ -8,9 +8,9 @@ use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse, CreateJoinToken
 use disco_tests::{Api, Binaries, Permit, Project, SOON, Status, block, wait_for};
 use rustix::process::Signal;
 
-/// Starting a machine with debug builds.
+/// Time to start a machine, with debug builds.
 const LONG: Duration = Duration::from_secs(60);
-/// For how long a claim stands by itself, and somewhat more.
+/// Validity of a claim without renewal, and somewhat more.
 const CLAIM: Duration = Duration::from_secs(25);
 
 fn claim(
@@ -47,7 +47,7 @@ fn one_of_two_concurrent_upgrades_is_refused_and_a_dead_ones_claim_expires() {
     let api = Api::operator(&project);
     let addresses: Vec<String> = before.nodes.iter().map(|node| node.address.clone()).collect();
 
-    // Somebody else upgrades: whoever is asked knows it.
+    // Another operator upgrades: every node knows that.
     assert!(claim(&api, &addresses[1], "ann", nothing).granted);
     let refused = project.disco(&["upgrade"]).expect(5);
     refused.says(&["ann@elsewhere upgrades this cluster since", "abababababab", "hint:", "--take-over"]);
@@ -55,22 +55,22 @@ fn one_of_two_concurrent_upgrades_is_refused_and_a_dead_ones_claim_expires() {
     let second = claim(&api, &addresses[2], "bob", nothing);
     assert_eq!((second.granted, second.by.as_str()), (false, "ann@elsewhere"));
     assert!(second.remaining_ms <= 15_000, "{second:?}");
-    // Who has it keeps it, and nobody else gives it back.
+    // The holder keeps the claim, and no other client can release it.
     assert!(claim(&api, &addresses[0], "bob", |request| request.release = true).granted);
     assert!(claim(&api, &addresses[0], "ann", nothing).granted);
     assert!(!claim(&api, &addresses[0], "bob", nothing).granted);
 
-    // Her client dies: the next one goes on by itself, a little later.
-    wait_for(CLAIM, "the end of a claim that nobody keeps", || {
+    // Her client dies: the next upgrade may begin a little later.
+    wait_for(CLAIM, "the end of a claim that is not renewed", || {
         let output = project.disco(&["upgrade"]);
         if output.code == 0 { Ok(()) } else { Err(output.expect(5).to_string()) }
     });
     let after = project.wait_until_healthy(SOON, 3);
     assert!(before.pids().iter().all(|(id, pid)| after.node(*id).pid != *pid), "not all were restarted");
-    // It was given back at the end.
+    // It was released at the end.
     assert!(claim(&api, &addresses[0], "bob", nothing).granted);
 
-    // Taken over, the one before stops before its next step.
+    // An upgrade that was taken over stops before its next step.
     let newer = project.another_build("newer");
     project.disco(&["upgrade", "--take-over"]).ok();
     let lost = claim(&api, &addresses[0], "bob", nothing);
@@ -94,9 +94,9 @@ fn an_upgrade_that_is_taken_over_stops_and_a_killed_one_continues_at_once() {
     let addresses: Vec<String> = before.nodes.iter().map(|node| node.address.clone()).collect();
     let mut running = project.start(&["upgrade"]);
     wait_for(LONG, "the first node to be done", || {
-        let said = running.stderr();
-        assert!(!running.has_ended(), "{said}");
-        if said.contains("runs the new binary") { Ok(()) } else { Err(said) }
+        let stderr_text = running.stderr();
+        assert!(!running.has_ended(), "{stderr_text}");
+        if stderr_text.contains("runs the new binary") { Ok(()) } else { Err(stderr_text) }
     });
     wait_for(SOON, "the take-over", || {
         let answer = claim(&api, &addresses[0], "cat", |request| request.take_over = true);
@@ -108,18 +108,18 @@ fn an_upgrade_that_is_taken_over_stops_and_a_killed_one_continues_at_once() {
     assert!(same > 0, "it went on to the end");
     assert!(claim(&api, &addresses[0], "cat", |request| request.release = true).granted);
 
-    // Killed without a word: the same project goes on without waiting.
+    // Killed with SIGKILL: the same project continues without waiting.
     let mut killed = project.start(&["upgrade"]);
     wait_for(LONG, "the upgrade under way", || {
-        let said = killed.stderr();
+        let stderr_text = killed.stderr();
         if killed.has_ended()
-            || said.contains("restarting")
-            || said.contains("handing")
-            || said.contains("runs the new")
+            || stderr_text.contains("restarting")
+            || stderr_text.contains("handing")
+            || stderr_text.contains("runs the new")
         {
             Ok(())
         } else {
-            Err(said)
+            Err(stderr_text)
         }
     });
     killed.signal(Signal::KILL);
@@ -140,7 +140,7 @@ fn a_program_older_than_the_data_is_refused_before_anything_is_sent() {
     let address = before.nodes[0].address.clone();
     assert_eq!(api.status(&address).unwrap().format, 1);
     project.disco(&["upgrade"]).ok();
-    // Only when all can read it, and none goes back any more.
+    // Only when all members can read it, and no rollback is possible.
     let status = wait_for(SOON, "the new format", || {
         let status = api.status(&address).map_err(|status| status.to_string())?;
         if status.format == 2 { Ok(project.status()) } else { Err(format!("{}", status.format)) }
@@ -158,18 +158,21 @@ fn a_program_older_than_the_data_is_refused_before_anything_is_sent() {
     }
     untouched(&project, &status);
 
-    // By hand it does not start either, and says why.
+    // Started by hand it fails too, with the reason.
     let machine = project.machine(status.others()[0].instance.as_deref());
     let mut command = std::process::Command::new(&Binaries::get().discod);
     command.arg("--data-dir").arg(machine.data()).args(["--listen", "127.0.0.1:1"]).env_clear();
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("has format 2") && said.contains("hint:"), "{said}");
+    let stderr_text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && stderr_text.contains("has format 2") && stderr_text.contains("hint:"),
+        "{stderr_text}"
+    );
 
     an_older_program_cannot_join(&project, &api, &address);
     an_older_program_takes_no_newer_backup(&project);
 
-    // A newer one of the same format is no way back.
+    // A newer build of the same format is no downgrade.
     let mut program = fs::read(&two).unwrap();
     program.extend_from_slice(b"newer");
     fs::write(project.outside("newer-2"), program).unwrap();
@@ -188,11 +191,14 @@ fn an_older_program_cannot_join(project: &Project, api: &Api, address: &str) {
     let mut command = std::process::Command::new(&Binaries::get().discod);
     command.arg("--data-dir").arg(project.outside("joining")).args(["--listen", "127.0.0.1:1", "--join-token-file"]);
     let output = command.arg(&file).env_clear().output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{said}");
-    assert!(said.contains("the cluster's data has format 2") && said.contains("hint: install the version"), "{said}");
+    let stderr_text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{stderr_text}");
+    assert!(
+        stderr_text.contains("the cluster's data has format 2") && stderr_text.contains("hint: install the version"),
+        "{stderr_text}"
+    );
     let members = project.status().nodes.len();
-    assert_eq!(members, 3, "{said}");
+    assert_eq!(members, 3, "{stderr_text}");
 }
 
 fn an_older_program_takes_no_newer_backup(newer: &Project) {

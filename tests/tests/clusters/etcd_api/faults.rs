@@ -43,7 +43,7 @@ fn a_full_store_raises_etcds_alarm() {
     let grant = LeaseGrantRequest { ttl: 60, id: 0 };
     let refused = block(LeaseClient::new(api.channel(address)).lease_grant(grant)).unwrap_err();
     assert_eq!(refused.message(), "etcdserver: mvcc: database space exceeded");
-    // The way out stays open, and the cluster itself goes on.
+    // Deletes are still accepted, and the cluster itself works.
     let delete = DeleteRangeRequest { key: "full/a".into(), ..DeleteRangeRequest::default() };
     let deleted = block(kv(&api, address).delete_range(delete.clone())).unwrap().into_inner().deleted;
     assert_eq!(deleted, 1);
@@ -58,7 +58,7 @@ fn a_full_store_raises_etcds_alarm() {
 
 #[test]
 fn a_client_that_requires_a_leader_gets_an_error_without_one() {
-    // A cluster of its own, that loses its quorum.
+    // A separate cluster, which loses its quorum.
     let project = Project::new("leaderless");
     project.bootstrap();
     let status = project.wait_until_healthy(SOON, 3);
@@ -89,7 +89,7 @@ fn a_client_that_requires_a_leader_gets_an_error_without_one() {
     request.metadata_mut().insert("hasleader", "true".parse().unwrap());
     let refused = block(kv(&api, &left.address).range(request)).unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
-    // Without a quorum nothing is acknowledged and nothing linearizable told, but what is there can be read.
+    // Without a quorum no write is acknowledged and no linearizable read answered, but stale reads are.
     let limit = Duration::from_secs(60);
     let mut client = kv(&api, &left.address);
     let refused = block(async { tokio::time::timeout(limit, client.range(range_request("kept", ""))).await }).unwrap();
@@ -114,7 +114,7 @@ fn a_lease_survives_the_leader_and_expires_without_renewal() {
     let put = PutRequest { lease: granted.id, ..put_request("leased", "x") };
     block(kv(&api, &other.address).put(put)).unwrap();
     project.kill(leader.pid);
-    // Renewed by asking again and again, as clients do, through whatever goes on.
+    // Renewed by repeated requests, as clients do, through all faults.
     let renew = || {
         let requests = tokio_stream::iter([LeaseKeepAliveRequest { id: granted.id }]);
         let answer =

@@ -36,14 +36,14 @@ fn a_read_at_any_node_sees_what_was_acknowledged_at_another() {
             assert_eq!(found.kvs[0].value, round.to_string(), "written at {writer}, read at {}", node.address);
             assert!(found.header.unwrap().revision >= revision);
         }
-        // A transaction of reads as well, which needs no place in the log.
+        // Also a transaction of reads, which has no log entry.
         let reads =
             TxnRequest { success: vec![op(Op::RequestRange(range_request("linear", "")))], ..TxnRequest::default() };
         let answer = block(kv(&api, &status.nodes[(round + 1) % 3].address).txn(reads)).unwrap().into_inner();
         let Some(Done::ResponseRange(found)) = &answer.responses[0].response else { panic!("{answer:?}") };
         assert_eq!(found.kvs[0].value, round.to_string());
     }
-    // What this node has is told without asking anyone.
+    // A serializable read answers with this node's own state.
     let serializable = RangeRequest { serializable: true, ..range_request("linear", "") };
     wait_for(SOON, "the last write at every node", || {
         let stale = status.nodes.iter().map(|node| range(&api, &node.address, serializable.clone()).kvs);
@@ -85,7 +85,7 @@ fn transactions_compare_ranges_and_every_target_and_can_be_nested() {
         (false, compare(CompareTarget::Mod, CompareResult::Greater, "t/", "t0", Some(TargetUnion::ModRevision(first)))),
         (true, compare(CompareTarget::Version, CompareResult::Less, "t/", "t0", Some(TargetUnion::Version(2)))),
         (true, compare(CompareTarget::Lease, CompareResult::Equal, "t/a", "", Some(TargetUnion::Lease(0)))),
-        // What is absent counts as 0, and a value that is absent equals nothing.
+        // A missing key counts as 0, and its value equals nothing.
         (true, compare(CompareTarget::Version, CompareResult::Equal, "t/none", "", None)),
         (false, compare(CompareTarget::Value, CompareResult::Equal, "t/none", "", Some(TargetUnion::Value("".into())))),
     ] {
@@ -134,7 +134,7 @@ fn transactions_compare_ranges_and_every_target_and_can_be_nested() {
 fn clients_without_permission_are_refused() {
     let (project, status, api) = whole();
     let address = &status.nodes[0].address;
-    // A node is a member as an operator is, and as little may it write Disco's own keys.
+    // A node is a member as an operator is, and may not write Disco's own keys either.
     let node = Api::node(&project.machine(status.nodes[0].instance.as_deref()).data());
     assert!(!range(&node, address, range_request("/disco/nodes/1", "")).kvs.is_empty());
     let denied = block(kv(&node, address).put(put_request("/disco/nodes/1", "x"))).unwrap_err();
@@ -142,7 +142,7 @@ fn clients_without_permission_are_refused() {
     let all = DeleteRangeRequest { key: vec![0].into(), range_end: vec![0].into(), prev_kv: false };
     let denied = block(kv(&api, address).delete_range(all)).unwrap_err();
     assert!(denied.message().starts_with("etcdserver: permission denied: "), "{denied:?}");
-    // What is larger than a request may be does not even reach the handler.
+    // A request above the limit does not reach the handler.
     let large = block(kv(&api, address).put(put_request("large", &"v".repeat(3 << 20)))).unwrap_err();
     assert!(matches!(large.code(), Code::OutOfRange | Code::ResourceExhausted), "{large:?}");
     let large = block(kv(&api, address).put(put_request("large", &"v".repeat(3 << 19)))).unwrap_err();

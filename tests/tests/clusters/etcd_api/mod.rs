@@ -1,4 +1,4 @@
-//! etcd's API by its own protocol: what `etcdctl` cannot ask for, roles, and faults.
+//! etcd's API by its own protocol: requests that `etcdctl` cannot make, roles, and faults.
 
 mod faults;
 mod keys;

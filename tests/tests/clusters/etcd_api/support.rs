@@ -1,4 +1,4 @@
-//! Short ways to say what these tests say often.
+//! Helpers for these tests.
 
 use disco_proto::etcdserverpb::kv_client::KvClient;
 use disco_proto::etcdserverpb::request_op::Request as Op;
@@ -61,7 +61,7 @@ impl Watching {
         block(self.requests.send(WatchRequest { request_union: Some(union) })).unwrap();
     }
 
-    /// A watch that stands.
+    /// Creates a watch.
     pub(crate) fn create(&mut self, request: WatchCreateRequest) -> i64 {
         self.ask(RequestUnion::CreateRequest(request));
         let created = self.next();

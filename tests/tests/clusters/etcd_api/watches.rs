@@ -1,4 +1,4 @@
-//! Watches: many on one stream, fragments, bounds.
+//! Watches: many on one stream, fragments, limits.
 
 use disco_proto::etcdserverpb::request_op::Request as Op;
 use disco_proto::etcdserverpb::watch_request::RequestUnion;
@@ -48,7 +48,7 @@ fn one_stream_has_many_watches_with_different_options() {
     assert_eq!(told[&deletes], [(last, 1, false)]);
     assert_eq!(told[&own], [(last - 1, 0, false)]);
 
-    // How far was everybody told? And nothing after a watch was cancelled.
+    // Progress covers all watches, and a cancelled watch gets no events.
     stream.ask(RequestUnion::ProgressRequest(WatchProgressRequest {}));
     let progress = stream.next();
     assert_eq!((progress.watch_id, progress.events.len()), (-1, 0));
@@ -60,7 +60,7 @@ fn one_stream_has_many_watches_with_different_options() {
     let answer = stream.next();
     assert_eq!(answer.watch_id, all);
 
-    // What was compacted cannot be told.
+    // Compacted revisions cannot be watched.
     let now = put(&api, writer, "w/c", "x");
     block(kv(&api, writer).compact(CompactionRequest { revision: now, physical: true })).unwrap();
     api.wait_for_revision(SOON, watched, now);
@@ -137,7 +137,7 @@ fn watches_of_a_connection_are_limited() {
     while told.len() < 4_096 {
         told.insert(stream.next().watch_id);
     }
-    // Another connection has its own.
+    // Another connection has its own limit.
     Watching::open(&api, address).create(prefix("many", ""));
 }
 
@@ -154,7 +154,7 @@ fn a_client_that_reads_nothing_costs_no_memory_and_gets_the_reason_of_its_cancel
         last = put(&api, writer, "slow/key", &value);
     }
     let compacted = block(kv(&api, writer).compact(CompactionRequest { revision: last, physical: false }));
-    // The leader may have compacted so far by itself.
+    // The leader may have compacted up to there by itself.
     if let Err(status) = compacted {
         assert_eq!(status.code(), Code::OutOfRange);
     }

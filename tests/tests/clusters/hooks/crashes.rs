@@ -1,4 +1,4 @@
-//! Hooks that end their daemon: the cluster keeps its quorum, says so, and takes a corrected version.
+//! Hooks that end their daemon: the cluster keeps its quorum, reports them, and accepts a corrected version.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use disco_tests::SOON;
 
 use super::support::Bed;
 
-/// Every call ends the process, by the plainest means that a script has.
+/// Every call ends the process, in the simplest way that a script has.
 const DEADLY: &str = "
 const end = async () => { await $`kill -9 $PPID`.nothrow(); await delay(60000); };
 export const health = end;
@@ -16,7 +16,7 @@ export const leader = end;
 export const event = end;
 export async function deploy() { return 'deployed' }
 ";
-/// Already its trial ends the leader.
+/// Its trial already ends the leader.
 const DEADLY_TO_TRY: &str = "
 export async function init() {
   await $`kill -9 $PPID`.nothrow();
@@ -29,7 +29,7 @@ export function health() { return { healthy: true, reason: 'corrected' } }
 export async function leader(cluster) { await cluster.kv.put('led', 'yes'); }
 ";
 
-/// Starts daemons that have ended, as what keeps them up does, until a condition holds.
+/// Restarts daemons that have ended, as a supervisor does, until a condition holds.
 #[track_caller]
 fn supervise<T>(bed: &mut Bed, what: &str, mut look: impl FnMut(&Bed) -> Result<T, String>) -> T {
     let deadline = Instant::now() + SOON * 2;
@@ -47,7 +47,7 @@ fn supervise<T>(bed: &mut Bed, what: &str, mut look: impl FnMut(&Bed) -> Result<
     }
 }
 
-/// Where the leader is, and what it says, without waiting for one.
+/// The leader's address and its status, without waiting for a leader.
 fn leader(bed: &Bed) -> Result<(String, StatusResponse), String> {
     let mut last = String::new();
     for address in bed.cluster.addresses() {
@@ -65,7 +65,7 @@ fn leader(bed: &Bed) -> Result<(String, StatusResponse), String> {
     Err(last)
 }
 
-/// Whether the status says that a hook is not run on a node.
+/// Whether the status reports that a hook is disabled on a node.
 fn is_off(status: &StatusResponse, hook: &str, node: u64) -> bool {
     let begin = format!("`{hook}` is disabled on node ");
     let nodes = status.warnings.iter().filter_map(|warning| warning.strip_prefix(&begin)?.split(':').next());
@@ -82,7 +82,7 @@ fn a_hook_that_ends_its_process_at_every_call_is_disabled_and_can_be_replaced() 
         let (_, status) = leader(bed)?;
         let off = "`health` is disabled on node 1, 2, 3: it has ended the daemon 2 times";
         let said = status.warnings.iter().any(|warning| warning.contains(off));
-        // The hooks of the leader end it too, until it has no more of them.
+        // The leader's hooks end it too, until they are disabled.
         let said = said && ["leader", "event"].iter().all(|hook| is_off(&status, hook, status.leader));
         let whole = status.nodes.iter().all(|node| node.healthy);
         if said && whole { Ok(status) } else { Err(format!("{status:#?}")) }
@@ -100,7 +100,7 @@ fn a_hook_that_ends_its_process_at_every_call_is_disabled_and_can_be_replaced() 
             if found { Ok(()) } else { Err(format!("{events:#?}")) }
         });
     }
-    // It keeps its quorum, and takes a corrected version.
+    // The cluster keeps its quorum, and accepts a corrected version.
     supervise(&mut bed, "write", |bed| {
         let limit = std::time::Duration::from_secs(1);
         bed.api.put(&bed.cluster.addresses(), "written", "yes", limit).map_err(|error| format!("{error:?}"))

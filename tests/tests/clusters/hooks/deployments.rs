@@ -1,4 +1,4 @@
-//! The `deploy` hook: what it says, how it fails, and what becomes of it when its leader does.
+//! The `deploy` hook: its output, its failures, and the end of its leader.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -64,7 +64,7 @@ fn a_deployment_runs_and_copies_on_every_node_and_streams_its_output() {
     assert_eq!((&record["state"], &record["id"]), (&Value::from("succeeded"), &Value::from(1)), "{record:#}");
     assert_eq!(record["files"][0]["sha256"], hash("one\n"));
 
-    // One that throws is told with its place.
+    // An exception is reported with its position.
     bed.push(
         &follower,
         "export async function deploy() {\n  console.log('half way');\n  throw new RangeError('no cake');\n}",
@@ -101,13 +101,13 @@ fn one_deployment_at_a_time_continues_without_its_client_and_ends_with_its_leade
         second.code() == Code::FailedPrecondition && second.message().contains("deployment 1 is running"),
         "{second}"
     );
-    // The client goes away.
+    // The client disconnects.
     drop(first);
     bed.api.put(&bed.cluster.addresses(), "go/1", "now", SOON).unwrap();
     assert_eq!(bed.wait_for_key("went/1"), "yes");
     bed.wait_for_event("deploy.finished", "deployment 1");
 
-    // The leader goes away.
+    // The leader loses its leadership.
     let mut output = bed.deploy(&follower, &[]).unwrap();
     assert!(matches!(next(&mut output), Output::Started(started) if started.deployment == 2));
     let (old, leader) = bed.leader();
@@ -123,7 +123,7 @@ fn one_deployment_at_a_time_continues_without_its_client_and_ends_with_its_leade
     });
     assert_ne!(bed.leader().0, old);
     bed.wait_for_event("deploy.failed", "deployment 2");
-    // It did not go on where it was begun, and another may begin.
+    // It was not continued, and another one may begin.
     bed.api.put(&bed.cluster.addresses(), "go/2", "now", SOON).unwrap();
     bed.api.put(&bed.cluster.addresses(), "go/3", "now", SOON).unwrap();
     let (_, follower) = bed.follower();

@@ -1,4 +1,4 @@
-//! `node.run` and `node.copy`: commands and files for a node that is named.
+//! `node.run` and `node.copy`: commands and files for a named node.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -56,7 +56,7 @@ fn commands_and_files_go_to_the_named_node() {
     assert!(wrong.code() == Code::InvalidArgument && wrong.message().contains("checksum"), "{wrong}");
     assert!(std::fs::read(&target).unwrap() == content);
 
-    // What a command left in the background does, and goes on writing.
+    // A background process of a command, which continues to write.
     let (go, ticks) = (bed.cluster.folder().join("go"), bed.cluster.folder().join("ticks"));
     let text = format!(
         "sh -c 'until [ -e {0} ]; do sleep 0.05; done; for i in 1 2 3; do head -c 50000 /dev/zero; echo x >> {1}; done' & echo begun",

@@ -1,4 +1,4 @@
-//! The hooks that run for as long as the cluster: `health`, `event` and `leader`.
+//! The hooks that run during the cluster's life: `health`, `event` and `leader`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::support::{Bed, follow};
 
 #[test]
 fn an_endless_health_hook_is_ended_and_can_be_replaced() {
-    // Scripts that compute give way to all else, so on a busy machine it takes long until their time is used up.
+    // Scripts have the lowest priority, so on a busy machine it takes long until their time is used up.
     const BUSY: Duration = Duration::from_secs(150);
     let bed = Bed::new(1);
     let (_, node) = bed.leader();
     let looping = bed.push(&node, "export function health() {\n  while (true) {}\n}").unwrap();
     assert!(looping.changed && looping.nodes == [1], "{looping:?}");
-    // While it computes the node is not healthy, and everything else goes on.
+    // Meanwhile the node is unhealthy, and everything else continues.
     wait_for(SOON, "a node that is not healthy", || {
         let status = bed.status();
         let found = !status.nodes[0].healthy && status.nodes[0].reason.contains("`health`");
@@ -29,7 +29,7 @@ fn an_endless_health_hook_is_ended_and_can_be_replaced() {
         (&Value::from("health"), &Value::from("cluster.js"))
     );
     assert!(failed["data"]["line"].as_u64().is_some_and(|line| (2..=3).contains(&line)), "{failed:#}");
-    // The native health holds then.
+    // Then the built-in health check applies.
     wait_for(BUSY, "a healthy node", || {
         let status = bed.status();
         if status.healthy { Ok(()) } else { Err(format!("{status:#?}")) }
@@ -78,8 +78,8 @@ fn the_event_hook_gets_every_event_at_least_once_across_leaders_and_failures() {
     follow(bed.deploy(&follower, &[]).unwrap());
     bed.wait_for_event("deploy.finished", "deployment 2");
 
-    // All since the hook is there, but its own failures.
-    wait_for(SOON, "all events told", || {
+    // All events since the hook exists, except its own failures.
+    wait_for(SOON, "all events at the hook", || {
         let mut events: BTreeMap<u64, Value> = BTreeMap::new();
         for event in bed.records("/disco/events/") {
             events.insert(event["id"].as_u64().unwrap(), event);
@@ -87,7 +87,7 @@ fn the_event_hook_gets_every_event_at_least_once_across_leaders_and_failures() {
         let told = bed.api.list(&bed.leader().1, "told/", false).unwrap_or_default();
         let told: Vec<u64> =
             told.iter().map(|kv| String::from_utf8_lossy(&kv.key["told/".len()..]).parse().unwrap()).collect();
-        let first = told.iter().min().copied().ok_or("none was told")?;
+        let first = told.iter().min().copied().ok_or("no event")?;
         let missed: Vec<&Value> = events
             .range(first..)
             .filter(|(id, event)| !told.contains(id) && event["data"]["hook"] != "event")
@@ -96,10 +96,10 @@ fn the_event_hook_gets_every_event_at_least_once_across_leaders_and_failures() {
         let own = events
             .values()
             .any(|event| event["data"]["hook"] == "event" && told.contains(&event["id"].as_u64().unwrap()));
-        assert!(!own, "it was told of its own failure");
-        if missed.is_empty() { Ok(()) } else { Err(format!("not told: {missed:#?}")) }
+        assert!(!own, "it received its own failure");
+        if missed.is_empty() { Ok(()) } else { Err(format!("missed: {missed:#?}")) }
     });
-    // A new version ends the call of the one before, and what a hook that has returned left behind.
+    // A new version ends the call of the previous one, and the remains of a hook that has returned.
     bed.push(
         &follower,
         "export function leader(cluster, node, signal) {

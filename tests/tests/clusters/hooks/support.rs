@@ -1,4 +1,4 @@
-//! A cluster of daemons without machines, and what its operator asks of it.
+//! A cluster of daemons without machines, and its operator's requests.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,9 +20,9 @@ pub(crate) struct Bed {
     pub(crate) api: Api,
 }
 
-/// What a deployment said, and how it ended.
+/// The output of a deployment, and its result.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct Followed {
     pub(crate) deployment: u64,
     pub(crate) lines: Vec<String>,
     pub(crate) finished: Option<Finished>,
@@ -35,7 +35,7 @@ impl Bed {
         Self { cluster, api }
     }
 
-    /// Asks all nodes until one knows the leader.
+    /// Calls all nodes until one knows the leader.
     #[track_caller]
     pub(crate) fn status(&self) -> StatusResponse {
         wait_for(SOON, "a status with a leader", || {
@@ -134,7 +134,7 @@ impl Bed {
         found.iter().map(|kv| serde_json::from_slice(&kv.value).unwrap()).collect()
     }
 
-    /// Waits for an event of this kind whose JSON holds the text.
+    /// Waits for an event of this kind whose JSON contains the text.
     #[track_caller]
     pub(crate) fn wait_for_event(&self, kind: &str, text: &str) -> Value {
         self.wait_long_for_event(SOON, kind, text)
@@ -164,8 +164,8 @@ pub(crate) fn hash(content: impl AsRef<[u8]>) -> String {
 }
 
 /// Follows a deployment until it has ended, or its stream has.
-pub(crate) fn follow(mut output: Streaming<DeployOutput>) -> Said {
-    let mut said = Said::default();
+pub(crate) fn follow(mut output: Streaming<DeployOutput>) -> Followed {
+    let mut said = Followed::default();
     block(async {
         while let Ok(Ok(Some(part))) = tokio::time::timeout(SOON, output.message()).await {
             match part.output {

@@ -1,4 +1,4 @@
-//! Script versions: tried, loaded on every node, kept by count, and the files they are made of.
+//! Script versions: trial, loading on every node, retention, and their files.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ fn a_version_is_tried_first_and_then_runs_on_every_node() {
     let again = bed.push(&follower, "export function health() { return { healthy: true, reason: 'fine' } }").unwrap();
     assert!(!again.changed && again.script == pushed.script && again.nodes == [1, 2, 3], "{again:?}");
 
-    // What cannot be used is refused with its place, and changes nothing.
+    // A version that cannot be used is refused with its position, and changes nothing.
     for (source, line, message) in [
         ("export function init( {}", 1, "SyntaxError"),
         ("const a = 1;\nexport function init() {\n  throw new TypeError('not today');\n}", 3, "TypeError: not today"),
@@ -49,7 +49,7 @@ fn a_version_is_tried_first_and_then_runs_on_every_node() {
     assert!(odd.code() == Code::InvalidArgument && odd.message().contains("`cluster.js` is missing"), "{odd}");
     assert_eq!(bed.status().script, before.script);
 
-    // A dry run of a good one changes nothing either; an import comes along.
+    // A dry run of a valid one changes nothing either; an import is included.
     let files = [
         (
             "cluster.js",
@@ -76,7 +76,7 @@ fn a_version_is_tried_first_and_then_runs_on_every_node() {
     });
     assert_eq!(bed.records("/disco/scripts/").len(), 3);
 
-    // Of many versions the last five stay; a new leader looks at once.
+    // The last five of many versions are retained; a new leader checks that at once.
     let mut last = String::new();
     for number in 0..6 {
         last = bed.push(&follower, &format!("// {number}")).unwrap().script;

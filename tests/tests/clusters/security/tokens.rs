@@ -1,4 +1,4 @@
-//! Join tokens: what they are good for, and for whom.
+//! Join tokens: their permissions, and their limits.
 
 use disco_identity::{Identity, JoinToken, PrivateKey, refusal};
 use disco_proto::v1::{
@@ -59,11 +59,11 @@ fn a_join_token_can_join_and_nothing_else() {
             let status = result.unwrap_or_else(|| panic!("call {index} was let through at {address}"));
             assert_eq!(status.code(), Code::PermissionDenied, "call {index} at {address}: {status:?}");
         }
-        // Its name is no token that the cluster gave out.
+        // Its name belongs to no token of the cluster.
         let status = block(control.join(join_request())).unwrap_err();
         assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");
     }
-    // And joining is for tokens.
+    // Only tokens can join.
     let status = block(cluster.operator().control(&cluster.addresses()[0]).join(join_request())).unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");
 }
@@ -88,7 +88,7 @@ fn used_up_expired_or_garbage_tokens_admit_no_node() {
     let cluster = cluster();
     let address = cluster.addresses()[0].clone();
 
-    // Expired: refused by who holds it, and by the cluster.
+    // Expired: refused by its holder, and by the cluster.
     let short = cluster.token(1, 1);
     wait_for(SOON, "the token's end", || match JoinToken::decode(&short) {
         Ok(_) => Err("it is still good"),
@@ -101,7 +101,7 @@ fn used_up_expired_or_garbage_tokens_admit_no_node() {
     let status = block(as_token(&short).control(&address).join(join_request())).unwrap_err();
     assert!(refusal(&status).is_some() || status.code() == Code::PermissionDenied, "{}", causes(&status));
 
-    // Damaged: by the one who holds it.
+    // Damaged: refused by its holder.
     let good = cluster.token(60, 1);
     let cut = &good[..good.len() / 2];
     for (text, says) in
@@ -112,7 +112,7 @@ fn used_up_expired_or_garbage_tokens_admit_no_node() {
         let output = node.run(SOON);
         assert!(output.code > 0 && output.stderr.contains(says), "`{says}` expected: {output}");
     }
-    // Open to others.
+    // Readable by others.
     let mut node = cluster.node();
     node.set_token(&good);
     let path = node.data.with_file_name("token");
@@ -123,7 +123,7 @@ fn used_up_expired_or_garbage_tokens_admit_no_node() {
 
 #[test]
 fn a_token_for_one_admits_one_node_and_that_node_again() {
-    // A cluster of its own, as its size changes.
+    // A separate cluster, as its size changes.
     let mut cluster = RawCluster::found();
     let address = cluster.addresses()[0].clone();
     let token = cluster.token(600, 1);
@@ -139,7 +139,7 @@ fn a_token_for_one_admits_one_node_and_that_node_again() {
     assert!(output.code > 0 && output.stderr.contains("token") && output.stderr.contains("already used"), "{output}");
     assert_eq!(cluster.wait_for_members(2).nodes.len(), 2);
 
-    // At once: a token for two admits two of six.
+    // Concurrently: a token for two admits two of six.
     let pair = cluster.token(600, 2);
     let join = as_token(&pair);
     let admitted: Vec<_> = std::thread::scope(|scope| {
@@ -155,7 +155,7 @@ fn a_token_for_one_admits_one_node_and_that_node_again() {
     assert_eq!(admitted.len(), 2, "{admitted:?}");
     assert_ne!(admitted[0], admitted[1], "two nodes got the same id");
 
-    // A learner holds nothing that only voters hold.
+    // A learner has no secrets of voters.
     let learner = &cluster.nodes[1];
     for secret in ["intermediate.key", "ssh_key", "intermediate.pem"] {
         assert!(!learner.identity(secret).exists(), "a learner holds {secret}");
