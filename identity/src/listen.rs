@@ -200,8 +200,12 @@ impl Acceptor {
             return;
         };
         match ServerStream::new(stream, remote, self.refusals, place) {
-            // The receiver is gone when the server is about to stop.
-            Ok(stream) => drop(self.sender.send(stream).await),
+            Ok(mut stream) => match timeout(self.limit, stream.first_bytes()).await {
+                // The receiver is gone when the server is about to stop.
+                Ok(Ok(())) => drop(self.sender.send(stream).await),
+                Ok(Err(error)) => debug!(%remote, %error, "a connection ended before its first request"),
+                Err(_) => debug!(%remote, "a client without ALPN did not say which protocol it speaks"),
+            },
             Err(error) => debug!(%remote, %error, "a connection without a usable certificate"),
         }
     }

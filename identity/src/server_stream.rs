@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
@@ -17,6 +17,9 @@ use crate::clock::unix_now;
 use crate::refusals::Refusals;
 use crate::role::PeerIdentity;
 use crate::tls::HTTP1;
+
+/// The beginning of a connection of HTTP/2 (RFC 9113, 3.4) that no request of HTTP/1.1 has.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
 /// Information for handlers about a request's connection; see [`peer`](crate::peer).
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct ConnectInfo {
 #[derive(Debug)]
 pub struct ServerStream {
     stream: TlsStream<TcpStream>,
+    /// What the peer has sent before the first read; see [`Self::first_bytes`].
+    begun: Vec<u8>,
     info: ConnectInfo,
     signers: Vec<String>,
     refusals: Arc<Refusals>,
@@ -55,7 +60,7 @@ impl ServerStream {
             .collect::<Result<_, _>>()
             .map_err(io::Error::other)?;
         let info = ConnectInfo { peer, remote };
-        Ok(Self { stream, info, signers, refusals, generation: None, _place: place })
+        Ok(Self { stream, begun: Vec::new(), info, signers, refusals, generation: None, _place: place })
     }
 
     /// The peer and its address.
@@ -67,7 +72,29 @@ impl ServerStream {
     /// Whether the other end chose HTTP/1.1; else it speaks HTTP/2.
     #[must_use]
     pub fn speaks_http1(&self) -> bool {
-        self.stream.get_ref().1.alpn_protocol() == Some(HTTP1)
+        match self.stream.get_ref().1.alpn_protocol() {
+            Some(protocol) => protocol == HTTP1,
+            None => !PREFACE.starts_with(&self.begun),
+        }
+    }
+
+    /// If the peer has not named a protocol, waits for its first bytes, which tell: a client of HTTP/1.1 would not understand the frame
+    /// with which a server of HTTP/2 begins.
+    ///
+    /// # Errors
+    /// The connection broke, or was closed.
+    pub(crate) async fn first_bytes(&mut self) -> io::Result<()> {
+        if self.stream.get_ref().1.alpn_protocol().is_some() {
+            return Ok(());
+        }
+        while PREFACE.starts_with(&self.begun) && self.begun.len() < PREFACE.len() {
+            let mut byte = [0];
+            if self.stream.read(&mut byte).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.begun.push(byte[0]);
+        }
+        Ok(())
     }
 
     fn still_trusted(&mut self) -> io::Result<()> {
@@ -96,6 +123,12 @@ impl Connected for ServerStream {
 impl AsyncRead for ServerStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.still_trusted()?;
+        if !self.begun.is_empty() {
+            let count = self.begun.len().min(buffer.remaining());
+            buffer.put_slice(&self.begun[..count]);
+            self.begun.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

@@ -26,8 +26,13 @@ struct Connection(BufReader<StreamOwned<ClientConnection, TcpStream>>);
 
 impl Connection {
     fn send(api: &Api, address: &str, method: &str, path: &str, body: &str) -> Self {
+        Self::naming(vec![b"http/1.1".to_vec()], api, address, method, path, body)
+    }
+
+    /// With these protocols of ALPN.
+    fn naming(protocols: Vec<Vec<u8>>, api: &Api, address: &str, method: &str, path: &str, body: &str) -> Self {
         let mut config = ClientConfig::clone(&api.identity().client_config());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols;
         let name = Expect::AnyNode.server_name(&api.identity().cluster_id());
         let name = ServerName::try_from(name).unwrap();
         let stream = TcpStream::connect(address).unwrap();
@@ -91,6 +96,14 @@ fn post(api: &Api, address: &str, path: &str, body: Value) -> Value {
     let (status, answer) = ask(api, address, "POST", path, &body);
     assert_eq!(status, 200, "{path} {body}: {answer}");
     answer
+}
+
+#[test]
+fn a_client_of_http_1_1_without_alpn_is_answered_in_its_protocol() {
+    let (_project, status, api) = whole();
+    let address = &status.leading().address;
+    let mut connection = Connection::naming(Vec::new(), &api, address, "POST", "/v3/maintenance/status", "{}");
+    assert_eq!(connection.head().0, 200);
 }
 
 #[test]
