@@ -104,7 +104,7 @@ pub(crate) fn built_in() -> PathBuf {
 }
 
 /// Has cargo build the programs into this folder.
-fn build(folder: &Path) {
+pub(crate) fn build(folder: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace()).args(["build", "--quiet", "--bins"]);

@@ -12,7 +12,12 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use crate::{binaries, processes};
 
 static REAPER: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
-    let path = binaries::built_in().join("disco-test-reaper");
+    let folder = binaries::built_in();
+    let path = folder.join("disco-test-reaper");
+    // `cargo run -p disco-benches` does not build it.
+    if !path.is_file() {
+        binaries::build(&folder);
+    }
     #[expect(clippy::zombie_processes, reason = "it is there to outlive this process")]
     let child = Command::new(&path)
         .env_clear()
