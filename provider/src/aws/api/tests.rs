@@ -138,7 +138,8 @@ async fn each_service_reports_errors_in_its_own_form() {
     let requests = fake.requests().await;
     assert_eq!(requests[0].body, "Action=GetRole&Version=2010-05-08&RoleName=disco-web");
     assert!(requests[1].head.contains("x-amz-target: servicequotasv20190624.getservicequota\r\n"));
-    assert_eq!(requests[1].body, r#"{"QuotaCode":"L-1216C47A","ServiceCode":"ec2"}"#);
+    let body: serde_json::Value = serde_json::from_str(&requests[1].body).unwrap();
+    assert_eq!(body, serde_json::json!({ "ServiceCode": "ec2", "QuotaCode": "L-1216C47A" }));
     assert_eq!(requests[2].body, "Action=StopInstances&Version=2016-11-15&InstanceId.1=i-1");
 }
 
