@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "disco/v1/store.proto",
     "disco/v1/raft.proto",
     "disco/v1/control.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 11] = [
     "etcd/etcdserverpb/auth.proto",
     "etcd/v3lockpb/lock.proto",
     "etcd/v3electionpb/election.proto",
+    "grpc/health/v1/health.proto",
 ];
 
 /// Files that the JSON gateway describes at run time.

@@ -27,10 +27,15 @@ use crate::raft::{NodeInfo, RaftNode, RaftService, RaftSettings};
 use crate::script::Scripts;
 use crate::{agent, controllers, holder, join, memory};
 
-/// HTTP/2 windows: a control plane's messages are small, and each connection holds this much.
+/// HTTP/2 window of one stream: a control plane's messages are small.
 const WINDOW: u32 = 128 * 1024;
-/// Concurrent requests on one connection.
-const STREAMS: u32 = 256;
+/// HTTP/2 window of one connection. Half of it is also the budget of h2 for the overhead of small DATA frames, 256 bytes
+/// less the payload for each that was received and not read yet; a connection that exceeds it is closed with
+/// ENHANCE_YOUR_CALM. So this allows all of a stream's window in messages of etcd's smallest useful size, a keep-alive of
+/// 15 bytes: clients send thousands at once, each in a frame of its own.
+const CONNECTION_WINDOW: u32 = 40 * WINDOW;
+/// Concurrent requests on one connection, which HTTP/2 announces to clients. More of them wait in the client.
+const STREAMS: u32 = 2_048;
 /// Sufficient number of open files: the same as in the systemd unit.
 const DESCRIPTORS: u64 = 65_536;
 /// How long open requests may continue when the daemon stops.
@@ -177,7 +182,7 @@ fn server(node: &Node, scripts: Scripts, etcd: EtcdService) -> tonic::transport:
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     Server::builder()
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW * 2)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))

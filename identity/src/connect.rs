@@ -40,6 +40,11 @@ impl Expect {
     }
 }
 
+/// The window of a connection in windows of a stream. Half of it is also the budget of h2 for the overhead of small DATA
+/// frames that were received and not read yet: many streams, or one with many small messages, must not exceed it, or the
+/// connection is closed.
+const WINDOWS: u32 = 16;
+
 /// Limits of one channel.
 #[derive(Debug, Clone)]
 pub struct ChannelOptions {
@@ -50,8 +55,7 @@ pub struct ChannelOptions {
     /// Interval of keep-alives, also on an idle connection, and the time limit for their answer.
     /// Default 10 s.
     pub keep_alive: Duration,
-    /// The flow-control window, per stream and per connection. It bounds memory, and throughput by window / round
-    /// trip. Default 64 KiB.
+    /// The flow-control window of a stream. It bounds memory, and throughput by window / round trip. Default 64 KiB.
     pub window: u32,
     /// Requests that wait for a place in the connection. Default 64.
     pub buffer: usize,
@@ -148,7 +152,7 @@ pub fn channel(address: impl fmt::Display, identity: &Identity, expect: Expect, 
         .expect("the name of a node is a valid host name")
         .connect_timeout(options.connect_timeout)
         .initial_stream_window_size(options.window)
-        .initial_connection_window_size(options.window)
+        .initial_connection_window_size(options.window.saturating_mul(WINDOWS))
         .http2_keep_alive_interval(options.keep_alive)
         .keep_alive_timeout(options.keep_alive)
         .keep_alive_while_idle(true)

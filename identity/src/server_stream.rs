@@ -20,6 +20,9 @@ use crate::tls::HTTP1;
 
 /// The beginning of a connection of HTTP/2 (RFC 9113, 3.4) that no request of HTTP/1.1 has.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// Bytes that are read from a connection before others get their turn. Without that, a burst of small messages is taken
+/// from the socket as a whole before the first of them is handled, and each costs more memory than its bytes.
+const READ_AT_ONCE: usize = 16 * 1024;
 
 /// Information for handlers about a request's connection; see [`peer`](crate::peer).
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct ServerStream {
     refusals: Arc<Refusals>,
     /// The version of `refusals` at the last comparison.
     generation: Option<u64>,
+    /// Bytes read since others had their turn.
+    read: usize,
     _place: OwnedSemaphorePermit,
 }
 
@@ -60,7 +65,7 @@ impl ServerStream {
             .collect::<Result<_, _>>()
             .map_err(io::Error::other)?;
         let info = ConnectInfo { peer, remote };
-        Ok(Self { stream, begun: Vec::new(), info, signers, refusals, generation: None, _place: place })
+        Ok(Self { stream, begun: Vec::new(), info, signers, refusals, generation: None, read: 0, _place: place })
     }
 
     /// The peer and its address.
@@ -129,7 +134,15 @@ impl AsyncRead for ServerStream {
             self.begun.drain(..count);
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        if self.read >= READ_AT_ONCE {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.read = if polled.is_pending() { 0 } else { self.read + buffer.filled().len() - before };
+        polled
     }
 }
 

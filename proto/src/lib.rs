@@ -48,5 +48,15 @@ pub mod v3electionpb {
     tonic::include_proto!("v3electionpb");
 }
 
+/// Package `grpc.health.v1`: gRPC's health checks.
+#[expect(
+    missing_docs,
+    clippy::allow_attributes,
+    reason = "generated from the .proto files; the names are gRPC's, which documents them"
+)]
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+}
+
 /// Descriptors of [`etcdserverpb`], [`v3lockpb`] and [`v3electionpb`], an encoded `google.protobuf.FileDescriptorSet` without comments.
 pub const ETCD_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/etcd.bin"));

@@ -2,7 +2,7 @@
 
 use disco_proto::v1::{
     CommandResponse, LeaseTimeRequest, LeaseTimeResponse, ProposeRequest, ProposeResponse, RangeResponse, ReadRequest,
-    WatchRequest, WatchResponse,
+    RenewLeasesRequest, RenewLeasesResponse, WatchRequest, WatchResponse,
 };
 use disco_store::Compacted;
 use futures_util::{StreamExt, TryStreamExt};
@@ -103,6 +103,15 @@ pub(super) async fn lease_time(
 ) -> Result<Response<LeaseTimeResponse>, Status> {
     let hops = hops(request.metadata());
     Ok(Response::new(leases::time(node, hops, request.into_inner()).await?))
+}
+
+pub(super) async fn renew_leases(
+    node: &Node,
+    request: Request<RenewLeasesRequest>,
+) -> Result<Response<RenewLeasesResponse>, Status> {
+    let hops = hops(request.metadata());
+    let ttls = leases::renew(node, hops, request.into_inner().ids).await?;
+    Ok(Response::new(RenewLeasesResponse { ttls }))
 }
 
 /// Streams all changes from a revision on, from this node's own state.

@@ -118,6 +118,14 @@ impl Control for ControlService {
         kv::lease_time(&self.node, request).await
     }
 
+    async fn renew_leases(
+        &self,
+        request: Request<RenewLeasesRequest>,
+    ) -> Result<Response<RenewLeasesResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        kv::renew_leases(&self.node, request).await
+    }
+
     async fn configure(&self, request: Request<ConfigureRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_member(&request)?;
         machines::configure(&self.node, request.into_inner()).await

@@ -49,6 +49,12 @@ impl RemoteError {
         Code::from(self.code) == Code::ResourceExhausted
     }
 
+    /// Whether the other node's version does not have this operation yet.
+    #[must_use]
+    pub fn is_unimplemented(&self) -> bool {
+        Code::from(self.code) == Code::Unimplemented
+    }
+
     /// Whether the answer does not fit.
     #[must_use]
     pub fn is_out_of_range(&self) -> bool {

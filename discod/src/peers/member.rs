@@ -5,8 +5,8 @@ use std::time::Duration;
 use disco_proto::v1::control_client::ControlClient;
 use disco_proto::v1::{
     CopyFileRequest, JoinRequest, JoinResponse, LeaseTimeRequest, LeaseTimeResponse, Progress, ReachRequest,
-    ReachResponse, ReportEndRequest, ReportRequest, ReportResponse, RunCommandRequest, RunCommandResponse,
-    ScaleRequest, StatusRequest, StatusResponse, VoterSecrets,
+    ReachResponse, RenewLeasesRequest, ReportEndRequest, ReportRequest, ReportResponse, RunCommandRequest,
+    RunCommandResponse, ScaleRequest, StatusRequest, StatusResponse, VoterSecrets,
 };
 use futures_util::{Stream, TryStreamExt};
 use tonic::Request;
@@ -110,6 +110,12 @@ impl MemberClient {
         limit: Duration,
     ) -> Result<LeaseTimeResponse, RemoteError> {
         Ok(self.client.lease_time(self.request(message, Some(limit))).await?.into_inner())
+    }
+
+    /// Renews leases, and returns the time to live of each, 0 for one that has ended.
+    pub async fn renew_leases(&mut self, ids: Vec<i64>, limit: Duration) -> Result<Vec<i64>, RemoteError> {
+        let request = self.request(RenewLeasesRequest { ids }, Some(limit));
+        Ok(self.client.renew_leases(request).await?.into_inner().ttls)
     }
 
     /// Sets the target size and follows the progress.

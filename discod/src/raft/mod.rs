@@ -12,6 +12,7 @@ mod append_stream_test;
 mod codec;
 mod database;
 mod follow;
+mod heard;
 mod journal;
 mod lives;
 mod log_bound;

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::database::LogDatabase;
 use super::follow;
+use super::heard::Heard;
 use super::lives::{Lives, NotTheNode};
 use super::log_bound;
 use super::log_store::LogStore;
@@ -34,6 +35,9 @@ use super::space::{FreeSpace, Space};
 use super::state_machine::{SharedStore, StateMachine};
 use super::types::{NodeInfo, Request, TypeConfig};
 use crate::peers::Peers;
+
+/// Election timeouts of silence after which there is no leader; as etcd's `maxNoLeaderCnt`.
+const ELECTIONS: u32 = 3;
 
 pub(super) type OpenRaft = Raft<TypeConfig, StateMachine>;
 
@@ -100,6 +104,7 @@ struct Inner {
     leadership: watch::Receiver<Leadership>,
     read_index: ReadIndex,
     lives: Lives,
+    heard: Heard,
     /// Held while the membership is changed.
     changes: tokio::sync::Mutex<()>,
 }
@@ -151,6 +156,7 @@ impl RaftNode {
             leadership,
             read_index,
             lives,
+            heard: Heard::default(),
             changes: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -185,6 +191,28 @@ impl RaftNode {
     pub fn leads(&self) -> Option<u64> {
         let leadership = self.inner.leadership.borrow();
         leadership.is_self.then_some(leadership.term)
+    }
+
+    /// Whether this node knows a leader that is not silent: it hears from that leader, or leads and hears from a majority
+    /// of the voters. Answers at once, from what arrived in the last three election timeouts.
+    #[must_use]
+    pub fn has_leader(&self) -> bool {
+        let limit = self.inner.pace.election_timeout() * ELECTIONS;
+        let Some(leader) = self.inner.leadership.borrow().leader else { return false };
+        if leader != self.inner.id {
+            return self.inner.heard.within(leader, limit);
+        }
+        let acknowledged = self.acknowledged();
+        let answers = |id: &u64| *id == leader || acknowledged.get(id).is_some_and(|age| *age <= limit);
+        let members = self.members();
+        let voters = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id);
+        let (all, there) = voters.fold((0, 0), |(all, there), id| (all + 1, there + usize::from(answers(&id))));
+        there * 2 > all
+    }
+
+    /// Takes note of a message that a node sent as the leader.
+    pub(super) fn heard(&self, from: u64) {
+        self.inner.heard.note(from);
     }
 
     /// Whether nothing was ever written on this node.

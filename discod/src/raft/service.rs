@@ -88,6 +88,7 @@ impl RaftApi for RaftService {
     async fn append_entries(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let from = request.get_ref().from;
         let message: AppendEntriesRequest<TypeConfig> = self.open(request).await?;
+        self.node.heard(from);
         let answer = self.node.raft().append_entries(message).await.map_err(unavailable)?;
         self.answer(from, &answer)
     }
@@ -106,6 +107,9 @@ impl RaftApi for RaftService {
                     Ok(message) => service.open_from(peer, message).await,
                     Err(status) => Err(status),
                 };
+                if opened.is_ok() {
+                    service.node.heard(peer);
+                }
                 // The error that breaks the stream is its last answer.
                 opened.map_err(|status| refused.set(status)).ok()
             }

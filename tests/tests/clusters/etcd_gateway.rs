@@ -199,6 +199,27 @@ fn errors_have_the_codes_and_texts_of_etcd() {
             9,
             "etcdserver: authentication is not enabled",
         ),
+        (
+            "/v3/auth/user/add",
+            json!({ "name": "a" }),
+            400,
+            9,
+            "etcdserver: Disco authorises clients by certificate and has no users or roles",
+        ),
+        (
+            "/v3/cluster/member/add",
+            json!({ "peerURLs": ["https://127.0.0.1:2380"] }),
+            400,
+            9,
+            "etcdserver: Disco manages its members itself: `disco scale nodes=N` adds nodes",
+        ),
+        (
+            "/v3/maintenance/downgrade",
+            json!({ "action": "VALIDATE", "version": "3.5" }),
+            400,
+            9,
+            "etcdserver: the cluster's version is Disco's; change it with `disco upgrade`",
+        ),
         // `/disco/x`
         (
             "/v3/kv/put",
@@ -218,7 +239,7 @@ fn errors_have_the_codes_and_texts_of_etcd() {
         assert_eq!(connection.head().0, 400, "{body}");
     }
     let mut connection = Connection::send(&api, address, "POST", "/v3/kv/nothing", "{}");
-    assert!(connection.head().0 >= 200, "what is not there has an answer, too");
+    assert_eq!(connection.head().0, 404, "what is not there has an answer, too");
 }
 
 /// Settings for other programs, as printed by `disco env`.

@@ -66,6 +66,7 @@ impl Election for EtcdService {
 
     async fn campaign(&self, request: Request<CampaignRequest>) -> Result<Response<CampaignResponse>, Status> {
         self.admit(&request)?;
+        let _open = self.stay(&request)?;
         Ok(Response::new(self.campaign_for(request.into_inner()).await?))
     }
 
@@ -89,6 +90,7 @@ impl Election for EtcdService {
 
     async fn observe(&self, request: Request<LeaderRequest>) -> Result<Response<Self::ObserveStream>, Status> {
         self.admit(&request)?;
+        let place = self.stay(&request)?;
         self.barrier().await?;
         let (answers, receiver) = mpsc::channel(UNDER_WAY);
         let metadata = request.metadata().clone();
@@ -97,7 +99,7 @@ impl Election for EtcdService {
         let (revision, first) = self.node.raft().store().read(|store| (store.revision(), queue.first(store, 0)));
         let observer = Observer { service: self.clone(), queue, answers, last_sent: None };
         tokio::spawn(observer.run(revision, first));
-        let answers = Box::pin(ReceiverStream::new(receiver));
+        let answers = place.hold(Box::pin(ReceiverStream::new(receiver)));
         Ok(Response::new(self.leader.guard(&self.node, &metadata, answers)))
     }
 

@@ -37,6 +37,7 @@ errors! {
     lease_ttl_too_large: OutOfRange "etcdserver: too large lease TTL";
     request_too_large: InvalidArgument "etcdserver: request is too large";
     auth_not_enabled: FailedPrecondition "etcdserver: authentication is not enabled";
+    invalid_auth_token: Unauthenticated "etcdserver: invalid auth token";
     no_leader: Unavailable "etcdserver: no leader";
     not_leader: FailedPrecondition "etcdserver: not leader";
     leader_changed: Unavailable "etcdserver: leader changed";

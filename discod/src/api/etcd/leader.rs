@@ -1,7 +1,8 @@
 //! Clients that prefer an error to waiting when no leader exists: etcd's metadata `hasleader`.
 //!
-//! A node that is cut off keeps believing in the last leader that it knew, so it checks: as long as a stream wants to
-//! know, the node sends a read index request periodically, which a leader without a quorum does not answer either.
+//! A node that is cut off keeps believing in the last leader that it knew. So a call is refused when that leader has been
+//! silent. As long as a stream wants to know, the node also sends a read index request periodically, which a leader
+//! without a quorum does not answer either.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,9 +27,10 @@ fn is_wanted(metadata: &MetadataMap) -> bool {
     metadata.get(HAS_LEADER).is_some_and(|value| value == "true")
 }
 
-/// Refuses the request if it wants a leader and none is known.
+/// Refuses the request if it wants a leader and there is none, or it is silent. Also for what needs no leader, such as
+/// serializable reads.
 pub(super) fn check(node: &Node, metadata: &MetadataMap) -> Result<(), Status> {
-    if is_wanted(metadata) && node.raft().leadership().borrow().leader.is_none() {
+    if is_wanted(metadata) && !node.raft().has_leader() {
         return Err(errors::no_leader());
     }
     Ok(())

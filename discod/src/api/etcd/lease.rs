@@ -11,7 +11,7 @@ use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response::Result as Answer;
 use disco_proto::v1::{LeaseTimeRequest, LeaseTimeResponse};
 use disco_store::{LEASE_TTL_MAX, Store};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{EtcdService, errors};
@@ -21,6 +21,8 @@ use crate::peers::Hops;
 
 /// etcd's time to live of a lease that does not exist.
 const NO_LEASE_TTL: i64 = -1;
+/// Leases that one confirmation of the quorum renews: one client keeps thousands alive.
+const TOGETHER: usize = 2_048;
 
 impl EtcdService {
     /// Shorter leases could expire during an election. As in etcd: one and a half election timeouts, in whole seconds.
@@ -29,17 +31,45 @@ impl EtcdService {
         i64::try_from(least.as_secs()).unwrap_or(i64::MAX).saturating_add(i64::from(least.subsec_nanos() > 0))
     }
 
-    async fn time(&self, id: i64, renew: bool) -> Result<LeaseTimeResponse, Status> {
-        let answer = leases::time(&self.node, Hops::default(), LeaseTimeRequest { id, renew }).await;
+    async fn time(&self, id: i64) -> Result<LeaseTimeResponse, Status> {
+        let answer = leases::time(&self.node, Hops::default(), LeaseTimeRequest { id, renew: false }).await;
         answer.map_err(errors::of_operation)
     }
 
-    async fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+    /// Answers the requests in their order, up to the first error, which ends the stream.
+    async fn keep_alive(
+        &self,
+        requests: Vec<Result<LeaseKeepAliveRequest, Status>>,
+    ) -> Vec<Result<LeaseKeepAliveResponse, Status>> {
+        let (mut ids, mut end) = (Vec::with_capacity(requests.len()), None);
+        for request in requests {
+            match request {
+                Ok(request) => ids.push(request.id),
+                Err(status) => {
+                    end = Some(Err(status));
+                    break;
+                }
+            }
+        }
+        if ids.is_empty() {
+            return end.into_iter().collect();
+        }
         // Before the renewal: an answer must not claim that a lease lives at a revision at which it was revoked.
         let header = self.header_now();
-        let time = self.time(id, true).await?;
-        Ok(LeaseKeepAliveResponse { header, id, ttl: if time.found { time.ttl } else { 0 } })
+        match leases::renew(&self.node, Hops::default(), ids.clone()).await {
+            Ok(ttls) => {
+                let answer = |(id, ttl)| Ok(LeaseKeepAliveResponse { header, id, ttl });
+                ids.into_iter().zip(ttls).map(answer).chain(end).collect()
+            }
+            Err(error) => vec![Err(errors::of_operation(error))],
+        }
     }
+}
+
+/// When the lease ends if nothing renews it, in Unix milliseconds. etcd lists leases in the order of their ends; only the
+/// leader knows of renewals, but any node answers.
+fn granted_until(lease: &disco_store::Lease) -> i64 {
+    lease.granted_at_ms().saturating_add(lease.ttl().saturating_mul(1_000))
 }
 
 #[tonic::async_trait]
@@ -82,14 +112,16 @@ impl Lease for EtcdService {
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         self.admit(&request)?;
+        let place = self.stay(&request)?;
         let (metadata, _, requests) = request.into_parts();
         let service = self.clone();
-        // Sequentially: the next request is read once the client has taken the previous answer.
-        let answers = requests.then(move |request| {
+        // All that have arrived are answered together. The next ones are read once the client has taken the answers.
+        let answers = requests.ready_chunks(TOGETHER).then(move |requests| {
             let service = service.clone();
-            async move { service.keep_alive(request?.id).await }
+            async move { stream::iter(service.keep_alive(requests).await) }
         });
-        Ok(Response::new(self.leader.guard(&self.node, &metadata, answers.boxed())))
+        let answers = place.hold(answers.flatten().boxed());
+        Ok(Response::new(self.leader.guard(&self.node, &metadata, answers)))
     }
 
     async fn lease_time_to_live(
@@ -98,7 +130,7 @@ impl Lease for EtcdService {
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
         self.admit(&request)?;
         let LeaseTimeToLiveRequest { id, keys } = request.into_inner();
-        let time = self.time(id, false).await?;
+        let time = self.time(id).await?;
         if !time.found {
             let header = self.header_now();
             let answer =
@@ -128,11 +160,12 @@ impl Lease for EtcdService {
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
         self.admit(&request)?;
         self.barrier().await?;
-        let (revision, leases) = self
-            .node
-            .raft()
-            .store()
-            .read(|store| (store.revision(), store.leases().map(|lease| LeaseStatus { id: lease.id() }).collect()));
+        let list = |store: &Store| {
+            let mut leases: Vec<(i64, i64)> = store.leases().map(|lease| (granted_until(lease), lease.id())).collect();
+            leases.sort_unstable();
+            (store.revision(), leases.into_iter().map(|(_, id)| LeaseStatus { id }).collect())
+        };
+        let (revision, leases) = self.node.raft().store().read(list);
         Ok(Response::new(LeaseLeasesResponse { header: self.header(revision), leases }))
     }
 }

@@ -15,6 +15,7 @@ use super::{EtcdService, errors};
 impl Lock for EtcdService {
     async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
         self.admit(&request)?;
+        let _open = self.stay(&request)?;
         let LockRequest { name, lease } = request.into_inner();
         let queue = Queue::new(&name);
         let place = self.take_place(&queue, lease, Bytes::new()).await?;

@@ -12,13 +12,16 @@ mod election;
 mod errors;
 mod gateway;
 mod header;
+mod health;
 mod kv;
 mod leader;
 mod lease;
 mod lock;
 mod maintenance;
+mod places;
 mod queue;
 mod snapshot;
+mod too_large;
 mod watch;
 
 use std::io;
@@ -31,6 +34,7 @@ use disco_proto::etcdserverpb::kv_server::KvServer;
 use disco_proto::etcdserverpb::lease_server::LeaseServer;
 use disco_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use disco_proto::etcdserverpb::watch_server::WatchServer;
+use disco_proto::health::health_server::HealthServer;
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response::Result as Answer;
 use disco_proto::v3electionpb::election_server::ElectionServer;
@@ -41,16 +45,28 @@ use tonic::service::Routes;
 use tonic::{Request, Status};
 
 use crate::node::{self, Node};
-use watch::Places;
+use places::{Place, Places};
+use too_large::TooLarge;
 
 /// Largest request on the wire: the largest command and etcd's allowance of 512 KiB.
 const MAX_REQUEST_BYTES: usize = (3 << 19) + (512 << 10);
+
+/// Watches of one connection, and of a node: some 300 bytes each.
+const WATCHES: (usize, usize) = (16_384, 32_768);
+/// Requests that stay open, of one connection and of a node. Fewer than HTTP/2's streams of a connection, so that there
+/// are always some for requests that end; a client that has no stream left waits without an error.
+const OPEN: (usize, usize) = (1_024, 8_192);
+
+/// Names of the metadata with which etcd's clients present the token of a user.
+const TOKENS: [&str; 2] = ["token", "authorization"];
 
 /// etcd's services of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct EtcdService {
     node: Node,
-    places: Places,
+    watches: Places,
+    /// Requests that stay open: streams, and those that wait for a lock or an election.
+    open: Places,
     leader: leader::LeaderWatch,
     /// Snapshots are sent one at a time: each holds a copy of the keys.
     snapshots: Arc<Semaphore>,
@@ -64,7 +80,8 @@ impl EtcdService {
     pub fn new(node: Node) -> Self {
         Self {
             node,
-            places: Places::default(),
+            watches: Places::new(WATCHES.0, WATCHES.1),
+            open: Places::new(OPEN.0, OPEN.1),
             leader: leader::LeaderWatch::default(),
             snapshots: Arc::new(Semaphore::new(1)),
         }
@@ -88,21 +105,32 @@ impl EtcdService {
 
     fn services(self, routes: Routes) -> Routes {
         let kv = KvServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST_BYTES);
+        let election = ElectionServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST_BYTES);
         routes
-            .add_service(kv)
+            .add_service(TooLarge(kv))
             .add_service(WatchServer::new(self.clone()))
             .add_service(LeaseServer::new(self.clone()))
             .add_service(MaintenanceServer::new(self.clone()))
             .add_service(ClusterServer::new(self.clone()))
             .add_service(LockServer::new(self.clone()))
-            .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
+            .add_service(TooLarge(election))
+            .add_service(HealthServer::new(self.clone()))
             .add_service(AuthServer::new(self))
     }
 
     /// The first line of every handler: checks the sender, and whether the request requires a leader that is missing.
     fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
         disco_identity::require_member(request)?;
+        // There are no users, so no token is valid. A client that authenticates is refused before it has one.
+        if TOKENS.iter().any(|name| request.metadata().contains_key(*name)) {
+            return Err(errors::invalid_auth_token());
+        }
         leader::check(&self.node, request.metadata())
+    }
+
+    /// A place for a request that stays open.
+    fn stay<T>(&self, request: &Request<T>) -> Result<Place, Status> {
+        self.open.take(disco_identity::remote_address(request)).ok_or_else(errors::too_many_requests)
     }
 
     /// Returns once this node's store reflects every write acknowledged before the call.

@@ -8,12 +8,21 @@ use disco_proto::etcdserverpb::request_op::Request as Op;
 use disco_proto::etcdserverpb::watch_client::WatchClient;
 use disco_proto::etcdserverpb::watch_request::RequestUnion;
 use disco_proto::etcdserverpb::*;
+use disco_proto::health::health_check_response::ServingStatus;
 use disco_tests::{Api, Project, SOON, block, wait_for};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request};
 
+use super::probes::{get, serving};
 use super::support::{kv, op, prefix, put, put_request, range, range_request, whole};
+
+/// A request that wants a leader.
+fn with_leader<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("hasleader", "true".parse().unwrap());
+    request
+}
 
 #[test]
 fn a_full_store_raises_etcds_alarm() {
@@ -85,10 +94,30 @@ fn a_client_that_requires_a_leader_gets_an_error_without_one() {
     let lost =
         block(async { tokio::time::timeout(SOON, answers.message()).await }).expect("the stream ends").unwrap_err();
     assert_eq!((lost.code(), lost.message()), (Code::Unavailable, "etcdserver: no leader"));
-    let mut request = Request::new(range_request("kept", ""));
-    request.metadata_mut().insert("hasleader", "true".parse().unwrap());
-    let refused = block(kv(&api, &left.address).range(request)).unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable);
+    // Calls as well, once the leader has been silent for three election timeouts.
+    wait_for(SOON, "a call that is refused since there is no leader", || {
+        let refused = block(kv(&api, &left.address).range(with_leader(range_request("kept", "")))).unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable);
+        if refused.message() == "etcdserver: no leader" { Ok(()) } else { Err(refused.message().to_owned()) }
+    });
+    // Without waiting for one, also where none is needed.
+    let stale = RangeRequest { serializable: true, ..range_request("kept", "") };
+    for range in [range_request("kept", ""), stale] {
+        let refused = block(kv(&api, &left.address).range(with_leader(range))).unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::Unavailable, "etcdserver: no leader"));
+    }
+    let refused = block(kv(&api, &left.address).put(with_leader(put_request("kept", "y")))).unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::Unavailable, "etcdserver: no leader"));
+    // Probes see it as well.
+    let (code, text) = get(&api, &left.address, "/readyz");
+    assert_eq!(code, 503, "{text}");
+    assert!(text.contains("[-]linearizable_read failed: etcdserver: no leader\n"), "{text}");
+    assert_eq!(get(&api, &left.address, "/readyz?exclude=linearizable_read"), (200, "ok\n".to_owned()));
+    assert_eq!(get(&api, &left.address, "/livez"), (200, "ok\n".to_owned()));
+    let (code, text) = get(&api, &left.address, "/health");
+    assert!(code == 503 && text.contains("RAFT NO LEADER"), "{code} {text}");
+    assert_eq!(get(&api, &left.address, "/health?serializable=true").0, 200);
+    assert_eq!(serving(&api, &left.address), ServingStatus::NotServing);
     // Without a quorum no write is acknowledged and no linearizable read answered, but stale reads are.
     let limit = Duration::from_secs(60);
     let mut client = kv(&api, &left.address);

@@ -2,5 +2,7 @@
 
 mod faults;
 mod keys;
+mod many;
+mod probes;
 mod support;
 mod watches;

@@ -115,33 +115,6 @@ fn large_answers_come_in_fragments_if_requested() {
 }
 
 #[test]
-fn watches_of_a_connection_are_limited() {
-    let (_project, status, api) = whole();
-    let address = &status.nodes[0].address;
-    let mut stream = Watching::open(&api, address);
-    let mut refused = None;
-    for number in 0..5_000 {
-        stream.ask(RequestUnion::CreateRequest(prefix("many", "")));
-        let answer = stream.next();
-        if answer.canceled {
-            refused = Some((number, answer.cancel_reason));
-            break;
-        }
-    }
-    assert_eq!(refused, Some((4_096, "etcdserver: too many requests".to_owned())));
-    stream.ask(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: 5 }));
-    assert!(stream.next().canceled);
-    stream.create(prefix("many", ""));
-    put(&api, address, "many", "x");
-    let mut told = std::collections::BTreeSet::new();
-    while told.len() < 4_096 {
-        told.insert(stream.next().watch_id);
-    }
-    // Another connection has its own limit.
-    Watching::open(&api, address).create(prefix("many", ""));
-}
-
-#[test]
 fn a_client_that_reads_nothing_costs_no_memory_and_gets_the_reason_of_its_cancellation() {
     let (_project, status, api) = whole();
     let (writer, watched) = (&status.nodes[0].address, &status.nodes[1].address);

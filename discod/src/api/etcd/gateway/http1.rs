@@ -14,10 +14,9 @@ use futures_util::{Stream, StreamExt};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tonic::Status;
 use tower::ServiceExt;
 
-use super::{add_to, status};
+use super::add_to;
 use crate::api::etcd::EtcdService;
 
 /// Time limit for the head of a request. It also closes connections that are idle between two requests.
@@ -30,8 +29,7 @@ pub(in crate::api::etcd) fn without_http1<S: Stream<Item = io::Result<ServerStre
     service: &EtcdService,
     incoming: S,
 ) -> impl Stream<Item = io::Result<ServerStream>> + use<S> {
-    let router = add_to(service, Router::new())
-        .fallback(|| async { status::refusal(&Status::not_found("unknown path; etcd's paths are below `/v3/`")) });
+    let router = add_to(service, Router::new());
     incoming.filter_map(move |stream| {
         let other = match stream {
             Ok(stream) if stream.speaks_http1() => {

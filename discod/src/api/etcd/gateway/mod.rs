@@ -10,14 +10,18 @@ mod frames;
 mod http1;
 mod json;
 mod plain;
+mod probes;
 mod status;
 
 use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::response::Response;
 use axum::routing::{get, post};
+use http::header::CONTENT_TYPE;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::Status;
 use tonic::service::Routes;
 
 use super::EtcdService;
@@ -25,7 +29,7 @@ use super::EtcdService;
 pub(super) use http1::without_http1;
 
 /// The path of each method, followed by etcd's older path where one exists.
-const METHODS: [(&str, &str, &str); 33] = [
+const METHODS: [(&str, &str, &str); 51] = [
     ("/v3/kv/range", "etcdserverpb.KV", "Range"),
     ("/v3/kv/put", "etcdserverpb.KV", "Put"),
     ("/v3/kv/deleterange", "etcdserverpb.KV", "DeleteRange"),
@@ -41,6 +45,10 @@ const METHODS: [(&str, &str, &str); 33] = [
     ("/v3/lease/leases", "etcdserverpb.Lease", "LeaseLeases"),
     ("/v3/kv/lease/leases", "etcdserverpb.Lease", "LeaseLeases"),
     ("/v3/cluster/member/list", "etcdserverpb.Cluster", "MemberList"),
+    ("/v3/cluster/member/add", "etcdserverpb.Cluster", "MemberAdd"),
+    ("/v3/cluster/member/remove", "etcdserverpb.Cluster", "MemberRemove"),
+    ("/v3/cluster/member/update", "etcdserverpb.Cluster", "MemberUpdate"),
+    ("/v3/cluster/member/promote", "etcdserverpb.Cluster", "MemberPromote"),
     ("/v3/maintenance/alarm", "etcdserverpb.Maintenance", "Alarm"),
     ("/v3/maintenance/status", "etcdserverpb.Maintenance", "Status"),
     ("/v3/maintenance/defragment", "etcdserverpb.Maintenance", "Defragment"),
@@ -48,10 +56,24 @@ const METHODS: [(&str, &str, &str); 33] = [
     ("/v3/maintenance/hashkv", "etcdserverpb.Maintenance", "HashKV"),
     ("/v3/maintenance/snapshot", "etcdserverpb.Maintenance", "Snapshot"),
     ("/v3/maintenance/transfer-leadership", "etcdserverpb.Maintenance", "MoveLeader"),
+    ("/v3/maintenance/downgrade", "etcdserverpb.Maintenance", "Downgrade"),
     ("/v3/auth/authenticate", "etcdserverpb.Auth", "Authenticate"),
     ("/v3/auth/status", "etcdserverpb.Auth", "AuthStatus"),
     ("/v3/auth/enable", "etcdserverpb.Auth", "AuthEnable"),
     ("/v3/auth/user/list", "etcdserverpb.Auth", "UserList"),
+    ("/v3/auth/disable", "etcdserverpb.Auth", "AuthDisable"),
+    ("/v3/auth/user/add", "etcdserverpb.Auth", "UserAdd"),
+    ("/v3/auth/user/get", "etcdserverpb.Auth", "UserGet"),
+    ("/v3/auth/user/delete", "etcdserverpb.Auth", "UserDelete"),
+    ("/v3/auth/user/changepw", "etcdserverpb.Auth", "UserChangePassword"),
+    ("/v3/auth/user/grant", "etcdserverpb.Auth", "UserGrantRole"),
+    ("/v3/auth/user/revoke", "etcdserverpb.Auth", "UserRevokeRole"),
+    ("/v3/auth/role/add", "etcdserverpb.Auth", "RoleAdd"),
+    ("/v3/auth/role/get", "etcdserverpb.Auth", "RoleGet"),
+    ("/v3/auth/role/list", "etcdserverpb.Auth", "RoleList"),
+    ("/v3/auth/role/delete", "etcdserverpb.Auth", "RoleDelete"),
+    ("/v3/auth/role/grant", "etcdserverpb.Auth", "RoleGrantPermission"),
+    ("/v3/auth/role/revoke", "etcdserverpb.Auth", "RoleRevokePermission"),
     ("/v3/lock/lock", "v3lockpb.Lock", "Lock"),
     ("/v3/lock/unlock", "v3lockpb.Lock", "Unlock"),
     ("/v3/election/campaign", "v3electionpb.Election", "Campaign"),
@@ -70,7 +92,7 @@ fn method(service: &str, name: &str) -> Option<MethodDescriptor> {
     service.methods().find(|method| method.name() == name)
 }
 
-/// Adds the gateway's paths. The gateway calls its own instances of the services.
+/// Adds the gateway's paths, and the answer for unknown ones. The gateway calls its own instances of the services.
 pub(super) fn add_to(service: &EtcdService, mut router: Router) -> Router {
     let services = service.clone().services(Routes::default());
     for (path, of, name) in METHODS {
@@ -83,10 +105,29 @@ pub(super) fn add_to(service: &EtcdService, mut router: Router) -> Router {
             }),
         );
     }
+    for (path, checks) in [("/livez", probes::LIVE), ("/readyz", probes::READY)] {
+        // Each check has a path of its own, too.
+        let each = checks.iter().map(|check| (format!("{path}/{}", check.name()), std::slice::from_ref(check)));
+        for (path, checks) in each.chain([(path.to_owned(), checks)]) {
+            let service = service.clone();
+            let probe = move |request: Request| async move { probes::probe(&service, checks, request).await };
+            router = router.route(&path, get(probe));
+        }
+    }
     let health = service.clone();
     router
         .route("/version", get(|request: Request| async move { plain::version(&request) }))
         .route("/health", get(move |request: Request| async move { plain::health(&health, request).await }))
+        .fallback(unknown)
+}
+
+/// The answer for a path that does not exist: gRPC's to its clients, HTTP's to others, which do not read gRPC's.
+async fn unknown(request: Request) -> Response {
+    let content = request.headers().get(CONTENT_TYPE).and_then(|content| content.to_str().ok());
+    if content.is_some_and(|content| content.starts_with("application/grpc")) {
+        return Status::unimplemented(format!("unknown method {}", request.uri().path())).into_http();
+    }
+    status::refusal(&Status::not_found("unknown path; etcd's paths are below `/v3/`"))
 }
 
 #[cfg(test)]

@@ -1,22 +1,24 @@
 //! One watcher: its settings, and its position.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use disco_proto::etcdserverpb::WatchCreateRequest;
 use disco_proto::etcdserverpb::watch_create_request::FilterType;
 use disco_proto::v1::{Event, event};
 use disco_store::{Compacted, Store};
 
-use super::places::Place;
 use crate::api::etcd::errors;
+use crate::api::etcd::places::Place;
 
 /// Events read at once, so that a watch from far back does not hold a lock for long.
 const EVENTS_AT_ONCE: usize = 256;
 
 /// A position in the history of a range of keys.
 pub(super) struct Watcher {
-    key: Bytes,
-    range_end: Bytes,
-    /// The first revision that was not sent.
+    // Copies: a request's bytes are a part of all that was received with it.
+    pub(super) key: Arc<[u8]>,
+    pub(super) range_end: Box<[u8]>,
+    /// The first revision that was not sent; before it nothing concerns this watcher any more.
     pub(super) next: i64,
     wants_puts: bool,
     wants_deletes: bool,
@@ -46,14 +48,14 @@ impl Watcher {
         }
         // A single zero byte is everything from the key on.
         let ends = !request.range_end.is_empty() && *request.range_end != [0];
-        (ends && request.range_end <= key(request)).then_some(errors::EMPTY_WATCH)
+        (ends && *request.range_end <= *key(request)).then_some(errors::EMPTY_WATCH)
     }
 
     /// Creates a watcher. `revision` is the newest: without a start the watch begins after it.
     pub(super) fn new(request: WatchCreateRequest, revision: i64, place: Place) -> Self {
         let filtered = |filter: FilterType| request.filters.contains(&i32::from(filter));
         Self {
-            key: key(&request),
+            key: key(&request).into(),
             next: if request.start_revision == 0 { revision + 1 } else { request.start_revision },
             wants_puts: !filtered(FilterType::Noput),
             wants_deletes: !filtered(FilterType::Nodelete),
@@ -61,7 +63,7 @@ impl Watcher {
             fragments: request.fragment,
             wants_progress: request.progress_notify,
             was_served: false,
-            range_end: request.range_end,
+            range_end: Box::from(&*request.range_end),
             _place: place,
         }
     }
@@ -87,8 +89,8 @@ impl Watcher {
 }
 
 /// Without a key the watch begins at the first one.
-fn key(request: &WatchCreateRequest) -> Bytes {
-    if request.key.is_empty() { Bytes::from_static(&[0]) } else { request.key.clone() }
+fn key(request: &WatchCreateRequest) -> &[u8] {
+    if request.key.is_empty() { &[0] } else { &request.key }
 }
 
 #[cfg(test)]
@@ -96,8 +98,8 @@ mod tests {
     use disco_proto::v1::command::Operation;
     use disco_proto::v1::{Command, DeleteRangeRequest, PutRequest};
 
-    use super::super::Places;
     use super::*;
+    use crate::api::etcd::places::Places;
 
     fn store() -> Store {
         let mut store = Store::default();
@@ -113,7 +115,7 @@ mod tests {
 
     fn read(request: WatchCreateRequest) -> Vec<(i64, i32, bool)> {
         let store = store();
-        let mut watcher = Watcher::new(request, store.revision(), Places::default().take(None).unwrap());
+        let mut watcher = Watcher::new(request, store.revision(), Places::new(1, 1).take(None).unwrap());
         let batch = watcher.read(&store).unwrap();
         assert_eq!((batch.revision, watcher.next), (4, 5));
         let shown = |event: Event| (event.kv.unwrap().mod_revision, event.r#type, event.prev_kv.is_some());
