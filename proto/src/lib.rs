@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod format;
+mod secrets;
 
 /// Package `disco.v1`.
 #[expect(
