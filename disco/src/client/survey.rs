@@ -49,6 +49,15 @@ impl OwnView {
 }
 
 impl Client {
+    /// Ids of the nodes that answer this computer now, each at its own address.
+    pub(crate) async fn answering(&self, nodes: impl Iterator<Item = &NodeStatus>) -> Vec<u64> {
+        let probes = nodes.map(|node| async {
+            let (_, _, status) = self.probe(node.address.parse().ok()?).await.ok()?;
+            (status.answered_by == node.id).then_some(node.id)
+        });
+        join_all(probes).await.into_iter().flatten().collect()
+    }
+
     /// The own view of each node that answers.
     ///
     /// # Errors

@@ -11,7 +11,10 @@ use disco_provider::{KnownMachine, Provider, ProviderContext, from_spec, plan::R
 use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
 
-use super::{authority, planning::Planning, push_script, renew_signing_key, sessions::Sessions, valid_cluster_name};
+use super::{
+    authority, planning::Planning, presence::confirmed, push_script, renew_signing_key, sessions::Sessions,
+    valid_cluster_name,
+};
 use crate::{
     client::{Client, load_identity},
     context::Context,
@@ -269,7 +272,13 @@ impl Founder {
             return Ok(false);
         }
         let Some(client) = self.client()? else { return Ok(false) };
-        match client.with_patience(HEALTH_WITHIN).status(false).await {
+        let client = client.with_patience(HEALTH_WITHIN);
+        let status = match client.status(false).await {
+            // A script ends the bootstrap if it is told that the cluster is healthy.
+            Ok(status) if bootstraps => confirmed(&client, status).await,
+            status => status,
+        };
+        match status {
             Ok(status) => {
                 let enough = !bootstraps || status.script_nodes.is_none_or(|asked| asked <= status.desired_nodes);
                 Ok(status.healthy && !status.stale && !status.nodes.is_empty() && enough)
@@ -390,7 +399,7 @@ impl Founder {
     async fn wait_until_healthy(&self, client: &Client) -> Outcome<disco_proto::v1::StatusResponse> {
         let deadline = tokio::time::Instant::now() + HEALTHY_WITHIN;
         loop {
-            let status = client.settled().await?;
+            let status = confirmed(client, client.settled().await?).await?;
             if status.healthy {
                 return Ok(status);
             }

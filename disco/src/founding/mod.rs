@@ -21,6 +21,7 @@ mod orphans;
 mod owner;
 mod place;
 mod planning;
+mod presence;
 mod progress;
 mod saved_keys;
 mod scaling;
