@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    cli::Cli,
+    cli::{Cli, Format},
     commands,
     context::Context,
     environment::ByEnvironment,
@@ -14,6 +14,7 @@ use crate::{
     exit::ExitStatus,
     printer::Printer,
     project::Settings,
+    question::Progress,
 };
 
 /// Runs the hidden subcommand with which the local provider starts its machines; `None` for any other command line.
@@ -47,22 +48,21 @@ pub(crate) fn run() -> ExitCode {
     let (mut cli, environment) = match parse() {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Ignored: there is no other place to report to.
-            let _ = error.print();
-            return if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done }.into();
+            return print_usage(&error).into();
         }
     };
     let environment = environment.ignore_for_init(&mut cli);
     let settings = match Settings::resolve(&cli.global) {
         Ok(settings) => settings,
         Err(failure) => {
-            Printer::new(&Settings::fallback()).failure(&failure);
+            let format = cli.global.output.unwrap_or_default();
+            Printer::new(&Settings { format, ..Settings::fallback() }).failure(&failure);
             return failure.status().into();
         }
     };
     let printer = Printer::new(&settings);
     start_tracing(&settings, &printer);
-    let context = Context { settings, printer: printer.clone() };
+    let context = Context { settings, printer: printer.clone(), progress: Progress::default() };
     if commands::changes(&cli.command) {
         environment.print_choice(&context);
     }
@@ -93,28 +93,76 @@ fn parse() -> Result<(Cli, ByEnvironment), clap::Error> {
     Ok((cli, ByEnvironment::of(&matches)))
 }
 
+/// Prints what the parser reports: help and version as they are, a wrong command line as the failure that it is.
+fn print_usage(error: &clap::Error) -> ExitStatus {
+    if !error.use_stderr() || !asks_for_json() {
+        // Ignored: there is no other place to report to.
+        let _ = error.print();
+        return if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
+    }
+    let text = error.to_string();
+    let message = text.trim_start_matches("error: ").trim_end();
+    let (message, more) = message.split_once("\n\n").unwrap_or((message, ""));
+    let failure = Failure::usage(message);
+    let failure = if more.is_empty() { failure } else { failure.cause(more) };
+    Printer::new(&Settings { format: Format::Json, ..Settings::fallback() }).failure(&failure);
+    ExitStatus::Usage
+}
+
+/// Whether the command line, which cannot be parsed, asks for JSON.
+fn asks_for_json() -> bool {
+    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
+    let by_flag = words.iter().enumerate().rev().find_map(|(at, word)| match word.as_str() {
+        "-o" | "--output" => words.get(at + 1).map(String::as_str),
+        word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")),
+    });
+    let by_environment = std::env::var("DISCO_OUTPUT").ok();
+    matches!(by_flag.or(by_environment.as_deref()), Some("json" | "jsonl"))
+}
+
 /// Runs the command until it ends, its time limit is reached, or the operator interrupts it.
 async fn supervise(command: crate::cli::Command, context: Context) -> Outcome<ExitStatus> {
     let nature = commands::nature(&command);
     let timeout = context.settings.timeout;
+    let progress = context.progress.clone();
+    let printer = context.printer.clone();
+    // A task of its own: the command may keep its thread busy.
+    let ends = commands::reports_progress(&command);
+    let silence = ends.then(|| tokio::spawn(printer.clone().break_silence()));
     let expired = async {
         match timeout {
             Some(time) => tokio::time::sleep(time).await,
             None => std::future::pending().await,
         }
     };
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         ended = commands::run(command, context) => ended,
-        name = interrupted() => Err(ended(ExitStatus::Cancelled, format!("cancelled ({name})"), nature)),
+        // The ordinary end of a command that goes on until then.
+        _ = interrupted(), if !ends => Ok(ExitStatus::Cancelled),
+        name = interrupted(), if ends => Err(ended(ExitStatus::Cancelled, format!("cancelled ({name})"), nature, &progress)),
         () = expired => {
             let time = humantime(timeout.unwrap_or_default());
-            Err(ended(ExitStatus::TimedOut, format!("not done after {time}"), nature))
+            Err(ended(ExitStatus::TimedOut, format!("not done after {time}"), nature, &progress))
         }
+    };
+    if let Some(silence) = silence {
+        silence.abort();
+        // Only cancelled.
+        let _ = silence.await;
+        printer.end_silence();
     }
+    ended
 }
 
-fn ended(status: ExitStatus, message: String, nature: commands::Nature) -> Failure {
+fn ended(status: ExitStatus, message: String, nature: commands::Nature, progress: &Progress) -> Failure {
+    if progress.waits_with_nothing_begun() {
+        return Failure::new(
+            status,
+            format!("{message} at a question: nothing was begun on machines or in the cluster"),
+        )
+        .hint("run the command again; `--yes` or `DISCO_YES=1` answers every question with yes");
+    }
     let failure = Failure::new(status, message);
     match nature.next_step() {
         Some(hint) => failure.hint(hint),

@@ -4,6 +4,7 @@ use crate::{
     error::Outcome,
     printer::Printer,
     project::{Project, Settings},
+    question::Progress,
 };
 
 /// The settings and the printer of one invocation.
@@ -11,6 +12,8 @@ use crate::{
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) printer: Printer,
+    /// For what to say when a question is interrupted.
+    pub(crate) progress: Progress,
 }
 
 impl Context {

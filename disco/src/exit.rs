@@ -32,7 +32,7 @@ pub(crate) enum ExitStatus {
 }
 
 impl ExitStatus {
-    fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,

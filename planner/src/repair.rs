@@ -94,7 +94,7 @@ pub enum Blocked {
     /// More than a third are dead.
     #[error(
         "{dead} of {members} members are dead, and the leader replaces at most a third; bring them back, or remove \
-         them with `disco node rm`"
+         them with `disco node rm NODE`"
     )]
     TooManyDead {
         /// Dead members.

@@ -5,6 +5,8 @@ mod change;
 mod connect;
 mod data;
 mod global;
+#[cfg(test)]
+mod hints;
 mod look;
 mod node;
 mod operate;
@@ -38,7 +40,6 @@ pub(crate) use self::{
     name = "disco",
     version,
     max_term_width = 100,
-    disable_help_subcommand = true,
     arg_required_else_help = true,
     after_help = "Run `disco COMMAND --help` for a command's options and examples.",
     after_long_help = EXIT_CODES
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Status,
     /// List the nodes.
     Nodes,
+    /// List the deployments, the newest last: their state and, if they failed, why.
+    Deployments,
     /// Show what happened in the cluster.
     Events(EventsArgs),
     /// Show the log of a node.
@@ -123,6 +126,8 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  eval \"$(disco env)\"")]
     Env,
 
+    /// Print the version.
+    Version,
     /// Print a completion script for a shell.
     Completion(CompletionArgs),
     /// Print the manual page.

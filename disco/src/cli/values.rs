@@ -13,6 +13,8 @@ pub(crate) enum Format {
     /// Human-readable.
     #[default]
     Table,
+    /// Human-readable, with all columns at their full width, whatever the terminal.
+    Wide,
     /// One JSON document; streams are written as `jsonl`.
     Json,
     /// One JSON object per line.

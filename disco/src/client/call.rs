@@ -1,5 +1,6 @@
 use std::{
     future::Future,
+    io::ErrorKind,
     time::{Duration, Instant},
 };
 
@@ -30,31 +31,72 @@ impl Client {
         F: Fn(Control) -> R,
         R: Future<Output = Result<Response<T>, Status>>,
     {
+        self.attempt(single, send).await.map_err(|unanswered| from_status(&unanswered.status))
+    }
+
+    /// Like [`Client::call`], for a write: reports whether it may be applied although no attempt was answered.
+    pub(super) async fn call_to_write<T, F, R>(&self, send: F) -> Result<T, Unanswered>
+    where
+        F: Fn(Control) -> R,
+        R: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.attempt(SINGLE, send).await
+    }
+
+    async fn attempt<T, F, R>(&self, single: Duration, send: F) -> Result<T, Unanswered>
+    where
+        F: Fn(Control) -> R,
+        R: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.waits_for(Some("the cluster does not answer yet"));
+        let ended = self.attempts(single, send).await;
+        self.waits_for(None);
+        ended
+    }
+
+    async fn attempts<T, F, R>(&self, single: Duration, send: F) -> Result<T, Unanswered>
+    where
+        F: Fn(Control) -> R,
+        R: Future<Output = Result<Response<T>, Status>>,
+    {
         let deadline = Instant::now() + self.0.patience;
         let mut pause = FIRST_PAUSE;
+        let mut unknown = false;
         loop {
             let status = match self.control().await {
                 Err(status) => status,
                 Ok((address, control)) => match tokio::time::timeout(single, send(control)).await {
                     Ok(Ok(answer)) => return Ok(answer.into_inner()),
                     Ok(Err(status)) => {
+                        unknown |= outcome_unknown(&status);
                         if passing(&status) {
                             self.forget(address);
                         }
                         status
                     }
                     Err(_) => {
+                        unknown = true;
                         self.forget(address);
                         Status::unavailable(format!("{address}: no answer within {}s", single.as_secs()))
                     }
                 },
             };
             if !passing(&status) || Instant::now() + pause >= deadline {
-                return Err(from_status(&status));
+                // A later attempt that finds no space says nothing about an earlier one.
+                let unknown = unknown && (passing(&status) || status.code() == Code::ResourceExhausted);
+                return Err(Unanswered { status, unknown });
             }
             tracing::debug!(code = ?status.code(), message = status.message(), "retrying");
+            let why = disco_identity::describe(&status);
+            self.waits_for(Some(&format!("the cluster does not answer yet ({why})")));
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn waits_for(&self, what: Option<&str>) {
+        if let Some(printer) = &self.0.printer {
+            printer.waits_for(what);
         }
     }
 
@@ -70,6 +112,31 @@ impl Client {
     }
 }
 
+/// The end of all attempts of a request.
+pub(super) struct Unanswered {
+    /// The last answer.
+    pub(super) status: Status,
+    /// An attempt may have been carried out, or may still be.
+    pub(super) unknown: bool,
+}
+
+/// Whether the request may have been carried out, or may still be: its answer was lost, or the node does not know it.
+fn outcome_unknown(status: &Status) -> bool {
+    // A node's own words, see its `WriteError`.
+    if status.code() == Code::DeadlineExceeded || status.message().contains("outcome unknown") {
+        return true;
+    }
+    let mut source = std::error::Error::source(status);
+    let lost = source.is_some() && passing(status);
+    while let Some(error) = source {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            return false;
+        }
+        source = error.source();
+    }
+    lost
+}
+
 /// Whether a failure is transient, so that a retry, maybe at another node, can help: no answer, or no known leader.
 pub(crate) fn passing(status: &Status) -> bool {
     disco_identity::refusal(status).is_none()
@@ -79,4 +146,23 @@ pub(crate) fn passing(status: &Status) -> bool {
             Code::Unknown | Code::Cancelled | Code::Internal => std::error::Error::source(status).is_some(),
             _ => false,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(kind: ErrorKind) -> Status {
+        Status::from_error(Box::new(std::io::Error::from(kind)))
+    }
+
+    #[test]
+    fn a_write_without_an_answer_may_be_applied_and_one_that_was_not_sent_may_not() {
+        assert!(outcome_unknown(&Status::unavailable("outcome unknown, read before trying again: no quorum answered")));
+        assert!(outcome_unknown(&Status::deadline_exceeded("")));
+        assert!(outcome_unknown(&broken(ErrorKind::ConnectionReset)));
+        assert!(!outcome_unknown(&broken(ErrorKind::ConnectionRefused)));
+        assert!(!outcome_unknown(&Status::unavailable("the cluster has no leader that accepts writes")));
+        assert!(!outcome_unknown(&Status::permission_denied("no")));
+    }
 }

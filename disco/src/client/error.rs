@@ -17,7 +17,7 @@ pub(crate) fn from_status(status: &Status) -> Failure {
                 Some(Expiry::Theirs) => "`disco cert rotate --expired` renews the nodes' certificates over SSH",
                 Some(Expiry::Own) => {
                     "if `disco doctor` shows that this operator's certificate has expired, renew it with `disco cert rotate \
-                     --operator`; else the node's clock or this one is wrong: compare it with `disco node ssh NODE date`"
+                     --operator`; else the node's clock or this one is wrong: compare it with `disco node ssh NODE -- date`"
                 }
                 None => "`disco doctor` checks certificates and clocks",
             });
@@ -32,6 +32,7 @@ pub(crate) fn from_status(status: &Status) -> Failure {
         code => ErrorCode::from_grpc(code.into(), &message),
     };
     let failure = match status.code() {
+        _ if code == ErrorCode::TooLarge => super::listing::too_large(&message),
         Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Unknown | Code::Cancelled => {
             Failure::new(ExitStatus::Unreachable, "the cluster cannot be reached, or has no quorum")
                 .cause(message)

@@ -5,7 +5,7 @@ use disco_proto::v1::{
     WatchRequest, WatchResponse, command, command_response,
 };
 use disco_runtime_js::ErrorCode;
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 
 use super::{Client, from_status};
 use crate::{
@@ -24,11 +24,15 @@ impl Client {
         };
         let request = ProposeRequest { command: Some(command), ..ProposeRequest::default() };
         let answer = self
-            .call(|mut control| {
+            .call_to_write(|mut control| {
                 let request = request.clone();
                 async move { control.propose(request).await }
             })
             .await
+            .map_err(|unanswered| match unanswered.unknown {
+                true => possibly_applied(&unanswered.status),
+                false => from_status(&unanswered.status),
+            })
             // For a write, the only resource that can be exhausted is space.
             .map_err(|failure| match failure.code() {
                 ErrorCode::Exhausted => failure.coded(ErrorCode::NoSpace),
@@ -99,6 +103,15 @@ impl Client {
             self.drop_connection();
         }
     }
+}
+
+/// The failure of a write whose outcome is unknown.
+fn possibly_applied(status: &Status) -> Failure {
+    Failure::new(ExitStatus::TimedOut, "outcome unknown: the write may still be applied")
+        .cause("the cluster cannot be reached, or has no quorum")
+        .cause(disco_identity::describe(status))
+        .hint("read the key before you write it again; `disco status` shows whether there is a quorum")
+        .coded(ErrorCode::Unavailable)
 }
 
 /// The failure of a request for compacted revisions.

@@ -9,6 +9,7 @@ mod certificates;
 mod connect;
 mod error;
 mod keys;
+mod listing;
 mod nodes;
 mod progress;
 mod script_failure;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     certificates::{Shows, known_node, rfc3339},
     error::from_status,
     keys::compacted,
+    listing::Listing,
     script_failure::{frames, from_wire, place},
     survey::OwnView,
 };
@@ -37,6 +39,7 @@ use crate::{
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
+    printer::Printer,
     project::{Addresses, KnownNode, StateDir},
 };
 
@@ -63,6 +66,8 @@ struct Inner {
     identity: Identity,
     state: StateDir,
     patience: Duration,
+    /// Shows what a request waits for.
+    printer: Option<Printer>,
     peers: Mutex<Peers>,
 }
 
@@ -87,14 +92,18 @@ impl Client {
         })?;
         let mut addresses = context.settings.addresses.clone();
         addresses.extend(Addresses::load(&state)?.all());
-        Ok(Self::new(identity, state, addresses))
+        Ok(Self::with(identity, state, addresses, Some(context.printer.clone())))
     }
 
-    pub(crate) fn new(identity: Identity, state: StateDir, mut addresses: Vec<SocketAddr>) -> Self {
+    pub(crate) fn new(identity: Identity, state: StateDir, addresses: Vec<SocketAddr>) -> Self {
+        Self::with(identity, state, addresses, None)
+    }
+
+    fn with(identity: Identity, state: StateDir, mut addresses: Vec<SocketAddr>, printer: Option<Printer>) -> Self {
         let mut seen = std::collections::HashSet::new();
         addresses.retain(|address| seen.insert(*address));
         let peers = Mutex::new(Peers { addresses, current: None });
-        Self(Arc::new(Inner { identity, state, patience: PATIENCE, peers }))
+        Self(Arc::new(Inner { identity, state, patience: PATIENCE, printer, peers }))
     }
 
     /// Adds addresses to try.
@@ -115,6 +124,7 @@ impl Client {
             identity: self.0.identity.clone(),
             state: self.0.state.clone(),
             patience,
+            printer: self.0.printer.clone(),
             peers: Mutex::new(peers),
         }))
     }

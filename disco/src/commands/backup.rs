@@ -12,6 +12,7 @@ use disco_proto::{
     v1::{BackupHead, BackupPart, Empty, FetchBackupRequest, ListBackupsRequest, NodeStatus, backup_part::Part},
 };
 use futures_util::future::join_all;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
     question::confirm,
-    view::{BackupView, BackupsView, NodeBackup},
+    view::{BackupView, BackupsView, Done, NodeBackup, would},
 };
 
 /// Bytes in one message.
@@ -133,8 +134,7 @@ pub(super) async fn restore(args: &BackupRestoreArgs, context: &Context) -> Outc
     let what = format!("the backup of `{}` from {}, revision {}", head.cluster, head.created_at, head.revision);
     let client = Client::open(context)?;
     if args.dry_run {
-        context.printer.note(&format!("would restore {what}"));
-        return Ok(ExitStatus::Done);
+        return would(context, vec![format!("restore {what}")]);
     }
     if !confirm(context, &format!("Replace all keys of this cluster with {what}?")).await? {
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was restored"));
@@ -151,7 +151,9 @@ pub(super) async fn restore(args: &BackupRestoreArgs, context: &Context) -> Outc
     task.state("restarting");
     wait_until_restored(&client.with_patience(PATIENCE), before).await?;
     task.done("restored");
-    Ok(ExitStatus::Done)
+    let restored =
+        json!({ "restored": true, "cluster": head.cluster, "created_at": head.created_at, "revision": head.revision });
+    Done::new(restored).show(context)
 }
 
 /// The node exits a moment after it has answered, so the next answer may still come from the previous process.

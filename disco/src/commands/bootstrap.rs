@@ -12,7 +12,7 @@ use crate::{
     host::Script,
     printer::{Style, View},
     project::Lock,
-    view::StatusView,
+    view::{Done, StatusView},
 };
 
 pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -40,7 +40,7 @@ pub(super) async fn run(args: &BootstrapArgs, context: &Context) -> Outcome<Exit
         None if script.declined() => Err(Failure::new(ExitStatus::Cancelled, "no cluster was created")),
         None => {
             context.printer.warn("`bootstrap` of `client.js` returned without creating a cluster");
-            Ok(ExitStatus::Done)
+            Done::new(json!({ "cluster": null, "healthy": false, "nodes": [] })).show(context)
         }
     }
 }

@@ -1,4 +1,5 @@
 use disco_provider::local::RunningMachine;
+use serde_json::json;
 
 use crate::{
     cli::DestroyArgs,
@@ -9,6 +10,7 @@ use crate::{
     host::Script,
     project::{ClusterRecord, Lock},
     question::confirm,
+    view::{Done, would},
 };
 
 pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -30,27 +32,28 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
             context.printer.note("no cluster: nothing to destroy");
         }
         // They ran in this very folder until its state was removed.
+        let ids: Vec<String> = own.iter().map(|machine| machine.id.clone()).collect();
         end_orphans(context, own, args.dry_run).await?;
         warn_of(context, &others);
-        return Ok(ExitStatus::Done);
+        return terminated(args, None, &ids).show(context);
     }
     // If there is a record, the folder belongs to another cluster by now.
     let (own, others_here) = if matches!(known, Ok(None)) { (own, Vec::new()) } else { (Vec::new(), own) };
     let (lost_elsewhere, elsewhere): (Vec<_>, Vec<_>) =
         elsewhere(&project).await?.into_iter().partition(|machine| machine.lost);
-    let name = match (&known, &lost) {
-        (Ok(Some(record)), _) | (_, Some(record)) => format!("`{}`", record.name),
+    let cluster = match (&known, &lost) {
+        (Ok(Some(record)), _) | (_, Some(record)) => Some(record.name.clone()),
         // `destroy` prints what it can do without a record.
-        _ => "of this project".to_owned(),
+        _ => None,
     };
+    let name = cluster.as_ref().map_or_else(|| "of this project".to_owned(), |name| format!("`{name}`"));
     if args.dry_run {
-        for what in remains(context, lost).await? {
-            context.printer.note(&format!("would terminate {what}"));
-        }
-        context.printer.note(&format!("would remove `{}`", state.path().display()));
+        let remains = remains(context, lost).await?;
+        let mut steps: Vec<String> = remains.into_iter().map(|what| format!("terminate {what}")).collect();
+        steps.push(format!("remove `{}`", state.path().display()));
         end_orphans(context, own, true).await?;
         warn_of(context, &others_here);
-        return Ok(ExitStatus::Done);
+        return would(context, steps);
     }
     let _lock = Lock::take(&state, "destroy")?;
     let question = match elsewhere.first() {
@@ -73,7 +76,12 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
     }
     warn_of(context, &others_here);
     warn_of(context, &lost_elsewhere);
-    Ok(ExitStatus::Done)
+    Done::new(json!({ "destroyed": true, "cluster": cluster })).show(context)
+}
+
+/// The result of the termination of orphaned machines.
+fn terminated(args: &DestroyArgs, cluster: Option<&str>, machines: &[String]) -> Done {
+    Done::new(json!({ "destroyed": false, "cluster": cluster, "dry_run": args.dry_run, "orphans": machines }))
 }
 
 /// Terminates the machines whose project folder was removed, of the cluster with this name or, if it is empty, of all clusters.
@@ -88,10 +96,10 @@ async fn end_named(
     if named.is_empty() {
         let of = if cluster.is_empty() { String::new() } else { format!(" of a cluster `{cluster}`") };
         context.printer.note(&format!("no orphaned machine{of} on this computer: nothing to terminate"));
-        return Ok(ExitStatus::Done);
     }
+    let ids: Vec<String> = named.iter().map(|machine| machine.id.clone()).collect();
     end_orphans(context, named, args.dry_run).await?;
-    Ok(ExitStatus::Done)
+    terminated(args, Some(cluster).filter(|name| !name.is_empty()), &ids).show(context)
 }
 
 fn warn_of(context: &Context, orphans: &[RunningMachine]) {

@@ -8,6 +8,7 @@ use crate::{
     founding::Purpose,
     host::Script,
     printer::{Style, View},
+    view::would,
 };
 
 pub(super) async fn run(args: &DoArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -29,12 +30,8 @@ pub(super) async fn run(args: &DoArgs, context: &Context) -> Outcome<ExitStatus>
     script.founder()?;
     if args.dry_run {
         let words: Vec<String> = args.args.iter().map(|word| json!(word).to_string()).collect();
-        context.printer.note(&format!(
-            "would call `{}({})`",
-            name,
-            [vec!["cluster".to_owned()], words].concat().join(", ")
-        ));
-        return Ok(ExitStatus::Done);
+        let arguments = [vec!["cluster".to_owned()], words].concat().join(", ");
+        return would(context, vec![format!("call `{name}({arguments})`")]);
     }
     let result = script.call(name, args.args.iter().map(|word| json!(word)).collect()).await?;
     context.printer.show(&Returned(result))?;

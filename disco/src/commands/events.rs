@@ -3,7 +3,14 @@ use disco_proto::v1::{
     range_request::{SortOrder, SortTarget},
 };
 
-use crate::{cli::EventsArgs, client::Client, context::Context, error::Outcome, exit::ExitStatus, view::EventItem};
+use crate::{
+    cli::EventsArgs,
+    client::Client,
+    context::Context,
+    error::Outcome,
+    exit::ExitStatus,
+    view::{EventItem, EventsView},
+};
 
 const PREFIX: &[u8] = b"/disco/events/";
 
@@ -19,20 +26,23 @@ pub(super) async fn run(args: &EventsArgs, context: &Context) -> Outcome<ExitSta
         ..RangeRequest::default()
     };
     let answer = client.range(range, false).await?;
-    let shown = answer.kvs.iter().take(args.lines as usize).rev();
-    for kv in shown {
-        context.printer.item(&EventItem::parse(&kv.value))?;
+    let past: Vec<EventItem> =
+        answer.kvs.iter().take(args.lines as usize).rev().map(|kv| EventItem::parse(&kv.value)).collect();
+    if !args.watch {
+        context.printer.show(&EventsView(past))?;
+        return Ok(ExitStatus::Done);
     }
-    if args.watch {
-        client
-            .watch_forever(PREFIX, &disco_store::prefix_end(PREFIX), answer.revision + 1, |answer| {
-                let puts = answer.events.iter().filter(|event| event.r#type() == event::Type::Put);
-                for kv in puts.filter_map(|event| event.kv.as_ref()) {
-                    context.printer.item(&EventItem::parse(&kv.value))?;
-                }
-                Ok(())
-            })
-            .await?;
+    for event in &past {
+        context.printer.item(event)?;
     }
+    client
+        .watch_forever(PREFIX, &disco_store::prefix_end(PREFIX), answer.revision + 1, |answer| {
+            let puts = answer.events.iter().filter(|event| event.r#type() == event::Type::Put);
+            for kv in puts.filter_map(|event| event.kv.as_ref()) {
+                context.printer.item(&EventItem::parse(&kv.value))?;
+            }
+            Ok(())
+        })
+        .await?;
     Ok(ExitStatus::Done)
 }

@@ -2,20 +2,19 @@ use std::io::Read;
 
 use disco_proto::v1::{
     Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, command, command_response, compare,
-    range_request::{SortOrder, SortTarget},
     request_op,
 };
 use serde_json::{Value, json};
 
 use crate::{
     cli::{Format, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},
-    client::Client,
+    client::{Client, Listing},
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::{Style, View},
     question::confirm,
-    view::{ChangeItem, KeyView, KeysView},
+    view::{ChangeItem, KeyView, KeysView, would},
 };
 
 /// Prefix of Disco's own records: readable, but not writable by users.
@@ -26,8 +25,7 @@ pub(super) async fn put(args: &KvPutArgs, context: &Context) -> Outcome<ExitStat
     let client = Client::open(context)?;
     let value = if args.value == "-" { standard_input()? } else { args.value.clone().into_bytes() };
     if args.dry_run {
-        context.printer.note(&format!("would write {} bytes to `{}`", value.len(), args.key));
-        return Ok(ExitStatus::Done);
+        return would(context, vec![format!("write {} bytes to `{}`", value.len(), args.key)]);
     }
     let put = PutRequest { key: args.key.clone().into(), value: value.into(), ..PutRequest::default() };
     let revision = match args.if_revision {
@@ -61,7 +59,7 @@ pub(super) async fn get(args: &KvGetArgs, context: &Context) -> Outcome<ExitStat
     let client = Client::open(context)?;
     let found = client.get(args.key.as_bytes(), args.stale, args.revision).await?;
     let kv = found.ok_or_else(|| Failure::new(ExitStatus::NotFound, format!("no key `{}`", args.key)))?;
-    if args.raw && context.printer.format() == Format::Table {
+    if args.raw && matches!(context.printer.format(), Format::Table | Format::Wide) {
         context.printer.write(&kv.value)?;
     } else {
         context.printer.show(&KeyView(kv))?;
@@ -85,8 +83,7 @@ pub(super) async fn del(args: &KvDelArgs, context: &Context) -> Outcome<ExitStat
         };
         let count = client.range(range, false).await?.count;
         if args.dry_run {
-            context.printer.note(&format!("would delete {count} keys"));
-            return Ok(ExitStatus::Done);
+            return would(context, vec![format!("delete {count} keys")]);
         }
         if !confirm(context, &format!("Delete the {count} keys that begin with `{}`?", args.key)).await? {
             return Err(Failure::new(ExitStatus::Cancelled, "nothing was deleted"));
@@ -117,28 +114,27 @@ pub(super) async fn ls(args: &KvLsArgs, context: &Context) -> Outcome<ExitStatus
         let first = if prefix.is_empty() { vec![0] } else { prefix.into_bytes() };
         vec![(first, OWN.into()), (disco_store::prefix_end(OWN.as_bytes()), end)]
     };
-    let mut kvs = Vec::new();
-    let mut more = false;
+    // Names alone need no values.
+    let keys_only = context.printer.format() == Format::Name;
+    let mut found = Listing::default();
     for (key, range_end) in parts {
-        let limit = args.limit - kvs.len() as i64;
+        let limit = args.limit - found.kvs.len() as i64;
         if limit == 0 {
             break;
         }
-        let range = RangeRequest {
-            key: key.into(),
-            range_end: range_end.into(),
-            limit,
-            sort_order: SortOrder::Ascend.into(),
-            sort_target: SortTarget::Key.into(),
-            ..RangeRequest::default()
-        };
-        let answer = client.range(range, args.stale).await?;
-        more |= answer.more;
-        kvs.extend(answer.kvs);
+        let range =
+            RangeRequest { key: key.into(), range_end: range_end.into(), limit, keys_only, ..RangeRequest::default() };
+        let part = client.list(range, args.stale).await?;
+        found.more |= part.more;
+        found.torn |= part.torn;
+        found.kvs.extend(part.kvs);
     }
-    context.printer.show(&KeysView(kvs))?;
-    if more {
+    context.printer.show(&KeysView(found.kvs))?;
+    if found.more {
         context.printer.warn(&format!("only the first {} keys are listed: `-n` lists more", args.limit));
+    }
+    if found.torn {
+        context.printer.warn("keys changed while they were listed: the list is not of one revision");
     }
     Ok(ExitStatus::Done)
 }

@@ -34,10 +34,19 @@ async fn from_daemon(args: &LogsArgs, context: &Context, client: &Client, node: 
     let address = node.address.parse().map_err(|error| {
         Failure::failed(format!("invalid address `{}` of `{}`", node.address, node.name)).because(&error)
     })?;
-    let request = LogsRequest { node_id: node.id, lines: args.lines, follow: args.follow };
+    if args.lines == 0 && !args.follow {
+        return Ok(ExitStatus::Done);
+    }
+    // To the node, 0 means all lines: the last one is read, and not shown.
+    let mut skip = u32::from(args.lines == 0);
+    let request = LogsRequest { node_id: node.id, lines: args.lines.max(1), follow: args.follow };
     let mut control = client.dial(address, Expect::Node(node.id));
     let mut lines = control.logs(request).await.map_err(|status| from_status(&status))?.into_inner();
     while let Some(line) = lines.message().await.map_err(|status| from_status(&status))? {
+        if skip > 0 {
+            skip -= 1;
+            continue;
+        }
         context.printer.item(&Line(line))?;
     }
     Ok(ExitStatus::Done)
@@ -52,14 +61,14 @@ async fn from_machine(
 ) -> Outcome<ExitStatus> {
     let id = node.as_ref().map_or(0, |node| node.id);
     let place = node.as_ref().map_or_else(String::new, |node| format!(" at {}", node.address));
-    let lines = if args.lines == 0 { MOST_LINES } else { args.lines.min(MOST_LINES) };
+    let lines = args.lines.clamp(1, MOST_LINES);
     let log = match remote::log(context, &args.target, node, lines).await {
         Ok(log) => log,
         Err(failure) => return Err(unanswered.cause(format!("reading the log over SSH failed, too: {failure}"))),
     };
     let target = &args.target;
     context.printer.warn(&format!("the daemon of `{target}` does not answer{place}; reading its log over SSH"));
-    for line in log.lines() {
+    for line in log.lines().take(args.lines as usize) {
         context.printer.item(&Written { id, text: line.to_owned() })?;
     }
     if args.follow {

@@ -22,10 +22,10 @@ fn write(page: &mut Vec<u8>) -> std::io::Result<()> {
     let mut command = Cli::command();
     command.build();
     Man::new(command.clone()).render(page)?;
-    let mut rest: Vec<clap::Command> = command.get_subcommands().filter(|one| !one.is_hide_set()).cloned().collect();
+    let mut rest: Vec<clap::Command> = command.get_subcommands().filter(|one| has_section(one)).cloned().collect();
     rest.reverse();
     while let Some(one) = rest.pop() {
-        let mut inner: Vec<clap::Command> = one.get_subcommands().filter(|two| !two.is_hide_set()).cloned().collect();
+        let mut inner: Vec<clap::Command> = one.get_subcommands().filter(|two| has_section(two)).cloned().collect();
         if inner.is_empty() {
             writeln!(page, ".SH {}", one.get_bin_name().unwrap_or(one.get_name()).to_uppercase())?;
             let man = Man::new(one);
@@ -38,4 +38,9 @@ fn write(page: &mut Vec<u8>) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// `help` repeats the tree of all commands.
+fn has_section(command: &clap::Command) -> bool {
+    !command.is_hide_set() && command.get_name() != "help"
 }

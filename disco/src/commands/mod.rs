@@ -6,6 +6,7 @@ mod cert;
 mod completion;
 mod connect;
 mod deploy;
+mod deployments;
 mod destroy;
 mod do_function;
 mod doctor;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Doctor => doctor::run(&context).await,
         Command::Status => status::run(&context).await,
         Command::Nodes => nodes::run(&context).await,
+        Command::Deployments => deployments::run(&context).await,
         Command::Events(args) => events::run(&args, &context).await,
         Command::Logs(args) => logs::run(&args, &context).await,
         Command::Plan(args) => plan::run(&args, &context).await,
@@ -71,7 +73,13 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Env => env::run(&context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man => man::run(&context),
+        Command::Version => version(&context),
     }
+}
+
+fn version(context: &Context) -> Outcome<ExitStatus> {
+    context.printer.write(concat!("disco ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())?;
+    Ok(ExitStatus::Done)
 }
 
 /// Whether the command changes the cluster, its machines or its data, or plans such a change. `destroy` is exempt: it must work
@@ -83,6 +91,7 @@ fn changes_cluster(command: &Command) -> bool {
         | Command::Doctor
         | Command::Status
         | Command::Nodes
+        | Command::Deployments
         | Command::Events(_)
         | Command::Logs(_)
         | Command::Script(ScriptCommand::Ls)
@@ -92,7 +101,8 @@ fn changes_cluster(command: &Command) -> bool {
         | Command::Connect(_)
         | Command::Env
         | Command::Completion(_)
-        | Command::Man => false,
+        | Command::Man
+        | Command::Version => false,
         Command::Bootstrap(_)
         | Command::Plan(_)
         | Command::Scale(_)
@@ -108,6 +118,17 @@ fn changes_cluster(command: &Command) -> bool {
     }
 }
 
+/// Whether the command ends by itself, and so reports when it waits. Others show nothing as long as nothing happens, or leave the
+/// terminal to another program.
+pub(crate) fn reports_progress(command: &Command) -> bool {
+    match command {
+        Command::Events(args) => !args.watch,
+        Command::Logs(args) => !args.follow,
+        Command::Kv(KvCommand::Watch(_)) | Command::Node(NodeCommand::Ssh(_)) => false,
+        _ => true,
+    }
+}
+
 /// What happens to a command's work when the command is interrupted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Nature {
@@ -117,6 +138,8 @@ pub(crate) enum Nature {
     Resumable,
     /// The cluster does the work, and continues it.
     Continues,
+    /// One write to the cluster.
+    Writes,
 }
 
 pub(crate) fn nature(command: &Command) -> Nature {
@@ -133,6 +156,7 @@ pub(crate) fn nature(command: &Command) -> Nature {
         Command::Scale(_) | Command::Deploy(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => {
             Nature::Continues
         }
+        Command::Kv(KvCommand::Put(_) | KvCommand::Del(_)) => Nature::Writes,
         _ => Nature::ReadsOnly,
     }
 }
@@ -152,6 +176,7 @@ impl Nature {
     pub(crate) fn next_step(self) -> Option<&'static str> {
         match self {
             Self::ReadsOnly => None,
+            Self::Writes => Some("the write may still be applied: read the key before you write it again"),
             Self::Resumable => Some("run the command again: it continues where it stopped"),
             Self::Continues => Some("the cluster continues the work: follow it with `disco status` and `disco events`"),
         }

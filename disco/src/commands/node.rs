@@ -1,4 +1,5 @@
 use disco_proto::v1::RemoveNodeRequest;
+use serde_json::json;
 
 use crate::{
     cli::{NodeRmArgs, NodeSshArgs},
@@ -9,6 +10,7 @@ use crate::{
     founding::renew_signing_key,
     question::confirm,
     remote,
+    view::{Done, would},
 };
 
 pub(super) async fn ssh(args: &NodeSshArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -19,11 +21,8 @@ pub(super) async fn rm(args: &NodeRmArgs, context: &Context) -> Outcome<ExitStat
     let client = Client::open(context)?;
     let node = client.node(&args.node).await?;
     if args.change.dry_run {
-        context.printer.note(&format!(
-            "would remove node {} `{}` at {}, and terminate its machine",
-            node.id, node.name, node.address
-        ));
-        return Ok(ExitStatus::Done);
+        let step = format!("remove node {} `{}` at {}, and terminate its machine", node.id, node.name, node.address);
+        return would(context, vec![step]);
     }
     if !confirm(context, &format!("Remove node {} `{}` and terminate its machine?", node.id, node.name)).await? {
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was removed"));
@@ -33,5 +32,7 @@ pub(super) async fn rm(args: &NodeRmArgs, context: &Context) -> Outcome<ExitStat
     if !args.change.detach {
         renew_signing_key(&client, context).await?;
     }
-    Ok(ExitStatus::Done)
+    let removed =
+        json!({ "id": node.id, "name": node.name, "removed": !args.change.detach, "detached": args.change.detach });
+    Done::named(removed, &node.name).show(context)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use disco_proto::v1::{NodeStatus, RecoverRequest};
 use disco_provider::{Instance, InstanceState};
+use serde_json::json;
 
 use crate::{
     cli::RecoverArgs,
@@ -14,6 +15,7 @@ use crate::{
     founding::{provider_failure, recorded_provider},
     project::ClusterRecord,
     question::confirm,
+    view::Done,
 };
 
 /// Time for the survivor to restart and become leader.
@@ -61,6 +63,7 @@ pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitSt
         plan.from.status.log_term,
         plan.from.status.revision
     ));
+    let given_up: Vec<u64> = plan.lost.iter().map(|node| node.id).collect();
     for node in &plan.lost {
         printer.always(&format!("gives up {} at {}", named(node), node.address));
     }
@@ -69,12 +72,13 @@ pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitSt
          never be started again with its old data",
     );
     if args.dry_run {
-        return Ok(ExitStatus::Done);
+        return Done::new(json!({ "dry_run": true, "from": plan.from.status.answered_by, "given_up": given_up }))
+            .show(context);
     }
     if !confirm(context, &format!("Continue from {} alone?", plan.from.name())).await? {
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was changed"));
     }
-    let lost = plan.lost.iter().map(|node| node.id).collect();
+    let lost = given_up.clone();
     let mut control = plan.from.control.clone();
     control.recover(RecoverRequest { lost }).await.map_err(|status| from_status(&status))?;
     client.drop_connection();
@@ -83,11 +87,11 @@ pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitSt
     let status = client.with_patience(PATIENCE).settled().await?;
     task.done("leads");
     printer.note(&format!(
-        "the cluster has a quorum again, at revision {}; {} more nodes rejoin automatically, `disco scale` adds others",
+        "the cluster has a quorum again, at revision {}; {} more nodes rejoin automatically, `disco scale nodes=N` adds others",
         status.revision,
         plan.survivors.len().saturating_sub(1)
     ));
-    Ok(ExitStatus::Done)
+    Done::new(json!({ "leader": status.leader, "revision": status.revision, "given_up": given_up })).show(context)
 }
 
 fn votes(node: &NodeStatus) -> bool {

@@ -11,12 +11,14 @@ use std::{
 
 use disco_proto::v1::{NodeStatus, RelocateRequest};
 use futures_util::future::join_all;
+use serde_json::json;
 
 use crate::{
     client::{Client, OwnView, from_status},
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
+    view::{Done, would},
 };
 
 /// Time for the nodes to find each other and elect a leader.
@@ -60,8 +62,7 @@ pub(super) async fn run(context: &Context, client: &Client, views: &[OwnView], d
         .hint("pass the addresses of all live nodes: `disco recover --addresses A:5080,B:5080,…`"));
     }
     if dry_run {
-        printer.note("would send each node the others' addresses; no node is given up");
-        return Ok(ExitStatus::Done);
+        return would(context, vec!["send each node the others' addresses; no node is given up".to_owned()]);
     }
     let addresses = places.now.iter().map(|(id, address)| (*id, address.to_string())).collect();
     let request = RelocateRequest { addresses };
@@ -78,7 +79,7 @@ pub(super) async fn run(context: &Context, client: &Client, views: &[OwnView], d
     let status = client.with_patience(PATIENCE).settled().await?;
     task.done(&format!("node {} leads", status.leader));
     printer.note("the cluster has a quorum again, with all its data; the leader records the new addresses");
-    Ok(ExitStatus::Done)
+    Done::new(json!({ "leader": status.leader, "revision": status.revision, "given_up": [] })).show(context)
 }
 
 fn places(views: &[OwnView]) -> Places {

@@ -1,13 +1,16 @@
 use disco_proto::v1::ScaleRequest;
+use serde_json::json;
 
 use crate::{
     cli::ScaleArgs,
     client::Client,
     context::Context,
-    error::Outcome,
+    error::{Failure, Outcome},
     exit::ExitStatus,
     founding::{Purpose, names_hosts, renew_signing_key},
     host::Script,
+    question::confirm,
+    view::Done,
 };
 
 pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStatus> {
@@ -16,6 +19,7 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
         return Ok(ExitStatus::Done);
     }
     let client = Client::open(context)?;
+    confirm_size(args, context, &client).await?;
     add_hosts(context, &client).await?;
     let request = ScaleRequest { nodes: args.target.nodes, detach: args.change.detach, ..ScaleRequest::default() };
     client.follow(&context.printer, |mut control| async move { control.scale(request).await }).await?;
@@ -23,7 +27,40 @@ pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStat
         renew_signing_key(&client, context).await?;
         client.settled().await?;
     }
-    Ok(ExitStatus::Done)
+    let nodes = args.target.nodes;
+    Done::named(json!({ "nodes": nodes, "detached": args.change.detach }), &nodes.to_string()).show(context)
+}
+
+/// Says what the number of nodes means for losses, and asks before the cluster loses its tolerance of any.
+async fn confirm_size(args: &ScaleArgs, context: &Context, client: &Client) -> Outcome<()> {
+    let status = client.settled().await?;
+    let nodes = args.target.nodes;
+    let now = u32::try_from(status.nodes.len()).unwrap_or(u32::MAX).max(status.desired_nodes);
+    if nodes == now {
+        return Ok(());
+    }
+    if let Some(meaning) = meaning(nodes) {
+        context.printer.note(meaning);
+    }
+    if nodes == 1 {
+        let question =
+            format!("Remove {} of {now} nodes? The loss of the last one loses the cluster and its data.", now - 1);
+        if !confirm(context, &question).await? {
+            return Err(Failure::new(ExitStatus::Cancelled, format!("the cluster keeps its {now} nodes")));
+        }
+    }
+    Ok(())
+}
+
+/// What an even number of nodes means: the number of voters is odd.
+fn meaning(nodes: u32) -> Option<&'static str> {
+    match nodes {
+        2 => Some("one of 2 nodes votes: the loss of that one stops the cluster; 3 nodes tolerate the loss of any one"),
+        4 => Some(
+            "3 of 4 nodes vote: 4 nodes tolerate the loss of one voter, as 3 nodes do; 5 nodes tolerate the loss of two",
+        ),
+        _ => None,
+    }
 }
 
 /// The given hosts are those that `client.js` names now, not those at the cluster's creation.

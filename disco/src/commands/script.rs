@@ -33,8 +33,8 @@ pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
         range_end: disco_store::prefix_end(VERSIONS).into(),
         ..RangeRequest::default()
     };
-    let answer = client.range(range, false).await?;
-    let versions = answer
+    let listing = client.list(range, false).await?;
+    let versions = listing
         .kvs
         .iter()
         .map(|kv| {

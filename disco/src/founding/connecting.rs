@@ -243,7 +243,7 @@ async fn with_ssh_key(
     };
     if private_key.is_none() && record.private_key.is_none() {
         context.printer.warn(
-            "no SSH key of the operator found: `disco node ssh` and `disco bootstrap` need it, pass it with `--ssh-key FILE`",
+            "no SSH key of the operator found: `disco node ssh NODE` and `disco bootstrap` need it, pass it with `--ssh-key FILE`",
         );
     }
     let private_key = private_key.map(|path| path.strip_prefix(project.root()).map(Path::to_owned).unwrap_or(path));

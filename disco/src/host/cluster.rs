@@ -60,6 +60,11 @@ impl ClientHost {
         founder.ok_or_else(|| Failure::usage("`init` did not call `new Cluster(…)`"))
     }
 
+    /// Notes that the script changes the cluster.
+    pub(super) fn begin(&self) {
+        self.context.progress.begin();
+    }
+
     /// Whether `init` may have used a placeholder for the result of a recorded command or request.
     pub(super) fn has_planned_early(&self) -> bool {
         !self.early.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
@@ -119,6 +124,11 @@ impl Handle {
 
     fn client(&self) -> Result<Client, HostError> {
         self.for_script(self.founder.existing())
+    }
+
+    /// What changes machines or the cluster: a question that is interrupted after it does not say that nothing was begun.
+    fn begin(&self) {
+        self.context.progress.begin();
     }
 
     /// The JSON records under a prefix.
@@ -211,22 +221,27 @@ impl ClusterHandle for Handle {
     }
 
     async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError> {
+        self.begin();
         self.for_script(self.founder.set_key_pair(&paths).await)
     }
 
     async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError> {
+        self.begin();
         self.for_script(self.founder.start_instance(options).await)
     }
 
     async fn attach_ip(&self, node: Option<String>) -> Result<Option<String>, HostError> {
+        self.begin();
         self.for_script(self.founder.attach_ip(node.as_deref()).await)
     }
 
     async fn ssh_install(&self) -> Result<(), HostError> {
+        self.begin();
         self.for_script(self.founder.ssh_install().await)
     }
 
     async fn scale(&self, nodes: u32) -> Result<(), HostError> {
+        self.begin();
         self.for_script(self.founder.scale(nodes).await)
     }
 
@@ -248,6 +263,7 @@ impl ClusterHandle for Handle {
     }
 
     async fn deploy(&self, stack: Json) -> Result<Json, HostError> {
+        self.begin();
         if !stack.is_null() {
             return Err(HostError::unsupported(
                 "this version does not support stacks: call `cluster.deploy()` for the hook",
@@ -278,6 +294,7 @@ impl ClusterHandle for Handle {
     }
 
     async fn destroy(&self) -> Result<(), HostError> {
+        self.begin();
         let planned = || Change::free(Action::Delete, "cluster", self.founder.name(), "with all its machines");
         if self.founder.only_planned(planned) {
             return Ok(());
@@ -287,6 +304,7 @@ impl ClusterHandle for Handle {
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
+        self.begin();
         let planned =
             || Change::free(Action::Run, plan::COMMAND, request.command.as_str(), format!("on node {node_id}"));
         if self.founder.only_planned(planned) {
@@ -296,6 +314,7 @@ impl ClusterHandle for Handle {
     }
 
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
+        self.begin();
         let details = || format!("is put on node {node_id} as `{}`", request.path_on_node);
         if self.founder.only_planned(|| Change::free(Action::Change, plan::FILE, &request.path_in_project, details())) {
             return Ok(());

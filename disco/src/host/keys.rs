@@ -46,6 +46,7 @@ impl ClientKeys {
     }
 
     async fn propose(&self, operation: command::Operation) -> Result<(i64, command_response::Result), HostError> {
+        self.host.begin();
         let response = self.for_script(self.client()?.propose(operation).await)?;
         let result = response.result.ok_or_else(|| Failure::failed("unexpected response: no result"));
         Ok((response.revision, self.for_script(result)?))

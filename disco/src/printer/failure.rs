@@ -1,5 +1,7 @@
 //! Formats a failure: message, place with its source line, causes, hint.
 
+use serde_json::json;
+
 use super::Style;
 use crate::error::{Failure, Place};
 
@@ -18,6 +20,20 @@ pub(super) fn render(failure: &Failure, style: Style) -> String {
         text.push_str(&format!("{} {hint}\n", style.accent("hint:")));
     }
     text
+}
+
+/// The failure as one line of JSON, for `-o json` and `-o jsonl`. Fields are added, never renamed.
+pub(super) fn json(failure: &Failure) -> String {
+    let place = failure.place().map(|at| json!({ "file": at.file, "line": at.line, "column": at.column }));
+    let error = json!({
+        "code": failure.code().as_str(),
+        "exit": failure.status().code(),
+        "message": failure.message(),
+        "place": place,
+        "causes": failure.causes(),
+        "hint": failure.next_step(),
+    });
+    format!("{}\n", json!({ "error": error }))
 }
 
 /// ```text
@@ -48,6 +64,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_failure_is_one_line_of_json() {
+        let failure = Failure::usage("wrong\nvalue").cause("why").hint("run `disco doctor`");
+        let text = json(&failure);
+        assert_eq!(text.lines().count(), 1);
+        let error = &serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["error"];
+        assert_eq!(error["code"], "INVALID");
+        assert_eq!(error["exit"], 2);
+        assert_eq!(error["message"], "wrong\nvalue");
+        assert_eq!(error["causes"], json!(["why"]));
+        assert_eq!(error["hint"], "run `disco doctor`");
+    }
+
+    #[test]
     fn a_failure_shows_message_place_cause_and_hint() {
         let failure = Failure::usage("`client.js` failed: ReferenceError: oops is not defined")
             .at(Place { file: "client.js".to_owned(), line: 12, column: 4, source: Some("\t  oops();".to_owned()) })
@@ -63,6 +92,6 @@ error: `client.js` failed: ReferenceError: oops is not defined
            line
 hint: fix it
 ";
-        assert_eq!(render(&failure, Style { color: false }), expected);
+        assert_eq!(render(&failure, Style::default()), expected);
     }
 }

@@ -4,6 +4,7 @@
 
 mod failure;
 mod line;
+mod silence;
 mod style;
 mod table;
 mod task;
@@ -16,6 +17,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use self::silence::Silence;
 pub(crate) use self::{
     style::Style,
     table::{Table, cell},
@@ -40,6 +42,7 @@ struct Inner {
     data: Style,
     notes: Style,
     bars: MultiProgress,
+    silence: Silence,
 }
 
 impl Printer {
@@ -51,9 +54,13 @@ impl Printer {
             format: settings.format,
             quiet: settings.quiet,
             live,
-            data: Style { color: color && settings.output_terminal },
-            notes: Style { color: color && settings.error_terminal },
+            data: Style {
+                color: color && settings.output_terminal,
+                width: settings.output_width.filter(|_| settings.format != Format::Wide),
+            },
+            notes: Style { color: color && settings.error_terminal, width: None },
             bars: MultiProgress::with_draw_target(target),
+            silence: Silence::new(),
         }))
     }
 
@@ -69,7 +76,7 @@ impl Printer {
     /// Prints a command's result.
     pub(crate) fn show(&self, view: &dyn View) -> Outcome<()> {
         let text = match self.0.format {
-            Format::Table => view.text(self.0.data),
+            Format::Table | Format::Wide => view.text(self.0.data),
             Format::Json => format!("{:#}\n", view.json()),
             Format::Jsonl => view.rows().iter().map(|row| format!("{row}\n")).collect(),
             Format::Name => view.names().iter().map(|name| format!("{name}\n")).collect(),
@@ -80,7 +87,7 @@ impl Printer {
     /// Prints one object of a stream immediately.
     pub(crate) fn item(&self, item: &dyn Item) -> Outcome<()> {
         let text = match self.0.format {
-            Format::Table => item.text(self.0.data),
+            Format::Table | Format::Wide => item.text(self.0.data),
             Format::Json | Format::Jsonl => item.json().to_string(),
             Format::Name => item.name(),
         };
@@ -89,6 +96,7 @@ impl Printer {
 
     /// Writes data as it is.
     pub(crate) fn write(&self, bytes: &[u8]) -> Outcome<()> {
+        self.0.silence.broken();
         self.0
             .bars
             .suspend(|| {
@@ -134,7 +142,10 @@ impl Printer {
 
     /// Prints the failure that ends the command.
     pub(crate) fn failure(&self, failure: &Failure) {
-        let text = failure::render(failure, self.0.notes);
+        let text = match self.0.format {
+            Format::Json | Format::Jsonl => failure::json(failure),
+            Format::Table | Format::Wide | Format::Name => failure::render(failure, self.0.notes),
+        };
         self.0.bars.suspend(|| line::raw(&text));
     }
 
@@ -148,13 +159,27 @@ impl Printer {
         Task::new(self.clone(), subject)
     }
 
-    /// Runs `f` while drawing is suspended: for questions, and programs that use the terminal.
-    pub(crate) fn suspended<T>(&self, f: impl FnOnce() -> T) -> T {
-        self.0.bars.suspend(f)
+    /// Removes the progress lines from the terminal until [`Self::show_progress`], while a question is open.
+    pub(crate) fn hide_progress(&self) {
+        self.0.silence.asking(true);
+        if self.0.live {
+            // Ignored: there is no other place to report to.
+            let _ = self.0.bars.clear();
+            self.0.bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
+    /// Draws the progress lines again.
+    pub(crate) fn show_progress(&self) {
+        self.0.silence.asking(false);
+        if self.0.live {
+            self.0.bars.set_draw_target(ProgressDrawTarget::stderr());
+        }
     }
 
     /// Writes lines above the progress lines, or appends timestamped ones.
     fn lines(&self, text: &str) {
+        self.0.silence.broken();
         if self.0.live {
             self.0.bars.suspend(|| line::raw(&format!("{text}\n")));
         } else {

@@ -1,9 +1,11 @@
 use anstyle::{AnsiColor, Style as Ansi};
 
-/// Colours, if enabled. All output is readable without them.
-#[derive(Clone, Copy, Debug)]
+/// Colours, if enabled, and the width of the terminal. All output is readable without them.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Style {
     pub(crate) color: bool,
+    /// Columns of the terminal; `None`: tables are as wide as their contents.
+    pub(crate) width: Option<u16>,
 }
 
 impl Style {

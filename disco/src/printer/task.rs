@@ -32,6 +32,7 @@ impl Task {
             bar.set_style(template("{spinner:.cyan} {prefix:<20} {msg} {elapsed:.dim}"));
             bar.set_prefix(subject.to_owned());
             bar.enable_steady_tick(SPINNER);
+            printer.0.silence.task_begins();
             bar
         });
         Self(Shown { printer, subject: subject.to_owned(), started: Instant::now(), bar, last_state: Arc::default() })
@@ -103,6 +104,7 @@ impl Shown {
     fn append(&self, state: &str) {
         let mut last = self.last_state.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.printer.0.quiet && *last != state {
+            self.printer.0.silence.broken();
             line::stamped(&format!("{}: {state}", self.subject));
             state.clone_into(&mut last);
         }
@@ -115,6 +117,9 @@ impl Drop for Task {
             && !bar.is_finished()
         {
             bar.finish_and_clear();
+        }
+        if self.0.bar.is_some() {
+            self.0.printer.0.silence.task_ends();
         }
     }
 }

@@ -10,6 +10,8 @@ mod state;
 
 use std::path::{Path, PathBuf};
 
+use disco_provider::ssh::quote;
+
 pub(crate) use self::{
     addresses::{Addresses, KnownNode},
     files::{ProjectFile, Selection},
@@ -63,7 +65,7 @@ impl Project {
             return Ok(path);
         }
         Err(Failure::usage(format!("no `{CLIENT_SCRIPT}` in `{}`", self.root.display()))
-            .hint(format!("`disco init {}` writes one", self.root.display())))
+            .hint(format!("`disco init {}` writes one", quote(&self.root.display().to_string()))))
     }
 
     /// The path of `cluster.js`, if it exists.

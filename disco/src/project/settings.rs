@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     /// `NO_COLOR` is not set and the terminal is not a dumb one.
     pub(crate) color: bool,
     pub(crate) output_terminal: bool,
+    /// Columns of the terminal on standard output.
+    pub(crate) output_width: Option<u16>,
     pub(crate) error_terminal: bool,
     /// A question can be asked and answered.
     pub(crate) interactive: bool,
@@ -72,6 +74,7 @@ impl Settings {
             verbose: global.verbose,
             color: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             output_terminal: std::io::stdout().is_terminal(),
+            output_width: output_width(),
             error_terminal,
             interactive: std::io::stdin().is_terminal() && error_terminal,
         })
@@ -91,6 +94,7 @@ impl Settings {
             verbose: 0,
             color: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             output_terminal: false,
+            output_width: None,
             error_terminal,
             interactive: false,
         }
@@ -112,6 +116,11 @@ impl ProjectSettings {
 
 fn is_enabled(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !["", "0", "false", "no"].contains(&value.to_ascii_lowercase().as_str()))
+}
+
+/// The width of the terminal on standard output. Some report 0 when they do not know it.
+fn output_width() -> Option<u16> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 fn dumb() -> bool {

@@ -24,7 +24,7 @@ impl Upgrade {
         )
         .hint(
             "use the version that the cluster runs, or a newer one; to return to an older version, restore a backup from that \
-             version into a new cluster (`disco backup restore`)",
+             version into a new cluster (`disco backup restore FILE`)",
         ))
     }
 }

@@ -90,7 +90,8 @@ impl View for BackupsView {
         if self.0.is_empty() {
             return String::new();
         }
-        let mut table = Table::new(style, &["BACKUP", "REVISION", "SIZE", "TIME", "VERSION"]);
+        let mut table =
+            Table::new(style, &["BACKUP", "REVISION", "SIZE", "TIME", "VERSION"]).spare(&["VERSION", "SIZE"]);
         for backup in &self.0 {
             table.row(vec![
                 cell::plain(backup.place()),

@@ -206,7 +206,8 @@ impl View for CertificatesView {
     }
 
     fn text(&self, style: Style) -> String {
-        let mut table = Table::new(style, &["NAME", "ROLE", "ISSUER", "LEFT", "ENDS", "SERIAL", "STATE"]);
+        let mut table = Table::new(style, &["NAME", "ROLE", "ISSUER", "LEFT", "ENDS", "SERIAL", "STATE"])
+            .spare(&["SERIAL", "ISSUER", "ENDS"]);
         for certificate in &self.0 {
             table.row(certificate.cells());
         }

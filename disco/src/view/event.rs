@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::printer::{Item, Style};
+use crate::printer::{Item, Style, View};
 
 /// One event of the cluster, as it is stored.
 #[derive(Debug)]
@@ -41,5 +41,37 @@ impl Item for EventItem {
             _ => "cluster".to_owned(),
         };
         format!("{} {kind} {node:<8} {}", style.dim(self.text_of("time")), self.text_of("message"))
+    }
+}
+
+/// `disco events` without `-w`, oldest first.
+#[derive(Debug)]
+pub(crate) struct EventsView(pub(crate) Vec<EventItem>);
+
+impl View for EventsView {
+    fn json(&self) -> Value {
+        self.0.iter().map(Item::json).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(Item::name).collect()
+    }
+
+    fn text(&self, style: Style) -> String {
+        self.0.iter().map(|event| format!("{}\n", event.text(style))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn past_events_are_one_document() {
+        let events = [r#"{"id":1,"kind":"a"}"#, r#"{"id":2,"kind":"b"}"#];
+        let view = EventsView(events.iter().map(|event| EventItem::parse(event.as_bytes())).collect());
+        assert_eq!(view.json(), json!([{ "id": 1, "kind": "a" }, { "id": 2, "kind": "b" }]));
+        assert_eq!(view.rows().len(), 2);
+        assert_eq!(view.names(), ["1", "2"]);
     }
 }

@@ -2,6 +2,8 @@
 
 mod backup;
 mod certificate;
+mod deployment;
+mod done;
 mod event;
 mod kv;
 mod node;
@@ -13,7 +15,9 @@ mod upgrade;
 pub(crate) use self::{
     backup::{BackupView, BackupsView, NodeBackup},
     certificate::{CertificateRole, CertificateState, CertificateView, CertificatesView},
-    event::EventItem,
+    deployment::DeploymentsView,
+    done::{Done, would},
+    event::{EventItem, EventsView},
     kv::{ChangeItem, KeyView, KeysView},
     node::{NodeView, NodesView},
     plan::PlanView,

@@ -132,7 +132,7 @@ impl View for NodesView {
             return String::new();
         }
         let headings = ["ID", "NAME", "ADDRESS", "ROLE", "HEALTH", "MEMORY", "SEEN", "VERSION", "INSTANCE"];
-        let mut table = Table::new(style, &headings);
+        let mut table = Table::new(style, &headings).spare(&["VERSION", "INSTANCE", "MEMORY", "SEEN"]);
         for node in &self.0 {
             table.row(node.cells());
         }
@@ -155,7 +155,7 @@ mod tests {
         let reason = "no sign of life for 4.1 s (called at 127.71.9.3:5080: cannot connect to it: Connection refused)";
         let ill =
             |reason: &str| NodeStatus { name: "web-1".to_owned(), reason: reason.to_owned(), ..NodeStatus::default() };
-        let text = |node: NodeStatus| NodesView(vec![node.into()]).text(Style { color: false });
+        let text = |node: NodeStatus| NodesView(vec![node.into()]).text(Style::default());
         let long = text(ill(reason));
         assert!(
             long.ends_with(&format!("web-1: {reason}\n")) && long.contains("not healthy: no sign of life"),

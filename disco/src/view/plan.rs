@@ -150,7 +150,7 @@ mod tests {
         let json = both.json();
         assert_eq!(json["changes"][1]["monthly_usd"], Value::Null);
         assert_eq!((&json["monthly_usd"], &json["unknown_prices"]), (&Value::Null, &json!(1)));
-        let text = both.text(Style { color: false });
+        let text = both.text(Style::default());
         assert!(text.contains("unknown") && text.contains("6.13 USD a month more, one price is unknown"), "{text}");
         assert!(text.contains("2 to create, 0 to change, 0 to delete"), "{text}");
         assert!(text.contains("warning: slowly"), "{text}");
@@ -165,7 +165,7 @@ mod tests {
             (&view.json()["changes"][0]["action"], &view.json()["changes"][0]["name"]),
             (&json!("run"), &json!(long))
         );
-        let text = view.text(Style { color: false });
+        let text = view.text(Style::default());
         assert!(text.contains("run     command  echo 1 echo xxx"), "{text}");
         assert!(text.contains("0 to delete, 1 to run; 0.00 USD"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() < 140), "{text}");
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_plan_without_changes_prints_nothing_to_do() {
         let view = view(Vec::new());
-        assert!(!view.has_changes() && view.text(Style { color: false }).starts_with("web: nothing to do"));
+        assert!(!view.has_changes() && view.text(Style::default()).starts_with("web: nothing to do"));
         assert_eq!(view.json()["changes"], json!([]));
     }
 }

@@ -69,3 +69,10 @@ fn names_that_no_host_can_have_are_refused() {
     folder.run(&["init", "--name", "Über"]).expect(2).stderr_contains(&["Über", "lower-case"]);
     assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_folder_whose_name_is_no_cluster_name_is_named_with_the_reason() {
+    let folder = Folder::new();
+    let ran = folder.run(&["init", "2024 blog"]).expect(0);
+    ran.stderr_contains(&["`my-cluster`", "`2024-blog`", "a letter first", "--name", "disco -C '2024 blog' bootstrap"]);
+}

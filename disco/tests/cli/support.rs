@@ -99,6 +99,14 @@ impl Ran {
     }
 
     #[track_caller]
+    /// The failure on standard error, with `-o json`.
+    pub(crate) fn json_error(&self) -> Value {
+        let line = self.stderr.lines().last().unwrap_or_default();
+        let document: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self}"));
+        document["error"].clone()
+    }
+
+    #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
     }

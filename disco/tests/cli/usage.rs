@@ -10,6 +10,8 @@ fn version_and_help_go_to_standard_output() {
     let folder = Folder::new();
     let version = folder.run(&["--version"]).expect(0);
     assert_eq!(version.stdout, format!("disco {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(folder.run(&["version"]).expect(0).stdout, version.stdout);
+    assert!(folder.run(&["help", "scale"]).expect(0).stdout.contains("Set the number of nodes"));
     let help = folder.run(&["--help"]).expect(0);
     assert!(help.stdout.contains("Exit codes:") && help.stdout.contains("11  could not be placed"), "{help}");
 }
@@ -100,4 +102,28 @@ fn the_manual_page_has_every_command() {
         let plain = section.replace('"', "");
         assert!(page.stdout.contains(section) || page.stdout.contains(&plain), "no {section}");
     }
+}
+
+#[test]
+fn a_wrong_command_line_is_json_where_json_is_asked_for() {
+    let folder = Folder::new();
+    for args in [&["nonsense", "-o", "json"][..], &["-ojsonl", "scale"], &["--output=json", "kv", "get"]] {
+        let error = folder.run(args).expect(2).json_error();
+        assert_eq!(error["exit"], 2, "{error}");
+        assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+    }
+    assert!(folder.run(&["nonsense"]).expect(2).stderr.starts_with("error: "));
+    // Without a project.
+    assert_eq!(folder.run(&["status", "-o", "json"]).expect(2).json_error()["exit"], 2);
+}
+
+#[test]
+fn what_changes_nothing_yet_is_one_document_too() {
+    let folder = Folder::expired("export async function init() {}");
+    let would = folder.run(&["kv", "put", "a", "b", "--dry-run", "-o", "json"]).expect(0).json();
+    assert_eq!(would["dry_run"], true);
+    assert_eq!(would["would"][0], "write 1 bytes to `a`");
+    let gone = folder.run(&["destroy", "-y", "-o", "json"]).expect(0).json();
+    assert_eq!(gone["destroyed"], true);
+    assert_eq!(folder.run(&["destroy", "-y", "-o", "json"]).expect(0).json()["destroyed"], false);
 }

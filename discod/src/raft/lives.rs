@@ -49,8 +49,8 @@ pub enum NotTheNode {
     },
     /// Its data is older.
     #[error(
-        "node {node} was started from a newer state of this data folder\nhint: start the newer one, or `disco node rm` the node \
-         and join again with an empty folder"
+        "node {node} was started from a newer state of this data folder\nhint: start the newer one, or remove the node with \
+         `disco node rm NODE` and join again with an empty folder"
     )]
     Older {
         /// The node.

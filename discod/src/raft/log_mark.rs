@@ -92,7 +92,7 @@ pub(super) fn refuse_if_lost(log: &Path, others: [&Path; 2]) -> io::Result<()> {
 
 /// The error that the node must not return with this log, with the remedy.
 pub(super) fn refused(what: String) -> io::Error {
-    let hint = "put the right file back; if it is lost, remove this node from the cluster (`disco node rm`), empty its \
+    let hint = "put the right file back; if it is lost, remove this node from the cluster (`disco node rm NODE`), empty its \
                 data folder, and let it join as a new node";
     io::Error::new(io::ErrorKind::InvalidData, format!("{what}\nhint: {hint}"))
 }

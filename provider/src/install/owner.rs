@@ -136,7 +136,7 @@ impl Refusal {
         match self {
             Self::AnotherCluster { .. } => {
                 "remove it from this project's `hosts`, or remove it from that cluster first \
-                 (`disco node rm` there)"
+                 (`disco node rm NODE` there)"
                     .to_owned()
             }
             Self::Twice { .. } => "list each machine once in `hosts`".to_owned(),

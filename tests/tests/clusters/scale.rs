@@ -216,7 +216,7 @@ fn scale_waits_for_a_machine_that_does_not_end_and_status_shows_it() {
     // Ending a machine needs this lock.
     let held = std::fs::File::options().write(true).open(machine.folder.join("control")).unwrap();
     flock(&held, FlockOperation::LockExclusive).unwrap();
-    project.disco(&["scale", "nodes=1", "--timeout", "6s"]).expect(9).says(&["ending its machine"]);
+    project.disco(&["scale", "nodes=1", "-y", "--timeout", "6s"]).expect(9).says(&["ending its machine"]);
     project.wait_for_status(SOON, "one node", |now| now.nodes.len() == 1);
     let shown = project.disco(&["status", "-o", "json"]).ok().json();
     assert_eq!(shown["ending"], serde_json::json!([going.name]), "{shown}");
@@ -226,7 +226,7 @@ fn scale_waits_for_a_machine_that_does_not_end_and_status_shows_it() {
     // Nothing else waits for it.
     project.put("meanwhile", "written");
     drop(held);
-    let done = project.disco(&["scale", "nodes=1"]).ok();
+    let done = project.disco(&["scale", "nodes=1", "-y"]).ok();
     assert_eq!(project.machines().len(), 1, "{done}");
     let shown = project.disco(&["status"]).ok();
     assert!(!shown.stdout.contains("not ended") && !shown.stdout.contains("warning"), "{shown}");
@@ -234,7 +234,7 @@ fn scale_waits_for_a_machine_that_does_not_end_and_status_shows_it() {
     project.disco(&["scale", "nodes=2"]).ok();
     let two = project.wait_until_healthy(LONG, 2);
     let going = two.others()[0].name.clone();
-    let done = project.disco(&["scale", "nodes=1"]).ok();
+    let done = project.disco(&["scale", "nodes=1", "-y"]).ok();
     assert_eq!(project.machines().len(), 1, "the command ended before the machine: {done}");
     assert!(done.stderr.lines().any(|line| line.contains(&going) && line.contains("removed")), "{done}");
 }

@@ -118,7 +118,7 @@ fn a_binary_that_does_not_serve_is_rolled_back_and_one_that_cannot_run_changes_n
         let taken_back = output.json();
         assert_eq!(taken_back["rolled_back"], true, "{taken_back:#}");
         assert_eq!(each(&taken_back, "action"), ["rolled_back", "unchanged", "unchanged"], "{taken_back:#}");
-        output.says(&["did not come back", "runs the previous binary again", "hint:"]);
+        output.says(&["did not come back", "runs the previous binary again", "\"hint\":"]);
         let after = all_run(&project, &old, 3);
         let restarted = after.nodes.iter().filter(|node| node.pid != before.node(node.id).pid).count();
         assert_eq!((restarted, after.leader), (1, before.leader), "{after:#?}");

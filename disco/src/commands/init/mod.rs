@@ -4,6 +4,7 @@ mod name;
 
 use std::path::{Path, PathBuf};
 
+use disco_provider::ssh::quote;
 use serde_json::{Value, json};
 
 use crate::{
@@ -32,7 +33,15 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
     };
     let name = match &args.name {
         Some(name) => name::checked(name)?,
-        None => name::from_folder(&dir)?,
+        None => {
+            let (name, refused) = name::from_folder(&dir)?;
+            if let Some(refused) = refused {
+                context
+                    .printer
+                    .note(&format!("the cluster is named `{name}`: {refused}; `--name NAME` gives another name"));
+            }
+            name
+        }
     };
     if !args.dry_run {
         fs_err::create_dir_all(&dir)
@@ -49,7 +58,8 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
         context.printer.note(&format!("{there} files already exist with other content, and were left as they are"));
     }
     if !args.dry_run {
-        let place = args.dir.as_ref().map(|dir| format!(" -C {}", dir.display())).unwrap_or_default();
+        let place =
+            args.dir.as_ref().map(|dir| format!(" -C {}", quote(&dir.display().to_string()))).unwrap_or_default();
         context.printer.note(&format!("next: `disco{place} bootstrap`"));
     }
     Ok(ExitStatus::Done)

@@ -30,7 +30,7 @@ pub async fn recover(node: &Node, lost: Vec<u64>) -> Result<()> {
     if (alive.len() + own) * 2 > voters.len() {
         return Err(Error::Refused(format!(
             "{} of {} voters answer, which is a quorum: the cluster does not need recovery\nhint: `disco status` shows its state; \
-             `disco node rm` removes a dead node",
+             `disco node rm NODE` removes a dead node",
             alive.len() + own,
             voters.len()
         )));
