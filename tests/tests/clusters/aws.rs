@@ -102,8 +102,8 @@ fn words(line: &str) -> Option<String> {
         return None;
     }
     // The simulated machines have neither systemd nor cron; those of EC2 have. And a machine that runs before
-    // the first poll is never seen pending.
-    if ["does not start when its machine boots", " is pending"].iter().any(|maybe| line.contains(maybe)) {
+    // the first poll is never seen pending, and a fast command never says what it waits for.
+    if ["does not start when its machine boots", " is pending", "waiting: "].iter().any(|maybe| line.contains(maybe)) {
         return None;
     }
     let word = |word: &str| match word {
