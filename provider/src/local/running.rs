@@ -16,7 +16,7 @@ use super::launch::KILL_LIMIT;
 use super::{MachineRecord, environment_marks};
 use crate::ProviderError;
 use crate::machine::{self, MachineArgs};
-use crate::process::{self, ProcessName, is_same_folder, kill_with_environment};
+use crate::process::{self, ProcessName, kill_with_environment};
 
 /// The suffix that the kernel adds to the path of a removed folder.
 const REMOVED: &[u8] = b" (deleted)";
@@ -110,9 +110,12 @@ impl RunningMachine {
         })
     }
 
-    /// Whether its folder is in this provider's folder, by any path.
-    pub(super) fn lives_in(&self, dir: &Path) -> bool {
-        is_same_folder(&self.process.working_directory().join(".."), dir)
+    /// Whether its folder is in another folder than this provider's. The folder of a machine that has just ended cannot be read any more:
+    /// it lives nowhere.
+    pub(super) fn lives_outside(&self, dir: &Path) -> bool {
+        let inode = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        let parent = inode(&self.process.working_directory().join(".."));
+        parent.is_some() && parent != inode(dir)
     }
 }
 
@@ -190,6 +193,23 @@ mod tests {
         let [one] = &found[..] else { panic!("{found:#?}") };
         assert_eq!((one.process.pid, one.lost), (machine.id(), false));
         assert_eq!(one.folder, folder.path().canonicalize().unwrap());
+    }
+
+    #[test]
+    fn a_machine_that_has_ended_lives_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new("sleep");
+        let mut process = command.arg("60").current_dir(&folder).spawn().unwrap();
+        let machine = RunningMachine { process: ProcessName::of(process.id()).unwrap(), ..of_folder("/a") };
+        let (own, other) = (folder.path().parent().unwrap(), folder.path());
+        assert!(!machine.lives_outside(own) && machine.lives_outside(other));
+        process.kill().unwrap();
+        // Not reaped: its folder is unknown, though its entry in the process table is still there.
+        while machine.process.is_alive() {
+            std::thread::yield_now();
+        }
+        assert!(!machine.lives_outside(own) && !machine.lives_outside(other));
+        process.wait().unwrap();
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Store {
             return Ok(Vec::new());
         };
         let same_project = RunningMachine::all().into_iter().filter(|machine| machine.project == network.project());
-        Ok(same_project.filter(|machine| !machine.lives_in(&self.dir)).collect())
+        Ok(same_project.filter(|machine| machine.lives_outside(&self.dir)).collect())
     }
 
     fn has(&self, record: &MachineRecord) -> bool {
