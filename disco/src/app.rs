@@ -13,8 +13,8 @@ use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::Printer,
+    progress::Progress,
     project::Settings,
-    question::Progress,
 };
 
 /// Runs the hidden subcommand with which the local provider starts its machines; `None` for any other command line.

@@ -3,8 +3,8 @@
 use crate::{
     error::Outcome,
     printer::Printer,
+    progress::Progress,
     project::{Project, Settings},
-    question::Progress,
 };
 
 /// The settings and the printer of one invocation.

@@ -16,6 +16,7 @@ mod exit;
 mod founding;
 mod host;
 mod printer;
+mod progress;
 mod project;
 mod question;
 mod remote;

@@ -2,13 +2,7 @@
 //!
 //! While a question is open, no lock is held: a signal or the time limit ends the command at once.
 
-use std::{
-    io::{self, PipeReader, PipeWriter},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::io::{self, PipeReader, PipeWriter};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::oneshot;
@@ -21,30 +15,6 @@ use crate::{
 
 /// Bytes of one read. A terminal returns at most one line at a time.
 const CHUNK: usize = 4096;
-
-/// What the command has done so far, as far as an interrupted question is concerned.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Progress(Arc<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// A question waits for its answer.
-    open: AtomicBool,
-    /// The command has changed, or tried to change, a machine or the cluster.
-    begun: AtomicBool,
-}
-
-impl Progress {
-    /// Notes that the command changes a machine or the cluster from now on.
-    pub(crate) fn begin(&self) {
-        self.0.begun.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the command waits for the answer to a question before it changes anything.
-    pub(crate) fn waits_with_nothing_begun(&self) -> bool {
-        self.0.open.load(Ordering::Relaxed) && !self.0.begun.load(Ordering::Relaxed)
-    }
-}
 
 /// Asks a yes-or-no question; `-y` answers it with yes. Any answer but yes is no.
 pub(crate) async fn confirm(context: &Context, question: &str) -> Outcome<bool> {
@@ -65,10 +35,9 @@ pub(crate) async fn line(context: &Context, question: &str) -> Outcome<String> {
             .cause(question.trim_end().to_owned())
             .hint("`--yes` or `DISCO_YES=1` answers every question with yes"));
     }
-    let open = &context.progress.0.open;
-    open.store(true, Ordering::Relaxed);
+    context.progress.asks(true);
     let answer = ask(context, question).await;
-    open.store(false, Ordering::Relaxed);
+    context.progress.asks(false);
     match answer? {
         Some(text) => Ok(text.trim().to_owned()),
         None => Err(Failure::new(ExitStatus::Cancelled, "the question was not answered")),
