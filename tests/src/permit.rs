@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// a cluster starts when the processors have free capacity, instead of by a number of threads.
 ///
 /// Invariants:
-/// - As many clusters as there are processors, and two, run at any time; more, up to [`MOST`] for each processor, one by one
+/// - As many clusters as there are processors, and two, run at any time; more, up to `MOST` for each processor, one by one
 ///   as long as the processors idle and there is memory.
 /// - A test holds one permit, however many clusters it makes: a holder never waits for another permit.
 /// - A test that measures time ([`Permit::alone`]) runs when no other does, after all waiting ones.
