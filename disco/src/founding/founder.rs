@@ -274,7 +274,7 @@ impl Founder {
         let Some(client) = self.client()? else { return Ok(false) };
         let client = client.with_patience(HEALTH_WITHIN);
         let status = match client.status(false).await {
-            // A script ends the bootstrap if it is told that the cluster is healthy.
+            // A script ends the bootstrap when this returns true.
             Ok(status) if bootstraps => confirmed(&client, status).await,
             status => status,
         };

@@ -160,11 +160,11 @@ fn certificates_are_rotated_while_writes_and_a_watch_continue() {
     assert!(written > 10, "only {written} writes went on meanwhile");
     watch.wait_for_stdout(SOON, &format!("turn/{:06}", written - 1));
     watch.signal(Signal::INT);
-    let told = watch.wait(SOON).jsonl();
-    let told: Vec<_> =
-        told.iter().map(|event| event["key"].as_str().unwrap()).filter(|key| *key != "turn/first").collect();
-    let wished: Vec<_> = (0..written).map(|count| format!("turn/{count:06}")).collect();
-    assert_eq!(told, wished, "the watch missed an event, or returned it twice");
+    let received = watch.wait(SOON).jsonl();
+    let received: Vec<_> =
+        received.iter().map(|event| event["key"].as_str().unwrap()).filter(|key| *key != "turn/first").collect();
+    let expected: Vec<_> = (0..written).map(|count| format!("turn/{count:06}")).collect();
+    assert_eq!(received, expected, "the watch missed an event, or returned it twice");
     assert_eq!(project.status().pids(), status.pids(), "a node was restarted");
 }
 
