@@ -111,10 +111,11 @@ fn print_usage(error: &clap::Error) -> ExitStatus {
 
 /// Whether the command line, which cannot be parsed, asks for JSON.
 fn asks_for_json() -> bool {
-    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.take_while(|word| word != "--").collect();
     let by_flag = words.iter().enumerate().rev().find_map(|(at, word)| match word.as_str() {
         "-o" | "--output" => words.get(at + 1).map(String::as_str),
-        word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")),
+        word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o=")).or_else(|| word.strip_prefix("-o")),
     });
     let by_environment = std::env::var("DISCO_OUTPUT").ok();
     matches!(by_flag.or(by_environment.as_deref()), Some("json" | "jsonl"))
@@ -191,7 +192,8 @@ fn start_tracing(settings: &Settings, printer: &Printer) {
     let level = match settings.verbose {
         0 => "off",
         1 => "disco=debug,disco_provider=debug,disco_identity=debug,disco_runtime_js=debug",
-        _ => "trace,h2=info,hyper=info,ignore=info",
+        // The SDK's runtime traces requests with their bodies, and the start of a machine holds its host key.
+        _ => "trace,aws_smithy_runtime=debug,h2=info,hyper=info,ignore=info",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DISCO_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::sync::{Mutex, MutexGuard};
+
 /// How far a command has got. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress(Arc<State>);
@@ -15,9 +17,16 @@ struct State {
     asks: AtomicBool,
     /// The command has changed, or tried to change, a machine or the cluster.
     begun: AtomicBool,
+    /// Held while a question is open.
+    turn: Mutex<()>,
 }
 
 impl Progress {
+    /// Waits until no other question is open: a script may ask several at once.
+    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.0.turn.lock().await
+    }
+
     /// Notes whether a question waits for its answer.
     pub(crate) fn asks(&self, asks: bool) {
         self.0.asks.store(asks, Ordering::Relaxed);

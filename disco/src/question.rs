@@ -35,6 +35,7 @@ pub(crate) async fn line(context: &Context, question: &str) -> Outcome<String> {
             .cause(question.trim_end().to_owned())
             .hint("`--yes` or `DISCO_YES=1` answers every question with yes"));
     }
+    let _turn = context.progress.turn().await;
     context.progress.asks(true);
     let answer = ask(context, question).await;
     context.progress.asks(false);

@@ -48,7 +48,7 @@ impl Client {
         F: Fn(Control) -> R,
         R: Future<Output = Result<Response<T>, Status>>,
     {
-        self.waits_for(Some("the cluster does not answer yet"));
+        self.waits_for(Some("the cluster's answer"));
         let ended = self.attempts(single, send).await;
         self.waits_for(None);
         ended

@@ -20,6 +20,8 @@ const LARGE: usize = 2 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) kvs: Vec<KeyValue>,
+    /// The revision of all keys; 0 if they are stale or of several.
+    pub(crate) revision: i64,
     /// There are more keys than the limit.
     pub(crate) more: bool,
     /// The list is not of one revision: keys changed meanwhile, and the first revision was compacted before the end.
@@ -51,8 +53,8 @@ where
                 page = next.limit / 2;
                 continue;
             }
-            Err(failure) if failure.code() == ErrorCode::OutOfRange && next.revision != range.revision => {
-                next.revision = range.revision;
+            Err(failure) if failure.code() == ErrorCode::OutOfRange && next.revision != 0 && !listing.torn => {
+                next.revision = 0;
                 listing.torn = true;
                 continue;
             }
@@ -71,6 +73,7 @@ where
         listing.kvs.extend(answer.kvs);
         if !more || empty || next.limit == left {
             listing.more = more;
+            listing.revision = next.revision;
             return Ok(listing);
         }
     }

@@ -1,4 +1,5 @@
 use disco_proto::v1::RangeRequest;
+use disco_store::typed::keys::DEPLOYMENTS;
 
 use crate::{
     client::Client,
@@ -8,13 +9,11 @@ use crate::{
     view::DeploymentsView,
 };
 
-const PREFIX: &[u8] = b"/disco/deployments/";
-
 pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
     let range = RangeRequest {
-        key: PREFIX.into(),
-        range_end: disco_store::prefix_end(PREFIX).into(),
+        key: DEPLOYMENTS.into(),
+        range_end: disco_store::prefix_end(DEPLOYMENTS.as_bytes()).into(),
         ..RangeRequest::default()
     };
     let listing = client.list(range, false).await?;

@@ -23,7 +23,7 @@ const OWN: &str = "/disco/";
 pub(super) async fn put(args: &KvPutArgs, context: &Context) -> Outcome<ExitStatus> {
     writable(&args.key)?;
     let client = Client::open(context)?;
-    let value = if args.value == "-" { standard_input()? } else { args.value.clone().into_bytes() };
+    let value = if args.value == "-" { standard_input(context).await? } else { args.value.clone().into_bytes() };
     if args.dry_run {
         return would(context, vec![format!("write {} bytes to `{}`", value.len(), args.key)]);
     }
@@ -122,9 +122,11 @@ pub(super) async fn ls(args: &KvLsArgs, context: &Context) -> Outcome<ExitStatus
         if limit == 0 {
             break;
         }
-        let range =
-            RangeRequest { key: key.into(), range_end: range_end.into(), limit, keys_only, ..RangeRequest::default() };
+        // All parts are of the revision of the first.
+        let (key, range_end, revision) = (key.into(), range_end.into(), found.revision);
+        let range = RangeRequest { key, range_end, limit, keys_only, revision, ..RangeRequest::default() };
         let part = client.list(range, args.stale).await?;
+        found.revision = part.revision;
         found.more |= part.more;
         found.torn |= part.torn;
         found.kvs.extend(part.kvs);
@@ -164,12 +166,16 @@ fn own_records() -> Failure {
     Failure::new(ExitStatus::Denied, format!("keys under `{OWN}` are reserved")).hint("choose another key")
 }
 
-fn standard_input() -> Outcome<Vec<u8>> {
-    let mut value = Vec::new();
-    std::io::stdin()
-        .read_to_end(&mut value)
-        .map_err(|error| Failure::failed("cannot read the value from standard input").because(&error))?;
-    Ok(value)
+/// The value, typed or piped. A signal or the time limit ends the wait for it.
+async fn standard_input(context: &Context) -> Outcome<Vec<u8>> {
+    context.printer.hide_progress();
+    let read = tokio::task::spawn_blocking(|| {
+        let mut value = Vec::new();
+        std::io::stdin().read_to_end(&mut value).map(|_| value)
+    });
+    let read = read.await.map_err(std::io::Error::other).flatten();
+    context.printer.show_progress();
+    read.map_err(|error| Failure::failed("cannot read the value from standard input").because(&error))
 }
 
 struct Written {

@@ -19,11 +19,13 @@ const BETWEEN: Duration = Duration::from_millis(100);
 pub(super) async fn confirmed(client: &Client, mut status: StatusResponse) -> Outcome<StatusResponse> {
     let since = Instant::now();
     let mut answered = HashSet::from([status.leader]);
+    // What a status says was heard before it was requested: nothing in the first one is news.
+    let mut within = Duration::ZERO;
     while status.healthy && !status.stale {
         let open = status.nodes.iter().filter(|node| !answered.contains(&node.id));
         let answers = client.answering(open).await;
         answered.extend(answers);
-        let silent = status.nodes.iter().find(|node| !answered.contains(&node.id) && !heard(node, since.elapsed()));
+        let silent = status.nodes.iter().find(|node| !answered.contains(&node.id) && !heard(node, within));
         let Some(silent) = silent else { return Ok(status) };
         if since.elapsed() >= HEARD_WITHIN {
             let why = format!("`{}` answers neither this computer nor the leader", silent.name);
@@ -32,6 +34,7 @@ pub(super) async fn confirmed(client: &Client, mut status: StatusResponse) -> Ou
             return Ok(status);
         }
         tokio::time::sleep(BETWEEN).await;
+        within = since.elapsed();
         status = client.status(false).await?;
     }
     Ok(status)

@@ -17,8 +17,12 @@ pub(super) struct Silence(Mutex<State>);
 
 struct State {
     since: Instant,
+    /// Time without output after which the next line comes, where lines are only appended.
+    longest: Duration,
     waits_for: Option<String>,
-    /// Progress lines on the terminal: they move, so nothing is silent.
+    /// The last state of an object that was appended: what is known where nothing says what the command waits for.
+    last_state: Option<String>,
+    /// Progress lines on the terminal, that of this module among them: they move, so nothing is silent.
     tasks: usize,
     /// A question waits for the operator.
     asking: bool,
@@ -26,14 +30,35 @@ struct State {
     line: Option<Task>,
 }
 
+/// What is to be done about the silence.
+enum Turn {
+    /// Show what the command waits for, in the line if there is one.
+    Speak(String, Option<Task>),
+    /// Remove the line, if there is one: something else is shown.
+    Stop(Option<Task>),
+}
+
+// === impl Silence ===
+
 impl Silence {
     pub(super) fn new() -> Self {
-        let since = Instant::now();
-        Self(Mutex::new(State { since, waits_for: None, tasks: 0, asking: false, line: None }))
+        let (since, longest) = (Instant::now(), SILENT);
+        let (waits_for, last_state, line) = (None, None, None);
+        Self(Mutex::new(State { since, longest, waits_for, last_state, tasks: 0, asking: false, line }))
     }
 
+    /// Something was shown.
     pub(super) fn broken(&self) {
         self.with(|state| state.since = Instant::now());
+    }
+
+    /// The state of an object was appended.
+    pub(super) fn appended(&self, line: &str) {
+        self.with(|state| {
+            state.since = Instant::now();
+            state.longest = SILENT;
+            state.last_state = Some(line.to_owned());
+        });
     }
 
     pub(super) fn task_begins(&self) {
@@ -54,38 +79,58 @@ impl Silence {
         });
     }
 
+    /// What is to be done now. Whoever gets the line gives it back, or drops it without the lock: it counts itself.
+    fn turn(&self) -> Turn {
+        self.with(|state| {
+            let others = state.tasks > usize::from(state.line.is_some());
+            if others || state.asking {
+                return Turn::Stop(state.line.take());
+            }
+            if state.line.is_none() && state.since.elapsed() < state.longest {
+                return Turn::Stop(None);
+            }
+            let what = state.waits_for.clone().or_else(|| state.last_state.clone());
+            Turn::Speak(what.unwrap_or_else(|| "still working".to_owned()), state.line.take())
+        })
+    }
+
     /// Held for a few instructions, and never while something is printed.
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
+// === impl Printer ===
+
 impl Printer {
     /// Notes what the command waits for, in case that it takes long.
     pub(crate) fn waits_for(&self, what: Option<&str>) {
-        self.0.silence.with(|state| state.waits_for = what.map(str::to_owned));
+        self.0.silence.with(|state| {
+            if state.waits_for.as_deref() != what {
+                state.waits_for = what.map(str::to_owned);
+                state.longest = SILENT;
+            }
+        });
     }
 
     /// Says what the command waits for, whenever it has shown nothing for two seconds. Never returns.
     pub(crate) async fn break_silence(self) {
-        let mut longest = SILENT;
         loop {
             tokio::time::sleep(SILENT / 10).await;
-            let due = self.0.silence.with(|state| {
-                if state.tasks > 0 || state.asking || state.since.elapsed() < longest {
-                    return None;
+            let (what, line) = match self.0.silence.turn() {
+                Turn::Speak(what, line) => (what, line),
+                Turn::Stop(line) => {
+                    drop(line);
+                    continue;
                 }
-                Some(state.waits_for.clone().unwrap_or_else(|| "still working".to_owned()))
-            });
-            let Some(what) = due else { continue };
+            };
             if self.0.live {
-                // The lock is free meanwhile: the new line counts itself.
-                let line = self.task("waiting");
+                let line = line.unwrap_or_else(|| self.task("waiting"));
                 line.state(&what);
                 self.0.silence.with(|state| state.line = Some(line));
             } else {
                 self.note(&format!("waiting: {what}"));
-                longest = (longest * 2).min(LONGEST);
+                self.0.silence.with(|state| state.longest = (state.longest * 2).min(LONGEST));
             }
         }
     }
@@ -101,14 +146,41 @@ impl Printer {
 mod tests {
     use super::*;
 
+    fn silent_for_long(silence: &Silence) {
+        silence.with(|state| state.since = Instant::now().checked_sub(SILENT * 2).unwrap());
+    }
+
+    fn spoken(silence: &Silence) -> Option<String> {
+        match silence.turn() {
+            Turn::Speak(what, _) => Some(what),
+            Turn::Stop(_) => None,
+        }
+    }
+
     #[test]
     fn a_progress_line_and_a_question_are_no_silence() {
         let silence = Silence::new();
+        assert_eq!(spoken(&silence), None, "it has just begun");
+        silent_for_long(&silence);
+        assert_eq!(spoken(&silence).as_deref(), Some("still working"));
         silence.task_begins();
+        assert_eq!(spoken(&silence), None);
         silence.asking(true);
-        assert_eq!(silence.with(|state| (state.tasks, state.asking)), (1, true));
         silence.task_ends();
+        silent_for_long(&silence);
+        assert_eq!(spoken(&silence), None);
         silence.asking(false);
-        assert_eq!(silence.with(|state| (state.tasks, state.asking)), (0, false));
+        silent_for_long(&silence);
+        assert!(spoken(&silence).is_some());
+    }
+
+    #[test]
+    fn what_is_known_best_is_said() {
+        let silence = Silence::new();
+        silence.appended("web-2: starting");
+        silent_for_long(&silence);
+        assert_eq!(spoken(&silence).as_deref(), Some("web-2: starting"));
+        silence.with(|state| state.waits_for = Some("the cluster's answer".to_owned()));
+        assert_eq!(spoken(&silence).as_deref(), Some("the cluster's answer"));
     }
 }

@@ -104,8 +104,9 @@ impl Shown {
     fn append(&self, state: &str) {
         let mut last = self.last_state.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.printer.0.quiet && *last != state {
-            self.printer.0.silence.broken();
-            line::stamped(&format!("{}: {state}", self.subject));
+            let text = format!("{}: {state}", self.subject);
+            self.printer.0.silence.appended(&text);
+            line::stamped(&text);
             state.clone_into(&mut last);
         }
     }

@@ -50,7 +50,7 @@ impl View for DeploymentsView {
             let text = |field: &str| record[field].as_str().unwrap_or_default();
             let state = match text("state") {
                 "succeeded" => cell::good("succeeded"),
-                state @ ("failed" | "rolled_back") => cell::bad(state),
+                state @ "failed" => cell::bad(state),
                 state => cell::plain(state),
             };
             let why = text("error").lines().next().unwrap_or_default();

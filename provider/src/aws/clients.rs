@@ -68,7 +68,8 @@ impl Clients {
             loader = loader.profile_name(profile).credentials_provider(chain);
         }
         let config: SdkConfig = loader.load().await;
-        let region = config.region().map(ToString::to_string).ok_or(CloudError::NoRegion)?;
+        let region = config.region().map(ToString::to_string);
+        let region = region.filter(|region| !region.is_empty()).ok_or(CloudError::NoRegion)?;
         let endpoint = options.endpoint.clone().or_else(|| endpoint_of_environment(|name| std::env::var(name).ok()));
         Ok(Self {
             ec2: Ec2::new(&config),

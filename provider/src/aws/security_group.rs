@@ -53,12 +53,15 @@ pub(super) async fn ensure(
     };
     let id = group.group_id.unwrap_or_default();
     let present = rules(&group.ip_permissions, &id);
-    let missing: Vec<&Rule> = desired.iter().filter(|rule| !present.contains(rule)).collect();
-    for rule in missing {
+    for rule in missing(&present, &desired) {
         allow(clients, &id, rule).await?;
     }
     for rule in outdated(&present, &desired, options.ssh_from.is_some()) {
-        clients.ec2.revoke_security_group_ingress(&id, &permission(rule, &id)).await?;
+        match clients.ec2.revoke_security_group_ingress(&id, &permission(rule, &id)).await {
+            // An earlier attempt of this request, or another operator, has closed it.
+            Err(error) if error.code() == "InvalidPermission.NotFound" => {}
+            revoked => revoked?,
+        }
     }
     Ok(id)
 }
@@ -89,7 +92,7 @@ pub(super) async fn plan(
 fn difference(present: Option<&BTreeSet<Rule>>, desired: &BTreeSet<Rule>, all: bool) -> Option<String> {
     let nothing = BTreeSet::new();
     let before = present.unwrap_or(&nothing);
-    let opened: Vec<String> = desired.difference(before).map(Rule::to_string).collect();
+    let opened: Vec<String> = missing(before, desired).into_iter().map(Rule::to_string).collect();
     let closed: Vec<String> = outdated(before, desired, all).into_iter().map(Rule::to_string).collect();
     let parts = [("lets in", opened), ("closes", closed)].into_iter().filter(|(_, rules)| !rules.is_empty());
     let words: Vec<String> = parts.map(|(verb, rules)| format!("{verb} {}", rules.join(", "))).collect();
@@ -165,12 +168,18 @@ pub(super) fn desired_rules(blocks: &[String], by: &str) -> BTreeSet<Rule> {
     rules
 }
 
+/// Desired rules that do not exist, whoever opened them.
+fn missing<'a>(present: &BTreeSet<Rule>, desired: &'a BTreeSet<Rule>) -> Vec<&'a Rule> {
+    desired.iter().filter(|rule| !present.iter().any(|one| one.is_same(rule))).collect()
+}
+
 /// Rules for an earlier address of this operator; with `ssh_from`, all rules for other blocks.
 fn outdated<'a>(present: &'a BTreeSet<Rule>, desired: &BTreeSet<Rule>, all: bool) -> Vec<&'a Rule> {
     let own: BTreeSet<&str> = desired.iter().filter_map(|rule| rule.by()).collect();
     present
         .iter()
-        .filter(|rule| rule.by().is_some_and(|by| all || own.contains(by)) && !desired.contains(rule))
+        .filter(|rule| rule.by().is_some_and(|by| all || own.contains(by)))
+        .filter(|rule| !desired.iter().any(|one| one.is_same(rule)))
         .collect()
 }
 
@@ -191,13 +200,42 @@ impl Rule {
             Source::Group => None,
         }
     }
+
+    /// Whether EC2 takes both for one rule: the operator is only in its description.
+    fn is_same(&self, other: &Self) -> bool {
+        let same_source = match (&self.from, &other.from) {
+            (Source::Group, Source::Group) => true,
+            (Source::Block { block, .. }, Source::Block { block: other, .. }) => network(block) == network(other),
+            _ => false,
+        };
+        self.port == other.port && same_source
+    }
 }
 
-/// The existing rules, one port each.
+/// A block as EC2 stores it, without the bits of a host: `203.0.113.7/24` is `203.0.113.0/24`. Other text stays as it is.
+fn network(block: &str) -> String {
+    let parsed = block.split_once('/').and_then(|(ip, bits)| Some((ip.parse().ok()?, bits.parse::<u32>().ok()?)));
+    match parsed {
+        Some((IpAddr::V4(ip), bits @ 0..=32)) => {
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            format!("{}/{bits}", std::net::Ipv4Addr::from_bits(ip.to_bits() & mask))
+        }
+        Some((IpAddr::V6(ip), bits @ 0..=128)) => {
+            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+            format!("{}/{bits}", std::net::Ipv6Addr::from_bits(ip.to_bits() & mask))
+        }
+        _ => block.to_owned(),
+    }
+}
+
+/// The existing rules for one TCP port each. Others were not made by Disco, and are left alone.
 fn rules(permissions: &[IpPermission], group: &str) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for permission in permissions {
-        let port = permission.from_port.unwrap_or(-1);
+        let (Some("tcp"), Some(port)) = (permission.ip_protocol.as_deref(), permission.from_port) else { continue };
+        if permission.to_port != Some(port) {
+            continue;
+        }
         let v4 = permission.ip_ranges.iter().map(|range| (&range.cidr_ip, &range.description));
         let v6 = permission.ipv6_ranges.iter().map(|range| (&range.cidr_ipv6, &range.description));
         for (block, by) in v4.chain(v6) {
@@ -292,6 +330,31 @@ mod tests {
         // `ssh_from` lists all blocks.
         assert_eq!(outdated(&present, &now, true).len(), 4);
         assert!(outdated(&now, &now, true).is_empty());
+    }
+
+    #[test]
+    fn a_rule_that_another_operator_opened_for_the_same_block_is_the_same_rule() {
+        let present = desired_rules(&["203.0.113.0/24".to_owned()], "disco operator other@there");
+        // The bits of the host are not stored.
+        let desired = desired_rules(&["203.0.113.7/24".to_owned()], "disco operator me@here");
+        assert_eq!(missing(&present, &desired), Vec::<&Rule>::new());
+        for all in [false, true] {
+            assert_eq!(outdated(&present, &desired, all), Vec::<&Rule>::new());
+            assert_eq!(difference(Some(&present), &desired, all), None);
+        }
+        assert_eq!(network("2001:db8::7/32"), "2001:db8::/32");
+        assert_eq!((network("0.0.0.0/0"), network("203.0.113.7")), ("0.0.0.0/0".to_owned(), "203.0.113.7".to_owned()));
+    }
+
+    #[test]
+    fn rules_that_disco_does_not_make_are_left_alone() {
+        let own = Rule { port: SSH, from: Source::Block { block: "203.0.113.7/32".to_owned(), by: "me".to_owned() } };
+        let tcp = permission(&own, "sg-1");
+        let all = IpPermission { ip_protocol: Some("-1".to_owned()), from_port: None, to_port: None, ..tcp.clone() };
+        let udp = IpPermission { ip_protocol: Some("udp".to_owned()), ..tcp.clone() };
+        let range = IpPermission { to_port: Some(65_535), ..tcp.clone() };
+        assert_eq!(rules(&[all, udp, range], "sg-1"), BTreeSet::new());
+        assert_eq!(rules(&[tcp], "sg-1"), BTreeSet::from([own]));
     }
 
     #[test]

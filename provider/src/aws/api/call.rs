@@ -129,8 +129,8 @@ impl Service {
     }
 }
 
-/// The URL that was configured for this service, in the SDK's order: the script's, then the environment's and the profile's for
-/// this service, then those for all services.
+/// The URL that was configured for this service, in the SDK's order: the script's, the environment's for this service and for all,
+/// the profile's for this service and for all.
 fn custom_endpoint(kind: Kind, config: &SdkConfig) -> Option<String> {
     let general = config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {
@@ -201,8 +201,11 @@ fn read(
         return Ok(content.to_vec());
     }
     let found = error(answer, content).ok().filter(|error| error.code().is_some());
-    let status = || format!("HTTP status {}, without an error code", answer.status());
-    Err(OrchestratorError::operation(found.unwrap_or_else(|| ErrorMetadata::builder().message(status()).build())))
+    Err(OrchestratorError::operation(found.unwrap_or_else(|| {
+        let plain = ErrorMetadata::builder().message(format!("HTTP status {}, without an error code", answer.status()));
+        // Of a load balancer: the same request may succeed in a moment.
+        if answer.status().is_server_error() { plain.code("ServiceUnavailable").build() } else { plain.build() }
+    })))
 }
 
 #[cfg(test)]
