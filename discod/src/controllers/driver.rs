@@ -117,10 +117,9 @@ async fn run<L, C: Controller<L>>(
                 tracing::warn!(controller = C::NAME, error, "controller pass failed");
                 logged = error;
             }
-            if let Some(pause) = pause {
-                tokio::time::sleep(pause.after(failures)).await;
-            }
-            break;
+            let Some(pause) = pause else { break };
+            // What began the pass is not done yet.
+            tokio::time::sleep(pause.after(failures)).await;
         }
     }
 }
@@ -291,6 +290,8 @@ mod tests {
         let bench = Bench::new(Schedule { pause: Some(pause), ..IDLE }, vec![fails(), fails(), fails()], false);
         wait(50).await;
         assert_eq!(bench.last.all()["fake"].error.as_deref(), Some("no majority"));
+        wait(600).await;
+        assert_eq!(bench.at(), [0, 100, 300, 500], "it tries again without another signal");
         for _ in 0..100 {
             bench.wake_ups.wake();
             wait(10).await;

@@ -31,6 +31,7 @@ impl Controller for Leases {
 
     async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
         let expired = leader.raft().store().read(|store| leader.lease_times().due(store, AT_ONCE));
+        let more = expired.len() == AT_ONCE;
         let revoke = expired.into_iter().map(|id| async move {
             let revoke = Operation::LeaseRevoke(LeaseRevokeRequest { id });
             leader.write_in_term(revoke).await.with_context(|| format!("revoking lease {id}, which has expired"))
@@ -39,6 +40,6 @@ impl Controller for Leases {
         for revoked in futures_util::future::join_all(revoke).await {
             revoked?;
         }
-        Ok(Outcome::Settled)
+        Ok(if more { Outcome::Changed } else { Outcome::Settled })
     }
 }

@@ -1,7 +1,6 @@
 //! The time of leases, counted by a leader for its term: every lease that it finds starts with its whole time. The
 //! controller of leases revokes expired ones; requests read a lease's time, or renew it. [`disco_store::LeaseClock`]
 //! decides.
-//! those whose time is over; requests ask for a lease's time, or renew it. [`disco_store::LeaseClock`] decides.
 
 use disco_store::{Lease, LeaseClock, Store};
 use parking_lot::Mutex;

@@ -1,6 +1,5 @@
 //! The last report of each node to the leader, and its time. In memory only, for one term: a new leader receives every
 //! node's report within one report interval.
-//! report interval.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -106,11 +106,17 @@ impl RaftNode {
     /// # Errors
     /// See [`RaftError`].
     pub async fn replace_voter(&self, old: u64, new: u64) -> Result<(), RaftError> {
-        let _turn = self.changes().lock().await;
-        let members = self.members();
-        let voters = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id);
-        let voters = voters.filter(|id| *id != old).chain([new]).collect();
-        self.try_change(ChangeMembers::ReplaceAllVoters(voters)).await
+        self.in_turn(|| {
+            // The members of an unfinished change are those of both sets: nodes that are to lose their vote would keep it.
+            if self.is_joint() {
+                return Err(RaftError::Membership("another change of the voters is unfinished".to_owned()));
+            }
+            let members = self.members();
+            let voters = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id);
+            let voters = voters.filter(|id| *id != old).chain([new]).collect();
+            Ok(ChangeMembers::ReplaceAllVoters(voters))
+        })
+        .await
     }
 
     /// Whether a change of the voters is unfinished: its leader was lost between the two steps.
@@ -147,38 +153,46 @@ impl RaftNode {
         self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await
     }
 
-    /// Changes are sequential: openraft changes the voters in two steps and accepts another change between them.
     async fn change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
-        let _turn = self.changes().lock().await;
-        self.try_change(change).await
+        self.in_turn(|| Ok(change)).await
+    }
+
+    /// Makes the change that the closure decides once no other one of this node is in progress: openraft changes the voters in two
+    /// steps, and accepts another change between them.
+    async fn in_turn(
+        &self,
+        decide: impl FnOnce() -> Result<ChangeMembers<u64, NodeInfo>, RaftError>,
+    ) -> Result<(), RaftError> {
+        let limit = self.pace().request_timeout() * 2;
+        let work = async {
+            let _turn = self.changes().lock().await;
+            self.make(decide()?).await
+        };
+        tokio::time::timeout(limit, work).await.unwrap_or(Err(RaftError::Unknown(limit)))
     }
 
     /// Waits while a change that another leader has begun is in progress. A change to a complete set of voters does not: it was
     /// computed from the previous membership.
-    async fn try_change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
-        let limit = self.pace().request_timeout() * 2;
+    async fn make(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
         let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
-        let work = async {
-            let mut metrics = self.raft().metrics();
-            loop {
-                // The next attempt may depend on changes until now.
-                drop(metrics.borrow_and_update());
-                // Always retaining: this change also completes an unfinished one, and would drop the nodes that lose their vote by it.
-                let changed = self.raft().change_membership(change.clone(), true).await;
-                match changed {
-                    Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(
-                        ChangeMembershipError::InProgress(_),
-                    ))) if waits && metrics.changed().await.is_ok() => {
-                        tokio::time::sleep(CHANGE_PAUSE).await;
-                    }
-                    // Another change came between two steps of this one.
-                    Err(OpenraftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {
-                        tokio::time::sleep(CHANGE_PAUSE).await;
-                    }
-                    other => return other.map(|_| ()).map_err(|error| self.write_error(error)),
+        let mut metrics = self.raft().metrics();
+        loop {
+            // The next attempt may depend on changes until now.
+            drop(metrics.borrow_and_update());
+            // Always retaining: this change also completes an unfinished one, and would drop the nodes that lose their vote by it.
+            let changed = self.raft().change_membership(change.clone(), true).await;
+            match changed {
+                Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(
+                    ChangeMembershipError::InProgress(_),
+                ))) if waits && metrics.changed().await.is_ok() => {
+                    tokio::time::sleep(CHANGE_PAUSE).await;
                 }
+                // Another change came between two steps of this one.
+                Err(OpenraftError::APIError(ClientWriteError::PreconditionFailed(_))) if waits => {
+                    tokio::time::sleep(CHANGE_PAUSE).await;
+                }
+                other => return other.map(|_| ()).map_err(|error| self.write_error(error)),
             }
-        };
-        tokio::time::timeout(limit, work).await.unwrap_or(Err(RaftError::Unknown(limit)))
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::cluster::nodes::removal::{ENDING, REMOVED, REMOVING};
 use crate::cluster::nodes::status;
 use crate::cluster::nodes::view::{planned, policy};
 use crate::cluster::{Error, Executor, Result, leader};
-use crate::node::{Leader, Node};
+use crate::node::{Leader, Node, Pass};
 use crate::peers::Hops;
 use crate::records::{self, MachineRecord};
 
@@ -167,7 +167,9 @@ async fn follow(
             }
         }
         let in_progress = in_progress(&leader);
-        if !(news.is_empty() && in_progress.is_empty() && ending.is_empty()) || leaving || status.changing {
+        // Without a quorum no change of members advances.
+        let changing = status.changing && leader.raft().has_leader();
+        if !(news.is_empty() && in_progress.is_empty() && ending.is_empty()) || leaving || changing {
             idle_since = Instant::now();
         }
         for step in news {
@@ -196,9 +198,11 @@ async fn follow(
             }
             Some(_) => {}
         }
-        let given_up = reported
-            .given_up(&in_progress)
-            .or_else(|| (idle_since.elapsed() >= IDLE).then(|| why_incomplete(&status, leader.blocked())).flatten());
+        let given_up = reported.given_up(&in_progress, Instant::now()).or_else(|| {
+            (idle_since.elapsed() >= IDLE)
+                .then(|| why_incomplete(&status, leader.blocked(), &leader.passes().all()))
+                .flatten()
+        });
         if let Some(why) = given_up {
             let text = format!(
                 "the cluster is not complete: {why}\nhint: the leader goes on trying, and `disco status` shows the progress; remove \
@@ -241,7 +245,7 @@ fn in_progress(leader: &Leader) -> Vec<MachineRecord> {
 }
 
 /// Why a cluster is incomplete although nothing is in progress; `None` if unknown.
-fn why_incomplete(status: &StatusResponse, blocked: Option<String>) -> Option<String> {
+fn why_incomplete(status: &StatusResponse, blocked: Option<String>, passes: &BTreeMap<&str, Pass>) -> Option<String> {
     let ill = status.nodes.iter().filter(|member| !member.healthy);
     let mut reasons: Vec<String> = ill
         .map(|member| match member.reason.as_str() {
@@ -250,6 +254,8 @@ fn why_incomplete(status: &StatusResponse, blocked: Option<String>) -> Option<St
         })
         .collect();
     reasons.extend(blocked);
+    let controllers = ["members", "machines"].into_iter().filter_map(|name| passes.get(name));
+    reasons.extend(controllers.filter_map(|pass| pass.error.clone()));
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
@@ -261,6 +267,15 @@ fn is_complete(leader: &Leader, status: &StatusResponse, desired: u32) -> bool {
     status.nodes.len() == desired as usize && status.healthy && settled
 }
 
+/// The failures of one machine since the request.
+#[derive(Debug)]
+struct Failures {
+    count: usize,
+    first: Instant,
+    /// The last one's.
+    reason: String,
+}
+
 /// The steps that the client has received.
 #[derive(Debug, Default)]
 struct Reported {
@@ -270,15 +285,16 @@ struct Reported {
     /// Names of nodes and machines whose removal was reported, but not its end.
     going: BTreeSet<String>,
     /// Names of machines that have failed, with the number of failures and the last reason.
-    failures: BTreeMap<String, (usize, String)>,
+    failures: BTreeMap<String, Failures>,
 }
 
 impl Reported {
     fn note(&mut self, step: &Progress) {
         if !step.error.is_empty() {
-            let (count, reason) = self.failures.entry(step.subject.clone()).or_default();
-            *count += 1;
-            reason.clone_from(&step.error);
+            let first = Failures { count: 0, first: Instant::now(), reason: String::new() };
+            let failures = self.failures.entry(step.subject.clone()).or_insert(first);
+            failures.count += 1;
+            failures.reason.clone_from(&step.error);
         }
         if step.done || !step.error.is_empty() {
             self.going.remove(&step.subject);
@@ -310,13 +326,12 @@ impl Reported {
         news
     }
 
-    /// The reason to stop waiting: every machine in progress has failed repeatedly.
-    fn given_up(&self, in_progress: &[MachineRecord]) -> Option<String> {
+    /// The reason to stop waiting: every machine in progress has failed repeatedly, and for a while.
+    fn given_up(&self, in_progress: &[MachineRecord], now: Instant) -> Option<String> {
         let failed = |machine: &MachineRecord| {
-            self.failures
-                .get(&machine.name)
-                .filter(|(count, _)| *count >= MAX_FAILURES)
-                .map(|(count, reason)| format!("{} did not become a node in {count} attempts: {reason}", machine.name))
+            let Failures { count, first, reason } = self.failures.get(&machine.name)?;
+            let given_up = *count >= MAX_FAILURES && now.saturating_duration_since(*first) >= IDLE;
+            given_up.then(|| format!("{} did not become a node in {count} attempts: {reason}", machine.name))
         };
         let reasons: Option<Vec<String>> = in_progress.iter().map(failed).collect();
         reasons.filter(|reasons| !reasons.is_empty()).map(|reasons| reasons.join("; "))
@@ -366,18 +381,25 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_for_machines_ends_after_three_failures() {
+    fn the_wait_for_machines_ends_after_three_failures_and_a_minute() {
         let machine = |name: &str| MachineRecord { name: name.to_owned(), ..MachineRecord::default() };
         let failed = |name: &str| Progress { error: "refused the key".to_owned(), ..step(name, "failed") };
         let mut reported = Reported::default();
+        let now = Instant::now();
+        let later = now + IDLE * 2;
         for _ in 0..MAX_FAILURES {
-            assert_eq!(reported.given_up(&[machine("web-2")]), None);
+            assert_eq!(reported.given_up(&[machine("web-2")], later), None);
             reported.note(&failed("web-2"));
         }
-        let why = reported.given_up(&[machine("web-2")]).unwrap();
+        assert_eq!(reported.given_up(&[machine("web-2")], now), None, "a shortage may pass within a minute");
+        let why = reported.given_up(&[machine("web-2")], later).unwrap();
         assert!(why.contains("web-2 did not become a node in 3 attempts: refused the key"), "{why}");
-        assert_eq!(reported.given_up(&[machine("web-2"), machine("web-3")]), None, "the other one may still join");
-        assert_eq!(reported.given_up(&[]), None);
+        assert_eq!(
+            reported.given_up(&[machine("web-2"), machine("web-3")], later),
+            None,
+            "the other one may still join"
+        );
+        assert_eq!(reported.given_up(&[], later), None);
     }
 
     #[test]
@@ -389,9 +411,13 @@ mod tests {
             ..NodeStatus::default()
         };
         let status = |healthy| StatusResponse { nodes: vec![node(healthy)], ..StatusResponse::default() };
-        assert_eq!(why_incomplete(&status(true), None), None);
-        let why = why_incomplete(&status(false), Some("all 2 hosts are in use".to_owned())).unwrap();
+        assert_eq!(why_incomplete(&status(true), None, &BTreeMap::new()), None);
+        let blocked = Some("all 2 hosts are in use".to_owned());
+        let why = why_incomplete(&status(false), blocked, &BTreeMap::new()).unwrap();
         assert_eq!(why, "web-2 is not healthy: silent for 65 s; all 2 hosts are in use");
+        let error = Some("giving node 2 the signing key: no answer".to_owned());
+        let pass = Pass { started: Instant::now(), took: Duration::ZERO, error: error.clone(), waits_for: None };
+        assert_eq!(why_incomplete(&status(true), None, &BTreeMap::from([("members", pass)])), error);
     }
 
     #[test]

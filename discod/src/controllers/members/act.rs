@@ -34,10 +34,10 @@ async fn hand_over(leader: &Leader, to: u64, reason: Reason) -> Result<()> {
         Reason::Disk => "this disk is nearly full",
         Reason::Unhealthy => "this node is not healthy",
     };
+    // Said before: the term, and this pass with it, ends with success.
+    tracing::warn!(to, free_mib = leader.raft().room().free >> 20, "hands leadership over, because {why}");
     let handed = leader.raft().transfer_leadership(Some(to)).await;
-    handed.with_context(|| format!("handing leadership over to node {to}, because {why}"))?;
-    tracing::warn!(to, free_mib = leader.raft().room().free >> 20, "handed over leadership, because {why}");
-    Ok(())
+    handed.map(drop).with_context(|| format!("handing leadership over to node {to}, because {why}"))
 }
 
 /// Creates the record of a member without one: the founder.
@@ -69,11 +69,12 @@ fn founders<T: Default>(leader: &Leader, id: u64, read: impl Fn(&crate::args::Da
 }
 
 async fn remember(leader: &Leader, id: u64, life: Life) -> Result<()> {
-    let Some(record) = leader.raft().store().read(|store| records::node(store, id)) else { return Ok(()) };
-    let record = NodeRecord { incarnation: life.number, run: format!("{:016x}", life.run), ..record };
-    let txn = records::Txn::new().put(&records::keys::node(id), &record);
-    leader.write_in_term(txn.operation()).await.with_context(|| format!("recording the start of node {id}"))?;
-    Ok(())
+    let changed = change_record(leader, id, |record| NodeRecord {
+        incarnation: life.number,
+        run: format!("{:016x}", life.run),
+        ..record
+    });
+    changed.await.with_context(|| format!("recording the start of node {id}"))
 }
 
 async fn admit(leader: &Leader, id: u64) -> Result<()> {
@@ -92,13 +93,23 @@ async fn update_address(leader: &Leader, members: &[Member], id: u64) -> Result<
     let address = heard.report.address;
     let info = NodeInfo { address: address.clone(), name: member.info.name.clone() };
     leader.raft().set_info(id, info).await.with_context(|| format!("changing the address of node {id}"))?;
-    if let Some(record) = leader.raft().store().read(|store| records::node(store, id)) {
-        let record = NodeRecord { address: address.clone(), ..record };
-        leader.write_in_term(records::Txn::new().put(&records::keys::node(id), &record).operation()).await?;
-    }
+    change_record(leader, id, |record| NodeRecord { address: address.clone(), ..record }).await?;
     let text = format!("{} moved from {} to {address}", member.info.name, member.info.address);
     records::emit_in_term(leader, "node.moved", Severity::Info, Some(id), text).await;
     Ok(())
+}
+
+/// Changes the record of a node, if it has one, as it is when it is written: a removal may mark it at the same time.
+async fn change_record(leader: &Leader, id: u64, change: impl Fn(NodeRecord) -> NodeRecord) -> Result<()> {
+    let key = records::keys::node(id);
+    loop {
+        let found = leader.raft().store().read(|store| records::get::<NodeRecord>(store, &key));
+        let Some(found) = found else { return Ok(()) };
+        let txn = records::Txn::new().expect(&key, found.revision).put(&key, &change(found.value));
+        if records::succeeded(&leader.write_in_term(txn.operation()).await?) {
+            return Ok(());
+        }
+    }
 }
 
 fn find(members: &[Member], id: u64) -> Option<&Member> {
