@@ -1,3 +1,6 @@
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use super::support::Folder;
 
 #[test]
@@ -14,6 +17,19 @@ fn version_and_help_go_to_standard_output() {
     assert!(folder.run(&["help", "scale"]).expect(0).stdout.contains("Set the number of nodes"));
     let help = folder.run(&["--help"]).expect(0);
     assert!(help.stdout.contains("Exit codes:") && help.stdout.contains("11  could not be placed"), "{help}");
+}
+
+#[test]
+fn an_argument_that_is_not_utf_8_is_a_wrong_command_line() {
+    let folder = Folder::new();
+    for format in ["", "-o=json"] {
+        let mut command = folder.command(&["kv", "get"]);
+        command.arg(OsStr::from_bytes(b"\xff")).args(Some(format).filter(|format| !format.is_empty()));
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert_eq!(stderr.starts_with('{'), !format.is_empty(), "{stderr}");
+    }
 }
 
 #[test]

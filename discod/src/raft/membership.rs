@@ -166,14 +166,14 @@ impl RaftNode {
         let limit = self.pace().request_timeout() * 2;
         let work = async {
             let _turn = self.changes().lock().await;
-            self.make(decide()?).await
+            self.try_change(decide()?).await
         };
         tokio::time::timeout(limit, work).await.unwrap_or(Err(RaftError::Unknown(limit)))
     }
 
     /// Waits while a change that another leader has begun is in progress. A change to a complete set of voters does not: it was
     /// computed from the previous membership.
-    async fn make(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
+    async fn try_change(&self, change: ChangeMembers<u64, NodeInfo>) -> Result<(), RaftError> {
         let waits = !matches!(change, ChangeMembers::ReplaceAllVoters(_));
         let mut metrics = self.raft().metrics();
         loop {
