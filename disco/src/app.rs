@@ -20,11 +20,11 @@ use crate::{
 /// Runs the hidden subcommand with which the local provider starts its machines; `None` for any other command line.
 pub(crate) fn run_machine_subcommand() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
-    if words.next()? != disco_provider::machine::SUBCOMMAND {
+    if words.next()? != disco_provider::local::machine::SUBCOMMAND {
         return None;
     }
     let words: Vec<std::ffi::OsString> = words.collect();
-    let ended = disco_provider::machine::run(&words);
+    let ended = disco_provider::local::machine::run(&words);
     Some(match ended {
         Ok(()) => ExitStatus::Done.into(),
         Err(error) => {

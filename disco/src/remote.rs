@@ -2,7 +2,7 @@
 
 use disco_proto::v1::NodeStatus;
 use disco_provider::{
-    Instance, InstanceState,
+    Machine, MachineState,
     install::{Owner, Remote},
     ssh::{ConnectOptions, KeyPair, Session, Status, quote},
 };
@@ -83,12 +83,12 @@ impl Machines {
     }
 
     /// Lists the provider's machines, including those of the last known nodes.
-    pub(crate) async fn list(&self) -> Outcome<Vec<Instance>> {
+    pub(crate) async fn list(&self) -> Outcome<Vec<Machine>> {
         let provider = recorded_provider(&self.project, &self.record)?;
         provider.list().await.map_err(|error| provider_failure(&error))
     }
 
-    pub(crate) async fn connect(&self, machine: &Instance) -> Outcome<Session> {
+    pub(crate) async fn connect(&self, machine: &Machine) -> Outcome<Session> {
         let policy = host_key_policy(&self.project, machine);
         let connected = self.sessions.connect(machine, &self.key, &policy, ConnectOptions::default()).await;
         connected.map_err(|error| ssh_failure(&error))
@@ -97,7 +97,7 @@ impl Machines {
 
 /// Finds a node's machine by the node's status or, if the cluster does not answer, by the machine's own name or id: that is when
 /// the operator needs it most.
-fn machine_of<'a>(node: Outcome<NodeStatus>, named: &str, machines: &'a [Instance]) -> Outcome<&'a Instance> {
+fn machine_of<'a>(node: Outcome<NodeStatus>, named: &str, machines: &'a [Machine]) -> Outcome<&'a Machine> {
     let by = |id: &str| machines.iter().find(|machine| machine.id == id);
     let wanted = match node {
         Ok(node) => by(&node.instance),
@@ -107,7 +107,7 @@ fn machine_of<'a>(node: Outcome<NodeStatus>, named: &str, machines: &'a [Instanc
         }
     };
     match wanted {
-        Some(machine) if machine.state == InstanceState::Running => Ok(machine),
+        Some(machine) if machine.state == MachineState::Running => Ok(machine),
         Some(machine) => Err(Failure::failed(format!("the machine of `{named}` is {}", machine.state))
             .hint("`disco bootstrap` restarts and repairs what is down")),
         None => Err(Failure::new(ExitStatus::NotFound, format!("the provider has no machine for `{named}`"))),

@@ -60,8 +60,8 @@ pub struct DaemonArgs {
     #[arg(long, env = "DISCOD_RAFT_PACE", value_enum, default_value_t = Pace::Default)]
     pub raft_pace: Pace,
     /// The provider's id of the machine
-    #[arg(long, env = "DISCOD_INSTANCE")]
-    pub instance: Option<String>,
+    #[arg(long = "instance", env = "DISCOD_INSTANCE", value_name = "INSTANCE")]
+    pub machine: Option<String>,
     /// Label of the node, `KEY=VALUE`; may be given several times
     #[arg(long = "label", env = "DISCOD_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,

@@ -32,7 +32,7 @@ pub async fn join(home: &Home, token_file: &Path, args: &DaemonArgs) -> Result<N
         address: args.advertise.unwrap_or(args.listen).to_string(),
         name: args.name.clone().unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        instance: args.instance.clone().unwrap_or_default(),
+        instance: args.machine.clone().unwrap_or_default(),
         labels: args.labels.iter().cloned().collect(),
         join_id: home.join_id()?.into_bytes().to_vec().into(),
         extra_addresses: extra_addresses(args),

@@ -16,7 +16,9 @@ const AGAIN: &str = "start me again";
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let result = match args.first().and_then(|word| word.to_str()) {
-        Some(disco_provider::machine::SUBCOMMAND) => disco_provider::machine::run(&args[1..]).map_err(Into::into),
+        Some(disco_provider::local::machine::SUBCOMMAND) => {
+            disco_provider::local::machine::run(&args[1..]).map_err(Into::into)
+        }
         Some(disco_provider::supervise::SUBCOMMAND) => disco_provider::supervise::run(&args[1..]).map_err(Into::into),
         Some(disco_provider::supervise::REPORT_SUBCOMMAND) => report(&args[1..]),
         Some("start") => start(&args[1..]),

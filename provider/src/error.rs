@@ -43,7 +43,7 @@ pub enum ProviderError {
     },
     /// No machine has that id.
     #[error("machine `{id}` does not exist")]
-    NoSuchInstance {
+    NoSuchMachine {
         /// The id.
         id: String,
     },

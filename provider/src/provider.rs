@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::local::RunningMachine;
 use crate::plan::{self, Change};
-use crate::{Announcements, Capabilities, Instance, ProviderError, SshTarget, StartRequest, Usd};
+use crate::{Announcements, Capabilities, Machine, ProviderError, SshTarget, StartRequest, Usd};
 
 /// A source of machines for one cluster.
 ///
@@ -27,10 +27,10 @@ pub trait Provider: Send + Sync + Debug {
 
     /// Starts a machine, or finds the one that was started with the same token before and makes sure that it runs. Returns
     /// when the machine runs; its SSH server may need a moment more.
-    async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError>;
+    async fn start(&self, request: StartRequest) -> Result<Machine, ProviderError>;
 
     /// The machines of this cluster, each with its state at this moment, ordered by age.
-    async fn list(&self) -> Result<Vec<Instance>, ProviderError>;
+    async fn list(&self) -> Result<Vec<Machine>, ProviderError>;
 
     /// Machines with the same records that run on this computer, but for another folder: this folder is a copy of theirs, or
     /// theirs was removed. No machine is started while they run.

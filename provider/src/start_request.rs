@@ -20,7 +20,7 @@ pub struct StartRequest {
     pub options: serde_json::Value,
     /// The public keys that may log in, in OpenSSH's form.
     pub authorized_keys: Vec<String>,
-    /// The cluster's records of its machines so far: instance id to token. Only a provider that cannot store a token on its
+    /// The cluster's records of its machines so far: machine id to token. Only a provider that cannot store a token on its
     /// machines (given hosts) reads it.
     pub known: BTreeMap<String, String>,
     /// Ids of machines that do not count against limits: those of lost nodes, and those that are being ended.

@@ -107,7 +107,7 @@ pub(crate) fn known_node(node: &NodeStatus) -> Option<KnownNode> {
         name: node.name.clone(),
         address: node.address.parse().ok()?,
         public: node.public_address.parse().ok(),
-        instance: node.instance.clone(),
+        machine: node.instance.clone(),
         ssh: node.ssh.clone(),
     })
 }

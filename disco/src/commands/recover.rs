@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use disco_proto::v1::{NodeStatus, RecoverRequest};
-use disco_provider::{Instance, InstanceState};
+use disco_provider::{Machine, MachineState};
 use serde_json::json;
 
 use crate::{
@@ -34,7 +34,7 @@ pub(super) async fn run(args: &RecoverArgs, context: &Context) -> Outcome<ExitSt
     let printer = &context.printer;
     let machines = machines(context).await;
     client.add_addresses(args.addresses.iter().flatten().copied());
-    client.add_addresses(machines.iter().flat_map(Instance::control_addresses));
+    client.add_addresses(machines.iter().flat_map(Machine::control_addresses));
     let views = client.own_views().await?;
     if args.addresses.is_some() {
         return super::relocate::run(context, &client, &views, args.dry_run).await;
@@ -103,7 +103,7 @@ fn named(node: &NodeStatus) -> String {
 }
 
 /// The provider's running machines: nodes may answer at addresses that the project does not know yet.
-async fn machines(context: &Context) -> Vec<Instance> {
+async fn machines(context: &Context) -> Vec<Machine> {
     let asked = async {
         let project = context.project()?;
         let Some(record) = ClusterRecord::load(&project.state())? else { return Ok(Vec::new()) };
@@ -111,7 +111,7 @@ async fn machines(context: &Context) -> Vec<Instance> {
         provider.list().await.map_err(|error| provider_failure(&error))
     };
     match asked.await {
-        Ok(machines) => machines.into_iter().filter(|machine| machine.state == InstanceState::Running).collect(),
+        Ok(machines) => machines.into_iter().filter(|machine| machine.state == MachineState::Running).collect(),
         Err(failure) => {
             context.printer.warn(&format!("cannot list the provider's machines: {failure}"));
             Vec::new()

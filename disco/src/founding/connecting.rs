@@ -6,16 +6,16 @@ use std::{
 };
 
 use disco_proto::v1::StatusResponse;
-use disco_provider::{Instance, InstanceState, ssh::KeyPair};
+use disco_provider::{Machine, MachineState, ssh::KeyPair};
 use serde_json::Value;
 
-use super::{Founder, founder::provider_failure, instances::start_token, key_pair, saved_keys::SavedKeys};
+use super::{Founder, founder::provider_failure, key_pair, machines::start_token, saved_keys::SavedKeys};
 use crate::{
     client::Client,
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    project::{ClusterRecord, InstanceRecord, Lock, Project},
+    project::{ClusterRecord, Lock, Project, RequestedMachine},
 };
 
 /// Default port of nodes.
@@ -91,7 +91,7 @@ async fn places(
     context: &Context,
     founder: Option<&Founder>,
     request: &ConnectRequest,
-) -> Outcome<(Vec<SocketAddr>, Vec<Instance>)> {
+) -> Outcome<(Vec<SocketAddr>, Vec<Machine>)> {
     if let Some(address) = &request.address {
         return Ok((resolve(address).await?, Vec::new()));
     }
@@ -100,8 +100,8 @@ async fn places(
             .hint("pass the address of a node: `disco connect ADDRESS`"));
     };
     let machines = founder.provider.list().await.map_err(|error| provider_failure(&error))?;
-    let running = machines.iter().filter(|machine| machine.state == InstanceState::Running);
-    let addresses: Vec<SocketAddr> = running.flat_map(Instance::control_addresses).collect();
+    let running = machines.iter().filter(|machine| machine.state == MachineState::Running);
+    let addresses: Vec<SocketAddr> = running.flat_map(Machine::control_addresses).collect();
     if addresses.is_empty() {
         let kind = founder.provider.kind();
         return Err(Failure::new(
@@ -163,7 +163,7 @@ async fn record(
     client: &Client,
     project: &Project,
     status: &StatusResponse,
-    machines: &[Instance],
+    machines: &[Machine],
     before: Option<ClusterRecord>,
 ) -> Outcome<ClusterRecord> {
     if let Some(before) = before {
@@ -179,7 +179,7 @@ async fn record(
         complete: true,
         ..ClusterRecord::lost()
     };
-    let entry = |number: usize, id: &str, control: Option<SocketAddr>| InstanceRecord {
+    let entry = |number: usize, id: &str, control: Option<SocketAddr>| RequestedMachine {
         token: start_token(&record, number),
         options: options.clone(),
         id: Some(id.to_owned()),
@@ -197,7 +197,7 @@ async fn record(
         machines
     };
     // Machines that the operator started carry the operator's tokens.
-    let mut instances: Vec<InstanceRecord> = (1..=machines.len())
+    let mut started: Vec<RequestedMachine> = (1..=machines.len())
         .filter_map(|number| {
             let token = start_token(&record, number);
             let machine = machines.iter().find(|machine| machine.token == token)?;
@@ -205,12 +205,12 @@ async fn record(
         })
         .collect();
     // Given machines carry no token: the first one is that of node 1.
-    if instances.is_empty()
+    if started.is_empty()
         && let Some(first) = status.nodes.iter().find(|node| node.id == 1 && !node.instance.is_empty())
     {
-        instances.push(entry(1, &first.instance, first.address.parse().ok()));
+        started.push(entry(1, &first.instance, first.address.parse().ok()));
     }
-    Ok(ClusterRecord { instances, ..record })
+    Ok(ClusterRecord { machines: started, ..record })
 }
 
 /// Adds the operator's SSH key, if it is found. Only repairs of machines need it.

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use disco_provider::{
-    Instance, InstanceState, Provider,
+    Machine, MachineState, Provider,
     install::{InstallError, Permitted, Refusal, Remote},
     ssh::{ConnectOptions, KeyPair, Session},
 };
@@ -44,7 +44,7 @@ pub(crate) async fn remains(context: &Context, lost: Option<ClusterRecord>) -> O
     let provider = recorded_provider(&project, &record)?;
     let machines = alive(provider.as_ref()).await?;
     let rest = provider.rest().await.map_err(|error| provider_failure(&error))?;
-    let word = |one: &Instance| match is_mere_folder(&record, one) {
+    let word = |one: &Machine| match is_mere_folder(&record, one) {
         true => format!("the folder of machine {} ({}), which does not run here", one.id, one.name),
         false => format!("machine {} ({})", one.id, one.name),
     };
@@ -137,8 +137,8 @@ async fn end_all(context: &Context, record: &ClusterRecord, provider: &dyn Provi
 }
 
 /// A local machine that does not run, such as in a copy of a project, is only a folder.
-fn is_mere_folder(record: &ClusterRecord, machine: &Instance) -> bool {
-    record.provider["kind"] == "local" && machine.state == InstanceState::Stopped
+fn is_mere_folder(record: &ClusterRecord, machine: &Machine) -> bool {
+    record.provider["kind"] == "local" && machine.state == MachineState::Stopped
 }
 
 async fn end_machines(context: &Context, record: &ClusterRecord, provider: &dyn Provider) -> Outcome<()> {
@@ -157,7 +157,7 @@ async fn end_machines(context: &Context, record: &ClusterRecord, provider: &dyn 
         .hint("run `disco destroy` again"))
 }
 
-async fn end(context: &Context, record: &ClusterRecord, provider: &dyn Provider, machine: &Instance) -> Outcome<()> {
+async fn end(context: &Context, record: &ClusterRecord, provider: &dyn Provider, machine: &Machine) -> Outcome<()> {
     let task = context.printer.task(&machine.name);
     let mere_folder = is_mere_folder(record, machine);
     task.state(if mere_folder { "removing its folder" } else { "terminating" });
@@ -186,7 +186,7 @@ async fn given_back(
     force: bool,
 ) -> Outcome<()> {
     let machines = alive(provider).await?;
-    if record.instances.is_empty() {
+    if record.machines.is_empty() {
         return Ok(());
     }
     let key = operator_key(project, record)?;
@@ -209,7 +209,7 @@ async fn given_back(
     });
     let visits: Vec<Outcome<_>> = join_all(visits).await;
     // A machine may have two addresses: uninstall it once.
-    let (mut visited, mut failures) = (Vec::<(&Instance, Task, Permitted)>::new(), Vec::new());
+    let (mut visited, mut failures) = (Vec::<(&Machine, Task, Permitted)>::new(), Vec::new());
     for visit in visits {
         match visit {
             Ok(Some((machine, task, remote))) => {
@@ -262,7 +262,7 @@ async fn given_back(
 async fn visit(
     project: &Project,
     record: &ClusterRecord,
-    machine: &Instance,
+    machine: &Machine,
     key: &KeyPair,
 ) -> Outcome<Option<Permitted>> {
     let policy = host_key_policy(project, machine);
@@ -285,7 +285,7 @@ async fn give_back(remote: &Permitted, cluster_key: Option<&str>) -> Result<Vec<
     Ok(left)
 }
 
-fn not_removed(machine: &Instance, error: &InstallError) -> Failure {
+fn not_removed(machine: &Machine, error: &InstallError) -> Failure {
     let failure = Failure::failed(format!("cannot remove Disco from `{}`", machine.ssh.endpoint())).because(error);
     match error.refusal() {
         Some(refusal) => failure.hint(refusal.hint()),
@@ -301,8 +301,8 @@ fn left_behind(left: &[String]) -> String {
     format!("Disco removed; files of others were left: {}", left.join(", "))
 }
 
-async fn alive(provider: &dyn Provider) -> Outcome<Vec<Instance>> {
+async fn alive(provider: &dyn Provider) -> Outcome<Vec<Machine>> {
     let mut machines = provider.list().await.map_err(|error| provider_failure(&error))?;
-    machines.retain(|machine| !matches!(machine.state, InstanceState::Terminated | InstanceState::Gone));
+    machines.retain(|machine| !matches!(machine.state, MachineState::Terminated | MachineState::Gone));
     Ok(machines)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use disco_identity::{Authority, CertificateInfo, NODE_LIFETIME, Phase, Validity, unix_now};
 use disco_provider::{
-    Instance, InstanceState,
+    Machine, MachineState,
     install::{InstallError, Refusal, Remote},
     ssh::{ConnectOptions, KeyPair, Session},
 };
@@ -96,7 +96,7 @@ pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: boo
     let identity = if dry_run { None } else { Some(ensure_operator(&state, &root)?) };
     let mut addresses = context.settings.addresses.clone();
     addresses.extend(known.all());
-    addresses.extend(machines.iter().flat_map(Instance::control_addresses));
+    addresses.extend(machines.iter().flat_map(Machine::control_addresses));
     let client = match identity {
         Some(identity) => Client::new(identity, state, addresses),
         None => Client::open(context)?,
@@ -119,7 +119,7 @@ struct Renewal<'a> {
 }
 
 impl Renewal<'_> {
-    async fn run(self, machines: &[Instance]) -> Outcome<Option<Client>> {
+    async fn run(self, machines: &[Machine]) -> Outcome<Option<Client>> {
         let visits = join_all(machines.iter().map(|machine| self.visit(machine))).await;
         let failures: Vec<Failure> = visits.into_iter().filter_map(Result::err).collect();
         if !self.dry_run {
@@ -138,7 +138,7 @@ impl Renewal<'_> {
         }))
     }
 
-    async fn visit(&self, machine: &Instance) -> Outcome<()> {
+    async fn visit(&self, machine: &Machine) -> Outcome<()> {
         let task = self.context.printer.task(&machine.name);
         match self.renew(machine, &task).await {
             Ok(done) => task.done(&done),
@@ -151,11 +151,11 @@ impl Renewal<'_> {
     }
 
     /// Renews the certificate of the node on this machine, if needed. Returns the outcome in words.
-    async fn renew(&self, machine: &Instance, task: &Task) -> Outcome<String> {
+    async fn renew(&self, machine: &Machine, task: &Task) -> Outcome<String> {
         match machine.state {
-            InstanceState::Running => {}
-            InstanceState::Terminated | InstanceState::Gone => return Ok("the machine is gone".to_owned()),
-            InstanceState::Pending | InstanceState::Stopped => {
+            MachineState::Running => {}
+            MachineState::Terminated | MachineState::Gone => return Ok("the machine is gone".to_owned()),
+            MachineState::Pending | MachineState::Stopped => {
                 return Err(Failure::failed(format!("the machine `{}` is {}", machine.name, machine.state))
                     .cause("`disco bootstrap` starts it"));
             }
@@ -215,13 +215,13 @@ impl Renewal<'_> {
         self.wait_until_served(machine, &node).await
     }
 
-    async fn wait_until_served(&self, machine: &Instance, node: &NodeIdentity) -> Outcome<String> {
+    async fn wait_until_served(&self, machine: &Machine, node: &NodeIdentity) -> Outcome<String> {
         let place = KnownNode {
             id: node.node_id,
             name: node.name.clone(),
             address: machine.control_address,
             public: machine.public_address,
-            instance: machine.id.clone(),
+            machine: machine.id.clone(),
             ssh: String::new(),
         };
         // Any unexpired certificate will do: in a live cluster, the leader may soon issue another one.

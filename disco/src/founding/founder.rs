@@ -165,7 +165,7 @@ impl Founder {
             provider: self.provider_spec.clone(),
             private_key: None,
             public_key: None,
-            instances: Vec::new(),
+            machines: Vec::new(),
             founded: false,
             complete: false,
             script: None,
@@ -345,7 +345,7 @@ impl Founder {
         {
             return Ok(leader.instance);
         }
-        let first = record.instances.iter().find_map(|instance| instance.id.clone());
+        let first = record.machines.iter().find_map(|machine| machine.id.clone());
         first.ok_or_else(|| Failure::usage("`attach_ip` needs a machine: call `start_instance` first"))
     }
 
@@ -433,15 +433,15 @@ pub(crate) fn names_hosts(project: &Project) -> Outcome<bool> {
 /// have taken from another script's hosts.
 fn known_machines(state: &StateDir) -> Outcome<Vec<KnownMachine>> {
     let nodes = Addresses::load(state)?.nodes;
-    let of_nodes = nodes.into_iter().filter(|node| !node.instance.is_empty()).map(|node| KnownMachine {
-        id: node.instance,
+    let of_nodes = nodes.into_iter().filter(|node| !node.machine.is_empty()).map(|node| KnownMachine {
+        id: node.machine,
         control_address: Some(node.address),
         ssh: node.ssh.parse().ok(),
     });
     let mut known: Vec<KnownMachine> = of_nodes.collect();
     // Commands that need the record report it if it is damaged.
     let record = ClusterRecord::load(state).ok().flatten();
-    for machine in record.into_iter().flat_map(|record| record.instances) {
+    for machine in record.into_iter().flat_map(|record| record.machines) {
         if let Some(id) = machine.id.filter(|id| known.iter().all(|known| known.id != *id)) {
             known.push(KnownMachine { id, control_address: machine.control, ssh: None });
         }
@@ -480,7 +480,7 @@ pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure
         _ if error.is_usage() => ExitStatus::Usage,
         _ if error.is_denied() => ExitStatus::Denied,
         _ if error.is_limit() => ExitStatus::Guarded,
-        E::NoSuchInstance { .. } => ExitStatus::NotFound,
+        E::NoSuchMachine { .. } => ExitStatus::NotFound,
         _ => ExitStatus::Failed,
     };
     if let E::NotBuiltIn { kind } = error {

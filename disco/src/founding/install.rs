@@ -4,7 +4,7 @@ use std::{path::Path, sync::atomic::Ordering, time::Duration};
 
 use disco_proto::v1::{ConfigureRequest, CreateJoinTokenRequest};
 use disco_provider::{
-    Instance, InstanceState, StartRequest,
+    Machine, MachineState, StartRequest,
     install::{Binaries, Boot, InstallError, NodeSettings, Permitted, Remote, ServiceState},
     ssh::{ConnectOptions, KeyPair},
 };
@@ -42,7 +42,7 @@ impl Founder {
             return self.plan_install(planning).await;
         }
         let record = self.record()?;
-        let own: Vec<String> = record.instances.iter().filter_map(|instance| instance.id.clone()).collect();
+        let own: Vec<String> = record.machines.iter().filter_map(|machine| machine.id.clone()).collect();
         if own.is_empty() && !record.founded {
             return Err(Failure::usage("`ssh_install` needs a machine: call `start_instance` first"));
         }
@@ -52,12 +52,12 @@ impl Founder {
         let work = Work { binaries: find_binaries(self.project.root()).await?, key: self.operator_key()? };
 
         let machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
-        let (mut own, others): (Vec<Instance>, Vec<Instance>) = machines
+        let (mut own, others): (Vec<Machine>, Vec<Machine>) = machines
             .into_iter()
             .filter(alive)
             .map(|machine| self.named(machine, &own))
             .partition(|machine| own.contains(&machine.id));
-        own.sort_by_key(|machine| record.instances.iter().position(|one| one.id.as_ref() == Some(&machine.id)));
+        own.sort_by_key(|machine| record.machines.iter().position(|one| one.id.as_ref() == Some(&machine.id)));
         self.install_cluster_key(&work.key, &others).await;
         let mut own = own.into_iter();
         let Some(first) = own.next() else {
@@ -74,7 +74,7 @@ impl Founder {
             }
         } else {
             self.install_first(&work, &first, &client, true).await?;
-            self.configure(&client, &record.instances[0].options).await?;
+            self.configure(&client, &record.machines[0].options).await?;
             self.send_address_node().await?;
             self.update(|record| record.founded = true)?;
             authority::forget_intermediate(&self.state())?;
@@ -98,7 +98,7 @@ impl Founder {
     }
 
     /// Installs the machine of node 1. Only if `found`, it receives the founder's identity.
-    async fn install_first(&self, work: &Work, machine: &Instance, client: &Client, found: bool) -> Outcome<()> {
+    async fn install_first(&self, work: &Work, machine: &Machine, client: &Client, found: bool) -> Outcome<()> {
         let task = self.context.printer.task(&machine.name);
         let remote = self.connect(&work.key, Some(&work.binaries), machine, &task).await?;
         let settings = self.settings(machine, &remote, None);
@@ -126,14 +126,14 @@ impl Founder {
     }
 
     /// Installs and joins the further machines that this client started, all at once.
-    async fn join_rest(&self, work: &Work, machines: Vec<Instance>, client: &Client) -> Outcome<()> {
+    async fn join_rest(&self, work: &Work, machines: Vec<Machine>, client: &Client) -> Outcome<()> {
         if machines.is_empty() {
             return Ok(());
         }
         let request = CreateJoinTokenRequest { ttl_seconds: TOKEN_LIFE, uses: machines.len() as u32 };
         let token = client.call(|mut control| async move { control.create_join_token(request).await }).await?.token;
         let members = client.settled().await?.nodes;
-        let is_member = |machine: &Instance| members.iter().any(|node| node.instance == machine.id);
+        let is_member = |machine: &Machine| members.iter().any(|node| node.instance == machine.id);
         let installs = machines.iter().map(|machine| async {
             let task = self.context.printer.task(&machine.name);
             let remote = match self.connect(&work.key, Some(&work.binaries), machine, &task).await {
@@ -175,7 +175,7 @@ impl Founder {
     }
 
     /// Renames a given machine, whose name is a host name, to a node name like any other.
-    fn named(&self, mut machine: Instance, own: &[String]) -> Instance {
+    fn named(&self, mut machine: Machine, own: &[String]) -> Machine {
         if let (false, Some(at)) =
             (self.provider.capabilities().can_terminate, own.iter().position(|id| *id == machine.id))
         {
@@ -192,7 +192,7 @@ impl Founder {
         self.record_hosts()?;
         self.send_hosts(client).await?;
         let record = self.record()?;
-        let own = |machine: &Instance| record.instances.iter().any(|one| one.id.as_ref() == Some(&machine.id));
+        let own = |machine: &Machine| record.machines.iter().any(|one| one.id.as_ref() == Some(&machine.id));
         let mut machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
         machines.retain(|machine| !own(machine));
         self.install_cluster_key(&self.operator_key()?, &machines).await;
@@ -200,13 +200,13 @@ impl Founder {
     }
 
     /// Installs the cluster's SSH key on given machines, as the leader installs the further nodes there itself.
-    async fn install_cluster_key(&self, key: &KeyPair, machines: &[Instance]) {
+    async fn install_cluster_key(&self, key: &KeyPair, machines: &[Machine]) {
         if self.provider.capabilities().can_terminate || self.keys_installed.swap(true, Ordering::Relaxed) {
             return;
         }
         // Machines of nodes already have it.
         let nodes = Addresses::load(&self.state()).unwrap_or_default().nodes;
-        let closed = machines.iter().filter(|machine| nodes.iter().all(|node| node.instance != machine.id));
+        let closed = machines.iter().filter(|machine| nodes.iter().all(|node| node.machine != machine.id));
         let opened = closed.map(|machine| async {
             let task = self.context.printer.task(&machine.name);
             match self.connect(key, None, machine, &task).await {
@@ -223,7 +223,7 @@ impl Founder {
 
     /// Restarts machines that the leader started, and their services, if they are down: a cluster without quorum cannot. Installing
     /// them is left to the leader.
-    async fn revive(&self, work: &Work, machines: Vec<Instance>) -> Outcome<()> {
+    async fn revive(&self, work: &Work, machines: Vec<Machine>) -> Outcome<()> {
         // Given hosts are all listed, whether or not the cluster uses them.
         if !self.provider.capabilities().can_terminate {
             return Ok(());
@@ -232,7 +232,7 @@ impl Founder {
         let revived = machines.into_iter().map(|machine| {
             let authorized_keys = keys.clone();
             async move {
-                if machine.state != InstanceState::Running {
+                if machine.state != MachineState::Running {
                     let task = self.context.printer.task(&machine.name);
                     task.state("starting");
                     let request = StartRequest {
@@ -272,7 +272,7 @@ impl Founder {
         &self,
         key: &KeyPair,
         binaries: Option<&Binaries>,
-        machine: &Instance,
+        machine: &Machine,
         task: &Task,
     ) -> Outcome<Permitted> {
         task.state("connecting");
@@ -303,13 +303,13 @@ impl Founder {
         Ok(remote)
     }
 
-    fn settings(&self, machine: &Instance, remote: &Remote, join_token: Option<String>) -> NodeSettings {
+    fn settings(&self, machine: &Machine, remote: &Remote, join_token: Option<String>) -> NodeSettings {
         NodeSettings {
             listen: remote.listen_address(machine),
             advertise: machine.control_address,
             public_address: machine.public_address,
             name: machine.name.clone(),
-            instance: Some(machine.id.clone()),
+            machine: Some(machine.id.clone()),
             pace: self.provider.capabilities().pace,
             join_token,
             labels: Default::default(),
@@ -318,7 +318,7 @@ impl Founder {
     }
 
     /// The identity of the first node. All of it is written to this disk before it is sent.
-    fn first_identity(&self, machine: &Instance, listen: std::net::IpAddr) -> Outcome<FirstIdentity> {
+    fn first_identity(&self, machine: &Machine, listen: std::net::IpAddr) -> Outcome<FirstIdentity> {
         let state = self.state();
         let record = self.record()?;
         let root = authority::ensure_root(&state, &record)?;
@@ -359,7 +359,7 @@ impl Founder {
     }
 
     /// The addresses to connect to: the first machine's, and those already known. Saved, so that a run after a crash knows them.
-    fn addresses(&self, first: &Instance) -> Outcome<Vec<std::net::SocketAddr>> {
+    fn addresses(&self, first: &Machine) -> Outcome<Vec<std::net::SocketAddr>> {
         let mut known = Addresses::load(&self.state())?;
         if known.nodes.is_empty() {
             known.nodes.push(KnownNode {
@@ -367,7 +367,7 @@ impl Founder {
                 name: first.name.clone(),
                 address: first.control_address,
                 public: first.public_address,
-                instance: first.id.clone(),
+                machine: first.id.clone(),
                 ssh: first.ssh.to_string(),
             });
             known.save(&self.state())?;
@@ -410,7 +410,7 @@ impl Founder {
         Ok(())
     }
 
-    async fn joined(&self, client: &Client, machine: &Instance) -> Outcome<()> {
+    async fn joined(&self, client: &Client, machine: &Machine) -> Outcome<()> {
         let deadline = tokio::time::Instant::now() + ANSWERS_WITHIN;
         loop {
             let status = client.settled().await?;
@@ -465,8 +465,8 @@ impl FirstIdentity {
     }
 }
 
-fn alive(machine: &Instance) -> bool {
-    !matches!(machine.state, InstanceState::Terminated | InstanceState::Gone)
+fn alive(machine: &Machine) -> bool {
+    !matches!(machine.state, MachineState::Terminated | MachineState::Gone)
 }
 
 /// Reads and verifies both binaries; on a blocking thread, since they are large.

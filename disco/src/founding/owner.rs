@@ -1,7 +1,7 @@
 //! Which machines this project may change: those of its own cluster, and those without an owner.
 
 use disco_provider::{
-    Instance,
+    Machine,
     install::{Binaries, Other, Owner},
 };
 
@@ -15,11 +15,11 @@ impl ClusterRecord {
 
     /// The cluster as owner of a machine that becomes a node, and that must not be another of its machines. `binaries` will be
     /// installed there.
-    pub(super) fn owner_of(&self, machine: &Instance, binaries: Option<&Binaries>) -> Owner {
-        let others = self.instances.iter().filter_map(|instance| instance.id.clone()).filter(|id| *id != machine.id);
+    pub(super) fn owner_of(&self, machine: &Machine, binaries: Option<&Binaries>) -> Owner {
+        let others = self.machines.iter().filter_map(|machine| machine.id.clone()).filter(|id| *id != machine.id);
         Owner {
-            instance: Some(machine.id.clone()),
-            others: others.map(|instance| Other { instance, node: None }).collect(),
+            machine: Some(machine.id.clone()),
+            others: others.map(|machine| Other { machine, node: None }).collect(),
             programs: binaries.map(Binaries::checksums).unwrap_or_default(),
             ..self.owner()
         }

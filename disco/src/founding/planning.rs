@@ -8,18 +8,19 @@ use std::{
 
 use disco_proto::v1::{PlanRequest, PlannedChange};
 use disco_provider::{
-    Finding, Instance, StartRequest, Usd,
+    Finding, Machine, StartRequest, Usd,
     plan::{Action, Change, Changes, Recorder},
 };
-use disco_runtime_js::cluster::{InstanceInfo, NodeInfo};
+use disco_runtime_js::cluster::{MachineInfo, NodeInfo};
 use serde_json::Value;
 
 use super::{
     Founder, authority,
     founder::provider_failure,
     install::find_binaries,
-    instances::{instance_info, known_instances, not_there, start_token},
-    key_pair, push_script,
+    key_pair,
+    machines::{known_machines, machine_info, not_there, start_token},
+    push_script,
 };
 use crate::{
     client::Client,
@@ -45,7 +46,7 @@ pub(super) struct Planning {
 #[derive(Default)]
 struct Noted {
     /// Machines that this run of the script has requested.
-    machines: Vec<Machine>,
+    machines: Vec<PlannedMachine>,
     /// The options of the first of them, which the leader uses for further machines.
     options: Value,
     warnings: Vec<String>,
@@ -62,7 +63,7 @@ struct Noted {
 }
 
 #[derive(Clone)]
-struct Machine {
+struct PlannedMachine {
     id: String,
     name: String,
     /// It does not exist yet.
@@ -162,20 +163,20 @@ impl Founder {
         Ok(Some((1..=nodes).map(node).collect()))
     }
 
-    pub(super) async fn plan_instance(
+    pub(super) async fn plan_machine(
         &self,
         planning: &Planning,
         number: usize,
         options: Value,
-    ) -> Outcome<InstanceInfo> {
+    ) -> Outcome<MachineInfo> {
         let name = format!("{}-{number}", self.name);
         let record = ClusterRecord::load(&self.state())?;
         // Without a cluster, a token that no machine has.
         let token = record.as_ref().map_or_else(|| format!("planned-{name}"), |record| start_token(record, number));
         if let Some(record) = record.as_ref().filter(|record| record.founded) {
-            let known = record.instances.iter().find(|instance| instance.token == token).cloned();
+            let known = record.machines.iter().find(|machine| machine.token == token).cloned();
             if self.gone(&known).await?.is_some() {
-                return Ok(not_there(name, disco_provider::InstanceState::Terminated));
+                return Ok(not_there(name, disco_provider::MachineState::Terminated));
             }
         }
         let architecture = match self.provider.capabilities().boots {
@@ -187,7 +188,7 @@ impl Founder {
             name: name.clone(),
             options: options.clone(),
             authorized_keys: self.known_keys(record.as_ref()),
-            known: record.as_ref().map(known_instances).unwrap_or_default(),
+            known: record.as_ref().map(known_machines).unwrap_or_default(),
             architecture,
             ..StartRequest::default()
         };
@@ -197,9 +198,9 @@ impl Founder {
             if noted.machines.is_empty() {
                 noted.options = options;
             }
-            noted.machines.push(Machine { id: machine.id.clone(), name: name.clone(), new });
+            noted.machines.push(PlannedMachine { id: machine.id.clone(), name: name.clone(), new });
         });
-        Ok(if new { not_there(name, machine.state) } else { instance_info(machine) })
+        Ok(if new { not_there(name, machine.state) } else { machine_info(machine) })
     }
 
     /// The existing public keys. Keys that would be generated are not known.
@@ -220,7 +221,7 @@ impl Founder {
             return Ok(());
         }
         let recorded = ClusterRecord::load(&self.state())?
-            .and_then(|record| record.instances.into_iter().find_map(|instance| instance.id));
+            .and_then(|record| record.machines.into_iter().find_map(|machine| machine.id));
         let first = recorded.or_else(|| planning.noted(|noted| noted.machines.first().map(|one| one.id.clone())));
         let first = first.ok_or_else(|| Failure::usage("`attach_ip` needs a machine: call `start_instance` first"))?;
         self.provider.attach_address(&first).await.map_err(|error| provider_failure(&error))?;
@@ -341,7 +342,7 @@ const NOWHERE: &str = "0.0.0.0:0";
 const NO_ANSWER: &str = "the cluster does not answer: its own plan is unknown";
 
 /// Only a planned machine has no address.
-fn is_planned(machine: &Instance) -> bool {
+fn is_planned(machine: &Machine) -> bool {
     machine.control_address.ip().is_unspecified()
 }
 

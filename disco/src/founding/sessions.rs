@@ -6,7 +6,7 @@ use std::{
 };
 
 use disco_provider::{
-    Instance,
+    Machine,
     ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError},
 };
 
@@ -20,7 +20,7 @@ impl Sessions {
     /// Returns the open connection to a machine, or opens one.
     pub(crate) async fn connect(
         &self,
-        machine: &Instance,
+        machine: &Machine,
         key: &KeyPair,
         policy: &HostKeyPolicy,
         options: ConnectOptions,

@@ -12,7 +12,7 @@ use disco_provider::plan::{self, Action, Change};
 use disco_runtime_js::{
     HostError, Json,
     cluster::{
-        ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo,
+        ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo,
         ProviderInfo, ProviderSpec, RunRequest,
     },
     plan::{Plan, WouldRun},
@@ -225,7 +225,7 @@ impl ClusterHandle for Handle {
         self.for_script(self.founder.set_key_pair(&paths).await)
     }
 
-    async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError> {
+    async fn start_instance(&self, options: Json) -> Result<MachineInfo, HostError> {
         self.begin();
         self.for_script(self.founder.start_instance(options).await)
     }

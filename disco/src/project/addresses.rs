@@ -30,8 +30,8 @@ pub(crate) struct KnownNode {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) public: Option<IpAddr>,
     /// The provider's id of its machine; empty if it has none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) instance: String,
+    #[serde(default, rename = "instance", skip_serializing_if = "String::is_empty")]
+    pub(crate) machine: String,
     /// `user@host:port` of its machine's SSH server, if the cluster reported it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) ssh: String,

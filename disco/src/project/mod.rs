@@ -16,7 +16,7 @@ pub(crate) use self::{
     addresses::{Addresses, KnownNode},
     files::{ProjectFile, Selection},
     lock::Lock,
-    record::{ClusterRecord, InstanceRecord},
+    record::{ClusterRecord, RequestedMachine},
     settings::Settings,
     state::StateDir,
 };

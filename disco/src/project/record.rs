@@ -21,7 +21,8 @@ pub(crate) struct ClusterRecord {
     pub(crate) private_key: Option<PathBuf>,
     pub(crate) public_key: Option<PathBuf>,
     /// Machines that this client started, in order; the leader starts further ones.
-    pub(crate) instances: Vec<InstanceRecord>,
+    #[serde(rename = "instances")]
+    pub(crate) machines: Vec<RequestedMachine>,
     /// The first node has answered: the cluster exists, and the intermediate key is no longer here.
     pub(crate) founded: bool,
     /// A bootstrap was finished.
@@ -34,7 +35,7 @@ pub(crate) struct ClusterRecord {
 
 /// A requested machine. Without `id`, the provider's answer was lost: the token finds the machine.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct InstanceRecord {
+pub(crate) struct RequestedMachine {
     pub(crate) token: String,
     pub(crate) options: Value,
     pub(crate) id: Option<String>,
@@ -60,7 +61,7 @@ impl ClusterRecord {
             provider: Value::Null,
             private_key: None,
             public_key: None,
-            instances: Vec::new(),
+            machines: Vec::new(),
             founded: false,
             complete: false,
             script: None,

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use disco_planner::upgrade::Node;
 use disco_proto::v1::NodeStatus;
 use disco_provider::{
-    Instance,
+    Machine,
     install::{Installation, Permitted, Remote},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -24,7 +24,7 @@ const LAG: u64 = 100;
 /// The state of the nodes' machines.
 pub(super) struct Nodes<'a> {
     upgrade: &'a Upgrade,
-    machines: Vec<Instance>,
+    machines: Vec<Machine>,
     found: BTreeMap<u64, Installation>,
 }
 

@@ -18,7 +18,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// Polls the provider's announcements until the process ends.
 pub(super) async fn run(node: Node) {
-    let Some(machine) = node.args().instance.clone() else { return };
+    let Some(machine) = node.args().machine.clone() else { return };
     loop {
         let Some(mut announcements) = provider::announcements(&node, &machine) else {
             sleep(IDLE).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 
-use super::api::{BlockDevice, Instance as Ec2Instance, RunInstances};
+use super::api::{BlockDevice, Instance, RunInstances};
 use super::clients::Clients;
 use super::error::CloudError;
 use super::image::Image;
@@ -44,11 +44,7 @@ pub(super) struct Launch<'a> {
 }
 
 /// The machine with this token, if it exists. A machine of the same name with another token belongs to another caller.
-pub(super) fn existing<'a>(
-    found: &'a [Ec2Instance],
-    name: &str,
-    token: &str,
-) -> Result<Option<&'a Ec2Instance>, CloudError> {
+pub(super) fn existing<'a>(found: &'a [Instance], name: &str, token: &str) -> Result<Option<&'a Instance>, CloudError> {
     let mut present = found.iter().filter(|one| is_present(one));
     match present.next() {
         None => Ok(None),
@@ -63,7 +59,7 @@ pub(super) fn existing<'a>(
 
 impl Launch<'_> {
     /// Starts it in the first zone with capacity. Returns its id.
-    pub(super) async fn run(&self, clients: &Clients, ended: &[Ec2Instance]) -> Result<String, CloudError> {
+    pub(super) async fn run(&self, clients: &Clients, ended: &[Instance]) -> Result<String, CloudError> {
         let host_key = KeyPair::generate(self.name).map_err(|error| CloudError::Key { reason: error.to_string() })?;
         // The service remembers the client token of an ended machine of this name for a while.
         let after = ended.iter().rev().find(|one| !is_present(one)).and_then(|one| one.instance_id.as_deref());
@@ -217,9 +213,9 @@ mod tests {
     use super::super::names::tag;
     use super::*;
 
-    fn machine(id: &str, state: InstanceState, token: &str) -> Ec2Instance {
+    fn machine(id: &str, state: InstanceState, token: &str) -> Instance {
         let tags = vec![tag(TOKEN, token)];
-        Ec2Instance { instance_id: Some(id.to_owned()), state: Some(state), tags, ..Ec2Instance::default() }
+        Instance { instance_id: Some(id.to_owned()), state: Some(state), tags, ..Instance::default() }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::clients::Clients;
 use super::error::CloudError;
 use super::names::filter;
 use super::options::AwsOptions;
-use crate::Instance;
+use crate::Machine;
 
 /// A place for a machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ fn places_of(subnets: &[Subnet]) -> Vec<Place> {
 /// requested, only that one.
 pub(super) fn order(
     places: &[Place],
-    machines: &[Instance],
+    machines: &[Machine],
     zone: Option<&str>,
     name: &str,
 ) -> Result<Vec<Place>, CloudError> {
@@ -95,7 +95,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
-    use crate::{InstanceState, SshTarget};
+    use crate::{MachineState, SshTarget};
 
     fn subnet(id: &str, zone: &str, room: i32) -> Subnet {
         Subnet {
@@ -106,12 +106,12 @@ mod tests {
         }
     }
 
-    fn machine(zone: &str) -> Instance {
-        Instance {
+    fn machine(zone: &str) -> Machine {
+        Machine {
             id: String::new(),
             name: String::new(),
             token: String::new(),
-            state: InstanceState::Running,
+            state: MachineState::Running,
             ssh: SshTarget { user: "root".into(), host: "10.0.0.1".into(), port: 22 },
             control_address: SocketAddr::from(([10, 0, 0, 1], 5080)),
             listen: None,
@@ -139,7 +139,7 @@ mod tests {
     fn machines_are_spread() {
         let places = places_of(&[subnet("1", "a", 1), subnet("2", "b", 1), subnet("3", "c", 1)]);
         let order = |zones: &[&str], name| {
-            let machines: Vec<Instance> = zones.iter().map(|zone| machine(zone)).collect();
+            let machines: Vec<Machine> = zones.iter().map(|zone| machine(zone)).collect();
             let places = super::order(&places, &machines, None, name).unwrap();
             places.into_iter().map(|place| place.zone).collect::<Vec<_>>()
         };

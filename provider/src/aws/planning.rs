@@ -17,7 +17,7 @@ pub(super) async fn start(
     let (name, zone) = account.name_and_zone(request, options);
     let found = instances::named(clients, &account.names, name).await?;
     if let Some(there) = launch::existing(&found, name, &request.token)? {
-        let there = instances::instance(there, &account.viewer, &clients.region);
+        let there = instances::machine(there, &account.viewer, &clients.region);
         return Ok(there.as_ref().and_then(Change::of_existing).into_iter().collect());
     }
     let (image, instance_type) = options.image_and_type()?;

@@ -24,7 +24,7 @@ use crate::plan::Change;
 use crate::provider::Finding;
 use crate::spec::parse_options;
 use crate::{
-    Announcements, Budget, Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest, Usd,
+    Announcements, Budget, Capabilities, Machine, Pace, Provider, ProviderContext, ProviderError, StartRequest, Usd,
 };
 
 /// The login user if cloud-init has enabled root.
@@ -87,7 +87,7 @@ impl Account {
         self.clients.get_or_try_init(|| Clients::new(&self.options, self.viewer.on_node)).await
     }
 
-    async fn started(&self, request: &StartRequest, options: &StartOptions) -> Result<Instance, CloudError> {
+    async fn started(&self, request: &StartRequest, options: &StartOptions) -> Result<Machine, CloudError> {
         let clients = self.clients().await?;
         let (name, zone) = self.name_and_zone(request, options);
         let found = instances::named(clients, &self.names, name).await?;
@@ -96,7 +96,7 @@ impl Account {
             None => {
                 let (image, instance_type) = options.image_and_type()?;
                 let present = self.present(clients).await?;
-                let counted: Vec<&Instance> =
+                let counted: Vec<&Machine> =
                     present.iter().filter(|machine| !request.leaving.contains(&machine.id)).collect();
                 self.check_limits(clients, &counted, options)?;
                 request.progress.tell("checking the image");
@@ -133,16 +133,16 @@ impl Account {
         (options.name.as_deref().unwrap_or(&request.name), options.zone.as_deref())
     }
 
-    pub(super) async fn present(&self, clients: &Clients) -> Result<Vec<Instance>, CloudError> {
+    pub(super) async fn present(&self, clients: &Clients) -> Result<Vec<Machine>, CloudError> {
         let found = instances::present(clients, &self.names).await?;
-        Ok(found.iter().filter_map(|one| instances::instance(one, &self.viewer, &clients.region)).collect())
+        Ok(found.iter().filter_map(|one| instances::machine(one, &self.viewer, &clients.region)).collect())
     }
 
     /// Whether the limits allow one more machine.
     pub(super) fn check_limits(
         &self,
         clients: &Clients,
-        present: &[&Instance],
+        present: &[&Machine],
         options: &StartOptions,
     ) -> Result<(), CloudError> {
         if let Some(most) = self.most_machines()
@@ -231,12 +231,12 @@ impl Provider for AwsProvider {
         }
     }
 
-    async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError> {
+    async fn start(&self, request: StartRequest) -> Result<Machine, ProviderError> {
         let options: StartOptions = parse_options("start_instance", &request.options)?;
         self.run(async move |account| account.started(&request, &options).await).await
     }
 
-    async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
+    async fn list(&self) -> Result<Vec<Machine>, ProviderError> {
         self.run(async |account| account.present(account.clients().await?).await).await
     }
 

@@ -11,7 +11,7 @@ use crate::SshTarget;
 /// A machine that the cluster uses, as recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownMachine {
-    /// See [`crate::Instance::id`].
+    /// See [`crate::Machine::id`].
     pub id: String,
     /// How other nodes reach it, if known.
     pub control_address: Option<SocketAddr>,

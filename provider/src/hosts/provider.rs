@@ -12,7 +12,7 @@ use super::options::{Host, HostsOptions, WHAT};
 use super::resolve;
 use crate::plan::{Action, Change};
 use crate::spec::parse_options;
-use crate::{Capabilities, Instance, InstanceState, Pace, Provider, ProviderError, SshTarget, StartRequest, Usd};
+use crate::{Capabilities, Machine, MachineState, Pace, Provider, ProviderError, SshTarget, StartRequest, Usd};
 
 /// The port of `discod` on a host; further hosts at the same address get the following ports.
 const CONTROL_PORT: u16 = 5080;
@@ -26,7 +26,7 @@ pub struct HostsProvider {
     hosts: Vec<Host>,
     /// The machines that the cluster already uses, whether or not the script names them.
     known: Vec<KnownMachine>,
-    /// Instance id to token, for the hosts that this object has handed out.
+    /// Machine id to token, for the hosts that this object has handed out.
     handed_out: Mutex<BTreeMap<String, String>>,
 }
 
@@ -99,12 +99,12 @@ impl HostsProvider {
             .collect()
     }
 
-    fn instance(&self, index: usize, token: &str, found: &Found) -> Instance {
+    fn host(&self, index: usize, token: &str, found: &Found) -> Machine {
         let host = &self.hosts[index];
         // Operators reach it at its SSH host, if the nodes use another address.
         let outer = found.ip.as_ref().ok().copied();
         let public = outer.filter(|ip| host.advertise.is_some() && *ip != found.control.ip() && !resolve::is_own(*ip));
-        Instance {
+        Machine {
             public_address: public,
             listen: host.listen.map(|place| place.with_port(found.control.port())),
             ..machine(&found.id, token, &host.ssh, found.control)
@@ -112,7 +112,7 @@ impl HostsProvider {
     }
 
     /// Machines that the cluster uses and the script does not name, or no longer names.
-    fn unnamed(&self, found: &[Found]) -> Vec<Instance> {
+    fn unnamed(&self, found: &[Found]) -> Vec<Machine> {
         let left = self.known.iter().filter(|known| !found.iter().any(|found| found.id == known.id));
         left.filter_map(|known| {
             let ssh = known.ssh.as_ref()?;
@@ -142,12 +142,12 @@ impl HostsProvider {
 }
 
 /// A given machine, with the fields that all of them share.
-fn machine(id: &str, token: &str, ssh: &SshTarget, control_address: SocketAddr) -> Instance {
-    Instance {
+fn machine(id: &str, token: &str, ssh: &SshTarget, control_address: SocketAddr) -> Machine {
+    Machine {
         id: id.to_owned(),
         name: ssh.host.clone(),
         token: token.to_owned(),
-        state: InstanceState::Running,
+        state: MachineState::Running,
         ssh: ssh.clone(),
         control_address,
         listen: None,
@@ -182,11 +182,11 @@ impl Provider for HostsProvider {
         }
     }
 
-    async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError> {
+    async fn start(&self, request: StartRequest) -> Result<Machine, ProviderError> {
         let mut found = self.find().await;
         let index = self.choose(&request, &found)?;
         let (host, known) = (&self.hosts[index], self.known.iter().any(|known| known.id == found[index].id));
-        let instance = self.instance(index, &request.token, &found[index]);
+        let machine = self.host(index, &request.token, &found[index]);
         if found[index].control == NOWHERE
             && let Err(error) = found.swap_remove(index).ip
         {
@@ -194,10 +194,10 @@ impl Provider for HostsProvider {
         }
         // A machine that has become a node may keep its address.
         if host.advertise.is_none() && !known {
-            let others = found.iter().filter(|other| other.id != instance.id && other.control != NOWHERE);
-            resolve::check(&host.ssh, instance.control_address.ip(), others.map(|other| other.control.ip()))?;
+            let others = found.iter().filter(|other| other.id != machine.id && other.control != NOWHERE);
+            resolve::check(&host.ssh, machine.control_address.ip(), others.map(|other| other.control.ip()))?;
         }
-        Ok(instance)
+        Ok(machine)
     }
 
     async fn plan_start(&self, request: &StartRequest) -> Result<Vec<Change>, ProviderError> {
@@ -211,11 +211,11 @@ impl Provider for HostsProvider {
 
     /// Every host of the script, in use or not, and the cluster's other machines. A host that was not handed out by this object has
     /// an empty token. It is not checked whether a host answers: its state is always `running`.
-    async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
+    async fn list(&self) -> Result<Vec<Machine>, ProviderError> {
         let found = self.find().await;
         let handed_out = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let token = |id: &str| handed_out.get(id).map_or("", String::as_str);
-        let named = found.iter().enumerate().map(|(index, found)| self.instance(index, token(&found.id), found));
+        let named = found.iter().enumerate().map(|(index, found)| self.host(index, token(&found.id), found));
         Ok(named.chain(self.unnamed(&found)).collect())
     }
 

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Remote;
-use crate::Instance;
+use crate::Machine;
 
 impl Remote {
     /// The address to which the daemon binds: the one in the script, or the advertised one, if the machine has it. Behind a
     /// router it does not: then the one at which this connection arrived, as forwarded connections arrive there too.
-    pub fn listen_address(&self, instance: &Instance) -> SocketAddr {
-        let configured = instance.listen;
-        configured.unwrap_or_else(|| choose(instance.control_address, &self.probe.addresses, self.probe.reached_at))
+    pub fn listen_address(&self, machine: &Machine) -> SocketAddr {
+        let configured = machine.listen;
+        configured.unwrap_or_else(|| choose(machine.control_address, &self.probe.addresses, self.probe.reached_at))
     }
 }
 

@@ -40,8 +40,8 @@ pub(super) struct Manifest {
     /// The cluster's display name.
     pub(super) cluster_name: String,
     /// The id of the machine, as the cluster's provider names it.
-    #[serde(default)]
-    pub(super) instance: Option<String>,
+    #[serde(default, rename = "instance")]
+    pub(super) machine: Option<String>,
     /// Checksums of the programs that Disco has installed, in hexadecimal digits.
     #[serde(default)]
     pub(super) programs: BTreeSet<String>,

@@ -17,8 +17,8 @@ pub struct Owner {
     pub cluster_id: String,
     /// Its name.
     pub cluster_name: String,
-    /// The provider's id of the intended machine, see [`crate::Instance::id`]; `None`: any machine of the cluster.
-    pub instance: Option<String>,
+    /// The provider's id of the intended machine, see [`crate::Machine::id`]; `None`: any machine of the cluster.
+    pub machine: Option<String>,
     /// The cluster's other machines: one of them may be this machine under another address.
     pub others: Vec<Other>,
     /// Checksums of the programs to install, in hexadecimal digits; empty if none are installed. Other files in their place
@@ -30,7 +30,7 @@ pub struct Owner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Other {
     /// Its id at the provider.
-    pub instance: String,
+    pub machine: String,
     /// Its node id, once it is a node.
     pub node: Option<u64>,
 }
@@ -72,7 +72,7 @@ pub enum Refusal {
     /// It is another machine of this cluster, under another address.
     Twice {
         /// The id by which the cluster knows it.
-        instance: String,
+        machine: String,
         /// Its node id.
         node: Option<u64>,
     },
@@ -116,14 +116,14 @@ impl Found {
                 None => Ok(()),
             };
         }
-        let Some(instance) = &owner.instance else { return Ok(()) };
-        let known = self.manifest.as_ref().and_then(|manifest| manifest.instance.as_ref());
+        let Some(machine) = &owner.machine else { return Ok(()) };
+        let known = self.manifest.as_ref().and_then(|manifest| manifest.machine.as_ref());
         let same = |other: &&Other| {
-            other.instance != *instance
-                && (known == Some(&other.instance) || node.is_some_and(|node| other.node == Some(node.node_id)))
+            other.machine != *machine
+                && (known == Some(&other.machine) || node.is_some_and(|node| other.node == Some(node.node_id)))
         };
         match owner.others.iter().find(same) {
-            Some(other) => Err(Refusal::Twice { instance: other.instance.clone(), node: other.node }),
+            Some(other) => Err(Refusal::Twice { machine: other.machine.clone(), node: other.node }),
             None => Ok(()),
         }
     }
@@ -157,11 +157,11 @@ impl fmt::Display for Refusal {
             Self::AnotherCluster { cluster, id, node: None } => {
                 write!(f, "it belongs to another cluster, `{cluster}` ({id}), which is installing a node there")
             }
-            Self::Twice { instance, node: Some(node) } => {
-                write!(f, "it is already node {node} of this cluster, known as `{instance}`")
+            Self::Twice { machine, node: Some(node) } => {
+                write!(f, "it is already node {node} of this cluster, known as `{machine}`")
             }
-            Self::Twice { instance, node: None } => {
-                write!(f, "it is already a machine of this cluster, known as `{instance}`")
+            Self::Twice { machine, node: None } => {
+                write!(f, "it is already a machine of this cluster, known as `{machine}`")
             }
             Self::Remains { path } => {
                 write!(f, "it has files of a node (`{path}`), but no record of the node's cluster")
@@ -175,14 +175,14 @@ impl fmt::Display for Refusal {
 mod tests {
     use super::*;
 
-    fn owner(instance: &str) -> Owner {
+    fn owner(machine: &str) -> Owner {
         Owner {
             cluster_id: "ours".to_owned(),
             cluster_name: "stage".to_owned(),
-            instance: Some(instance.to_owned()),
+            machine: Some(machine.to_owned()),
             others: vec![
-                Other { instance: "a:22".to_owned(), node: Some(1) },
-                Other { instance: "b:22".to_owned(), node: None },
+                Other { machine: "a:22".to_owned(), node: Some(1) },
+                Other { machine: "b:22".to_owned(), node: None },
             ],
             programs: vec!["sum".to_owned()],
         }
@@ -193,12 +193,12 @@ mod tests {
         Some(Node { cluster_id: cluster.to_owned(), cluster_name: cluster.to_owned(), node_id: id, name })
     }
 
-    fn manifest(cluster: &str, instance: &str) -> Option<Manifest> {
-        let instance = Some(instance.to_owned());
+    fn manifest(cluster: &str, machine: &str) -> Option<Manifest> {
+        let machine = Some(machine.to_owned());
         Some(Manifest {
             cluster_id: cluster.to_owned(),
             cluster_name: cluster.to_owned(),
-            instance,
+            machine,
             ..Manifest::default()
         })
     }

@@ -116,8 +116,8 @@ impl Permitted {
         let found = self.check().await?;
         let mut manifest = self.manifest(&found).await?;
         manifest.programs.extend(sent.iter().map(|binary| binary.sha256().to_owned()));
-        if self.owner.instance.is_some() {
-            manifest.instance.clone_from(&self.owner.instance);
+        if self.owner.machine.is_some() {
+            manifest.machine.clone_from(&self.owner.machine);
         }
         if found.manifest.as_ref() != Some(&manifest) {
             self.write_manifest(&manifest, found.manifest.is_none()).await?;
@@ -146,7 +146,7 @@ impl Permitted {
             return Ok(manifest.clone());
         }
         let (cluster_id, cluster_name) = (self.owner.cluster_id.clone(), self.owner.cluster_name.clone());
-        let new = Manifest { cluster_id, cluster_name, instance: self.owner.instance.clone(), ..Manifest::default() };
+        let new = Manifest { cluster_id, cluster_name, machine: self.owner.machine.clone(), ..Manifest::default() };
         if found.node.is_none() {
             return Ok(Manifest { folders: found.absent.iter().cloned().collect(), ..new });
         }

@@ -18,8 +18,8 @@ pub struct NodeSettings {
     pub public_address: Option<IpAddr>,
     /// The node's name.
     pub name: String,
-    /// The id of its machine, see [`crate::Instance::id`].
-    pub instance: Option<String>,
+    /// The id of its machine, see [`crate::Machine::id`].
+    pub machine: Option<String>,
     /// How fast its consensus runs.
     pub pace: Pace,
     /// The join token; the first node needs none.
@@ -38,7 +38,7 @@ impl fmt::Debug for NodeSettings {
             .field("advertise", &self.advertise)
             .field("public_address", &self.public_address)
             .field("name", &self.name)
-            .field("instance", &self.instance)
+            .field("machine", &self.machine)
             .field("pace", &self.pace)
             .field("join_token", &self.join_token.as_ref().map(|_| "…"))
             .field("labels", &self.labels)
@@ -65,8 +65,8 @@ impl NodeSettings {
         if let Some(public) = &self.public_address {
             args.extend(["--public-address".to_owned(), public.to_string()]);
         }
-        if let Some(instance) = &self.instance {
-            args.extend(["--instance".to_owned(), instance.clone()]);
+        if let Some(machine) = &self.machine {
+            args.extend(["--instance".to_owned(), machine.clone()]);
         }
         if self.join_token.is_some() {
             args.extend(["--join-token-file".to_owned(), layout.for_service(&layout.join_token())]);
@@ -81,7 +81,7 @@ impl NodeSettings {
     pub(super) fn check(&self) -> Result<(), InstallError> {
         let labels = self.labels.iter().flat_map(|(name, value)| [name, value]).map(|text| ("label", text));
         let env = self.env.iter().flat_map(|(name, value)| [name, value]).map(|text| ("env", text));
-        let single = [("name", &self.name)].into_iter().chain(self.instance.iter().map(|id| ("instance", id)));
+        let single = [("name", &self.name)].into_iter().chain(self.machine.iter().map(|id| ("machine", id)));
         match single.chain(labels).chain(env).find(|(_, text)| text.chars().any(char::is_control)) {
             Some((what, value)) => Err(InstallError::Setting { what, value: value.clone() }),
             None => Ok(()),

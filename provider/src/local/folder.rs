@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::MachineRecord;
 use crate::process::ProcessName;
-use crate::{Instance, InstanceState, ProviderError, SshTarget, Usd, files};
+use crate::{Machine, MachineState, ProviderError, SshTarget, Usd, files};
 
 /// The folder of one machine.
 #[derive(Debug, Clone)]
@@ -100,11 +100,11 @@ impl MachineFolder {
     }
 
     /// The machine with its present state. `None` if there is no such machine.
-    pub(crate) fn instance(&self) -> Result<Option<Instance>, ProviderError> {
+    pub(crate) fn machine(&self) -> Result<Option<Machine>, ProviderError> {
         let Some(record) = self.record()? else { return Ok(None) };
         let process = self.running()?;
-        Ok(Some(Instance {
-            state: if process.is_some() { InstanceState::Running } else { InstanceState::Stopped },
+        Ok(Some(Machine {
+            state: if process.is_some() { MachineState::Running } else { MachineState::Stopped },
             ssh: SshTarget { user: record.user.clone(), host: record.address.to_string(), port: record.ssh_port },
             control_address: record.control_address(),
             listen: None,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{MachineFolder, MachineRecord, environment_marks};
-use crate::machine::MachineArgs;
+use crate::local::machine::MachineArgs;
 use crate::{ProviderError, detach, process};
 
 /// How long a machine may take to start.
@@ -27,7 +27,7 @@ pub(super) fn start(folder: &MachineFolder, executable: &Path, project: &str) ->
         return Ok(());
     }
     let record: MachineRecord =
-        folder.record()?.ok_or_else(|| ProviderError::NoSuchInstance { id: folder.id().to_owned() })?;
+        folder.record()?.ok_or_else(|| ProviderError::NoSuchMachine { id: folder.id().to_owned() })?;
     let failed = |reason: String| ProviderError::MachineStart { id: folder.id().to_owned(), reason };
     kill_leftovers(folder)?;
     let log = folder.log();

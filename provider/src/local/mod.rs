@@ -1,5 +1,5 @@
 //! Machines on this computer: each is a folder, a loopback address and a process with an SSH server on it (see
-//! [`crate::machine`]).
+//! [`crate::local::machine`]).
 //!
 //! All state is in the provider's folder, so that any number of processes may use it at the same time:
 //! ```text
@@ -26,6 +26,7 @@
 mod addresses;
 mod folder;
 mod launch;
+pub mod machine;
 mod options;
 mod own;
 mod provider;

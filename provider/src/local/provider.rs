@@ -9,7 +9,7 @@ use super::store::Store;
 use super::{OwnMachine, RunningMachine};
 use crate::plan::{self, Change};
 use crate::spec::parse_options;
-use crate::{Capabilities, Instance, Pace, Provider, ProviderContext, ProviderError, StartRequest, Usd};
+use crate::{Capabilities, Machine, Pace, Provider, ProviderContext, ProviderError, StartRequest, Usd};
 
 /// Machines on this computer.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Provider for LocalProvider {
         }
     }
 
-    async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError> {
+    async fn start(&self, request: StartRequest) -> Result<Machine, ProviderError> {
         let options: StartOptions = parse_options("start_instance", &request.options)?;
         let name = options.name.unwrap_or_else(|| request.name.clone());
         self.blocking(move |store| store.start(&request, &name)).await
@@ -105,7 +105,7 @@ impl Provider for LocalProvider {
         Ok(vec![Change::machine(name, self.describe(&request.options), Some(Usd::ZERO))])
     }
 
-    async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
+    async fn list(&self) -> Result<Vec<Machine>, ProviderError> {
         self.blocking(Store::list).await
     }
 

@@ -15,7 +15,7 @@ use super::folder::read_json;
 use super::launch::KILL_LIMIT;
 use super::{MachineRecord, environment_marks};
 use crate::ProviderError;
-use crate::machine::{self, MachineArgs};
+use crate::local::machine::{self, MachineArgs};
 use crate::process::{self, ProcessName, kill_with_environment};
 
 /// The suffix that the kernel adds to the path of a removed folder.

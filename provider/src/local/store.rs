@@ -11,7 +11,7 @@ use russh::keys::{Algorithm, PrivateKey};
 
 use super::addresses::Network;
 use super::{MachineFolder, MachineRecord, RunningMachine, launch};
-use crate::{Instance, ProviderError, StartRequest, files};
+use crate::{Machine, ProviderError, StartRequest, files};
 
 /// How long others may hold a lock: as long as stopping a machine takes, and some slack.
 const LOCK_LIMIT: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ pub(super) struct Store {
 
 impl Store {
     /// See [`crate::Provider::start`].
-    pub(super) fn start(&self, request: &StartRequest, name: &str) -> Result<Instance, ProviderError> {
+    pub(super) fn start(&self, request: &StartRequest, name: &str) -> Result<Machine, ProviderError> {
         if self.may_make {
             make_dir(&self.dir).map_err(ProviderError::io("create", &self.dir))?;
         }
@@ -52,23 +52,23 @@ impl Store {
         authorize(&folder.authorized_keys(), &request.authorized_keys)
             .map_err(ProviderError::io("write", folder.authorized_keys()))?;
         launch::start(&folder, &self.executable, &project)?;
-        folder.instance()?.ok_or_else(|| ProviderError::NoSuchInstance { id: folder.id().to_owned() })
+        folder.machine()?.ok_or_else(|| ProviderError::NoSuchMachine { id: folder.id().to_owned() })
     }
 
     /// See [`crate::Provider::list`].
-    pub(super) fn list(&self) -> Result<Vec<Instance>, ProviderError> {
+    pub(super) fn list(&self) -> Result<Vec<Machine>, ProviderError> {
         if !self.dir.exists() {
             return Ok(Vec::new());
         }
         let dir = self.real_dir()?;
         let own = machines(&dir)?.into_iter().filter(|record| self.has(record));
         let folders = own.map(|record| MachineFolder::new(&dir, record.id));
-        folders.filter_map(|folder| folder.instance().transpose()).collect()
+        folders.filter_map(|folder| folder.machine().transpose()).collect()
     }
 
     /// See [`crate::Provider::stop`].
     pub(super) fn stop(&self, id: &str) -> Result<(), ProviderError> {
-        let folder = self.folder(id)?.ok_or_else(|| ProviderError::NoSuchInstance { id: id.to_owned() })?;
+        let folder = self.folder(id)?.ok_or_else(|| ProviderError::NoSuchMachine { id: id.to_owned() })?;
         let _control = lock(&folder.control_lock())?;
         launch::stop(&folder)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Instance, InstanceState, StartRequest, Usd};
+use crate::{Machine, MachineState, StartRequest, Usd};
 
 /// The kind of a planned change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,9 +74,9 @@ impl Change {
 
     /// The change by a start to a machine that was started with the same token before; `None`: nothing, as it runs.
     #[must_use]
-    pub fn of_existing(machine: &Instance) -> Option<Self> {
+    pub fn of_existing(machine: &Machine) -> Option<Self> {
         let started = || Self::free(Action::Change, MACHINE, &machine.name, format!("{} is started again", machine.id));
-        (machine.state == InstanceState::Stopped).then(started)
+        (machine.state == MachineState::Stopped).then(started)
     }
 }
 
@@ -89,9 +89,9 @@ pub const FILE: &str = "file";
 
 /// The requested machine, if it exists: it carries the token, or is known to have been handed out for it.
 #[must_use]
-pub fn existing<'a>(machines: &'a [Instance], request: &StartRequest) -> Option<&'a Instance> {
-    let there = |one: &&Instance| !matches!(one.state, InstanceState::Terminated | InstanceState::Gone);
-    let own = |one: &&Instance| one.token == request.token || request.known.get(&one.id) == Some(&request.token);
+pub fn existing<'a>(machines: &'a [Machine], request: &StartRequest) -> Option<&'a Machine> {
+    let there = |one: &&Machine| !matches!(one.state, MachineState::Terminated | MachineState::Gone);
+    let own = |one: &&Machine| one.token == request.token || request.known.get(&one.id) == Some(&request.token);
     machines.iter().filter(there).find(own)
 }
 

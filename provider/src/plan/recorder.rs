@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::change::{self, Action, Change, Changes};
 use crate::provider::Finding;
-use crate::{Capabilities, Instance, InstanceState, Provider, ProviderError, SshTarget, StartRequest, Usd};
+use crate::{Capabilities, Machine, MachineState, Provider, ProviderError, SshTarget, StartRequest, Usd};
 
 /// A provider that records what another one would do, and does nothing: it lists existing machines, and returns planned
 /// machines instead of starting them. Its callers cannot notice the difference, and change nothing.
@@ -17,7 +17,7 @@ pub struct Recorder {
     inner: Arc<dyn Provider>,
     changes: Mutex<Changes>,
     /// Machines that would have been started.
-    planned: Mutex<Vec<Instance>>,
+    planned: Mutex<Vec<Machine>>,
     /// The first request for a machine, whatever its result.
     first: Mutex<Option<StartRequest>>,
 }
@@ -52,13 +52,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A machine that does not exist yet, and so has no address.
-fn planned(request: &StartRequest) -> Instance {
+fn planned(request: &StartRequest) -> Machine {
     let nowhere = Ipv4Addr::UNSPECIFIED;
-    Instance {
+    Machine {
         id: format!("planned-{}", request.name),
         name: request.name.clone(),
         token: request.token.clone(),
-        state: InstanceState::Pending,
+        state: MachineState::Pending,
         ssh: SshTarget { user: String::new(), host: nowhere.to_string(), port: 0 },
         control_address: SocketAddr::new(nowhere.into(), 0),
         listen: None,
@@ -85,7 +85,7 @@ impl Provider for Recorder {
         self.inner.capabilities()
     }
 
-    async fn start(&self, request: StartRequest) -> Result<Instance, ProviderError> {
+    async fn start(&self, request: StartRequest) -> Result<Machine, ProviderError> {
         lock(&self.first).get_or_insert_with(|| request.clone());
         let changes = self.inner.plan_start(&request).await?;
         lock(&self.changes).extend(changes);
@@ -98,7 +98,7 @@ impl Provider for Recorder {
         Ok(machine)
     }
 
-    async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
+    async fn list(&self) -> Result<Vec<Machine>, ProviderError> {
         let mut machines = self.inner.list().await?;
         machines.extend(lock(&self.planned).iter().cloned());
         Ok(machines)

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use disco_provider::install::{Binaries, NoProgress, Remote};
 use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status};
-use disco_provider::{InstanceState, KnownMachine, ProviderContext, ProviderError, SshTarget, StartRequest, from_spec};
+use disco_provider::{KnownMachine, MachineState, ProviderContext, ProviderError, SshTarget, StartRequest, from_spec};
 
 use crate::install::{owner, settings};
 use crate::setup::{LIMIT, eventually, is_alive, stand_in};
@@ -137,7 +137,7 @@ async fn a_node_is_installed_on_a_real_host() {
     let states = async || provider.list().await.unwrap().into_iter().map(|host| host.state).collect::<Vec<_>>();
     let session = Session::connect(&machine.ssh, &sshd.key, &sshd.known_hosts(), options).await.unwrap();
     assert!(session.host_key().first_use);
-    assert_eq!(states().await, [InstanceState::Running]);
+    assert_eq!(states().await, [MachineState::Running]);
 
     let output = session.exec_with("cat; echo err >&2; exit 9", b"in", LIMIT).await.unwrap();
     assert_eq!(
@@ -286,7 +286,7 @@ async fn hosts_are_handed_out_once() {
     assert!(matches!(provider.stop(&one.id).await.unwrap_err(), ProviderError::NotSupported { .. }));
     // The provider does not check whether a host answers.
     let listed = provider.list().await.unwrap();
-    assert_eq!(listed.iter().map(|host| host.state).collect::<Vec<_>>(), [InstanceState::Running; 3]);
+    assert_eq!(listed.iter().map(|host| host.state).collect::<Vec<_>>(), [MachineState::Running; 3]);
 }
 
 #[test]

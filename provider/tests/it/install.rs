@@ -10,7 +10,7 @@ use std::time::Instant;
 use disco_provider::install::{
     Binaries, InstallError, InstallProgress, NoProgress, NodeSettings, Owner, Permitted, Remote, ServiceState, Step,
 };
-use disco_provider::{Instance, Pace};
+use disco_provider::{Machine, Pace};
 
 use crate::setup::{LIMIT, Machines, eventually, is_alive, kill, stand_in};
 
@@ -43,13 +43,13 @@ impl Project {
     }
 }
 
-pub(crate) fn settings(machine: &Instance) -> NodeSettings {
+pub(crate) fn settings(machine: &Machine) -> NodeSettings {
     NodeSettings {
         public_address: None,
         listen: machine.control_address,
         advertise: machine.control_address,
         name: "web 1".to_owned(),
-        instance: Some(machine.id.clone()),
+        machine: Some(machine.id.clone()),
         pace: Pace::Fast,
         join_token: None,
         labels: [("disk".to_owned(), "it's ssd".to_owned())].into(),
@@ -76,16 +76,16 @@ impl InstallProgress for Recorded {
 }
 
 /// The cluster that asks for a machine.
-pub(crate) fn owner(machine: &Instance) -> Owner {
+pub(crate) fn owner(machine: &Machine) -> Owner {
     Owner {
         cluster_id: "00112233".to_owned(),
         cluster_name: "stage".to_owned(),
-        instance: Some(machine.id.clone()),
+        machine: Some(machine.id.clone()),
         ..Owner::default()
     }
 }
 
-pub(crate) async fn remote(machines: &Machines, machine: &Instance) -> Permitted {
+pub(crate) async fn remote(machines: &Machines, machine: &Machine) -> Permitted {
     // As if it had a disk of its own: sending is what is tested.
     Remote::probe(machines.connect(machine).await).await.unwrap().with_own_disk().permit(owner(machine)).await.unwrap()
 }

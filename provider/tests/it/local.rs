@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use disco_provider::InstanceState::{Running, Stopped};
+use disco_provider::MachineState::{Running, Stopped};
 use disco_provider::ProviderError;
 
 use crate::setup::{Machines, eventually, is_alive, kill, local, stand_in};
@@ -35,7 +35,7 @@ async fn a_machine_lives_from_start_to_terminate() {
     assert!(!is_alive(again.pid.unwrap()));
     assert!(!machines.path(&machine).exists());
     let error = machines.provider.stop(&machine.id).await.unwrap_err();
-    assert!(matches!(error, ProviderError::NoSuchInstance { .. }), "{error}");
+    assert!(matches!(error, ProviderError::NoSuchMachine { .. }), "{error}");
 
     // Neither the id nor the address is soon used again.
     let next = machines.start("two").await;

@@ -68,8 +68,8 @@ async fn one_machine_under_two_addresses_is_installed_once() {
     let (machines, project) = (Machines::new(), Project::new());
     let machine = machines.start("one").await;
     let first = remote(&machines, &machine).await;
-    let other = Other { instance: machine.id.clone(), node: Some(1) };
-    let second = Owner { instance: Some("elsewhere:22".to_owned()), others: vec![other], ..owner(&machine) };
+    let other = Other { machine: machine.id.clone(), node: Some(1) };
+    let second = Owner { machine: Some("elsewhere:22".to_owned()), others: vec![other], ..owner(&machine) };
     let probe = async || Remote::probe(machines.connect(&machine).await).await.unwrap();
     // Both have found it empty, and it gets one node all the same.
     let again = probe().await.permit(second.clone()).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session};
-use disco_provider::{Instance, Provider, ProviderContext, StartRequest, from_spec};
+use disco_provider::{Machine, Provider, ProviderContext, StartRequest, from_spec};
 
 /// How long anything may take before a test fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -41,16 +41,16 @@ impl Machines {
         }
     }
 
-    pub(crate) async fn start(&self, token: &str) -> Instance {
+    pub(crate) async fn start(&self, token: &str) -> Machine {
         self.provider.start(self.request(token)).await.unwrap()
     }
 
-    pub(crate) async fn connect(&self, instance: &Instance) -> Session {
-        Session::connect(&instance.ssh, &self.key, &pinned(instance), ConnectOptions::default()).await.unwrap()
+    pub(crate) async fn connect(&self, machine: &Machine) -> Session {
+        Session::connect(&machine.ssh, &self.key, &pinned(machine), ConnectOptions::default()).await.unwrap()
     }
 
-    pub(crate) fn path(&self, instance: &Instance) -> PathBuf {
-        self.dir.path().join("local").join(&instance.id)
+    pub(crate) fn path(&self, machine: &Machine) -> PathBuf {
+        self.dir.path().join("local").join(&machine.id)
     }
 }
 
@@ -85,8 +85,8 @@ pub(crate) fn local(dir: &Path) -> Arc<dyn Provider> {
 }
 
 /// The policy for a machine whose key its provider knows.
-pub(crate) fn pinned(instance: &Instance) -> HostKeyPolicy {
-    HostKeyPolicy::Pinned(instance.host_key.clone().unwrap())
+pub(crate) fn pinned(machine: &Machine) -> HostKeyPolicy {
+    HostKeyPolicy::Pinned(machine.host_key.clone().unwrap())
 }
 
 /// Waits for a condition.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use disco_provider::Instance;
+use disco_provider::Machine;
 use russh::client::{Handle, Handler};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{ChannelMsg, client};
@@ -19,7 +19,7 @@ impl Handler for AnyKey {
     }
 }
 
-async fn connect(machines: &Machines, machine: &Instance) -> Handle<AnyKey> {
+async fn connect(machines: &Machines, machine: &Machine) -> Handle<AnyKey> {
     let key = PrivateKey::from_openssh(machines.key.private_openssh()).unwrap();
     let address = (machine.ssh.host.as_str(), machine.ssh.port);
     let mut handle = client::connect(Arc::default(), address, AnyKey).await.unwrap();

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 
 use super::types::{
-    ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo, ProviderInfo, ProviderSpec,
+    ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo, ProviderInfo, ProviderSpec,
     RunRequest,
 };
 use crate::HostError;
@@ -35,7 +35,7 @@ pub trait ClusterHandle: Send + Sync {
     /// The operator's SSH key pair, as paths in the project.
     async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError>;
     /// Starts the first machine; `options` as the script gave them (`image`, `instance_type`, …).
-    async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError>;
+    async fn start_instance(&self, options: Json) -> Result<MachineInfo, HostError>;
     /// A static public address, if the provider supports it: it points to the leader, or to the node with this name.
     async fn attach_ip(&self, node: Option<String>) -> Result<Option<String>, HostError>;
     /// Installs over SSH and waits until the node answers.

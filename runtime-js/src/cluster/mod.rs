@@ -9,6 +9,6 @@ mod types;
 pub use health::HealthVerdict;
 pub use interface::{ClusterHandle, ClusterHost};
 pub use types::{
-    ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo, ProviderInfo, ProviderKind,
+    ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo, ProviderInfo, ProviderKind,
     ProviderSpec, RepairOptions, RunRequest,
 };

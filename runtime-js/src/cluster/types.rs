@@ -107,7 +107,7 @@ pub struct KeyPairPaths {
 
 /// A machine, as `start_instance` gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceInfo {
+pub struct MachineInfo {
     /// The provider's id.
     pub id: String,
     /// The display name.

@@ -119,10 +119,10 @@ impl ClusterHandle for FakeCluster {
     async fn set_key_pair(&self, paths: KeyPairPaths) -> Result<(), HostError> {
         self.note("set_key_pair", format!("{} {}", paths.private, paths.public))
     }
-    async fn start_instance(&self, options: Json) -> Result<InstanceInfo, HostError> {
+    async fn start_instance(&self, options: Json) -> Result<MachineInfo, HostError> {
         self.note("start_instance", options.to_string())?;
         let address = Some("10.0.0.1".to_owned());
-        Ok(InstanceInfo { id: "i-1".into(), name: "web-1".into(), address, state: "running".into() })
+        Ok(MachineInfo { id: "i-1".into(), name: "web-1".into(), address, state: "running".into() })
     }
     async fn attach_ip(&self, node: Option<String>) -> Result<Option<String>, HostError> {
         self.note("attach_ip", node.unwrap_or_default())?;

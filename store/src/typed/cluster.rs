@@ -15,7 +15,8 @@ pub struct NodeRecord {
     /// `IP:PORT`.
     pub address: String,
     /// The provider's id of its machine, empty if it has none.
-    pub instance: String,
+    #[serde(rename = "instance")]
+    pub machine: String,
     /// Labels of its operator.
     pub labels: BTreeMap<String, String>,
     /// IP addresses besides that of `address` that its certificate names.

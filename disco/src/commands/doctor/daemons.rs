@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use disco_provider::{Instance, InstanceState, install::Remote};
+use disco_provider::{Machine, MachineState, install::Remote};
 use futures_util::future::join_all;
 
 use super::Check;
@@ -22,12 +22,12 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
         // A given host that is not a node runs no daemon, and may be off.
         let known = Addresses::load(&context.project()?.state())?;
         let is_node =
-            |machine: &Instance| known.nodes.is_empty() || known.nodes.iter().any(|node| node.instance == machine.id);
-        let running: Vec<Instance> = machines
+            |machine: &Machine| known.nodes.is_empty() || known.nodes.iter().any(|node| node.machine == machine.id);
+        let running: Vec<Machine> = machines
             .list()
             .await?
             .into_iter()
-            .filter(|machine| machine.state == InstanceState::Running && is_node(machine))
+            .filter(|machine| machine.state == MachineState::Running && is_node(machine))
             .collect();
         Ok::<_, Failure>(join_all(running.iter().map(|machine| look(&machines, machine))).await)
     };
@@ -37,7 +37,7 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
     }
 }
 
-async fn look(machines: &Machines, machine: &Instance) -> Option<Check> {
+async fn look(machines: &Machines, machine: &Machine) -> Option<Check> {
     let asked = async {
         let session = machines.connect(machine).await?;
         let probed = Remote::probe(session).await;

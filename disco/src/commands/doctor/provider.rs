@@ -1,4 +1,4 @@
-use disco_provider::{Finding, InstanceState};
+use disco_provider::{Finding, MachineState};
 
 use super::Check;
 use crate::{
@@ -42,10 +42,10 @@ pub(super) async fn check(project: &Project, record: &ClusterRecord) -> Vec<Chec
     };
     let mut checks: Vec<Check> = provider.examine(None).await.into_iter().map(check_of).collect();
     checks.push(match provider.list().await {
-        Ok(instances) => {
-            let running = instances.iter().filter(|instance| instance.state == InstanceState::Running).count();
-            let detail = format!("{} machines of the {} provider, {running} running", instances.len(), provider.kind());
-            if running == instances.len() {
+        Ok(machines) => {
+            let running = machines.iter().filter(|machine| machine.state == MachineState::Running).count();
+            let detail = format!("{} machines of the {} provider, {running} running", machines.len(), provider.kind());
+            if running == machines.len() {
                 Check::good("provider", detail)
             } else {
                 Check::doubtful("provider", detail).next("`disco bootstrap` restarts and repairs what is down")

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use disco_planner::forecast::forecast;
-use disco_planner::repair::{Machine, View};
+use disco_planner::repair::{self, View};
 use disco_proto::v1::{PlanResponse, PlannedChange};
 use disco_provider::plan::{Action, Change, MACHINE};
-use disco_provider::{Instance, Provider, Usd};
+use disco_provider::{Machine, Provider, Usd};
 
 use super::view::{FIRST_OWN, dead, limits, machine, since_replacement};
 use super::{provider as source, scale};
@@ -39,7 +39,7 @@ async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
     let (members, limits) = (planned(leader), limits(leader));
     let dead = dead(&members, &limits);
     let (records, nodes) = leader.raft().store().read(|store| (records::machines(store), records::nodes(store)));
-    let machines: Vec<Machine> = records.iter().map(machine).collect();
+    let machines: Vec<repair::Machine> = records.iter().map(machine).collect();
     let provider = source::provider(leader)?;
     let (available, limit) = source::available(leader, &dead).await?;
     let replaced = since_replacement(&records);
@@ -49,7 +49,7 @@ async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
     let known = provider.list().await.context("listing the machines")?;
     let affected = Affected { nodes: &nodes, records: &records, known: &known, dead: &dead };
 
-    let options = source::instance_options(leader);
+    let options = source::machine_options(leader);
     let price = provider.price(&options).await.context("looking up the price of a machine")?;
     let like = provider.describe(&options);
     let mut changes: Vec<Change> = foreseen.going_on.iter().map(|token| affected.going_on(token, price)).collect();
@@ -80,7 +80,7 @@ fn started(name: String, like: &str, replaces: bool, price: Option<Usd>) -> Chan
 struct Affected<'a> {
     nodes: &'a [NodeRecord],
     records: &'a [MachineRecord],
-    known: &'a [Instance],
+    known: &'a [Machine],
     dead: &'a [u64],
 }
 
@@ -117,7 +117,7 @@ impl Affected<'_> {
         let record = self.nodes.iter().find(|node| node.id == id);
         let name = record.map_or_else(|| format!("node {id}"), |record| record.name.clone());
         let why = if self.dead.contains(&id) { "is lost" } else { "exceeds the target size" };
-        let machine = record.map_or("", |record| record.instance.as_str());
+        let machine = record.map_or("", |record| record.machine.as_str());
         let end = match (machine, provider.capabilities().can_terminate) {
             ("", _) => String::new(),
             (machine, true) => format!("; terminates {machine}"),

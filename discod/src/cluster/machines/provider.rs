@@ -9,7 +9,7 @@ use disco_proto::v1::Progress;
 use disco_provider::install::{Architecture, Other, Owner, Remote};
 use disco_provider::ssh::{ConnectOptions, KeyPair, Session};
 use disco_provider::{
-    Announcements, Budget, Instance, InstanceState, KnownMachine, Provider, ProviderContext, SshTarget, StartRequest,
+    Announcements, Budget, KnownMachine, Machine, MachineState, Provider, ProviderContext, SshTarget, StartRequest,
 };
 
 use super::view::{dead, limits};
@@ -48,7 +48,7 @@ pub fn spec(node: &Node) -> Option<ProviderSpec> {
 fn known(node: &Node) -> Vec<KnownMachine> {
     let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::machines(store)));
     let ssh = |id: &str| machines.iter().find(|machine| machine.id == id).and_then(|machine| machine.ssh.parse().ok());
-    let nodes = nodes.iter().map(|node| (&node.instance, &node.address));
+    let nodes = nodes.iter().map(|node| (&node.machine, &node.address));
     let all = nodes.chain(machines.iter().map(|machine| (&machine.id, &machine.address)));
     let mut known: Vec<KnownMachine> = Vec::new();
     for (id, address) in all.filter(|(id, _)| !id.is_empty()) {
@@ -115,12 +115,12 @@ pub async fn available(node: &Node, dead: &[u64]) -> Result<(usize, String)> {
     let capabilities = provider.capabilities();
     if !capabilities.can_start {
         // Given machines: the unused ones.
-        let instances = provider.list().await?;
+        let listed = provider.list().await?;
         let nodes = node.raft().store().read(records::nodes);
         let machines = node.raft().store().read(records::machines);
-        let free = instances.iter().filter(|instance| {
-            let used = nodes.iter().any(|node| node.instance == instance.id);
-            !used && !machines.iter().any(|machine| machine.id == instance.id)
+        let free = listed.iter().filter(|one| {
+            let used = nodes.iter().any(|node| node.machine == one.id);
+            !used && !machines.iter().any(|machine| machine.id == one.id)
         });
         return Ok((free.count(), String::new()));
     }
@@ -149,7 +149,7 @@ fn most_allowed(most: usize) -> String {
 /// The cluster's machines, as limits count them.
 struct Present {
     /// Without those of lost members: they end in favour of their replacements.
-    machines: Vec<Instance>,
+    machines: Vec<Machine>,
     /// Number of these that no longer belong to a node and could not be ended yet. They are paid for, but are not
     /// nodes.
     ending: usize,
@@ -178,7 +178,7 @@ impl Present {
 
 fn of_lost_nodes(node: &Node, lost: &[u64]) -> BTreeSet<String> {
     let nodes = node.raft().store().read(records::nodes);
-    nodes.into_iter().filter(|node| lost.contains(&node.id)).map(|node| node.instance).collect()
+    nodes.into_iter().filter(|node| lost.contains(&node.id)).map(|node| node.machine).collect()
 }
 
 fn is_ending(records: &[MachineRecord], machine: &str) -> bool {
@@ -198,7 +198,7 @@ fn leaving(leader: &Leader) -> BTreeSet<String> {
 /// The cost of the cluster's machines and its limit, if one is set.
 async fn budget(node: &Node, provider: &dyn Provider, present: &Present) -> Result<Option<Budget>> {
     let Some(limit) = provider.hourly_limit() else { return Ok(None) };
-    let each = provider.price(&instance_options(node)).await.context("looking up the price of a machine")?;
+    let each = provider.price(&machine_options(node)).await.context("looking up the price of a machine")?;
     let present = present.machines.iter().map(|machine| machine.price).collect();
     Ok(Some(Budget { limit, present, each }))
 }
@@ -223,7 +223,7 @@ pub async fn check_can_have(node: &Node, wanted: usize, dead: &[u64]) -> Result<
 }
 
 /// The options of the first machine, which the others share.
-pub fn instance_options(node: &Node) -> serde_json::Value {
+pub fn machine_options(node: &Node) -> serde_json::Value {
     let read = |store: &disco_store::Store| records::get::<serde_json::Value>(store, records::keys::MACHINE_OPTIONS);
     node.raft().store().read(read).map(|options| options.value).unwrap_or_default()
 }
@@ -238,14 +238,14 @@ pub fn request(leader: &Leader, record: &MachineRecord, own_key: &KeyPair) -> St
     let nodes = store.read(records::nodes);
     // The operator's own machines have no record here.
     let mut known: BTreeMap<String, String> =
-        nodes.into_iter().filter(|node| !node.instance.is_empty()).map(|node| (node.instance, node.name)).collect();
+        nodes.into_iter().filter(|node| !node.machine.is_empty()).map(|node| (node.machine, node.name)).collect();
     known.extend(
         machines.into_iter().filter(|machine| !machine.id.is_empty()).map(|machine| (machine.id, machine.token)),
     );
     StartRequest {
         token: record.token.clone(),
         name: record.name.clone(),
-        options: instance_options(leader),
+        options: machine_options(leader),
         leaving: leaving(leader),
         authorized_keys: std::iter::once(own_key.public_openssh()).chain(operator).collect(),
         known,
@@ -263,27 +263,27 @@ pub fn ssh_key(node: &Node) -> Result<KeyPair> {
 
 /// Connects to the machine. Its host key must be the one that the provider knows, or the one seen first. `boots` is for
 /// a machine that may be starting, which has until `limit`: of others a refusal is final.
-pub async fn connect(node: &Node, instance: &Instance, boots: bool, limit: Duration) -> Result<Session> {
+pub async fn connect(node: &Node, machine: &Machine, boots: bool, limit: Duration) -> Result<Session> {
     let key = ssh_key(node)?;
-    let policy = instance.host_key_policy(node.home().path().join("known_hosts"));
+    let policy = machine.host_key_policy(node.home().path().join("known_hosts"));
     let options = if boots { ConnectOptions::booting(limit) } else { ConnectOptions::default() };
-    Ok(Session::connect(&instance.ssh, &key, &policy, options).await?)
+    Ok(Session::connect(&machine.ssh, &key, &policy, options).await?)
 }
 
 /// This cluster as the owner of the machine of the record `token`, or of the node `of`. The machine must not be one of
 /// the cluster's other machines: it may be one of them under another address.
-pub fn owner(node: &Node, token: &str, of: Option<u64>, instance: &Instance) -> Owner {
+pub fn owner(node: &Node, token: &str, of: Option<u64>, machine: &Machine) -> Owner {
     let (nodes, machines) = node.raft().store().read(|store| (records::nodes(store), records::machines(store)));
     let nodes =
-        nodes.into_iter().filter(|record| Some(record.id) != of).map(|record| (record.instance, Some(record.id)));
+        nodes.into_iter().filter(|record| Some(record.id) != of).map(|record| (record.machine, Some(record.id)));
     let machines =
         machines.into_iter().filter(|machine| machine.token != token).map(|machine| (machine.id, machine.node));
-    let others = nodes.chain(machines).filter(|(id, _)| !id.is_empty() && *id != instance.id);
+    let others = nodes.chain(machines).filter(|(id, _)| !id.is_empty() && *id != machine.id);
     Owner {
         cluster_id: node.cluster_id().to_string(),
         cluster_name: node.cluster_name().to_owned(),
-        instance: Some(instance.id.clone()),
-        others: others.map(|(instance, node)| Other { instance, node }).collect(),
+        machine: Some(machine.id.clone()),
+        others: others.map(|(machine, node)| Other { machine, node }).collect(),
         programs: Vec::new(),
     }
 }
@@ -323,17 +323,17 @@ pub async fn terminate(leader: &Leader, token: &str) -> Result<()> {
 /// running for their owner.
 async fn until_ended(leader: &Leader, provider: &dyn Provider, record: &MachineRecord) -> Result<()> {
     // A start whose answer was lost may still have created a machine.
-    let is_it = |one: &Instance| one.id == record.id || (record.id.is_empty() && one.token == record.token);
+    let is_it = |one: &Machine| one.id == record.id || (record.id.is_empty() && one.token == record.token);
     let find = || async {
-        let instances = provider.list().await.context("listing the machines")?;
-        anyhow::Ok(instances.into_iter().find(is_it))
+        let listed = provider.list().await.context("listing the machines")?;
+        anyhow::Ok(listed.into_iter().find(is_it))
     };
-    let Some(instance) = find().await? else { return Ok(()) };
-    give_back(leader, provider, record, &instance).await?;
+    let Some(machine) = find().await? else { return Ok(()) };
+    give_back(leader, provider, record, &machine).await?;
     let mut pause = LOOKS_FIRST;
     while provider.capabilities().can_terminate
         && let Some(left) = find().await?
-        && !matches!(left.state, InstanceState::Terminated | InstanceState::Gone)
+        && !matches!(left.state, MachineState::Terminated | MachineState::Gone)
     {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOKS_LAST);
@@ -347,15 +347,15 @@ async fn until_ended(leader: &Leader, provider: &dyn Provider, record: &MachineR
 /// # Errors
 /// The mark was not written; a retry is safe.
 pub async fn release(leader: &Leader, record: &NodeRecord) -> Result<()> {
-    if record.instance.is_empty() || spec(leader).is_none() {
+    if record.machine.is_empty() || spec(leader).is_none() {
         return Ok(());
     }
     let machines = leader.raft().store().read(records::machines);
-    let known = machines.into_iter().find(|machine| machine.id == record.instance);
+    let known = machines.into_iter().find(|machine| machine.id == record.machine);
     // The operator's own machine has no record. It gets one until it has ended.
     let machine = known.unwrap_or_else(|| MachineRecord {
-        token: record.instance.clone(),
-        id: record.instance.clone(),
+        token: record.machine.clone(),
+        id: record.machine.clone(),
         node: Some(record.id),
         created_at: crate::clock::rfc3339(),
         created_ms: crate::clock::unix_ms(),
@@ -372,30 +372,25 @@ pub async fn release(leader: &Leader, record: &NodeRecord) -> Result<()> {
     Ok(())
 }
 
-async fn give_back(
-    leader: &Leader,
-    provider: &dyn Provider,
-    record: &MachineRecord,
-    instance: &Instance,
-) -> Result<()> {
+async fn give_back(leader: &Leader, provider: &dyn Provider, record: &MachineRecord, machine: &Machine) -> Result<()> {
     if !provider.capabilities().can_terminate {
         // The machine remains its owner's: what was installed on it is removed.
-        if let Err(error) = clear(leader, record, instance).await {
-            let text = format!("cannot uninstall Disco from {}: {error:#}", instance.name);
+        if let Err(error) = clear(leader, record, machine).await {
+            let text = format!("cannot uninstall Disco from {}: {error:#}", machine.name);
             records::emit_in_term(leader, "machine.not_cleared", Severity::Warning, None, text).await;
         }
     }
-    provider.terminate(&instance.id).await.with_context(|| format!("releasing the machine {}", instance.id))
+    provider.terminate(&machine.id).await.with_context(|| format!("releasing the machine {}", machine.id))
 }
 
-async fn clear(leader: &Leader, record: &MachineRecord, instance: &Instance) -> Result<()> {
+async fn clear(leader: &Leader, record: &MachineRecord, machine: &Machine) -> Result<()> {
     let cleared = async {
-        let session = connect(leader, instance, false, CLEARING).await?;
-        let owner = owner(leader, &record.token, record.node, instance);
+        let session = connect(leader, machine, false, CLEARING).await?;
+        let owner = owner(leader, &record.token, record.node, machine);
         let remote = Remote::probe(session).await?.permit(owner).await?;
         let left = remote.uninstall().await?;
         if !left.is_empty() {
-            tracing::info!(machine = instance.id, left = left.join(", "), "left files that Disco did not install");
+            tracing::info!(machine = machine.id, left = left.join(", "), "left files that Disco did not install");
         }
         if record.dismissed {
             remote.forget_key(&ssh_key(leader)?.public_openssh()).await?;

@@ -86,7 +86,7 @@ async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Res
             id,
             name: free_name(leader, id, &message.name),
             address: message.address.clone(),
-            instance: message.instance.clone(),
+            machine: message.instance.clone(),
             labels: message.labels.clone().into_iter().collect(),
             extra_addresses: message.extra_addresses.clone(),
             public_address: message.public_address.clone(),

@@ -28,7 +28,7 @@ pub fn report(node: &Node) -> ReportRequest {
         script: node.scripts().current().unwrap_or_default(),
         healthy: health.as_ref().map(|health| health.0),
         reason: health.map(|health| health.1).unwrap_or_default(),
-        instance: node.args().instance.clone().unwrap_or_default(),
+        instance: node.args().machine.clone().unwrap_or_default(),
         draining: node.is_draining(),
         leaving: false,
         signing_serial: node.signing_serial(),

@@ -69,7 +69,7 @@ pub fn start(leader: &Leader, id: u64) -> impl Stream<Item = cluster::Result<Pro
             return;
         }
         let _ = sender.send(Ok(step(ENDING))).await;
-        let machine = record.map(|record| record.instance).unwrap_or_default();
+        let machine = record.map(|record| record.machine).unwrap_or_default();
         let ended = tokio::select! {
             biased;
             () = sender.closed() => return,

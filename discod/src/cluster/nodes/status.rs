@@ -296,7 +296,7 @@ fn node_status(
         pid: report.map_or(0, |report| report.pid),
         rss_kb: report.map_or(0, |report| report.rss_kb),
         last_seen_ms: contact.seen().map(millis),
-        instance: record.instance,
+        instance: record.machine,
         reason,
         labels: record.labels.into_iter().collect(),
         draining: record.leaving || !retiring.is_empty() || report.is_some_and(|report| report.draining),

@@ -87,15 +87,14 @@ fn holder(leader: &Leader) -> Option<Holder> {
         (records::nodes(store), records::get::<String>(store, records::keys::ADDRESS_NODE).map(|name| name.value))
     });
     let members = leader.raft().members();
-    let of =
-        |record: &NodeRecord| Holder { id: record.id, name: record.name.clone(), machine: record.instance.clone() };
+    let of = |record: &NodeRecord| Holder { id: record.id, name: record.name.clone(), machine: record.machine.clone() };
     let is_present = |record: &&NodeRecord| {
-        !record.instance.is_empty() && !record.leaving && members.iter().any(|member| member.id == record.id)
+        !record.machine.is_empty() && !record.leaving && members.iter().any(|member| member.id == record.id)
     };
     let named = named.filter(|name| !name.is_empty());
     let chosen = named.and_then(|name| nodes.iter().filter(is_present).find(|record| record.name == name).map(of));
     chosen.or_else(|| {
-        let machine = leader.args().instance.clone()?;
+        let machine = leader.args().machine.clone()?;
         Some(Holder { id: leader.id(), name: leader.name().to_owned(), machine })
     })
 }
@@ -122,7 +121,7 @@ async fn follow(leader: &Leader) -> Result<()> {
     let known: BTreeMap<String, Option<IpAddr>> =
         machines.into_iter().map(|machine| (machine.id, machine.public_address)).collect();
     for record in leader.raft().store().read(records::nodes) {
-        let Some(public) = known.get(&record.instance) else { continue };
+        let Some(public) = known.get(&record.machine) else { continue };
         if let Some(moved) = moved(&record, *public) {
             let key = records::keys::node(record.id);
             leader.write_in_term(records::Txn::new().put(&key, &moved).operation()).await?;

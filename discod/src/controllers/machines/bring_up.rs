@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use disco_proto::v1::Progress;
 use disco_provider::install::{Binaries, Boot, InstallProgress, NodeSettings, Owner, Permitted, Remote, Step};
-use disco_provider::{Instance, Pace, ProgressSink, Provider, StartRequest};
+use disco_provider::{Machine, Pace, ProgressSink, Provider, StartRequest};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -44,22 +44,22 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
     let progress = provider_progress(leader, &record.name);
     let request =
         StartRequest { progress, avoid: starts.avoided(Instant::now()), ..source::request(leader, &record, &own_key) };
-    let instance = provider.start(request).await.context("starting the machine")?;
+    let machine = provider.start(request).await.context("starting the machine")?;
     let requested = record.clone();
     let record = MachineRecord {
-        id: instance.id.clone(),
-        address: instance.control_address.to_string(),
-        ssh: instance.ssh.to_string(),
+        id: machine.id.clone(),
+        address: machine.control_address.to_string(),
+        ssh: machine.ssh.to_string(),
         state: state::INSTALLING.to_owned(),
         ..record.clone()
     };
     leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await?;
     drop(turn);
-    leader.progress(step("installing", instance.ssh.to_string()));
+    leader.progress(step("installing", machine.ssh.to_string()));
     let own = std::env::current_exe().context("finding this program's own file")?;
     let client = own.with_file_name("disco");
     let binaries = tokio::task::spawn_blocking(move || Binaries::from_paths(&client, &own)).await??;
-    let remote = match reach(leader, provider.as_ref(), &record, &instance, &binaries).await {
+    let remote = match reach(leader, provider.as_ref(), &record, &machine, &binaries).await {
         Ok(remote) => remote,
         Err(error) if !given => return Err(error),
         Err(error) => {
@@ -68,8 +68,8 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
             let free = MachineRecord { id: String::new(), address: String::new(), ssh: String::new(), ..requested };
             let free = MachineRecord { state: state::STARTING.to_owned(), ..free };
             leader.write_in_term(records::Txn::new().put(&key, &free).operation()).await?;
-            let text = format!("`{}` cannot be used: {error}", instance.ssh.endpoint());
-            if !starts.note_failure(&instance.id, &error, Instant::now()) {
+            let text = format!("`{}` cannot be used: {error}", machine.ssh.endpoint());
+            if !starts.note_failure(&machine.id, &error, Instant::now()) {
                 bail!("{text}");
             }
             // The first time this is not a failure: another machine is tried at once.
@@ -78,7 +78,7 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
             return Ok(());
         }
     };
-    let settings = settings(leader, &record, &instance, &remote, provider.as_ref()).await?;
+    let settings = settings(leader, &record, &machine, &remote, provider.as_ref()).await?;
     let installation = Installation { leader, name: &record.name, percent: Mutex::new(0) };
     let installed = remote.install_joining_node(&binaries, &settings, &installation).await.context("installing")?;
     if installed.boot == Boot::Nobody {
@@ -88,7 +88,7 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
         );
         records::emit_in_term(leader, "machine.no_boot", Severity::Warning, None, text).await;
     }
-    leader.progress(step("joining", instance.control_address.to_string()));
+    leader.progress(step("joining", machine.control_address.to_string()));
     match tokio::time::timeout(JOIN, joined(leader, &record.id)).await {
         Ok(()) => Ok(()),
         Err(_) => {
@@ -103,12 +103,12 @@ async fn reach(
     leader: &Leader,
     provider: &dyn Provider,
     record: &MachineRecord,
-    instance: &Instance,
+    machine: &Machine,
     binaries: &Binaries,
 ) -> Result<Permitted> {
     let boots = provider.capabilities().boots;
-    let session = source::connect(leader, instance, boots, BOOT).await.context("reaching the machine over SSH")?;
-    let owner = Owner { programs: binaries.checksums(), ..source::owner(leader, &record.token, None, instance) };
+    let session = source::connect(leader, machine, boots, BOOT).await.context("reaching the machine over SSH")?;
+    let owner = Owner { programs: binaries.checksums(), ..source::owner(leader, &record.token, None, machine) };
     Ok(Remote::probe(session).await?.permit(owner).await?)
 }
 
@@ -133,7 +133,7 @@ fn provider_progress(leader: &Leader, name: &str) -> ProgressSink {
 async fn settings(
     leader: &Leader,
     record: &MachineRecord,
-    instance: &Instance,
+    machine: &Machine,
     remote: &Remote,
     provider: &dyn Provider,
 ) -> Result<NodeSettings> {
@@ -144,11 +144,11 @@ async fn settings(
         crate::raft::Pace::Slow => Pace::Slow,
     };
     Ok(NodeSettings {
-        listen: remote.listen_address(instance),
-        advertise: instance.control_address,
-        public_address: instance.public_address,
+        listen: remote.listen_address(machine),
+        advertise: machine.control_address,
+        public_address: machine.public_address,
         name: record.name.clone(),
-        instance: Some(instance.id.clone()),
+        machine: Some(machine.id.clone()),
         pace,
         join_token: Some(issued.token),
         labels: Default::default(),
@@ -157,12 +157,12 @@ async fn settings(
 }
 
 /// Returns when the machine's node is a member.
-async fn joined(leader: &Leader, instance: &str) {
+async fn joined(leader: &Leader, machine: &str) {
     let mut revisions = leader.raft().store().revisions();
     loop {
         let nodes = leader.raft().store().read(records::nodes);
         let members = leader.raft().members();
-        let own = nodes.iter().find(|node| node.instance == instance);
+        let own = nodes.iter().find(|node| node.machine == machine);
         if own.is_some_and(|own| members.iter().any(|member| member.id == own.id)) {
             return;
         }

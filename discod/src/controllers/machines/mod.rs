@@ -293,7 +293,7 @@ impl Machines {
         let (nodes, machines) = leader.raft().store().read(|store| (records::nodes(store), records::machines(store)));
         let members = leader.raft().members();
         for machine in machines.into_iter().filter(|machine| machine.node.is_none() && !machine.id.is_empty()) {
-            let joined = nodes.iter().find(|node| node.instance == machine.id);
+            let joined = nodes.iter().find(|node| node.machine == machine.id);
             let Some(joined) = joined.filter(|joined| members.iter().any(|member| member.id == joined.id)) else {
                 continue;
             };

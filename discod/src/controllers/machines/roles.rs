@@ -73,8 +73,8 @@ pub(in crate::controllers) async fn hold_rights(leader: &Leader) -> Option<Mutex
 /// grant any. A provider that does not answer does not prevent the promotion; then [`Roles`] grants them, on this leader.
 pub(in crate::controllers) async fn give_before_promotion(leader: &Leader, id: u64) {
     let record = leader.raft().store().read(|store| records::node(store, id));
-    let Some(record) = record.filter(|record| !record.instance.is_empty() && source::has_roles(leader)) else { return };
-    let give = async { anyhow::Ok(source::provider(leader)?.empower(&record.instance, true).await?) };
+    let Some(record) = record.filter(|record| !record.machine.is_empty() && source::has_roles(leader)) else { return };
+    let give = async { anyhow::Ok(source::provider(leader)?.empower(&record.machine, true).await?) };
     let error = match tokio::time::timeout(BEFORE_PROMOTION, give).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => format!("{error:#}"),
@@ -82,7 +82,7 @@ pub(in crate::controllers) async fn give_before_promotion(leader: &Leader, id: u
     };
     tracing::warn!(
         node = id,
-        machine = record.instance,
+        machine = record.machine,
         error,
         "the node votes without permissions at the provider until the next attempt"
     );
@@ -92,10 +92,10 @@ pub(in crate::controllers) async fn give_before_promotion(leader: &Leader, id: u
 fn machines(leader: &Leader) -> BTreeMap<String, bool> {
     let nodes = leader.raft().store().read(records::nodes);
     let members = leader.raft().members();
-    let with_machine = nodes.into_iter().filter(|record| !record.instance.is_empty() && !record.leaving);
+    let with_machine = nodes.into_iter().filter(|record| !record.machine.is_empty() && !record.leaving);
     let of = |record: records::NodeRecord| {
         let member = members.iter().find(|member| member.id == record.id)?;
-        Some((record.instance, member.role == Role::Voter))
+        Some((record.machine, member.role == Role::Voter))
     };
     with_machine.filter_map(of).collect()
 }

@@ -48,7 +48,7 @@ async fn record(leader: &Leader, members: &[Member], id: u64) -> Result<()> {
         id,
         name: member.info.name.clone(),
         address: member.info.address.clone(),
-        instance: report.instance,
+        machine: report.instance,
         extra_addresses: founders(leader, id, crate::join::extra_addresses),
         public_address: founders(leader, id, |args| {
             args.public_address.map(|address| address.to_string()).unwrap_or_default()

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use disco_proto::v1::{NodeStatus, RangeRequest, RunCommandRequest, ScaleRequest, StatusRequest, StatusResponse};
 use disco_provider::{ProviderContext, from_spec};
 use disco_runtime_js::cluster::{
-    ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, InstanceInfo, KeyPairPaths, NodeInfo,
+    ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo,
     ProviderInfo, ProviderSpec, RunRequest,
 };
 use disco_runtime_js::{ErrorCode, HostError, Json};
@@ -120,7 +120,7 @@ impl ClusterHandle for NodeCluster {
         Err(for_client("set_key_pair"))
     }
 
-    async fn start_instance(&self, _: Json) -> Result<InstanceInfo, HostError> {
+    async fn start_instance(&self, _: Json) -> Result<MachineInfo, HostError> {
         Err(for_client("start_instance"))
     }
 

@@ -45,7 +45,7 @@ pub(super) fn provider(error: &ProviderError) -> HostError {
         _ if error.is_usage() => ErrorCode::Invalid,
         _ if error.is_denied() => ErrorCode::NotAllowed,
         _ if error.is_limit() => ErrorCode::Refused,
-        ProviderError::NoSuchInstance { .. } => ErrorCode::NotFound,
+        ProviderError::NoSuchMachine { .. } => ErrorCode::NotFound,
         _ => ErrorCode::Failed,
     };
     HostError::from_error(error).with_code(code)

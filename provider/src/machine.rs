@@ -12,7 +12,7 @@ use crate::{ProviderError, Usd};
 
 /// A machine of a provider. It is stored in the cluster's state, so fields are only ever added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Instance {
+pub struct Machine {
     /// The provider's id for it, unique within the provider, never reused for another machine.
     pub id: String,
     /// The display name.
@@ -20,7 +20,7 @@ pub struct Instance {
     /// The token that it was started with, see [`crate::StartRequest::token`].
     pub token: String,
     /// Its state at the time of the request.
-    pub state: InstanceState,
+    pub state: MachineState,
     /// Its SSH server.
     pub ssh: SshTarget,
     /// How other nodes reach `discod` on it. Unspecified if unknown because its name has no address now.
@@ -48,7 +48,7 @@ pub struct Instance {
     pub price: Option<Usd>,
 }
 
-impl Instance {
+impl Machine {
     /// The host keys that are accepted from it. `known_hosts` stores those that are trusted on first use.
     #[must_use]
     pub fn host_key_policy(&self, known_hosts: PathBuf) -> HostKeyPolicy {
@@ -76,7 +76,7 @@ impl Instance {
 /// The state of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum InstanceState {
+pub enum MachineState {
     /// It was requested and is not up yet.
     Pending,
     /// It is up. Its SSH server may still need a moment.
@@ -89,7 +89,7 @@ pub enum InstanceState {
     Gone,
 }
 
-impl InstanceState {
+impl MachineState {
     /// The word used in JSON and in messages.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -102,7 +102,7 @@ impl InstanceState {
     }
 }
 
-impl fmt::Display for InstanceState {
+impl fmt::Display for MachineState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
