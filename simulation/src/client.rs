@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use disco_consensus::types::Request as ByteString;
 use disco_proto::v1::command::Operation as StoreOperation;
 use disco_proto::v1::{
     Command, CommandResponse, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
@@ -18,7 +19,6 @@ use crate::doors::{Caller, Doors};
 use crate::events::{Event, Observer};
 use crate::history::{Operation, Outcome};
 use crate::invariants::Violation;
-use crate::shared::Request as ByteString;
 use crate::wire::{Answer, Ask, Line};
 
 /// Time limit of one attempt.

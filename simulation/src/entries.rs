@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use disco_consensus::append_stream::{Call, Link, ROUND_TRIPS, WINDOW, broken};
 use futures_util::StreamExt;
 use openraft::async_runtime::AsyncRuntime;
 use openraft::error::{NetworkError, RPCError, Timeout, Unreachable};
@@ -16,7 +17,6 @@ use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use crate::doors::Passage;
 use crate::network::{Connection, Rpc, answered};
 use crate::node::Process;
-use crate::shared::{Call, Link, ROUND_TRIPS, WINDOW, broken};
 use crate::types::{Runtime, TypeConfig};
 use crate::wire::{self, Answer, Ask, Frames, RaftAnswer};
 

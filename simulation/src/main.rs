@@ -22,7 +22,6 @@ mod output;
 mod rest;
 mod run;
 mod scenario;
-mod shared;
 mod storage;
 mod types;
 mod wire;

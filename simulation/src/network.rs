@@ -5,6 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use disco_consensus::append_stream::{self, Answers};
+use disco_consensus::types::{NodeInfo, Request as ByteString};
 use futures_util::Stream;
 use futures_util::future::{Either, select};
 use openraft::OptionalSend;
@@ -16,7 +18,6 @@ use openraft::raft::{
 };
 
 use crate::doors::{Caller, Passage};
-use crate::shared::{Answers, NodeInfo, Request as ByteString, append_stream};
 use crate::types::{Snapshot, SnapshotBytes, TypeConfig, Vote};
 use crate::wire::{Answer, Ask, Line, RaftAnswer, RaftAsk};
 
@@ -113,7 +114,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        append_stream(self, input, option)
+        append_stream::stream(self, input, option)
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {

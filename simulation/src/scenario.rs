@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use disco_consensus::Pace;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::bug::Bug;
-use crate::shared::Pace;
 
 /// The shape of a run.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Scenario {
 
     /// openraft's settings: the daemon's, but for snapshots.
     pub fn config(&self, bug: Option<Bug>) -> openraft::Config {
-        let daemons = crate::shared::config(self.pace);
+        let daemons = self.pace.config();
         openraft::Config {
             enable_leader_restore: if bug == Some(Bug::LeaderRestore) {
                 Some(true)

@@ -1,32 +1,20 @@
 //! openraft's type configuration: the daemon's, with a runtime whose randomness is a function of the seed.
 
+use disco_consensus::types;
+pub use disco_consensus::types::{Entry, LogId, SnapshotMeta, StoredMembership, Vote};
 use openraft::rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
 
-use crate::shared::{NodeInfo, Request, Response};
 use crate::storage::StateMachine;
 
 /// Spawning and waiting with task-local seeded randomness.
 pub type Runtime = DeterministicRng<TokioRuntime>;
 
-openraft::declare_raft_types!(
-    /// openraft's types here.
-    pub TypeConfig:
-        D = Request,
-        R = Response,
-        NodeId = u64,
-        Node = NodeInfo,
-        AsyncRuntime = Runtime,
-);
-
-pub type Entry = openraft::alias::EntryOf<TypeConfig>;
-pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
-pub type Vote = openraft::alias::VoteOf<TypeConfig>;
-pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
-pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+/// openraft's types here.
+pub type TypeConfig = types::TypeConfig<Runtime>;
 /// A snapshot's bytes, in memory.
 pub type SnapshotBytes = std::sync::Arc<[u8]>;
-pub type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotBytes>;
+pub type Snapshot = types::Snapshot<SnapshotBytes>;
 pub type Raft = openraft::Raft<TypeConfig, StateMachine>;
 
 /// A leadership: the term and the node, in openraft's order.

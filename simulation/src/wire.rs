@@ -7,6 +7,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
+use disco_consensus::codec;
+use disco_consensus::types::Request as ByteString;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
     VoteRequest, VoteResponse,
@@ -17,7 +19,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use turmoil::net::TcpStream;
 
 use crate::doors::{Caller, Passage};
-use crate::shared::{self, Request as ByteString};
 use crate::types::{SnapshotMeta, TypeConfig, Vote};
 
 /// The port of every node.
@@ -150,7 +151,7 @@ pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin))
 
 /// A message as it is sent.
 pub fn frame<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
-    let bytes = shared::encode(message)?;
+    let bytes = codec::encode(message)?;
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     let mut framed = length.to_be_bytes().to_vec();
     framed.extend(bytes);
@@ -182,7 +183,7 @@ impl<S: AsyncRead + Unpin> Frames<S> {
                     let whole = LENGTH_BYTES + length as usize;
                     if self.read.len() == whole {
                         let message = self.read.split_to(whole);
-                        return shared::decode(&message[LENGTH_BYTES..]).map(Some);
+                        return codec::decode(&message[LENGTH_BYTES..]).map(Some);
                     }
                     whole - self.read.len()
                 }
@@ -192,6 +193,32 @@ impl<S: AsyncRead + Unpin> Frames<S> {
             if self.stream.read_buf(&mut rest).await? == 0 {
                 return if self.read.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let _ = codec::decode::<Ask>(&bytes);
+            let _ = codec::decode::<Answer>(&bytes);
+        }
+    }
+
+    /// A claimed length is not trusted: an array of four thousand million elements, a byte string as long.
+    #[test]
+    fn claimed_lengths_take_no_memory() {
+        for head in [0xdd_u8, 0xdf, 0xc6, 0xdb] {
+            let mut bytes = vec![head, 0xff, 0xff, 0xff, 0xff];
+            bytes.extend([0; 16]);
+            let _ = codec::decode::<Ask>(&bytes);
+            let _ = codec::decode::<Answer>(&bytes);
         }
     }
 }

@@ -6,10 +6,8 @@
 //! ([`RaftError::Stopped`]).
 
 mod append_link;
-mod append_stream;
 #[cfg(test)]
 mod append_stream_test;
-mod codec;
 mod database;
 mod follow;
 mod heard;
@@ -26,7 +24,6 @@ mod membership_test;
 mod network;
 mod node;
 mod offline;
-mod pace;
 mod read_index;
 mod records;
 mod recover;
@@ -39,8 +36,8 @@ mod space;
 mod state_machine;
 #[cfg(test)]
 mod suite_test;
-mod types;
 
+use disco_consensus::{append_stream, codec, pace, types};
 pub use lives::{NotTheNode, remembered};
 pub use membership::{Member, Role};
 pub use node::{Leadership, RaftError, RaftNode, RaftSettings};

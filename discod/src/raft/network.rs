@@ -28,8 +28,8 @@ use tonic::{Code, Status};
 use super::append_stream::{self, Answers, ROUND_TRIPS};
 use super::codec;
 use super::lives;
-use super::snapshot::SnapshotFile;
-use super::types::{NodeInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
+use super::snapshot::{Snapshot, SnapshotFile};
+use super::types::{NodeInfo, SnapshotMeta, TypeConfig, Vote};
 use crate::peers::{Lane, Peers};
 
 /// Largest message that nodes accept from each other: a batch of entries, each of which is bounded.

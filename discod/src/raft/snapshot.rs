@@ -11,7 +11,7 @@ use fs_err as fs;
 
 use super::codec;
 use super::space::Space;
-use super::types::SnapshotMeta;
+use super::types::{self, SnapshotMeta};
 
 /// First bytes of every snapshot file; the digit is the format's version. In version 2 the head carries a checksum, as
 /// the store's own part always did.
@@ -30,6 +30,8 @@ pub struct SnapshotFile {
     /// Path of the file.
     pub path: PathBuf,
 }
+
+pub(super) type Snapshot = types::Snapshot<SnapshotFile>;
 
 /// The folder of a node's snapshots.
 #[derive(Clone, Debug)]

@@ -16,8 +16,8 @@ use prost::Message;
 use tokio::sync::watch;
 
 use super::database::{Change, LogDatabase, meta};
-use super::snapshot::{SnapshotDir, SnapshotFile};
-use super::types::{LogId, Response, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use super::snapshot::{Snapshot, SnapshotDir, SnapshotFile};
+use super::types::{LogId, Response, SnapshotMeta, StoredMembership, TypeConfig};
 
 /// The replicated store as this node has applied it. Cheap to clone.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use disco_consensus::types::NodeInfo;
 use disco_planner::voters::{self, Change};
 use disco_planner::{Member, Policy};
 use openraft::Instant as _;
@@ -10,7 +11,6 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::Instant;
 
 use super::{Process, records};
-use crate::shared::NodeInfo;
 use crate::wire::Ask;
 
 /// Entries that a learner may lack and still count as up to date, as in the daemon.

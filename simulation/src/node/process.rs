@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use disco_consensus::Pace;
+use disco_consensus::types::NodeInfo;
 use openraft::Raft as OpenRaft;
 use openraft::ServerState;
 use openraft::async_runtime::AsyncRuntime;
@@ -18,7 +20,6 @@ use crate::bug::Bug;
 use crate::doors::{Caller, Doors};
 use crate::events::{Event, Observer};
 use crate::network::Network;
-use crate::shared::{NodeInfo, Pace};
 use crate::storage::{Disk, Log, SharedStore, StateMachine};
 use crate::types::{Raft, Runtime, leader_of, place};
 use crate::wire::PORT;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use disco_consensus::types::NodeInfo;
 use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 
 use super::Process;
-use crate::shared::NodeInfo;
 
 /// Pause before a retry of a membership change. Without it a leader without a quorum would do nothing else.
 const CHANGE_PAUSE: Duration = Duration::from_millis(50);

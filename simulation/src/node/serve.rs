@@ -1,12 +1,12 @@
 //! Answers requests of other hosts.
 
+use disco_consensus::types::Request as ByteString;
 use openraft::Snapshot as OpenraftSnapshot;
 use openraft::async_runtime::AsyncRuntime;
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::Process;
 use crate::entries;
-use crate::shared::Request as ByteString;
 use crate::types::Runtime;
 use crate::wire::{self, Answer, Ask, RaftAnswer, RaftAsk};
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use disco_consensus::types::Request;
 use disco_proto::v1::{Command, CommandResponse, command::Operation};
 use openraft::ReadPolicy;
 use prost::Message;
@@ -10,7 +11,6 @@ use rand::Rng;
 
 use super::Process;
 use crate::bug::Bug;
-use crate::shared::Request;
 use crate::wire::{Answer, Ask};
 
 /// Pause between two attempts, as in the daemon.

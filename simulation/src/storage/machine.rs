@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use disco_consensus::types::Response;
 use disco_proto::v1::Command;
 use disco_store::{Limits, Refused, Store};
 use futures_util::{Stream, StreamExt};
@@ -14,7 +15,6 @@ use prost::Message;
 use super::disk::{Change, Disk};
 use crate::bug::Bug;
 use crate::events::{Event, Observer};
-use crate::shared::Response;
 use crate::types::{LogId, Snapshot, SnapshotBytes, SnapshotMeta, StoredMembership, TypeConfig, place};
 
 /// The applied store of a node.

@@ -5,9 +5,8 @@ use openraft::entry::RaftEntry;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse};
 use proptest::prelude::*;
 
-use super::*;
-use crate::types::{Entry, LogId, SnapshotMeta, TypeConfig, Vote};
-use crate::wire::{Answer, Ask};
+use super::codec::{decode, encode};
+use super::types::{Entry, LogId, NodeInfo, Request, Response, SnapshotMeta, TypeConfig, Vote};
 
 type Place = prop::sample::Index;
 
@@ -29,8 +28,6 @@ fn read_all(bytes: &[u8]) {
     let _ = decode::<VoteRequest<TypeConfig>>(bytes);
     let _ = decode::<VoteResponse<TypeConfig>>(bytes);
     let _ = decode::<TransferLeaderRequest<TypeConfig>>(bytes);
-    let _ = decode::<Ask>(bytes);
-    let _ = decode::<Answer>(bytes);
 }
 
 proptest! {

@@ -95,7 +95,9 @@ impl Pace {
         self.election_timeout() * 4 + Duration::from_secs(2)
     }
 
-    pub(super) fn config(self) -> Config {
+    /// openraft's settings at this pace.
+    #[must_use]
+    pub fn config(self) -> Config {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Config {
             cluster_name: "disco".to_owned(),

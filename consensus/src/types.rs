@@ -1,9 +1,15 @@
 //! The types that openraft is set up with.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::marker::PhantomData;
 
 use bytes::Bytes;
 use disco_proto::v1::CommandResponse;
+use openraft::async_runtime::AsyncRuntime;
+use openraft::impls::TokioRuntime;
+use openraft::vote::RaftLeaderId;
+use openraft::{EntryPayload, OptionalSend, RaftTypeConfig};
 use serde::{Deserialize, Serialize};
 
 /// A command of the replicated log in its encoded form ([`disco_proto::v1::Command`]): it is decoded once, when it is applied.
@@ -50,21 +56,89 @@ pub struct NodeInfo {
     pub name: String,
 }
 
-openraft::declare_raft_types!(
-    /// The types that openraft works with here.
-    pub TypeConfig:
-        D = Request,
-        R = Response,
-        NodeId = u64,
-        Node = NodeInfo,
-);
+/// The types that openraft works with here, on the runtime `R`: it spawns tasks, and draws the random times of elections.
+///
+/// The other types do not depend on the runtime.
+pub struct TypeConfig<R = TokioRuntime>(PhantomData<fn() -> R>);
 
-pub(super) type Entry = openraft::alias::EntryOf<TypeConfig>;
-pub(super) type LogId = openraft::alias::LogIdOf<TypeConfig>;
-pub(super) type Vote = openraft::alias::VoteOf<TypeConfig>;
-pub(super) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
-pub(super) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
-pub(super) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, super::snapshot::SnapshotFile>;
+type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, u64>;
+type Payload = EntryPayload<Request, u64, NodeInfo>;
+/// An entry of the log.
+pub type Entry = openraft::Entry<<LeaderId as RaftLeaderId>::Committed, Payload>;
+/// An entry's index, and the leader that made it.
+pub type LogId = openraft::LogId<<LeaderId as RaftLeaderId>::Committed>;
+/// A node's vote.
+pub type Vote = openraft::impls::Vote<LeaderId>;
+/// A membership, and the entry that made it.
+pub type StoredMembership = openraft::StoredMembership<<LeaderId as RaftLeaderId>::Committed, u64, NodeInfo>;
+/// openraft's description of a snapshot.
+pub type SnapshotMeta = openraft::SnapshotMeta<<LeaderId as RaftLeaderId>::Committed, u64, NodeInfo>;
+/// A snapshot, with the data `D` that it is described with.
+pub type Snapshot<D> = openraft::Snapshot<<LeaderId as RaftLeaderId>::Committed, u64, NodeInfo, D>;
+
+impl<R: AsyncRuntime> RaftTypeConfig for TypeConfig<R> {
+    type D = Request;
+    type R = Response;
+    type NodeId = u64;
+    type Node = NodeInfo;
+    type Term = u64;
+    type LeaderId = LeaderId;
+    type Vote = Vote;
+    type Payload = Payload;
+    type Entry = Entry;
+    type AsyncRuntime = R;
+    type Responder<T>
+        = openraft::impls::ProgressResponder<Self, T>
+    where
+        T: OptionalSend + 'static;
+    type Batch<T>
+        = openraft::impls::InlineBatch<T>
+    where
+        T: OptionalSend + 'static;
+    type ErrorSource = openraft::impls::BoxedErrorSource;
+}
+
+// Not derived, which would require the same of the runtime: a `TypeConfig` has no content.
+
+impl<R> fmt::Debug for TypeConfig<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TypeConfig")
+    }
+}
+
+impl<R> Default for TypeConfig<R> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<R> Clone for TypeConfig<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for TypeConfig<R> {}
+
+impl<R> PartialEq for TypeConfig<R> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<R> Eq for TypeConfig<R> {}
+
+impl<R> PartialOrd for TypeConfig<R> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<R> Ord for TypeConfig<R> {
+    fn cmp(&self, _: &Self) -> Ordering {
+        Ordering::Equal
+    }
+}
 
 /// [`Bytes`] as one byte string, not as a list of numbers.
 mod serde_bytes_form {
