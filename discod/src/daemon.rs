@@ -23,7 +23,7 @@ use crate::home::{Home, NodeFile};
 use crate::local::Logs;
 use crate::node::{Node, NodeParts};
 use crate::peers::{AddressOverrides, MAX_MESSAGE_BYTES, Peers};
-use crate::raft::{NodeInfo, RaftNode, RaftService, RaftSettings};
+use crate::raft::{self, NodeInfo, RaftService, RaftSettings};
 use crate::script::Scripts;
 use crate::{agent, controllers, holder, join, memory};
 
@@ -65,14 +65,9 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     let identity = Identity::new(home.credentials()?)?;
     let overrides = AddressOverrides::load(home.path()).context("reading the addresses set by the operator")?;
     let peers = Peers::new(identity.clone(), ChannelOptions::default()).with_overrides(overrides);
-    let settings = RaftSettings {
-        node_id: file.node_id,
-        data_dir: args.data_dir.clone(),
-        pace: args.raft_pace,
-        limits: Limits::default(),
-        start: home.begin_life()?,
-    };
-    let raft = RaftNode::open(settings, peers.clone()).await.context("opening the log")?;
+    let settings = RaftSettings::new(file.node_id, args.raft_pace, home.begin_life()?);
+    let raft =
+        raft::open(&args.data_dir, Limits::default(), settings, peers.clone()).await.context("opening the log")?;
     if file.founder && raft.is_pristine()? {
         let address = args.advertise.unwrap_or(args.listen).to_string();
         raft.initialize(NodeInfo { address, name: file.name.clone() }).await?;

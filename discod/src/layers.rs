@@ -6,7 +6,8 @@
 //!   -> script                     hooks for these callers, and a caller itself
 //!     -> cluster                  operations, with their own errors
 //!       -> node                   this node's replica: reads, writes, forwarding to the leader
-//!         -> raft -> peers        the log, and the connections to the others
+//!         -> raft -> peers        the log on its network, and the connections to the others
+//!           -> consensus          the log: a crate, which the simulation runs too
 //!         -> home, local          state of this machine alone
 //! ```
 //!
@@ -162,6 +163,35 @@ fn grpc_is_named_where_requests_come_in_and_go_out_alone() {
         .iter()
         .filter(|file| !GRPC.contains(&module(&src, file).as_str()))
         .filter(|file| code(&std::fs::read_to_string(file).unwrap()).contains("tonic"))
+        .map(|file| file.display().to_string())
+        .collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+/// Crates of the workspace that `consensus/` may use: it knows neither the daemon nor what carries its messages.
+const BELOW_CONSENSUS: &[&str] = &["disco-identity", "disco-planner", "disco-proto", "disco-store"];
+
+#[test]
+fn consensus_knows_neither_the_daemon_nor_a_network() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../consensus");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let used = manifest.lines().filter_map(|line| line.strip_suffix(".workspace = true"));
+    let against: Vec<&str> = used
+        .filter(|name| ["tonic", "turmoil"].contains(name) || name.starts_with("disco"))
+        .filter(|name| !BELOW_CONSENSUS.contains(name))
+        .collect();
+    assert!(manifest.contains("\nopenraft.workspace = true") && against.is_empty(), "{against:?}");
+}
+
+#[test]
+fn openraft_is_named_beside_its_network_alone() {
+    let src = own();
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let elsewhere: Vec<String> = files
+        .iter()
+        .filter(|file| module(&src, file) != "raft")
+        .filter(|file| code(&std::fs::read_to_string(file).unwrap()).contains("use openraft"))
         .map(|file| file.display().to_string())
         .collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use disco_consensus::append_stream::{Call, Link, WINDOW, broken};
+use disco_consensus::codec;
+use disco_consensus::types::TypeConfig;
 use disco_proto::v1::RaftMessage;
 use openraft::error::{NetworkError, RPCError};
 use openraft::network::{RPCOption, RPCTypes};
@@ -10,13 +13,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 
-use super::append_stream::{Call, Link, WINDOW, broken};
-use super::codec;
 use super::network::{Connection, Rpc, append_limit};
-use super::types::TypeConfig;
 
 /// A request of [`RaftClient::append_stream`](disco_proto::v1::raft_client::RaftClient::append_stream).
-pub(super) struct StreamCall {
+pub struct StreamCall {
     /// The connection that opened it, for messages and errors.
     connection: Connection,
     /// `None` once no more messages follow.

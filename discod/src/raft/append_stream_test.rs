@@ -3,6 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use disco_consensus::append_stream::WINDOW;
+use disco_consensus::codec;
+use disco_consensus::types::{LogId, NodeInfo, TypeConfig};
 use disco_identity::{Authority, ChannelOptions, ClusterId, Credentials, Identity, ListenLimits, PrivateKey, Validity};
 use disco_planner::twins::Start;
 use disco_proto::v1::raft_server::{Raft, RaftServer};
@@ -19,10 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::append_stream::WINDOW;
-use super::codec;
 use super::network::{Connection, Network};
-use super::types::{LogId, NodeInfo, TypeConfig};
 use crate::peers::Peers;
 
 const LEADER: u64 = 1;

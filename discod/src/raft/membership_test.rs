@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use disco_consensus::codec;
+use disco_consensus::types::TypeConfig;
 use disco_identity::{Authority, ChannelOptions, ClusterId, Credentials, Identity, ListenLimits, PrivateKey, Validity};
 use disco_planner::twins::Start;
 use disco_proto::v1::raft_server::{Raft, RaftServer};
@@ -16,11 +18,7 @@ use tokio::sync::watch;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::codec;
-use super::membership::Role;
-use super::node::{RaftNode, RaftSettings};
-use super::pace::Pace;
-use super::types::{NodeInfo, TypeConfig};
+use super::{NodeInfo, Pace, RaftNode, RaftSettings, Role};
 use crate::peers::Peers;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -109,14 +107,8 @@ async fn a_removal_keeps_the_node_that_lost_its_vote_in_a_change_that_was_not_en
     let service = RaftServer::new(Voter { answers: may_answer });
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
     let peers = Peers::new(identity(1), ChannelOptions::default());
-    let settings = RaftSettings {
-        node_id: 1,
-        data_dir: folder.path().to_owned(),
-        pace: Pace::Fast,
-        limits: Limits::default(),
-        start: Start::default(),
-    };
-    let node = RaftNode::open(settings, peers).await.unwrap();
+    let settings = RaftSettings::new(1, Pace::Fast, Start::default());
+    let node = super::open(folder.path(), Limits::default(), settings, peers).await.unwrap();
     let info = |address: &str| NodeInfo { address: address.to_owned(), name: String::new() };
     node.initialize(info("127.0.0.1:1")).await.unwrap();
     node.leadership().wait_for(|now| now.is_self).await.unwrap();

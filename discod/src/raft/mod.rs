@@ -1,51 +1,50 @@
-//! Raft: the replicated log, its storage, its network and its membership. The only place that uses openraft.
-//!
-//! The rest of the daemon sees [`RaftNode`]: propose a command, read linearizably or not, observe leadership, change
-//! the membership. Its errors distinguish what may be retried elsewhere ([`RaftError::NotLeader`]), what has an unknown
-//! outcome and must be retried with the same request id ([`RaftError::Unknown`]), and what ends the process
-//! ([`RaftError::Stopped`]).
+//! Raft over gRPC: what [`disco_consensus`] needs from the daemon. The rest of the daemon sees [`RaftNode`].
 
 mod append_link;
 #[cfg(test)]
 mod append_stream_test;
-mod database;
-mod follow;
-mod heard;
-mod journal;
-mod lives;
-mod log_bound;
-mod log_file;
-mod log_mark;
-mod log_store;
-mod log_writer;
-mod membership;
 #[cfg(test)]
 mod membership_test;
+mod message;
 mod network;
-mod node;
-mod offline;
-mod read_index;
-mod records;
-mod recover;
-mod restore;
 mod service;
-mod snapshot;
-#[cfg(test)]
-mod snapshot_test;
-mod space;
-mod state_machine;
-#[cfg(test)]
-mod suite_test;
 
-use disco_consensus::{append_stream, codec, pace, types};
-pub use lives::{NotTheNode, remembered};
-pub use membership::{Member, Role};
-pub use node::{Leadership, RaftError, RaftNode, RaftSettings};
-pub use pace::Pace;
-pub use read_index::ReadIndexError;
-pub use records::node_record;
-pub use recover::Recovery;
-pub use restore::{check as check_backup, place as restore_place};
+use std::io;
+use std::path::Path;
+
+use disco_consensus::{Files, Parts, Platform, StateMachine};
+use disco_store::Limits;
+use openraft::impls::TokioRuntime;
+
+use crate::peers::Peers;
+use network::Network;
+
+pub use disco_consensus::{
+    Leadership, Member, NodeInfo, NotTheNode, Pace, RaftError, RaftSettings, ReadIndexError, Recovery, Role,
+    SharedStore, check_backup, node_record, remembered, restore_place,
+};
 pub use service::RaftService;
-pub use state_machine::SharedStore;
-pub use types::NodeInfo;
+
+/// Files in the data folder, gRPC, and tokio.
+pub struct Daemon;
+
+/// This node's Raft.
+pub type RaftNode = disco_consensus::RaftNode<Daemon>;
+
+impl Platform for Daemon {
+    type Runtime = TokioRuntime;
+    type Disk = Files;
+    type Machine = StateMachine<Files>;
+    type Transport = Network;
+}
+
+/// Opens the log in the data folder, and starts Raft.
+///
+/// # Errors
+/// The data folder is unusable: unreadable, damaged, or open in another process.
+pub async fn open(data_dir: &Path, limits: Limits, settings: RaftSettings, peers: Peers) -> io::Result<RaftNode> {
+    let files = Files::open(data_dir)?;
+    disco_consensus::perform_requests(data_dir, &files, settings.node_id, limits).await?;
+    let network = Network { peers, node_id: settings.node_id, start: settings.start.clone() };
+    RaftNode::open(settings, Parts::open(files, limits, network)?).await
+}

@@ -6,12 +6,17 @@
 use std::future::Future;
 use std::time::Duration;
 
-use disco_planner::twins::Start;
+use disco_consensus::append_stream::{self, Answers, ROUND_TRIPS};
+use disco_consensus::types::{NodeInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
+use disco_consensus::{SnapshotFile, Transport, codec};
+use disco_identity::{ChannelOptions, Expect};
+use disco_planner::twins::{Life, Start};
 use disco_proto::v1::raft_client::RaftClient;
 use disco_proto::v1::{RaftMessage, SnapshotPart, snapshot_part};
 use futures_util::Stream;
 use futures_util::future::{Either, select};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::impls::TokioRuntime;
 use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
@@ -25,11 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::append_stream::{self, Answers, ROUND_TRIPS};
-use super::codec;
-use super::lives;
-use super::snapshot::{Snapshot, SnapshotFile};
-use super::types::{NodeInfo, SnapshotMeta, TypeConfig, Vote};
+use super::message::{life_of, message};
 use crate::peers::{Lane, Peers};
 
 /// Largest message that nodes accept from each other: a batch of entries, each of which is bounded.
@@ -43,7 +44,8 @@ const SLOWEST_BYTES_PER_MS: u64 = 256;
 pub(super) type Rpc = RPCError<TypeConfig>;
 
 /// Creates the connections of one node to its peers.
-pub(super) struct Network {
+#[derive(Clone)]
+pub struct Network {
     pub(super) peers: Peers,
     pub(super) node_id: u64,
     pub(super) start: Start,
@@ -51,7 +53,7 @@ pub(super) struct Network {
 
 /// The connection to one peer.
 #[derive(Clone)]
-pub(super) struct Connection {
+pub struct Connection {
     from: u64,
     start: Start,
     to: u64,
@@ -91,6 +93,36 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     }
 }
 
+impl Transport<TokioRuntime> for Network {
+    fn set_address(&self, node: u64, address: &str) {
+        self.peers.set_address(node, address);
+    }
+
+    fn resolve(&self, node: u64, recorded: &str) -> String {
+        self.peers.resolve(node, recorded)
+    }
+
+    async fn read_index(&self, leader: u64, address: &str) -> Result<u64, String> {
+        let message = message(self.node_id, &self.start, leader, &()).map_err(|error| error.to_string())?;
+        let mut client = RaftClient::new(self.peers.channel(leader, address, Lane::Control));
+        let answer = client.read_index(message).await.map_err(|status| disco_identity::describe(&status))?;
+        codec::decode(&answer.into_inner().payload).map_err(|error| error.to_string())
+    }
+
+    async fn identify(&self, node: u64, address: &str, limit: Duration) -> Option<Life> {
+        let options = ChannelOptions { connect_timeout: limit, ..ChannelOptions::default() };
+        let channel = disco_identity::channel(address, self.peers.identity(), Expect::Node(node), &options);
+        let ask = RaftMessage { from: self.node_id, to: node, ..RaftMessage::default() };
+        let answer = tokio::time::timeout(limit, RaftClient::new(channel).identify(ask)).await.ok()?;
+        match answer {
+            Ok(answer) => Some(life_of(answer.get_ref())),
+            // A program that does not support the request is alive all the same.
+            Err(status) if status.code() == Code::Unimplemented => Some(Life::default()),
+            Err(_) => None,
+        }
+    }
+}
+
 // === impl Connection ===
 
 impl Connection {
@@ -101,7 +133,7 @@ impl Connection {
     }
 
     pub(super) fn message<T: Serialize>(&self, value: &T) -> Result<RaftMessage, Rpc> {
-        let message = lives::message(self.from, &self.start, self.to, value);
+        let message = message(self.from, &self.start, self.to, value);
         message.map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }
 
@@ -206,7 +238,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
     async fn full_snapshot(
         &mut self,
         vote: Vote,
-        snapshot: Snapshot,
+        snapshot: Snapshot<SnapshotFile>,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
@@ -255,7 +287,7 @@ pub(super) fn append_limit(rpc: &AppendEntriesRequest<TypeConfig>, option: &RPCO
     if rpc.entries.is_empty() {
         return option.soft_ttl();
     }
-    let bytes: usize = rpc.entries.iter().map(super::log_store::payload_bytes).sum();
+    let bytes: usize = rpc.entries.iter().map(disco_consensus::payload_bytes).sum();
     option.soft_ttl() * ROUND_TRIPS + Duration::from_millis(bytes as u64 / SLOWEST_BYTES_PER_MS)
 }
 

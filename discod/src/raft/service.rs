@@ -6,6 +6,8 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use disco_consensus::types::TypeConfig;
+use disco_consensus::{SnapshotFile, codec};
 use disco_proto::v1::raft_server::Raft as RaftApi;
 use disco_proto::v1::{RaftMessage, SnapshotPart, snapshot_part};
 use futures_util::{Stream, StreamExt};
@@ -17,11 +19,8 @@ use tokio::io::AsyncWriteExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::RaftNode;
-use super::codec;
-use super::lives;
+use super::message::{life_of, message};
 use super::network::SnapshotHead;
-use super::snapshot::SnapshotFile;
-use super::types::TypeConfig;
 
 /// The answers of a stream of entries.
 pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<RaftMessage, Status>> + Send>>;
@@ -66,12 +65,13 @@ impl RaftService {
                 message.to
             )));
         }
-        self.node.check_life(message.from, lives::life_of(&message), &message.earlier).await?;
+        let known = self.node.check_life(message.from, life_of(&message), &message.earlier).await;
+        known.map_err(|error| Status::failed_precondition(error.to_string()))?;
         codec::decode(&message.payload).map_err(|error| Status::invalid_argument(error.to_string()))
     }
 
     fn answer<T: Serialize>(&self, to: u64, value: &T) -> Result<Response<RaftMessage>, Status> {
-        let message = lives::message(self.node.id(), self.node.start(), to, value);
+        let message = message(self.node.id(), self.node.start(), to, value);
         message.map(Response::new).map_err(|error| Status::internal(error.to_string()))
     }
 }
@@ -171,7 +171,7 @@ impl RaftApi for RaftService {
             return Err(Status::invalid_argument("the first message of a snapshot must be its head"));
         };
         let SnapshotHead { vote, meta } = self.open_from(peer, head).await?;
-        let path = self.node.snapshot_dir().partial();
+        let path = self.node.disk().snapshots().partial();
         // Whatever fails, nothing is left behind: the file is removed unless it became the recorded one.
         let partial = PartialFile(path.clone());
         receive(&mut parts, &path).await?;

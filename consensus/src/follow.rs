@@ -4,22 +4,23 @@
 //! wakes as often.
 
 use openraft::ServerState;
+use openraft::async_runtime::AsyncRuntime;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
 
 use super::node::{Leadership, OpenRaft};
-use crate::peers::Peers;
+use super::platform::{Platform, Transport};
 
 /// Updates the connections' addresses whenever the membership changes.
-pub(super) fn addresses(raft: &OpenRaft, peers: Peers) {
+pub(super) fn addresses<P: Platform>(raft: &OpenRaft<P>, transport: P::Transport) {
     let mut metrics = raft.server_metrics();
-    tokio::spawn(async move {
+    drop(P::Runtime::spawn(async move {
         let mut seen = None;
         loop {
             let membership = metrics.borrow_watched().membership_config.clone();
             if seen.as_ref() != Some(membership.log_id()) {
                 for (id, node) in membership.nodes() {
-                    peers.set_address(*id, &node.address);
+                    transport.set_address(*id, &node.address);
                 }
                 seen = Some(*membership.log_id());
             }
@@ -27,14 +28,14 @@ pub(super) fn addresses(raft: &OpenRaft, peers: Peers) {
                 return;
             }
         }
-    });
+    }));
 }
 
 /// Follows openraft's metrics and reports only changes of leadership.
-pub(super) fn leadership(raft: &OpenRaft, id: u64) -> watch::Receiver<Leadership> {
+pub(super) fn leadership<P: Platform>(raft: &OpenRaft<P>, id: u64) -> watch::Receiver<Leadership> {
     let mut metrics = raft.server_metrics();
     let (sender, receiver) = watch::channel(Leadership::default());
-    tokio::spawn(async move {
+    drop(P::Runtime::spawn(async move {
         loop {
             let now = {
                 let metrics = metrics.borrow_watched();
@@ -57,6 +58,6 @@ pub(super) fn leadership(raft: &OpenRaft, id: u64) -> watch::Receiver<Leadership
                 changed = metrics.changed() => if changed.is_err() { return },
             }
         }
-    });
+    }));
     receiver
 }

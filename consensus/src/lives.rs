@@ -7,23 +7,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disco_identity::{ChannelOptions, Expect};
 use disco_planner::twins::{self, Life, Start, Verdict};
-use disco_proto::v1::RaftMessage;
-use disco_proto::v1::raft_client::RaftClient;
 use disco_store::typed::NodeRecord;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::time::Instant;
-use tonic::Status;
 
-use super::codec;
 use super::node::OpenRaft;
 use super::pace::Pace;
+use super::platform::{Platform, Transport};
 use super::records::node_record;
 use super::state_machine::SharedStore;
-use crate::peers::Peers;
 
 /// Why a process is not accepted as the node that it claims to be.
 #[derive(Clone, Debug, Error)]
@@ -59,16 +54,11 @@ pub enum NotTheNode {
 }
 
 /// The start of each node from which this node accepts messages.
-#[derive(Clone)]
-pub(super) struct Lives {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
+pub(super) struct Lives<P: Platform> {
     id: u64,
     own: Start,
-    peers: Peers,
-    raft: OpenRaft,
+    transport: P::Transport,
+    raft: OpenRaft<P>,
     store: SharedStore,
     pace: Pace,
     known: Mutex<Known>,
@@ -86,15 +76,22 @@ struct Known {
 
 // === impl Lives ===
 
-impl Lives {
-    pub(super) fn new(id: u64, own: Start, peers: Peers, raft: OpenRaft, store: SharedStore, pace: Pace) -> Self {
+impl<P: Platform> Lives<P> {
+    pub(super) fn new(
+        id: u64,
+        own: Start,
+        transport: P::Transport,
+        raft: OpenRaft<P>,
+        store: SharedStore,
+        pace: Pace,
+    ) -> Self {
         let (known, asking) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { id, own, peers, raft, store, pace, known, asking }) }
+        Self { id, own, transport, raft, store, pace, known, asking }
     }
 
     /// The start of this node itself.
     pub(super) fn own(&self) -> &Start {
-        &self.inner.own
+        &self.own
     }
 
     /// Whether to accept messages of a process that claims to be this start of that node.
@@ -105,16 +102,16 @@ impl Lives {
         if let Some(known) = self.known(node, claim) {
             return known;
         }
-        let asking = self.inner.asking.lock().entry(node).or_default().clone();
+        let asking = self.asking.lock().entry(node).or_default().clone();
         let _one = asking.lock().await;
         if let Some(known) = self.known(node, claim) {
             return known;
         }
         let address = self.address(node).unwrap_or_default();
         let at_address = self.at(node, &address).await;
-        let record = self.inner.store.read(|store| node_record(store, node)).unwrap_or_default();
+        let record = self.store.read(|store| node_record(store, node)).unwrap_or_default();
         let now = Instant::now();
-        let mut known = self.inner.known.lock();
+        let mut known = self.known.lock();
         let recent = |at: &Instant| now.duration_since(*at) < self.remembers();
         let heard = known.taken.get(&node).filter(|(_, at)| recent(at)).map(|(life, _)| *life);
         let refusal = match twins::judge(claim, earlier, remembered(&record), at_address, heard) {
@@ -133,7 +130,7 @@ impl Lives {
 
     /// The result of an earlier check.
     fn known(&self, node: u64, claim: Life) -> Option<Result<(), NotTheNode>> {
-        let mut known = self.inner.known.lock();
+        let mut known = self.known.lock();
         if let Some((life, at)) = known.taken.get_mut(&node)
             && *life == claim
         {
@@ -146,57 +143,30 @@ impl Lives {
 
     /// How long a process counts as alive, and a refusal remains valid.
     fn remembers(&self) -> Duration {
-        self.inner.pace.suspect_after()
+        self.pace.suspect_after()
     }
 
     fn address(&self, node: u64) -> Option<String> {
-        let metrics = self.inner.raft.metrics();
+        let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let recorded = metrics.membership_config.membership().get_node(&node).map(|info| info.address.clone())?;
-        Some(self.inner.peers.resolve(node, &recorded))
+        Some(self.transport.resolve(node, &recorded))
     }
 
     /// The start of the node that answers at its address in the membership.
     async fn at(&self, node: u64, address: &str) -> Option<Life> {
-        let Inner { id, own, peers, pace, .. } = &*self.inner;
-        if node == *id {
-            return Some(own.life);
+        if node == self.id {
+            return Some(self.own.life);
         }
         if address.is_empty() {
             return None;
         }
-        let limit = pace.reach_within();
-        let options = ChannelOptions { connect_timeout: limit, ..ChannelOptions::default() };
-        let channel = disco_identity::channel(address, peers.identity(), Expect::Node(node), &options);
-        let ask = RaftMessage { from: *id, to: node, ..RaftMessage::default() };
-        let answer = tokio::time::timeout(limit, RaftClient::new(channel).identify(ask)).await.ok()?;
-        match answer {
-            Ok(answer) => Some(life_of(answer.get_ref())),
-            // A program that does not support the request is alive all the same.
-            Err(status) if status.code() == tonic::Code::Unimplemented => Some(Life::default()),
-            Err(_) => None,
-        }
+        self.transport.identify(node, address, self.pace.reach_within()).await
     }
 }
 
 /// The start of a node that the cluster last accepted.
+#[must_use]
 pub fn remembered(record: &NodeRecord) -> Life {
     Life { number: record.incarnation, run: u64::from_str_radix(&record.run, 16).unwrap_or(0) }
-}
-
-/// The start of the node that sent the message.
-pub(super) fn life_of(message: &RaftMessage) -> Life {
-    Life { number: message.incarnation, run: message.run }
-}
-
-/// A message with an encoded payload, sent as this start of a node.
-pub(super) fn message<T: serde::Serialize>(from: u64, own: &Start, to: u64, value: &T) -> std::io::Result<RaftMessage> {
-    let (payload, earlier) = (codec::encode(value)?.into(), own.earlier.clone());
-    Ok(RaftMessage { from, to, payload, incarnation: own.life.number, run: own.life.run, earlier })
-}
-
-impl From<NotTheNode> for Status {
-    fn from(error: NotTheNode) -> Self {
-        Self::failed_precondition(error.to_string())
-    }
 }

@@ -8,12 +8,13 @@ use std::path::Path;
 use disco_proto::v1::Command;
 use disco_store::{Limits, Store};
 use openraft::EntryPayload;
-use openraft::storage::RaftLogStorage;
 use prost::Message;
 
-use super::database::{Change, LogDatabase, meta};
+use super::disk::{Change, Disk, meta};
+use super::files::Files;
 use super::log_store::{LogStore, decode_entry};
-use super::snapshot::SnapshotDir;
+use super::recover::Recovery;
+use super::restore;
 use super::state_machine::StateMachine;
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership};
 
@@ -23,20 +24,19 @@ pub(super) struct Offline {
     pub(super) membership: StoredMembership,
     /// Id of the last entry.
     pub(super) last: LogId,
-    database: LogDatabase,
-    dir: SnapshotDir,
+    files: Files,
 }
 
 // === impl Offline ===
 
 impl Offline {
     /// Reads snapshot and log. Entries not known to be committed count as committed, too.
-    pub(super) fn open(data_dir: &Path, database: &LogDatabase, dir: SnapshotDir, limits: Limits) -> io::Result<Self> {
-        let (machine, shared) = StateMachine::open(database.clone(), dir.clone(), limits)?;
+    pub(super) fn open(data_dir: &Path, files: &Files, limits: Limits) -> io::Result<Self> {
+        let (machine, shared) = StateMachine::open(files.clone(), limits)?;
         let (mut last, mut membership) = machine.state();
         let mut store = shared.take();
         let first = last.map_or(0, |id| id.index + 1);
-        for (index, bytes) in database.range(Bound::Included(first), Bound::Unbounded)? {
+        for (index, bytes) in files.range(Bound::Included(first), Bound::Unbounded)? {
             let entry = decode_entry(index, &bytes)?;
             last = Some(entry.log_id);
             apply(&mut store, &entry, &mut membership);
@@ -44,19 +44,19 @@ impl Offline {
         let last = last.ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{}: this node has no log yet", data_dir.display()))
         })?;
-        Ok(Self { store, membership, last, database: database.clone(), dir })
+        Ok(Self { store, membership, last, files: files.clone() })
     }
 
     /// Writes the state back. Interrupted anywhere, the node has the previous state, or this one.
     pub(super) async fn persist(self) -> io::Result<()> {
         let meta = SnapshotMeta { last_log_id: Some(self.last), last_membership: self.membership };
-        let file = self.dir.write(&meta, &self.store)?;
-        self.database.write(Change::Set(meta::SNAPSHOT, file.name().into_bytes())).await?;
-        let mut log = LogStore::open(self.database.clone())?;
-        log.save_committed(Some(self.last)).await?;
+        let file = self.files.snapshots().write(&meta, &self.store)?;
+        self.files.write(Change::Set(meta::SNAPSHOT, file.name().into_bytes())).await?;
+        let log = LogStore::open(self.files.clone())?;
+        log.commit(self.last).await?;
         // Durable once it returns, together with everything submitted to the writer before.
-        log.purge(self.last).await?;
-        self.dir.remove_others(&file);
+        log.purge_upto(self.last).await?;
+        self.files.remove_others(&file);
         Ok(())
     }
 }
@@ -72,4 +72,22 @@ fn apply(store: &mut Store, entry: &Entry, membership: &mut StoredMembership) {
         }
         EntryPayload::Membership(new) => *membership = StoredMembership::new(Some(entry.log_id), new.clone()),
     }
+}
+
+/// Performs what was requested for the next start of the node, before its Raft opens the files.
+///
+/// # Errors
+/// It cannot be performed, or the data folder lacks its log.
+pub async fn perform_requests(data_dir: &Path, files: &Files, node_id: u64, limits: Limits) -> io::Result<()> {
+    if let Some(recovery) = Recovery::requested(data_dir)? {
+        recovery.run(data_dir, node_id, Offline::open(data_dir, files, limits)?).await?;
+    }
+    if restore::is_requested(data_dir)? {
+        restore::run(data_dir, limits, Offline::open(data_dir, files, limits)?).await?;
+    }
+    if LogStore::open(files.clone())?.is_pristine()? && !files.snapshots().is_empty()? {
+        let what = format!("{}: the snapshots are present, but their log is missing", data_dir.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError as OpenraftError};
 
 use super::node::{RaftError, RaftNode};
+use super::platform::Platform;
 use super::types::NodeInfo;
 
 /// Pause before a change of the membership is retried. Without it a leader without a quorum would do nothing else.
@@ -37,7 +38,7 @@ pub struct Member {
 
 // === impl RaftNode ===
 
-impl RaftNode {
+impl<P: Platform> RaftNode<P> {
     /// All members, by id.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {

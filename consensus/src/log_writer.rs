@@ -14,7 +14,8 @@ use redb::{Database, ReadableTable, Table};
 use tokio::sync::mpsc;
 
 use super::codec;
-use super::database::{Change, Done, LOG, META, meta};
+use super::database::{LOG, META, meta};
+use super::disk::{Change, Done};
 use super::journal::{Batch, Journal};
 use super::log_mark::MarkFile;
 

@@ -11,7 +11,7 @@ use fs_err as fs;
 
 use super::codec;
 use super::space::Space;
-use super::types::{self, SnapshotMeta};
+use super::types::SnapshotMeta;
 
 /// First bytes of every snapshot file; the digit is the format's version. In version 2 the head carries a checksum, as
 /// the store's own part always did.
@@ -31,11 +31,9 @@ pub struct SnapshotFile {
     pub path: PathBuf,
 }
 
-pub(super) type Snapshot = types::Snapshot<SnapshotFile>;
-
 /// The folder of a node's snapshots.
 #[derive(Clone, Debug)]
-pub(super) struct SnapshotDir {
+pub struct SnapshotDir {
     path: PathBuf,
     space: Space,
 }
@@ -84,7 +82,8 @@ impl SnapshotDir {
     }
 
     /// A fresh path for a file that is being received.
-    pub(super) fn partial(&self) -> PathBuf {
+    #[must_use]
+    pub fn partial(&self) -> PathBuf {
         self.path.join(format!("{}{PARTIAL_SUFFIX}", uuid::Uuid::new_v4().simple()))
     }
 

@@ -5,10 +5,12 @@
 //! saves followers that lag slightly from receiving a whole snapshot. So the log contains at most [`LOG_BYTES`] and
 //! [`KEPT_BYTES`], and what arrives while a snapshot is made.
 
+use openraft::async_runtime::AsyncRuntime;
 use openraft::async_runtime::watch::WatchReceiver;
 
 use super::log_store::LogStore;
 use super::node::OpenRaft;
+use super::platform::Platform;
 
 /// Bytes in the log at which a snapshot is made, however few entries they are.
 const LOG_BYTES: u64 = 8 << 20;
@@ -18,9 +20,9 @@ const KEPT_BYTES: u64 = 4 << 20;
 const KEPT_AT_LEAST: u64 = 16;
 
 /// Keeps the log within its bounds until Raft stops.
-pub(super) fn spawn(raft: &OpenRaft, log: LogStore) {
+pub(super) fn spawn<P: Platform>(raft: &OpenRaft<P>, log: LogStore<P::Disk>) {
     let (raft, metrics) = (raft.clone(), raft.metrics());
-    tokio::spawn(async move {
+    drop(P::Runtime::spawn(async move {
         let mut bound = Bound::default();
         loop {
             // A log that does not grow needs no bound, and an idle node is not woken.
@@ -43,7 +45,7 @@ pub(super) fn spawn(raft: &OpenRaft, log: LogStore) {
                 return;
             }
         }
-    });
+    }));
 }
 
 /// The input of the decision.

@@ -9,31 +9,41 @@ use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, RaftSnapshotBuilder};
 use prost::Message;
 
-use super::database::LogDatabase;
-use super::snapshot::SnapshotDir;
-use super::space::Space;
-use super::state_machine::StateMachine;
-use super::types::{Entry, LogId, Request, SnapshotMeta, TypeConfig};
+use super::files::Files;
+use super::snapshot::{SnapshotDir, SnapshotFile};
+use super::state_machine::{SnapshotBuilder, StateMachine};
+use super::types::{Entry, LogId, Request, Snapshot, SnapshotMeta, TypeConfig};
 
+type Machine = StateMachine<Files>;
 type LeaderId = <TypeConfig as openraft::RaftTypeConfig>::LeaderId;
 
-fn open(folder: &std::path::Path) -> io::Result<(StateMachine, SnapshotDir)> {
-    let space = Space::new(folder.to_owned());
-    let database = LogDatabase::open(&folder.join("raft.redb"), space.clone())?;
-    let dir = SnapshotDir::open(folder.join("snapshots"), space)?;
-    let (machine, _) = StateMachine::open(database, dir.clone(), Limits::default())?;
+fn open(folder: &std::path::Path) -> io::Result<(Machine, SnapshotDir)> {
+    let files = Files::open(folder)?;
+    let dir = files.snapshots().clone();
+    let (machine, _) = StateMachine::open(files, Limits::default())?;
     Ok((machine, dir))
 }
 
+// openraft's traits are of one runtime, but this machine is of all.
+
+async fn builder(machine: &mut Machine) -> SnapshotBuilder<Files> {
+    RaftStateMachine::<TypeConfig>::get_snapshot_builder(machine).await
+}
+
+async fn build(mut builder: SnapshotBuilder<Files>) -> io::Result<Snapshot<SnapshotFile>> {
+    RaftSnapshotBuilder::<TypeConfig>::build_snapshot(&mut builder).await
+}
+
 /// Applies a put as the entry of that index.
-async fn put(machine: &mut StateMachine, index: u64, key: &'static str) {
+async fn put(machine: &mut Machine, index: u64, key: &'static str) {
     let put = PutRequest { key: key.into(), value: "v".into(), ..PutRequest::default() };
     let command = Command { operation: Some(Operation::Put(put)), ..Command::default() };
     let entry = Entry {
         log_id: LogId::new(LeaderId { term: 1, node_id: 1 }, index),
         payload: EntryPayload::Normal(Request(command.encode_to_vec().into())),
     };
-    machine.apply(futures_util::stream::iter([Ok((entry, None))])).await.unwrap();
+    let entries = futures_util::stream::iter([Ok((entry, None))]);
+    RaftStateMachine::<TypeConfig>::apply(machine, entries).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,11 +51,11 @@ async fn a_snapshot_has_the_state_of_its_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let (mut machine, _) = open(folder.path()).unwrap();
     put(&mut machine, 1, "before").await;
-    let mut builder = machine.get_snapshot_builder().await;
+    let builder = builder(&mut machine).await;
     // Commands continue until it is written.
     put(&mut machine, 2, "before").await;
     put(&mut machine, 3, "after").await;
-    let built = builder.build_snapshot().await.unwrap();
+    let built = build(builder).await.unwrap();
     assert_eq!(built.meta.last_log_id.map(|id| id.index), Some(1));
     let (meta, store) = built.snapshot.read(Limits::default()).unwrap();
     assert_eq!(meta, built.meta);
@@ -60,14 +70,14 @@ async fn a_late_snapshot_does_not_replace_a_newer_one() {
     let folder = tempfile::tempdir().unwrap();
     let (mut machine, dir) = open(folder.path()).unwrap();
     // Begun now, and written after another has been installed.
-    let mut late = machine.get_snapshot_builder().await;
+    let late = builder(&mut machine).await;
     let last = LogId::new(LeaderId { term: 7, node_id: 2 }, 90);
     let meta = SnapshotMeta { last_log_id: Some(last), ..SnapshotMeta::default() };
     let newer = dir.write(&meta, &disco_store::Store::new(Limits::default())).unwrap();
-    machine.install_snapshot(&meta, newer).await.unwrap();
-    let built = late.build_snapshot().await.unwrap();
+    RaftStateMachine::<TypeConfig>::install_snapshot(&mut machine, &meta, newer).await.unwrap();
+    let built = build(late).await.unwrap();
     assert_eq!(built.meta.last_log_id, Some(last));
-    let current = machine.get_current_snapshot().await.unwrap().unwrap();
+    let current = RaftStateMachine::<TypeConfig>::get_current_snapshot(&mut machine).await.unwrap().unwrap();
     assert_eq!(current.meta.last_log_id, Some(last));
     assert!(current.snapshot.path.exists());
 }

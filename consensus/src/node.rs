@@ -1,8 +1,7 @@
-//! One node's Raft, in the daemon's own types.
+//! One node's Raft, in types of its own.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,48 +11,68 @@ use disco_proto::v1::{Command, CommandResponse};
 use disco_store::Limits;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ClientWriteError, LinearizableReadError, RaftError as OpenraftError};
-use openraft::{Instant, Raft, ReadPolicy};
+use openraft::network::NetSnapshot;
+use openraft::{Instant, Raft, RaftNetworkFactory, ReadPolicy};
 use prost::Message;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::database::LogDatabase;
+use super::disk::Disk;
+use super::files::Files;
 use super::follow;
 use super::heard::Heard;
 use super::lives::{Lives, NotTheNode};
 use super::log_bound;
 use super::log_store::LogStore;
 use super::membership::Role;
-use super::network::Network;
-use super::offline::Offline;
 use super::pace::Pace;
+use super::platform::Platform;
 use super::read_index::ReadIndex;
-use super::recover::Recovery;
-use super::restore;
-use super::snapshot::SnapshotDir;
-use super::space::{FreeSpace, Space};
+use super::space::FreeSpace;
 use super::state_machine::{SharedStore, StateMachine};
 use super::types::{NodeInfo, Request, TypeConfig};
-use crate::peers::Peers;
 
 /// Election timeouts of silence after which there is no leader; as etcd's `maxNoLeaderCnt`.
 const ELECTIONS: u32 = 3;
 
-pub(super) type OpenRaft = Raft<TypeConfig, StateMachine>;
+/// openraft's handle on a platform.
+pub type OpenRaft<P> = Raft<TypeConfig<<P as Platform>::Runtime>, <P as Platform>::Machine>;
 
 /// Settings of a node's Raft.
 #[derive(Debug)]
 pub struct RaftSettings {
     /// This node's id, never 0 and never used by another node.
     pub node_id: u64,
-    /// Folder of `raft.redb` and `snapshots/`.
-    pub data_dir: PathBuf,
     /// Intervals.
     pub pace: Pace,
-    /// Bounds of the store.
-    pub limits: Limits,
+    /// openraft's settings: [`Pace::config`].
+    pub config: openraft::Config,
     /// This start of the data folder.
     pub start: Start,
+}
+
+// === impl RaftSettings ===
+
+impl RaftSettings {
+    /// The settings of a node at this pace.
+    #[must_use]
+    pub fn new(node_id: u64, pace: Pace, start: Start) -> Self {
+        Self { node_id, pace, config: pace.config(), start }
+    }
+}
+
+/// What a node's Raft is made of.
+pub struct Parts<P: Platform> {
+    /// The disk.
+    pub disk: P::Disk,
+    /// The log on it.
+    pub log: LogStore<P::Disk>,
+    /// Applies the log's entries.
+    pub machine: P::Machine,
+    /// What it applies them to.
+    pub store: SharedStore,
+    /// The way to the other nodes.
+    pub transport: P::Transport,
 }
 
 /// Why Raft did not perform a request.
@@ -88,70 +107,73 @@ pub struct Leadership {
 }
 
 /// Handle of a node's Raft. Cheap to clone.
-#[derive(Clone)]
-pub struct RaftNode {
-    inner: Arc<Inner>,
+pub struct RaftNode<P: Platform> {
+    inner: Arc<Inner<P>>,
 }
 
-struct Inner {
+struct Inner<P: Platform> {
     id: u64,
-    raft: OpenRaft,
+    raft: OpenRaft<P>,
     store: SharedStore,
-    log: LogStore,
-    dir: SnapshotDir,
-    space: Space,
+    log: LogStore<P::Disk>,
+    disk: P::Disk,
     pace: Pace,
     leadership: watch::Receiver<Leadership>,
     read_index: ReadIndex,
-    lives: Lives,
+    lives: Lives<P>,
     heard: Heard,
     /// Held while the membership is changed.
     changes: tokio::sync::Mutex<()>,
 }
 
-// === impl RaftNode ===
+// === impl Parts ===
 
-impl RaftNode {
-    /// Opens the log and starts Raft.
+impl<P: Platform<Machine = StateMachine<<P as Platform>::Disk>>> Parts<P> {
+    /// Opens log and store on the disk.
     ///
     /// # Errors
-    /// The data folder is unusable: unreadable, damaged, or open in another process.
-    pub async fn open(settings: RaftSettings, peers: Peers) -> io::Result<Self> {
-        let RaftSettings { node_id, data_dir, pace, limits, start } = settings;
-        fs_err::create_dir_all(&data_dir)?;
-        let space = Space::new(data_dir.clone());
-        let database = LogDatabase::open(&data_dir.join("raft.redb"), space.clone())?;
-        let dir = SnapshotDir::open(data_dir.join("snapshots"), space.clone())?;
-        if let Some(recovery) = Recovery::requested(&data_dir)? {
-            let node = Offline::open(&data_dir, &database, dir.clone(), limits)?;
-            recovery.run(&data_dir, node_id, node).await?;
-        }
-        if restore::is_requested(&data_dir)? {
-            let node = Offline::open(&data_dir, &database, dir.clone(), limits)?;
-            restore::run(&data_dir, limits, node).await?;
-        }
-        let log = LogStore::open(database.clone())?;
-        if log.is_pristine()? && !dir.is_empty()? {
-            let what = format!("{}: the snapshots are present, but their log is missing", data_dir.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-        let (machine, store) = StateMachine::open(database, dir.clone(), limits)?;
-        let config = pace.config().validate().map_err(io::Error::other)?;
-        let network = Network { peers: peers.clone(), node_id, start: start.clone() };
-        let raft =
-            Raft::new(node_id, Arc::new(config), network, log.clone(), machine).await.map_err(io::Error::other)?;
-        let leadership = follow::leadership(&raft, node_id);
-        follow::addresses(&raft, peers.clone());
-        log_bound::spawn(&raft, log.clone());
-        let read_index = ReadIndex::start(&raft, (node_id, start.clone()), pace, leadership.clone(), peers.clone());
-        let lives = Lives::new(node_id, start, peers, raft.clone(), store.clone(), pace);
+    /// They cannot be read, or are damaged.
+    pub fn open(disk: P::Disk, limits: Limits, transport: P::Transport) -> io::Result<Self> {
+        let log = LogStore::open(disk.clone())?;
+        let (machine, store) = StateMachine::open(disk.clone(), limits)?;
+        Ok(Self { disk, log, machine, store, transport })
+    }
+}
+
+// === impl RaftNode ===
+
+impl<P: Platform> Clone for RaftNode<P> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<P: Platform> RaftNode<P>
+where
+    <P::Transport as RaftNetworkFactory<TypeConfig<P::Runtime>>>::Network:
+        NetSnapshot<TypeConfig<P::Runtime>, SnapshotData = <P::Disk as Disk>::Snapshot>,
+{
+    /// Starts Raft.
+    ///
+    /// # Errors
+    /// The log cannot be read, or the settings contradict each other.
+    pub async fn open(settings: RaftSettings, parts: Parts<P>) -> io::Result<Self> {
+        let RaftSettings { node_id, pace, config, start } = settings;
+        let Parts { disk, log, machine, store, transport } = parts;
+        let config = config.validate().map_err(io::Error::other)?;
+        let raft = Raft::new(node_id, Arc::new(config), transport.clone(), log.clone(), machine);
+        let raft: OpenRaft<P> = raft.await.map_err(io::Error::other)?;
+        let leadership = follow::leadership::<P>(&raft, node_id);
+        follow::addresses::<P>(&raft, transport.clone());
+        log_bound::spawn::<P>(&raft, log.clone());
+        let read_index = ReadIndex::start::<P>(&raft, node_id, pace, leadership.clone(), transport.clone());
+        let lives = Lives::new(node_id, start, transport, raft.clone(), store.clone(), pace);
         let inner = Inner {
             id: node_id,
             raft,
             store,
             log,
-            dir,
-            space,
+            disk,
             pace,
             leadership,
             read_index,
@@ -161,7 +183,17 @@ impl RaftNode {
         };
         Ok(Self { inner: Arc::new(inner) })
     }
+}
 
+impl<P: Platform<Disk = Files>> RaftNode<P> {
+    /// The free space of this node's disk.
+    #[must_use]
+    pub fn room(&self) -> FreeSpace {
+        self.inner.disk.space().room()
+    }
+}
+
+impl<P: Platform> RaftNode<P> {
     /// This node's id.
     #[must_use]
     pub fn id(&self) -> u64 {
@@ -211,7 +243,7 @@ impl RaftNode {
     }
 
     /// Takes note of a message that a node sent as the leader.
-    pub(super) fn heard(&self, from: u64) {
+    pub fn heard(&self, from: u64) {
         self.inner.heard.note(from);
     }
 
@@ -302,7 +334,7 @@ impl RaftNode {
         let Some(target) = target else {
             return Err(RaftError::Membership("the cluster has no other voter".to_owned()));
         };
-        let stopped = |fatal: openraft::error::Fatal<TypeConfig>| RaftError::Stopped(fatal.to_string());
+        let stopped = |fatal: openraft::error::Fatal<TypeConfig<P::Runtime>>| RaftError::Stopped(fatal.to_string());
         self.inner.raft.trigger().transfer_leader(target).await.map_err(stopped)?;
         let limit = self.inner.pace.election_timeout() * 4;
         let mut leadership = self.leadership();
@@ -328,16 +360,10 @@ impl RaftNode {
         self.inner.lives.check(node, claim, earlier).await
     }
 
-    /// The free space of this node's disk.
-    #[must_use]
-    pub fn room(&self) -> FreeSpace {
-        self.inner.space.room()
-    }
-
     /// Stops Raft. The log stays as it is.
     pub async fn shutdown(&self) {
         // Writes that wait for disk space would wait forever.
-        self.inner.space.close();
+        self.inner.disk.close();
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!(%error, "Raft did not shut down cleanly");
         }
@@ -360,19 +386,28 @@ impl RaftNode {
         &self.inner.changes
     }
 
-    pub(super) fn raft(&self) -> &OpenRaft {
+    /// openraft's own handle, to which the messages of other nodes go.
+    #[must_use]
+    pub fn raft(&self) -> &OpenRaft<P> {
         &self.inner.raft
     }
 
-    pub(super) fn read_index(&self) -> &ReadIndex {
+    /// Answers reads of other nodes.
+    #[must_use]
+    pub fn read_index(&self) -> &ReadIndex {
         &self.inner.read_index
     }
 
-    pub(super) fn snapshot_dir(&self) -> &SnapshotDir {
-        &self.inner.dir
+    /// The disk.
+    #[must_use]
+    pub fn disk(&self) -> &P::Disk {
+        &self.inner.disk
     }
 
-    pub(super) fn write_error(&self, error: OpenraftError<TypeConfig, ClientWriteError<TypeConfig>>) -> RaftError {
+    pub(super) fn write_error(
+        &self,
+        error: OpenraftError<TypeConfig<P::Runtime>, ClientWriteError<TypeConfig<P::Runtime>>>,
+    ) -> RaftError {
         match error {
             OpenraftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
                 self.not_leader(forward.leader_id, forward.leader_node.as_ref())

@@ -17,8 +17,16 @@ fn value(index: u64) -> Vec<u8> {
     vec![u8::try_from(index % 251).unwrap(); 100 + 37 * usize::try_from(index).unwrap()]
 }
 
+/// Makes a change and waits until it is durable.
+async fn write(log: &LogDatabase, change: Change) -> io::Result<()> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let done: Done = Box::new(move |result| sender.send(result).unwrap());
+    log.submit(change, Some(done)).await?;
+    receiver.await.unwrap()
+}
+
 async fn append(log: &LogDatabase, index: u64) {
-    log.write(Change::Append(vec![(index, Arc::from(value(index)))])).await.unwrap();
+    write(log, Change::Append(vec![(index, Arc::from(value(index)))])).await.unwrap();
 }
 
 /// The files on disk.
@@ -51,7 +59,7 @@ async fn killed() -> (tempfile::TempDir, Files) {
     for index in 0..ENTRIES / 2 {
         append(&log, index).await;
     }
-    log.write(Change::Set(meta::VOTE, b"a vote".to_vec())).await.unwrap();
+    write(&log, Change::Set(meta::VOTE, b"a vote".to_vec())).await.unwrap();
     assert_eq!(log.stored(), ENTRIES / 2);
     for index in ENTRIES / 2..ENTRIES {
         append(&log, index).await;
@@ -90,7 +98,7 @@ async fn the_journal_is_applied_once() {
     {
         let log = open(folder.path()).unwrap();
         assert_eq!(log.stored(), ENTRIES);
-        log.write(Change::TruncateFrom(ENTRIES - 5)).await.unwrap();
+        write(&log, Change::TruncateFrom(ENTRIES - 5)).await.unwrap();
         append(&log, ENTRIES - 5).await;
         assert_eq!(log.stored(), ENTRIES - 5);
     }
@@ -206,7 +214,7 @@ async fn a_log_that_lost_commits_is_refused() {
     let before = Files::read(folder.path());
     append(&log, 1).await;
     let journaled = Files::read(folder.path());
-    log.write(Change::Set(meta::VOTE, b"a vote".to_vec())).await.unwrap();
+    write(&log, Change::Set(meta::VOTE, b"a vote".to_vec())).await.unwrap();
     append(&log, 2).await;
     let after = Files::read(folder.path());
     let refused = |files: Files| {

@@ -1,7 +1,7 @@
-//! The Raft log on redb and its journal.
+//! The Raft log on a disk.
 //!
-//! Entries are readable as soon as `append` returns and durable once its callback is called; until they are in the
-//! database they are held in memory. So are the last few entries in the database, where replication reads.
+//! Entries are readable as soon as `append` returns and durable once its callback is called; until they are stored
+//! they are held in memory. So are the last few stored entries, where replication reads.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -10,6 +10,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use openraft::async_runtime::AsyncRuntime;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend, RaftLogReader};
@@ -17,10 +18,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::codec;
-use super::database::{Change, LogDatabase, meta};
+use super::disk::{Change, Disk, meta};
 use super::types::{Entry, LogId, TypeConfig, Vote};
 
-/// Entries that stay in memory although they are in the database, by count and by bytes, for followers that are nearly
+/// Entries that stay in memory although they are stored, by count and by bytes, for followers that are nearly
 /// up to date.
 const TAIL_ENTRIES: usize = 128;
 const TAIL_BYTES: usize = 256 * 1024;
@@ -33,8 +34,8 @@ const STEP_BYTES: u64 = 256 * 1024;
 
 /// The log of one node.
 #[derive(Clone)]
-pub(super) struct LogStore {
-    database: LogDatabase,
+pub struct LogStore<D> {
+    disk: D,
     tail: Arc<Mutex<Tail>>,
     appended: Arc<AtomicU64>,
     grown: Arc<Notify>,
@@ -53,17 +54,20 @@ struct Tail {
 
 // === impl LogStore ===
 
-impl LogStore {
-    /// Opens the log in the database.
-    pub(super) fn open(database: LogDatabase) -> io::Result<Self> {
-        let purged = database.get(meta::PURGED)?.map(|bytes| codec::decode::<LogId>(&bytes)).transpose()?;
-        let last = database.last()?;
+impl<D: Disk> LogStore<D> {
+    /// Opens the log on the disk.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn open(disk: D) -> io::Result<Self> {
+        let purged = disk.get(meta::PURGED)?.map(|bytes| codec::decode::<LogId>(&bytes)).transpose()?;
+        let last = disk.last()?;
         let last = match last {
             Some((index, bytes)) => Some(decode_entry(index, &bytes)?.log_id()),
             None => purged,
         };
         let tail = Tail { last, purged, ..Tail::default() };
-        Ok(Self { database, tail: Arc::new(Mutex::new(tail)), appended: Arc::default(), grown: Arc::default() })
+        Ok(Self { disk, tail: Arc::new(Mutex::new(tail)), appended: Arc::default(), grown: Arc::default() })
     }
 
     /// Bytes appended since the process started.
@@ -77,13 +81,71 @@ impl LogStore {
     }
 
     /// Id of the last entry.
-    pub(super) fn last(&self) -> Option<LogId> {
+    #[must_use]
+    pub fn last(&self) -> Option<LogId> {
         self.tail.lock().last
     }
 
     /// Whether nothing was ever written: only such a node may initialise a cluster or join one.
-    pub(super) fn is_pristine(&self) -> io::Result<bool> {
-        Ok(self.tail.lock().last.is_none() && self.database.get(meta::VOTE)?.is_none())
+    ///
+    /// # Errors
+    /// The vote cannot be read.
+    pub fn is_pristine(&self) -> io::Result<bool> {
+        Ok(self.tail.lock().last.is_none() && self.disk.get(meta::VOTE)?.is_none())
+    }
+    /// The entries in the range, from memory where they are there.
+    fn entries(&self, range: impl RangeBounds<u64>) -> io::Result<Vec<Entry>> {
+        let start = range.start_bound().cloned();
+        let end = range.end_bound().cloned();
+        let first = match start {
+            Bound::Included(first) => first,
+            Bound::Excluded(before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let empty = match end {
+            Bound::Included(last) => last < first,
+            Bound::Excluded(after) => after <= first,
+            Bound::Unbounded => false,
+        };
+        if empty {
+            return Ok(Vec::new());
+        }
+        let cached: Vec<(u64, Arc<[u8]>)> = {
+            let tail = self.tail.lock();
+            tail.entries.range((Bound::Included(first), end)).map(|(index, bytes)| (*index, bytes.clone())).collect()
+        };
+        let mut entries = Vec::new();
+        // Entries before the tail come from disk. The tail holds everything that is not durable.
+        let disk_end = cached.first().map_or(end, |(index, _)| Bound::Excluded(*index));
+        let disk_is_empty = matches!(disk_end, Bound::Excluded(after) if after <= first);
+        if !disk_is_empty {
+            for (index, bytes) in self.disk.range(Bound::Included(first), disk_end)? {
+                entries.push(decode_entry(index, &bytes)?);
+            }
+        }
+        for (index, bytes) in cached {
+            entries.push(decode_entry(index, &bytes)?);
+        }
+        Ok(entries)
+    }
+
+    /// Records how far the log is committed, once something else becomes durable.
+    pub(super) async fn commit(&self, committed: LogId) -> io::Result<()> {
+        self.tail.lock().committed = Some(committed);
+        self.disk.submit(Change::Committed(codec::encode(&committed)?), None).await
+    }
+
+    /// Removes all entries up to this one.
+    pub(super) async fn purge_upto(&self, log_id: LogId) -> io::Result<()> {
+        {
+            let mut tail = self.tail.lock();
+            tail.purge_upto(log_id.index);
+            tail.purged = Some(log_id);
+            if tail.last.is_none_or(|last| last.index < log_id.index) {
+                tail.last = Some(log_id);
+            }
+        }
+        self.disk.write(Change::Purge { upto: log_id.index, last: codec::encode(&log_id)? }).await
     }
 }
 
@@ -123,48 +185,17 @@ impl Tail {
     }
 }
 
-impl RaftLogReader<TypeConfig> for LogStore {
+impl<R: AsyncRuntime, D: Disk> RaftLogReader<TypeConfig<R>> for LogStore<D> {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
         range: RB,
     ) -> io::Result<Vec<Entry>> {
-        let start = range.start_bound().cloned();
-        let end = range.end_bound().cloned();
-        let first = match start {
-            Bound::Included(first) => first,
-            Bound::Excluded(before) => before + 1,
-            Bound::Unbounded => 0,
-        };
-        let empty = match end {
-            Bound::Included(last) => last < first,
-            Bound::Excluded(after) => after <= first,
-            Bound::Unbounded => false,
-        };
-        if empty {
-            return Ok(Vec::new());
-        }
-        let cached: Vec<(u64, Arc<[u8]>)> = {
-            let tail = self.tail.lock();
-            tail.entries.range((Bound::Included(first), end)).map(|(index, bytes)| (*index, bytes.clone())).collect()
-        };
-        let mut entries = Vec::new();
-        // Entries before the tail come from disk. The tail holds everything that is not durable.
-        let disk_end = cached.first().map_or(end, |(index, _)| Bound::Excluded(*index));
-        let disk_is_empty = matches!(disk_end, Bound::Excluded(after) if after <= first);
-        if !disk_is_empty {
-            for (index, bytes) in self.database.range(Bound::Included(first), disk_end)? {
-                entries.push(decode_entry(index, &bytes)?);
-            }
-        }
-        for (index, bytes) in cached {
-            entries.push(decode_entry(index, &bytes)?);
-        }
-        Ok(entries)
+        self.entries(range)
     }
 
     /// The entries of one replication message: at least one, and not more bytes than a message should have.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        let mut entries = self.try_get_log_entries(start..end).await?;
+        let mut entries = self.entries(start..end)?;
         let mut bytes = 0;
         let fitting = entries.iter().take_while(|entry| {
             let before = bytes;
@@ -177,14 +208,14 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        self.database.get(meta::VOTE)?.map(|bytes| codec::decode(&bytes)).transpose()
+        self.disk.get(meta::VOTE)?.map(|bytes| codec::decode(&bytes)).transpose()
     }
 }
 
-impl RaftLogStorage<TypeConfig> for LogStore {
+impl<R: AsyncRuntime, D: Disk> RaftLogStorage<TypeConfig<R>> for LogStore<D> {
     type LogReader = Self;
 
-    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig<R>>> {
         let tail = self.tail.lock();
         Ok(LogState { last_purged_log_id: tail.purged, last_log_id: tail.last })
     }
@@ -194,15 +225,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        self.database.write(Change::Set(meta::VOTE, codec::encode(vote)?)).await
+        self.disk.write(Change::Set(meta::VOTE, codec::encode(vote)?)).await
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
         match committed {
-            Some(committed) => {
-                self.tail.lock().committed = Some(committed);
-                self.database.submit(Change::Committed(codec::encode(&committed)?), None).await
-            }
+            Some(committed) => self.commit(committed).await,
             None => Ok(()),
         }
     }
@@ -211,10 +239,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if let Some(committed) = self.tail.lock().committed {
             return Ok(Some(committed));
         }
-        self.database.get(meta::COMMITTED)?.map(|bytes| codec::decode(&bytes)).transpose()
+        self.disk.get(meta::COMMITTED)?.map(|bytes| codec::decode(&bytes)).transpose()
     }
 
-    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig<R>>) -> io::Result<()>
     where
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
@@ -241,14 +269,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             tail.last = Some(last);
         }
-        let (tail, database) = (self.tail.clone(), self.database.clone());
+        let (tail, disk) = (self.tail.clone(), self.disk.clone());
         let done = Box::new(move |result: io::Result<()>| {
             if result.is_ok() {
-                tail.lock().trim(database.stored());
+                tail.lock().trim(disk.stored());
             }
             callback.io_completed(result);
         });
-        self.database.submit(Change::Append(encoded), Some(done)).await
+        self.disk.submit(Change::Append(encoded), Some(done)).await
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
@@ -261,19 +289,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             tail.truncate_from(first);
             tail.last = last_log_id.or(tail.purged);
         }
-        self.database.write(Change::TruncateFrom(first)).await
+        self.disk.write(Change::TruncateFrom(first)).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
-        {
-            let mut tail = self.tail.lock();
-            tail.purge_upto(log_id.index);
-            tail.purged = Some(log_id);
-            if tail.last.is_none_or(|last| last.index < log_id.index) {
-                tail.last = Some(log_id);
-            }
-        }
-        self.database.write(Change::Purge { upto: log_id.index, last: codec::encode(&log_id)? }).await
+        self.purge_upto(log_id).await
     }
 }
 
@@ -288,7 +308,8 @@ pub(super) fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<Entry> {
 }
 
 /// Bytes of the entry's command.
-pub(super) fn payload_bytes(entry: &Entry) -> usize {
+#[must_use]
+pub fn payload_bytes(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(request) => request.0.len(),
         EntryPayload::Blank | EntryPayload::Membership(_) => 0,

@@ -9,22 +9,20 @@
 //! heartbeats, serves them all.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use disco_planner::twins::Start;
-use disco_proto::v1::raft_client::RaftClient;
 use openraft::ReadPolicy;
+use openraft::async_runtime::AsyncRuntime;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{LinearizableReadError, RaftError as OpenraftError};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::codec;
-use super::lives;
 use super::node::{Leadership, OpenRaft, RaftNode};
 use super::pace::Pace;
-use crate::peers::{Lane, Peers};
+use super::platform::{Platform, Transport};
 
 /// Reads that may wait for the next round; further ones wait for a place.
 const WAITING: usize = 1024;
@@ -49,7 +47,7 @@ type Answer = Result<u64, ReadIndexError>;
 
 /// The two ways to a read index. They never mix: a request from another node is answered as the leader or not at all,
 /// so two nodes that take each other for the leader do not wait for each other.
-pub(super) struct ReadIndex {
+pub struct ReadIndex {
     here: Rounds,
     there: Rounds,
 }
@@ -58,34 +56,33 @@ pub(super) struct ReadIndex {
 struct Rounds(mpsc::Sender<oneshot::Sender<Answer>>);
 
 /// Sends the requests of this node.
-#[derive(Clone)]
-struct Requester {
-    raft: OpenRaft,
+struct Requester<P: Platform> {
+    raft: OpenRaft<P>,
     id: u64,
-    start: Start,
     limit: Duration,
     leadership: watch::Receiver<Leadership>,
-    peers: Peers,
+    transport: P::Transport,
 }
 
 // === impl ReadIndex ===
 
 impl ReadIndex {
-    pub(super) fn start(
-        raft: &OpenRaft,
-        (id, start): (u64, Start),
+    pub(super) fn start<P: Platform>(
+        raft: &OpenRaft<P>,
+        id: u64,
         pace: Pace,
         leadership: watch::Receiver<Leadership>,
-        peers: Peers,
+        transport: P::Transport,
     ) -> Self {
-        let requester = Requester { raft: raft.clone(), id, start, limit: pace.request_timeout(), leadership, peers };
+        let limit = pace.request_timeout();
+        let requester = Arc::new(Requester::<P> { raft: raft.clone(), id, limit, leadership, transport });
         let other = requester.clone();
         Self {
-            here: Rounds::start(move || {
+            here: Rounds::start::<P, _, _>(move || {
                 let requester = requester.clone();
                 async move { requester.confirm().await }
             }),
-            there: Rounds::start(move || {
+            there: Rounds::start::<P, _, _>(move || {
                 let requester = other.clone();
                 async move { requester.request_from_leader().await }
             }),
@@ -93,7 +90,10 @@ impl ReadIndex {
     }
 
     /// The index, if this node leads.
-    pub(super) async fn as_leader(&self) -> Answer {
+    ///
+    /// # Errors
+    /// This node does not lead, or no quorum confirmed it.
+    pub async fn as_leader(&self) -> Answer {
         self.here.ask().await
     }
 }
@@ -101,13 +101,14 @@ impl ReadIndex {
 // === impl Rounds ===
 
 impl Rounds {
-    fn start<F, Fut>(question: F) -> Self
+    fn start<P, F, Fut>(question: F) -> Self
     where
+        P: Platform,
         F: Fn() -> Fut + Send + 'static,
         Fut: Future<Output = Answer> + Send,
     {
         let (sender, mut waiting) = mpsc::channel(WAITING);
-        tokio::spawn(async move {
+        drop(P::Runtime::spawn(async move {
             let mut together: Vec<oneshot::Sender<Answer>> = Vec::new();
             while waiting.recv_many(&mut together, WAITING).await > 0 {
                 let answer = question().await;
@@ -118,7 +119,7 @@ impl Rounds {
                 // The memory of a burst must not be retained forever.
                 together.shrink_to(64);
             }
-        });
+        }));
         Self(sender)
     }
 
@@ -132,7 +133,7 @@ impl Rounds {
 
 // === impl Requester ===
 
-impl Requester {
+impl<P: Platform> Requester<P> {
     /// As the leader: how far the log was committed, once a quorum has confirmed that this node still leads.
     async fn confirm(&self) -> Answer {
         match timeout(self.limit, self.raft.get_read_linearizer(ReadPolicy::ReadIndex)).await {
@@ -159,21 +160,16 @@ impl Requester {
             metrics.membership_config.membership().get_node(&leader).map(|info| info.address.clone())
         };
         let Some(address) = address else { return Err(ReadIndexError::NoLeader) };
-        let message = lives::message(self.id, &self.start, leader, &());
-        let message = message.map_err(|error| ReadIndexError::Unconfirmed(error.to_string()))?;
-        let mut client = RaftClient::new(self.peers.channel(leader, &address, Lane::Control));
         let mut leadership = self.leadership.clone();
         let answer = tokio::select! {
-            answer = timeout(self.limit, client.read_index(message)) => answer,
+            biased;
+            answer = timeout(self.limit, self.transport.read_index(leader, &address)) => answer,
             // Stop waiting for a node that is no longer the leader.
             _ = leadership.wait_for(|now| now.leader != Some(leader)) => return Err(ReadIndexError::NoLeader),
         };
         match answer {
-            Ok(Ok(answer)) => codec::decode(&answer.into_inner().payload)
-                .map_err(|error| ReadIndexError::Unconfirmed(format!("node {leader}: {error}"))),
-            Ok(Err(status)) => {
-                Err(ReadIndexError::Unconfirmed(format!("node {leader}: {}", disco_identity::describe(&status))))
-            }
+            Ok(Ok(index)) => Ok(index),
+            Ok(Err(error)) => Err(ReadIndexError::Unconfirmed(format!("node {leader}: {error}"))),
             Err(_) => Err(ReadIndexError::Unconfirmed(format!("node {leader} did not answer within {:?}", self.limit))),
         }
     }
@@ -181,7 +177,7 @@ impl Requester {
 
 // === impl RaftNode ===
 
-impl RaftNode {
+impl<P: Platform> RaftNode<P> {
     /// Returns once a read of [`RaftNode::store`] on this node, whether it leads or not, reflects every write
     /// acknowledged anywhere before the call. Waits for an election in progress, within the limit.
     ///

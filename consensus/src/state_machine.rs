@@ -6,18 +6,18 @@
 use std::io;
 use std::sync::Arc;
 
-use disco_proto::v1::{Command, CommandResponse};
-use disco_store::{Limits, Refused, Store};
+use disco_proto::v1::Command;
+use disco_store::{Applied, Limits, Refused, Store};
 use futures_util::{Stream, StreamExt};
+use openraft::async_runtime::AsyncRuntime;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::RwLock;
 use prost::Message;
 use tokio::sync::watch;
 
-use super::database::{Change, LogDatabase, meta};
-use super::snapshot::{Snapshot, SnapshotDir, SnapshotFile};
-use super::types::{LogId, Response, SnapshotMeta, StoredMembership, TypeConfig};
+use super::disk::{Change, Disk, meta};
+use super::types::{Entry, LogId, Response, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 
 /// The replicated store as this node has applied it. Cheap to clone.
 #[derive(Clone)]
@@ -28,14 +28,13 @@ pub struct SharedStore {
 }
 
 /// The target to which openraft applies entries.
-pub(super) struct StateMachine {
+pub struct StateMachine<D: Disk> {
     shared: SharedStore,
     limits: Limits,
     applied: Option<LogId>,
     membership: StoredMembership,
-    database: LogDatabase,
-    dir: SnapshotDir,
-    current: Option<(SnapshotMeta, SnapshotFile)>,
+    disk: D,
+    current: Option<(SnapshotMeta, D::Snapshot)>,
     recording: Recording,
 }
 
@@ -43,12 +42,11 @@ pub(super) struct StateMachine {
 type Recording = Arc<tokio::sync::Mutex<()>>;
 
 /// Writes one snapshot of the state at the moment when it was made.
-pub(super) struct SnapshotBuilder {
+pub struct SnapshotBuilder<D> {
     meta: SnapshotMeta,
     /// The store at that moment; taken when the snapshot is written.
     store: Option<Store>,
-    database: LogDatabase,
-    dir: SnapshotDir,
+    disk: D,
     recording: Recording,
 }
 
@@ -84,12 +82,12 @@ impl SharedStore {
         std::mem::replace(&mut store, Store::new(limits))
     }
 
-    fn apply(&self, term: u64, command: &Command) -> CommandResponse {
+    fn apply(&self, term: u64, command: &Command) -> Applied {
         let applied = self.store.write().apply(term, command);
         if !applied.events.is_empty() {
             self.revision.send_replace(applied.response.revision);
         }
-        applied.response
+        applied
     }
 
     fn replace(&self, store: Store) {
@@ -101,15 +99,18 @@ impl SharedStore {
 
 // === impl StateMachine ===
 
-impl StateMachine {
+impl<D: Disk> StateMachine<D> {
     /// The state of the newest snapshot; openraft then applies what the log holds beyond it.
-    pub(super) fn open(database: LogDatabase, dir: SnapshotDir, limits: Limits) -> io::Result<(Self, SharedStore)> {
-        let recorded = database.get(meta::SNAPSHOT)?;
+    ///
+    /// # Errors
+    /// The snapshot cannot be read, or is damaged.
+    pub fn open(disk: D, limits: Limits) -> io::Result<(Self, SharedStore)> {
+        let recorded = disk.get(meta::SNAPSHOT)?;
         let (store, current) = match recorded {
             Some(name) => {
-                let file = dir.named(&String::from_utf8_lossy(&name));
-                let (meta, store) = file.read(limits)?;
-                (store, Some((meta, file)))
+                let snapshot = disk.named(&String::from_utf8_lossy(&name));
+                let (meta, store) = disk.read_snapshot(&snapshot, limits)?;
+                (store, Some((meta, snapshot)))
             }
             None => (Store::new(limits), None),
         };
@@ -119,27 +120,45 @@ impl StateMachine {
             None => (None, StoredMembership::default()),
         };
         let recording = Recording::default();
-        let machine = Self { shared: shared.clone(), limits, applied, membership, database, dir, current, recording };
+        let machine = Self { shared: shared.clone(), limits, applied, membership, disk, current, recording };
         Ok((machine, shared))
     }
 
     /// The last applied entry, and the membership there.
-    pub(super) fn state(&self) -> (Option<LogId>, StoredMembership) {
+    #[must_use]
+    pub fn state(&self) -> (Option<LogId>, StoredMembership) {
         (self.applied, self.membership.clone())
     }
 
-    fn apply_command(&self, term: u64, bytes: &[u8]) -> Response {
-        let response = match Command::decode(bytes) {
+    /// Applies the next entry. Returns the response to a command and what it changed; `None` for other entries.
+    pub fn apply_entry(&mut self, entry: &Entry) -> Option<Applied> {
+        self.applied = Some(entry.log_id);
+        match &entry.payload {
+            EntryPayload::Blank => None,
+            EntryPayload::Normal(request) => {
+                Some(self.apply_command(entry.log_id.committed_leader_id().term, &request.0))
+            }
+            EntryPayload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                None
+            }
+        }
+    }
+
+    fn apply_command(&self, term: u64, bytes: &[u8]) -> Applied {
+        match Command::decode(bytes) {
             Ok(command) => self.shared.apply(term, &command),
-            Err(error) => Refused::unreadable(&error).into_response(self.shared.read(Store::revision)),
-        };
-        Response(Some(response))
+            Err(error) => {
+                let response = Refused::unreadable(&error).into_response(self.shared.read(Store::revision));
+                Applied { response, events: Vec::new(), repeated: false }
+            }
+        }
     }
 }
 
-impl RaftStateMachine<TypeConfig> for StateMachine {
-    type SnapshotData = SnapshotFile;
-    type SnapshotBuilder = SnapshotBuilder;
+impl<R: AsyncRuntime, D: Disk> RaftStateMachine<TypeConfig<R>> for StateMachine<D> {
+    type SnapshotData = D::Snapshot;
+    type SnapshotBuilder = SnapshotBuilder<D>;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         Ok((self.applied, self.membership.clone()))
@@ -147,109 +166,77 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
     where
-        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig<R>>>> + Unpin + OptionalSend,
     {
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
-            let response = match &entry.payload {
-                EntryPayload::Blank => Response::default(),
-                EntryPayload::Normal(request) => {
-                    self.apply_command(entry.log_id.committed_leader_id().term, &request.0)
-                }
-                EntryPayload::Membership(membership) => {
-                    self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
-                    Response::default()
-                }
-            };
-            self.applied = Some(entry.log_id);
+            let response = self.apply_entry(&entry).map(|applied| applied.response);
             if let Some(responder) = responder {
-                responder.send(response);
+                responder.send(Response(response));
             }
         }
         Ok(())
     }
 
-    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder<D> {
         // Copied between two commands; encoding and writing then do not block them.
         SnapshotBuilder {
             meta: SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() },
             store: Some(self.shared.copy()),
-            database: self.database.clone(),
-            dir: self.dir.clone(),
+            disk: self.disk.clone(),
             recording: self.recording.clone(),
         }
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotFile) -> io::Result<()> {
-        let limits = self.limits;
-        let dir = self.dir.clone();
-        let meta_copy = meta.clone();
-        let (file, store) = blocking(move || {
-            // Read before it is recorded: a damaged file must not become the recorded one.
-            let (_, store) = snapshot.read(limits)?;
-            let file = if snapshot.path.extension().is_some_and(|extension| extension == "tmp") {
-                dir.keep(&snapshot.path, &meta_copy)?
-            } else {
-                snapshot
-            };
-            Ok((file, store))
-        })
-        .await?;
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: D::Snapshot) -> io::Result<()> {
+        let (kept, store) = self.disk.keep_snapshot(meta.clone(), snapshot, self.limits).await?;
         {
             let _recording = self.recording.lock().await;
-            self.database.write(Change::Set(super::database::meta::SNAPSHOT, file.name().into_bytes())).await?;
-            self.dir.remove_others(&file);
+            self.disk.write(Change::Set(meta::SNAPSHOT, self.disk.name(&kept).into_bytes())).await?;
+            self.disk.remove_others(&kept);
         }
         self.shared.replace(store);
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
-        self.current = Some((meta.clone(), file));
+        self.current = Some((meta.clone(), kept));
         Ok(())
     }
 
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<D::Snapshot>>> {
         // A builder may have recorded a newer one meanwhile.
-        let Some(name) = self.database.get(meta::SNAPSHOT)? else { return Ok(None) };
+        let Some(name) = self.disk.get(meta::SNAPSHOT)? else { return Ok(None) };
         let name = String::from_utf8_lossy(&name).into_owned();
-        if let Some((meta, file)) = &self.current
-            && file.name() == name
+        if let Some((meta, current)) = &self.current
+            && self.disk.name(current) == name
         {
-            return Ok(Some(Snapshot { meta: meta.clone(), snapshot: file.clone() }));
+            return Ok(Some(Snapshot { meta: meta.clone(), snapshot: current.clone() }));
         }
-        let file = self.dir.named(&name);
-        let reader = file.clone();
-        let meta = blocking(move || reader.read_meta()).await?;
-        self.current = Some((meta.clone(), file.clone()));
-        Ok(Some(Snapshot { meta, snapshot: file }))
+        let snapshot = self.disk.named(&name);
+        let meta = self.disk.read_meta(&snapshot).await?;
+        self.current = Some((meta.clone(), snapshot.clone()));
+        Ok(Some(Snapshot { meta, snapshot }))
     }
 }
 
-impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
-    type SnapshotData = SnapshotFile;
+impl<R: AsyncRuntime, D: Disk> RaftSnapshotBuilder<TypeConfig<R>> for SnapshotBuilder<D> {
+    type SnapshotData = D::Snapshot;
 
-    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot<D::Snapshot>> {
         let store = self.store.take().ok_or_else(|| io::Error::other("this snapshot is already written"))?;
-        let dir = self.dir.clone();
-        let meta = self.meta.clone();
-        let file = blocking(move || dir.write(&meta, &store)).await?;
+        let built = self.disk.write_snapshot(self.meta.clone(), store).await?;
         let _recording = self.recording.lock().await;
         // A newer one may have been installed while this one was written, or waited for space; and the log truncated up
         // to there.
-        if let Some(name) = self.database.get(meta::SNAPSHOT)? {
-            let recorded = self.dir.named(&String::from_utf8_lossy(&name));
-            let meta = recorded.read_meta()?;
+        if let Some(name) = self.disk.get(meta::SNAPSHOT)? {
+            let recorded = self.disk.named(&String::from_utf8_lossy(&name));
+            let meta = self.disk.read_meta(&recorded).await?;
             if meta.last_log_id > self.meta.last_log_id {
-                self.dir.remove_others(&recorded);
+                self.disk.remove_others(&recorded);
                 return Ok(Snapshot { meta, snapshot: recorded });
             }
         }
-        self.database.write(Change::Set(meta::SNAPSHOT, file.name().into_bytes())).await?;
-        self.dir.remove_others(&file);
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: file })
+        self.disk.write(Change::Set(meta::SNAPSHOT, self.disk.name(&built).into_bytes())).await?;
+        self.disk.remove_others(&built);
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: built })
     }
-}
-
-/// Runs file operations outside of the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

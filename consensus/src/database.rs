@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::codec;
+use super::disk::{Change, Done};
 use super::journal::{self, Batch, Journal};
 use super::log_file::LogFile;
 use super::log_mark::{self, Mark, MarkFile};
@@ -31,31 +32,11 @@ const QUEUE: usize = 1024;
 
 /// Keys of the `meta` table. Append-only: a released name keeps its meaning.
 pub(super) mod meta {
-    pub(in crate::raft) const VOTE: &str = "vote";
-    pub(in crate::raft) const COMMITTED: &str = "committed";
-    pub(in crate::raft) const PURGED: &str = "purged";
-    pub(in crate::raft) const SNAPSHOT: &str = "snapshot";
+    pub(crate) use super::super::disk::meta::*;
     /// The log's id, which also implies that every value is sealed.
-    pub(in crate::raft) const ID: &str = "id";
+    pub(crate) const ID: &str = "id";
     /// Number of durable commits.
-    pub(in crate::raft) const COMMITS: &str = "commits";
-}
-
-/// Called when the job is durable, or failed.
-pub(super) type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
-
-/// One change of the database.
-pub(super) enum Change {
-    /// Entries by index.
-    Append(Vec<(u64, Arc<[u8]>)>),
-    /// Removes all entries from the index on.
-    TruncateFrom(u64),
-    /// Removes all entries up to the index, and records the encoded id of the last of them.
-    Purge { upto: u64, last: Vec<u8> },
-    /// Sets a value of the `meta` table.
-    Set(&'static str, Vec<u8>),
-    /// The encoded id up to which the log is committed: becomes durable with the next change of another kind.
-    Committed(Vec<u8>),
+    pub(crate) const COMMITS: &str = "commits";
 }
 
 /// Handle of the database: reads go to the file, changes to the writer thread. Reads may lack only the newest entries,
@@ -96,17 +77,6 @@ impl LogDatabase {
     /// Submits a change to the writer; `done` is called once it is durable.
     pub(super) async fn submit(&self, change: Change, done: Option<Done>) -> io::Result<()> {
         self.jobs.send(Job { change, done }).await.map_err(|_| io::Error::other("the log writer has ended"))
-    }
-
-    /// Applies a change and waits until it is durable.
-    pub(super) async fn write(&self, change: Change) -> io::Result<()> {
-        let (sender, receiver) = oneshot::channel();
-        let done: Done = Box::new(move |result| {
-            // The caller may have stopped waiting.
-            let _ = sender.send(result);
-        });
-        self.submit(change, Some(done)).await?;
-        receiver.await.map_err(|_| io::Error::other("the log writer has ended"))?
     }
 
     /// A value of the `meta` table.
