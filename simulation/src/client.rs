@@ -146,7 +146,7 @@ impl Client {
     }
 
     async fn read(&mut self, key: u8) {
-        let ask = Ask::Read { key: ByteString(name(key)), stale: false, hops: 0 };
+        let ask = Ask::Read { key: ByteString(name(key)), stale: false };
         self.call(key, Operation::Read(None), &Bytes::new());
         loop {
             if let Ok(Answer::Read { value, revision, .. }) = self.try_once(&ask).await {
@@ -160,7 +160,7 @@ impl Client {
     }
 
     async fn read_stale(&mut self, key: u8) {
-        let ask = Ask::Read { key: ByteString(name(key)), stale: true, hops: 0 };
+        let ask = Ask::Read { key: ByteString(name(key)), stale: true };
         if let Ok(Answer::Read { revision, node, life, .. }) = self.try_once(&ask).await {
             self.shared.observer.tell(Event::ReadStale { process: self.process, node, life, revision });
         }

@@ -125,7 +125,7 @@ pub async fn take(process: &Process, to: u64, stream: TcpStream) {
         let message: io::Result<Option<AppendEntriesRequest<TypeConfig>>> = frames.next().await;
         Some((message.ok().flatten()?, frames))
     });
-    let mut answers = std::pin::pin!(process.raft.stream_append(messages));
+    let mut answers = std::pin::pin!(process.raft.raft().stream_append(messages));
     while let Some(answer) = answers.next().await {
         let answer = match answer {
             Ok(answer) => Answer::Raft(RaftAnswer::Append(answer.into())),

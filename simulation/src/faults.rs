@@ -207,7 +207,7 @@ impl Faults {
         for machine in &cluster.hosts {
             let state = machine.state.lock();
             let Some(process) = &state.process else { return false };
-            let metrics = process.raft.metrics();
+            let metrics = process.raft.raft().metrics();
             known.push(metrics.borrow_watched().membership_config.clone());
         }
         let Some(first) = known.first() else { return false };

@@ -5,8 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use disco_consensus::Transport;
 use disco_consensus::append_stream::{self, Answers};
 use disco_consensus::types::{NodeInfo, Request as ByteString};
+use disco_planner::twins::Life;
 use futures_util::Stream;
 use futures_util::future::{Either, select};
 use openraft::OptionalSend;
@@ -18,12 +20,14 @@ use openraft::raft::{
 };
 
 use crate::doors::{Caller, Passage};
-use crate::types::{Snapshot, SnapshotBytes, TypeConfig, Vote};
+use crate::storage;
+use crate::types::{Runtime, Snapshot, TypeConfig, Vote};
 use crate::wire::{Answer, Ask, Line, RaftAnswer, RaftAsk};
 
 pub type Rpc = RPCError<TypeConfig>;
 
 /// Makes the connections of one node.
+#[derive(Clone)]
 pub struct Network {
     /// The node's id.
     pub node: u64,
@@ -43,6 +47,34 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
     async fn new_client(&mut self, target: u64, node: &NodeInfo) -> Connection {
         Connection { from: self.node, to: target, line: Line::new(self.caller.clone(), &node.address) }
+    }
+}
+
+/// The caller stops waiting for a read index long before.
+const READ_INDEX_WITHIN: Duration = Duration::from_secs(600);
+
+impl Transport<Runtime> for Network {
+    /// Machines keep their addresses.
+    fn set_address(&self, _: u64, _: &str) {}
+
+    fn resolve(&self, _: u64, recorded: &str) -> String {
+        recorded.to_owned()
+    }
+
+    /// Over a new connection, while the daemon has one.
+    async fn read_index(&self, leader: u64, address: &str) -> Result<u64, String> {
+        let mut line = Line::new(self.caller.clone(), address);
+        match line.ask(&Ask::ReadIndex { to: leader }, READ_INDEX_WITHIN).await {
+            Ok(Answer::Index(index)) => Ok(index),
+            Ok(Answer::Unavailable(why)) => Err(why),
+            Ok(_) => Err("an answer to another question".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Messages here do not claim a start of their node.
+    async fn identify(&self, _: u64, _: &str, _: Duration) -> Option<Life> {
+        None
     }
 }
 
@@ -100,7 +132,7 @@ fn unexpected() -> Rpc {
 }
 
 impl RaftNetworkV2<TypeConfig> for Connection {
-    type SnapshotData = SnapshotBytes;
+    type SnapshotData = storage::Snapshot;
 
     async fn append_entries(
         &mut self,
@@ -156,7 +188,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         let ask = RaftAsk::Snapshot {
             vote,
             meta: snapshot.meta,
-            bytes: ByteString(Bytes::copy_from_slice(&snapshot.snapshot)),
+            bytes: ByteString(Bytes::copy_from_slice(snapshot.snapshot.bytes())),
         };
         let call = self.ask(ask, option.soft_ttl());
         match select(std::pin::pin!(call), std::pin::pin!(cancel)).await {

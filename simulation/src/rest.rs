@@ -26,7 +26,7 @@ pub fn check(cluster: &Cluster) -> Result<(), Violation> {
 fn look(state: &HostState) -> Option<NodeState> {
     let process = state.process.as_ref()?;
     let leadership = process.leadership();
-    let metrics = process.raft.metrics();
+    let metrics = process.raft.raft().metrics();
     let metrics = metrics.borrow_watched();
     let membership = metrics.membership_config.membership();
     Some(NodeState {
@@ -37,7 +37,7 @@ fn look(state: &HostState) -> Option<NodeState> {
         applied: metrics.last_applied.map(|id| id.index),
         voters: membership.get_joint_config().clone(),
         members: membership.nodes().map(|(id, _)| *id).collect(),
-        store: Print::of(&storage::encode(&process.store.read()).ok()?),
+        store: Print::of(&storage::encode(&process.raft.store().copy()).ok()?),
         verdict: state.verdict.clone(),
     })
 }

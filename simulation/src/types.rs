@@ -1,11 +1,12 @@
 //! openraft's type configuration: the daemon's, with a runtime whose randomness is a function of the seed.
 
-use disco_consensus::types;
 pub use disco_consensus::types::{Entry, LogId, SnapshotMeta, StoredMembership, Vote};
+use disco_consensus::{Platform, types};
 use openraft::rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
 
-use crate::storage::StateMachine;
+use crate::network::Network;
+use crate::storage::{Machine, NodeDisk};
 
 /// Spawning and waiting with task-local seeded randomness.
 pub type Runtime = DeterministicRng<TokioRuntime>;
@@ -14,8 +15,20 @@ pub type Runtime = DeterministicRng<TokioRuntime>;
 pub type TypeConfig = types::TypeConfig<Runtime>;
 /// A snapshot's bytes, in memory.
 pub type SnapshotBytes = std::sync::Arc<[u8]>;
-pub type Snapshot = types::Snapshot<SnapshotBytes>;
-pub type Raft = openraft::Raft<TypeConfig, StateMachine>;
+pub type Snapshot = types::Snapshot<crate::storage::Snapshot>;
+
+/// A machine of the simulation.
+pub struct Simulated;
+
+/// A node's Raft on it: the daemon's.
+pub type RaftNode = disco_consensus::RaftNode<Simulated>;
+
+impl Platform for Simulated {
+    type Runtime = Runtime;
+    type Disk = NodeDisk;
+    type Machine = Machine;
+    type Transport = Network;
+}
 
 /// A leadership: the term and the node, in openraft's order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -38,7 +38,9 @@ pub enum Ask {
     /// Propose a command. `hops` counts how often it was forwarded.
     Propose { command: ByteString, hops: u32 },
     /// Read a key, linearizable or stale.
-    Read { key: ByteString, stale: bool, hops: u32 },
+    Read { key: ByteString, stale: bool },
+    /// How far the log is committed. Only for the intended node, which answers only as the leader.
+    ReadIndex { to: u64 },
     /// A node's report to the leader.
     Report { node: u64, address: String },
     /// Which of these nodes the node can reach. Only for the intended node.
@@ -77,6 +79,8 @@ pub enum Answer {
         life: u64,
     },
     Heard,
+    /// How far the log is committed.
+    Index(u64),
     /// The nodes that it can reach.
     Reached(Vec<u64>),
     /// Not done here, or outcome unknown.

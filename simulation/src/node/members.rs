@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use disco_consensus::RaftError;
 use disco_consensus::types::NodeInfo;
 use disco_planner::voters::{self, Change};
 use disco_planner::{Member, Policy};
@@ -54,7 +55,7 @@ async fn next_look(process: &Process, ticks: &mut tokio::time::Interval, known: 
         ticks.tick().await;
         return ControlFlow::Continue(());
     }
-    let mut metrics = process.raft.metrics();
+    let mut metrics = process.raft.raft().metrics();
     loop {
         tokio::select! {
             biased;
@@ -103,12 +104,12 @@ async fn reconcile(process: &Process, term: u64, since: Instant) -> Result<bool,
         .find(|(id, (at, _))| at.elapsed() < policy.suspect_after && members.iter().all(|member| member.id != **id));
     if let Some((id, (_, address))) = newcomer {
         let info = NodeInfo { address: address.clone(), name: format!("node-{id}") };
-        process.add_learner(*id, info).await?;
+        process.raft.add_learner(*id, info).await.map_err(said)?;
         process.write_in_term(term, records::note(&format!("joined-{id}"), process.id, term)).await?;
         return Ok(true);
     }
-    if process.is_joint() {
-        process.finish_change().await?;
+    if process.raft.is_joint() {
+        process.raft.finish_change().await.map_err(said)?;
         return Ok(true);
     }
     let change = voters::next_change(&members, &policy);
@@ -118,12 +119,16 @@ async fn reconcile(process: &Process, term: u64, since: Instant) -> Result<bool,
     });
     let Some(change) = change else { return Ok(false) };
     match &change {
-        Change::Promote(ids) => process.promote(ids).await?,
-        Change::Demote(ids) => process.demote(ids).await?,
-        Change::Replace { old, new } => process.replace(*old, *new).await?,
+        Change::Promote(ids) => process.raft.promote(ids).await.map_err(said)?,
+        Change::Demote(ids) => process.raft.demote(ids).await.map_err(said)?,
+        Change::Replace { old, new } => process.raft.replace_voter(*old, *new).await.map_err(said)?,
     }
     process.write_in_term(term, records::note("voters", process.id, term)).await?;
     Ok(true)
+}
+
+fn said(error: RaftError) -> String {
+    error.to_string()
 }
 
 /// Transfers leadership, if the run requests it.
@@ -132,7 +137,7 @@ async fn transfer(process: &Process) {
         return;
     }
     let target = {
-        let metrics = process.raft.metrics();
+        let metrics = process.raft.raft().metrics();
         let metrics = metrics.borrow_watched();
         let voters: Vec<u64> = metrics.membership_config.membership().voter_ids().collect();
         let others = metrics.replication.iter().flatten().filter(|(id, _)| **id != process.id && voters.contains(id));
@@ -140,7 +145,7 @@ async fn transfer(process: &Process) {
     };
     if let Some(target) = target {
         // Raft has ended, or no node took over: an election follows.
-        let _ = process.raft.trigger().transfer_leader(target).await;
+        let _ = process.raft.raft().trigger().transfer_leader(target).await;
     }
 }
 
@@ -153,7 +158,7 @@ pub(super) fn policy(process: &Process) -> Policy {
 
 /// The leader's view of the members, for the planner.
 fn planned(process: &Process, listening_since: Instant) -> Vec<Member> {
-    let metrics = process.raft.metrics();
+    let metrics = process.raft.raft().metrics();
     let metrics = metrics.borrow_watched();
     let membership = metrics.membership_config.membership();
     let voters: Vec<u64> = membership.voter_ids().collect();

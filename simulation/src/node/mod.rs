@@ -2,7 +2,6 @@
 
 mod members;
 mod process;
-mod raft_ops;
 mod reach;
 pub mod records;
 mod serve;

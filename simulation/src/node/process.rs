@@ -1,11 +1,13 @@
 //! A process from its start to its end.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
-use disco_consensus::Pace;
 use disco_consensus::types::NodeInfo;
-use openraft::Raft as OpenRaft;
+use disco_consensus::{LogStore, Pace, Parts, RaftSettings, StateMachine};
+use disco_planner::twins::Start;
+use disco_store::Limits;
 use openraft::ServerState;
 use openraft::async_runtime::AsyncRuntime;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -20,8 +22,8 @@ use crate::bug::Bug;
 use crate::doors::{Caller, Doors};
 use crate::events::{Event, Observer};
 use crate::network::Network;
-use crate::storage::{Disk, Log, SharedStore, StateMachine};
-use crate::types::{Raft, Runtime, leader_of, place};
+use crate::storage::{Disk, Machine, NodeDisk};
+use crate::types::{RaftNode, Runtime, leader_of, place};
 use crate::wire::PORT;
 
 /// Nodes that request votes concurrently do so within this time.
@@ -84,10 +86,8 @@ pub struct Process {
     pub life: u64,
     /// Its machine.
     pub host: Host,
-    /// openraft.
-    pub raft: Raft,
-    /// Its applied state.
-    pub store: SharedStore,
+    /// Its Raft.
+    pub raft: RaftNode,
     /// On the leader: when each node last reported, and from where.
     pub reports: Arc<Mutex<BTreeMap<u64, (tokio::time::Instant, String)>>>,
     /// For request ids.
@@ -118,22 +118,24 @@ async fn run(host: Host, life: u64, seed: u64) -> turmoil::Result {
         let state = host.state.lock();
         (state.id, state.disk.clone(), state.founder)
     };
-    let log = Log { node: id, disk: disk.clone(), observer: host.observer.clone(), bug: host.bug };
-    tell_start(id, &disk, &host.observer);
+    tell_start(id, &disk, &host.observer)?;
     Runtime::spawn(disk.clone().run());
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
-    let machine = StateMachine::open(id, disk, host.observer.clone(), host.bug)?;
-    let store = machine.store();
-    let raft =
-        OpenRaft::new(id, host.config.clone(), Network { node: id, caller: host.caller() }, log, machine).await?;
+    let disk = NodeDisk { node: id, disk, observer: host.observer.clone(), bug: host.bug };
+    let (machine, store) = StateMachine::open(disk.clone(), Limits::default())?;
+    let machine = Machine::new(id, (machine, store.clone()), host.observer.clone(), host.bug);
+    let transport = Network { node: id, caller: host.caller() };
+    let parts = Parts { log: LogStore::open(disk.clone())?, disk, machine, store, transport };
+    let config = host.config.as_ref().clone();
+    let settings = RaftSettings { config, ..RaftSettings::new(id, host.pace, Start::default()) };
+    let raft = RaftNode::open(settings, parts).await?;
     // Distinct from clients' randomness: two with the same request ids would get each other's answers.
     let rng = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed ^ OF_NODES)));
-    let process = Process { id, life, host: host.clone(), raft, store, reports: Arc::default(), rng };
+    let process = Process { id, life, host: host.clone(), raft, reports: Arc::default(), rng };
     host.state.lock().process = Some(process.clone());
 
-    if founder && !process.raft.is_initialized().await? {
-        let info = NodeInfo { address: address(&host.name), name: host.name.clone() };
-        process.raft.initialize(BTreeMap::from([(id, info)])).await?;
+    if founder && process.raft.is_pristine()? {
+        process.raft.initialize(NodeInfo { address: address(&host.name), name: host.name.clone() }).await?;
     }
     Runtime::spawn(members::run(process.clone()));
     Runtime::spawn(reach::run(process.clone()));
@@ -153,33 +155,34 @@ async fn elections(process: Process) {
         elect.notified().await;
         let pause = process.rng.lock().random_range(0..=RIVALS_APART_MS);
         tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
-        if process.raft.trigger().elect(false).await.is_err() {
+        if process.raft.raft().trigger().elect(false).await.is_err() {
             return;
         }
     }
 }
 
 /// Reports the content of the disk; a crash may have lost entries that were reported before.
-fn tell_start(node: u64, disk: &Disk, observer: &Observer) {
-    let vote = disk.durable_vote();
+fn tell_start(node: u64, disk: &Disk, observer: &Observer) -> io::Result<()> {
+    let vote = disk.durable_vote()?;
     observer.tell(Event::Started {
         node,
         vote: vote.as_ref().map(leader_of),
         committed_vote: vote.is_some_and(|vote| vote.committed),
     });
-    let mut before = disk.purged();
+    let mut before = disk.purged()?;
     if let Some(purged) = &before {
         observer.tell(Event::Purged { node, upto: place(purged) });
     }
-    for entry in disk.entries() {
+    for entry in disk.entries()? {
         observer.tell(Event::appended(node, &entry, before.as_ref()));
         before = Some(entry.log_id);
     }
+    Ok(())
 }
 
 /// Reports leaderships, until Raft ends.
 async fn follow(process: &Process) {
-    let mut metrics = process.raft.metrics();
+    let mut metrics = process.raft.raft().metrics();
     let mut last = None;
     loop {
         let (running, leads) = {
@@ -216,16 +219,11 @@ impl Host {
 impl Process {
     /// The leader.
     pub fn leadership(&self) -> Leadership {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(self.id);
-        Leadership { own_term: leads.then_some(metrics.current_term), leader: metrics.current_leader }
+        Leadership { own_term: self.raft.leads(), leader: self.raft.leadership().borrow().leader }
     }
 
     /// The address of a node in the membership.
     pub fn address_of(&self, node: u64) -> Option<String> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        metrics.membership_config.membership().get_node(&node).map(|info| info.address.clone())
+        self.raft.member_address(node)
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn run(process: Process) {
         let others = others(&process, since);
         let heard: Vec<Heard> =
             others.iter().map(|voter| Heard { answered: voter.answered, reported: voter.reported }).collect();
-        if process.is_joint() || !reach::is_suspect(&heard, &policy(&process)) {
+        if process.raft.is_joint() || !reach::is_suspect(&heard, &policy(&process)) {
             continue;
         }
         let views = views(&process, &others).await;
@@ -52,7 +52,7 @@ pub(super) async fn run(process: Process) {
             Verdict::HandOver(to) if process.leadership().own_term == Some(term) => {
                 process.host.observer.tell(Event::GaveWay { node: process.id, to });
                 // Raft has ended, or no node took over: an election follows.
-                let _ = process.raft.trigger().transfer_leader(to).await;
+                let _ = process.raft.raft().trigger().transfer_leader(to).await;
                 tokio::time::sleep(pace.election_timeout() * 4).await;
             }
             _ => tokio::time::sleep(pace.unheard_after()).await,
@@ -62,7 +62,7 @@ pub(super) async fn run(process: Process) {
 
 /// The other voters; empty if this node no longer votes.
 fn others(process: &Process, since: Instant) -> Vec<Voter> {
-    let metrics = process.raft.metrics();
+    let metrics = process.raft.raft().metrics();
     let metrics = metrics.borrow_watched();
     let voters: Vec<u64> = metrics.membership_config.membership().voter_ids().collect();
     if !voters.contains(&process.id) {

@@ -7,6 +7,7 @@ use turmoil::net::{TcpListener, TcpStream};
 
 use super::Process;
 use crate::entries;
+use crate::storage::Snapshot;
 use crate::types::Runtime;
 use crate::wire::{self, Answer, Ask, RaftAnswer, RaftAsk};
 
@@ -39,7 +40,11 @@ impl Process {
             Ask::Propose { command, hops } => {
                 self.propose(command.0, hops).await.map(|answer| Answer::Proposed(ByteString(answer)))
             }
-            Ask::Read { key, stale, hops } => self.read(key.0, stale, hops).await,
+            Ask::Read { key, stale } => self.read(key.0, stale).await,
+            Ask::ReadIndex { to } if to != self.id => {
+                Err(format!("this is node {}, the read index is asked of {to}", self.id))
+            }
+            Ask::ReadIndex { .. } => self.read_index().await.map(Answer::Index),
             Ask::Reach { to, .. } if to != self.id => {
                 Err(format!("this is node {}, the question is for {to}", self.id))
             }
@@ -52,7 +57,7 @@ impl Process {
     }
 
     async fn answer_raft(&self, ask: RaftAsk) -> Result<RaftAnswer, String> {
-        let raft = &self.raft;
+        let raft = self.raft.raft();
         match ask {
             RaftAsk::Append(rpc) => {
                 raft.append_entries(rpc).await.map(RaftAnswer::Append).map_err(|error| error.to_string())
@@ -63,7 +68,8 @@ impl Process {
                 raft.handle_transfer_leader(rpc).await.map(RaftAnswer::Transfer).map_err(|error| error.to_string())
             }
             RaftAsk::Snapshot { vote, meta, bytes } => {
-                let snapshot = OpenraftSnapshot { meta, snapshot: bytes.0.to_vec().into() };
+                let received = Snapshot::received(meta.clone(), bytes.0.to_vec().into());
+                let snapshot = OpenraftSnapshot { meta, snapshot: received };
                 raft.install_full_snapshot(vote, snapshot)
                     .await
                     .map(RaftAnswer::Snapshot)

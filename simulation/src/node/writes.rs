@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use disco_consensus::types::Request;
 use disco_proto::v1::{Command, CommandResponse, command::Operation};
-use openraft::ReadPolicy;
 use prost::Message;
 use rand::Rng;
 
@@ -60,28 +59,34 @@ impl Process {
     }
 
     async fn propose_here(&self, command: Bytes) -> Result<Bytes, String> {
-        let limit = self.host.pace.request_timeout();
-        let write = tokio::time::timeout(limit, self.raft.client_write(Request(command))).await;
-        let written = write.map_err(|_| "no quorum answered".to_owned())?.map_err(|error| error.to_string())?;
-        let response = written.data.0.ok_or("a command was answered without a response")?;
+        let command = Command::decode(command).map_err(|error| error.to_string())?;
+        let response = self.raft.propose(&command).await.map_err(|error| error.to_string())?;
         Ok(response.encode_to_vec().into())
     }
 
     /// The value of a key. Unless `stale`, it reflects everything that was acknowledged before the call.
-    pub(super) async fn read(&self, key: Bytes, stale: bool, hops: u32) -> Result<Answer, String> {
-        let leadership = self.leadership();
-        if !stale && leadership.own_term.is_none() {
-            return self.forward(leadership.leader, Ask::Read { key: Request(key), stale, hops: hops + 1 }, hops).await;
-        }
-        if !stale && self.host.bug != Some(Bug::ReadWithoutQuorum) {
+    pub(super) async fn read(&self, key: Bytes, stale: bool) -> Result<Answer, String> {
+        if !stale && !self.trusts_itself() {
             let limit = self.host.pace.request_timeout();
-            let read = tokio::time::timeout(limit, self.raft.ensure_linearizable(ReadPolicy::ReadIndex)).await;
-            read.map_err(|_| "no quorum answered".to_owned())?.map_err(|error| error.to_string())?;
+            self.raft.read_barrier(limit).await.map_err(|error| error.to_string())?;
         }
         let range = disco_proto::v1::RangeRequest { key, ..Default::default() };
-        let answer = self.store.read().range(&range).map_err(|error| format!("{error:?}"))?;
+        let answer = self.raft.store().read(|store| store.range(&range)).map_err(|error| format!("{error:?}"))?;
         let value = answer.kvs.first().map(|pair| Request(pair.value.clone()));
         Ok(Answer::Read { value, revision: answer.revision, node: self.id, life: self.life })
+    }
+
+    /// How far the log is committed, as the leader alone knows.
+    pub(super) async fn read_index(&self) -> Result<u64, String> {
+        if self.trusts_itself() {
+            return Ok(self.raft.applied_index());
+        }
+        self.raft.read_index().as_leader().await.map_err(|error| error.to_string())
+    }
+
+    /// Whether this node leads, as far as it knows, and does not ask whether others follow it: the bug.
+    fn trusts_itself(&self) -> bool {
+        self.host.bug == Some(Bug::ReadWithoutQuorum) && self.leadership().own_term.is_some()
     }
 
     async fn forward(&self, leader: Option<u64>, ask: Ask, hops: u32) -> Result<Answer, String> {

@@ -1,43 +1,43 @@
 //! A disk that is only honest about `fsync`.
 //!
-//! Readers see changes at once; changes are durable when a sync that began after them has ended, as in the daemon's
-//! database: one writer, which makes all waiting changes durable together. At a crash unsynced changes are lost, except for
-//! the first few, whose number the seed chooses: changes reach a disk in order but not all of them, and of an append to the
-//! log only the first few entries may have reached it (a torn tail).
+//! Changes are durable when a sync that began after them has ended, as in the daemon's database: one writer, which makes all
+//! waiting changes durable together. At a crash unsynced changes are lost, except for the first few, whose number the seed
+//! chooses: changes reach a disk in order but not all of them, and of an append to the log only the first few entries may have
+//! reached it (a torn tail).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use disco_consensus::codec;
+use disco_consensus::disk::{Change, Done, meta};
+use disco_consensus::types::{Entry, LogId, SnapshotMeta, Vote};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
-use crate::types::{Entry, LogId, SnapshotBytes, SnapshotMeta, Vote};
+use crate::types::SnapshotBytes;
 
-/// One change.
-pub(super) enum Change {
-    Vote(Vote),
-    Committed(LogId),
-    Append(Vec<Entry>),
-    TruncateFrom(u64),
-    Purge(LogId),
-    Snapshot(Arc<(SnapshotMeta, SnapshotBytes)>),
+/// openraft's description of a snapshot, and its bytes.
+pub(super) type Content = Arc<(SnapshotMeta, SnapshotBytes)>;
+
+/// One write.
+pub(super) enum Write {
+    Change(Change),
+    /// A snapshot under this name.
+    Snapshot(String, Content),
+    /// Removes all snapshots except for the one of this name.
+    RemoveOthers(String),
 }
-
-/// Notified when a change is durable, or cannot become so.
-pub(super) type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// The content of a disk.
 #[derive(Clone, Default)]
 pub(super) struct Image {
-    pub(super) vote: Option<Vote>,
-    pub(super) committed: Option<LogId>,
-    pub(super) purged: Option<LogId>,
-    pub(super) log: BTreeMap<u64, Entry>,
-    pub(super) snapshot: Option<Arc<(SnapshotMeta, SnapshotBytes)>>,
+    pub(super) log: BTreeMap<u64, Arc<[u8]>>,
+    pub(super) values: BTreeMap<&'static str, Vec<u8>>,
+    pub(super) snapshots: BTreeMap<String, Content>,
 }
 
 /// A fault of a disk.
@@ -58,9 +58,10 @@ pub struct Disk {
 
 struct State {
     durable: Image,
+    /// With what is not durable yet.
     seen: Image,
     /// Not durable yet, oldest first.
-    waiting: VecDeque<(Change, Option<Done>)>,
+    waiting: VecDeque<(Write, Option<Done>)>,
     slow: Option<Duration>,
     failing: bool,
     rng: SmallRng,
@@ -91,12 +92,13 @@ impl Disk {
         let state = &mut *state;
         let waiting = std::mem::take(&mut state.waiting);
         let survive = state.rng.random_range(0..=waiting.len());
-        for (number, (change, _)) in waiting.into_iter().enumerate() {
-            match change {
-                change if number < survive => state.durable.apply(&change),
-                Change::Append(entries) if number == survive && !entries.is_empty() => {
+        for (number, (write, _)) in waiting.into_iter().enumerate() {
+            match write {
+                write if number < survive => state.durable.apply(&write),
+                Write::Change(Change::Append(entries)) if number == survive && !entries.is_empty() => {
                     let torn = state.rng.random_range(0..entries.len());
-                    state.durable.apply(&Change::Append(entries.into_iter().take(torn).collect()));
+                    let reached = entries.into_iter().take(torn).collect();
+                    state.durable.apply(&Write::Change(Change::Append(reached)));
                     break;
                 }
                 _ => break,
@@ -130,42 +132,35 @@ impl Disk {
     }
 
     /// The durable vote.
-    pub fn durable_vote(&self) -> Option<Vote> {
-        self.state.lock().durable.vote
+    pub fn durable_vote(&self) -> io::Result<Option<Vote>> {
+        self.durable(|image| image.value(meta::VOTE))
     }
 
     /// The last purged entry, after which the log begins.
-    pub fn purged(&self) -> Option<LogId> {
-        self.state.lock().seen.purged
+    pub fn purged(&self) -> io::Result<Option<LogId>> {
+        self.seen(|image| image.value(meta::PURGED))
     }
 
     /// All entries that are on it, in order.
-    pub fn entries(&self) -> Vec<Entry> {
-        self.state.lock().seen.log.values().cloned().collect()
+    pub fn entries(&self) -> io::Result<Vec<Entry>> {
+        self.seen(|image| image.log.values().map(|bytes| codec::decode(bytes)).collect())
     }
 
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Image) -> T) -> T {
+    pub(super) fn durable<T>(&self, look: impl FnOnce(&Image) -> T) -> T {
+        look(&self.state.lock().durable)
+    }
+
+    pub(super) fn seen<T>(&self, look: impl FnOnce(&Image) -> T) -> T {
         look(&self.state.lock().seen)
     }
 
-    /// Makes a change, which readers see at once; `done` is notified when it is durable.
-    pub(super) fn submit(&self, change: Change, done: Option<Done>) {
+    /// Submits a write; `done` is called when it is durable, or cannot become so.
+    pub(super) fn submit(&self, write: Write, done: Option<Done>) {
         let mut state = self.state.lock();
-        state.seen.apply(&change);
-        state.waiting.push_back((change, done));
+        state.seen.apply(&write);
+        state.waiting.push_back((write, done));
         drop(state);
         self.work.notify_one();
-    }
-
-    /// Makes a change and returns when it is durable.
-    pub(super) async fn write(&self, change: Change) -> io::Result<()> {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let done = Box::new(move |result| {
-            // The caller may be gone.
-            let _ = sender.send(result);
-        });
-        self.submit(change, Some(done));
-        receiver.await.map_err(io::Error::other)?
     }
 
     /// The writer: to be run by the node's process as long as it lives.
@@ -188,8 +183,8 @@ impl Disk {
                     // How much of it was written shows at the next start.
                     state.waiting.iter_mut().map(|(_, done)| done.take()).collect()
                 } else {
-                    let synced = state.waiting.drain(..count).map(|(change, done)| {
-                        state.durable.apply(&change);
+                    let synced = state.waiting.drain(..count).map(|(write, done)| {
+                        state.durable.apply(&write);
                         done
                     });
                     synced.collect()
@@ -209,23 +204,30 @@ impl Disk {
 // === impl Image ===
 
 impl Image {
-    fn apply(&mut self, change: &Change) {
-        match change {
-            Change::Vote(vote) => self.vote = Some(*vote),
-            Change::Committed(id) => self.committed = Some(*id),
-            Change::Append(entries) => {
-                self.log.extend(entries.iter().map(|entry| (entry.log_id.index, entry.clone())));
+    fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Change(Change::Append(entries)) => self.log.extend(entries.iter().cloned()),
+            Write::Change(Change::TruncateFrom(first)) => drop(self.log.split_off(first)),
+            Write::Change(Change::Purge { upto, last }) => {
+                self.log = self.log.split_off(&(upto + 1));
+                self.values.insert(meta::PURGED, last.clone());
             }
-            Change::TruncateFrom(first) => drop(self.log.split_off(first)),
-            Change::Purge(upto) => {
-                self.log = self.log.split_off(&(upto.index + 1));
-                self.purged = Some(*upto);
-            }
-            Change::Snapshot(snapshot) => self.snapshot = Some(snapshot.clone()),
+            Write::Change(Change::Set(key, value)) => drop(self.values.insert(key, value.clone())),
+            Write::Change(Change::Committed(id)) => drop(self.values.insert(meta::COMMITTED, id.clone())),
+            Write::Snapshot(name, content) => drop(self.snapshots.insert(name.clone(), content.clone())),
+            Write::RemoveOthers(name) => self.snapshots.retain(|other, _| other == name),
         }
     }
 
-    pub(super) fn last(&self) -> Option<LogId> {
-        self.log.values().next_back().map(|entry| entry.log_id).or(self.purged)
+    fn value<T: serde::de::DeserializeOwned>(&self, key: &str) -> io::Result<Option<T>> {
+        self.values.get(key).map(|bytes| codec::decode(bytes)).transpose()
+    }
+
+    /// The entry of this index, or the id that the log was purged up to if that is its index.
+    pub(super) fn id(&self, index: u64) -> io::Result<Option<LogId>> {
+        match self.log.get(&index) {
+            Some(bytes) => Ok(Some(codec::decode::<Entry>(bytes)?.log_id)),
+            None => Ok(self.value::<LogId>(meta::PURGED)?.filter(|purged| purged.index == index)),
+        }
     }
 }

@@ -1,89 +1,73 @@
-//! The state machine: the daemon's store, fed as the daemon feeds it, with snapshots on the simulated disk.
+//! The daemon's state machine, observed.
 
 use std::io;
-use std::sync::Arc;
 
-use disco_consensus::types::Response;
+use bytes::Bytes;
+use disco_consensus::types::{Request, Response};
+use disco_consensus::{SnapshotBuilder, StateMachine};
 use disco_proto::v1::Command;
-use disco_store::{Limits, Refused, Store};
+use disco_store::Store;
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
-use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
-use parking_lot::RwLock;
+use openraft::{EntryPayload, OptionalSend};
 use prost::Message;
 
-use super::disk::{Change, Disk};
+use super::node_disk::{NodeDisk, Snapshot};
 use crate::bug::Bug;
 use crate::events::{Event, Observer};
-use crate::types::{LogId, Snapshot, SnapshotBytes, SnapshotMeta, StoredMembership, TypeConfig, place};
-
-/// The applied store of a node.
-pub type SharedStore = Arc<RwLock<Store>>;
+use crate::types::{self, Entry, SnapshotMeta, StoredMembership, TypeConfig, place};
 
 /// The state machine of openraft.
-pub struct StateMachine {
+pub struct Machine {
     node: u64,
-    store: SharedStore,
-    applied: Option<LogId>,
-    membership: StoredMembership,
-    disk: Disk,
+    inner: StateMachine<NodeDisk>,
+    store: disco_consensus::SharedStore,
     observer: Observer,
     bug: Option<Bug>,
 }
 
-/// Builds a snapshot of the state at the moment of its creation.
-pub struct SnapshotBuilder {
-    meta: SnapshotMeta,
-    bytes: Option<io::Result<SnapshotBytes>>,
-    disk: Disk,
-}
+// === impl Machine ===
 
-// === impl StateMachine ===
-
-impl StateMachine {
-    /// Loads the state of the newest snapshot; openraft then applies the later entries of the log.
-    pub fn open(node: u64, disk: Disk, observer: Observer, bug: Option<Bug>) -> io::Result<Self> {
-        let (store, applied, membership) = match disk.read(|image| image.snapshot.clone()) {
-            Some(snapshot) => {
-                let (meta, bytes) = &*snapshot;
-                (decode(bytes)?, meta.last_log_id, meta.last_membership.clone())
-            }
-            None => (Store::default(), None, StoredMembership::default()),
-        };
-        let store = Arc::new(RwLock::new(store));
-        Ok(Self { node, store, applied, membership, disk, observer, bug })
+impl Machine {
+    /// Observes the state machine of a node, which applies to this store.
+    pub fn new(
+        node: u64,
+        (inner, store): (StateMachine<NodeDisk>, disco_consensus::SharedStore),
+        observer: Observer,
+        bug: Option<Bug>,
+    ) -> Self {
+        Self { node, inner, store, observer, bug }
     }
 
-    /// The store, for reading.
-    pub fn store(&self) -> SharedStore {
-        self.store.clone()
-    }
-
-    /// As the daemon does it.
-    fn apply_command(&self, id: &LogId, bytes: &[u8]) -> Response {
-        let term = id.committed_leader_id().term;
-        let response = match Command::decode(bytes) {
-            Ok(mut command) => {
-                let request_id = command.request_id.clone();
-                if self.bug == Some(Bug::ApplyWithoutDedup) {
-                    command.request_id.clear();
-                }
-                let applied = self.store.write().apply(term, &command);
-                self.observer.tell(Event::applied(self.node, id, bytes, request_id, &command, &applied));
-                applied.response
-            }
-            Err(error) => Refused::unreadable(&error).into_response(self.store.read().revision()),
+    fn apply_entry(&mut self, entry: Entry) -> Response {
+        let id = entry.log_id;
+        let EntryPayload::Normal(Request(bytes)) = &entry.payload else {
+            self.observer.tell(Event::Passed { node: self.node, place: place(&id) });
+            return Response(self.inner.apply_entry(&entry).map(|applied| applied.response));
         };
-        Response(Some(response))
+        let bytes = bytes.clone();
+        let Ok(mut command) = Command::decode(bytes.clone()) else {
+            return Response(self.inner.apply_entry(&entry).map(|applied| applied.response));
+        };
+        let request_id = command.request_id.clone();
+        let entry = if self.bug == Some(Bug::ApplyWithoutDedup) {
+            command.request_id.clear();
+            Entry { payload: EntryPayload::Normal(Request(Bytes::from(command.encode_to_vec()))), ..entry }
+        } else {
+            entry
+        };
+        let Some(applied) = self.inner.apply_entry(&entry) else { return Response(None) };
+        self.observer.tell(Event::applied(self.node, &id, &bytes, request_id, &command, &applied));
+        Response(Some(applied.response))
     }
 }
 
-impl RaftStateMachine<TypeConfig> for StateMachine {
-    type SnapshotData = SnapshotBytes;
-    type SnapshotBuilder = SnapshotBuilder;
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = Snapshot;
+    type SnapshotBuilder = SnapshotBuilder<NodeDisk>;
 
-    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
-        Ok((self.applied, self.membership.clone()))
+    async fn applied_state(&mut self) -> io::Result<(Option<types::LogId>, StoredMembership)> {
+        Ok(self.inner.state())
     }
 
     async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
@@ -92,19 +76,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     {
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
-            let response = match &entry.payload {
-                EntryPayload::Normal(request) => self.apply_command(&entry.log_id, &request.0),
-                EntryPayload::Blank => {
-                    self.observer.tell(Event::Passed { node: self.node, place: place(&entry.log_id) });
-                    Response::default()
-                }
-                EntryPayload::Membership(membership) => {
-                    self.observer.tell(Event::Passed { node: self.node, place: place(&entry.log_id) });
-                    self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
-                    Response::default()
-                }
-            };
-            self.applied = Some(entry.log_id);
+            let response = self.apply_entry(entry);
             if let Some(responder) = responder {
                 responder.send(response);
             }
@@ -112,51 +84,20 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        SnapshotBuilder {
-            meta: SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() },
-            bytes: Some(encode(&self.store.read())),
-            disk: self.disk.clone(),
-        }
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder<NodeDisk> {
+        RaftStateMachine::<TypeConfig>::get_snapshot_builder(&mut self.inner).await
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotBytes) -> io::Result<()> {
-        let store = decode(&snapshot)?;
-        self.disk.write(Change::Snapshot(Arc::new((meta.clone(), snapshot)))).await?;
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Snapshot) -> io::Result<()> {
+        RaftStateMachine::<TypeConfig>::install_snapshot(&mut self.inner, meta, snapshot).await?;
         if let Some(last) = &meta.last_log_id {
-            let place = place(last);
-            self.observer.tell(Event::Installed { node: self.node, place, revision: store.revision() });
+            let revision = self.store.read(Store::revision);
+            self.observer.tell(Event::Installed { node: self.node, place: place(last), revision });
         }
-        *self.store.write() = store;
-        self.applied = meta.last_log_id;
-        self.membership = meta.last_membership.clone();
         Ok(())
     }
 
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let snapshot = self.disk.read(|image| image.snapshot.clone());
-        Ok(snapshot.map(|snapshot| Snapshot { meta: snapshot.0.clone(), snapshot: snapshot.1.clone() }))
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<types::Snapshot>> {
+        RaftStateMachine::<TypeConfig>::get_current_snapshot(&mut self.inner).await
     }
-}
-
-impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
-    type SnapshotData = SnapshotBytes;
-
-    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let bytes = self.bytes.take().ok_or_else(|| io::Error::other("a builder builds once"))??;
-        self.disk.write(Change::Snapshot(Arc::new((self.meta.clone(), bytes.clone())))).await?;
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: bytes })
-    }
-}
-
-/// The store's own form of a snapshot: the same bytes on all nodes that applied the same.
-pub fn encode(store: &Store) -> io::Result<SnapshotBytes> {
-    let mut bytes = Vec::new();
-    store.encode_snapshot(&mut bytes)?;
-    Ok(bytes.into())
-}
-
-fn decode(bytes: &[u8]) -> io::Result<Store> {
-    let read = Store::decode_snapshot(Limits::default(), &mut &*bytes);
-    read.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
 }

@@ -1,9 +1,9 @@
-//! A node's storage: a disk that loses unsynced data, the log on it, and the state machine.
+//! A node's storage: a disk that loses unsynced data, and the daemon's log and state machine on it.
 
 mod disk;
-mod log;
 mod machine;
+mod node_disk;
 
 pub use disk::{Disk, DiskFault};
-pub use log::Log;
-pub use machine::{SharedStore, StateMachine, encode};
+pub use machine::Machine;
+pub use node_disk::{NodeDisk, Snapshot, encode};
