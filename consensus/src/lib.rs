@@ -22,6 +22,9 @@ mod log_file;
 mod log_mark;
 mod log_store;
 mod log_writer;
+pub mod members;
+#[cfg(test)]
+mod members_test;
 mod membership;
 mod node;
 mod offline;

@@ -42,7 +42,7 @@ pub enum Ask {
     /// How far the log is committed. Only for the intended node, which answers only as the leader.
     ReadIndex { to: u64 },
     /// A node's report to the leader.
-    Report { node: u64, address: String },
+    Report { node: u64, address: String, life: u64 },
     /// Which of these nodes the node can reach. Only for the intended node.
     Reach { to: u64, nodes: Vec<u64> },
 }

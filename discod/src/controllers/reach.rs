@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use disco_consensus::members::LAG;
 use disco_planner::reach::{self, Heard, Verdict, View};
 use disco_proto::v1::ReachRequest;
 use futures_util::future::{join, join_all};
 
 use super::driver::{Controller, Outcome, Schedule};
-use crate::cluster::nodes::view::{LAG, policy};
+use crate::cluster::nodes::view::policy;
 use crate::node::Leader;
 use crate::raft::{Member, Role};
 use crate::records::{self, Severity};

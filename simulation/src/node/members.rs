@@ -1,21 +1,23 @@
-//! The members controller: nodes that report become members, and the planner chooses the voters.
+//! The members controller of the daemon, in a cluster without certificates, secrets and machines.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use disco_consensus::RaftError;
+use disco_consensus::members::{self, LAG};
 use disco_consensus::types::NodeInfo;
-use disco_planner::voters::{self, Change};
-use disco_planner::{Member, Policy};
-use openraft::Instant as _;
-use openraft::async_runtime::watch::WatchReceiver;
+use disco_consensus::{Member, RaftError, Role, node_record, remembered};
+use disco_planner::members::{Leader as Own, Node, Reason, Record, Report};
+use disco_planner::twins::Life;
+use disco_planner::{Member as Planned, Policy};
+use disco_store::typed::NodeRecord;
 use tokio::time::Instant;
 
+use super::process::Reported;
 use super::{Process, records};
+use crate::events::is_refused;
+use crate::types::RaftNode;
 use crate::wire::Ask;
-
-/// Entries that a learner may lack and still count as up to date, as in the daemon.
-pub(super) const LAG: u64 = 100;
 
 pub(super) async fn run(process: Process) {
     let pace = process.host.pace;
@@ -41,9 +43,12 @@ pub(super) async fn run(process: Process) {
                 Instant::now()
             }
         };
+        let acting = Acting { process: &process, term, since };
         // A failed step is retried at the next tick, by the leader at that time.
-        let _ = process.write_in_term(term, records::note("tick", process.id, term)).await;
-        while let Ok(true) = reconcile(&process, term, since).await {}
+        let _ = acting.note("tick").await;
+        process.reports.lock().insert(process.id, own_report(&process));
+        let settled = acting.settle().await;
+        process.host.state.lock().verdict = Some(settled);
         transfer(&process).await;
     }
 }
@@ -55,12 +60,12 @@ async fn next_look(process: &Process, ticks: &mut tokio::time::Interval, known: 
         ticks.tick().await;
         return ControlFlow::Continue(());
     }
-    let mut metrics = process.raft.raft().metrics();
+    let mut leadership = process.raft.leadership();
     loop {
         tokio::select! {
             biased;
             _ = ticks.tick() => return ControlFlow::Continue(()),
-            changed = metrics.changed() => {
+            changed = leadership.changed() => {
                 if changed.is_err() {
                     return ControlFlow::Break(());
                 }
@@ -86,66 +91,21 @@ async fn report(process: &Process, leader: Option<u64>, asked: &mut usize) {
             }
         }
     };
-    let ask = Ask::Report { node: process.id, address: super::process::address(&process.host.name) };
+    let Reported { address: own, life, .. } = own_report(process);
+    let ask = Ask::Report { node: process.id, address: own, life };
     // A report that is lost is followed by the next.
     let _ = process.line(&address).ask(&ask, process.host.pace.report()).await;
 }
 
-/// One pass, with at most one change.
-async fn reconcile(process: &Process, term: u64, since: Instant) -> Result<bool, String> {
-    if process.leadership().own_term != Some(term) {
-        return Ok(false);
-    }
-    let policy = policy(process);
-    let members = planned(process, since);
-    let reports = process.reports.lock().clone();
-    let newcomer = reports
-        .iter()
-        .find(|(id, (at, _))| at.elapsed() < policy.suspect_after && members.iter().all(|member| member.id != **id));
-    if let Some((id, (_, address))) = newcomer {
-        let info = NodeInfo { address: address.clone(), name: format!("node-{id}") };
-        process.raft.add_learner(*id, info).await.map_err(said)?;
-        process.write_in_term(term, records::note(&format!("joined-{id}"), process.id, term)).await?;
-        return Ok(true);
-    }
-    if process.raft.is_joint() {
-        process.raft.finish_change().await.map_err(said)?;
-        return Ok(true);
-    }
-    let change = voters::next_change(&members, &policy);
-    process.host.state.lock().verdict = Some(match &change {
-        None => Ok(()),
-        Some(change) => Err(format!("the planner wants {change:?} of {members:?}")),
-    });
-    let Some(change) = change else { return Ok(false) };
-    match &change {
-        Change::Promote(ids) => process.raft.promote(ids).await.map_err(said)?,
-        Change::Demote(ids) => process.raft.demote(ids).await.map_err(said)?,
-        Change::Replace { old, new } => process.raft.replace_voter(*old, *new).await.map_err(said)?,
-    }
-    process.write_in_term(term, records::note("voters", process.id, term)).await?;
-    Ok(true)
-}
-
-fn said(error: RaftError) -> String {
-    error.to_string()
+fn own_report(process: &Process) -> Reported {
+    Reported { at: Instant::now(), address: super::process::address(&process.host.name), life: process.life }
 }
 
 /// Transfers leadership, if the run requests it.
 async fn transfer(process: &Process) {
-    if !std::mem::take(&mut process.host.state.lock().transfer) {
-        return;
-    }
-    let target = {
-        let metrics = process.raft.raft().metrics();
-        let metrics = metrics.borrow_watched();
-        let voters: Vec<u64> = metrics.membership_config.membership().voter_ids().collect();
-        let others = metrics.replication.iter().flatten().filter(|(id, _)| **id != process.id && voters.contains(id));
-        others.max_by_key(|(_, matched)| matched.map(|id| id.index)).map(|(id, _)| *id)
-    };
-    if let Some(target) = target {
+    if std::mem::take(&mut process.host.state.lock().transfer) {
         // Raft has ended, or no node took over: an election follows.
-        let _ = process.raft.raft().trigger().transfer_leader(target).await;
+        let _ = process.raft.transfer_leadership(None).await;
     }
 }
 
@@ -156,38 +116,179 @@ pub(super) fn policy(process: &Process) -> Policy {
     Policy { suspect_after, unheard_after, dead_after: pace.dead_after(), ..Policy::default() }
 }
 
-/// The leader's view of the members, for the planner.
-fn planned(process: &Process, listening_since: Instant) -> Vec<Member> {
-    let metrics = process.raft.raft().metrics();
-    let metrics = metrics.borrow_watched();
-    let membership = metrics.membership_config.membership();
-    let voters: Vec<u64> = membership.voter_ids().collect();
-    let last = metrics.last_log_index.unwrap_or(0);
-    let reports = process.reports.lock();
-    let acknowledged = |id: u64| -> Option<Duration> {
-        metrics.heartbeat.iter().flatten().find(|(of, _)| **of == id)?.1.as_ref().map(|at| at.elapsed())
-    };
-    let matched = |id: u64| -> Option<u64> {
-        metrics.replication.iter().flatten().find(|(of, _)| **of == id)?.1.as_ref().map(|id| id.index)
-    };
-    let members = membership.nodes().map(|(id, _)| {
-        let own = *id == process.id;
-        let reported = reports.get(id).map(|(at, _)| at.elapsed());
-        Member {
-            id: *id,
-            voter: voters.contains(id),
-            leader: own,
-            silent_for: [reported, acknowledged(*id)]
-                .into_iter()
-                .flatten()
-                .min()
-                .unwrap_or_else(|| listening_since.elapsed()),
-            up_to_date: own || matched(*id).is_some_and(|matched| matched + LAG >= last),
-            draining: false,
-            retiring: false,
-            unhealthy_for: Duration::ZERO,
-            spared: false,
+/// The start of a node, of which its machine counts the processes.
+fn life(number: u64) -> Life {
+    Life { number, run: number }
+}
+
+/// The leader in one term.
+struct Acting<'a> {
+    process: &'a Process,
+    term: u64,
+    since: Instant,
+}
+
+// === impl Acting ===
+
+impl Acting<'_> {
+    /// Admits the nodes that report for the first time, and makes all changes that are due. `Err` with what failed.
+    async fn settle(&self) -> Result<(), String> {
+        let reports: Vec<(u64, String)> =
+            self.process.reports.lock().iter().map(|(id, reported)| (*id, reported.address.clone())).collect();
+        for (id, address) in reports {
+            let known = self.process.raft.store().read(|store| node_record(store, id)).is_some();
+            let is_member = self.process.address_of(id).is_some();
+            if !known && !is_member {
+                // As a join does.
+                self.write(&NodeRecord { id, name: format!("node-{id}"), address, ..NodeRecord::default() }).await?;
+            }
         }
-    });
-    members.collect()
+        while members::pass(self).await? {}
+        Ok(())
+    }
+
+    async fn note(&self, name: &str) -> Result<(), String> {
+        let note = records::note(name, self.process.id, self.term);
+        self.process.write_in_term(self.term, note).await.map(drop)
+    }
+
+    async fn write(&self, record: &NodeRecord) -> Result<(), String> {
+        let answer = self.process.write_in_term(self.term, records::node(record)).await?;
+        if is_refused(&answer) { Err("the term has ended".to_owned()) } else { Ok(()) }
+    }
+
+    fn reported(&self, id: u64) -> Option<Reported> {
+        self.process.reports.lock().get(&id).cloned()
+    }
+}
+
+impl members::Leader for Acting<'_> {
+    type Raft = RaftNode;
+    type Error = String;
+    type Held = ();
+
+    fn raft(&self) -> &RaftNode {
+        &self.process.raft
+    }
+
+    /// Disks are never full here, all nodes are healthy, and there are no signing keys.
+    fn own(&self) -> Own {
+        Own { id: self.process.id, free: u64::MAX, ..Own::default() }
+    }
+
+    fn nodes(&self, members: &[Member]) -> Vec<Node> {
+        let raft = &self.process.raft;
+        let (last, fresh_for) = (raft.last_index(), self.process.host.pace.suspect_after());
+        let mut nodes: BTreeMap<u64, Node> = BTreeMap::new();
+        for member in members {
+            let node = Node {
+                id: member.id,
+                member_at: Some(member.info.address.clone()),
+                voter: member.role == Role::Voter,
+                up_to_date: member.matched.is_some_and(|matched| matched + LAG >= last),
+                ..Node::default()
+            };
+            nodes.insert(member.id, node);
+        }
+        for (id, reported) in self.process.reports.lock().iter() {
+            let report = Report {
+                fresh: reported.at.elapsed() <= fresh_for,
+                address: reported.address.clone(),
+                good: true,
+                disk_free: u64::MAX,
+                life: Some(life(reported.life)),
+                ..Report::default()
+            };
+            nodes.entry(*id).or_insert_with(|| Node { id: *id, ..Node::default() }).report = Some(report);
+        }
+        raft.store().read(|store| {
+            for node in nodes.values_mut() {
+                let record = node_record(store, node.id);
+                node.record = record.map(|record| Record { leaving: record.leaving, life: remembered(&record) });
+            }
+        });
+        nodes.into_values().collect()
+    }
+
+    fn planned(&self) -> Vec<Planned> {
+        let raft = &self.process.raft;
+        let (last, acknowledged) = (raft.last_index(), raft.acknowledged());
+        let members = raft.members().into_iter().map(|member| {
+            let own = member.id == self.process.id;
+            let reported = self.reported(member.id).map(|reported| reported.at.elapsed());
+            let seen = [reported, acknowledged.get(&member.id).copied()].into_iter().flatten().min();
+            Planned {
+                id: member.id,
+                voter: member.role == Role::Voter,
+                leader: own,
+                silent_for: seen.unwrap_or_else(|| self.since.elapsed()),
+                up_to_date: own || member.matched.is_some_and(|matched| matched + LAG >= last),
+                draining: false,
+                retiring: false,
+                unhealthy_for: Duration::ZERO,
+                spared: false,
+            }
+        });
+        members.collect()
+    }
+
+    fn policy(&self) -> Policy {
+        policy(self.process)
+    }
+
+    fn name(&self, id: u64) -> Option<String> {
+        self.process.raft.store().read(|store| node_record(store, id)).map(|record| record.name)
+    }
+
+    fn address(&self, id: u64) -> Option<String> {
+        self.reported(id).map(|reported| reported.address)
+    }
+
+    fn failed(&self, what: String, error: RaftError) -> String {
+        format!("{what}: {error}")
+    }
+
+    fn hands_over(&self, _: u64, _: Reason) {}
+
+    /// That of the founder.
+    async fn record(&self, member: &Member) -> Result<(), String> {
+        let NodeInfo { name, address } = member.info.clone();
+        self.write(&NodeRecord { id: member.id, name, address, ..NodeRecord::default() }).await
+    }
+
+    async fn remember(&self, id: u64, life: Life) -> Result<(), String> {
+        let record = self.process.raft.store().read(|store| node_record(store, id));
+        let Some(record) = record else { return Ok(()) };
+        self.write(&NodeRecord { incarnation: life.number, run: format!("{:016x}", life.run), ..record }).await
+    }
+
+    async fn admitted(&self, id: u64, _: &NodeInfo) -> Result<(), String> {
+        self.note(&format!("joined-{id}")).await
+    }
+
+    async fn moved(&self, before: &Member, address: &str) -> Result<(), String> {
+        self.note(&format!("moved-{}-to-{address}", before.id)).await
+    }
+
+    async fn before_voters(&self, _: &Own, _: &[Node], _: &[Member]) -> Result<bool, String> {
+        Ok(false)
+    }
+
+    async fn hold(&self) {}
+
+    async fn prepare(&self, _: u64) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn promoted(&self, id: u64, _: Option<u64>) -> Result<(), String> {
+        self.note(&format!("votes-{id}")).await
+    }
+
+    async fn lost_vote(&self, id: u64) -> Result<(), String> {
+        self.note(&format!("lost-vote-{id}")).await
+    }
+
+    async fn after_voters(&self, _: &[Member]) -> Result<bool, String> {
+        Ok(false)
+    }
 }

@@ -88,10 +88,21 @@ pub struct Process {
     pub host: Host,
     /// Its Raft.
     pub raft: RaftNode,
-    /// On the leader: when each node last reported, and from where.
-    pub reports: Arc<Mutex<BTreeMap<u64, (tokio::time::Instant, String)>>>,
+    /// On the leader: the last report of each node.
+    pub reports: Arc<Mutex<BTreeMap<u64, Reported>>>,
     /// For request ids.
     pub rng: Arc<Mutex<SmallRng>>,
+}
+
+/// A node's last report.
+#[derive(Clone)]
+pub struct Reported {
+    /// When it arrived.
+    pub at: tokio::time::Instant,
+    /// Where the node listens.
+    pub address: String,
+    /// Which of the processes of its machine sent it.
+    pub life: u64,
 }
 
 /// A node's view of the leader.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use disco_consensus::members::LAG;
 use disco_planner::reach::{self, Heard, Verdict, View};
 use futures_util::future::join_all;
 use openraft::Instant as _;
@@ -10,7 +11,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::Instant;
 
 use super::Process;
-use super::members::{LAG, policy};
+use super::members::policy;
 use crate::events::Event;
 use crate::wire::{Answer, Ask, Line};
 
@@ -73,11 +74,11 @@ fn others(process: &Process, since: Instant) -> Vec<Voter> {
     let others = voters.into_iter().filter(|id| *id != process.id).map(|id| {
         let answered = metrics.heartbeat.iter().flatten().find(|(of, _)| **of == id);
         let matched = metrics.replication.iter().flatten().find(|(of, _)| **of == id);
-        let reported = reports.get(&id).filter(|(at, _)| *at >= since);
+        let reported = reports.get(&id).filter(|reported| reported.at >= since);
         Voter {
             id,
             answered: answered.and_then(|(_, at)| at.as_ref()).map_or_else(|| since.elapsed(), |at| at.elapsed()),
-            reported: reported.map_or_else(|| since.elapsed(), |(at, _)| at.elapsed()),
+            reported: reported.map_or_else(|| since.elapsed(), |reported| reported.at.elapsed()),
             up_to_date: matched.and_then(|(_, id)| id.as_ref()).is_some_and(|id| id.index + LAG >= last),
         }
     });

@@ -6,6 +6,7 @@ use openraft::async_runtime::AsyncRuntime;
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::Process;
+use super::process::Reported;
 use crate::entries;
 use crate::storage::Snapshot;
 use crate::types::Runtime;
@@ -49,8 +50,9 @@ impl Process {
                 Err(format!("this is node {}, the question is for {to}", self.id))
             }
             Ask::Reach { nodes, .. } => Ok(Answer::Reached(self.reached(nodes).await)),
-            Ask::Report { node, address } => {
-                self.reports.lock().insert(node, (tokio::time::Instant::now(), address));
+            Ask::Report { node, address, life } => {
+                let at = tokio::time::Instant::now();
+                self.reports.lock().insert(node, Reported { at, address, life });
                 Ok(Answer::Heard)
             }
         }

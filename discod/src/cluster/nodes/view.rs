@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use disco_consensus::members::LAG;
 use disco_planner::{Member as Planned, Policy};
 
 use crate::node::{Leader, Node, NodeReport};
@@ -57,6 +58,3 @@ pub fn planned(leader: &Leader) -> Vec<Planned> {
     });
     members.collect()
 }
-
-/// Entries that a learner may lack and still count as up to date: those that arrive during a round trip or two.
-pub const LAG: u64 = 100;

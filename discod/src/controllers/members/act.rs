@@ -1,48 +1,146 @@
-//! Performs the changes that the planner decides.
+//! What a change of the membership requires beside Raft: records, secrets, rights and events.
 
-use std::collections::BTreeSet;
-
-use anyhow::{Context, Result, bail};
-use disco_planner::members::{Reason, Step};
+use anyhow::{Context, Error, Result, bail};
+use disco_consensus::members;
+use disco_planner::members::{Leader as Own, Node, Reason};
 use disco_planner::twins::Life;
-use disco_planner::voters::Change;
+use disco_planner::{Member as Planned, Policy, dead};
 use disco_proto::v1::ReportRequest;
+use tokio::sync::MutexGuard;
 
+use super::{signing_keys, view};
+use crate::cluster::nodes::view::{planned, policy};
 use crate::cluster::nodes::{removal, voter_secrets};
-use crate::controllers::machines;
+use crate::controllers::{format, machines};
 use crate::home::VoterSecrets;
 use crate::node::Leader;
-use crate::raft::{Member, NodeInfo, Role};
+use crate::raft::{Member, NodeInfo, RaftError, RaftNode};
 use crate::records::{self, NodeRecord, Severity};
 
-/// Performs one step.
-///
-/// # Errors
-/// The step was not performed, or its outcome is unknown.
-pub(super) async fn perform(leader: &Leader, members: &[Member], step: Step) -> Result<()> {
-    match step {
-        Step::HandOver { to, reason } => hand_over(leader, to, reason).await,
-        Step::Record(id) => record(leader, members, id).await,
-        Step::Remember(id, life) => remember(leader, id, life).await,
-        Step::Admit(id) => admit(leader, id).await,
-        Step::Move(id) => update_address(leader, members, id).await,
+/// The leader, as the pass sees it.
+pub(super) struct Acting<'a>(pub(super) &'a Leader);
+
+// === impl Acting ===
+
+impl<'a> members::Leader for Acting<'a> {
+    type Raft = RaftNode;
+    type Error = Error;
+    type Held = Option<MutexGuard<'a, ()>>;
+
+    fn raft(&self) -> &RaftNode {
+        self.0.raft()
+    }
+
+    fn own(&self) -> Own {
+        view::leader(self.0)
+    }
+
+    fn nodes(&self, members: &[Member]) -> Vec<Node> {
+        view::nodes(self.0, members)
+    }
+
+    fn planned(&self) -> Vec<Planned> {
+        planned(self.0)
+    }
+
+    fn policy(&self) -> Policy {
+        policy(self.0)
+    }
+
+    fn name(&self, id: u64) -> Option<String> {
+        self.0.raft().store().read(|store| records::node(store, id)).map(|record| record.name)
+    }
+
+    fn address(&self, id: u64) -> Option<String> {
+        self.0.reports().get(id).map(|heard| heard.report.address)
+    }
+
+    fn failed(&self, what: String, error: RaftError) -> Error {
+        Error::new(error).context(what)
+    }
+
+    fn hands_over(&self, to: u64, reason: Reason) {
+        let why = match reason {
+            Reason::Disk => "this disk is nearly full",
+            Reason::Unhealthy => "this node is not healthy",
+        };
+        tracing::warn!(to, free_mib = self.0.raft().room().free >> 20, "hands leadership over, because {why}");
+    }
+
+    async fn record(&self, member: &Member) -> Result<()> {
+        record(self.0, member).await
+    }
+
+    async fn remember(&self, id: u64, life: Life) -> Result<()> {
+        let changed = change_record(self.0, id, |record| NodeRecord {
+            incarnation: life.number,
+            run: format!("{:016x}", life.run),
+            ..record
+        });
+        changed.await.with_context(|| format!("recording the start of node {id}"))
+    }
+
+    async fn admitted(&self, id: u64, info: &NodeInfo) -> Result<()> {
+        let text = format!("{} joined at {}", info.name, info.address);
+        records::emit_in_term(self.0, "node.joined", Severity::Info, Some(id), text).await;
+        Ok(())
+    }
+
+    async fn moved(&self, before: &Member, address: &str) -> Result<()> {
+        let NodeInfo { name, address: earlier } = &before.info;
+        change_record(self.0, before.id, |record| NodeRecord { address: address.to_owned(), ..record }).await?;
+        let text = format!("{name} moved from {earlier} to {address}");
+        records::emit_in_term(self.0, "node.moved", Severity::Info, Some(before.id), text).await;
+        Ok(())
+    }
+
+    async fn before_voters(&self, own: &Own, nodes: &[Node], members: &[Member]) -> Result<bool> {
+        let lacking = disco_planner::members::without_secrets(own, nodes);
+        Ok(give_secrets_to(self.0, &lacking).await || signing_keys::retire(self.0, members).await?)
+    }
+
+    async fn hold(&self) -> Option<MutexGuard<'a, ()>> {
+        machines::hold_rights(self.0).await
+    }
+
+    /// Gives a node the secrets and rights of a voter, since it may lead.
+    async fn prepare(&self, id: u64) -> Result<()> {
+        let Some(secrets) = self.0.secrets() else { bail!("this leader does not have the signing key") };
+        give_secrets(self.0, id, secrets).await.with_context(|| format!("sending node {id} the signing key"))?;
+        machines::give_before_promotion(self.0, id).await;
+        Ok(())
+    }
+
+    async fn promoted(&self, id: u64, instead_of: Option<u64>) -> Result<()> {
+        let what = match instead_of {
+            None => "is a voter now".to_owned(),
+            Some(old) => format!("is a voter now, in place of node {old}"),
+        };
+        voter_secrets::tell(self.0, "node.promoted", id, &what).await;
+        Ok(())
+    }
+
+    async fn lost_vote(&self, id: u64) -> Result<()> {
+        voter_secrets::take_back(self.0, id).await;
+        Ok(())
+    }
+
+    /// Raises the format, and removes a member that was silent for days.
+    async fn after_voters(&self, members: &[Member]) -> Result<bool> {
+        if format::raise(self.0, members).await? {
+            return Ok(true);
+        }
+        let Some(id) = dead::to_remove(&planned(self.0), &policy(self.0)) else { return Ok(false) };
+        voter_secrets::tell(self.0, "node.expired", id, "was silent for too long, and is removed").await;
+        removal::remove(self.0, id, false).await.with_context(|| format!("removing node {id}"))?;
+        Ok(true)
     }
 }
 
-async fn hand_over(leader: &Leader, to: u64, reason: Reason) -> Result<()> {
-    let why = match reason {
-        Reason::Disk => "this disk is nearly full",
-        Reason::Unhealthy => "this node is not healthy",
-    };
-    // Said before: the term, and this pass with it, ends with success.
-    tracing::warn!(to, free_mib = leader.raft().room().free >> 20, "hands leadership over, because {why}");
-    let handed = leader.raft().transfer_leadership(Some(to)).await;
-    handed.map(drop).with_context(|| format!("handing leadership over to node {to}, because {why}"))
-}
-
 /// Creates the record of a member without one: the founder.
-async fn record(leader: &Leader, members: &[Member], id: u64) -> Result<()> {
-    let Some((member, heard)) = find(members, id).zip(leader.reports().get(id)) else { return Ok(()) };
+async fn record(leader: &Leader, member: &Member) -> Result<()> {
+    let id = member.id;
+    let Some(heard) = leader.reports().get(id) else { return Ok(()) };
     let report = heard.report;
     let record = NodeRecord {
         id,
@@ -68,37 +166,6 @@ fn founders<T: Default>(leader: &Leader, id: u64, read: impl Fn(&crate::args::Da
     if id == leader.id() { read(leader.args()) } else { T::default() }
 }
 
-async fn remember(leader: &Leader, id: u64, life: Life) -> Result<()> {
-    let changed = change_record(leader, id, |record| NodeRecord {
-        incarnation: life.number,
-        run: format!("{:016x}", life.run),
-        ..record
-    });
-    changed.await.with_context(|| format!("recording the start of node {id}"))
-}
-
-async fn admit(leader: &Leader, id: u64) -> Result<()> {
-    let record = leader.raft().store().read(|store| records::node(store, id));
-    let Some((record, heard)) = record.zip(leader.reports().get(id)) else { return Ok(()) };
-    let info = NodeInfo { address: heard.report.address.clone(), name: record.name.clone() };
-    leader.raft().add_learner(id, info).await.with_context(|| format!("adding node {id}"))?;
-    let text = format!("{} joined at {}", record.name, heard.report.address);
-    records::emit_in_term(leader, "node.joined", Severity::Info, Some(id), text).await;
-    Ok(())
-}
-
-/// Updates the address of a node whose certificate proved its identity at another one.
-async fn update_address(leader: &Leader, members: &[Member], id: u64) -> Result<()> {
-    let Some((member, heard)) = find(members, id).zip(leader.reports().get(id)) else { return Ok(()) };
-    let address = heard.report.address;
-    let info = NodeInfo { address: address.clone(), name: member.info.name.clone() };
-    leader.raft().set_info(id, info).await.with_context(|| format!("changing the address of node {id}"))?;
-    change_record(leader, id, |record| NodeRecord { address: address.clone(), ..record }).await?;
-    let text = format!("{} moved from {} to {address}", member.info.name, member.info.address);
-    records::emit_in_term(leader, "node.moved", Severity::Info, Some(id), text).await;
-    Ok(())
-}
-
 /// Changes the record of a node, if it has one, as it is when it is written: a removal may mark it at the same time.
 async fn change_record(leader: &Leader, id: u64, change: impl Fn(NodeRecord) -> NodeRecord) -> Result<()> {
     let key = records::keys::node(id);
@@ -112,13 +179,9 @@ async fn change_record(leader: &Leader, id: u64, change: impl Fn(NodeRecord) -> 
     }
 }
 
-fn find(members: &[Member], id: u64) -> Option<&Member> {
-    members.iter().find(|member| member.id == id)
-}
-
 /// Sends these nodes the secrets of voters. A node that does not accept them does not prevent the others. Returns
 /// whether any accepted them.
-pub(super) async fn give_secrets_to(leader: &Leader, ids: &[u64]) -> bool {
+async fn give_secrets_to(leader: &Leader, ids: &[u64]) -> bool {
     let Some(secrets) = leader.secrets() else { return false };
     let mut given = false;
     for id in ids {
@@ -130,65 +193,6 @@ pub(super) async fn give_secrets_to(leader: &Leader, ids: &[u64]) -> bool {
         }
     }
     given
-}
-
-/// Completes a change of the voters that another leader has begun: openraft does not, and until then two quorums must agree.
-pub(super) async fn finish_change(leader: &Leader, members: &[Member]) -> Result<()> {
-    leader.raft().finish_change().await.context("completing a change of the voters")?;
-    let voters = |members: &[Member]| {
-        let voters = members.iter().filter(|member| member.role == Role::Voter);
-        voters.map(|member| member.id).collect::<BTreeSet<u64>>()
-    };
-    for id in voters(members).difference(&voters(&leader.raft().members())) {
-        voter_secrets::take_back(leader, *id).await;
-    }
-    Ok(())
-}
-
-pub(super) async fn change_voters(leader: &Leader, members: &[Member], change: Change) -> Result<()> {
-    match change {
-        Change::Promote(ids) => {
-            let _held = machines::hold_rights(leader).await;
-            for id in &ids {
-                prepare_promotion(leader, members, *id).await?;
-            }
-            leader.raft().promote(&ids).await.with_context(|| format!("promoting {ids:?}"))?;
-            for id in ids {
-                voter_secrets::tell(leader, "node.promoted", id, "is a voter now").await;
-            }
-        }
-        Change::Demote(ids) => {
-            leader.raft().demote(&ids).await.with_context(|| format!("demoting {ids:?}"))?;
-            for id in ids {
-                voter_secrets::take_back(leader, id).await;
-            }
-        }
-        Change::Replace { old, new } => {
-            let _held = machines::hold_rights(leader).await;
-            prepare_promotion(leader, members, new).await?;
-            leader.raft().replace_voter(old, new).await.with_context(|| format!("replacing voter {old} by {new}"))?;
-            voter_secrets::tell(leader, "node.promoted", new, &format!("is a voter now, in place of node {old}")).await;
-            voter_secrets::take_back(leader, old).await;
-        }
-    }
-    Ok(())
-}
-
-/// Removes a member that was silent for days.
-pub(super) async fn remove_dead(leader: &Leader, id: u64) -> Result<()> {
-    voter_secrets::tell(leader, "node.expired", id, "was silent for too long, and is removed").await;
-    removal::remove(leader, id, false).await.with_context(|| format!("removing node {id}"))
-}
-
-/// Gives a node the secrets and rights of a voter, since it may lead.
-async fn prepare_promotion(leader: &Leader, members: &[Member], id: u64) -> Result<()> {
-    if !members.iter().any(|member| member.id == id) {
-        bail!("node {id} is not a member");
-    }
-    let Some(secrets) = leader.secrets() else { bail!("this leader does not have the signing key") };
-    give_secrets(leader, id, secrets).await.with_context(|| format!("sending node {id} the signing key"))?;
-    machines::give_before_promotion(leader, id).await;
-    Ok(())
 }
 
 /// Sends a node the secrets of voters, and not again before its next report.

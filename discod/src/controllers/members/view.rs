@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use disco_consensus::members::LAG;
 use disco_planner::members::{Leader as Own, Node, Record, Report};
 use disco_planner::twins::Life;
 
-use crate::cluster::nodes::view::LAG;
 use crate::node::{Leader, NodeReport};
 use crate::raft::{Member, Role, remembered};
 use crate::records;
