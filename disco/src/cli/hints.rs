@@ -53,7 +53,7 @@ fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
 fn every_command_that_a_message_names_can_be_typed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
     let mut files = Vec::new();
-    for part in ["disco", "discod", "identity", "planner", "proto", "provider", "runtime-js", "store"] {
+    for part in ["disco", "discod", "identity", "planner", "proto", "provider", "runtime-js", "stack", "store"] {
         sources(&root.join(part).join("src"), &mut files);
     }
     let mut wrong = Vec::new();

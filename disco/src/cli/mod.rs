@@ -12,6 +12,7 @@ mod node;
 mod operate;
 mod plan;
 mod scale;
+mod stack;
 mod start;
 mod values;
 mod work;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     operate::{BackupCommand, BackupRestoreArgs, BackupSaveArgs, RecoverArgs, UpgradeArgs},
     plan::PlanArgs,
     scale::ScaleArgs,
+    stack::StackArgs,
     start::{BootstrapArgs, CompletionArgs, DestroyArgs, InitArgs, Shell},
     values::{Format, Variable, parse_duration},
     work::{DeployArgs, DoArgs, ScriptCommand, ScriptPushArgs},
@@ -86,6 +88,8 @@ pub(crate) enum Command {
     Nodes,
     /// List the deployments, the newest last: their state and, if they failed, why.
     Deployments,
+    /// Check stack files (compose or fig files), and print the normalised stack.
+    Stack(StackArgs),
     /// Show what happened in the cluster.
     Events(EventsArgs),
     /// Show the log of a node.

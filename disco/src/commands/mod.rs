@@ -23,6 +23,7 @@ mod recover;
 mod relocate;
 mod scale;
 mod script;
+mod stack;
 mod status;
 mod upgrade;
 
@@ -46,6 +47,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Status => status::run(&context).await,
         Command::Nodes => nodes::run(&context).await,
         Command::Deployments => deployments::run(&context).await,
+        Command::Stack(args) => stack::run(&args, &context),
         Command::Events(args) => events::run(&args, &context).await,
         Command::Logs(args) => logs::run(&args, &context).await,
         Command::Plan(args) => plan::run(&args, &context).await,
@@ -92,6 +94,7 @@ fn changes_cluster(command: &Command) -> bool {
         | Command::Status
         | Command::Nodes
         | Command::Deployments
+        | Command::Stack(_)
         | Command::Events(_)
         | Command::Logs(_)
         | Command::Script(ScriptCommand::Ls)

@@ -2,8 +2,16 @@ use std::fs;
 
 use super::support::Folder;
 
-const FILES: [&str; 7] =
-    ["client.js", "cluster.js", "disco.d.ts", "jsconfig.json", "stack.yml", ".discoignore", ".gitignore"];
+const FILES: [&str; 8] = [
+    "client.js",
+    "cluster.js",
+    "disco.d.ts",
+    "jsconfig.json",
+    "stack.yml",
+    ".discoignore",
+    ".gitignore",
+    "disco.stack.json",
+];
 
 #[test]
 fn writes_a_project_whose_scripts_run() {
@@ -50,8 +58,8 @@ fn a_second_init_changes_nothing_and_lists_the_kept_files() {
     folder.run(&["init"]).expect(0).stderr_contains(&["disco bootstrap"]);
     folder.write("client.js", "// mine\n");
     let again = folder.run(&["init"]).expect(0).stderr_contains(&["1 file"]);
-    assert!(again.stdout.contains("client.js      kept"), "{again}");
-    assert!(again.stdout.contains("cluster.js     unchanged"), "{again}");
+    assert!(again.stdout.contains("client.js        kept"), "{again}");
+    assert!(again.stdout.contains("cluster.js       unchanged"), "{again}");
     assert_eq!(folder.read("client.js"), "// mine\n");
 }
 

@@ -13,6 +13,7 @@ mod lock;
 mod project;
 mod questions;
 mod scripts;
+mod stack;
 mod support;
 mod terminal;
 mod unreachable;

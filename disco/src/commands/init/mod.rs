@@ -26,6 +26,9 @@ const FILES: [(&str, &str); 7] = [
     (".gitignore", include_str!("../../templates/gitignore")),
 ];
 
+/// With it editors complete and check `stack.yml`, whose first line names it.
+const STACK_SCHEMA: &str = "disco.stack.json";
+
 pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
     let dir = match &args.dir {
         Some(dir) => context.settings.directory.join(dir),
@@ -52,6 +55,7 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
         let content = content.replace("@NAME@", &name);
         written.files.push((path, put(&dir.join(path), &content, args.dry_run)?));
     }
+    written.files.push((STACK_SCHEMA, put(&dir.join(STACK_SCHEMA), &disco_stack::json_schema(), args.dry_run)?));
     context.printer.show(&written)?;
     let there = written.files.iter().filter(|(_, found)| *found == Found::Other).count();
     if there > 0 {
@@ -123,6 +127,6 @@ impl View for Scaffold {
     }
 
     fn text(&self, _style: Style) -> String {
-        self.files.iter().map(|(path, found)| format!("{path:<14} {}\n", found.word(self.dry_run))).collect()
+        self.files.iter().map(|(path, found)| format!("{path:<16} {}\n", found.word(self.dry_run))).collect()
     }
 }

@@ -1,0 +1,241 @@
+//! The stack as typed data: what deployments need. Everything else is in the JSON of each service.
+
+mod read;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use serde_json::Value as Json;
+
+pub(crate) use self::read::stack;
+
+/// A stack file, loaded, merged and checked.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// A name in DNS.
+    pub name: String,
+    /// By name.
+    pub services: BTreeMap<String, Service>,
+    /// Secrets that services use, by key.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Configs that services use, by key.
+    pub configs: BTreeMap<String, Config>,
+    /// In the shape of `docker compose config --format json`, without values of secrets.
+    pub json: Json,
+}
+
+/// A service.
+#[derive(Clone)]
+pub struct Service {
+    /// What its tasks run.
+    pub runs: Runs,
+    /// A variable without a value is unset.
+    pub environment: BTreeMap<String, Option<String>>,
+    /// In the order of the file.
+    pub ports: Vec<Port>,
+    /// Services that start before.
+    pub depends_on: BTreeMap<String, Dependency>,
+    /// How many copies.
+    pub copies: Copies,
+    /// Never two copies at a time.
+    pub singleton: bool,
+    /// How the node asks whether a task is healthy.
+    pub health: Option<Health>,
+    /// Names of hosts that lead here.
+    pub ingress: Option<Ingress>,
+    /// Time between the stop signal and the end; 10 s unless given.
+    pub stop_grace_period: Duration,
+    /// Equal for services that need no new deployment, whatever file they come from.
+    pub hash: String,
+    /// In the shape of `docker compose config --format json`, with all values, not doubled `$`, and so not for output.
+    pub json: Json,
+}
+
+impl fmt::Debug for Service {
+    /// Without values of variables.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("runs", &self.runs)
+            .field("environment", &self.environment.keys())
+            .field("ports", &self.ports)
+            .field("copies", &self.copies)
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a task runs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Runs {
+    /// A container.
+    Container {
+        /// Its image; `None` where it is to be built.
+        image: Option<String>,
+        /// `None`: the image's own.
+        command: Option<Vec<String>>,
+        /// `None`: the image's own.
+        entrypoint: Option<Vec<String>>,
+    },
+    /// A program of the project, without a container.
+    Process(Process),
+}
+
+/// `x-disco.process`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Process {
+    /// A program or a folder, seen from the project's folder.
+    pub path: String,
+    /// Arguments behind the program.
+    pub args: Vec<String>,
+    /// Name or number.
+    pub user: Option<String>,
+}
+
+/// A port of each task.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Port {
+    /// Where the task listens.
+    pub target: u16,
+    /// Where the cluster listens; `None`: chosen by the cluster.
+    pub published: Option<Published>,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// On the task's node alone instead of on every node.
+    pub host: bool,
+    /// The address to listen on; `None`: all.
+    pub host_ip: Option<String>,
+}
+
+/// A published port, or a range of which one is taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Published {
+    /// The lowest.
+    pub first: u16,
+    /// The highest; equal to `first` for a single port.
+    pub last: u16,
+}
+
+/// What must be true of another service before this one starts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dependency {
+    /// The state to wait for.
+    pub condition: Condition,
+    /// Restart when the other one was replaced.
+    pub restart: bool,
+    /// Without it the other one may be missing.
+    pub required: bool,
+}
+
+/// A state of another service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Condition {
+    /// It runs.
+    Started,
+    /// Its probe succeeds.
+    Healthy,
+    /// It ended with exit code 0.
+    Completed,
+}
+
+/// How many copies of a service run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Copies {
+    /// This many.
+    Number(u32),
+    /// One on each node.
+    EveryNode,
+}
+
+/// How to find out whether a task is healthy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Health {
+    /// What is asked.
+    pub probe: Probe,
+    /// Time between two probes; 30 s unless given.
+    pub interval: Duration,
+    /// Limit for one probe; 30 s unless given.
+    pub timeout: Duration,
+    /// Failures in a row that make a task unhealthy; 3 unless given.
+    pub retries: u32,
+    /// Time during which failures do not count; the first success ends it.
+    pub start_period: Duration,
+    /// Time between two probes during the start period; 5 s unless given.
+    pub start_interval: Duration,
+}
+
+/// A probe.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Probe {
+    /// A program with its arguments, in the task.
+    Command(Vec<String>),
+    /// A line for the shell, in the task.
+    Shell(String),
+    /// GET of a path at the first port.
+    Http(String),
+    /// A connection to a port.
+    Tcp(u16),
+    /// None, not even the image's.
+    Disabled,
+}
+
+/// `x-disco.ingress`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ingress {
+    /// The name that clients use.
+    pub host: String,
+    /// A prefix, `/` unless given.
+    pub path: String,
+    /// Whether and with which certificate.
+    pub tls: Tls,
+}
+
+/// TLS of an ingress.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Tls {
+    /// None.
+    Off,
+    /// A certificate that the cluster obtains.
+    Own,
+    /// The certificate in this secret.
+    Secret(String),
+}
+
+/// Where a secret's value comes from.
+#[derive(Clone, Eq, PartialEq)]
+pub enum Secret {
+    /// A file, seen from the project's folder.
+    File(String),
+    /// A variable, and its value if it is set.
+    Variable {
+        /// The variable's name.
+        name: String,
+        /// Never printed.
+        value: Option<String>,
+    },
+    /// A secret of the cluster.
+    External(String),
+}
+
+/// Where a config's content comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Config {
+    /// A file, seen from the project's folder.
+    File(String),
+    /// Text of the stack file, or the value of a variable.
+    Content(String),
+    /// A variable that is not set.
+    Unset(String),
+    /// A config of the cluster.
+    External(String),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Variable { name, value } => {
+                f.debug_struct("Variable").field("name", name).field("is_set", &value.is_some()).finish()
+            }
+            Self::External(name) => f.debug_tuple("External").field(name).finish(),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! From the normalised tree to types. The tree is valid: what a key can hold was checked before.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Map as Object, Value as Json};
+
+use super::{
+    Condition, Config, Copies, Dependency, Health, Ingress, Port, Probe, Process, Published, Runs, Secret, Service,
+    Stack, Tls,
+};
+use crate::{
+    forms::parse_duration,
+    hash, output,
+    yaml::{Node, Value},
+};
+
+/// Docker's own, in `daemon/health.go` of Moby.
+const INTERVAL: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
+const START_INTERVAL: Duration = Duration::from_secs(5);
+const RETRIES: u32 = 3;
+/// As Docker waits before it kills.
+const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
+
+/// The stack of a normalised and valid tree.
+pub(crate) fn stack(name: String, tree: &Node, values: &BTreeMap<String, String>) -> Stack {
+    let mut services = BTreeMap::new();
+    for (key, entry) in tree.get("services").and_then(Node::map).into_iter().flatten() {
+        services.insert(key.clone(), service(&entry.node, tree, values));
+    }
+    let mut secrets = BTreeMap::new();
+    for (key, entry) in tree.get("secrets").and_then(Node::map).into_iter().flatten() {
+        secrets.insert(key.clone(), secret(key, &entry.node, values));
+    }
+    let mut configs = BTreeMap::new();
+    for (key, entry) in tree.get("configs").and_then(Node::map).into_iter().flatten() {
+        configs.insert(key.clone(), config(key, &entry.node, values));
+    }
+    Stack { json: output::stack(&name, tree, values), name, services, secrets, configs }
+}
+
+fn text(node: &Node, key: &str) -> Option<String> {
+    node.get(key).and_then(Node::scalar).map(str::to_owned)
+}
+
+fn texts(node: &Node, key: &str) -> Option<Vec<String>> {
+    Some(node.get(key)?.list()?.iter().filter_map(|item| item.scalar().map(str::to_owned)).collect())
+}
+
+fn flag(node: &Node, key: &str) -> bool {
+    node.get(key).is_some_and(|node| node.value == Value::Bool(true))
+}
+
+fn number(node: &Node, key: &str) -> Option<u32> {
+    match node.get(key)?.value {
+        Value::Int(value) => u32::try_from(value).ok(),
+        _ => None,
+    }
+}
+
+fn duration(node: &Node, key: &str) -> Option<Duration> {
+    parse_duration(node.get(key)?.scalar()?).ok().map(Duration::from_nanos)
+}
+
+fn service(node: &Node, tree: &Node, values: &BTreeMap<String, String>) -> Service {
+    let json = output::service(node);
+    let disco = node.get("x-disco");
+    Service {
+        runs: runs(node),
+        environment: node
+            .get("environment")
+            .and_then(Node::map)
+            .into_iter()
+            .flatten()
+            .map(|(name, entry)| (name.clone(), entry.node.scalar().map(str::to_owned)))
+            .collect(),
+        ports: node.get("ports").and_then(Node::list).unwrap_or_default().iter().filter_map(port).collect(),
+        depends_on: node
+            .get("depends_on")
+            .and_then(Node::map)
+            .into_iter()
+            .flatten()
+            .map(|(name, entry)| (name.clone(), dependency(&entry.node)))
+            .collect(),
+        copies: copies(node),
+        singleton: disco.is_some_and(|disco| flag(disco, "singleton")),
+        health: health(node),
+        ingress: disco.and_then(|disco| disco.get("ingress")).map(ingress),
+        stop_grace_period: duration(node, "stop_grace_period").unwrap_or(STOP_GRACE_PERIOD),
+        hash: hash::service(&json, &resources(node, tree, values)),
+        json,
+    }
+}
+
+fn runs(node: &Node) -> Runs {
+    match node.get("x-disco").and_then(|disco| disco.get("process")) {
+        Some(process) => Runs::Process(Process {
+            path: text(process, "path").unwrap_or_default(),
+            args: texts(process, "args").unwrap_or_default(),
+            user: text(process, "user"),
+        }),
+        None => Runs::Container {
+            image: text(node, "image"),
+            command: texts(node, "command"),
+            entrypoint: texts(node, "entrypoint"),
+        },
+    }
+}
+
+fn port(node: &Node) -> Option<Port> {
+    let target = match node.get("target")?.value {
+        Value::Int(port) => u16::try_from(port).ok()?,
+        _ => return None,
+    };
+    let published = text(node, "published").and_then(|text| {
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        Some(Published { first: first.parse().ok()?, last: last.parse().ok()? })
+    });
+    Some(Port {
+        target,
+        published,
+        protocol: text(node, "protocol").unwrap_or_else(|| "tcp".to_owned()),
+        host: text(node, "mode").as_deref() == Some("host"),
+        host_ip: text(node, "host_ip"),
+    })
+}
+
+fn dependency(node: &Node) -> Dependency {
+    let condition = match text(node, "condition").as_deref() {
+        Some("service_healthy") => Condition::Healthy,
+        Some("service_completed_successfully") => Condition::Completed,
+        _ => Condition::Started,
+    };
+    Dependency { condition, restart: flag(node, "restart"), required: flag(node, "required") }
+}
+
+fn copies(node: &Node) -> Copies {
+    let deploy = node.get("deploy");
+    if deploy.and_then(|deploy| text(deploy, "mode")).as_deref() == Some("global") {
+        return Copies::EveryNode;
+    }
+    let replicas = deploy.and_then(|deploy| number(deploy, "replicas"));
+    Copies::Number(number(node, "scale").or(replicas).unwrap_or(1))
+}
+
+fn health(node: &Node) -> Option<Health> {
+    let check = node.get("healthcheck");
+    let own = node.get("x-disco").and_then(|disco| disco.get("health"));
+    let probe = if check.is_some_and(|check| flag(check, "disable")) {
+        Probe::Disabled
+    } else if let Some(path) = own.and_then(|own| text(own, "http")) {
+        Probe::Http(path)
+    } else if let Some(port) = own.and_then(|own| number(own, "tcp")) {
+        Probe::Tcp(u16::try_from(port).ok()?)
+    } else {
+        let test = texts(check?, "test")?;
+        match test.split_first() {
+            Some((kind, rest)) if kind == "CMD" => Probe::Command(rest.to_vec()),
+            Some((kind, rest)) if kind == "CMD-SHELL" => Probe::Shell(rest.join(" ")),
+            Some(_) => Probe::Disabled,
+            None => return None,
+        }
+    };
+    let time = |key: &str| check.and_then(|check| duration(check, key));
+    Some(Health {
+        probe,
+        interval: time("interval").unwrap_or(INTERVAL),
+        timeout: time("timeout").unwrap_or(TIMEOUT),
+        retries: check.and_then(|check| number(check, "retries")).unwrap_or(RETRIES),
+        start_period: time("start_period").unwrap_or(Duration::ZERO),
+        start_interval: time("start_interval").unwrap_or(START_INTERVAL),
+    })
+}
+
+fn ingress(node: &Node) -> Ingress {
+    let tls = match text(node, "tls").as_deref() {
+        None | Some("false") => Tls::Off,
+        Some("true") => Tls::Own,
+        Some(secret) => Tls::Secret(secret.to_owned()),
+    };
+    Ingress {
+        host: text(node, "host").unwrap_or_default(),
+        path: text(node, "path").unwrap_or_else(|| "/".to_owned()),
+        tls,
+    }
+}
+
+fn secret(key: &str, node: &Node, values: &BTreeMap<String, String>) -> Secret {
+    if let Some(path) = text(node, "file") {
+        return Secret::File(path);
+    }
+    match text(node, "environment") {
+        Some(name) => Secret::Variable { name, value: values.get(&format!("secrets.{key}")).cloned() },
+        None => Secret::External(text(node, "name").unwrap_or_else(|| key.to_owned())),
+    }
+}
+
+fn config(key: &str, node: &Node, values: &BTreeMap<String, String>) -> Config {
+    if let Some(path) = text(node, "file") {
+        return Config::File(path);
+    }
+    let content = text(node, "content").or_else(|| values.get(&format!("configs.{key}")).cloned());
+    match (content, text(node, "environment")) {
+        (Some(content), _) => Config::Content(content),
+        (None, Some(name)) => Config::Unset(name),
+        (None, None) => Config::External(text(node, "name").unwrap_or_else(|| key.to_owned())),
+    }
+}
+
+/// The definitions of what a service uses, for its hash.
+fn resources(service: &Node, tree: &Node, values: &BTreeMap<String, String>) -> Json {
+    let mut all = Object::new();
+    let mut add = |section: &str, key: &str| {
+        if let Some(node) = tree.get(section).and_then(|section| section.get(key)) {
+            all.insert(format!("{section}.{key}"), output::json(node));
+        }
+        if let Some(value) = values.get(&format!("{section}.{key}")) {
+            all.insert(format!("value of {section}.{key}"), Json::from(value.as_str()));
+        }
+    };
+    for key in service.get("networks").and_then(Node::map).into_iter().flat_map(|map| map.keys()) {
+        add("networks", key);
+    }
+    for section in ["volumes", "secrets", "configs"] {
+        for item in service.get(section).and_then(Node::list).unwrap_or_default() {
+            if let Some(source) = text(item, "source") {
+                add(section, &source);
+            }
+        }
+    }
+    Json::Object(all)
+}
