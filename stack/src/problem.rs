@@ -94,7 +94,7 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// More errors help nobody; a file that is no stack file at all would fill the terminal.
+/// More errors help nobody; a file that is not a stack file at all would fill the terminal.
 const MOST_ERRORS: usize = 20;
 
 impl Findings {

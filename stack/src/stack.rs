@@ -5,7 +5,7 @@ use crate::{
     files::Files,
     load::{Loader, Stop, Unit},
     model::{self, Stack},
-    normalise::normalise,
+    normalise::{normalise, prune},
     options::Options,
     paths::folder,
     place::Sources,
@@ -60,9 +60,10 @@ fn run(loader: &mut Loader<'_>, options: &Options) -> Result<Stack, Stop> {
     let tree = loader.load(&units)?;
     let name = name(loader, &tree, options)?;
     let profiles = profiles(loader, options);
-    let (tree, inactive) = normalise(loader, tree, &name, &profiles)?;
+    let (mut tree, inactive) = normalise(loader, tree, &name, &profiles)?;
     validate(&tree, &inactive, &mut loader.findings);
     loader.check()?;
+    prune(&mut tree);
     Ok(model::stack(name, &tree, &loader.values))
 }
 

@@ -161,8 +161,8 @@ fn aliases_count_as_copies() {
 
 #[test]
 fn an_alias_in_its_own_anchor_is_refused() {
-    assert!(message("x-a: &a [*a]\n").contains("within its own anchor"));
-    assert!(message("x-a: &a\n  <<: *a\n").contains("within its own anchor"));
+    assert!(message("x-a: &a [*a]\n").contains("inside its own anchor"));
+    assert!(message("x-a: &a\n  <<: *a\n").contains("inside its own anchor"));
 }
 
 #[test]
@@ -184,5 +184,5 @@ fn a_long_chain_of_services_is_no_deep_recursion() {
     text += "  s5000: {image: i}\n";
     read(text.clone(), "").unwrap();
     text = text.replace("s5000: {image: i}", "s5000: {image: i, depends_on: [s0]}");
-    assert!(message(&text).contains("circle"));
+    assert!(message(&text).contains("cycle"));
 }

@@ -101,7 +101,7 @@ fn explain(fault: Fault, at: Place, sources: &Sources) -> Problem {
         // What follows the `$` may be a part of a password.
         Fault::Malformed { written } => {
             let at = sources.find(at, written).unwrap_or(at);
-            Problem::at(at, "a `$` that begins no variable").hint(single_quotes)
+            Problem::at(at, "a `$` that does not begin a variable").hint(single_quotes)
         }
         Fault::Missing { text: None, .. } => describe(fault, at, sources).hint(single_quotes),
         _ => describe(fault, at, sources),
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
 
     fn no_name(&mut self) -> Problem {
         let found: String = self.rest().chars().next().into_iter().collect();
-        Problem::at(self.place, format!("`{found}` is no part of a variable's name: expected `NAME=VALUE`"))
+        Problem::at(self.place, format!("`{found}` is not part of a variable's name: expected `NAME=VALUE`"))
     }
 
     fn value(&mut self) -> Result<Written, Problem> {

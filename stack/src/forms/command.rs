@@ -94,7 +94,7 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, String> {
             '\\' => match characters.next() {
                 Some('\n') => {}
                 Some(c) => word.get_or_insert_default().push(c),
-                None => return Err("a `\\` stands at the end".to_owned()),
+                None => return Err("a `\\` at the end".to_owned()),
             },
             ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
             ';' | '&' | '|' | '<' | '>' | '(' | ')' | '`' => {

@@ -64,7 +64,13 @@ impl Form<'_> {
             self.path.push(name.clone());
             let read = match (&entry.node.value, tag) {
                 (_, Tag::Reset) => Ok(Node { value: Value::Null, ..entry.node }),
-                (Value::Map(_), _) => self.object(ULIMIT, entry.node),
+                (Value::Map(_), _) => self.object(ULIMIT, entry.node).and_then(|limit| {
+                    let missing = ["soft", "hard"].into_iter().find(|key| limit.get(key).is_none());
+                    match missing {
+                        Some(key) => Err(Problem::at(limit.place, format!("`{}`: `{key}` is missing", self.name()))),
+                        None => Ok(limit),
+                    }
+                }),
                 _ => self.int(entry.node),
             };
             self.path.pop();
@@ -85,7 +91,15 @@ impl Form<'_> {
                 let Value::List(list) = node.value else { return Err(self.wrong(&node, "a list")) };
                 let mut requests = Vec::with_capacity(list.len());
                 for item in list {
-                    requests.push(self.object(DEVICES, item)?);
+                    let place = item.place;
+                    let mut request = self.object(DEVICES, item)?;
+                    if request.get("count").is_none()
+                        && request.get("device_ids").is_none()
+                        && let Some(map) = request.map_mut()
+                    {
+                        map.insert("count".to_owned(), Entry { place, node: Node::new(place, Value::Int(-1)) });
+                    }
+                    requests.push(request);
                 }
                 Ok(Node::new(place, Value::List(requests)))
             }

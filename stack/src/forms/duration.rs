@@ -22,7 +22,7 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let mut rest = text;
     let mut total = 0_u64;
     if text.is_empty() {
-        return Err(format!("no duration; {expected}"));
+        return Err(format!("not a duration; {expected}"));
     }
     if text == "0" {
         return Ok(0);
@@ -33,7 +33,7 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
         let letters = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
         if number.is_empty() || !number.bytes().any(|b| b.is_ascii_digit()) || number.matches('.').count() > 1 {
-            return Err(format!("no duration; {expected}"));
+            return Err(format!("not a duration; {expected}"));
         }
         if unit.is_empty() {
             return Err(format!("the unit behind `{number}` is missing; {expected}"));

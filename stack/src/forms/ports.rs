@@ -173,10 +173,10 @@ fn range(text: &str) -> Result<(u16, u16), String> {
 fn port_number(text: &str) -> Result<u16, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u16>() {
-        Ok(0) => Err("port 0 is none: leave out the published port, and the cluster chooses one".to_owned()),
+        Ok(0) => Err("port 0 is invalid: leave out the published port, and the cluster chooses one".to_owned()),
         Ok(port) if digits => Ok(port),
         _ if digits => Err(format!("port {text} is more than 65535")),
-        _ => Err(format!("`{text}` is no port: expected a number from 1 to 65535")),
+        _ => Err(format!("`{text}` is not a port: expected a number from 1 to 65535")),
     }
 }
 
@@ -185,7 +185,7 @@ fn address(text: &str) -> Result<String, String> {
     let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
     match bare.parse::<IpAddr>() {
         Ok(_) => Ok(bare.to_owned()),
-        Err(_) => Err(format!("`{text}` is no IP address")),
+        Err(_) => Err(format!("`{text}` is not an IP address")),
     }
 }
 
@@ -226,13 +226,13 @@ mod tests {
             ("80:8000-8010", "1 published ports for 11 targets"),
             ("9-8", "backwards"),
             ("80/sctp", "unknown protocol"),
-            ("host:80:80", "no IP address"),
-            ("a:80", "no port"),
-            ("", "no port"),
-            (":80", "no port"),
-            ("80:", "no port"),
-            ("+80", "no port"),
-            ("80-", "no port"),
+            ("host:80:80", "not an IP address"),
+            ("a:80", "not a port"),
+            ("", "not a port"),
+            (":80", "not a port"),
+            ("80:", "not a port"),
+            ("+80", "not a port"),
+            ("80-", "not a port"),
         ] {
             let found = parse(text).unwrap_err();
             assert!(found.contains(why), "{text}: {found}");

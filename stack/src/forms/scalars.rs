@@ -7,14 +7,14 @@ use crate::{
 };
 
 impl Form<'_> {
-    /// Text. A number or truth value without quotes is refused, as in Compose: nobody can see what was meant by `1.10`.
+    /// Text. A number or boolean without quotes is refused, as in Compose: nobody can see what was meant by `1.10`.
     pub(super) fn text(&self, node: Node) -> Read {
         match node.value {
             Value::Text(_) => Ok(node),
             Value::Plain(text) => match core(&text) {
                 Core::Text => Ok(Node::text(node.place, text)),
                 found => {
-                    let what = if matches!(found, Core::Bool(_)) { "a truth value" } else { "a number" };
+                    let what = if matches!(found, Core::Bool(_)) { "a boolean" } else { "a number" };
                     let message = format!("`{}` is {what}, `{text}`: expected text", self.name());
                     Err(Problem::at(node.place, message).hint(format!("quote it: \"{text}\"")))
                 }
@@ -23,7 +23,7 @@ impl Form<'_> {
         }
     }
 
-    /// Text, a number or a truth value, as it is written.
+    /// Text, a number or a boolean, as it is written.
     pub(super) fn scalar(&self, node: Node) -> Read {
         match node.value {
             Value::Text(text) | Value::Plain(text) => Ok(Node::text(node.place, text)),
@@ -39,7 +39,7 @@ impl Form<'_> {
             Some(old @ ("yes" | "on" | "y" | "no" | "off" | "n")) => {
                 let value = matches!(old, "yes" | "on" | "y");
                 let message =
-                    format!("`{}`: `{old}` is no truth value in YAML 1.2; it counts as `{value}`", self.name());
+                    format!("`{}`: `{old}` is not a boolean in YAML 1.2; it counts as `{value}`", self.name());
                 self.findings.warn(Problem::at(node.place, message).hint(format!("write `{value}`")));
                 value
             }

@@ -17,18 +17,18 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
         "g" | "gb" | "gib" => 30,
         "t" | "tb" | "tib" => 40,
         "p" | "pb" | "pib" => 50,
-        _ if number.is_empty() => return Err(format!("no size; {expected}")),
+        _ if number.is_empty() => return Err(format!("not a size; {expected}")),
         _ => return Err(format!("unknown unit `{unit}`; {expected}")),
     };
     // Exactly representable up to 2^53, which is 8 petabytes: more than any machine has.
-    let value: f64 = number.parse().map_err(|_| format!("no size; {expected}"))?;
+    let value: f64 = number.parse().map_err(|_| format!("not a size; {expected}"))?;
     #[expect(clippy::cast_precision_loss, reason = "powers of two are exact")]
     let bytes = value * (1_u64 << shift) as f64;
     if !(0.0..=9_007_199_254_740_992.0).contains(&bytes) {
         return Err(format!("more than 8 PiB; {expected}"));
     }
     if shift == 0 && bytes.fract() != 0.0 {
-        return Err(format!("no whole number of bytes; {expected}"));
+        return Err(format!("not a whole number of bytes; {expected}"));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     Ok(bytes as u64)

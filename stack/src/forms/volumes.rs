@@ -4,7 +4,7 @@ use super::{Form, Read, text_of};
 use crate::{
     problem::Problem,
     schema::container::{MOUNT, VOLUME},
-    yaml::{Entry, Map, Node, Value},
+    yaml::{Entry, Map, Node, Value, same},
 };
 
 impl Form<'_> {
@@ -22,6 +22,7 @@ impl Form<'_> {
             };
             self.path.pop();
             match read {
+                Ok(volume) if volumes.iter().any(|other| same(other, &volume)) => {}
                 Ok(volume) => volumes.push(volume),
                 Err(problem) => self.findings.error(problem),
             }
@@ -81,6 +82,7 @@ impl Form<'_> {
             };
             self.path.pop();
             match read {
+                Ok(mount) if mounts.iter().any(|other| same(other, &mount)) => {}
                 Ok(mount) => mounts.push(mount),
                 Err(problem) => self.findings.error(problem),
             }
@@ -94,7 +96,7 @@ fn short(text: &str, item: &Node) -> Result<Node, String> {
     let at = item.place;
     let parts: Vec<&str> = text.split(':').collect();
     if parts.iter().any(|part| part.is_empty()) {
-        return Err("nothing stands on one side of a `:`".to_owned());
+        return Err("one side of a `:` is empty".to_owned());
     }
     let (source, target, options) = match parts[..] {
         [target] => (None, target, ""),

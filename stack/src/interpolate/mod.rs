@@ -83,7 +83,7 @@ pub(crate) fn describe(fault: Fault, place: Place, sources: &Sources) -> Problem
             let at = sources.find(place, &written).unwrap_or(place);
             Problem::at(
                 at,
-                format!("`{written}` is no variable: expected `$NAME`, `${{NAME}}` or `${{NAME:-default}}`"),
+                format!("`{written}` is not a variable: expected `$NAME`, `${{NAME}}` or `${{NAME:-default}}`"),
             )
             .hint("write `$$` for a dollar sign")
         }

@@ -21,7 +21,9 @@ impl Loader<'_> {
         folder: &str,
         scope: usize,
     ) -> Result<Node, Stop> {
-        if let Some(include) = document.map_mut().and_then(|map| map.shift_remove("include")) {
+        let include = document.map_mut().and_then(|map| map.shift_remove("include"));
+        let includes = include.is_some();
+        if let Some(include) = include {
             tree = self.include(tree, &document, include.node, folder, scope)?;
         }
         let services = document.map_mut().and_then(|map| map.shift_remove("services"));
@@ -63,6 +65,10 @@ impl Loader<'_> {
         self.check()?;
         let Some(mut whole) = whole else { return Err(Stop) };
         self.rebase_resources(&mut whole, folder, scope);
+        if includes {
+            self.refuse_conflicts(&tree, &whole);
+            self.check()?;
+        }
 
         let mut tree = merge(&WHOLE, tree, whole);
         for layer in services {

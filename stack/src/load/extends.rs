@@ -43,7 +43,7 @@ impl Loader<'_> {
         let own = if file.is_empty() { layer.name.clone() } else { format!("{file}:{}", layer.name) };
         if seen.contains(&own) || seen.len() > LONGEST {
             seen.push(own);
-            let message = format!("`extends` runs in a circle: {}", seen.join(" -> "));
+            let message = format!("`extends` has a cycle: {}", seen.join(" -> "));
             return Err(self.stop(Problem::at(layer.key_place, message)));
         }
         seen.push(own);

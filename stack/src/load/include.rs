@@ -6,7 +6,7 @@ use crate::{
     paths::{folder as folder_of, join},
     place::Place,
     problem::Problem,
-    yaml::{Entry, Map, Node, Value},
+    yaml::{Entry, Map, Node, Value, same},
 };
 
 const SECTIONS: [&str; 5] = ["services", "networks", "volumes", "secrets", "configs"];
@@ -37,6 +37,9 @@ impl Loader<'_> {
         .tree(&mut include);
         self.check()?;
         let place = include.place;
+        if include.is_null() {
+            return Ok(tree);
+        }
         let Value::List(items) = include.value else {
             return Err(self.stop(Problem::at(place, format!("`include` is {}: expected a list", include.describe()))));
         };
@@ -100,7 +103,7 @@ impl Loader<'_> {
         };
         for (path, place) in &paths {
             if self.including.contains(path) || self.including.len() > DEEPEST {
-                let message = format!("`include` runs in a circle: {} -> {path}", self.including.join(" -> "));
+                let message = format!("`include` has a cycle: {} -> {path}", self.including.join(" -> "));
                 return Err(self.stop(Problem::at(*place, message)));
             }
         }
@@ -148,7 +151,8 @@ impl Loader<'_> {
         Ok(self.scopes.len() - 1)
     }
 
-    /// Two stacks that both have a name are a conflict, unless they say the same.
+    /// Two included stacks that both have a name are a conflict, unless they say the same. A service of the including file is
+    /// one always; [`refuse_conflicts`](Self::refuse_conflicts) looks at its other resources.
     fn import(&mut self, mut tree: Node, document: &Node, imported: Node) -> Result<Node, Stop> {
         let Value::Map(imported) = imported.value else { return Ok(tree) };
         let Some(own) = tree.map_mut() else { return Ok(tree) };
@@ -161,12 +165,11 @@ impl Loader<'_> {
             for (name, resource) in resources {
                 let before = match target.get(&name) {
                     Some(before) if !same(&before.node, &resource.node) => Some(before.place),
+                    _ if section != "services" => None,
                     _ => document.get(&section).and_then(|node| node.map()?.get(&name)).map(|entry| entry.place),
                 };
                 if let Some(before) = before {
-                    let message = format!("`{section}.{name}` stands in an included file too");
-                    let problem = Problem::at(before, message).related("included here", resource.place);
-                    self.findings.error(problem.hint("rename one of them, or override it in another file with `-f`"));
+                    self.findings.error(conflict(&section, &name, before, resource.place));
                 }
                 target.insert(name, resource);
             }
@@ -176,14 +179,22 @@ impl Loader<'_> {
     }
 }
 
-/// Equal but for places.
-fn same(a: &Node, b: &Node) -> bool {
-    match (&a.value, &b.value) {
-        (Value::Map(a), Value::Map(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(name, entry)| b.get(name).is_some_and(|other| same(&entry.node, &other.node)))
+impl Loader<'_> {
+    /// Networks, volumes, secrets and configs of the including file that an included one defines otherwise.
+    pub(super) fn refuse_conflicts(&mut self, included: &Node, own: &Node) {
+        for section in &SECTIONS[1..] {
+            for (name, entry) in own.get(section).and_then(Node::map).into_iter().flatten() {
+                let other = included.get(section).and_then(|node| node.map()?.get(name));
+                if let Some(other) = other.filter(|other| !same(&other.node, &entry.node)) {
+                    self.findings.error(conflict(section, name, entry.place, other.place));
+                }
+            }
         }
-        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (a, b) => a == b,
     }
+}
+
+fn conflict(section: &str, name: &str, own: Place, included: Place) -> Problem {
+    let message = format!("`{section}.{name}` is also defined in an included file");
+    let problem = Problem::at(own, message).related("included here", included);
+    problem.hint("rename one of them, or override it in another file with `-f`")
 }

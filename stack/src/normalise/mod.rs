@@ -12,7 +12,7 @@ use crate::{
     yaml::{Entry, Map, Node, Value},
 };
 
-pub(crate) use self::profiles::Inactive;
+pub(crate) use self::{profiles::Inactive, resources::prune};
 
 /// The tree in its final form, and the services that no active profile has.
 pub(crate) fn normalise(

@@ -35,7 +35,7 @@ pub(super) fn service_defaults(service: &mut Node) {
     }
 }
 
-/// Gives each resource its name, declares the default network, and removes what no service uses.
+/// Gives each resource its name, and declares the default network.
 pub(super) fn name(tree: &mut Node, stack: &str) {
     let used = used(tree);
     let place = tree.place;
@@ -52,10 +52,19 @@ pub(super) fn name(tree: &mut Node, stack: &str) {
     }
     for section in ["networks", "volumes", "secrets", "configs"] {
         let Some(resources) = top.get_mut(section).and_then(|entry| entry.node.map_mut()) else { continue };
-        resources.retain(|name, _| used.contains(&(section, name.clone())));
         for (name, entry) in resources.iter_mut() {
             named(name, entry, stack, section);
         }
+    }
+}
+
+/// Removes resources that no service uses.
+pub(crate) fn prune(tree: &mut Node) {
+    let used = used(tree);
+    let Some(top) = tree.map_mut() else { return };
+    for section in ["networks", "volumes", "secrets", "configs"] {
+        let Some(resources) = top.get_mut(section).and_then(|entry| entry.node.map_mut()) else { continue };
+        resources.retain(|name, _| used.contains(&(section, name.clone())));
         if resources.is_empty() {
             top.shift_remove(section);
         }

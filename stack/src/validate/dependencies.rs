@@ -1,4 +1,4 @@
-//! `depends_on`: services that exist, and no circle.
+//! `depends_on`: services that exist, and no cycle.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     yaml::{Entry, Map, Node, Value},
 };
 
-/// Services of a circle that an error names.
+/// Services of a cycle that an error names.
 const MOST_SHOWN: usize = 10;
 
 pub(super) fn check(services: &Map, inactive: &Inactive, findings: &mut Findings) {
@@ -22,14 +22,14 @@ pub(super) fn check(services: &Map, inactive: &Inactive, findings: &mut Findings
             }
         }
     }
-    if let Some(circle) = circle(services) {
-        let mut path: Vec<&str> = circle.iter().map(|(name, _)| *name).chain([circle[0].0]).collect();
+    if let Some(cycle) = cycle(services) {
+        let mut path: Vec<&str> = cycle.iter().map(|(name, _)| *name).chain([cycle[0].0]).collect();
         if path.len() > MOST_SHOWN {
             path.splice(MOST_SHOWN / 2..path.len() - MOST_SHOWN / 2, ["…"]);
         }
-        let message = format!("`depends_on` runs in a circle: {}", path.join(" -> "));
-        let mut problem = Problem::at(circle[0].1.place, message);
-        for (name, entry) in circle[1..].iter().take(MOST_SHOWN) {
+        let message = format!("`depends_on` has a cycle: {}", path.join(" -> "));
+        let mut problem = Problem::at(cycle[0].1.place, message);
+        for (name, entry) in cycle[1..].iter().take(MOST_SHOWN) {
             problem = problem.related(format!("and `{name}` here"), entry.place);
         }
         findings.error(problem);
@@ -46,7 +46,7 @@ fn unknown(name: &str, other: &str, at: &Entry, services: &Map, inactive: &Inact
         Some(_) if optional => {}
         Some((place, profiles)) => {
             let message = format!("the service `{name}` depends on `{other}`, whose profile is not active");
-            let problem = Problem::at(at.place, message).related("it stands here", *place);
+            let problem = Problem::at(at.place, message).related("defined here", *place);
             findings.error(problem.hint(format!("run with `--profile {}`, or write `required: false`", profiles[0])));
         }
         None => {
@@ -63,8 +63,8 @@ fn unknown(name: &str, other: &str, at: &Entry, services: &Map, inactive: &Inact
     }
 }
 
-/// The first circle of two or more services, each with its entry that leads on.
-fn circle(services: &Map) -> Option<Vec<(&str, &Entry)>> {
+/// The first cycle of two or more services, each with its entry that leads on.
+fn cycle(services: &Map) -> Option<Vec<(&str, &Entry)>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Seen {
         OnPath,

@@ -32,6 +32,7 @@ pub(crate) fn validate(tree: &Node, inactive: &Inactive, findings: &mut Findings
         references::check(name, &entry.node, tree, findings);
     }
     references::check_resources(tree, findings);
+    service::check_container_names(services, findings);
     dependencies::check(services, inactive, findings);
     ports::check(services, findings);
 }

@@ -3,7 +3,7 @@
 use super::{entry, text};
 use crate::{
     problem::{Findings, Problem},
-    yaml::{Entry, Node, Value},
+    yaml::{Entry, Map, Node, Value},
 };
 
 pub(super) fn check(name: &str, service: &Entry, findings: &mut Findings) {
@@ -21,11 +21,63 @@ pub(super) fn check(name: &str, service: &Entry, findings: &mut Findings) {
     copies(name, node, findings);
     modes(name, node, findings);
     limits(name, node, findings);
+    mounts(name, node, findings);
+    devices(name, node, findings);
     if let Some(build) = node.get("build")
         && let (Some(inline), Some(file)) = (entry(build, "dockerfile_inline"), entry(build, "dockerfile"))
     {
         let message = format!("`services.{name}.build` has both `dockerfile` and `dockerfile_inline`");
         findings.error(Problem::at(inline.place, message).related("and here", file.place));
+    }
+}
+
+/// An engine has one container of a name.
+pub(super) fn check_container_names(services: &Map, findings: &mut Findings) {
+    let mut known: std::collections::BTreeMap<&str, crate::place::Place> = std::collections::BTreeMap::new();
+    for (service, entry) in services {
+        let Some(given) = entry.node.get("container_name") else { continue };
+        let name = given.scalar().unwrap_or_default();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if name.len() < 2 || !name.chars().all(allowed) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            let message = format!(
+                "`services.{service}.container_name` is `{name}`: expected two or more letters, digits, `_`, `.` and `-`"
+            );
+            findings.error(Problem::at(given.place, message));
+        }
+        if let Some(other) = known.insert(name, given.place) {
+            let message = format!("the container name `{name}` is used twice");
+            findings.error(Problem::at(given.place, message).related("first here", other));
+        }
+    }
+}
+
+/// What is mounted at one path hides what is there already.
+fn mounts(name: &str, node: &Node, findings: &mut Findings) {
+    let mut targets: std::collections::BTreeMap<String, crate::place::Place> = std::collections::BTreeMap::new();
+    for (key, folder) in [("volumes", ""), ("tmpfs", ""), ("secrets", "/run/secrets/"), ("configs", "/")] {
+        for item in node.get(key).and_then(Node::list).unwrap_or_default() {
+            let target = match (item.scalar(), text(item, "target"), text(item, "source")) {
+                (Some(tmpfs), _, _) => tmpfs.split(':').next().unwrap_or_default().to_owned(),
+                (None, Some(target), _) if target.starts_with('/') || folder.is_empty() => target.to_owned(),
+                (None, Some(file), _) | (None, None, Some(file)) => format!("{folder}{file}"),
+                _ => continue,
+            };
+            if let Some(other) = targets.insert(target.clone(), item.place) {
+                let message = format!("the service `{name}` has two mounts at `{target}`");
+                findings.error(Problem::at(item.place, message).related("first here", other));
+            }
+        }
+    }
+}
+
+fn devices(name: &str, node: &Node, findings: &mut Findings) {
+    let path = ["deploy", "resources", "reservations", "devices"];
+    let devices = path.iter().try_fold(node, |node, key| node.get(key));
+    for device in devices.and_then(Node::list).unwrap_or_default() {
+        if device.get("capabilities").is_none() {
+            let message = format!("`services.{name}.{}`: `capabilities` is missing", path.join("."));
+            findings.error(Problem::at(device.place, message));
+        }
     }
 }
 

@@ -127,3 +127,15 @@ pub(crate) fn shorten(text: &str) -> String {
     short.push('…');
     short
 }
+
+/// Equal but for places.
+pub(crate) fn same(a: &Node, b: &Node) -> bool {
+    match (&a.value, &b.value) {
+        (Value::Map(a), Value::Map(b)) => {
+            a.len() == b.len()
+                && a.iter().all(|(name, entry)| b.get(name).is_some_and(|other| same(&entry.node, &other.node)))
+        }
+        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (a, b) => a == b,
+    }
+}

@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
     /// The parser knows the name, so an anchor without a value is one that contains this alias.
     fn alias(&mut self, id: usize, place: Place) -> Result<Counted, Problem> {
         let Some((node, count)) = self.anchors.get(&id) else {
-            return Err(Problem::at(place, "the alias stands within its own anchor"));
+            return Err(Problem::at(place, "the alias is inside its own anchor"));
         };
         if !self.budget.take(*count) {
             return Err(too_many(place));
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
                 },
             };
             if let Some(before) = before {
-                return Err(Problem::at(place, format!("the key `{name}` stands twice")).related("first here", before));
+                return Err(Problem::at(place, format!("the key `{name}` appears twice")).related("first here", before));
             }
         }
         Err(Problem::new("invalid YAML: the mapping has no end"))
@@ -226,7 +226,6 @@ fn merge(map: &mut Map, merges: Option<(Place, Node)>) -> Result<(), Problem> {
     let Some((place, node)) = merges else { return Ok(()) };
     let sources = match node.value {
         Value::List(list) => list,
-        Value::Null => Vec::new(),
         value => vec![Node { value, ..node }],
     };
     for source in sources {
