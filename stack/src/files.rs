@@ -9,7 +9,7 @@ use crate::{
 
 /// Reads files for the loader, which does no I/O itself.
 pub trait Files {
-    /// The content of a file. The path is as the user wrote it, seen from the folder of the file that names it.
+    /// The content of a file. The path is absolute, or begins with `~/`, or is seen from where the user named the stack files.
     ///
     /// # Errors
     /// As the operating system reports it; [`io::ErrorKind::NotFound`] counts as "does not exist" where a file is optional.

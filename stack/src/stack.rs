@@ -57,8 +57,7 @@ fn run(loader: &mut Loader<'_>, options: &Options) -> Result<Stack, Stop> {
     }
     loader.check()?;
     let units: Vec<Unit> = options.files.iter().map(|path| Unit { path: path.clone(), asked_at: None }).collect();
-    let tree = loader.load(&units)?;
-    let name = name(loader, &tree, options)?;
+    let (tree, name) = loader.load(&units, |loader, documents| name(loader, documents, options))?;
     let profiles = profiles(loader, options);
     let (mut tree, inactive) = normalise(loader, tree, &name, &profiles)?;
     validate(&tree, &inactive, &mut loader.findings);
@@ -67,13 +66,22 @@ fn run(loader: &mut Loader<'_>, options: &Options) -> Result<Stack, Stop> {
     Ok(model::stack(name, &tree, &loader.values))
 }
 
-/// `--name`, `COMPOSE_PROJECT_NAME`, `name:`, the folder.
-fn name(loader: &mut Loader<'_>, tree: &Node, options: &Options) -> Result<String, Stop> {
+/// `--name`, `COMPOSE_PROJECT_NAME`, `name:` of the last file that has it, the folder.
+fn name(loader: &mut Loader<'_>, documents: &[Node], options: &Options) -> Result<String, Stop> {
     let of_variable = loader.scopes[0].get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()).map(str::to_owned);
-    let given = options.name.clone().map(|name| (name, None)).or(of_variable.map(|name| (name, None))).or_else(|| {
-        let node = tree.get("name")?;
-        Some((node.scalar()?.to_owned(), Some(node.place)))
-    });
+    let given = match options.name.clone().or(of_variable) {
+        Some(name) => Some((name, None)),
+        None => match documents.iter().rev().find_map(|document| document.get("name")) {
+            Some(node) => {
+                let mut node = node.clone();
+                loader.interpolate(&mut node, 0);
+                loader.check()?;
+                // Another kind of value is an error of a later step.
+                node.scalar().map(|name| (name.to_owned(), Some(node.place)))
+            }
+            None => None,
+        },
+    };
     let Some((name, place)) = given else {
         let name = stack_name(&options.folder_name);
         if check_stack(&name).is_err() {

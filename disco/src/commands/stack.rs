@@ -93,8 +93,12 @@ impl Files for Disk {
             io::stdin().lock().take(MOST_BYTES).read_to_end(&mut bytes)?;
             return Ok(bytes);
         }
+        let path = match (path.strip_prefix("~/"), env::home_dir()) {
+            (Some(path), Some(home)) => home.join(path),
+            _ => self.folder.join(path),
+        };
         let mut bytes = Vec::new();
-        let file = std::fs::File::open(self.folder.join(path))?;
+        let file = std::fs::File::open(path)?;
         file.take(MOST_BYTES).read_to_end(&mut bytes)?;
         Ok(bytes)
     }

@@ -19,6 +19,13 @@ impl Environment {
         self.layers.iter().find_map(|layer| layer.get(name)).map(String::as_str)
     }
 
+    /// One variable, and below it these.
+    pub(crate) fn below(&self, name: &str, value: &str) -> Self {
+        let mut layers = vec![BTreeMap::from([(name.to_owned(), value.to_owned())])];
+        layers.extend(self.layers.iter().cloned());
+        Self { layers }
+    }
+
     /// These variables, and below them those of a file.
     pub(crate) fn over(&self, file: BTreeMap<String, String>) -> Self {
         let mut layers = self.layers.clone();

@@ -3,7 +3,6 @@
 use super::{Loader, Stop, extends::Layer, rebase};
 use crate::{
     forms::{Form, may_be_null},
-    interpolate::Interpolation,
     merge::merge,
     problem::Problem,
     schema::{Kind, SERVICE, TOP, find},
@@ -35,16 +34,8 @@ impl Loader<'_> {
 
         let mut whole = document;
         let mut services: Vec<Layer> = layers;
-        {
-            let mut interpolation = Interpolation {
-                environment: &self.scopes[scope],
-                allow_unset: self.allow_unset,
-                sources: &self.sources,
-                findings: &mut self.findings,
-            };
-            interpolation.tree(&mut whole);
-            services.iter_mut().for_each(|layer| interpolation.tree(&mut layer.node));
-        }
+        self.interpolate(&mut whole, scope);
+        services.iter_mut().for_each(|layer| self.interpolate(&mut layer.node, scope));
         self.check()?;
 
         let whole = Form::new(&mut self.findings, &[]).value(&WHOLE, whole);

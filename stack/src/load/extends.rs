@@ -2,7 +2,6 @@
 
 use super::{Loader, Stop};
 use crate::{
-    interpolate::Interpolation,
     paths::{folder, join},
     place::Place,
     problem::Problem,
@@ -52,13 +51,7 @@ impl Loader<'_> {
         let from = layer.folder.clone();
         chain.push(Layer { name: service, ..layer });
         let Some(mut target) = target else { return Ok(()) };
-        Interpolation {
-            environment: &self.scopes[scope],
-            allow_unset: self.allow_unset,
-            sources: &self.sources,
-            findings: &mut self.findings,
-        }
-        .tree(&mut target.node);
+        self.interpolate(&mut target.node, scope);
         self.check()?;
         let (base, other) = self.target(&target.node)?;
         match other {

@@ -2,7 +2,6 @@
 
 use super::{Loader, Stop, Unit};
 use crate::{
-    interpolate::Interpolation,
     paths::{folder as folder_of, join},
     place::Place,
     problem::Problem,
@@ -28,13 +27,7 @@ impl Loader<'_> {
         folder: &str,
         scope: usize,
     ) -> Result<Node, Stop> {
-        Interpolation {
-            environment: &self.scopes[scope],
-            allow_unset: self.allow_unset,
-            sources: &self.sources,
-            findings: &mut self.findings,
-        }
-        .tree(&mut include);
+        self.interpolate(&mut include, scope);
         self.check()?;
         let place = include.place;
         if include.is_null() {

@@ -14,6 +14,7 @@ use crate::{
     environment::{Environment, dotenv},
     fig::modernise,
     files::{Content, Files, NoFile, read_text},
+    interpolate::Interpolation,
     merge::without_resets,
     paths::join,
     place::{Place, Sources},
@@ -67,22 +68,40 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// The merged tree of all files; values are in their one form, paths are seen from the project's folder.
-    pub(crate) fn load(&mut self, units: &[Unit]) -> Result<Node, Stop> {
-        let mut tree = self.files_merged(units, "", 0)?;
+    /// The merged tree of all files; values are in their one form, paths are seen from the project's folder. `name` finds the
+    /// stack's name, which is a variable of the files, in their documents.
+    pub(crate) fn load(
+        &mut self,
+        units: &[Unit],
+        name: impl FnOnce(&mut Self, &[Node]) -> Result<String, Stop>,
+    ) -> Result<(Node, String), Stop> {
+        let documents = self.documents(units)?;
+        let name = name(self, &documents)?;
+        self.scopes[0] = self.scopes[0].below("COMPOSE_PROJECT_NAME", &name);
+        let mut tree = self.merged(documents, units, "", 0)?;
         without_resets(&mut tree);
         self.require_values(&tree)?;
-        Ok(tree)
+        Ok((tree, name))
     }
 
     fn files_merged(&mut self, units: &[Unit], folder: &str, scope: usize) -> Result<Node, Stop> {
-        let mut tree = None;
+        let documents = self.documents(units)?;
+        self.merged(documents, units, folder, scope)
+    }
+
+    fn documents(&mut self, units: &[Unit]) -> Result<Vec<Node>, Stop> {
+        let mut documents = Vec::new();
         for unit in units {
-            let documents = self.parse(&unit.path, unit.asked_at)?;
-            for document in documents {
-                let below = tree.take().unwrap_or_else(|| Node::new(document.place, Value::Map(Map::new())));
-                tree = Some(self.document(below, document, folder, scope)?);
-            }
+            documents.extend(self.parse(&unit.path, unit.asked_at)?);
+        }
+        Ok(documents)
+    }
+
+    fn merged(&mut self, documents: Vec<Node>, units: &[Unit], folder: &str, scope: usize) -> Result<Node, Stop> {
+        let mut tree = None;
+        for document in documents {
+            let below = tree.take().unwrap_or_else(|| Node::new(document.place, Value::Map(Map::new())));
+            tree = Some(self.document(below, document, folder, scope)?);
         }
         tree.ok_or_else(|| {
             let names: Vec<&str> = units.iter().map(|unit| unit.path.as_str()).collect();
@@ -113,6 +132,17 @@ impl<'a> Loader<'a> {
             }
         }
         Ok(mappings)
+    }
+
+    /// Replaces the variables of a tree by those of a scope.
+    pub(crate) fn interpolate(&mut self, node: &mut Node, scope: usize) {
+        Interpolation {
+            environment: &self.scopes[scope],
+            allow_unset: self.allow_unset,
+            sources: &self.sources,
+            findings: &mut self.findings,
+        }
+        .tree(node);
     }
 
     fn stop(&mut self, problem: Problem) -> Stop {

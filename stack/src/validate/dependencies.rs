@@ -17,7 +17,9 @@ pub(super) fn check(services: &Map, inactive: &Inactive, findings: &mut Findings
         for (other, dependency) in dependencies(&entry.node) {
             if other == name {
                 findings.error(Problem::at(dependency.place, format!("the service `{name}` depends on itself")));
-            } else if !services.contains_key(other) {
+            } else if let Some(target) = services.get(other) {
+                reachable(name, other, dependency, target, findings);
+            } else {
                 unknown(name, other, dependency, services, inactive, findings);
             }
         }
@@ -38,6 +40,32 @@ pub(super) fn check(services: &Map, inactive: &Inactive, findings: &mut Findings
 
 fn dependencies(service: &Node) -> impl Iterator<Item = (&String, &Entry)> {
     service.get("depends_on").and_then(Node::map).into_iter().flatten()
+}
+
+/// A state that the other service can never have would be waited for without end.
+fn reachable(name: &str, other: &str, at: &Entry, target: &Entry, findings: &mut Findings) {
+    let Some(condition) = at.node.get("condition").filter(|node| node.scalar() == Some("service_healthy")) else {
+        return;
+    };
+    let check = target.node.get("healthcheck");
+    let disabled = check.and_then(|check| {
+        let none = check.get("test").filter(|test| test.list().and_then(|list| list.first()?.scalar()) == Some("NONE"));
+        none.or_else(|| check.get("disable").filter(|disable| disable.value == Value::Bool(true)))
+    });
+    let disco = target.node.get("x-disco");
+    let process = disco.and_then(|disco| disco.get("process"));
+    let probed = check.is_some_and(|check| check.get("test").is_some())
+        || disco.is_some_and(|disco| disco.get("health").is_some());
+    let why = match (disabled, process) {
+        (Some(node), _) => Some(("its probe is disabled here", node.place)),
+        (None, Some(node)) if !probed => Some(("a process has no probe but those that are given", node.place)),
+        _ => None,
+    };
+    if let Some((why, place)) = why {
+        let message = format!("the service `{name}` waits until `{other}` is healthy, which has no probe");
+        let problem = Problem::at(condition.place, message).related(why, place);
+        findings.error(problem.hint("use `condition: service_started`, or give it a probe"));
+    }
 }
 
 fn unknown(name: &str, other: &str, at: &Entry, services: &Map, inactive: &Inactive, findings: &mut Findings) {

@@ -70,17 +70,17 @@ fn check_process(name: &str, service: &Entry, process: &Entry, findings: &mut Fi
 }
 
 fn check_health(name: &str, service: &Entry, health: &Entry, findings: &mut Findings) {
-    let at = format!("`services.{name}.x-disco.health`");
+    let at = format!("services.{name}.x-disco.health");
     let (http, tcp) = (entry(&health.node, "http"), entry(&health.node, "tcp"));
     match (http, tcp) {
-        (None, None) => findings.error(Problem::at(health.place, format!("{at}: expected `http` or `tcp`"))),
+        (None, None) => findings.error(Problem::at(health.place, format!("`{at}`: expected `http` or `tcp`"))),
         (Some(_), Some(tcp)) => {
-            findings.error(Problem::at(tcp.place, format!("{at} has both `http` and `tcp`: expected one of them")));
+            findings.error(Problem::at(tcp.place, format!("`{at}` has both `http` and `tcp`: expected one of them")));
         }
         _ => {}
     }
     if let Some(http) = http.filter(|http| !http.node.scalar().unwrap_or_default().starts_with('/')) {
-        let message = format!("{at}.http is {}: expected a path such as `/healthy`", http.node.describe());
+        let message = format!("`{at}.http` is {}: expected a path such as `/healthy`", http.node.describe());
         findings.error(Problem::at(http.node.place, message));
     }
     if let Some(http) = http
@@ -88,12 +88,12 @@ fn check_health(name: &str, service: &Entry, health: &Entry, findings: &mut Find
             .iter()
             .all(|key| service.node.get(key).and_then(Node::list).is_none_or(<[Node]>::is_empty))
     {
-        let message = format!("{at}.http needs a port, and the service has neither `ports` nor `expose`");
+        let message = format!("`{at}.http` needs a port, and the service has neither `ports` nor `expose`");
         findings
             .error(Problem::at(http.place, message).hint("write `expose: [8080]` with the port on which it listens"));
     }
     if let Some(tcp) = tcp.filter(|tcp| !matches!(tcp.node.value, Value::Int(1..=65_535))) {
-        let message = format!("{at}.tcp is {}: expected a port from 1 to 65535", tcp.node.describe());
+        let message = format!("`{at}.tcp` is {}: expected a port from 1 to 65535", tcp.node.describe());
         findings.error(Problem::at(tcp.node.place, message));
     }
     if let Some(test) = service.node.get("healthcheck").and_then(|check| entry(check, "test")) {
@@ -104,7 +104,7 @@ fn check_health(name: &str, service: &Entry, health: &Entry, findings: &mut Find
 }
 
 fn check_ingress(name: &str, service: &Entry, ingress: &Entry, findings: &mut Findings) {
-    let at = format!("`services.{name}.x-disco.ingress`");
+    let at = format!("services.{name}.x-disco.ingress");
     let host = text(&ingress.node, "host").unwrap_or_default();
     let label = |label: &str| {
         !label.is_empty()
@@ -114,17 +114,17 @@ fn check_ingress(name: &str, service: &Entry, ingress: &Entry, findings: &mut Fi
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if host.is_empty() {
-        findings.error(Problem::at(ingress.place, format!("{at}: `host` is missing")));
+        findings.error(Problem::at(ingress.place, format!("`{at}`: `host` is missing")));
     } else if !host.strip_prefix("*.").unwrap_or(host).split('.').all(label) {
-        let message = format!("{at}.host is `{host}`: expected a name such as `shop.example.com`");
+        let message = format!("`{at}.host` is `{host}`: expected a name such as `shop.example.com`");
         findings.error(Problem::at(ingress.node.get("host").map_or(ingress.place, |node| node.place), message));
     }
     if let Some(path) = ingress.node.get("path").filter(|path| !path.scalar().unwrap_or_default().starts_with('/')) {
-        let message = format!("{at}.path is {}: expected a path such as `/api`", path.describe());
+        let message = format!("`{at}.path` is {}: expected a path such as `/api`", path.describe());
         findings.error(Problem::at(path.place, message));
     }
     if ["ports", "expose"].iter().all(|key| service.node.get(key).and_then(Node::list).is_none_or(<[Node]>::is_empty)) {
-        let message = format!("{at} needs a port, and the service has neither `ports` nor `expose`");
+        let message = format!("`{at}` needs a port, and the service has neither `ports` nor `expose`");
         findings.error(
             Problem::at(ingress.place, message).hint("write `expose: [8080]` with the port on which it listens"),
         );
@@ -140,6 +140,12 @@ fn singleton(name: &str, service: &Entry, disco: &Node, findings: &mut Findings)
     let replicas = deploy.and_then(|deploy| deploy.get("replicas"));
     let many =
         [node.get("scale"), replicas].into_iter().flatten().find(|count| !matches!(count.value, Value::Int(0..=1)));
+    let order = deploy.and_then(|deploy| deploy.get("update_config")?.get("order"));
+    if let Some(order) = order.filter(|order| order.scalar() == Some("start-first")) {
+        let message = format!("the service `{name}` is a singleton and starts a second copy in an update");
+        let problem = Problem::at(order.place, message).related("the singleton", singleton.place);
+        findings.error(problem.hint("use `order: stop-first`"));
+    }
     let global = deploy.and_then(|deploy| deploy.get("mode")).filter(|mode| mode.scalar() == Some("global"));
     if let Some(other) = many.or(global) {
         let message = format!("the service `{name}` is a singleton and has more than one copy");
