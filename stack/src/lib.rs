@@ -5,16 +5,16 @@
 //! # Order
 //! Always parse → include → extends → interpolate → merge → normalise → validate.
 //!
-//! 1. **parse** ([`yaml`]): YAML 1.2 with merge keys, `!reset` and `!override`, under limits. Every value keeps its file, line and
-//!    column. A file in fig's form becomes one of today's ([`fig`]).
-//! 2. **include** ([`load`]): each included stack goes through steps 1 to 5 with its own folder and variables.
+//! 1. **parse** (`yaml/`): YAML 1.2 with merge keys, `!reset` and `!override`, under limits. Every value keeps its file, line and
+//!    column. A file in fig's form becomes one of today's (`fig.rs`).
+//! 2. **include** (`load/`): each included stack goes through steps 1 to 5 with its own folder and variables.
 //! 3. **extends**: a service's bases are found. Services of a base's file that nobody extends are not looked at.
-//! 4. **interpolate** ([`interpolate`]): variables in values, never in keys, defaults only where they are needed. Then each value is
-//!    brought into one form by the schema ([`forms`]), paths are seen from the project's folder, and names without values take
+//! 4. **interpolate** (`interpolate/`): variables in values, never in keys, defaults only where they are needed. Then each value is
+//!    brought into one form by the schema (`forms/`), paths are seen from the project's folder, and names without values take
 //!    those of the environment.
-//! 5. **merge** ([`merge`](mod@merge)): bases below services, earlier files below later ones.
-//! 6. **normalise** ([`normalise`](mod@normalise)): profiles, `env_file`, names, default networks, implied dependencies.
-//! 7. **validate** ([`validate`](mod@validate)): what must be true of the whole.
+//! 5. **merge** (`merge.rs`): bases below services, earlier files below later ones.
+//! 6. **normalise** (`normalise/`): profiles, `env_file`, names, default networks, implied dependencies.
+//! 7. **validate** (`validate/`): what must be true of the whole.
 //!
 //! Steps 1 to 5 run for each file in turn. A step that finds errors reports all of them and ends the load.
 

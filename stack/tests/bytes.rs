@@ -178,11 +178,34 @@ fn depth_and_size_are_bounded() {
 #[test]
 fn a_long_chain_of_services_is_no_deep_recursion() {
     let mut text = "services:\n".to_owned();
-    for index in 0..5_000 {
+    for index in 0..2_000 {
         text += &format!("  s{index}: {{image: i, depends_on: [s{}]}}\n", index + 1);
     }
-    text += "  s5000: {image: i}\n";
+    text += "  s2000: {image: i}\n";
     read(text.clone(), "").unwrap();
-    text = text.replace("s5000: {image: i}", "s5000: {image: i, depends_on: [s0]}");
+    text = text.replace("s2000: {image: i}", "s2000: {image: i, depends_on: [s0]}");
     assert!(message(&text).contains("cycle"));
+}
+
+#[test]
+fn bases_includes_and_ranges_of_ports_count() {
+    let mut bases = format!("services:\n  base: {{image: i, cap_add: [{}]}}\n", "a,".repeat(100_000));
+    for index in 0..50 {
+        bases += &format!("  s{index}: {{extends: base}}\n");
+    }
+    assert!(message(&bases).contains("more than 2000000 values"), "{}", message(&bases));
+    let ports = "services: {a: {image: i, ports: [1-40000, 1-40000/udp, 1]}}\n";
+    assert!(message(ports).contains("more than 65536 ports"), "{}", message(ports));
+    // Each file includes the next one twice.
+    struct Doubling;
+    impl Files for Doubling {
+        fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+            let level: usize = path.trim_end_matches(".yml").parse().map_err(|_| io::ErrorKind::NotFound)?;
+            let next = level + 1;
+            Ok(format!("include: [{next}.yml, {next}.yml]\nservices: {{}}\n").into_bytes())
+        }
+    }
+    let options = Options { files: vec!["0.yml".to_owned()], folder_name: "x".to_owned(), ..Options::default() };
+    let error = load(&options, &Doubling).unwrap_err().to_string();
+    assert!(error.contains("more than 32 levels"), "{error}");
 }

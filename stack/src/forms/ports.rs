@@ -9,6 +9,9 @@ use crate::{
     yaml::{Entry, Map, Node, Value},
 };
 
+/// All of TCP, or half of TCP and UDP: one range too many would fill the memory.
+const MOST_PORTS: usize = 65_536;
+
 /// One port of a service.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Port {
@@ -24,6 +27,10 @@ impl Form<'_> {
         let Value::List(list) = node.value else { return Err(self.wrong(&node, "a list")) };
         let mut ports: Vec<Node> = Vec::new();
         for (index, item) in list.into_iter().enumerate() {
+            if ports.len() > MOST_PORTS {
+                let message = format!("`{}` has more than {MOST_PORTS} ports", self.name());
+                return Err(Problem::at(item.place, message));
+            }
             self.refuse_item_tag(&item);
             self.path.push(index.to_string());
             let read = match item.value {

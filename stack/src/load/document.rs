@@ -49,6 +49,9 @@ impl Loader<'_> {
             }
             let formed = Form::new(&mut self.findings, &["services", &layer.name]).value(&ONE_SERVICE, raw);
             if let Some(mut node) = formed {
+                if let Some(ports) = node.get("ports") {
+                    self.spend(ports)?;
+                }
                 rebase::service(&mut node, &layer.folder, scope, &self.scopes[scope]);
                 layer.node = node;
             }

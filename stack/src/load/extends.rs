@@ -40,15 +40,23 @@ impl Loader<'_> {
     ) -> Result<(), Stop> {
         let target = layer.node.map_mut().and_then(|map| map.shift_remove("extends"));
         let own = if file.is_empty() { layer.name.clone() } else { format!("{file}:{}", layer.name) };
-        if seen.contains(&own) || seen.len() > LONGEST {
+        if seen.contains(&own) {
             seen.push(own);
             let message = format!("`extends` has a cycle: {}", seen.join(" -> "));
             return Err(self.stop(Problem::at(layer.key_place, message)));
+        }
+        if seen.len() > LONGEST {
+            return Err(
+                self.stop(Problem::at(layer.key_place, format!("more than {LONGEST} services extend each other")))
+            );
         }
         seen.push(own);
         // All layers of the chain belong to the service that is being made.
         let service = chain.first().map_or_else(|| layer.name.clone(), |first: &Layer| first.name.clone());
         let from = layer.folder.clone();
+        if !chain.is_empty() {
+            self.spend(&layer.node)?;
+        }
         chain.push(Layer { name: service, ..layer });
         let Some(mut target) = target else { return Ok(()) };
         self.interpolate(&mut target.node, scope);

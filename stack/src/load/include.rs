@@ -95,9 +95,12 @@ impl Loader<'_> {
             None => folder_of(&first),
         };
         for (path, place) in &paths {
-            if self.including.contains(path) || self.including.len() > DEEPEST {
+            if self.including.contains(path) {
                 let message = format!("`include` has a cycle: {} -> {path}", self.including.join(" -> "));
                 return Err(self.stop(Problem::at(*place, message)));
+            }
+            if self.including.len() > DEEPEST {
+                return Err(self.stop(Problem::at(*place, format!("more than {DEEPEST} levels of `include`"))));
             }
         }
         let scope = self.scope_of(wanted.env_files, &own_folder, folder, scope, place)?;

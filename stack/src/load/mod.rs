@@ -42,7 +42,14 @@ pub(crate) struct Loader<'a> {
     including: Vec<String>,
     /// Files that `extends` names, by path.
     bases: BTreeMap<String, Node>,
+    /// Files and values so far, against [`MOST_FILES`] and [`MOST_VALUES`].
+    spent: (usize, usize),
 }
+
+/// A stack of a hundred services in as many files has a few hundred.
+const MOST_FILES: usize = 1_000;
+/// Over all files, bases of services counted for each, and ranges of ports for each port: a service has some fifty.
+const MOST_VALUES: usize = 2_000_000;
 
 /// The key under which an `env_file` entry notes whose variables its file may use.
 pub(crate) const SCOPE: &str = "\u{0}scope";
@@ -65,6 +72,7 @@ impl<'a> Loader<'a> {
             allow_unset,
             including: Vec::new(),
             bases: BTreeMap::new(),
+            spent: (0, 0),
         }
     }
 
@@ -120,6 +128,13 @@ impl<'a> Loader<'a> {
             Ok(documents) => documents,
             Err(problem) => return Err(self.stop(problem)),
         };
+        self.spent.0 += 1;
+        if self.spent.0 > MOST_FILES {
+            return Err(self.stop(Problem::at(start, format!("more than {MOST_FILES} files, each `include` counted"))));
+        }
+        for document in &documents {
+            self.spend(document)?;
+        }
         let mut mappings = Vec::with_capacity(documents.len());
         for document in documents {
             match &document.value {
@@ -132,6 +147,16 @@ impl<'a> Loader<'a> {
             }
         }
         Ok(mappings)
+    }
+
+    /// Takes the values of a tree from what one load may hold.
+    fn spend(&mut self, node: &Node) -> Result<(), Stop> {
+        self.spent.1 = self.spent.1.saturating_add(node.count());
+        if self.spent.1 > MOST_VALUES {
+            let message = format!("more than {MOST_VALUES} values, with each `include`, `extends` and port counted");
+            return Err(self.stop(Problem::at(node.place, message)));
+        }
+        Ok(())
     }
 
     /// Replaces the variables of a tree by those of a scope.

@@ -99,6 +99,15 @@ impl Node {
         self.map()?.get(key).map(|entry| &entry.node)
     }
 
+    /// Values in the tree, itself included.
+    pub(crate) fn count(&self) -> usize {
+        match &self.value {
+            Value::List(list) => 1 + list.iter().map(Self::count).sum::<usize>(),
+            Value::Map(map) => 1 + map.values().map(|entry| entry.node.count()).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         self.value == Value::Null
     }
