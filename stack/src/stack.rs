@@ -8,7 +8,7 @@ use crate::{
     normalise::{normalise, prune},
     options::Options,
     paths::folder,
-    place::Sources,
+    place::{Place, Sources},
     problem::{Problem, Refused},
     validate::{check_stack, stack_name, validate},
     yaml::{Node, shorten},
@@ -89,16 +89,25 @@ fn name(loader: &mut Loader<'_>, documents: &[Node], options: &Options) -> Resul
             loader.findings.error(Problem::new(message).hint("write `name: …` into the file, or use `--name`"));
             return Err(Stop);
         }
-        return Ok(name);
+        return Ok(warned(loader, name, None));
     };
     match check_stack(&name) {
-        Ok(()) => Ok(name),
+        Ok(()) => Ok(warned(loader, name, place)),
         Err(why) => {
             let message = format!("invalid name `{}` of the stack: {why}", shorten(&name));
             loader.findings.error(Problem { place, ..Problem::new(message) });
             Err(Stop)
         }
     }
+}
+
+fn warned(loader: &mut Loader<'_>, name: String, place: Option<Place>) -> String {
+    if name.contains('_') {
+        let message = format!("the stack's name `{name}` has a `_`, which some programs refuse in a host's name");
+        let problem = Problem { place, ..Problem::new(message) };
+        loader.findings.warn(problem.hint(format!("call it `{}`", name.replace('_', "-"))));
+    }
+    name
 }
 
 fn profiles(loader: &Loader<'_>, options: &Options) -> Vec<String> {

@@ -49,7 +49,7 @@ pub(crate) struct Loader<'a> {
 /// A stack of a hundred services in as many files has a few hundred.
 const MOST_FILES: usize = 1_000;
 /// Over all files, bases of services counted for each, and ranges of ports for each port: a service has some fifty.
-const MOST_VALUES: usize = 2_000_000;
+const MOST_VALUES: usize = 1_000_000;
 
 /// The key under which an `env_file` entry notes whose variables its file may use.
 pub(crate) const SCOPE: &str = "\u{0}scope";
