@@ -130,6 +130,20 @@ pub fn ending(store: &Store) -> Vec<MachineRecord> {
     machines(store).into_iter().filter(|machine| machine.state == machine_state::TERMINATING).collect()
 }
 
+/// The id of the next node without a reservation, and the revision of this record.
+#[must_use]
+pub fn next_node_id(store: &Store) -> (u64, i64) {
+    // The first node is 1.
+    get::<u64>(store, keys::NEXT_NODE_ID).map_or((2, 0), |next| (next.value, next.revision))
+}
+
+/// The number of the next machine that the cluster starts, which is also its node's id; and the revision of its record.
+#[must_use]
+pub fn next_machine(store: &Store) -> (u64, i64) {
+    let (number, revision) = get::<u64>(store, keys::NEXT_MACHINE).map_or((0, 0), |next| (next.value, next.revision));
+    (number.max(next_node_id(store).0), revision)
+}
+
 /// Hash of the script version in use.
 #[must_use]
 pub fn current_script(store: &Store) -> Option<String> {

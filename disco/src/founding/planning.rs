@@ -236,7 +236,8 @@ impl Founder {
             return Err(Failure::usage("`ssh_install` needs a machine: call `start_instance` first"));
         }
         if !founded && authority::load_root(&self.state())?.is_none() {
-            let path = self.state().path().display().to_string();
+            let state = self.state();
+            let path = state.path().strip_prefix(self.project.root()).unwrap_or(state.path()).display().to_string();
             let made = "the cluster's root key and this operator's certificate";
             planning.recorder.add(Change::free(Action::Create, "keys", path, made));
         }
@@ -266,7 +267,7 @@ impl Founder {
         let price = self.provider.price(&options).await.map_err(|error| provider_failure(&error))?;
         let like = self.provider.describe(&options);
         for number in machines.len() + 1..=nodes as usize {
-            let words = [like.as_str(), "started, installed and joined by the leader"];
+            let words = [like.as_str(), "the leader installs it"];
             let details = words.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ");
             planning.recorder.add(Change::machine(format!("{}-{number}", self.name), details, price));
         }

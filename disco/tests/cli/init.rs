@@ -46,7 +46,7 @@ fn a_dry_run_of_the_new_projects_bootstrap_lists_all_steps_and_changes_nothing()
     folder.run(&["init", "."]).expect(0);
     let plan = folder.run(&["bootstrap", "--dry-run", "-y"]).expect(0);
     assert_eq!(plan.stdout.matches("create  machine ").count(), 3, "{plan}");
-    for step in ["root key", "installed over SSH", "joined by the leader", "6 to create, 0 to change, 0 to delete"] {
+    for step in ["root key", "installed over SSH", "the leader installs it", "6 to create, 0 to change, 0 to delete"] {
         assert!(plan.stdout.contains(step), "{step}: {plan}");
     }
     assert!(!folder.path(".disco").exists());

@@ -36,6 +36,18 @@ pub fn lifetime(seconds: u32) -> Duration {
 /// # Errors
 /// This leader has no signing key, or the token's record was not written.
 pub async fn issue(leader: &Leader, ttl: Duration, uses: u32) -> Result<IssuedToken> {
+    issue_for(leader, ttl, uses, None).await
+}
+
+/// Issues a token by which the node of the machine with this token may join, with the id that is reserved for it.
+///
+/// # Errors
+/// As [`issue`].
+pub async fn issue_for_machine(leader: &Leader, ttl: Duration, machine: &str) -> Result<IssuedToken> {
+    issue_for(leader, ttl, 1, Some(machine.to_owned())).await
+}
+
+async fn issue_for(leader: &Leader, ttl: Duration, uses: u32, machine: Option<String>) -> Result<IssuedToken> {
     let authority = certificates::authority(leader)?;
     let root = leader.home().root().map_err(Error::Internal)?;
     let id = uuid::Uuid::new_v4().simple().to_string();
@@ -46,7 +58,8 @@ pub async fn issue(leader: &Leader, ttl: Duration, uses: u32) -> Result<IssuedTo
     let token = JoinToken::issue(&authority, &root, endpoints, &id, ttl).map_err(Error::internal)?;
     let expires = jiff::Timestamp::from_second(i64::try_from(token.expires).map_err(Error::internal)?)
         .map_err(Error::internal)?;
-    let record = TokenRecord { id: id.clone(), expires_at: expires.to_string(), uses_left: uses.clamp(1, MAX_USES) };
+    let uses_left = uses.clamp(1, MAX_USES);
+    let record = TokenRecord { id: id.clone(), expires_at: expires.to_string(), uses_left, machine };
     let txn = records::Txn::new().put(&records::keys::token(&id), &record);
     leader.write_in_term(txn.operation()).await?;
     Ok(IssuedToken { token: token.encode(), expires_at: record.expires_at })

@@ -64,6 +64,9 @@ pub struct TokenRecord {
     pub expires_at: String,
     /// Number of nodes that may still join with it.
     pub uses_left: u32,
+    /// The token of the machine for which the cluster has issued it: its node gets the id that is reserved for the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
 }
 
 /// The provider of machines.

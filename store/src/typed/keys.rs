@@ -16,6 +16,8 @@ pub const ADDRESS_NODE: &str = "/disco/config/address_node";
 pub const NEXT_NODE_ID: &str = "/disco/next_node_id";
 /// Number in the name of the next machine that the cluster starts.
 pub const NEXT_MACHINE: &str = "/disco/next_instance";
+/// Prefix of the node ids that are reserved for machines.
+pub const RESERVED: &str = "/disco/reserved/";
 /// The next event's id.
 pub const NEXT_EVENT: &str = "/disco/next_event";
 /// The script version in use ([`CurrentScript`](super::CurrentScript)).
@@ -80,6 +82,11 @@ pub fn ends(id: u64) -> String {
 /// A machine's record, by the token of its start.
 pub fn machine(token: &str) -> String {
     format!("{MACHINES}{token}")
+}
+
+/// The node id that is reserved for a machine, by the token of its start, until a node has joined with it.
+pub fn reserved(token: &str) -> String {
+    format!("{RESERVED}{token}")
 }
 
 /// An event.

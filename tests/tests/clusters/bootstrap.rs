@@ -37,6 +37,8 @@ fn the_status_has_what_tools_rely_on(project: &Project) {
             node["name"].as_str(),
             node["instance"].as_str().map(|id| id.replace("local", "from-nothing")).as_deref()
         );
+        // In whatever order the machines joined.
+        assert_eq!(node["name"], format!("from-nothing-{}", node["id"]), "{json:#}");
         assert_eq!(node["healthy"], true, "{json:#}");
         assert_eq!(node["version"], "0.1.0", "{json:#}");
         let address: SocketAddr = node["address"].as_str().expect("an address is text").parse().expect("it is IP:PORT");

@@ -43,7 +43,7 @@ fn nothing_is_there_yet(project: &Project) {
     let output = plan(project, &["--exit-code"]).expect(7);
     let all = changes(&output);
     assert_eq!(all[0], "create machine planned-1", "{output}");
-    assert!(all[1].starts_with("create keys ") && all[1].ends_with("/.disco"), "{output}");
+    assert!(all[1].starts_with("create keys ") && all[1].ends_with(" .disco"), "{output}");
     let rest =
         ["create node planned-1", "create machine planned-2", "create machine planned-3", "create script cluster.js"];
     assert_eq!(all[2..], rest, "{output}");

@@ -7,7 +7,7 @@ use disco_proto::v1::{PlanResponse, PlannedChange};
 use disco_provider::plan::{Action, Change, MACHINE};
 use disco_provider::{Machine, Provider, Usd};
 
-use super::view::{FIRST_OWN, dead, limits, machine, since_replacement};
+use super::view::{dead, limits, machine, since_replacement};
 use super::{provider as source, scale};
 use crate::cluster::Error;
 use crate::cluster::nodes::view::planned;
@@ -65,13 +65,13 @@ async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
 
 /// Names of the machines that would be started.
 fn names(leader: &Leader) -> impl Iterator<Item = String> {
-    let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_MACHINE));
+    let (next, _) = leader.raft().store().read(records::next_machine);
     let cluster = leader.cluster_name().to_owned();
-    (next.map_or(FIRST_OWN, |next| next.value)..).map(move |number| format!("{cluster}-{number}"))
+    (next..).map(move |number| format!("{cluster}-{number}"))
 }
 
 fn started(name: String, like: &str, replaces: bool, price: Option<Usd>) -> Change {
-    let why = if replaces { "replaces a lost node" } else { "the leader installs and joins it" };
+    let why = if replaces { "replaces a lost node" } else { "the leader installs it" };
     let details = [like, why].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ");
     Change::machine(name, details, price)
 }

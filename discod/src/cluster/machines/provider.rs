@@ -314,7 +314,8 @@ pub async fn terminate(leader: &Leader, token: &str) -> Result<()> {
     let provider = provider(leader)?;
     let ended = tokio::time::timeout(ENDS_WITHIN, until_ended(leader, provider.as_ref(), &record)).await;
     ended.with_context(|| format!("the machine has not ended within {} s", ENDS_WITHIN.as_secs()))??;
-    leader.write_in_term(records::Txn::new().delete(&key).operation()).await?;
+    let txn = records::Txn::new().delete(&key).delete(&records::keys::reserved(token));
+    leader.write_in_term(txn.operation()).await?;
     leader.progress(Progress { subject: record.name, state: REMOVED.to_owned(), done: true, ..Progress::default() });
     Ok(())
 }

@@ -9,9 +9,6 @@ use crate::cluster::nodes::view::policy;
 use crate::node::Node;
 use crate::records::{MachineRecord, machine_state as state};
 
-/// Number of the first machine that the cluster starts: the previous number is the operator's.
-pub const FIRST_OWN: u64 = 2;
-
 /// The limits of decisions about machines.
 #[must_use]
 pub fn limits(node: &Node) -> Policy {

@@ -1,8 +1,9 @@
 //! Admission of new nodes.
 //!
-//! The node's id comes from a counter in the store and is never reused; the transaction that creates the node's record
-//! also uses up the token. The join id, stored on the new node's disk, finds the same record again if an answer was
-//! lost, so a repeated join neither creates a second node nor uses the token again.
+//! The node's id is the one that is reserved for its machine, else comes from a counter in the store, and is never
+//! reused; the transaction that creates the node's record also uses up the reservation and the token. The join id, stored
+//! on the new node's disk, finds the same record again if an answer was lost, so a repeated join neither creates a second
+//! node nor uses the token again.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -79,9 +80,19 @@ async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Res
         }
         let token = store.read(|store| records::get::<TokenRecord>(store, &records::keys::token(token_id)));
         let token = token.ok_or_else(|| Error::Denied("the join token is unknown or was already used".to_owned()))?;
-        let counter = store.read(|store| records::get::<u64>(store, records::keys::NEXT_NODE_ID));
-        // The first node is 1.
-        let (id, counter_revision) = counter.map_or((2, 0), |counter| (counter.value, counter.revision));
+        let reserved_key = token.value.machine.as_deref().map(records::keys::reserved);
+        let reserved = reserved_key.as_ref().and_then(|key| store.read(|store| records::get::<u64>(store, key)));
+        // The reservation ends with its first use, as ids are never reused.
+        let (id, taken) = match (reserved, &reserved_key) {
+            (Some(reserved), Some(key)) => {
+                (reserved.value, records::Txn::new().expect(key, reserved.revision).delete(key))
+            }
+            _ => {
+                let key = records::keys::NEXT_NODE_ID;
+                let (id, revision) = store.read(records::next_node_id);
+                (id, records::Txn::new().expect(key, revision).put(key, &(id + 1)))
+            }
+        };
         let record = NodeRecord {
             id,
             name: free_name(leader, id, &message.name),
@@ -95,11 +106,9 @@ async fn admitted(leader: &Leader, token_id: &str, message: &JoinRequest) -> Res
             ..NodeRecord::default()
         };
         let token_key = records::keys::token(token_id);
-        let mut txn = records::Txn::new()
+        let mut txn = taken
             .expect(&token_key, token.revision)
-            .expect(records::keys::NEXT_NODE_ID, counter_revision)
             .expect(&join_key, 0)
-            .put(records::keys::NEXT_NODE_ID, &(id + 1))
             .put(&join_key, &JoinRecord { node_id: id })
             .put(&records::keys::node(id), &record);
         txn = match token.value.uses_left {

@@ -137,7 +137,7 @@ async fn settings(
     remote: &Remote,
     provider: &dyn Provider,
 ) -> Result<NodeSettings> {
-    let issued = tokens::issue(leader, TOKEN_LIFE, 1).await?;
+    let issued = tokens::issue_for_machine(leader, TOKEN_LIFE, &record.token).await?;
     let pace = match leader.raft().pace() {
         crate::raft::Pace::Fast => Pace::Fast,
         crate::raft::Pace::Default => Pace::Default,

@@ -33,7 +33,7 @@ use super::driver::{Controller, Outcome, Pause, Schedule, drive};
 pub(super) use roles::{give_before_promotion, hold_rights};
 
 use crate::cluster::machines::provider as source;
-use crate::cluster::machines::view::{FIRST_OWN, dead, limits, machine, since_replacement};
+use crate::cluster::machines::view::{dead, limits, machine, since_replacement};
 use crate::cluster::nodes::removal::{self, REMOVED, REMOVING};
 use crate::cluster::nodes::view::planned;
 use crate::node::Leader;
@@ -337,8 +337,8 @@ impl Machines {
 /// Writes the record of a new machine; `replaces`: in place of a dead node.
 async fn new_record(leader: &Leader, replaces: bool) -> Result<MachineRecord> {
     loop {
-        let next = leader.raft().store().read(|store| records::get::<u64>(store, records::keys::NEXT_MACHINE));
-        let (number, revision) = next.map_or((FIRST_OWN, 0), |next| (next.value, next.revision));
+        let ((number, revision), (_, id_revision)) =
+            leader.raft().store().read(|store| (records::next_machine(store), records::next_node_id(store)));
         let name = format!("{}-{number}", leader.cluster_name());
         let record = MachineRecord {
             token: name.clone(),
@@ -352,8 +352,12 @@ async fn new_record(leader: &Leader, replaces: bool) -> Result<MachineRecord> {
         let key = records::keys::machine(&record.token);
         let txn = records::Txn::new()
             .expect(records::keys::NEXT_MACHINE, revision)
+            .expect(records::keys::NEXT_NODE_ID, id_revision)
             .expect(&key, 0)
             .put(records::keys::NEXT_MACHINE, &(number + 1))
+            .put(records::keys::NEXT_NODE_ID, &(number + 1))
+            // Machines join in any order: node 2 is the one with this number in its name.
+            .put(&records::keys::reserved(&record.token), &number)
             .put(&key, &record);
         let response = leader.write_in_term(txn.operation()).await.context("recording a new machine")?;
         if records::succeeded(&response) {
