@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse};
+use disco_proto::v1::{ClaimUpgradeRequest, ClaimUpgradeResponse, UpgradeStep, upgrade_step::Kind};
 use tokio::task::JoinHandle;
 use tonic::{Code, Response};
 use uuid::Uuid;
@@ -39,7 +39,8 @@ impl Claim {
     pub(super) async fn take(client: &Client, state: StateDir, binary: &str, take_over: bool) -> Outcome<Self> {
         let holder = holder(&state)?;
         let by = format!("{}@{}", user(), rustix::system::uname().nodename().to_string_lossy());
-        let request = ClaimUpgradeRequest { holder, by, binary: binary.to_owned(), take_over, release: false };
+        let request =
+            ClaimUpgradeRequest { holder, by, binary: binary.to_owned(), take_over, ..ClaimUpgradeRequest::default() };
         let answer = send(client, &request).await?;
         if let Some(held) = answer.filter(|answer| !answer.granted) {
             return Err(refused(&held));
@@ -71,6 +72,17 @@ impl Claim {
         match send(&self.client, &self.request).await? {
             Some(held) if !held.granted => Err(taken_over(&held)),
             _ => Ok(()),
+        }
+    }
+
+    /// Reports a step, of which the cluster makes an event. Ignores failures: the upgrade does not depend on its events.
+    pub(super) async fn report(&self, kind: Kind, node_id: u64, reason: &str) {
+        // Times increase also from one run of the command to the next.
+        let number = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
+        let step = UpgradeStep { kind: kind.into(), number, node_id, reason: reason.to_owned() };
+        let request = ClaimUpgradeRequest { step: Some(step), ..self.request.clone() };
+        if let Err(failure) = send(&self.client, &request).await {
+            tracing::debug!(%failure, "a step of the upgrade was not reported");
         }
     }
 

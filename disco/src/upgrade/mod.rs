@@ -23,6 +23,7 @@ mod wait;
 use std::time::Duration;
 
 use disco_planner::upgrade::{Direction, Step, next};
+use disco_proto::v1::upgrade_step::Kind;
 use disco_provider::install::Binaries;
 
 use self::claim::Claim;
@@ -106,13 +107,25 @@ impl Upgrade {
 
     async fn roll(&self, claim: &Claim) -> Outcome<(Record, Option<Failure>)> {
         let mut roll = Roll::new(self, Some(claim));
-        let failure = match roll.take_all(Direction::Forward).await {
-            Ok(()) => None,
-            Err(Stop::Here(failure)) if roll.record.changed() => Some(failure),
-            Err(Stop::Here(failure)) => return Err(failure),
-            Err(Stop::Node { name, failure }) => Some(self.back(&mut roll, &name, failure).await),
+        let ended = roll.take_all(Direction::Forward).await;
+        let began = roll.began();
+        let (kind, failure) = match ended {
+            Ok(()) => (Kind::Finished, None),
+            Err(Stop::Here(failure)) => (Kind::Failed, Some(failure)),
+            Err(Stop::Node { name, failure }) => {
+                let failure = self.back(&mut roll, &name, failure).await;
+                let kind = if failure.status() == ExitStatus::RolledBack { Kind::RolledBack } else { Kind::Failed };
+                (kind, Some(failure))
+            }
         };
-        Ok((roll.record, failure))
+        if began {
+            claim.report(kind, 0, failure.as_ref().map_or("", Failure::message)).await;
+        }
+        match failure {
+            // Nothing was done: the failure is the whole result.
+            Some(failure) if !roll.record.changed() => Err(failure),
+            failure => Ok((roll.record, failure)),
+        }
     }
 
     /// Rolls all nodes back after one did not come back. Returns the failure with the outcome of the rollback.

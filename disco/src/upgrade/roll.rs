@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use disco_planner::upgrade::{Direction, Refusal, Step, next};
-use disco_proto::v1::{MoveLeaderRequest, NodeStatus};
+use disco_proto::v1::{MoveLeaderRequest, NodeStatus, upgrade_step::Kind};
 use disco_provider::install::InstallError;
 use tokio::time::Instant;
 
@@ -45,11 +45,18 @@ pub(super) struct Roll<'a> {
     claim: Option<&'a Claim>,
     pub(super) nodes: Nodes<'a>,
     pub(super) record: Record,
+    /// A restart was reported to the cluster.
+    began: bool,
 }
 
 impl<'a> Roll<'a> {
     pub(super) fn new(upgrade: &'a Upgrade, claim: Option<&'a Claim>) -> Self {
-        Self { upgrade, claim, nodes: Nodes::new(upgrade), record: Record::new(&upgrade.binaries) }
+        Self { upgrade, claim, nodes: Nodes::new(upgrade), record: Record::new(&upgrade.binaries), began: false }
+    }
+
+    /// Whether a node was restarted, or was to be.
+    pub(super) fn began(&self) -> bool {
+        self.began
     }
 
     /// Executes the planner's steps until it has no more.
@@ -108,6 +115,10 @@ impl<'a> Roll<'a> {
     /// Restarts a node with the other binary, or only waits for a node that was already restarted.
     async fn bring_back(&mut self, node: &NodeStatus, direction: Direction, restart: bool) -> Result<(), Stop> {
         let started = Instant::now();
+        if !self.began {
+            self.began = true;
+            self.report(Kind::Started, 0).await;
+        }
         let brought = self.try_to_bring_back(node, direction, restart).await;
         let (action, result) = match (brought, direction) {
             (Ok(version), Direction::Forward) => (Action::Replaced, Ok(version)),
@@ -116,7 +127,19 @@ impl<'a> Roll<'a> {
         };
         let version = result.as_ref().ok().map(String::as_str);
         self.record.done(node.id, action, started.elapsed(), version);
+        match action {
+            Action::Replaced => self.report(Kind::Replaced, node.id).await,
+            Action::RolledBack => self.report(Kind::Returned, node.id).await,
+            Action::Unchanged | Action::Failed => {}
+        }
         result.map(|_| ()).map_err(|failure| Stop::Node { name: node.name.clone(), failure })
+    }
+
+    /// Reports a step to the cluster; a dry run has no claim and reports nothing.
+    async fn report(&self, kind: Kind, node: u64) {
+        if let Some(claim) = self.claim {
+            claim.report(kind, node, "").await;
+        }
     }
 
     /// Returns the version that the node reports.

@@ -4,14 +4,15 @@
 //! client that has died loses it by itself, a stuck client when another one takes it over.
 
 use disco_proto::v1::command::Operation;
+use disco_proto::v1::upgrade_step::Kind;
 use disco_proto::v1::{
-    ClaimUpgradeRequest, ClaimUpgradeResponse, LeaseGrantRequest, LeaseRevokeRequest, LeaseTimeRequest,
+    ClaimUpgradeRequest, ClaimUpgradeResponse, LeaseGrantRequest, LeaseRevokeRequest, LeaseTimeRequest, UpgradeStep,
 };
 
 use super::{Error, Result, leases};
 use crate::node::{Leader, WriteError};
 use crate::peers::Hops;
-use crate::records::{self, UpgradeRecord, Versioned};
+use crate::records::{self, Severity, UpgradeRecord, Versioned};
 
 /// Seconds that a claim remains valid without renewal. Clients renew it several times in that time; without a leader
 /// the time does not pass.
@@ -38,12 +39,64 @@ pub fn check(message: &ClaimUpgradeRequest) -> Result<()> {
 /// A write failed, or this node cannot confirm that it leads. That another operator holds the right is an answer, not
 /// an error.
 pub async fn claim(leader: &Leader, message: &ClaimUpgradeRequest) -> Result<ClaimUpgradeResponse> {
+    if let Some(step) = &message.step {
+        report(leader, message, step).await?;
+    }
     for _ in 0..CONFLICTS {
         if let Some(answer) = try_claim(leader, message).await? {
             return Ok(answer);
         }
     }
     Err(Error::Conflict("other clients request the right to upgrade at the same time; try again".to_owned()))
+}
+
+/// Makes an event of a step of the upgrade's holder, once.
+async fn report(leader: &Leader, message: &ClaimUpgradeRequest, step: &UpgradeStep) -> Result<()> {
+    leader.raft().linearizable().await?;
+    let key = records::keys::UPGRADE;
+    let Some(now) = leader.raft().store().read(|store| records::get::<UpgradeRecord>(store, key)) else {
+        return Ok(());
+    };
+    if now.value.holder != message.holder || now.value.step >= step.number {
+        return Ok(());
+    }
+    let Some((kind, severity, text)) = words(leader, message, step) else { return Ok(()) };
+    let record = UpgradeRecord { step: step.number, ..now.value };
+    let txn = records::Txn::new().expect(key, now.revision).put_leased(key, &record, record.lease);
+    if records::succeeded(&leader.write_in_term(txn.operation()).await?) {
+        let node = Some(step.node_id).filter(|id| *id != 0);
+        records::emit_in_term(leader, kind, severity, node, text).await;
+    }
+    Ok(())
+}
+
+/// The event of a step; `None` for a step that this version does not know.
+fn words(
+    leader: &Leader,
+    message: &ClaimUpgradeRequest,
+    step: &UpgradeStep,
+) -> Option<(&'static str, Severity, String)> {
+    let binary = message.binary.get(..12).unwrap_or(&message.binary);
+    let node = || records::node_name(leader, step.node_id);
+    let why = match step.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {}", &reason[..reason.floor_char_boundary(MAX_TEXT)]),
+    };
+    Some(match step.kind() {
+        Kind::Unspecified => return None,
+        Kind::Started => {
+            let text = format!("`{}` upgrades the nodes to discod {binary}", message.by);
+            ("upgrade.started", Severity::Info, text)
+        }
+        Kind::Replaced => ("upgrade.node", Severity::Info, format!("{} runs discod {binary}", node())),
+        Kind::Returned => ("upgrade.node", Severity::Warning, format!("{} runs the previous discod again", node())),
+        Kind::Finished => ("upgrade.finished", Severity::Info, format!("all nodes run discod {binary}")),
+        Kind::Failed => ("upgrade.failed", Severity::Error, format!("the upgrade to discod {binary} failed{why}")),
+        Kind::RolledBack => {
+            let text = format!("the upgrade to discod {binary} was rolled back{why}");
+            ("upgrade.rolled_back", Severity::Error, text)
+        }
+    })
 }
 
 /// `None` if another client changed the claim meanwhile.
@@ -88,6 +141,11 @@ async fn take(
         since: crate::clock::rfc3339(),
         binary: message.binary.clone(),
         lease,
+        // The same operator's next attempt goes on counting.
+        step: before
+            .as_ref()
+            .filter(|before| before.value.holder == message.holder)
+            .map_or(0, |before| before.value.step),
     };
     let key = records::keys::UPGRADE;
     let txn = records::Txn::new().expect(key, before.as_ref().map_or(0, |before| before.revision));
@@ -100,7 +158,7 @@ async fn take(
         if before.value.holder != record.holder {
             let what = format!("`{}` took the upgrade over from `{}`", record.by, before.value.by);
             let kind = "upgrade.taken_over";
-            records::emit_in_term(leader, kind, records::Severity::Warning, None, what).await;
+            records::emit_in_term(leader, kind, Severity::Warning, None, what).await;
         }
         revoke(leader, before.value.lease).await?;
     }

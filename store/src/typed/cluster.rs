@@ -165,6 +165,9 @@ pub struct UpgradeRecord {
     pub binary: String,
     /// The record's lease.
     pub lease: i64,
+    /// Number of the last step that became an event.
+    #[serde(default)]
+    pub step: u64,
 }
 
 /// The signing key in use, and previous ones. Serials are those of the keys' certificates.

@@ -20,7 +20,7 @@ fn claim(
     change: impl FnOnce(&mut ClaimUpgradeRequest),
 ) -> ClaimUpgradeResponse {
     let (by, binary) = (format!("{holder}@elsewhere"), "ab".repeat(32));
-    let mut request = ClaimUpgradeRequest { holder: holder.to_owned(), by, binary, take_over: false, release: false };
+    let mut request = ClaimUpgradeRequest { holder: holder.to_owned(), by, binary, ..ClaimUpgradeRequest::default() };
     change(&mut request);
     let mut control = api.control(address);
     block(control.claim_upgrade(request)).unwrap().into_inner()
