@@ -1,3 +1,5 @@
+mod previous;
+
 use disco_identity::Expect;
 use disco_proto::v1::{LogLine, LogsRequest, NodeStatus};
 use serde_json::{Value, json};
@@ -14,11 +16,16 @@ use crate::{
 
 /// Maximum number of lines read over SSH from a daemon that does not answer.
 const MOST_LINES: u32 = 1000;
+/// Lines of the log on the machine in which the end of the previous run is searched.
+const MOST_READ: u32 = 20_000;
 
 /// Reads the log from the node itself, even if it cannot reach the other nodes. If its daemon does not answer, reads the log
 /// file on the machine over SSH: that is when the operator needs it most.
 pub(super) async fn run(args: &LogsArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
+    if args.previous {
+        return previous(args, context, &client).await;
+    }
     let (node, unanswered) = match client.node(&args.target).await {
         Ok(node) => match from_daemon(args, context, &client, &node).await {
             Err(failure) if failure.status() == ExitStatus::Unreachable => (Some(node), failure),
@@ -28,6 +35,26 @@ pub(super) async fn run(args: &LogsArgs, context: &Context) -> Outcome<ExitStatu
         Err(failure) => return Err(failure),
     };
     from_machine(args, context, node, unanswered).await
+}
+
+/// Prints the log of the run before the present one, from the machine: the daemon's own memory begins at its start.
+async fn previous(args: &LogsArgs, context: &Context, client: &Client) -> Outcome<ExitStatus> {
+    let node = match client.node(&args.target).await {
+        Ok(node) => Some(node),
+        // A cluster without a quorum has logs, too.
+        Err(failure) if failure.status() == ExitStatus::Unreachable => None,
+        Err(failure) => return Err(failure),
+    };
+    let id = node.as_ref().map_or(0, |node| node.id);
+    let log = remote::log(context, &args.target, node, MOST_READ).await?;
+    let run = previous::previous_run(&log, args.lines as usize).ok_or_else(|| {
+        let text = format!("the last {MOST_READ} lines of the log of `{}` have no end of an earlier run", args.target);
+        Failure::new(ExitStatus::NotFound, text).hint(format!("`disco logs {}` shows the present run", args.target))
+    })?;
+    for line in run {
+        context.printer.item(&Written { id, text: line.to_owned() })?;
+    }
+    Ok(ExitStatus::Done)
 }
 
 async fn from_daemon(args: &LogsArgs, context: &Context, client: &Client, node: &NodeStatus) -> Outcome<ExitStatus> {
