@@ -9,6 +9,7 @@ use crate::{
     exit::ExitStatus,
     founding::push_script,
     printer::{Style, Table, View, cell},
+    view::short_hash,
 };
 
 const VERSIONS: &[u8] = b"/disco/scripts/";
@@ -106,7 +107,9 @@ impl View for Versions {
         let mut table = Table::new(style, &["SCRIPT", "CURRENT", "REVISION"]);
         for version in &self.0 {
             let current = if version.current { cell::good("yes") } else { cell::plain("") };
-            table.row(vec![cell::plain(&version.script), current, cell::plain(version.revision)]);
+            // The same digits as in `disco status`; `-o wide` and pipes get all.
+            let script = if style.width.is_some() { short_hash(&version.script) } else { version.script.clone() };
+            table.row(vec![cell::plain(script), current, cell::plain(version.revision)]);
         }
         table.text()
     }

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::Style;
+use super::{Style, wrap::wrap};
 use crate::error::{Failure, Place};
 
-pub(super) fn render(failure: &Failure, style: Style) -> String {
-    let mut text = format!("{} {}\n", style.bad("error:"), failure.message());
+pub(super) fn render(failure: &Failure, style: Style, columns: Option<u16>) -> String {
+    let mut text = format!("{} {}\n", style.bad("error:"), wrap(failure.message(), columns, "error: ".len()));
     if let Some(place) = failure.place() {
         text.push_str(&pointed(place, style));
     }
@@ -14,13 +14,20 @@ pub(super) fn render(failure: &Failure, style: Style) -> String {
         text.push_str(&format!("{}\n", style.dim(frame)));
     }
     for cause in failure.causes() {
-        text.push_str(&format!("  {} {}\n", style.bold("because:"), cause.trim_end().replace('\n', "\n           ")));
+        let cause = match columns {
+            Some(_) => wrap(cause.trim_end(), columns, BECAUSE.len()),
+            None => cause.trim_end().replace('\n', &format!("\n{}", " ".repeat(BECAUSE.len()))),
+        };
+        text.push_str(&format!("  {} {cause}\n", style.bold("because:")));
     }
     if let Some(hint) = failure.next_step() {
-        text.push_str(&format!("{} {hint}\n", style.accent("hint:")));
+        text.push_str(&format!("{} {}\n", style.accent("hint:"), wrap(hint, columns, "hint: ".len())));
     }
     text
 }
+
+/// As it stands before a cause.
+const BECAUSE: &str = "  because: ";
 
 /// The failure as one line of JSON, for `-o json` and `-o jsonl`. Fields are added, never renamed.
 pub(super) fn json(failure: &Failure) -> String {
@@ -92,6 +99,6 @@ error: `client.js` failed: ReferenceError: oops is not defined
            line
 hint: fix it
 ";
-        assert_eq!(render(&failure, Style::default()), expected);
+        assert_eq!(render(&failure, Style::default(), None), expected);
     }
 }

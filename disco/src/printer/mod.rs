@@ -9,6 +9,7 @@ mod style;
 mod table;
 mod task;
 mod view;
+mod wrap;
 
 use std::{
     io::{self, Write},
@@ -23,6 +24,7 @@ pub(crate) use self::{
     table::{Table, cell},
     task::Task,
     view::{Item, View},
+    wrap::wrap,
 };
 use crate::{
     cli::Format,
@@ -41,6 +43,8 @@ struct Inner {
     live: bool,
     data: Style,
     notes: Style,
+    /// Columns of the terminal on standard error; `None`: lines are only appended, and as long as they are.
+    columns: Option<u16>,
     bars: MultiProgress,
     silence: Silence,
 }
@@ -59,6 +63,7 @@ impl Printer {
                 width: settings.output_width.filter(|_| settings.format != Format::Wide),
             },
             notes: Style { color: color && settings.error_terminal, width: None },
+            columns: settings.error_width.filter(|_| live && settings.format != Format::Wide),
             bars: MultiProgress::with_draw_target(target),
             silence: Silence::new(),
         }))
@@ -113,7 +118,7 @@ impl Printer {
     /// Prints a note that is neither data nor an error; suppressed by `--quiet`.
     pub(crate) fn note(&self, text: &str) {
         if !self.0.quiet {
-            self.lines(text);
+            self.lines(&wrap(text, self.0.columns, 0));
         }
     }
 
@@ -127,16 +132,20 @@ impl Printer {
         let style = self.style();
         match level {
             "debug" if !verbose => {}
-            "debug" => self.note(&style.dim(text)),
+            "debug" if self.0.quiet => {}
+            "debug" => self.lines(&style.dim(text)),
             "warn" => self.always(&style.warning(text)),
             "error" => self.always(&style.bad(text)),
-            _ => self.note(text),
+            _ if self.0.quiet => {}
+            // As the script has written it.
+            _ => self.lines(text),
         }
     }
 
     /// Prints a warning; the command continues.
     pub(crate) fn warn(&self, text: &str) {
         let style = self.0.notes;
+        let text = wrap(text, self.0.columns, "warning: ".len());
         self.lines(&format!("{} {text}", style.warning("warning:")));
     }
 
@@ -144,7 +153,7 @@ impl Printer {
     pub(crate) fn failure(&self, failure: &Failure) {
         let text = match self.0.format {
             Format::Json | Format::Jsonl => failure::json(failure),
-            Format::Table | Format::Wide | Format::Name => failure::render(failure, self.0.notes),
+            Format::Table | Format::Wide | Format::Name => failure::render(failure, self.0.notes, self.0.columns),
         };
         self.0.bars.suspend(|| line::raw(&text));
     }

@@ -56,30 +56,41 @@ impl Table {
     /// The text, without trailing blanks.
     pub(crate) fn text(&self) -> String {
         let mut table = self.table.clone();
-        if let Some(width) = self.style.width {
-            self.fit(&mut table, width);
+        let last = match self.style.width {
+            Some(width) => self.fit(&mut table, width),
+            None => self.headings.len().checked_sub(1),
+        };
+        // Blanks behind it, with a colour around them, would make a line too long.
+        if let Some(last) = last.and_then(|at| table.column_mut(at)) {
+            last.set_padding((0, 0));
         }
         table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 
-    fn fit(&self, table: &mut Comfy, width: u16) {
-        // The blanks behind the last column are not printed.
-        let available = usize::from(width) + usize::from(BETWEEN);
-        let mut needed: usize = self.widths.iter().map(|column| column + usize::from(BETWEEN)).sum();
-        let mut spare = self.spare.iter();
-        while needed > available {
-            let Some(heading) = spare.next() else {
-                // The longest columns give way.
-                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width + BETWEEN);
-                return;
-            };
+    /// Hides columns and limits the others; returns the last column that is shown.
+    fn fit(&self, table: &mut Comfy, width: u16) -> Option<usize> {
+        let between = usize::from(BETWEEN);
+        // No blanks follow the last column.
+        let available = usize::from(width) + between;
+        let mut needed: usize = self.widths.iter().map(|column| column + between).sum();
+        let mut shown: Vec<usize> = (0..self.headings.len()).collect();
+        for heading in self.spare {
+            if needed <= available {
+                break;
+            }
             if let Some(at) = self.headings.iter().position(|own| own == heading) {
-                needed -= self.widths[at] + usize::from(BETWEEN);
+                needed -= self.widths[at] + between;
+                shown.retain(|other| *other != at);
                 if let Some(column) = table.column_mut(at) {
                     column.set_constraint(ColumnConstraint::Hidden);
                 }
             }
         }
+        if needed > available {
+            // The longest columns give way.
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        shown.last().copied()
     }
 }
 
@@ -109,13 +120,30 @@ mod tests {
     use super::*;
 
     fn table(width: Option<u16>) -> String {
-        let style = Style { color: false, width };
+        colored(width, false)
+    }
+
+    fn colored(width: Option<u16>, color: bool) -> String {
+        let style = Style { color, width };
         let mut table = Table::new(style, &["ID", "NAME", "REASON", "VERSION"]).spare(&["VERSION"]);
         for id in 1..3 {
             let reason = "cannot connect to it at all: the connection was refused";
             table.row(vec![cell::plain(id), cell::plain("web"), cell::bad(reason), cell::plain("0.1.0")]);
         }
         table.text()
+    }
+
+    #[test]
+    fn a_line_in_colour_is_no_longer_than_the_terminal() {
+        for line in colored(Some(40), true).lines() {
+            let parts = line.split('\u{1b}');
+            // Each sequence ends with `m`.
+            let plain: String = parts
+                .enumerate()
+                .map(|(at, part)| if at == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) })
+                .collect();
+            assert!(plain.chars().count() <= 40, "{plain:?}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     /// Columns of the terminal on standard output.
     pub(crate) output_width: Option<u16>,
     pub(crate) error_terminal: bool,
+    /// Columns of the terminal on standard error.
+    pub(crate) error_width: Option<u16>,
     /// A question can be asked and answered.
     pub(crate) interactive: bool,
 }
@@ -74,8 +76,9 @@ impl Settings {
             verbose: global.verbose,
             color: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             output_terminal: std::io::stdout().is_terminal(),
-            output_width: output_width(),
+            output_width: width(std::io::stdout()),
             error_terminal,
+            error_width: width(std::io::stderr()),
             interactive: std::io::stdin().is_terminal() && error_terminal,
         })
     }
@@ -96,6 +99,7 @@ impl Settings {
             output_terminal: false,
             output_width: None,
             error_terminal,
+            error_width: width(std::io::stderr()),
             interactive: false,
         }
     }
@@ -118,9 +122,9 @@ fn is_enabled(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !["", "0", "false", "no"].contains(&value.to_ascii_lowercase().as_str()))
 }
 
-/// The width of the terminal on standard output. Some report 0 when they do not know it.
-fn output_width() -> Option<u16> {
-    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+/// The width of a terminal. Some report 0 when they do not know it.
+fn width(stream: impl std::os::fd::AsFd) -> Option<u16> {
+    rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 fn dumb() -> bool {

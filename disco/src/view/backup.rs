@@ -34,7 +34,7 @@ impl View for BackupView {
 
     fn text(&self, _style: Style) -> String {
         format!(
-            "revision {} of `{}`, {} bytes, SHA-256 {}\n",
+            "revision {} of `{}`, {} bytes\nSHA-256 {}\n",
             self.0.revision, self.0.cluster, self.0.size, self.0.sha256
         )
     }

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::units::seconds;
 use crate::printer::{Style, Table, View, cell};
 
 /// `disco deployments`, the newest last.
@@ -57,7 +58,7 @@ impl View for DeploymentsView {
             table.row(vec![
                 cell::plain(&record["id"]),
                 state,
-                cell::plain(text("started_at")),
+                cell::plain(seconds(text("started_at"))),
                 cell::plain(&record["leader"]),
                 cell::plain(why),
             ]);

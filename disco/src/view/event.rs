@@ -1,6 +1,12 @@
 use serde_json::{Value, json};
 
-use crate::printer::{Item, Style, View};
+use super::units::seconds;
+use crate::printer::{Item, Style, View, wrap};
+
+/// Columns of an event's kind.
+const KIND: usize = 18;
+/// Columns of a terminal that has space for the node of each event.
+const WIDE: u16 = 100;
 
 /// One event of the cluster, as it is stored.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ impl Item for EventItem {
     }
 
     fn text(&self, style: Style) -> String {
-        let kind = format!("{:<20}", self.text_of("kind"));
+        let kind = format!("{:<KIND$}", self.text_of("kind"));
         let kind = match self.text_of("severity") {
             "error" => style.bad(&kind),
             "warning" => style.warning(&kind),
@@ -40,7 +46,14 @@ impl Item for EventItem {
             Value::Number(id) => format!("node {id}"),
             _ => "cluster".to_owned(),
         };
-        format!("{} {kind} {node:<8} {}", style.dim(self.text_of("time")), self.text_of("message"))
+        let Some(width) = style.width else {
+            return format!("{} {kind} {node:<8} {}", style.dim(self.text_of("time")), self.text_of("message"));
+        };
+        // On a terminal: whole seconds, and the node only where there is space, as most messages name it.
+        let time = seconds(self.text_of("time"));
+        let node = if width < WIDE { String::new() } else { format!("{node:<8} ") };
+        let indent = time.len() + KIND + 2 + node.len();
+        format!("{} {kind} {node}{}", style.dim(&time), wrap(self.text_of("message"), style.width, indent))
     }
 }
 
@@ -65,6 +78,26 @@ impl View for EventsView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_fits_the_terminal_and_is_whole_without_one() {
+        let event = EventItem::parse(
+            br#"{"kind":"node.joined","time":"2026-11-30T11:51:53.215Z","node":2,
+                 "message":"web-2 joined at 127.103.238.3:5080, after a time without an answer"}"#,
+        );
+        let at = |width| event.text(Style { color: false, width });
+        assert!(
+            at(None).starts_with("2026-11-30T11:51:53.215Z node.joined        node 2   web-2 joined"),
+            "{}",
+            at(None)
+        );
+        assert_eq!(at(None).lines().count(), 1);
+        assert!(at(Some(120)).contains("53Z node.joined        node 2   web-2 joined"), "{}", at(Some(120)));
+        let narrow = at(Some(80));
+        assert!(narrow.lines().count() == 2 && narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert!(narrow.starts_with("2026-11-30T11:51:53Z node.joined        web-2 joined"), "{narrow}");
+        assert!(narrow.ends_with(&format!("\n{}after a time without an answer", " ".repeat(40))), "{narrow}");
+    }
 
     #[test]
     fn past_events_are_one_document() {

@@ -22,5 +22,6 @@ pub(crate) use self::{
     node::{NodeView, NodesView},
     plan::PlanView,
     status::StatusView,
+    units::short_hash,
     upgrade::UpgradeView,
 };

@@ -99,7 +99,10 @@ impl View for PlanView {
     fn text(&self, style: Style) -> String {
         let mut text = String::new();
         if self.has_changes() {
-            let mut table = Table::new(style, &["ACTION", "KIND", "NAME", "DETAILS", "USD/MONTH"]);
+            // Nothing costs anything where the machines are the operator's own.
+            let free = self.changes().iter().all(|change| change.monthly == Some(Usd::ZERO));
+            let headings = ["ACTION", "KIND", "NAME", "DETAILS", "USD/MONTH"];
+            let mut table = Table::new(style, &headings[..headings.len() - usize::from(free)]);
             for change in self.changes() {
                 let action = match change.action {
                     Action::Create => cell::good(change.action),
@@ -113,7 +116,8 @@ impl View for PlanView {
                 };
                 let name = cell::plain(one_line(&change.name));
                 let [kind, details] = [&change.kind, &change.details].map(cell::plain);
-                table.row(vec![action, kind, name, details, cell::plain(price)]);
+                let price = (!free).then(|| cell::plain(price));
+                table.row([action, kind, name, details].into_iter().chain(price).collect());
             }
             text.push_str(&table.text());
             text.push_str(&format!("\n{}", self.summary()));
@@ -169,6 +173,7 @@ mod tests {
         assert!(text.contains("run     command  echo 1 echo xxx"), "{text}");
         assert!(text.contains("0 to delete, 1 to run; 0.00 USD"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() < 140), "{text}");
+        assert!(!text.contains("USD/MONTH"), "{text}");
     }
 
     #[test]

@@ -26,8 +26,16 @@ pub(super) fn age(millis: u64) -> String {
     }
 }
 
+/// An RFC 3339 time in whole seconds.
+pub(super) fn seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, _)) if time.ends_with('Z') => format!("{whole}Z"),
+        _ => time.to_owned(),
+    }
+}
+
 /// `sha256:` and the first 12 digits of a hash.
-pub(super) fn short_hash(hash: &str) -> String {
+pub(crate) fn short_hash(hash: &str) -> String {
     match hash.strip_prefix("sha256:") {
         Some(digits) => format!("sha256:{}", digits.get(..12).unwrap_or(digits)),
         None => hash.to_owned(),
@@ -47,6 +55,8 @@ mod tests {
     fn numbers_are_short() {
         assert_eq!(memory(9800), "10.0 MB");
         assert_eq!((bytes(1234), bytes(12_345_678)), ("1.2 kB".to_owned(), "12.3 MB".to_owned()));
+        assert_eq!(seconds("2026-11-30T11:51:53.215Z"), "2026-11-30T11:51:53Z");
+        assert_eq!(seconds("2026-11-30T11:51:53Z"), "2026-11-30T11:51:53Z");
         assert_eq!(age(120), "0.1s ago");
         assert_eq!(age(61_000), "61s ago");
         assert_eq!(age(600_000), "10m ago");

@@ -58,7 +58,8 @@ impl View for UpgradeView {
     }
 
     fn text(&self, style: Style) -> String {
-        let mut table = Table::new(style, &["NODE", "ROLE", "BEFORE", "ACTION", "VERSION"]);
+        let mut table =
+            Table::new(style, &["NODE", "ROLE", "BEFORE", "ACTION", "VERSION"]).spare(&["VERSION", "BEFORE"]);
         for node in &self.0.nodes {
             let action = match (node.action, self.0.dry_run) {
                 (Action::Unchanged, _) => cell::plain("unchanged"),

@@ -82,7 +82,9 @@ async fn push_here(leader: &Leader, message: PushScriptRequest) -> Result<PushSc
     }
     drop(commit);
     let data = serde_json::json!({ "script": hash, "version": version });
-    let text = format!("version {version} of `{ENTRY}` is in use: {hash}");
+    // The data has the whole hash; these digits are those of `disco status`.
+    let shown = hash.get(.."sha256:".len() + 12).unwrap_or(&hash);
+    let text = format!("version {version} of `{ENTRY}` is in use: {shown}");
     records::emit_with(leader, leader.term(), "script.pushed", Severity::Info, None, text, Some(data)).await;
     wait_for_nodes(leader, &hash).await;
     Ok(PushScriptResponse { nodes: loaded(leader, &hash), script: hash, changed: true })
