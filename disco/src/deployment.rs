@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use disco_proto::v1::{DeployOutput, DeployRequest, deploy_output::Output};
+use disco_runtime_js::ErrorCode;
 use serde_json::Value;
 
 use crate::{
@@ -67,7 +68,7 @@ pub(crate) async fn deploy(client: &Client, context: &Context, request: &Request
             ExitStatus::Unreachable,
             format!("the leader did not answer within {TAKEN_WITHIN:?}: outcome unknown"),
         )
-        .hint("`disco events` shows whether the deployment started")
+        .hint("`disco deployments` shows whether the deployment started")
     })??;
     let mut deployed = Deployed { id: 0, files, result: Value::Null };
     loop {
@@ -98,7 +99,8 @@ fn ended(finished: disco_proto::v1::deploy_output::Finished, mut deployed: Deplo
     if !finished.succeeded {
         task.failed(&format!("deployment {} failed", deployed.id));
         return Err(match finished.failure {
-            Some(failure) => from_wire(ExitStatus::Failed, failure),
+            Some(failure) => from_wire(status_of_code(&failure.code), failure),
+            // Not the script's failure: its leader was lost, or the cluster could not record the end.
             None => Failure::failed(finished.error),
         });
     }
@@ -113,7 +115,20 @@ fn ended(finished: disco_proto::v1::deploy_output::Finished, mut deployed: Deplo
     Ok(deployed)
 }
 
+/// The exit status of a hook's failure, by the code of its error: the same as for a script that runs here.
+fn status_of_code(code: &str) -> ExitStatus {
+    match ErrorCode::ALL.iter().find(|known| known.as_str() == code) {
+        Some(ErrorCode::NotAllowed) => ExitStatus::Denied,
+        Some(ErrorCode::Unavailable) => ExitStatus::Unreachable,
+        Some(ErrorCode::Refused) => ExitStatus::Guarded,
+        Some(ErrorCode::NotFound) => ExitStatus::NotFound,
+        Some(ErrorCode::RolledBack) => ExitStatus::RolledBack,
+        _ => ExitStatus::Usage,
+    }
+}
+
 fn lost(what: &str, deployment: u64) -> Failure {
-    let hint = "the cluster continues the deployment: `disco events` shows its result";
+    let hint = "`disco deployments` shows its state: it continues unless its leader was lost; one that failed with its leader is \
+                repeated with `disco deploy`";
     Failure::new(ExitStatus::Unreachable, format!("{what} during deployment {deployment}")).hint(hint)
 }

@@ -32,6 +32,21 @@ pub(crate) enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// Every code of Disco's own with its meaning, in their order. The help, the manual page and the README have this table.
+    pub(crate) const TABLE: [(Self, &'static str); 11] = [
+        (Self::Done, "done"),
+        (Self::Failed, "failed"),
+        (Self::Usage, "usage, configuration or script error, or a confirmation is needed"),
+        (Self::Denied, "not allowed"),
+        (Self::Unreachable, "cluster unreachable, or without quorum"),
+        (Self::Guarded, "refused by a guard: quorum or data would be lost"),
+        (Self::NotFound, "no such thing"),
+        (Self::Changes, "there are changes (`plan --exit-code`)"),
+        (Self::Cancelled, "cancelled"),
+        (Self::TimedOut, "timed out; the work goes on in the cluster"),
+        (Self::RolledBack, "failed and rolled back"),
+    ];
+
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -48,10 +63,38 @@ impl ExitStatus {
             Self::Program(code) => code,
         }
     }
+
+    /// The end of `disco --help`.
+    pub(crate) fn help() -> String {
+        let codes = Self::TABLE.iter().map(|(status, meaning)| format!("  {:>2}  {meaning}\n", status.code()));
+        let codes: String = codes.collect();
+        format!("Exit codes:\n{codes}\nRun `disco COMMAND --help` for a command's options and examples.")
+    }
 }
 
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_code_in_its_order() {
+        for (at, (status, _)) in ExitStatus::TABLE.iter().enumerate() {
+            assert_eq!(usize::from(status.code()), at);
+        }
+        assert_eq!(ExitStatus::TABLE.last().map(|(status, _)| *status), Some(ExitStatus::RolledBack));
+    }
+
+    #[test]
+    fn the_readme_has_the_table() {
+        let readme = include_str!("../../README.md");
+        let rows = ExitStatus::TABLE.iter().map(|(status, meaning)| format!("| {} | {meaning} |\n", status.code()));
+        let table = format!("| exit code | |\n|---|---|\n{}", rows.collect::<String>());
+        assert!(readme.contains(&table), "README.md must contain this table:\n{table}");
     }
 }

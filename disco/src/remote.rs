@@ -8,7 +8,7 @@ use disco_provider::{
 };
 
 use crate::{
-    client::Client,
+    client::{Client, not_created},
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
@@ -69,10 +69,7 @@ pub(crate) struct Machines {
 impl Machines {
     pub(crate) fn open(context: &Context) -> Outcome<Self> {
         let project = context.project()?;
-        let record = ClusterRecord::load(&project.state())?.ok_or_else(|| {
-            Failure::new(ExitStatus::NotFound, "no cluster was created from this project yet")
-                .hint("create it with `disco bootstrap`")
-        })?;
+        let record = ClusterRecord::load(&project.state())?.ok_or_else(|| not_created(project.root()))?;
         let key = operator_key(&project, &record)?;
         Ok(Self { project, record, key, sessions: Sessions::default() })
     }

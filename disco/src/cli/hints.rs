@@ -73,6 +73,34 @@ fn every_command_that_a_message_names_can_be_typed() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The commands in a document: between backticks, and the lines of its blocks of code.
+fn in_document(text: &str) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2).filter(|part| !part.contains('\n')).map(str::to_owned);
+    let mut fenced = false;
+    let lines = text.lines().filter(|line| {
+        let fence = line.starts_with("```");
+        fenced ^= fence;
+        (fenced && !fence) || line.starts_with("    ")
+    });
+    // A comment ends a line.
+    let lines = lines.flat_map(|line| line.split(" #").next().unwrap_or_default().split("&&"));
+    quoted.chain(lines.map(str::to_owned)).filter(|command| command.trim().starts_with("disco ")).collect()
+}
+
+#[test]
+fn every_command_of_the_readme_can_be_typed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+    let commands = in_document(&fs::read_to_string(root.join("README.md")).expect("the README"));
+    let wrong: Vec<String> = commands
+        .iter()
+        .filter_map(|command| Some((command, Cli::try_parse_from(typed(command)).err()?)))
+        .filter(|(_, error)| !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion))
+        .map(|(command, error)| format!("`{command}`: {}", error.kind()))
+        .collect();
+    assert!(commands.len() > 10, "only {} commands were found", commands.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn commands_are_found_where_they_go_on_in_the_next_line() {
     let source =

@@ -19,6 +19,8 @@ mod work;
 
 use clap::{Parser, Subcommand};
 
+use crate::exit::ExitStatus;
+
 pub(crate) use self::{
     cert::{CertCommand, CertRotateArgs, CertSignArgs},
     change::ChangeArgs,
@@ -44,7 +46,7 @@ pub(crate) use self::{
     max_term_width = 100,
     arg_required_else_help = true,
     after_help = "Run `disco COMMAND --help` for a command's options and examples.",
-    after_long_help = EXIT_CODES
+    after_long_help = ExitStatus::help()
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -52,24 +54,6 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-/// Part of `disco --help` and of the manual page.
-const EXIT_CODES: &str = "\
-Exit codes:
-   0  done
-   1  failed
-   2  usage, configuration or script error, or a confirmation is needed
-   3  not allowed
-   4  cluster unreachable, or without quorum
-   5  refused by a guard: quorum or data would be lost
-   6  no such thing
-   7  there are changes (`plan --exit-code`)
-   8  cancelled
-   9  timed out, the work goes on in the cluster
-  10  failed and rolled back
-  11  could not be placed
-
-Run `disco COMMAND --help` for a command's options and examples.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

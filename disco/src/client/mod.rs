@@ -58,6 +58,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two checks for a leader.
 const LEADER_PAUSE: Duration = Duration::from_millis(50);
 
+/// The failure of a command that needs the cluster of a project that has none.
+pub(crate) fn not_created(root: &std::path::Path) -> Failure {
+    Failure::new(ExitStatus::NotFound, format!("no cluster was created from `{}` yet", root.display())).hint(
+        "create it with `disco bootstrap`; if it was created from another copy of this folder, connect to it with `disco connect \
+         --keys DIR`",
+    )
+}
+
 /// Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<Inner>);
@@ -83,13 +91,7 @@ impl Client {
     pub(crate) fn open(context: &Context) -> Outcome<Self> {
         let project = context.project()?;
         let state = project.state();
-        let identity = load_identity(&state)?.ok_or_else(|| {
-            Failure::new(
-                ExitStatus::NotFound,
-                format!("no cluster was created from `{}` yet", project.root().display()),
-            )
-            .hint("create it with `disco bootstrap`")
-        })?;
+        let identity = load_identity(&state)?.ok_or_else(|| not_created(project.root()))?;
         let mut addresses = context.settings.addresses.clone();
         addresses.extend(Addresses::load(&state)?.all());
         Ok(Self::with(identity, state, addresses, Some(context.printer.clone())))

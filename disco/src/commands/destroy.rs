@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    founding::{END_ORPHANS, Purpose, destroy, elsewhere, end_orphans, orphans_by_folder, remains},
+    founding::{END_ORPHANS, Purpose, destroy, elsewhere, end_orphans, orphans_by_folder, orphans_to_end, remains},
     host::Script,
     project::{ClusterRecord, Lock},
     question::confirm,
@@ -32,10 +32,8 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
             context.printer.note("no cluster: nothing to destroy");
         }
         // They ran in this very folder until its state was removed.
-        let ids: Vec<String> = own.iter().map(|machine| machine.id.clone()).collect();
-        end_orphans(context, own, args.dry_run).await?;
         warn_of(context, &others);
-        return terminated(args, None, &ids).show(context);
+        return end(args, context, own, None).await;
     }
     // If there is a record, the folder belongs to another cluster by now.
     let (own, others_here) = if matches!(known, Ok(None)) { (own, Vec::new()) } else { (Vec::new(), own) };
@@ -49,9 +47,9 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
     let name = cluster.as_ref().map_or_else(|| "of this project".to_owned(), |name| format!("`{name}`"));
     if args.dry_run {
         let remains = remains(context, lost).await?;
-        let mut steps: Vec<String> = remains.into_iter().map(|what| format!("terminate {what}")).collect();
+        let mut steps = orphans_to_end(&own);
+        steps.extend(remains.into_iter().map(|what| format!("terminate {what}")));
         steps.push(format!("remove `{}`", state.path().display()));
-        end_orphans(context, own, true).await?;
         warn_of(context, &others_here);
         return would(context, steps);
     }
@@ -66,7 +64,7 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
     if !confirm(context, &question).await? {
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was destroyed"));
     }
-    end_orphans(context, own, false).await?;
+    end_orphans(context, own).await?;
     destroy(context, lost, args.force).await?;
     for machine in &elsewhere {
         let (id, folder) = (&machine.id, machine.folder.display());
@@ -79,9 +77,19 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
     Done::new(json!({ "destroyed": true, "cluster": cluster })).show(context)
 }
 
-/// The result of the termination of orphaned machines.
-fn terminated(args: &DestroyArgs, cluster: Option<&str>, machines: &[String]) -> Done {
-    Done::new(json!({ "destroyed": false, "cluster": cluster, "dry_run": args.dry_run, "orphans": machines }))
+/// Terminates orphaned machines, or lists them.
+async fn end(
+    args: &DestroyArgs,
+    context: &Context,
+    orphans: Vec<RunningMachine>,
+    cluster: Option<&str>,
+) -> Outcome<ExitStatus> {
+    if args.dry_run {
+        return would(context, orphans_to_end(&orphans));
+    }
+    let ids: Vec<String> = orphans.iter().map(|machine| machine.id.clone()).collect();
+    end_orphans(context, orphans).await?;
+    Done::new(json!({ "destroyed": false, "cluster": cluster, "orphans": ids })).show(context)
 }
 
 /// Terminates the machines whose project folder was removed, of the cluster with this name or, if it is empty, of all clusters.
@@ -97,9 +105,7 @@ async fn end_named(
         let of = if cluster.is_empty() { String::new() } else { format!(" of a cluster `{cluster}`") };
         context.printer.note(&format!("no orphaned machine{of} on this computer: nothing to terminate"));
     }
-    let ids: Vec<String> = named.iter().map(|machine| machine.id.clone()).collect();
-    end_orphans(context, named, args.dry_run).await?;
-    terminated(args, Some(cluster).filter(|name| !name.is_empty()), &ids).show(context)
+    end(args, context, named, Some(cluster).filter(|name| !name.is_empty())).await
 }
 
 fn warn_of(context: &Context, orphans: &[RunningMachine]) {

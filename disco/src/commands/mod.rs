@@ -26,6 +26,7 @@ mod script;
 mod stack;
 mod status;
 mod upgrade;
+mod version;
 
 use crate::{
     cli::{BackupCommand, CertCommand, Command, KvCommand, NodeCommand, ScriptCommand},
@@ -75,13 +76,8 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Env => env::run(&context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man => man::run(&context),
-        Command::Version => version(&context),
+        Command::Version => version::run(&context),
     }
-}
-
-fn version(context: &Context) -> Outcome<ExitStatus> {
-    context.printer.write(concat!("disco ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())?;
-    Ok(ExitStatus::Done)
 }
 
 /// Whether the command changes the cluster, its machines or its data, or plans such a change. `destroy` is exempt: it must work
@@ -139,26 +135,29 @@ pub(crate) enum Nature {
     ReadsOnly,
     /// This process does the work; running the command again continues it.
     Resumable,
+    /// A function of the operator's own script, which ends with this process.
+    Script,
     /// The cluster does the work, and continues it.
     Continues,
+    /// The leader runs the `deploy` hook, and continues it.
+    Deploys,
     /// One write to the cluster.
     Writes,
 }
 
 pub(crate) fn nature(command: &Command) -> Nature {
     match command {
+        Command::Do(_) => Nature::Script,
+        Command::Deploy(_) => Nature::Deploys,
         Command::Bootstrap(_)
         | Command::Destroy(_)
-        | Command::Do(_)
         | Command::Init(_)
         | Command::Connect(_)
         | Command::Recover(_)
         | Command::Upgrade(_)
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Resumable,
         Command::Cert(CertCommand::Rotate(_)) | Command::Backup(_) => Nature::Resumable,
-        Command::Scale(_) | Command::Deploy(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => {
-            Nature::Continues
-        }
+        Command::Scale(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => Nature::Continues,
         Command::Kv(KvCommand::Put(_) | KvCommand::Del(_)) => Nature::Writes,
         _ => Nature::ReadsOnly,
     }
@@ -181,6 +180,10 @@ impl Nature {
             Self::ReadsOnly => None,
             Self::Writes => Some("the write may still be applied: read the key before you write it again"),
             Self::Resumable => Some("run the command again: it continues where it stopped"),
+            Self::Script => Some("what the function has done so far remains; `disco status` shows the cluster"),
+            Self::Deploys => Some(
+                "the leader continues a deployment that has started: `disco deployments` shows its state and its error",
+            ),
             Self::Continues => Some("the cluster continues the work: follow it with `disco status` and `disco events`"),
         }
     }

@@ -25,10 +25,9 @@ use super::{
     sessions::ssh_failure,
 };
 use crate::{
-    client::{Client, Shows, known_node, rfc3339},
+    client::{Client, Shows, known_node, not_created, rfc3339},
     context::Context,
     error::{Failure, Outcome},
-    exit::ExitStatus,
     printer::Task,
     project::{Addresses, ClusterRecord, KnownNode, Lock, Project},
 };
@@ -78,15 +77,19 @@ impl NodeIdentity {
     }
 }
 
-/// Renews the certificates of nodes whose certificates have expired, and waits until the cluster answers. Returns the connection;
-/// `None` in a dry run.
-pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: bool) -> Outcome<Option<Client>> {
+/// What became of nodes with expired certificates.
+pub(crate) enum Revival {
+    /// A dry run: the steps that would be taken.
+    Planned(Vec<String>),
+    /// They are renewed, and the cluster answers over this connection.
+    Done(Client),
+}
+
+/// Renews the certificates of nodes whose certificates have expired, and waits until the cluster answers.
+pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: bool) -> Outcome<Revival> {
     let project = context.project()?;
     let state = project.state();
-    let record = ClusterRecord::load(&state)?.ok_or_else(|| {
-        Failure::new(ExitStatus::NotFound, "no cluster was created from this project yet")
-            .hint("create it with `disco bootstrap`")
-    })?;
+    let record = ClusterRecord::load(&state)?.ok_or_else(|| not_created(project.root()))?;
     let root = require_root(&state)?;
     let _lock = if dry_run { None } else { Some(Lock::take(&state, "cert rotate --expired")?) };
     let provider = recorded_provider(&project, &record)?;
@@ -105,6 +108,14 @@ pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: boo
     work.run(&machines).await
 }
 
+/// What became of one machine.
+enum Visit {
+    /// Nothing is left to do; the outcome in words.
+    Settled(String),
+    /// The step that a dry run has left out.
+    Would(String),
+}
+
 struct Renewal<'a> {
     context: &'a Context,
     project: &'a Project,
@@ -119,9 +130,16 @@ struct Renewal<'a> {
 }
 
 impl Renewal<'_> {
-    async fn run(self, machines: &[Machine]) -> Outcome<Option<Client>> {
+    async fn run(self, machines: &[Machine]) -> Outcome<Revival> {
         let visits = join_all(machines.iter().map(|machine| self.visit(machine))).await;
-        let failures: Vec<Failure> = visits.into_iter().filter_map(Result::err).collect();
+        let (mut steps, mut failures) = (Vec::new(), Vec::new());
+        for visit in visits {
+            match visit {
+                Ok(Visit::Settled(_)) => {}
+                Ok(Visit::Would(step)) => steps.push(step),
+                Err(failure) => failures.push(failure),
+            }
+        }
         if !self.dry_run {
             // Even if some machines failed, the others may have a quorum.
             let back = self.online().await;
@@ -129,7 +147,9 @@ impl Renewal<'_> {
                 back?;
             }
         }
-        let Some(first) = failures.first() else { return Ok((!self.dry_run).then_some(self.client)) };
+        let Some(first) = failures.first() else {
+            return Ok(if self.dry_run { Revival::Planned(steps) } else { Revival::Done(self.client) });
+        };
         let text = format!("{} of {} machines could not be checked", failures.len(), machines.len());
         let all = Failure::new(first.status(), text).hint("repair these machines, then run the command again");
         Err(failures.iter().fold(all, |all, one| {
@@ -138,23 +158,24 @@ impl Renewal<'_> {
         }))
     }
 
-    async fn visit(&self, machine: &Machine) -> Outcome<()> {
+    async fn visit(&self, machine: &Machine) -> Outcome<Visit> {
         let task = self.context.printer.task(&machine.name);
-        match self.renew(machine, &task).await {
-            Ok(done) => task.done(&done),
-            Err(failure) => {
-                task.failed(failure.message());
-                return Err(failure);
-            }
+        let visit = self.renew(machine, &task).await;
+        match &visit {
+            Ok(Visit::Settled(outcome)) => task.done(outcome),
+            // The step is printed with all others.
+            Ok(Visit::Would(_)) => {}
+            Err(failure) => task.failed(failure.message()),
         }
-        Ok(())
+        visit
     }
 
-    /// Renews the certificate of the node on this machine, if needed. Returns the outcome in words.
-    async fn renew(&self, machine: &Machine, task: &Task) -> Outcome<String> {
+    /// Renews the certificate of the node on this machine, if needed.
+    async fn renew(&self, machine: &Machine, task: &Task) -> Outcome<Visit> {
+        let settled = |outcome: &str| Ok(Visit::Settled(outcome.to_owned()));
         match machine.state {
             MachineState::Running => {}
-            MachineState::Terminated | MachineState::Gone => return Ok("the machine is gone".to_owned()),
+            MachineState::Terminated | MachineState::Gone => return settled("the machine is gone"),
             MachineState::Pending | MachineState::Stopped => {
                 return Err(Failure::failed(format!("the machine `{}` is {}", machine.name, machine.state))
                     .cause("`disco bootstrap` starts it"));
@@ -171,24 +192,24 @@ impl Renewal<'_> {
         let remote = match remote.permit(self.record.owner()).await {
             Ok(remote) => remote,
             Err(InstallError::Refused { refusal: Refusal::AnotherCluster { .. }, .. }) => {
-                return Ok("belongs to another cluster, left as it is".to_owned());
+                return settled("belongs to another cluster, left as it is");
             }
             Err(error) => return Err(failed(error)),
         };
         let Some(text) = remote.identity().await.map_err(failed)? else {
-            return Ok("not a node, left as it is".to_owned());
+            return settled("not a node, left as it is");
         };
         let node = NodeIdentity::read(&text)?;
         if node.cluster_id != self.record.id {
-            return Ok("belongs to another cluster, left as it is".to_owned());
+            return settled("belongs to another cluster, left as it is");
         }
         if !self.named.is_empty()
             && !self.named.iter().any(|name| *name == node.name || *name == node.node_id.to_string())
         {
-            return Ok("not named, left as it is".to_owned());
+            return settled("not named, left as it is");
         }
         if node.phase()? != Phase::Expired {
-            return Ok("its certificate is valid".to_owned());
+            return settled("its certificate is valid");
         }
         // The root does not know the members; a removed node must not return unnoticed.
         if self.named.is_empty() && !self.known.iter().any(|known| known.id == node.node_id) {
@@ -197,7 +218,7 @@ impl Renewal<'_> {
                  member, run `disco cert rotate --expired {}`",
                 node.node_id, node.name, node.name
             ));
-            return Ok("not a known member, left as it is".to_owned());
+            return settled("not a known member, left as it is");
         }
         let now = unix_now();
         if node.time.abs_diff(now) > CLOCK_OFF {
@@ -207,12 +228,12 @@ impl Renewal<'_> {
                 .cause("certificates depend on clocks: synchronize both by NTP"));
         }
         if self.dry_run {
-            return Ok("would get a new certificate".to_owned());
+            return Ok(Visit::Would(format!("renew the certificate of node {} `{}`", node.node_id, node.name)));
         }
         task.state("renewing its certificate");
         let chain = node.certify(&self.root)?;
         remote.renew_identity(&chain).await.map_err(failed)?;
-        self.wait_until_served(machine, &node).await
+        self.wait_until_served(machine, &node).await.map(Visit::Settled)
     }
 
     async fn wait_until_served(&self, machine: &Machine, node: &NodeIdentity) -> Outcome<String> {

@@ -11,21 +11,18 @@ use crate::{
     question::confirm,
 };
 
+/// The steps of [`end_orphans`], for a dry run.
+pub(crate) fn orphans_to_end(orphans: &[RunningMachine]) -> Vec<String> {
+    let step = |machine: &RunningMachine| {
+        let folder = machine.folder.display();
+        format!("terminate machine {} of `{}`, previously in `{folder}`", machine.id, machine.cluster)
+    };
+    orphans.iter().map(step).collect()
+}
+
 /// Terminates these machines, if there are any, after a confirmation.
-pub(crate) async fn end_orphans(context: &Context, orphans: Vec<RunningMachine>, dry_run: bool) -> Outcome<()> {
+pub(crate) async fn end_orphans(context: &Context, orphans: Vec<RunningMachine>) -> Outcome<()> {
     if orphans.is_empty() {
-        return Ok(());
-    }
-    let printer = &context.printer;
-    if dry_run {
-        for machine in &orphans {
-            printer.note(&format!(
-                "would terminate machine {} of `{}`, previously in `{}`",
-                machine.id,
-                machine.cluster,
-                machine.folder.display()
-            ));
-        }
         return Ok(());
     }
     let lines = place::orphans_by_folder(&orphans).join("; ");

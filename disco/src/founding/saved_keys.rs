@@ -32,8 +32,8 @@ impl SavedKeys {
         let file = |name: &str| folder.join(name);
         let missing = |what: &str| {
             Failure::new(ExitStatus::NotFound, format!("no {what} in `{}`", folder.display())).hint(
-                "copy `ca.pem` and `ca.key` there from the `.disco/` folder that the cluster was created from, or pass their \
-                 folder with `--keys DIR`",
+                "pass a folder with the cluster's `ca.pem` and `ca.key`, as `disco connect --keys DIR`: both are in the `.disco/` \
+                 folder of the project from which the cluster was created",
             )
         };
         if !file(CA_CERTIFICATE).exists() {

@@ -35,7 +35,7 @@ pub(crate) struct Project {
 impl Project {
     /// The nearest project at `start` or above it.
     pub(crate) fn find(start: &Path) -> Outcome<Self> {
-        let absolute = fs_err::canonicalize(start)
+        let absolute = std::fs::canonicalize(start)
             .map_err(|error| Failure::usage(format!("cannot use folder `{}`", start.display())).because(&error))?;
         absolute
             .ancestors()
@@ -77,15 +77,14 @@ impl Project {
 
 /// For shell completion: the last known nodes. Ignores all errors.
 pub(crate) fn known_nodes() -> Vec<clap_complete::CompletionCandidate> {
-    let nodes =
-        Project::find(Path::new(".")).and_then(|project| Addresses::load(&project.state())).map(|known| known.nodes);
-    nodes.unwrap_or_default().into_iter().map(|node| clap_complete::CompletionCandidate::new(node.name)).collect()
+    let nodes = completed_project().and_then(|project| Addresses::load(&project.state()).ok());
+    let nodes = nodes.map(|known| known.nodes).unwrap_or_default().into_iter();
+    nodes.map(|node| clap_complete::CompletionCandidate::new(node.name)).collect()
 }
 
 /// For shell completion: functions that `client.js` seems to export. Ignores all errors.
 pub(crate) fn known_functions() -> Vec<clap_complete::CompletionCandidate> {
-    let source = Project::find(Path::new("."))
-        .ok()
+    let source = completed_project()
         .and_then(|project| fs_err::read_to_string(project.root().join(CLIENT_SCRIPT)).ok())
         .unwrap_or_default();
     imports::exported_functions(&source)
@@ -93,4 +92,39 @@ pub(crate) fn known_functions() -> Vec<clap_complete::CompletionCandidate> {
         .filter(|name| !["init", "bootstrap"].contains(&name.as_str()))
         .map(clap_complete::CompletionCandidate::new)
         .collect()
+}
+
+/// The project of the command line that is being completed: that of `-C DIR`, else of `DISCO_DIRECTORY`, else of this folder.
+fn completed_project() -> Option<Project> {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let folder = directory_of(&words).or_else(|| std::env::var("DISCO_DIRECTORY").ok());
+    Project::find(Path::new(folder.as_deref().unwrap_or("."))).ok()
+}
+
+/// The value of the last `-C` of a command line as the shell passes it on: not expanded, and with its quotes.
+fn directory_of(words: &[String]) -> Option<String> {
+    let given = words.iter().enumerate().rev().find_map(|(at, word)| match word.as_str() {
+        "-C" | "--directory" => words.get(at + 1).map(String::as_str),
+        word => word.strip_prefix("--directory=").or_else(|| word.strip_prefix("-C")),
+    })?;
+    let plain = given.replace(['\'', '"', '\\'], "");
+    match (plain.strip_prefix("~/"), std::env::var("HOME")) {
+        (Some(below), Ok(home)) => Some(format!("{home}/{below}")),
+        _ => Some(plain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_command_line_is_found_as_shells_pass_it_on() {
+        let of = |line: &str| directory_of(&line.split('|').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(of("disco|-C|shop|node|ssh|"), Some("shop".to_owned()));
+        assert_eq!(of("disco|node|ssh|--directory=shop|"), Some("shop".to_owned()));
+        assert_eq!(of("disco|-Cshop|-C|'my blog'|logs|"), Some("my blog".to_owned()));
+        assert_eq!(of("disco|-C|my\\ blog|logs|"), Some("my blog".to_owned()));
+        assert_eq!(of("disco|node|ssh|"), None);
+    }
 }

@@ -16,7 +16,6 @@ export async function bootstrap(cluster) {
   }
 
   await cluster.start_instance({});
-  await cluster.attach_ip();
   await cluster.ssh_install();
   await cluster.scale(3);
 

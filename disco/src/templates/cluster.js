@@ -19,6 +19,10 @@ export async function health(cluster, node) {
 // Runs on the leader for `disco deploy`.
 export async function deploy(cluster, deployment) {
   for (const node of await cluster.nodes()) {
+    if (!node.healthy) {
+      console.warn(`(deploy) ${node} is not healthy: skipped`);
+      continue;
+    }
     const { stdout } = await node.run("uname -n");
     console.log(`(deploy) ${node} is on ${stdout.trim()}`);
   }

@@ -29,4 +29,12 @@ fn commands_functions_and_nodes_are_completed() {
     assert!(completed(&folder, &["disco", "do", ""]).contains(&"greet".to_owned()));
     assert!(completed(&folder, &["disco", "node", "ssh", ""]).contains(&"heavyobjects-1".to_owned()));
     assert!(completed(&folder, &["disco", "status", "-o", ""]).contains(&"json".to_owned()));
+    // From another folder.
+    let other = Folder::new();
+    let place = folder.path("").display().to_string();
+    for command in [vec!["node", "ssh", ""], vec!["logs", ""], vec!["cert", "rotate", ""]] {
+        let words = [vec!["disco", "-C", place.as_str()], command].concat();
+        assert!(completed(&other, &words).contains(&"heavyobjects-1".to_owned()), "{words:?}");
+    }
+    assert!(completed(&other, &["disco", "-C", &place, "do", ""]).contains(&"greet".to_owned()));
 }

@@ -16,7 +16,9 @@ fn version_and_help_go_to_standard_output() {
     assert_eq!(folder.run(&["version"]).expect(0).stdout, version.stdout);
     assert!(folder.run(&["help", "scale"]).expect(0).stdout.contains("Set the number of nodes"));
     let help = folder.run(&["--help"]).expect(0);
-    assert!(help.stdout.contains("Exit codes:") && help.stdout.contains("11  could not be placed"), "{help}");
+    assert!(help.stdout.contains("Exit codes:") && help.stdout.contains("10  failed and rolled back"), "{help}");
+    assert!(folder.run(&["help"]).expect(0).stdout.contains("10  failed and rolled back"));
+    assert_eq!(folder.run(&["version", "-o", "json"]).expect(0).json()["version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
@@ -114,10 +116,14 @@ fn invalid_arguments_are_named_and_exit_with_2() {
 fn the_manual_page_has_every_command() {
     let page = Folder::new().run(&["man"]).expect(0);
     assert!(page.stdout.starts_with(".ie"), "{page}");
-    for section in [".SH \"DISCO BOOTSTRAP\"", ".SH \"DISCO NODE RM\"", ".SH \"DISCO KV WATCH\""] {
-        let plain = section.replace('"', "");
-        assert!(page.stdout.contains(section) || page.stdout.contains(&plain), "no {section}");
+    let sections =
+        [".SH \"DISCO BOOTSTRAP\"", ".SH \"DISCO NODE RM\"", ".SH \"DISCO KV WATCH\"", ".SH \"EXIT STATUS\""];
+    for section in sections {
+        assert!(page.stdout.contains(section), "no {section}");
     }
+    // It refers to no page that does not exist.
+    assert!(!page.stdout.contains("disco\\-init(1)") && !page.stdout.contains("disco-init(1)"), "{page}");
+    assert!(page.stdout.contains("\n\\fBdisco init\\fR\n") && page.stdout.contains(".SH \"SEE ALSO\""), "{page}");
 }
 
 #[test]
@@ -139,6 +145,10 @@ fn what_changes_nothing_yet_is_one_document_too() {
     let would = folder.run(&["kv", "put", "a", "b", "--dry-run", "-o", "json"]).expect(0).json();
     assert_eq!(would["dry_run"], true);
     assert_eq!(would["would"][0], "write 1 bytes to `a`");
+    for args in [vec!["cert", "rotate", "--operator"], vec!["destroy"], vec!["destroy", "--orphans", "nobody"]] {
+        let would = folder.run(&[args.as_slice(), &["--dry-run", "-o", "json"]].concat()).expect(0).json();
+        assert!(would["dry_run"] == true && would["would"].is_array(), "{args:?}: {would}");
+    }
     let gone = folder.run(&["destroy", "-y", "-o", "json"]).expect(0).json();
     assert_eq!(gone["destroyed"], true);
     assert_eq!(folder.run(&["destroy", "-y", "-o", "json"]).expect(0).json()["destroyed"], false);

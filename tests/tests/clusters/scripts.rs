@@ -261,7 +261,7 @@ fn deploy_streams_its_console_runs_and_copies_on_every_node_and_sends_only_what_
 }
 
 #[test]
-fn a_deploy_that_throws_exits_with_1_its_position_and_its_earlier_output() {
+fn a_deploy_that_throws_exits_with_2_its_position_and_its_earlier_output() {
     let (project, before) = whole();
     project.write_hooks(
         "export async function deploy(cluster, deployment) {
@@ -275,7 +275,7 @@ fn a_deploy_that_throws_exits_with_1_its_position_and_its_earlier_output() {
         .lines()
         .position(|line| line.contains("throw"))
         .unwrap();
-    let output = project.disco(&["deploy", "--set", "what=cake"]).expect(1);
+    let output = project.disco(&["deploy", "--set", "what=cake"]).expect(2);
     let output = output.says(&["half way", "no cake today", &format!("cluster.js:{line}:"), "throw new Error("]);
     assert!(!output.stderr.contains("panicked"), "{output}");
     assert_eq!(project.status().pids(), before.pids());

@@ -7,27 +7,28 @@ use crate::{
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    founding::{bring_back, renew_operator, replace_signing_key, require_root},
+    founding::{Revival, bring_back, renew_operator, replace_signing_key, require_root},
     project::{KnownNode, Lock},
+    view::would,
 };
 
 pub(crate) async fn run(args: &CertRotateArgs, context: &Context) -> Outcome<ExitStatus> {
     if args.expired {
         return match bring_back(context, &args.nodes, args.dry_run).await? {
-            Some(client) => show(&client, context).await,
-            None => Ok(ExitStatus::Done),
+            Revival::Planned(steps) => would(context, steps),
+            Revival::Done(client) => show(&client, context).await,
         };
     }
+    if args.dry_run {
+        return would(context, planned(args, context).await?);
+    }
     if args.operator {
-        operator(args, context)?;
+        operator(context)?;
     }
     // Uses the operator's new certificate if it was just renewed.
     let client = Client::open(context)?;
-    if args.signing_key || !args.operator || !args.nodes.is_empty() {
+    if concerns_nodes(args) {
         nodes(args, context, &client).await?;
-    }
-    if args.dry_run {
-        return Ok(ExitStatus::Done);
     }
     show(&client, context).await
 }
@@ -37,13 +38,34 @@ async fn show(client: &Client, context: &Context) -> Outcome<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
-fn operator(args: &CertRotateArgs, context: &Context) -> Outcome<()> {
+/// Whether anything is renewed beside the operator's own certificate.
+fn concerns_nodes(args: &CertRotateArgs) -> bool {
+    args.signing_key || !args.operator || !args.nodes.is_empty()
+}
+
+/// The steps of a dry run.
+async fn planned(args: &CertRotateArgs, context: &Context) -> Outcome<Vec<String>> {
+    let mut steps = Vec::new();
+    if args.operator {
+        require_root(&context.project()?.state())?;
+        steps.push("renew this operator's certificate".to_owned());
+    }
+    if !concerns_nodes(args) {
+        return Ok(steps);
+    }
+    if args.signing_key {
+        require_root(&context.project()?.state())?;
+        steps.push("replace the signing key".to_owned());
+    }
+    let status = Client::open(context)?.settled().await?;
+    let nodes = chosen(&status, &args.nodes)?.into_iter();
+    steps.extend(nodes.map(|node| format!("renew the certificate of node {} `{}`", node.id, node.name)));
+    Ok(steps)
+}
+
+fn operator(context: &Context) -> Outcome<()> {
     let state = context.project()?.state();
     let root = require_root(&state)?;
-    if args.dry_run {
-        context.printer.note("would renew this operator's certificate");
-        return Ok(());
-    }
     let _lock = Lock::take(&state, "cert rotate")?;
     let task = context.printer.task("operator");
     let own = renew_operator(&state, &root)?.own();
@@ -55,17 +77,7 @@ async fn nodes(args: &CertRotateArgs, context: &Context, client: &Client) -> Out
     let printer = &context.printer;
     // Check for the root first: without it the command could not finish.
     let root = if args.signing_key { Some(require_root(&context.project()?.state())?) } else { None };
-    let status = client.settled().await?;
-    let nodes = chosen(&status, &args.nodes)?;
-    if args.dry_run {
-        if root.is_some() {
-            printer.note("would replace the signing key");
-        }
-        for node in &nodes {
-            printer.note(&format!("would renew the certificate of node {} `{}`", node.id, node.name));
-        }
-        return Ok(());
-    }
+    let nodes = chosen(&client.settled().await?, &args.nodes)?;
     if let Some(root) = &root {
         let task = printer.task("signing key");
         task.state("replacing");
