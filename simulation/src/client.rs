@@ -98,6 +98,7 @@ impl Client {
             only_in_term: 0,
             proposed_at_ms: 0,
             operation: Some(in_store(key, operation)),
+            ..Command::default()
         };
         let ask = Ask::Propose { command: ByteString(command.encode_to_vec().into()), hops: 0 };
         self.call(key, operation, &request_id);

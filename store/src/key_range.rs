@@ -2,12 +2,21 @@
 
 use std::ops::Bound;
 
-/// A single key, all keys from one on, or the keys from one up to another.
+use crate::{SYSTEM_PREFIX, Scope};
+
+/// The first byte string above all keys below [`SYSTEM_PREFIX`].
+const SYSTEM_END: &[u8] = b"/disco0";
+
+/// A single key, all keys from one on, or the keys from one up to another; of these, the keys of a [`Scope`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyRange<'a> {
     start: &'a [u8],
     end: End<'a>,
+    scope: Scope,
 }
+
+/// Bounds for an ordered map.
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End<'a> {
@@ -25,7 +34,13 @@ impl<'a> KeyRange<'a> {
             [0] => End::Unbounded,
             end => End::Before(end),
         };
-        Self { start: key, end }
+        Self { start: key, end, scope: Scope::All }
+    }
+
+    /// Only the keys of the range that are in the scope.
+    #[must_use]
+    pub fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// Whether it names one key rather than a range that may contain one.
@@ -35,21 +50,36 @@ impl<'a> KeyRange<'a> {
 
     /// Whether `key` lies in the range.
     pub fn contains(&self, key: &[u8]) -> bool {
-        match self.end {
+        let within = match self.end {
             End::Single => key == self.start,
             End::Unbounded => key >= self.start,
             End::Before(end) => key >= self.start && key < end,
-        }
+        };
+        within && self.scope.contains(key)
     }
 
-    /// Bounds for an ordered map; never start above end, which makes such maps panic.
-    pub(crate) fn bounds(&self) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+    /// The parts of an ordered map that have the keys of the range, in order: up to two, as the keys outside of a scope lie
+    /// between them. Never start above end, which makes such maps panic.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Bounds<'a>> + use<'a> {
+        let start = self.start;
         let end = match self.end {
-            End::Single => Bound::Included(self.start),
+            End::Single => Bound::Included(start),
             End::Unbounded => Bound::Unbounded,
-            End::Before(end) => Bound::Excluded(end.max(self.start)),
+            End::Before(end) => Bound::Excluded(end.max(start)),
         };
-        (Bound::Included(self.start), end)
+        let whole = (Bound::Included(start), end);
+        let ends_after = |key: &[u8]| !matches!(self.end, End::Before(end) if end <= key);
+        let (below, above) = match (self.scope, self.end) {
+            (Scope::All, _) => (Some(whole), None),
+            (Scope::Users, End::Single) => (self.scope.contains(start).then_some(whole), None),
+            (Scope::Users, _) => {
+                let end_below = if ends_after(SYSTEM_PREFIX) { Bound::Excluded(SYSTEM_PREFIX) } else { end };
+                let below = (start < SYSTEM_PREFIX).then_some((Bound::Included(start), end_below));
+                let above = ends_after(SYSTEM_END).then_some((Bound::Included(start.max(SYSTEM_END)), end));
+                (below, above)
+            }
+        };
+        below.into_iter().chain(above)
     }
 }
 
@@ -96,13 +126,35 @@ mod tests {
         assert!(!matches(b"a\xff", &prefix_end(b"a\xff"), b"b"));
     }
 
+    /// Every range over keys around those of the system, also ranges that end before they begin.
     #[test]
-    fn bounds_never_turn_around() {
-        let map = std::collections::BTreeMap::from([(b"b".to_vec(), ())]);
-        for (key, end) in [(&b"z"[..], &b"a"[..]), (b"b", b"b"), (b"a", b"z")] {
-            let range = KeyRange::new(key, end);
-            let found = map.range::<[u8], _>(range.bounds()).count();
-            assert_eq!(found, usize::from(range.contains(b"b")), "{range:?}");
+    fn the_parts_have_the_keys_that_the_range_contains() {
+        let keys: [&[u8]; 12] = [
+            b"\0",
+            b"/",
+            b"/disco",
+            b"/disco.",
+            b"/disco/",
+            b"/disco/a",
+            b"/disco/\xff",
+            b"/disco0",
+            b"/disco0a",
+            b"/discos",
+            b"a",
+            b"\xff",
+        ];
+        let map: std::collections::BTreeMap<Vec<u8>, ()> = keys.iter().map(|key| (key.to_vec(), ())).collect();
+        for scope in [Scope::All, Scope::Users] {
+            for key in keys {
+                for end in keys.into_iter().chain([&b""[..]]) {
+                    let range = KeyRange::new(key, end).within(scope);
+                    let found: Vec<_> = range.parts().flat_map(|part| map.range::<[u8], _>(part)).collect();
+                    let expected: Vec<_> = map.iter().filter(|(key, ())| range.contains(key)).collect();
+                    assert_eq!(found, expected, "{range:?}");
+                }
+            }
         }
+        let all = KeyRange::new(b"\0", b"\0").within(Scope::Users);
+        assert!(all.contains(b"/disco") && all.contains(b"/disco0") && !all.contains(b"/disco/"));
     }
 }

@@ -63,18 +63,19 @@ impl Keyspace {
         history.latest().is_alive().then_some((key, history.latest()))
     }
 
+    /// The keys of the range with their histories, in order.
+    fn of(&self, range: KeyRange<'_>) -> impl Iterator<Item = (&Arc<[u8]>, &History)> {
+        range.parts().flat_map(|part| self.keys.range::<[u8], _>(part))
+    }
+
     /// The keys of the range that exist now, in order.
     pub(crate) fn range(&self, range: KeyRange<'_>) -> impl Iterator<Item = (&Arc<[u8]>, &Version)> {
-        self.keys
-            .range::<[u8], _>(range.bounds())
-            .map(|(key, history)| (key, history.latest()))
-            .filter(|(_, version)| version.is_alive())
+        self.of(range).map(|(key, history)| (key, history.latest())).filter(|(_, version)| version.is_alive())
     }
 
     /// The keys of the range that existed at that revision, in order.
     pub(crate) fn range_at(&self, range: KeyRange<'_>, revision: i64) -> impl Iterator<Item = (&Arc<[u8]>, &Version)> {
-        self.keys
-            .range::<[u8], _>(range.bounds())
+        self.of(range)
             .filter_map(move |(key, history)| Some((key, history.at(revision)?)))
             .filter(|(_, version)| version.is_alive())
     }

@@ -12,6 +12,8 @@
 //! - Ranges at, and watches from, every revision since the [compaction revision](Store::compact_revision) can be
 //!   answered.
 //! - A key is attached to a lease exactly if its newest version names it.
+//! - A command with [`users_only`](disco_proto::v1::Command::users_only), and a [`View`] of [`Scope::Users`], neither
+//!   read nor delete keys below `/disco/`.
 //! - A command with a remembered request id changes nothing and returns the first answer; an answer larger than
 //!   [`Limits::remembered_answer_bytes`] is returned without key-value pairs.
 //!
@@ -35,6 +37,7 @@ mod leases;
 mod limits;
 mod read;
 mod refused;
+mod scope;
 mod shared;
 mod snapshot;
 mod store;
@@ -52,6 +55,7 @@ pub use leases::Lease;
 pub use limits::{Limits, SYSTEM_PREFIX};
 pub use read::ReadError;
 pub use refused::Refused;
+pub use scope::{Scope, View};
 pub use snapshot::SnapshotError;
 pub use store::{Applied, Store};
 pub use validate::{LEASE_TTL_MAX, validate};

@@ -7,7 +7,7 @@ use disco_proto::v1::{
     range_request::{SortOrder, SortTarget},
 };
 
-use crate::{KeyRange, history::Version, keyspace::Keyspace, validate};
+use crate::{KeyRange, Scope, history::Version, keyspace::Keyspace, validate};
 
 /// Why a range cannot be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +51,8 @@ pub(crate) fn check_revision(requested: i64, revision: i64, compact_revision: i6
 }
 
 /// Answers a range whose revision was checked; `revision` is the newest.
-pub(crate) fn range(keys: &Keyspace, request: &RangeRequest, revision: i64) -> RangeResponse {
-    let range = KeyRange::new(&request.key, &request.range_end);
+pub(crate) fn range(keys: &Keyspace, scope: Scope, request: &RangeRequest, revision: i64) -> RangeResponse {
+    let range = KeyRange::new(&request.key, &request.range_end).within(scope);
     if request.revision > 0 && request.revision < revision {
         answer(keys.range_at(range, request.revision), request, revision)
     } else {

@@ -9,7 +9,7 @@ use disco_proto::v1::{
 };
 
 use crate::{
-    Lease, Limits, ReadError, Refused,
+    Lease, Limits, ReadError, Refused, Scope,
     answers::{Answers, RequestId},
     change_log::ChangeLog,
     keyspace::Keyspace,
@@ -87,22 +87,23 @@ impl Store {
             return Err(Refused::new(Refusal::StaleTerm, message));
         }
         validate::validate(command, &self.limits)?;
+        let scope = Scope::of(command);
         match &command.operation {
             Some(Operation::Put(put)) => {
                 self.check(|cost| self.check_put(put, cost))?;
-                let mut write = Write::new(self);
+                let mut write = Write::new(self, scope);
                 let response = write.put(put);
                 Ok((Answer::Put(response), write.finish()))
             }
             Some(Operation::DeleteRange(delete)) => {
-                let mut write = Write::new(self);
+                let mut write = Write::new(self, scope);
                 let response = write.delete_range(delete);
                 Ok((Answer::DeleteRange(response), write.finish()))
             }
             Some(Operation::Txn(txn)) => {
-                let path = Path::of(txn, &self.keys);
+                let path = Path::of(txn, &self.keys, scope);
                 self.check(|cost| self.check_txn(txn, &path, cost))?;
-                let mut write = Write::new(self);
+                let mut write = Write::new(self, scope);
                 let response = write.txn(txn, &path);
                 Ok((Answer::Txn(response), write.finish()))
             }
@@ -137,7 +138,7 @@ impl Store {
 
     fn revoke(&mut self, revoke: &LeaseRevokeRequest) -> Result<(LeaseResponse, Vec<Event>), Refused> {
         let lease = self.leases.remove(revoke.id).ok_or_else(|| txn::lease_not_found(revoke.id))?;
-        let mut write = Write::new(self);
+        let mut write = Write::new(self, Scope::All);
         write.delete(&lease.keys);
         let events = write.finish();
         Ok((LeaseResponse { revision: self.revision, id: lease.id, ttl: lease.ttl }, events))
@@ -165,9 +166,13 @@ impl Store {
     /// # Errors
     /// The request is malformed, or its revision is compacted or in the future.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
+        self.range_in(Scope::All, request)
+    }
+
+    pub(crate) fn range_in(&self, scope: Scope, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
         read::check_form(request)?;
         read::check_revision(request.revision, self.revision, self.compact_revision)?;
-        Ok(read::range(&self.keys, request, self.revision))
+        Ok(read::range(&self.keys, scope, request, self.revision))
     }
 
     /// The newest revision; 1 if nothing was ever written.

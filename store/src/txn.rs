@@ -11,7 +11,7 @@ use disco_proto::v1::{
 };
 
 use crate::{
-    KeyRange, Refused, Store, history::Version, keyspace::Keyspace, limits::SYSTEM_PREFIX, read, refused::shown,
+    KeyRange, Refused, Scope, Store, history::Version, keyspace::Keyspace, limits::SYSTEM_PREFIX, read, refused::shown,
     validate,
 };
 
@@ -23,12 +23,12 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    pub(crate) fn of(txn: &TxnRequest, keys: &Keyspace) -> Self {
-        let succeeded = txn.compare.iter().all(|compare| holds(compare, keys));
+    pub(crate) fn of(txn: &TxnRequest, keys: &Keyspace, scope: Scope) -> Self {
+        let succeeded = txn.compare.iter().all(|compare| holds(compare, keys, scope));
         let nested = branch(txn, succeeded)
             .iter()
             .filter_map(|operation| match &operation.request {
-                Some(Request::Txn(txn)) => Some(Path::of(txn, keys)),
+                Some(Request::Txn(txn)) => Some(Path::of(txn, keys, scope)),
                 _ => None,
             })
             .collect();
@@ -43,8 +43,9 @@ pub(crate) fn branch(txn: &TxnRequest, succeeded: bool) -> &[RequestOp] {
 
 /// Whether the comparison holds, for every key of its range. A range without keys is compared as one absent key, which
 /// has no value: a comparison of values then never holds.
-fn holds(compare: &Compare, keys: &Keyspace) -> bool {
-    let mut found = keys.range(KeyRange::new(&compare.key, &compare.range_end)).map(|(_, version)| version).peekable();
+fn holds(compare: &Compare, keys: &Keyspace, scope: Scope) -> bool {
+    let range = KeyRange::new(&compare.key, &compare.range_end).within(scope);
+    let mut found = keys.range(range).map(|(_, version)| version).peekable();
     if found.peek().is_none() {
         return !matches!(compare.target, Some(Target::Value(_))) && holds_for(compare, &Version::deleted(0));
     }
@@ -112,12 +113,16 @@ impl Store {
     /// # Errors
     /// The errors of applying the transaction; and if it contains anything but ranges.
     pub fn range_txn(&self, txn: &TxnRequest) -> Result<TxnResponse, Refused> {
+        self.range_txn_in(Scope::All, txn)
+    }
+
+    pub(crate) fn range_txn_in(&self, scope: Scope, txn: &TxnRequest) -> Result<TxnResponse, Refused> {
         validate::txn(txn, &self.limits)?;
-        let path = Path::of(txn, &self.keys);
+        let path = Path::of(txn, &self.keys, scope);
         self.check_txn(txn, &path, &mut Cost::bound())?;
         let responses = branch(txn, path.succeeded).iter().map(|operation| match &operation.request {
             Some(Request::Range(range)) => {
-                let response = Response::Range(read::range(&self.keys, range, self.revision));
+                let response = Response::Range(read::range(&self.keys, scope, range, self.revision));
                 Ok(ResponseOp { response: Some(response) })
             }
             _ => Err(Refused::invalid("the transaction must only read")),

@@ -162,7 +162,7 @@ impl<'a> Written<'a> {
             }
         }
         for range in &other.deletes {
-            if let Some(key) = self.puts.range::<[u8], _>(range.bounds()).next() {
+            if let Some(key) = range.parts().find_map(|part| self.puts.range::<[u8], _>(part).next()) {
                 return twice(key);
             }
         }

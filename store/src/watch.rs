@@ -2,7 +2,7 @@
 
 use disco_proto::v1::{Event, event};
 
-use crate::{KeyRange, Store};
+use crate::{KeyRange, Scope, Store};
 
 /// Maximum size of keys and values in one part of the history: it bounds the memory of a slow watcher, however large
 /// values are.
@@ -53,6 +53,17 @@ impl Store {
         range_end: &[u8],
         max_events: usize,
     ) -> Result<History, Compacted> {
+        self.history_in(Scope::All, from_revision, key, range_end, max_events)
+    }
+
+    pub(crate) fn history_in(
+        &self,
+        scope: Scope,
+        from_revision: i64,
+        key: &[u8],
+        range_end: &[u8],
+        max_events: usize,
+    ) -> Result<History, Compacted> {
         let end = self.revision + 1;
         if from_revision <= 0 {
             return Ok(History { revisions: Vec::new(), next: end });
@@ -60,7 +71,7 @@ impl Store {
         if from_revision < self.compact_revision {
             return Err(Compacted { requested: from_revision, compact_revision: self.compact_revision });
         }
-        let range = KeyRange::new(key, range_end);
+        let range = KeyRange::new(key, range_end).within(scope);
         let mut revisions: Vec<RevisionEvents> = Vec::new();
         let matching = self.log.since(from_revision).filter(|change| range.contains(&change.key));
         let mut bytes = 0;

@@ -8,7 +8,7 @@ use disco_proto::v1::{
 };
 
 use crate::{
-    KeyRange, Store,
+    KeyRange, Scope, Store,
     history::Version,
     read,
     txn::{self, Path},
@@ -20,15 +20,17 @@ use crate::{
 /// between two revisions.
 pub(crate) struct Write<'a> {
     store: &'a mut Store,
+    /// Of ranges that are read or deleted.
+    scope: Scope,
     /// Revision of the changes, once there is one.
     revision: i64,
     events: Vec<Event>,
 }
 
 impl<'a> Write<'a> {
-    pub(crate) fn new(store: &'a mut Store) -> Self {
+    pub(crate) fn new(store: &'a mut Store, scope: Scope) -> Self {
         let revision = store.revision + 1;
-        Self { store, revision, events: Vec::new() }
+        Self { store, scope, revision, events: Vec::new() }
     }
 
     pub(crate) fn finish(self) -> Vec<Event> {
@@ -69,7 +71,7 @@ impl<'a> Write<'a> {
     }
 
     pub(crate) fn delete_range(&mut self, delete: &DeleteRangeRequest) -> DeleteRangeResponse {
-        let range = KeyRange::new(&delete.key, &delete.range_end);
+        let range = KeyRange::new(&delete.key, &delete.range_end).within(self.scope);
         let keys: Vec<_> = self.store.keys.range(range).map(|(key, _)| Arc::clone(key)).collect();
         let before = self.events.len();
         self.delete(&keys);
@@ -100,7 +102,9 @@ impl<'a> Write<'a> {
         let mut responses = Vec::new();
         for operation in txn::branch(txn, path.succeeded) {
             let response = match &operation.request {
-                Some(Request::Range(range)) => Some(Response::Range(read::range(&self.store.keys, range, self.seen()))),
+                Some(Request::Range(range)) => {
+                    Some(Response::Range(read::range(&self.store.keys, self.scope, range, self.seen())))
+                }
                 Some(Request::Put(put)) => Some(Response::Put(self.put(put))),
                 Some(Request::DeleteRange(delete)) => Some(Response::DeleteRange(self.delete_range(delete))),
                 Some(Request::Txn(txn)) => nested.next().map(|path| Response::Txn(self.txn(txn, path))),

@@ -36,8 +36,17 @@ impl Etcdctl {
     /// Its endpoints, `https://IP:PORT` each.
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
-        let all = self.settings.iter().find(|(name, _)| name == "ETCDCTL_ENDPOINTS");
-        all.map(|(_, value)| value.split(',').map(str::to_owned).collect()).unwrap_or_default()
+        self.setting("ETCDCTL_ENDPOINTS").split(',').map(str::to_owned).collect()
+    }
+
+    /// A setting's value.
+    ///
+    /// # Panics
+    /// When `disco env` does not print it.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> &str {
+        let found = self.settings.iter().find(|(found, _)| found == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no setting {name}"))
     }
 
     /// The same with one endpoint.

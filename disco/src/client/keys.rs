@@ -21,6 +21,7 @@ impl Client {
             only_in_term: 0,
             proposed_at_ms: jiff::Timestamp::now().as_millisecond(),
             operation: Some(operation),
+            ..Command::default()
         };
         let request = ProposeRequest { command: Some(command), ..ProposeRequest::default() };
         let answer = self

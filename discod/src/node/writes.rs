@@ -225,6 +225,7 @@ pub fn command(operation: Operation, only_in_term: u64) -> Command {
         only_in_term,
         proposed_at_ms: crate::clock::unix_ms(),
         operation: Some(operation),
+        ..Command::default()
     }
 }
 

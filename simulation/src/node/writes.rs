@@ -24,6 +24,7 @@ impl Process {
             only_in_term: term,
             proposed_at_ms: 0,
             operation: Some(operation),
+            ..Command::default()
         };
         let bytes = Bytes::from(command.encode_to_vec());
         let deadline = tokio::time::Instant::now() + self.host.pace.request_timeout();

@@ -6,7 +6,7 @@ use disco_proto::v1::{
 };
 use proptest::prelude::*;
 
-pub(crate) const KEYS: [&str; 5] = ["a", "ab", "b", "c", "d"];
+pub(crate) const KEYS: [&str; 6] = ["/disco/a", "a", "ab", "b", "c", "d"];
 
 fn key() -> impl Strategy<Value = bytes::Bytes> {
     prop_oneof![
@@ -16,7 +16,7 @@ fn key() -> impl Strategy<Value = bytes::Bytes> {
 }
 
 fn range_end() -> impl Strategy<Value = bytes::Bytes> {
-    prop::sample::select(&["", "", "", "\0", "a", "b", "c", "e"][..]).prop_map(bytes::Bytes::from)
+    prop::sample::select(&["", "", "", "\0", "/disco/b", "a", "b", "c", "e"][..]).prop_map(bytes::Bytes::from)
 }
 
 fn value() -> impl Strategy<Value = bytes::Bytes> {
@@ -124,12 +124,13 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         1 => (0_i64..40).prop_map(|revision| Operation::Compact(CompactRequest { revision })),
     ];
     let request_id = prop_oneof![2 => Just(Vec::new()), 1 => (0_u8..6).prop_map(|id| vec![id; 16])];
-    (operation, request_id, prop_oneof![9 => Just(0_u64), 1 => 1_u64..4]).prop_map(
-        |(operation, request_id, only_in_term)| Command {
+    (operation, request_id, prop_oneof![9 => Just(0_u64), 1 => 1_u64..4], any::<bool>()).prop_map(
+        |(operation, request_id, only_in_term, users_only)| Command {
             request_id: request_id.into(),
             only_in_term,
             proposed_at_ms: 1_700_000_000_000,
             operation: Some(operation),
+            users_only,
         },
     )
 }

@@ -8,7 +8,7 @@ use disco_proto::v1::{
     TxnResponse, command::Operation, command_response::Result as Answer, compare, request_op::Request,
     response_op::Response,
 };
-use disco_store::{Limits, Store, matches};
+use disco_store::{Limits, Scope, Store, matches};
 use proptest::prelude::*;
 
 use crate::{common::snapshot, generate};
@@ -23,6 +23,8 @@ struct Model {
     compacted: i64,
     leases: BTreeMap<i64, i64>,
     answers: BTreeMap<Vec<u8>, CommandResponse>,
+    /// Of the command that is executed.
+    scope: Scope,
 }
 
 impl Model {
@@ -60,6 +62,7 @@ impl Model {
             return Err(Refusal::StaleTerm);
         }
         let revision = self.revision() + 1;
+        self.scope = if command.users_only { Scope::Users } else { Scope::All };
         match command.operation.as_ref().unwrap() {
             Operation::Put(put) => {
                 self.check(&[RequestOp { request: Some(Request::Put(put.clone())) }])?;
@@ -72,7 +75,7 @@ impl Model {
             Operation::Txn(txn) => {
                 form(txn)?;
                 self.check(&[RequestOp { request: Some(Request::Txn(txn.clone())) }])?;
-                let before = self.now().clone();
+                let before = self.seen_now();
                 Ok(Answer::Txn(self.txn(txn, &before, revision)))
             }
             Operation::LeaseGrant(grant) => {
@@ -87,6 +90,7 @@ impl Model {
             }
             Operation::LeaseRevoke(revoke) => {
                 let ttl = self.leases.remove(&revoke.id).ok_or(Refusal::LeaseNotFound)?;
+                self.scope = Scope::All;
                 for key in self.attached(revoke.id) {
                     self.delete(&DeleteRangeRequest { key: key.into(), ..DeleteRangeRequest::default() }, revision);
                 }
@@ -104,6 +108,15 @@ impl Model {
                 Ok(Answer::Compact(CompactResponse { revision: self.revision() }))
             }
         }
+    }
+
+    /// The keys that exist for the command.
+    fn seen(&self, state: &State) -> State {
+        state.clone().into_iter().filter(|(key, _)| self.scope.contains(key)).collect()
+    }
+
+    fn seen_now(&self) -> State {
+        self.seen(self.now())
     }
 
     fn attached(&self, lease: i64) -> Vec<Vec<u8>> {
@@ -129,7 +142,7 @@ impl Model {
                     }
                 }
                 Request::DeleteRange(delete) if delete.key.is_empty() => return Err(Refusal::EmptyKey),
-                Request::Txn(txn) => self.check(branch(txn, self.now()))?,
+                Request::Txn(txn) => self.check(branch(txn, &self.seen_now()))?,
                 _ => (),
             }
         }
@@ -161,7 +174,7 @@ impl Model {
 
     fn delete(&mut self, delete: &DeleteRangeRequest, revision: i64) -> DeleteRangeResponse {
         let gone: Vec<_> =
-            self.now().values().filter(|kv| matches(&delete.key, &delete.range_end, &kv.key)).cloned().collect();
+            self.seen_now().into_values().filter(|kv| matches(&delete.key, &delete.range_end, &kv.key)).collect();
         for old in &gone {
             self.state(revision).remove(&*old.key);
             let kv = KeyValue { key: old.key.clone(), mod_revision: revision, ..KeyValue::default() };
@@ -194,9 +207,8 @@ impl Model {
 
     fn range(&self, range: &RangeRequest) -> RangeResponse {
         let at = if range.revision > 0 { range.revision } else { self.revision() };
-        let state = &self.states[at as usize - 1];
-        let mut kvs: Vec<_> =
-            state.values().filter(|kv| matches(&range.key, &range.range_end, &kv.key)).cloned().collect();
+        let state = self.seen(&self.states[at as usize - 1]);
+        let mut kvs: Vec<_> = state.into_values().filter(|kv| matches(&range.key, &range.range_end, &kv.key)).collect();
         let count = kvs.len() as i64;
         if range.count_only {
             return RangeResponse { revision: self.revision(), count, ..RangeResponse::default() };
@@ -331,15 +343,19 @@ proptest! {
 
         // Every retained revision, and random requests.
         let all = |revision| RangeRequest { key: vec![0].into(), range_end: vec![0].into(), revision, ..RangeRequest::default() };
-        for revision in model.compacted.max(1)..=model.revision() {
-            prop_assert_eq!(store.range(&all(revision)), Ok(model.range(&all(revision))));
-        }
-        for range in &ranges {
-            let operation = RequestOp { request: Some(Request::Range(range.clone())) };
-            match (store.range(range), model.check(&[operation])) {
-                (Ok(response), Ok(())) => prop_assert_eq!(response, model.range(range)),
-                (Err(error), Err(refusal)) => prop_assert_eq!(disco_store::Refused::from(error).refusal, refusal),
-                other => prop_assert!(false, "{:?}: {:?}", range, other),
+        for scope in [Scope::Users, Scope::All] {
+            model.scope = scope;
+            let view = store.view(scope);
+            for revision in model.compacted.max(1)..=model.revision() {
+                prop_assert_eq!(view.range(&all(revision)), Ok(model.range(&all(revision))));
+            }
+            for range in &ranges {
+                let operation = RequestOp { request: Some(Request::Range(range.clone())) };
+                match (view.range(range), model.check(&[operation])) {
+                    (Ok(response), Ok(())) => prop_assert_eq!(response, model.range(range)),
+                    (Err(error), Err(refusal)) => prop_assert_eq!(disco_store::Refused::from(error).refusal, refusal),
+                    other => prop_assert!(false, "{:?}: {:?}", range, other),
+                }
             }
         }
 
@@ -347,7 +363,7 @@ proptest! {
         let mut next = model.compacted.max(1);
         let mut received = BTreeMap::new();
         while next <= model.revision() {
-            let history = store.history(next, b"a", b"c", 2).unwrap();
+            let history = store.view(Scope::Users).history(next, b"/", b"c", 2).unwrap();
             prop_assert!(history.next > next);
             next = history.next;
             received.extend(history.revisions.into_iter().map(|one| (one.revision, one.events)));

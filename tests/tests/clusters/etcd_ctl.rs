@@ -302,24 +302,75 @@ fn the_alarm_of_a_full_store_is_listed_and_disarmed() {
     assert_eq!(etcd.run(&["put", "alarm/a", "1"]).ok().stdout, "OK\n");
 }
 
+/// "Get all", "delete all", comparisons, watches and mirrors of etcd's clients concern the keys of users.
 #[test]
-fn disco_s_own_keys_are_read_and_not_written() {
-    let Some((_project, etcd)) = whole() else { return };
-    let node = etcd.run(&["get", "/disco/nodes/1", "--print-value-only"]).ok().json();
-    assert_eq!(node["name"], "etcdctl-1");
+fn disco_s_own_keys_do_not_exist_for_etcd_s_clients() {
+    let Some((project, etcd)) = whole() else { return };
+    let own = || project.disco(&["kv", "get", "/disco/nodes/1"]).ok().stdout;
+    let before = own();
+    assert!(before.contains("etcdctl-1"), "{before}");
+    etcd.run(&["del", "", "--from-key"]).ok();
+    let first = etcd.run(&["put", "/a", "1", "-w", "json"]).ok().json()["header"]["revision"].as_i64().unwrap();
+    etcd.run(&["put", "/z", "2"]).ok();
+    // A node may change the records, also through this interface's revisions.
+    let leader = project.status();
+    let node = Api::node(&project.machine(leader.leading().instance.as_deref()).data());
+    let record = || node.propose(&leader.leading().address, Api::put_command("/disco/test", "x")).unwrap().revision;
+    assert_eq!(record(), first + 2);
+    etcd.run(&["put", "z", "3"]).ok();
+
+    assert_eq!(etcd.run(&["get", "", "--from-key"]).ok().stdout, "/a\n1\n/z\n2\nz\n3\n");
+    let page = etcd.run(&["get", "/", "--from-key", "--limit=2", "-w", "json"]).ok().json();
+    assert_eq!((&page["count"], &page["more"]), (&serde_json::json!(3), &serde_json::json!(true)));
+    for args in [["get", "/disco/nodes/1"].as_slice(), &["get", "/disco/", "--prefix"]] {
+        assert_eq!(etcd.run(args).ok().stdout, "");
+    }
+    let absent = "create(\"/disco/nodes/1\") = \"0\"\n\nput /z \"4\"\nget /disco/nodes/1\n\n\n";
+    assert_eq!(etcd.run_with(&["txn"], absent).ok().stdout, "SUCCESS\n\nOK\n\n");
+
+    let mut watch = etcd.start(&["watch", "", "--from-key", "--rev", &first.to_string()]);
+    watch.wait_for_stdout(SOON, "PUT\n/a\n1\nPUT\n/z\n2\nPUT\nz\n3\nPUT\n/z\n4\n");
+    record();
+    etcd.run(&["put", "z", "5"]).ok();
+    watch.wait_for_stdout(SOON, "PUT\n/z\n4\nPUT\nz\n5\n");
+
+    // The mirror of a prefix with the records, as one of the same cluster must differ in its keys.
+    let (ca, cert, key) = (etcd.setting("ETCDCTL_CACERT"), etcd.setting("ETCDCTL_CERT"), etcd.setting("ETCDCTL_KEY"));
+    let tls = [format!("--dest-cacert={ca}"), format!("--dest-cert={cert}"), format!("--dest-key={key}")];
+    let destination = etcd.endpoints()[0].replace("https://", "");
+    let mut mirror = vec!["make-mirror", "--prefix=/", "--dest-prefix=mirror/"];
+    mirror.extend(tls.iter().map(String::as_str));
+    mirror.push(&destination);
+    let mirror = etcd.start(&mirror);
+    let mirrored = |expected: &str| {
+        wait_for(SOON, expected, || {
+            let found = etcd.run(&["get", "mirror/", "--prefix"]).ok().stdout;
+            if found == expected { Ok(()) } else { Err(found) }
+        });
+    };
+    mirrored("mirror/a\n1\nmirror/z\n4\n");
+    record();
+    etcd.run(&["put", "/b", "6"]).ok();
+    mirrored("mirror/a\n1\nmirror/b\n6\nmirror/z\n4\n");
+    drop(mirror);
+
     for args in [
         ["put", "/disco/nodes/1", "x"].as_slice(),
+        &["put", "/disco/new", "x"],
         &["del", "/disco/nodes/1"],
         &["del", "/disco/", "--prefix"],
-        &["del", "", "--from-key"],
     ] {
         let refused = etcd.run(args).expect(1);
         assert!(refused.stderr.contains("etcdserver: permission denied"), "{refused}");
         assert!(refused.stderr.contains("/disco/"), "{refused}");
     }
     etcd.run_with(&["txn"], "\nput /disco/x \"1\"\n\n\n").expect(1).says(&["etcdserver: permission denied"]);
-    let again = etcd.run(&["get", "/disco/nodes/1", "--print-value-only"]).ok().json();
-    assert_eq!(again, node);
+    assert_eq!(etcd.run(&["del", "/", "--prefix"]).ok().stdout, "3\n");
+    assert_eq!(etcd.run(&["del", "", "--from-key"]).ok().stdout, "4\n");
+    assert_eq!(etcd.run(&["get", "", "--from-key", "--keys-only"]).ok().stdout, "");
+    assert_eq!(own(), before);
+    project.disco(&["kv", "get", "/disco/test"]).ok();
+    project.wait_until_healthy(SOON, 3);
 }
 
 #[test]

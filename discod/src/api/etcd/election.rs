@@ -8,7 +8,7 @@ use disco_proto::v3electionpb::{
     CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest, ProclaimResponse,
     ResignRequest, ResignResponse,
 };
-use disco_store::{ReadError, Store};
+use disco_store::{ReadError, View};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -82,8 +82,8 @@ impl Election for EtcdService {
         self.admit(&request)?;
         self.barrier().await?;
         let queue = Queue::new(&request.into_inner().name);
-        let look = |store: &Store| (store.revision(), queue.first(store, 0));
-        let (revision, first) = self.node.raft().store().read(look);
+        let look = |view: View<'_>| (view.revision(), queue.first(view, 0));
+        let (revision, first) = self.view(look);
         let kv = first.map_err(errors::of_read)?.ok_or_else(errors::election_no_leader)?;
         Ok(Response::new(LeaderResponse { header: self.header(revision), kv: Some(kv) }))
     }
@@ -96,7 +96,7 @@ impl Election for EtcdService {
         let metadata = request.metadata().clone();
         let queue = Queue::new(&request.into_inner().name);
         // Events after the client has its answer must not be missed.
-        let (revision, first) = self.node.raft().store().read(|store| (store.revision(), queue.first(store, 0)));
+        let (revision, first) = self.view(|view| (view.revision(), queue.first(view, 0)));
         let observer = Observer { service: self.clone(), queue, answers, last_sent: None };
         tokio::spawn(observer.run(revision, first));
         let answers = place.hold(Box::pin(ReceiverStream::new(receiver)));
@@ -125,19 +125,18 @@ impl Observer {
 
     /// Sends leaders until the client disconnects, which is `None`, or there is a reason to end.
     async fn observe(&mut self, revision: i64, first: Found) -> Result<(), Option<Status>> {
-        let store = self.service.node.raft().store().clone();
-        let mut revisions = store.revisions();
+        let mut revisions = self.service.node.raft().store().revisions();
         let mut next = revision + 1;
         self.send(revision, first).await?;
         loop {
             let newest = *revisions.borrow_and_update();
             while next <= newest {
                 let (prefix, end) = (self.queue.prefix(), self.queue.end());
-                let history = store.read(|store| store.history(next, prefix, &end, EVENTS_AT_ONCE));
+                let history = self.service.view(|view| view.history(next, prefix, &end, EVENTS_AT_ONCE));
                 let history = history.map_err(|_| Some(errors::compacted()))?;
                 for revision in history.revisions {
                     let at = revision.revision;
-                    let first = store.read(|store| self.queue.first(store, at));
+                    let first = self.service.view(|view| self.queue.first(view, at));
                     self.send(at, first).await?;
                 }
                 next = history.next;

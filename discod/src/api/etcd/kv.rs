@@ -22,7 +22,7 @@ impl Kv for EtcdService {
             self.barrier().await?;
         }
         let range = convert::range(range);
-        let answer = self.node.raft().store().read(|store| store.range(&range)).map_err(errors::of_read)?;
+        let answer = self.view(|keys| keys.range(&range)).map_err(errors::of_read)?;
         let header = self.header(answer.revision);
         Ok(Response::new(RangeResponse { header, ..convert::range_response(answer) }))
     }
@@ -66,7 +66,7 @@ impl Kv for EtcdService {
                 self.barrier().await?;
             }
             let txn = convert::txn(txn);
-            let answer = self.node.raft().store().read(|store| store.range_txn(&txn));
+            let answer = self.view(|keys| keys.range_txn(&txn));
             answer.map_err(|refused| errors::of_refusal(refused.refusal, &refused.message))?
         } else {
             match self.write(Operation::Txn(convert::txn(txn))).await? {

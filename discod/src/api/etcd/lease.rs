@@ -10,7 +10,7 @@ use disco_proto::v1;
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response::Result as Answer;
 use disco_proto::v1::{LeaseTimeRequest, LeaseTimeResponse};
-use disco_store::{LEASE_TTL_MAX, Store};
+use disco_store::{LEASE_TTL_MAX, View};
 use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -139,12 +139,12 @@ impl Lease for EtcdService {
         }
         // The leader knows the lease; this node supplies the keys, once it has applied as much.
         self.barrier().await?;
-        let attached = |store: &Store| {
+        let attached = |view: View<'_>| {
             let keys =
-                store.lease(id).filter(|_| keys).map(|lease| lease.keys().map(<[u8]>::to_vec).collect::<Vec<_>>());
-            (store.revision(), keys.unwrap_or_default())
+                view.lease(id).filter(|_| keys).map(|lease| lease.keys().map(<[u8]>::to_vec).collect::<Vec<_>>());
+            (view.revision(), keys.unwrap_or_default())
         };
-        let (revision, keys) = self.node.raft().store().read(attached);
+        let (revision, keys) = self.view(attached);
         Ok(Response::new(LeaseTimeToLiveResponse {
             header: self.header(revision),
             id,
@@ -160,12 +160,12 @@ impl Lease for EtcdService {
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
         self.admit(&request)?;
         self.barrier().await?;
-        let list = |store: &Store| {
-            let mut leases: Vec<(i64, i64)> = store.leases().map(|lease| (granted_until(lease), lease.id())).collect();
+        let list = |view: View<'_>| {
+            let mut leases: Vec<(i64, i64)> = view.leases().map(|lease| (granted_until(lease), lease.id())).collect();
             leases.sort_unstable();
-            (store.revision(), leases.into_iter().map(|(_, id)| LeaseStatus { id }).collect())
+            (view.revision(), leases.into_iter().map(|(_, id)| LeaseStatus { id }).collect())
         };
-        let (revision, leases) = self.node.raft().store().read(list);
+        let (revision, leases) = self.view(list);
         Ok(Response::new(LeaseLeasesResponse { header: self.header(revision), leases }))
     }
 }

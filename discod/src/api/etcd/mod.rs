@@ -2,7 +2,8 @@
 //!
 //! Any node answers. Writes go to the leader with a request id, so that a retry applies once; linearizable reads wait
 //! for a read index and are answered from this node's own store, like serializable ones and watches. The certificate
-//! decides who may call: operators and nodes may, but none of them can write Disco's own keys this way.
+//! decides who may call: operators and nodes may. Disco's own keys do not exist for any of them: reads go through
+//! [`EtcdService::view`], writes through [`EtcdService::write`], and nothing else of this module reads the store's keys.
 
 mod auth;
 mod check;
@@ -39,6 +40,7 @@ use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response::Result as Answer;
 use disco_proto::v3electionpb::election_server::ElectionServer;
 use disco_proto::v3lockpb::lock_server::LockServer;
+use disco_store::{Scope, View};
 use futures_util::Stream;
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
@@ -139,10 +141,15 @@ impl EtcdService {
         self.node.raft().read_barrier(limit).await.map_err(errors::of_read_index)
     }
 
-    /// Proposes a write, unless only Disco itself may make it. The answer is never a refusal.
+    /// Reads what this node has applied: the keys of users.
+    fn view<T>(&self, look: impl FnOnce(View<'_>) -> T) -> T {
+        self.node.raft().store().read(|store| look(store.view(Scope::Users)))
+    }
+
+    /// Proposes a write of users' keys. The answer is never a refusal.
     async fn write(&self, operation: Operation) -> Result<(i64, Answer), Status> {
-        let command = node::command(operation, 0);
-        self.node.check_own_keys(&command).map_err(|denied| errors::denied(&denied.to_string()))?;
+        let mut command = node::command(operation, 0);
+        self.node.confine_to_users(&mut command).map_err(|denied| errors::denied(&denied.to_string()))?;
         let limits = self.node.raft().store().read(|store| *store.limits());
         disco_store::validate(&command, &limits)
             .map_err(|refused| errors::of_refusal(refused.refusal, &refused.message))?;

@@ -15,7 +15,7 @@ use disco_proto::v1::{
     Compare, DeleteRangeRequest, KeyValue, LeaseGrantRequest, LeaseResponse, PutRequest, RangeRequest, RequestOp,
     TxnRequest, TxnResponse,
 };
-use disco_store::{ReadError, Store};
+use disco_store::{ReadError, View};
 use tonic::Status;
 
 use super::{EtcdService, errors};
@@ -70,14 +70,14 @@ impl Queue {
     }
 
     /// The first client in the queue, at a revision, or now for 0.
-    pub(super) fn first(&self, store: &Store, revision: i64) -> Result<Option<KeyValue>, ReadError> {
-        self.one(store, RangeRequest { revision, ..self.range(SortOrder::Ascend) })
+    pub(super) fn first(&self, view: View<'_>, revision: i64) -> Result<Option<KeyValue>, ReadError> {
+        self.one(view, RangeRequest { revision, ..self.range(SortOrder::Ascend) })
     }
 
     /// The client directly before this one.
-    fn before(&self, store: &Store, place: &Place) -> Result<Option<KeyValue>, ReadError> {
+    fn before(&self, view: View<'_>, place: &Place) -> Result<Option<KeyValue>, ReadError> {
         let range = self.range(SortOrder::Descend);
-        self.one(store, RangeRequest { max_create_revision: place.revision - 1, keys_only: true, ..range })
+        self.one(view, RangeRequest { max_create_revision: place.revision - 1, keys_only: true, ..range })
     }
 
     fn range(&self, order: SortOrder) -> RangeRequest {
@@ -91,8 +91,8 @@ impl Queue {
         }
     }
 
-    fn one(&self, store: &Store, range: RangeRequest) -> Result<Option<KeyValue>, ReadError> {
-        Ok(store.range(&range)?.kvs.into_iter().next())
+    fn one(&self, view: View<'_>, range: RangeRequest) -> Result<Option<KeyValue>, ReadError> {
+        Ok(view.range(&range)?.kvs.into_iter().next())
     }
 }
 
@@ -100,15 +100,15 @@ impl Queue {
 
 impl Place {
     /// Whether this very key still exists.
-    fn stands(&self, store: &Store) -> bool {
-        is_there(store, &self.key, self.revision)
+    fn stands(&self, view: View<'_>) -> bool {
+        is_there(view, &self.key, self.revision)
     }
 }
 
 /// Whether a key exists that was created at this revision.
-fn is_there(store: &Store, key: &Bytes, created: i64) -> bool {
+fn is_there(view: View<'_>, key: &Bytes, created: i64) -> bool {
     let range = RangeRequest { key: key.clone(), keys_only: true, ..RangeRequest::default() };
-    store.range(&range).is_ok_and(|answer| answer.kvs.first().is_some_and(|kv| kv.create_revision == created))
+    view.range(&range).is_ok_and(|answer| answer.kvs.first().is_some_and(|kv| kv.create_revision == created))
 }
 
 /// A transaction that applies `then` only if the key was created at this revision; 0: only if it does not exist.
@@ -175,18 +175,17 @@ impl EtcdService {
         let mut give_up = GiveUp { service: self, place: Some(place) };
         // From here on this node has applied all earlier places.
         self.barrier().await?;
-        let store = self.node.raft().store();
-        let mut revisions = store.revisions();
+        let mut revisions = self.node.raft().store().revisions();
         let mut awaited: Option<KeyValue> = None;
         loop {
             revisions.borrow_and_update();
-            if !store.read(|store| place.stands(store)) {
+            if !self.view(|view| place.stands(view)) {
                 give_up.place = None;
                 return Err(errors::session_expired());
             }
-            let still = |store: &Store| awaited.as_ref().is_some_and(|kv| is_there(store, &kv.key, kv.create_revision));
-            if !store.read(still) {
-                awaited = store.read(|store| queue.before(store, place)).map_err(errors::of_read)?;
+            let still = |view: View<'_>| awaited.as_ref().is_some_and(|kv| is_there(view, &kv.key, kv.create_revision));
+            if !self.view(still) {
+                awaited = self.view(|view| queue.before(view, place)).map_err(errors::of_read)?;
                 if awaited.is_none() {
                     break;
                 }
@@ -195,7 +194,7 @@ impl EtcdService {
         }
         // Earlier places do not return; but this client's own key may have expired meanwhile, with its lease.
         self.barrier().await?;
-        let (stands, revision) = store.read(|store| (place.stands(store), store.revision()));
+        let (stands, revision) = self.view(|view| (place.stands(view), view.revision()));
         give_up.place = None;
         if stands { Ok(revision) } else { Err(errors::session_expired()) }
     }
@@ -219,6 +218,7 @@ impl Drop for GiveUp<'_> {
 #[cfg(test)]
 mod tests {
     use disco_proto::v1::Command;
+    use disco_store::{Scope, Store};
 
     use super::*;
 
@@ -247,20 +247,20 @@ mod tests {
         put(&mut store, &first);
         put(&mut store, &second);
         let key = |found: Result<Option<KeyValue>, ReadError>| found.unwrap().map(|kv| kv.key);
-        assert_eq!(key(queue.first(&store, 0)), Some(first.clone()));
-        assert_eq!(key(queue.before(&store, &place)), Some(first.clone()));
-        assert_eq!(key(other.first(&store, 0)), None);
+        assert_eq!(key(queue.first(store.view(Scope::Users), 0)), Some(first.clone()));
+        assert_eq!(key(queue.before(store.view(Scope::Users), &place)), Some(first.clone()));
+        assert_eq!(key(other.first(store.view(Scope::Users), 0)), None);
         let before = store.revision();
         delete(&mut store, &first);
-        assert_eq!(key(queue.before(&store, &place)), None);
-        assert_eq!(key(queue.first(&store, 0)), Some(second.clone()));
-        assert_eq!(key(queue.first(&store, before)), Some(first.clone()));
+        assert_eq!(key(queue.before(store.view(Scope::Users), &place)), None);
+        assert_eq!(key(queue.first(store.view(Scope::Users), 0)), Some(second.clone()));
+        assert_eq!(key(queue.first(store.view(Scope::Users), before)), Some(first.clone()));
         // Recreated, it is last.
         put(&mut store, &first);
-        assert_eq!(key(queue.before(&store, &place)), None);
-        assert!(place.stands(&store));
+        assert_eq!(key(queue.before(store.view(Scope::Users), &place)), None);
+        assert!(place.stands(store.view(Scope::Users)));
         delete(&mut store, &second);
         put(&mut store, &second);
-        assert!(!place.stands(&store));
+        assert!(!place.stands(store.view(Scope::Users)));
     }
 }

@@ -134,13 +134,14 @@ fn transactions_compare_ranges_and_every_target_and_can_be_nested() {
 fn clients_without_permission_are_refused() {
     let (project, status, api) = whole();
     let address = &status.nodes[0].address;
-    // A node is a member as an operator is, and may not write Disco's own keys either.
+    // A node is a member as an operator is, and neither sees nor writes Disco's own keys here.
     let node = Api::node(&project.machine(status.nodes[0].instance.as_deref()).data());
-    assert!(!range(&node, address, range_request("/disco/nodes/1", "")).kvs.is_empty());
+    let own = range_request("/disco/nodes/1", "");
+    assert!(range(&node, address, own).kvs.is_empty());
     let denied = block(kv(&node, address).put(put_request("/disco/nodes/1", "x"))).unwrap_err();
     assert_eq!(denied.code(), Code::PermissionDenied);
-    let all = DeleteRangeRequest { key: vec![0].into(), range_end: vec![0].into(), prev_kv: false };
-    let denied = block(kv(&api, address).delete_range(all)).unwrap_err();
+    let own = DeleteRangeRequest { key: "/disco/".into(), range_end: "/disco0".into(), prev_kv: false };
+    let denied = block(kv(&api, address).delete_range(own)).unwrap_err();
     assert!(denied.message().starts_with("etcdserver: permission denied: "), "{denied:?}");
     // A request above the limit does not reach the handler.
     let large = block(kv(&api, address).put(put_request("large", &"v".repeat(3 << 20)))).unwrap_err();

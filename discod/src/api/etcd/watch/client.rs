@@ -87,7 +87,7 @@ impl Client {
         let mut asking = true;
         loop {
             let revision = *revisions.borrow_and_update();
-            while !self.service.node.raft().store().read(|store| self.watchers.catch_up(store)) {}
+            while !self.service.view(|view| self.watchers.catch_up(view)) {}
             let behind = self.watchers.next_behind();
             if behind.is_none()
                 && std::mem::take(&mut self.progress_wanted)
@@ -170,7 +170,7 @@ impl Client {
     /// Sends a watcher part of what it lacks.
     async fn send_events(&mut self, id: i64) -> Result<(), End> {
         let Some(watcher) = self.watchers.serve(id) else { return Ok(()) };
-        match self.service.node.raft().store().read(|store| watcher.read(store)) {
+        match self.service.view(|view| watcher.read(view)) {
             Ok(batch) => {
                 let divide = watcher.fragments;
                 watcher.was_served |= !batch.events.is_empty();

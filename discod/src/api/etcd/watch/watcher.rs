@@ -5,7 +5,7 @@ use std::sync::Arc;
 use disco_proto::etcdserverpb::WatchCreateRequest;
 use disco_proto::etcdserverpb::watch_create_request::FilterType;
 use disco_proto::v1::{Event, event};
-use disco_store::{Compacted, Store};
+use disco_store::{Compacted, View};
 
 use crate::api::etcd::errors;
 use crate::api::etcd::places::Place;
@@ -69,8 +69,8 @@ impl Watcher {
     }
 
     /// Reads part of what was not sent yet; it counts as sent from now on.
-    pub(super) fn read(&mut self, store: &Store) -> Result<Batch, Compacted> {
-        let history = store.history(self.next, &self.key, &self.range_end, EVENTS_AT_ONCE)?;
+    pub(super) fn read(&mut self, view: View<'_>) -> Result<Batch, Compacted> {
+        let history = view.history(self.next, &self.key, &self.range_end, EVENTS_AT_ONCE)?;
         self.next = history.next;
         let events = history.revisions.into_iter().flat_map(|revision| revision.events);
         let mut events: Vec<Event> = events.filter(|event| self.wants(event)).collect();
@@ -97,6 +97,7 @@ fn key(request: &WatchCreateRequest) -> &[u8] {
 mod tests {
     use disco_proto::v1::command::Operation;
     use disco_proto::v1::{Command, DeleteRangeRequest, PutRequest};
+    use disco_store::{Scope, Store};
 
     use super::*;
     use crate::api::etcd::places::Places;
@@ -116,7 +117,7 @@ mod tests {
     fn read(request: WatchCreateRequest) -> Vec<(i64, i32, bool)> {
         let store = store();
         let mut watcher = Watcher::new(request, store.revision(), Places::new(1, 1).take(None).unwrap());
-        let batch = watcher.read(&store).unwrap();
+        let batch = watcher.read(store.view(Scope::Users)).unwrap();
         assert_eq!((batch.revision, watcher.next), (4, 5));
         let shown = |event: Event| (event.kv.unwrap().mod_revision, event.r#type, event.prev_kv.is_some());
         batch.events.into_iter().map(shown).collect()

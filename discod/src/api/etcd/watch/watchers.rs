@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use disco_store::{Compacted, History, KeyRange, Store};
+use disco_store::{Compacted, History, KeyRange, View};
 
 use super::watcher::Watcher;
 
@@ -85,17 +85,17 @@ impl Watchers {
         true
     }
 
-    /// Compares a part of the store's new changes with the watchers, and finds those that lag. True once all changes were
+    /// Compares a part of the new changes with the watchers, and finds those that lag. True once all changes were
     /// compared.
-    pub(super) fn catch_up(&mut self, store: &Store) -> bool {
-        let newest = store.revision();
+    pub(super) fn catch_up(&mut self, view: View<'_>) -> bool {
+        let newest = view.revision();
         if self.by_id.is_empty() {
             self.seen = newest;
         }
         if self.seen >= newest {
             return true;
         }
-        match store.history(self.seen + 1, &ALL, &ALL, CHANGES_AT_ONCE) {
+        match view.history(self.seen + 1, &ALL, &ALL, CHANGES_AT_ONCE) {
             Ok(history) => self.compare(&history),
             Err(Compacted { .. }) => {
                 // What changed is not known any more: each watcher finds out on its own, and ends where it must.
@@ -177,6 +177,7 @@ mod tests {
     use disco_proto::etcdserverpb::WatchCreateRequest;
     use disco_proto::v1::command::Operation;
     use disco_proto::v1::{Command, CompactRequest, PutRequest};
+    use disco_store::{Scope, Store};
 
     use super::*;
     use crate::api::etcd::places::Places;
@@ -204,10 +205,10 @@ mod tests {
 
     /// Serves every watcher that lags, and returns what each received: revisions.
     fn serve(watchers: &mut Watchers, store: &Store) -> BTreeMap<i64, Vec<i64>> {
-        while !watchers.catch_up(store) {}
+        while !watchers.catch_up(store.view(Scope::Users)) {}
         let mut sent: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         while let Some(id) = watchers.next_behind() {
-            let batch = watchers.serve(id).unwrap().read(store);
+            let batch = watchers.serve(id).unwrap().read(store.view(Scope::Users));
             let revisions = batch.unwrap().events.into_iter().map(|event| event.kv.unwrap().mod_revision);
             sent.entry(id).or_default().extend(revisions);
             watchers.served(id);
@@ -257,8 +258,8 @@ mod tests {
         }
         let revision = store.revision();
         apply(&mut store, Operation::Compact(CompactRequest { revision }));
-        assert!(watchers.catch_up(&store));
+        assert!(watchers.catch_up(store.view(Scope::Users)));
         assert_eq!(watchers.next_behind(), Some(of_a));
-        assert!(watchers.serve(of_a).unwrap().read(&store).is_err());
+        assert!(watchers.serve(of_a).unwrap().read(store.view(Scope::Users)).is_err());
     }
 }
