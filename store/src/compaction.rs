@@ -11,8 +11,8 @@ pub struct CompactionPolicy {
     pub keep_revisions: i64,
     /// How many more may accumulate before a compaction is worth a command.
     pub slack_revisions: i64,
-    /// Size of the history ([`Store::history_bytes`]) at which the older half of the revisions is compacted, however
-    /// few they are: the bound on memory.
+    /// Size of the history ([`Store::history_bytes`]) at which the oldest quarter of the revisions is compacted, or the
+    /// older half at twice this size, however few they are: the bound on memory.
     pub history_bytes: u64,
     /// Number of revisions that are retained even then, for watches that lag slightly.
     pub keep_at_least: i64,
@@ -25,7 +25,8 @@ impl Default for CompactionPolicy {
         Self {
             keep_revisions: 10_000,
             slack_revisions: 1_000,
-            history_bytes: 4 << 20,
+            // 150 versions of 100 kB each: clients that watch from a revision, or read at one, use the last ones.
+            history_bytes: 16 << 20,
             keep_at_least: 16,
             age_ms: 60 * 60 * 1_000,
         }
@@ -44,8 +45,9 @@ impl CompactionPolicy {
     pub fn decide(&self, revision: i64, compact_revision: i64, history_bytes: u64, aged: Option<i64>) -> Option<i64> {
         let kept = revision - compact_revision;
         let by_count = (kept > self.keep_revisions + self.slack_revisions).then(|| revision - self.keep_revisions);
+        let part = if history_bytes > 2 * self.history_bytes { 2 } else { 4 };
         let by_size = (history_bytes > self.history_bytes)
-            .then(|| (compact_revision + (kept + 1) / 2).min(revision - self.keep_at_least));
+            .then(|| (compact_revision + (kept + part - 1) / part).min(revision - self.keep_at_least));
         // Without history a compaction gains nothing.
         let by_age = aged.filter(|_| history_bytes > 0);
         by_count.max(by_size).max(by_age).filter(|&target| target > compact_revision)
@@ -84,6 +86,8 @@ impl Ages {
 
 #[cfg(test)]
 mod tests {
+    use disco_proto::v1::{Command, CompactRequest, PutRequest, command::Operation};
+
     use super::*;
 
     #[test]
@@ -94,6 +98,34 @@ mod tests {
         assert_eq!(policy.decide(11_001, 0, 0, None), Some(1_001));
         assert_eq!(policy.decide(11_001, 1_001, 0, None), None);
         assert_eq!(policy.decide(12_002, 1_001, 0, None), Some(2_002));
+    }
+
+    #[test]
+    fn a_slightly_large_history_loses_its_oldest_quarter() {
+        let policy = CompactionPolicy::default();
+        let limit = policy.history_bytes;
+        assert_eq!(policy.decide(200, 100, limit, None), None);
+        assert_eq!(policy.decide(200, 100, limit + 1, None), Some(125));
+        assert_eq!(policy.decide(200, 100, 2 * limit, None), Some(125));
+        assert_eq!(policy.decide(200, 100, 2 * limit + 1, None), Some(150));
+    }
+
+    /// As many large values are readable as memory allows.
+    #[test]
+    fn overwrites_of_large_values_stay_readable() {
+        let (policy, mut store) = (CompactionPolicy::default(), Store::default());
+        for version in 1..=500 {
+            let value = vec![b'v'; 100_000].into();
+            let put = PutRequest { key: "k".into(), value, ..PutRequest::default() };
+            store.apply(1, &Command { operation: Some(Operation::Put(put)), ..Command::default() });
+            if let Some(revision) = policy.due(&store, &Ages::default(), 0) {
+                let compact = CompactRequest { revision };
+                store.apply(1, &Command { operation: Some(Operation::Compact(compact)), ..Command::default() });
+            }
+            let readable = store.revision() - store.compact_revision();
+            assert!(readable >= version.min(120), "{readable} of {version}");
+            assert!(store.history_bytes() <= policy.history_bytes);
+        }
     }
 
     #[test]

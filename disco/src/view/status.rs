@@ -2,7 +2,10 @@ use disco_proto::v1::StatusResponse;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{NodeView, NodesView, units::short_hash};
+use super::{
+    NodeView, NodesView,
+    units::{bytes, short_hash},
+};
 use crate::printer::{Style, View};
 
 /// `disco status -o json`. Fields are added, never renamed.
@@ -17,12 +20,23 @@ pub(crate) struct StatusView {
     nodes: NodesView,
     cluster_id: String,
     revision: i64,
+    history: History,
     desired_nodes: u32,
     warnings: Vec<String>,
     /// This is the view of a single node without a leader.
     stale: bool,
     /// Names of machines that are being terminated and still cost money.
     ending: Vec<String>,
+}
+
+/// The revisions that can be read and watched from.
+#[derive(Debug, Serialize)]
+struct History {
+    /// The oldest one.
+    compact_revision: i64,
+    revisions: i64,
+    /// Size of superseded versions and deleted keys.
+    bytes: u64,
 }
 
 fn nodes<S: serde::Serializer>(nodes: &NodesView, serializer: S) -> Result<S::Ok, S::Error> {
@@ -40,6 +54,11 @@ impl From<StatusResponse> for StatusView {
             nodes: NodesView(status.nodes.into_iter().map(NodeView::from).collect()),
             cluster_id: status.cluster_id,
             revision: status.revision,
+            history: History {
+                compact_revision: status.compact_revision,
+                revisions: status.revision - status.compact_revision.max(1) + 1,
+                bytes: status.history_bytes,
+            },
             desired_nodes: status.desired_nodes,
             warnings: status.warnings,
             stale: status.stale,
@@ -89,6 +108,13 @@ impl View for StatusView {
             text.push('\n');
             text.push_str(&self.nodes.text(style));
         }
+        text.push_str(&style.dim(&format!(
+            "revision {}, history from {} on ({})",
+            self.revision,
+            self.history.compact_revision.max(1),
+            bytes(self.history.bytes)
+        )));
+        text.push('\n');
         for warning in &self.warnings {
             text.push_str(&format!("{} {warning}\n", style.warning("warning:")));
         }

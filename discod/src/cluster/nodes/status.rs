@@ -226,6 +226,8 @@ fn own_view(node: &Node) -> StatusResponse {
 fn base(node: &Node) -> StatusResponse {
     let (log_term, log_index) = node.raft().last_log_id();
     let (script, revision) = node.raft().store().read(|store| (records::current_script(store), store.revision()));
+    let (compact_revision, history_bytes) =
+        node.raft().store().read(|store| (store.compact_revision(), store.history_bytes()));
     let script_nodes = node.raft().store().read(records::script_nodes);
     StatusResponse {
         script_nodes,
@@ -239,6 +241,8 @@ fn base(node: &Node) -> StatusResponse {
         own_address: node.address().to_string(),
         format: node.raft().store().read(records::format),
         changing: node.raft().is_changing(),
+        compact_revision,
+        history_bytes,
         ..StatusResponse::default()
     }
 }
