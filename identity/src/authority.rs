@@ -31,6 +31,8 @@ pub const INTERMEDIATE_LIFETIME: Duration = DAY.saturating_mul(365);
 pub const NODE_LIFETIME: Duration = DAY.saturating_mul(30);
 /// An operator's certificate.
 pub const OPERATOR_LIFETIME: Duration = DAY.saturating_mul(365);
+/// The certificate of a client of etcd's API, unless another lifetime is requested.
+pub const CLIENT_LIFETIME: Duration = DAY.saturating_mul(365);
 
 /// A signing request of a P-256 key has about 400 bytes.
 const MAX_REQUEST: usize = 8192;
@@ -70,7 +72,7 @@ pub enum AuthorityError {
     /// A name that could not be read back.
     #[error("`{0}` is not a valid name in a certificate")]
     Name(String),
-    /// Only the root certifies operators and signing keys.
+    /// Only the root certifies operators, clients and signing keys.
     #[error("only the cluster's root can certify {0}")]
     NotRoot(&'static str),
     /// Signing failed.
@@ -273,6 +275,20 @@ impl Authority {
         self.issue(request, &Role::Join(token_id.to_owned()), Vec::new(), &usages, validity)
     }
 
+    /// Certifies a client of etcd's API. Returns the PEM chain.
+    ///
+    /// The certificate has no common name: etcd's own programs refuse one in the certificates of their clients.
+    ///
+    /// # Errors
+    /// When this is not the root, the name cannot be one, or the request is not good.
+    pub fn issue_client(&self, request: &str, name: &str, validity: Validity) -> Result<String, AuthorityError> {
+        if !self.is_root() {
+            return Err(AuthorityError::NotRoot("clients"));
+        }
+        let usages = [ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(request, &Role::Client(name.to_owned()), Vec::new(), &usages, validity)
+    }
+
     fn issue(
         &self,
         request: &str,
@@ -286,6 +302,9 @@ impl Authority {
             return Err(AuthorityError::Name(role.to_string()));
         }
         let mut params = params(&role.to_string(), validity.ending_by(self.not_after))?;
+        if matches!(role, Role::Client(_)) {
+            params.distinguished_name.remove(DnType::CommonName);
+        }
         params.subject_alt_names = vec![uri(role.uri(&self.cluster_id))?];
         params.subject_alt_names.extend(names);
         params.is_ca = IsCa::ExplicitNoCa;

@@ -66,16 +66,30 @@ pub fn require_join<T>(request: &Request<T>) -> Result<&str, Status> {
     }
 }
 
-/// Requires a node or an operator, which excludes the holder of a join token.
+/// Requires a node or an operator, which excludes clients and the holder of a join token.
 ///
 /// # Errors
 /// `permission_denied` for others.
 pub fn require_member<T>(request: &Request<T>) -> Result<&PeerIdentity, Status> {
+    match require_user(request)? {
+        client @ PeerIdentity { role: Role::Client(_), .. } => {
+            let message = format!("{client} may use the keys by etcd's API and nothing else");
+            Err(Status::permission_denied(message))
+        }
+        member => Ok(member),
+    }
+}
+
+/// Requires a role that may read and write users' keys: a client, an operator or a node.
+///
+/// # Errors
+/// `permission_denied` for others.
+pub fn require_user<T>(request: &Request<T>) -> Result<&PeerIdentity, Status> {
     match peer(request)? {
         PeerIdentity { role: Role::Join(_), .. } => {
             Err(Status::permission_denied("a join token allows joining and nothing else"))
         }
-        member => Ok(member),
+        user => Ok(user),
     }
 }
 

@@ -32,7 +32,7 @@ mod verifier;
 
 pub use ageless::look;
 pub use authority::{
-    Authority, AuthorityError, INTERMEDIATE_LIFETIME, NODE_LIFETIME, OPERATOR_LIFETIME, ROOT_LIFETIME,
+    Authority, AuthorityError, CLIENT_LIFETIME, INTERMEDIATE_LIFETIME, NODE_LIFETIME, OPERATOR_LIFETIME, ROOT_LIFETIME,
 };
 pub use certificate::{CertificateError, CertificateInfo, chain_from_pem};
 pub use clock::{CLOCK_SKEW, Phase, Validity, unix_now};
@@ -40,7 +40,9 @@ pub use cluster_id::{ClusterId, InvalidClusterId};
 pub use connect::{ChannelOptions, ConnectError, Expect, Expiry, channel, connect, expiry, refusal};
 pub use credentials::{Credentials, CredentialsError};
 pub use files::{FileError, create_private_dir, read_limited, read_private, write_private, write_public};
-pub use guard::{peer, remote_address, require_join, require_member, require_node, require_operator, require_sender};
+pub use guard::{
+    peer, remote_address, require_join, require_member, require_node, require_operator, require_sender, require_user,
+};
 pub use key::{KeyError, PrivateKey};
 pub use listen::{Accepting, Incoming, ListenLimits, incoming};
 pub use role::{InvalidRole, PeerIdentity, Role};

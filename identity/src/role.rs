@@ -19,11 +19,13 @@ pub enum Role {
     Operator(String),
     /// The holder of a join token, who may do nothing but join: `join/<token-id>`.
     Join(String),
+    /// A program that uses the cluster's keys by etcd's API, and may do nothing else: `client/billing`.
+    Client(String),
 }
 
 /// The text is not a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid role `{0}`: expected `node/<id>`, `operator/<name>` or `join/<token-id>`")]
+#[error("invalid role `{0}`: expected `node/<id>`, `operator/<name>`, `client/<name>` or `join/<token-id>`")]
 pub struct InvalidRole(String);
 
 impl Role {
@@ -40,6 +42,7 @@ impl fmt::Display for Role {
             Self::Node(id) => write!(formatter, "node/{id}"),
             Self::Operator(name) => write!(formatter, "operator/{name}"),
             Self::Join(token) => write!(formatter, "join/{token}"),
+            Self::Client(name) => write!(formatter, "client/{name}"),
         }
     }
 }
@@ -59,6 +62,7 @@ impl FromStr for Role {
             },
             "operator" => named().map(Self::Operator),
             "join" => named().map(Self::Join),
+            "client" => named().map(Self::Client),
             _ => Err(invalid()),
         }
     }
@@ -114,7 +118,7 @@ impl PeerIdentity {
     pub fn node_id(&self) -> Option<u64> {
         match self.role {
             Role::Node(id) => Some(id),
-            Role::Operator(_) | Role::Join(_) => None,
+            Role::Operator(_) | Role::Join(_) | Role::Client(_) => None,
         }
     }
 }
@@ -142,7 +146,8 @@ mod tests {
 
     #[test]
     fn every_role_is_read_as_it_is_written() {
-        for role in [Role::Node(7), Role::Operator("anna@laptop".into()), Role::Join("4f-2".into())] {
+        let named = [Role::Operator("anna@laptop".into()), Role::Join("4f-2".into()), Role::Client("billing".into())];
+        for role in named.into_iter().chain([Role::Node(7)]) {
             assert_eq!(role.to_string().parse::<Role>().unwrap(), role);
         }
     }
@@ -166,6 +171,7 @@ mod tests {
             "operator/a b",
             "operator/ä",
             "join/",
+            "client/",
             "admin/x",
             "node/7\0",
             &long,

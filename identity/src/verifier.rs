@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
     #[error("{peer} answered instead of node/{wanted}")]
     OtherNode { peer: PeerIdentity, wanted: String },
     #[error("{peer} is not certified by the root itself")]
-    OperatorNotByRoot { peer: PeerIdentity },
+    NotByRoot { peer: PeerIdentity },
 }
 
 impl From<Refusal> for Error {
@@ -111,9 +111,9 @@ impl ClientCertVerifier for ClusterVerifier {
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.clients.verify_client_cert(end_entity, intermediates, now)?;
         let peer = self.check(end_entity, intermediates)?;
-        if matches!(peer.role, Role::Operator(_)) {
+        if matches!(peer.role, Role::Operator(_) | Role::Client(_)) {
             // Verified again without intermediates: only certificates signed by the root itself pass.
-            self.clients.verify_client_cert(end_entity, &[], now).map_err(|_| Refusal::OperatorNotByRoot { peer })?;
+            self.clients.verify_client_cert(end_entity, &[], now).map_err(|_| Refusal::NotByRoot { peer })?;
         }
         Ok(verified)
     }

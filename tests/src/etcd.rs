@@ -52,10 +52,16 @@ impl Etcdctl {
     /// The same with one endpoint.
     #[must_use]
     pub fn at(&self, endpoint: &str) -> Self {
+        self.with("ETCDCTL_ENDPOINTS", endpoint)
+    }
+
+    /// The same with another value of a setting.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
         let mut settings = self.settings.clone();
-        for (name, value) in &mut settings {
-            if name == "ETCDCTL_ENDPOINTS" {
-                endpoint.clone_into(value);
+        for (found, old) in &mut settings {
+            if found == name {
+                value.clone_into(old);
             }
         }
         Self { program: self.program.clone(), settings }

@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 use crate::exit::ExitStatus;
 
 pub(crate) use self::{
-    cert::{CertCommand, CertRotateArgs, CertSignArgs},
+    cert::{CertClientArgs, CertCommand, CertRotateArgs, CertSignArgs},
     change::ChangeArgs,
     connect::ConnectArgs,
     data::{KvCommand, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},

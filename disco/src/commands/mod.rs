@@ -71,6 +71,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Upgrade(args) => upgrade::run(&args, &context).await,
         Command::Cert(CertCommand::Status) => cert::status(&context).await,
         Command::Cert(CertCommand::Rotate(args)) => cert::rotate(&args, &context).await,
+        Command::Cert(CertCommand::Client(args)) => cert::client(&args, &context),
         Command::Cert(CertCommand::Sign(args)) => cert::sign(&args, &context),
         Command::Connect(args) => connect::run(&args, &context).await,
         Command::Env => env::run(&context),
@@ -96,7 +97,7 @@ fn changes_cluster(command: &Command) -> bool {
         | Command::Script(ScriptCommand::Ls)
         | Command::Kv(KvCommand::Get(_) | KvCommand::Ls(_) | KvCommand::Watch(_))
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Ls)
-        | Command::Cert(CertCommand::Status | CertCommand::Sign(_))
+        | Command::Cert(CertCommand::Status | CertCommand::Client(_) | CertCommand::Sign(_))
         | Command::Connect(_)
         | Command::Env
         | Command::Completion(_)
@@ -156,7 +157,7 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Recover(_)
         | Command::Upgrade(_)
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Resumable,
-        Command::Cert(CertCommand::Rotate(_)) | Command::Backup(_) => Nature::Resumable,
+        Command::Cert(CertCommand::Rotate(_) | CertCommand::Client(_)) | Command::Backup(_) => Nature::Resumable,
         Command::Scale(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => Nature::Continues,
         Command::Kv(KvCommand::Put(_) | KvCommand::Del(_)) => Nature::Writes,
         _ => Nature::ReadsOnly,

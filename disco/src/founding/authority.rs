@@ -1,8 +1,8 @@
 //! The operator's side of the cluster's certificates.
 
 use disco_identity::{
-    Authority, Credentials, Identity, NODE_LIFETIME, OPERATOR_LIFETIME, Phase, PrivateKey, Validity, read_limited,
-    read_private, unix_now,
+    Authority, CertificateInfo, Credentials, Identity, NODE_LIFETIME, OPERATOR_LIFETIME, Phase, PrivateKey, Role,
+    Validity, read_limited, read_private, unix_now,
 };
 
 use crate::{
@@ -84,6 +84,55 @@ pub(crate) fn renew_operator(state: &StateDir, root: &Authority) -> Outcome<Iden
     state.write(OPERATOR_CERTIFICATE, chain.as_bytes())?;
     let credentials = Credentials::new(root.certificate_pem(), &chain, &key).map_err(|error| failed(&error))?;
     Identity::new(credentials).map_err(|error| failed(&error))
+}
+
+/// A client's name, which becomes part of a certificate and of the names of two files.
+pub(crate) fn client_name(name: &str) -> Outcome<String> {
+    match format!("client/{name}").parse::<Role>() {
+        Ok(Role::Client(name)) => Ok(name),
+        _ => {
+            let message =
+                format!("invalid client name `{name}`: expected 1 to 64 letters, digits, `.`, `_`, `@` or `-`");
+            Err(Failure::usage(message))
+        }
+    }
+}
+
+/// The files of a client in `.disco/`.
+pub(crate) struct ClientFiles {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    /// Last second of validity, since 1970.
+    pub(crate) not_after: u64,
+}
+
+/// Beginning and end of the names of clients' certificates in `.disco/`.
+const CLIENT_FILE: (&str, &str) = ("client-", ".pem");
+
+/// Issues a certificate to a client, for the key that it has, or for a new one.
+pub(crate) fn issue_client(state: &StateDir, root: &Authority, name: &str, validity: Validity) -> Outcome<ClientFiles> {
+    let failed = failure("create the client's certificate");
+    let (certificate, key) = (format!("client-{name}.pem"), format!("client-{name}.key"));
+    let own = PrivateKey::load_or_generate(&state.file(&key)).map_err(|error| failed(&error))?;
+    let request = own.signing_request().map_err(|error| failed(&error))?;
+    let chain = root.issue_client(&request, name, validity).map_err(|error| failed(&error))?;
+    state.write(&certificate, chain.as_bytes())?;
+    let issued = CertificateInfo::chain_from_pem(&chain).map_err(|error| failed(&error))?;
+    let not_after = issued.first().map(|leaf| leaf.validity.not_after).unwrap_or_default();
+    Ok(ClientFiles { certificate, key, not_after })
+}
+
+/// The names of the files with clients' certificates in `.disco/`, in order.
+pub(crate) fn client_certificates(state: &StateDir) -> Outcome<Vec<String>> {
+    let failed = |error: std::io::Error| Failure::io("list", state.path(), &error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(state.path()).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_str().filter(|name| name.starts_with(CLIENT_FILE.0) && name.ends_with(CLIENT_FILE.1));
+        found.extend(name.map(str::to_owned));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Issues the first node's certificate.

@@ -30,7 +30,7 @@ mod sessions;
 mod signing_key;
 
 pub(crate) use self::{
-    authority::{renew_operator, require_root},
+    authority::{client_certificates, client_name, issue_client, renew_operator, require_root},
     connecting::{ConnectRequest, connect},
     destroy::{destroy, recorded_provider, remains},
     expired_nodes::{NodeIdentity, Revival, bring_back},

@@ -16,7 +16,7 @@ const SHOWN: usize = 12;
 /// A certificate in `disco cert status -o json`. Fields are added, never renamed.
 #[derive(Debug, Serialize)]
 pub(crate) struct CertificateView {
-    /// A node's or operator's name, `root`, or `signing-key`.
+    /// A node's, operator's or client's name, `root`, or `signing-key`.
     name: String,
     role: CertificateRole,
     /// The certificate's subject: `node/3`, `operator/anna`.
@@ -44,6 +44,7 @@ pub(crate) enum CertificateRole {
     Root,
     SigningKey,
     Operator,
+    Client,
     Node,
 }
 
@@ -81,10 +82,9 @@ impl CertificateView {
             node: info.subject.strip_prefix("node/").and_then(|id| id.parse().ok()),
             issuer: Some(issuer),
             issuer_serial,
-            source: Some(if role == CertificateRole::Root || role == CertificateRole::Operator {
-                "file"
-            } else {
-                "tls"
+            source: Some(match role {
+                CertificateRole::Root | CertificateRole::Operator | CertificateRole::Client => "file",
+                CertificateRole::SigningKey | CertificateRole::Node => "tls",
             }),
             ..Self::dated(role, name, &info.serial, info.validity, now)
         }
@@ -166,6 +166,7 @@ impl CertificateView {
             CertificateRole::Root => "root",
             CertificateRole::SigningKey => "signing key",
             CertificateRole::Operator => "operator",
+            CertificateRole::Client => "client",
             CertificateRole::Node => "node",
         };
         let reason = self.reason.as_deref().and_then(|reason| reason.lines().next());

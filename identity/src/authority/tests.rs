@@ -52,6 +52,21 @@ fn names_in_a_request_are_not_believed() {
 }
 
 #[test]
+fn a_client_has_a_role_and_no_common_name() {
+    let root = root();
+    let lasting = Validity::lasting(DAY);
+    let chain = root.issue_client(&request(), "billing", lasting).unwrap();
+    assert_eq!(leaf(&chain).role, Role::Client("billing".into()));
+    let chain = certificate::chain_from_pem(&chain).unwrap();
+    let client = certificate::parse(&chain[0]).unwrap();
+    assert_eq!(client.subject().iter_common_name().count(), 0, "{}", client.subject());
+    assert_eq!(client.subject().iter_organization().count(), 1);
+    assert!(matches!(root.issue_client(&request(), "a/b", lasting), Err(AuthorityError::Name(_))));
+    let signer = root.new_intermediate().unwrap();
+    assert!(matches!(signer.issue_client(&request(), "billing", lasting), Err(AuthorityError::NotRoot(_))));
+}
+
+#[test]
 fn a_request_without_proof_of_possession_is_refused() {
     let signer = root().new_intermediate().unwrap();
     let key = PrivateKey::generate().unwrap();

@@ -373,6 +373,59 @@ fn disco_s_own_keys_do_not_exist_for_etcd_s_clients() {
     project.wait_until_healthy(SOON, 3);
 }
 
+/// With the certificate of a client, which has no common name.
+#[test]
+fn a_client_uses_keys_and_nothing_else() {
+    let Some((project, etcd)) = whole() else { return };
+    project.disco(&["cert", "client", "a/b"]).expect(2).says(&["invalid client name `a/b`"]);
+    project.disco(&["cert", "client", "billing", "--dry-run"]).ok();
+    assert!(!project.path(".disco/client-billing.key").exists());
+    let issued = project.disco(&["cert", "client", "billing", "--days", "30", "-o", "json"]).ok().json();
+    let file = |name: &str| issued[name].as_str().unwrap().to_owned();
+    let key = std::fs::read(file("key")).unwrap();
+    let client = etcd
+        .with("ETCDCTL_CERT", &file("certificate"))
+        .with("ETCDCTL_KEY", &file("key"))
+        .with("ETCDCTL_CACERT", &file("authority"));
+    assert_eq!(client.run(&["put", "client/a", "1"]).ok().stdout, "OK\n");
+    assert_eq!(client.run(&["get", "client/a", "--print-value-only"]).ok().stdout, "1\n");
+    client.run(&["endpoint", "health"]).ok();
+    client.run(&["endpoint", "status"]).ok();
+    client.run(&["alarm", "list"]).ok();
+    let one = client.at(&etcd.endpoints()[0]);
+    let snapshot = project.path("client.db").display().to_string();
+    for args in [["snapshot", "save", snapshot.as_str()].as_slice(), &["move-leader", "1"], &["alarm", "disarm"]] {
+        let refused = one.run(args);
+        assert!(refused.stderr.contains("client/billing may use the keys"), "{refused}");
+    }
+    let own = Api::new(
+        disco_identity::Identity::new(
+            disco_identity::Credentials::load(
+                file("authority").as_ref(),
+                file("certificate").as_ref(),
+                file("key").as_ref(),
+            )
+            .unwrap(),
+        )
+        .unwrap(),
+    );
+    let address = project.status().leading().address.clone();
+    assert_eq!(own.status(&address).unwrap_err().code(), tonic::Code::PermissionDenied);
+    let put = own.propose(&address, Api::put_command("client/a", "2")).unwrap_err();
+    assert_eq!(put.code(), tonic::Code::PermissionDenied);
+
+    let listed = project.disco(&["cert", "status", "-o", "json"]).ok().json();
+    let row = listed.as_array().unwrap().iter().find(|row| row["role"] == "client").unwrap();
+    assert_eq!((&row["name"], &row["subject"]), (&"billing".into(), &"client/billing".into()));
+    assert_eq!(row["state"], "valid");
+    assert!((29..=30).contains(&row["days_left"].as_i64().unwrap()), "{row}");
+    // Again: a new certificate for the same key.
+    let shown = project.disco(&["cert", "client", "billing"]).ok().stdout;
+    assert!(shown.contains("client-billing.pem"), "{shown}");
+    assert_eq!(std::fs::read(file("key")).unwrap(), key);
+    client.run(&["del", "client/a"]).ok();
+}
+
 #[test]
 fn the_settings_work_in_a_shell() {
     let Some((project, _etcd)) = whole() else { return };

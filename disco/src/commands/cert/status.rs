@@ -9,6 +9,7 @@ use crate::{
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
+    founding::client_certificates,
     project::{Addresses, KnownNode},
     view::{CertificateRole, CertificateState, CertificateView, CertificatesView},
 };
@@ -61,6 +62,11 @@ pub(super) async fn gather(client: &Client, context: &Context) -> Outcome<Certif
     }
     let name = operator.subject.strip_prefix("operator/").unwrap_or(&operator.subject);
     rows.push(CertificateView::read(CertificateRole::Operator, name, &operator, by_root.clone(), now));
+    for file in client_certificates(&state)? {
+        let client = first(&state.file(&file))?;
+        let name = client.subject.strip_prefix("client/").unwrap_or(&client.subject);
+        rows.push(CertificateView::read(CertificateRole::Client, name, &client, by_root.clone(), now));
+    }
     for (node, look) in nodes.iter().zip(looks) {
         rows.push(match look {
             Ok(chain) => of_node(node, &chain, &by_root, now),

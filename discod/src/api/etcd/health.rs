@@ -30,7 +30,7 @@ impl Health for EtcdService {
     type WatchStream = Answers<HealthCheckResponse>;
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        disco_identity::require_member(&request)?;
+        disco_identity::require_user(&request)?;
         if request.get_ref().service.is_empty() {
             Ok(Response::new(answer(self.serving())))
         } else {
@@ -39,7 +39,7 @@ impl Health for EtcdService {
     }
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        disco_identity::require_member(&request)?;
+        disco_identity::require_user(&request)?;
         let place = self.stay(&request)?;
         let known = request.get_ref().service.is_empty();
         let service = self.clone();

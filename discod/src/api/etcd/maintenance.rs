@@ -42,7 +42,7 @@ impl Maintenance for EtcdService {
     type SnapshotStream = Answers<SnapshotResponse>;
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        disco_identity::require_member(&request)?;
+        disco_identity::require_user(&request)?;
         let raft = self.node.raft();
         let leadership = raft.leadership().borrow().clone();
         let (size, history, quota, full, revision) = raft.store().read(|store| {
@@ -76,6 +76,10 @@ impl Maintenance for EtcdService {
 
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
         self.admit(&request)?;
+        // Clients see the alarm.
+        if request.get_ref().action() != AlarmAction::Get {
+            disco_identity::require_member(&request)?;
+        }
         let alarm = request.into_inner();
         let is_no_space = alarm.alarm() == AlarmType::Nospace;
         let (revision, raised) = match AlarmAction::try_from(alarm.action) {
@@ -94,13 +98,13 @@ impl Maintenance for EtcdService {
     }
 
     async fn defragment(&self, request: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
-        disco_identity::require_member(&request)?;
+        disco_identity::require_user(&request)?;
         // Compaction frees space immediately.
         Ok(Response::new(DefragmentResponse { header: self.header_now() }))
     }
 
     async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        disco_identity::require_member(&request)?;
+        disco_identity::require_user(&request)?;
         let store = self.node.raft().store().copy();
         let revision = store.revision();
         let hash = blocking(move || store.hash()).await?;
@@ -108,7 +112,7 @@ impl Maintenance for EtcdService {
     }
 
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
-        disco_identity::require_member(&request)?;
+        disco_identity::require_user(&request)?;
         let revision = request.into_inner().revision;
         // The client compares nodes at a revision that another node reported; this one may not have applied it yet.
         if revision > self.node.raft().store().read(Store::revision) {
@@ -127,6 +131,8 @@ impl Maintenance for EtcdService {
 
     async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
         self.admit(&request)?;
+        // It has Disco's own records, too.
+        disco_identity::require_member(&request)?;
         let place = self.snapshots.clone().try_acquire_owned().map_err(|_| errors::too_many_requests())?;
         // A client that saves a snapshot expects every acknowledged write in the file.
         self.barrier().await?;
@@ -136,6 +142,7 @@ impl Maintenance for EtcdService {
 
     async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<MoveLeaderResponse>, Status> {
         self.admit(&request)?;
+        disco_identity::require_member(&request)?;
         let target = request.into_inner().target_id;
         let raft = self.node.raft();
         if raft.leads().is_none() {

@@ -2,8 +2,10 @@
 //!
 //! Any node answers. Writes go to the leader with a request id, so that a retry applies once; linearizable reads wait
 //! for a read index and are answered from this node's own store, like serializable ones and watches. The certificate
-//! decides who may call: operators and nodes may. Disco's own keys do not exist for any of them: reads go through
-//! [`EtcdService::view`], writes through [`EtcdService::write`], and nothing else of this module reads the store's keys.
+//! decides who may call: clients, operators and nodes may, and what concerns more than keys only the latter two.
+//!
+//! Disco's own keys do not exist for any of them: reads go through [`EtcdService::view`], writes through
+//! [`EtcdService::write`], and nothing else of this module reads the store's keys.
 
 mod auth;
 mod check;
@@ -122,7 +124,7 @@ impl EtcdService {
 
     /// The first line of every handler: checks the sender, and whether the request requires a leader that is missing.
     fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        disco_identity::require_member(request)?;
+        disco_identity::require_user(request)?;
         // There are no users, so no token is valid. A client that authenticates is refused before it has one.
         if TOKENS.iter().any(|name| request.metadata().contains_key(*name)) {
             return Err(errors::invalid_auth_token());

@@ -18,7 +18,7 @@ const NO_SPACE: &str = "NOSPACE";
 /// Clients that may read keys may send these requests.
 pub(super) fn admit(request: &Request) -> Result<(), Status> {
     let peer = tonic::Request::from_parts(tonic::metadata::MetadataMap::new(), request.extensions().clone(), ());
-    disco_identity::require_member(&peer).map(|_| ())
+    disco_identity::require_user(&peer).map(|_| ())
 }
 
 /// The values of a parameter of the request's query.
