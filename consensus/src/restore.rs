@@ -18,15 +18,8 @@ use super::offline::Offline;
 const FILE: &str = "restore.snapshot";
 
 /// Disco's own records that are content, and are restored.
-const CONTENT: [&str; 7] = [
-    keys::SCRIPT,
-    keys::SCRIPTS,
-    keys::DEPLOYMENTS,
-    "/disco/blobs/",
-    keys::EVENTS,
-    keys::NEXT_EVENT,
-    keys::EVENT_CURSOR,
-];
+const CONTENT: [&str; 7] =
+    [keys::SCRIPT, keys::SCRIPTS, keys::DEPLOYMENTS, keys::BLOBS, keys::EVENTS, keys::NEXT_EVENT, keys::EVENT_CURSOR];
 
 /// Path of a backup for the node's next start.
 #[must_use]

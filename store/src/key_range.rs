@@ -2,6 +2,9 @@
 
 use std::ops::Bound;
 
+use bytes::Bytes;
+use disco_proto::v1::RangeRequest;
+
 use crate::{SYSTEM_PREFIX, Scope};
 
 /// The first byte string above all keys below [`SYSTEM_PREFIX`].
@@ -86,6 +89,12 @@ impl<'a> KeyRange<'a> {
 /// Whether an event of `event_key` belongs to a watch on `key` and `range_end`.
 pub fn matches(key: &[u8], range_end: &[u8], event_key: &[u8]) -> bool {
     KeyRange::new(key, range_end).contains(event_key)
+}
+
+/// The request for exactly the keys that start with `prefix`, which is not empty.
+pub fn prefix_range(prefix: &str) -> RangeRequest {
+    let range_end = prefix_end(prefix.as_bytes()).into();
+    RangeRequest { key: Bytes::copy_from_slice(prefix.as_bytes()), range_end, ..RangeRequest::default() }
 }
 
 /// The `range_end` of the range of exactly the keys that start with `prefix`.

@@ -49,7 +49,7 @@ mod write;
 
 pub use compaction::{Ages, CompactionPolicy};
 pub use hash::KvHash;
-pub use key_range::{KeyRange, matches, prefix_end};
+pub use key_range::{KeyRange, matches, prefix_end, prefix_range};
 pub use lease_clock::LeaseClock;
 pub use leases::Lease;
 pub use limits::{Limits, SYSTEM_PREFIX};

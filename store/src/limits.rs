@@ -1,6 +1,6 @@
 //! Maximum sizes of a command and of the whole store.
 
-/// Keys below this prefix may use [`Limits::reserve_bytes`].
+/// Prefix of Disco's own records: only Disco writes them, and they may use [`Limits::reserve_bytes`].
 pub const SYSTEM_PREFIX: &[u8] = b"/disco/";
 
 /// Bounds that [`apply`](crate::Store::apply) enforces.

@@ -12,6 +12,7 @@ mod keys;
 mod listing;
 mod nodes;
 mod progress;
+mod records;
 mod script_failure;
 mod survey;
 
@@ -32,6 +33,7 @@ pub(crate) use self::{
     error::from_status,
     keys::compacted,
     listing::Listing,
+    records::record,
     script_failure::{frames, from_wire, place},
     survey::OwnView,
 };

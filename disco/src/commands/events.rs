@@ -1,7 +1,5 @@
-use disco_proto::v1::{
-    RangeRequest, event,
-    range_request::{SortOrder, SortTarget},
-};
+use disco_proto::v1::event;
+use disco_store::{prefix_end, typed::keys::EVENTS};
 
 use crate::{
     cli::EventsArgs,
@@ -12,22 +10,11 @@ use crate::{
     view::{EventItem, EventsView},
 };
 
-const PREFIX: &[u8] = b"/disco/events/";
-
 pub(super) async fn run(args: &EventsArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
-    let range = RangeRequest {
-        key: PREFIX.into(),
-        range_end: disco_store::prefix_end(PREFIX).into(),
-        // To the store, 0 means no limit.
-        limit: i64::from(args.lines.max(1)),
-        sort_order: SortOrder::Descend.into(),
-        sort_target: SortTarget::Create.into(),
-        ..RangeRequest::default()
-    };
-    let answer = client.range(range, false).await?;
-    let past: Vec<EventItem> =
-        answer.kvs.iter().take(args.lines as usize).rev().map(|kv| EventItem::parse(&kv.value)).collect();
+    let newest = client.newest(EVENTS, args.lines).await?;
+    let past = newest.kvs.iter().rev().take(args.lines as usize).rev();
+    let past: Vec<EventItem> = past.map(|kv| EventItem::parse(&kv.value)).collect();
     if !args.watch {
         context.printer.show(&EventsView(past))?;
         return Ok(ExitStatus::Done);
@@ -36,7 +23,7 @@ pub(super) async fn run(args: &EventsArgs, context: &Context) -> Outcome<ExitSta
         context.printer.item(event)?;
     }
     client
-        .watch_forever(PREFIX, &disco_store::prefix_end(PREFIX), answer.revision + 1, |answer| {
+        .watch_forever(EVENTS.as_bytes(), &prefix_end(EVENTS.as_bytes()), newest.revision + 1, |answer| {
             let puts = answer.events.iter().filter(|event| event.r#type() == event::Type::Put);
             for kv in puts.filter_map(|event| event.kv.as_ref()) {
                 context.printer.item(&EventItem::parse(&kv.value))?;

@@ -1,4 +1,4 @@
-use disco_proto::v1::RangeRequest;
+use disco_store::typed::keys::SCRIPTS;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,8 +11,6 @@ use crate::{
     printer::{Style, Table, View, cell},
     view::short_hash,
 };
-
-const VERSIONS: &[u8] = b"/disco/scripts/";
 
 pub(super) async fn push(args: &ScriptPushArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
@@ -29,17 +27,12 @@ pub(super) async fn push(args: &ScriptPushArgs, context: &Context) -> Outcome<Ex
 pub(super) async fn ls(context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
     let status = client.status(false).await?;
-    let range = RangeRequest {
-        key: VERSIONS.into(),
-        range_end: disco_store::prefix_end(VERSIONS).into(),
-        ..RangeRequest::default()
-    };
-    let listing = client.list(range, false).await?;
+    let listing = client.under(SCRIPTS).await?;
     let versions = listing
         .kvs
         .iter()
         .map(|kv| {
-            let hash = String::from_utf8_lossy(&kv.key[VERSIONS.len()..]).into_owned();
+            let hash = String::from_utf8_lossy(&kv.key[SCRIPTS.len()..]).into_owned();
             let script = if hash.contains(':') { hash } else { format!("sha256:{hash}") };
             // A version without valid JSON is listed without details.
             let details = serde_json::from_slice(&kv.value).unwrap_or(Value::Null);

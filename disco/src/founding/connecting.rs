@@ -7,6 +7,7 @@ use std::{
 
 use disco_proto::v1::StatusResponse;
 use disco_provider::{Machine, MachineState, ssh::KeyPair};
+use disco_store::typed::keys;
 use serde_json::Value;
 
 use super::{Founder, founder::provider_failure, key_pair, machines::start_token, saved_keys::SavedKeys};
@@ -22,10 +23,6 @@ use crate::{
 const PORT: u16 = 5080;
 /// Name of the SSH key in the project or in the keys' folder.
 const SSH_KEY: &str = "id_ed25519";
-// Records of the cluster that are read here.
-const PROVIDER: &str = "/disco/config/provider";
-const OPTIONS: &str = "/disco/config/instance_options";
-const OPERATOR_PUBLIC_KEY: &str = "/disco/config/operator_public_key";
 
 /// The operator's arguments.
 #[derive(Debug)]
@@ -169,8 +166,8 @@ async fn record(
     if let Some(before) = before {
         return Ok(before);
     }
-    let provider: Value = read(client, PROVIDER).await?.unwrap_or_default();
-    let options: Value = read(client, OPTIONS).await?.unwrap_or_default();
+    let provider: Value = read(client, keys::PROVIDER).await?.unwrap_or_default();
+    let options: Value = read(client, keys::MACHINE_OPTIONS).await?.unwrap_or_default();
     let record = ClusterRecord {
         id: status.cluster_id.clone(),
         name: status.cluster.clone(),
@@ -222,7 +219,7 @@ async fn with_ssh_key(
     request: &ConnectRequest,
     folder: &Path,
 ) -> Outcome<ClusterRecord> {
-    let expected: Option<String> = read(client, OPERATOR_PUBLIC_KEY).await?;
+    let expected: Option<String> = read(client, keys::OPERATOR_PUBLIC_KEY).await?;
     let fits = |path: &Path| {
         let pair = KeyPair::load(path, None).ok()?;
         let same = expected.as_deref().is_some_and(|expected| words(expected) == words(&pair.public_openssh()));

@@ -4,10 +4,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use disco_proto::v1::{
-    CopyFileRequest, NodeStatus, RangeRequest, RunCommandRequest,
-    range_request::{SortOrder, SortTarget},
-};
+use disco_proto::v1::{CopyFileRequest, NodeStatus, RunCommandRequest};
 use disco_provider::plan::{self, Action, Change};
 use disco_runtime_js::{
     HostError, Json,
@@ -17,11 +14,12 @@ use disco_runtime_js::{
     },
     plan::{Plan, WouldRun},
 };
+use disco_store::typed::keys;
 use sha2::{Digest, Sha256};
 
 use super::failures::Failures;
 use crate::{
-    client::Client,
+    client::{Client, record},
     context::Context,
     deployment,
     error::{Failure, Outcome},
@@ -35,7 +33,7 @@ const RUN_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of a file in one message.
 const PART: usize = 1 << 20;
 /// Number of events that `cluster.events()` returns.
-const EVENTS: i64 = 100;
+const EVENTS: u32 = 100;
 
 /// Creates the project's cluster for the script.
 pub(super) struct ClientHost {
@@ -129,31 +127,6 @@ impl Handle {
     /// What changes machines or the cluster: a question that is interrupted after it does not say that nothing was begun.
     fn begin(&self) {
         self.context.progress.begin();
-    }
-
-    /// The JSON records under a prefix.
-    async fn records(&self, prefix: &str, limit: i64) -> Outcome<Vec<Json>> {
-        if self.founder.planned_nodes()?.is_some() {
-            return Ok(Vec::new());
-        }
-        let range = RangeRequest {
-            key: prefix.as_bytes().to_vec().into(),
-            range_end: disco_store::prefix_end(prefix.as_bytes()).into(),
-            limit,
-            sort_order: SortOrder::Descend.into(),
-            sort_target: SortTarget::Create.into(),
-            ..RangeRequest::default()
-        };
-        let answer = self.founder.existing()?.range(range, false).await?;
-        answer
-            .kvs
-            .iter()
-            .map(|kv| {
-                let key = String::from_utf8_lossy(&kv.key);
-                serde_json::from_slice(&kv.value)
-                    .map_err(|error| Failure::failed(format!("the record `{key}` is damaged")).because(&error))
-            })
-            .collect()
     }
 
     async fn copy(&self, node_id: u64, request: &CopyRequest) -> Outcome<()> {
@@ -280,7 +253,12 @@ impl ClusterHandle for Handle {
     }
 
     async fn deployments(&self) -> Result<Vec<Json>, HostError> {
-        self.for_script(self.records("/disco/deployments/", 0).await)
+        if self.for_script(self.founder.planned_nodes())?.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut deployments = self.for_script(self.client()?.records(keys::DEPLOYMENTS).await)?;
+        deployments.reverse();
+        Ok(deployments)
     }
 
     async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
@@ -288,9 +266,11 @@ impl ClusterHandle for Handle {
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {
-        let mut events = self.for_script(self.records("/disco/events/", EVENTS).await)?;
-        events.reverse();
-        Ok(events)
+        if self.for_script(self.founder.planned_nodes())?.is_some() {
+            return Ok(Vec::new());
+        }
+        let newest = self.for_script(self.client()?.newest(keys::EVENTS, EVENTS).await)?;
+        self.for_script(newest.kvs.iter().map(record).collect())
     }
 
     async fn destroy(&self) -> Result<(), HostError> {

@@ -27,7 +27,7 @@ use disco_proto::v1::upgrade_step::Kind;
 use disco_provider::install::Binaries;
 
 use self::claim::Claim;
-pub(crate) use self::record::{Action, NodeRecord, Record};
+pub(crate) use self::record::{Action, NodeOutcome, Record};
 use self::roll::{Roll, Stop};
 use crate::{
     cli::UpgradeArgs,

@@ -12,12 +12,12 @@ pub(crate) struct Record {
     /// Checksum of the new `discod`.
     pub(crate) binary: String,
     /// In the order in which they were processed, followed by those that were skipped.
-    pub(crate) nodes: Vec<NodeRecord>,
+    pub(crate) nodes: Vec<NodeOutcome>,
 }
 
 /// The outcome for one node.
 #[derive(Clone, Debug)]
-pub(crate) struct NodeRecord {
+pub(crate) struct NodeOutcome {
     pub(crate) id: u64,
     pub(crate) name: String,
     /// Its role at the start.
@@ -55,7 +55,7 @@ impl Record {
                 known.version.clone_from(&node.version);
                 continue;
             }
-            self.nodes.push(NodeRecord {
+            self.nodes.push(NodeOutcome {
                 id: node.id,
                 name: node.name.clone(),
                 role: node.role.clone(),

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::units::short_sum;
 use crate::{
     printer::{Style, Table, View, cell},
-    upgrade::{Action, NodeRecord, Record},
+    upgrade::{Action, NodeOutcome, Record},
 };
 
 /// `disco upgrade`. Fields are added, never renamed.
@@ -25,7 +25,7 @@ fn word(action: Action) -> &'static str {
     }
 }
 
-fn row(node: &NodeRecord) -> Value {
+fn row(node: &NodeOutcome) -> Value {
     json!({
         "id": node.id,
         "name": node.name,

@@ -125,11 +125,11 @@ impl ScriptState {
 
     /// The provider that `init` of `cluster.js` chose.
     #[must_use]
-    pub fn provider_spec(&self) -> Option<typed::ProviderSpec> {
+    pub fn provider_spec(&self) -> Option<typed::ProviderRecord> {
         let version = self.inner.version.borrow();
         let provider = version.as_ref()?.provider.as_ref()?;
         let kind = serde_json::to_value(provider.kind).ok()?.as_str()?.to_owned();
-        Some(typed::ProviderSpec { kind, options: provider.options.clone() })
+        Some(typed::ProviderRecord { kind, options: provider.options.clone() })
     }
 
     /// How lost nodes are replaced, according to `init` of `cluster.js`.

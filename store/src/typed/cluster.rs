@@ -71,7 +71,7 @@ pub struct TokenRecord {
 
 /// The provider of machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProviderSpec {
+pub struct ProviderRecord {
     /// `local`, `hosts` or `aws`.
     pub kind: String,
     /// Options from the script.

@@ -4,7 +4,7 @@
 pub const DESIRED_NODES: &str = "/disco/config/desired_nodes";
 /// The number that the script's `bootstrap` requested last, so that it does not undo a number set by hand since.
 pub const SCRIPT_NODES: &str = "/disco/config/script_nodes";
-/// The provider of machines ([`ProviderSpec`](super::ProviderSpec)).
+/// The provider of machines ([`ProviderRecord`](super::ProviderRecord)).
 pub const PROVIDER: &str = "/disco/config/provider";
 /// The operator's public SSH key, in OpenSSH's form.
 pub const OPERATOR_PUBLIC_KEY: &str = "/disco/config/operator_public_key";
@@ -47,6 +47,8 @@ pub const EVENTS: &str = "/disco/events/";
 pub const SCRIPTS: &str = "/disco/scripts/";
 /// Prefix of deployments, whose keys are in their order.
 pub const DEPLOYMENTS: &str = "/disco/deployments/";
+/// Prefix of the contents of files, by their hashes.
+pub const BLOBS: &str = "/disco/blobs/";
 /// Prefix of join tokens.
 pub const TOKENS: &str = "/disco/tokens/";
 /// Prefix of the node ids of joins.

@@ -16,7 +16,7 @@ mod script;
 mod txn;
 
 pub use cluster::{
-    EndsRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderSpec, SigningRecord, TokenRecord,
+    EndsRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderRecord, SigningRecord, TokenRecord,
     UpgradeRecord, machine_state,
 };
 pub use error::RecordError;

@@ -5,7 +5,7 @@ use disco_proto::v1::{KeyValue, RangeRequest};
 use serde::de::DeserializeOwned;
 
 use super::RecordError;
-use crate::{Store, prefix_end};
+use crate::{Store, prefix_range};
 
 /// A record with the revision of its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,16 +31,16 @@ pub fn decode<T: DeserializeOwned>(kv: &KeyValue) -> Result<Versioned<T>, Record
 /// # Errors
 /// The value is not of that type.
 pub fn get<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<Versioned<T>>, RecordError> {
-    pairs(store, key, Bytes::new()).pop().as_ref().map(decode).transpose()
+    let key = Bytes::copy_from_slice(key.as_bytes());
+    pairs(store, &RangeRequest { key, ..RangeRequest::default() }).pop().as_ref().map(decode).transpose()
 }
 
 /// All records whose keys start with the prefix, in the order of keys. An unreadable one does not hide the others.
 pub fn list<T: DeserializeOwned>(store: &Store, prefix: &str) -> Vec<Result<Versioned<T>, RecordError>> {
-    pairs(store, prefix, prefix_end(prefix.as_bytes()).into()).iter().map(decode).collect()
+    pairs(store, &prefix_range(prefix)).iter().map(decode).collect()
 }
 
-fn pairs(store: &Store, key: &str, range_end: Bytes) -> Vec<KeyValue> {
-    let request = RangeRequest { key: Bytes::copy_from_slice(key.as_bytes()), range_end, ..RangeRequest::default() };
+fn pairs(store: &Store, range: &RangeRequest) -> Vec<KeyValue> {
     // A range at the newest revision can be answered, unless the key is empty, and no record has an empty key.
-    store.range(&request).map(|response| response.kvs).unwrap_or_default()
+    store.range(range).map(|response| response.kvs).unwrap_or_default()
 }

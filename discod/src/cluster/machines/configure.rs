@@ -4,7 +4,7 @@ use disco_proto::v1::ConfigureRequest;
 
 use crate::cluster::{Error, Result};
 use crate::node::Node;
-use crate::records::{self, ProviderSpec};
+use crate::records::{self, ProviderRecord};
 
 /// Stores the given settings; empty ones remain unchanged.
 ///
@@ -15,10 +15,10 @@ pub async fn configure(node: &Node, request: ConfigureRequest) -> Result<()> {
     node.raft().read_barrier(node.raft().pace().request_timeout()).await?;
     let mut txn = records::Txn::new();
     if !request.provider.is_empty() {
-        let spec: ProviderSpec = serde_json::from_str(&request.provider)
+        let spec: ProviderRecord = serde_json::from_str(&request.provider)
             .map_err(|error| Error::Invalid(format!("invalid specification of the provider: {error}")))?;
         // Each bootstrap sends settings that are mostly unchanged.
-        if read::<ProviderSpec>(node, records::keys::PROVIDER).as_ref() != Some(&spec) {
+        if read::<ProviderRecord>(node, records::keys::PROVIDER).as_ref() != Some(&spec) {
             txn = txn.put(records::keys::PROVIDER, &spec);
         }
     }

@@ -17,7 +17,7 @@ use crate::cluster::nodes::removal::REMOVED;
 use crate::cluster::nodes::view::planned;
 use crate::node::{Leader, Node};
 use crate::records::machine_state::TERMINATING;
-use crate::records::{self, MachineRecord, NodeRecord, ProviderSpec, Severity};
+use crate::records::{self, MachineRecord, NodeRecord, ProviderRecord, Severity};
 
 /// Time limit for uninstalling Disco from the machine of a node that leaves.
 const CLEARING: Duration = Duration::from_secs(20);
@@ -33,12 +33,12 @@ const PLENTY: usize = 1000;
 
 /// The provider of `cluster.js`, or else the one of `client.js`. Given hosts are those that either names: an operator
 /// who adds one to the local script has allowed its use.
-pub fn spec(node: &Node) -> Option<ProviderSpec> {
-    let recorded = node.raft().store().read(|store| records::get::<ProviderSpec>(store, records::keys::PROVIDER));
+pub fn spec(node: &Node) -> Option<ProviderRecord> {
+    let recorded = node.raft().store().read(|store| records::get::<ProviderRecord>(store, records::keys::PROVIDER));
     match (node.scripts().provider_spec(), recorded.map(|spec| spec.value)) {
         (Some(own), Some(recorded)) if own.kind == HOSTS && recorded.kind == HOSTS => {
             let options = disco_provider::hosts::merge(&own.options, &recorded.options);
-            Some(ProviderSpec { options, ..own })
+            Some(ProviderRecord { options, ..own })
         }
         (own, recorded) => own.or(recorded),
     }

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::{DeleteRangeRequest, PutRequest, RangeRequest};
-use disco_store::{Store, prefix_end};
+use disco_store::typed::keys::BLOBS;
+use disco_store::{Store, prefix_end, prefix_range};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -24,7 +25,6 @@ pub const FILE_BYTES: u64 = 8 << 20;
 const CHUNK_BYTES: usize = 512 << 10;
 /// Maximum number of contents in one request.
 const HASHES: usize = 10_000;
-const BLOBS: &str = "/disco/blobs/";
 
 /// Marks a complete blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,12 +165,7 @@ pub async fn remove(leader: &Leader, sha256: &str) -> Result<(), WriteError> {
 /// Names of all blobs, complete or not.
 #[must_use]
 pub fn all(store: &Store) -> BTreeSet<String> {
-    let request = RangeRequest {
-        key: BLOBS.into(),
-        range_end: prefix_end(BLOBS.as_bytes()).into(),
-        keys_only: true,
-        ..RangeRequest::default()
-    };
+    let request = RangeRequest { keys_only: true, ..prefix_range(BLOBS) };
     let keys = store.range(&request).map(|response| response.kvs).unwrap_or_default();
     let names = keys.iter().filter_map(|kv| {
         let rest = std::str::from_utf8(&kv.key).ok()?.strip_prefix(BLOBS)?;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use disco_proto::v1::{NodeStatus, RangeRequest, RunCommandRequest, ScaleRequest, StatusRequest, StatusResponse};
+use disco_proto::v1::{NodeStatus, RunCommandRequest, ScaleRequest, StatusRequest, StatusResponse};
 use disco_provider::{ProviderContext, from_spec};
 use disco_runtime_js::cluster::{
     ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo,
     ProviderInfo, ProviderSpec, RunRequest,
 };
 use disco_runtime_js::{ErrorCode, HostError, Json};
-use disco_store::prefix_end;
+use disco_store::prefix_range;
 use futures_util::StreamExt;
 
 use super::{copy, errors};
@@ -87,12 +87,7 @@ impl NodeCluster {
 
     /// All records with the prefix, after every write acknowledged before the call.
     async fn records(&self, prefix: &str) -> Result<Vec<Json>, HostError> {
-        let range = RangeRequest {
-            key: prefix.to_owned().into(),
-            range_end: prefix_end(prefix.as_bytes()).into(),
-            ..RangeRequest::default()
-        };
-        let range = self.node.read_when_led(&range).await.map_err(errors::operation)?;
+        let range = self.node.read_when_led(&prefix_range(prefix)).await.map_err(errors::operation)?;
         let records = range.kvs.iter().map(|kv| serde_json::from_slice(&kv.value));
         records.collect::<Result<_, _>>().map_err(|error| HostError::from_error(&error))
     }

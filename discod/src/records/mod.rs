@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 
 use disco_proto::v1::RangeRequest;
-use disco_store::Store;
 use disco_store::typed::{self, RecordError};
+use disco_store::{Store, prefix_range};
 use serde::de::DeserializeOwned;
 
 use crate::node::{Leader, Node};
 
 pub use disco_store::typed::{
-    EndsRecord, EventRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderSpec, Severity,
+    EndsRecord, EventRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderRecord, Severity,
     SigningRecord, TokenRecord, Txn, UpgradeRecord, Versioned, events, keys, machine_state, succeeded,
 };
 
@@ -70,12 +70,7 @@ pub fn nodes_with_health(store: &Store) -> Vec<u64> {
 
 /// Ids of the nodes that have a record under the prefix.
 fn ids(store: &Store, prefix: &str) -> Vec<u64> {
-    let request = RangeRequest {
-        key: prefix.to_owned().into(),
-        range_end: disco_store::prefix_end(prefix.as_bytes()).into(),
-        keys_only: true,
-        ..RangeRequest::default()
-    };
+    let request = RangeRequest { keys_only: true, ..prefix_range(prefix) };
     let pairs = store.range(&request).map(|response| response.kvs).unwrap_or_default();
     pairs.iter().filter_map(|kv| keys::number(prefix, &kv.key)).collect()
 }
@@ -104,9 +99,8 @@ pub fn last_event(store: &Store) -> u64 {
 pub fn events_after(store: &Store, id: u64, limit: usize) -> Vec<EventRecord> {
     let request = RangeRequest {
         key: keys::event(id + 1).into(),
-        range_end: disco_store::prefix_end(keys::EVENTS.as_bytes()).into(),
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
-        ..RangeRequest::default()
+        ..prefix_range(keys::EVENTS)
     };
     let kvs = store.range(&request).map(|response| response.kvs).unwrap_or_default();
     kvs.iter().filter_map(|kv| typed::decode(kv).inspect_err(unreadable).ok()).map(|event| event.value).collect()
