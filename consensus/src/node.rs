@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::disk::Disk;
 use super::files::Files;
 use super::follow;
-use super::heard::Heard;
+use super::heard::{Heard, answered_by_majority};
 use super::lives::{Lives, NotTheNode};
 use super::log_bound;
 use super::log_store::LogStore;
@@ -163,7 +163,8 @@ where
         let config = config.validate().map_err(io::Error::other)?;
         let raft = Raft::new(node_id, Arc::new(config), transport.clone(), log.clone(), machine);
         let raft: OpenRaft<P> = raft.await.map_err(io::Error::other)?;
-        let leadership = follow::leadership::<P>(&raft, node_id);
+        let heard = Heard::default();
+        let leadership = follow::leadership::<P>(&raft, node_id, heard.clone());
         follow::addresses::<P>(&raft, transport.clone());
         log_bound::spawn::<P>(&raft, log.clone());
         let read_index = ReadIndex::start::<P>(&raft, node_id, pace, leadership.clone(), transport.clone());
@@ -178,7 +179,7 @@ where
             leadership,
             read_index,
             lives,
-            heard: Heard::default(),
+            heard,
             changes: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -231,15 +232,12 @@ impl<P: Platform> RaftNode<P> {
     pub fn has_leader(&self) -> bool {
         let limit = self.inner.pace.election_timeout() * ELECTIONS;
         let Some(leader) = self.inner.leadership.borrow().leader else { return false };
-        if leader != self.inner.id {
-            return self.inner.heard.within(leader, limit);
-        }
-        let acknowledged = self.acknowledged();
-        let answers = |id: &u64| *id == leader || acknowledged.get(id).is_some_and(|age| *age <= limit);
-        let members = self.members();
-        let voters = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id);
-        let (all, there) = voters.fold((0, 0), |(all, there), id| (all + 1, there + usize::from(answers(&id))));
-        there * 2 > all
+        let answered = || {
+            let members = self.members();
+            let voters = members.iter().filter(|member| member.role == Role::Voter).map(|member| member.id);
+            leader == self.inner.id && answered_by_majority(leader, voters, &self.acknowledged(), limit)
+        };
+        self.inner.heard.within(leader, limit) || answered()
     }
 
     /// Takes note of a message that a node sent as the leader.
