@@ -3,6 +3,8 @@
 //! A record is JSON under `/disco/`, so every client can read it. Fields are added, never renamed; a version ignores
 //! fields that it does not know.
 
+mod access;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 
@@ -13,6 +15,9 @@ use serde::de::DeserializeOwned;
 
 use crate::node::{Leader, Node};
 
+#[cfg(test)]
+pub use access::fake::FakeRecords;
+pub use access::{Records, change};
 pub use disco_store::typed::{
     EndsRecord, EventRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderRecord, Severity,
     SigningRecord, TokenRecord, Txn, UpgradeRecord, Versioned, events, keys, machine_state, succeeded,

@@ -17,7 +17,7 @@ use crate::cluster::nodes::removal::REMOVED;
 use crate::cluster::nodes::view::planned;
 use crate::node::{Leader, Node};
 use crate::records::machine_state::TERMINATING;
-use crate::records::{self, MachineRecord, NodeRecord, ProviderRecord, Severity};
+use crate::records::{self, MachineRecord, NodeRecord, ProviderRecord, Records, Severity};
 
 /// Time limit for uninstalling Disco from the machine of a node that leaves.
 const CLEARING: Duration = Duration::from_secs(20);
@@ -289,13 +289,9 @@ pub fn owner(node: &Node, token: &str, of: Option<u64>, machine: &Machine) -> Ow
 }
 
 /// Records that a machine must end; every leader continues until it has ended.
-pub async fn mark_ending(leader: &Leader, token: &str) -> Result<()> {
-    let key = records::keys::machine(token);
-    let found = leader.raft().store().read(|store| records::get::<MachineRecord>(store, &key));
-    if let Some(record) = found.map(|found| found.value).filter(|record| record.state != TERMINATING) {
-        let txn = records::Txn::new().put(&key, &ending(record));
-        leader.write_in_term(txn.operation()).await?;
-    }
+pub async fn mark_ending(records: &impl Records, token: &str) -> Result<()> {
+    let mark = |record: &MachineRecord| (record.state != TERMINATING).then(|| ending(record.clone()));
+    records::change(records, &records::keys::machine(token), mark).await?;
     Ok(())
 }
 
@@ -351,26 +347,41 @@ pub async fn release(leader: &Leader, record: &NodeRecord) -> Result<()> {
     if record.machine.is_empty() || spec(leader).is_none() {
         return Ok(());
     }
-    let machines = leader.raft().store().read(records::machines);
-    let known = machines.into_iter().find(|machine| machine.id == record.machine);
-    // The operator's own machine has no record. It gets one until it has ended.
-    let machine = known.unwrap_or_else(|| MachineRecord {
-        token: record.machine.clone(),
-        id: record.machine.clone(),
-        node: Some(record.id),
-        created_at: crate::clock::rfc3339(),
-        created_ms: crate::clock::unix_ms(),
-        ..MachineRecord::default()
-    });
-    if machine.state != TERMINATING {
-        // Named after the node, the name that operators know.
-        let (name, dismissed) = (record.name.clone(), record.dismissed);
-        let machine = MachineRecord { name, dismissed, ..ending(machine) };
-        let txn = records::Txn::new().put(&records::keys::machine(&machine.token), &machine);
-        leader.write_in_term(txn.operation()).await?;
-    }
+    mark_released(leader, record).await?;
     leader.wake_controllers();
     Ok(())
+}
+
+async fn mark_released(records: &impl Records, node: &NodeRecord) -> Result<()> {
+    // Named after the node, the name that operators know.
+    let released = |machine: MachineRecord| MachineRecord {
+        name: node.name.clone(),
+        dismissed: node.dismissed,
+        ..ending(machine)
+    };
+    loop {
+        let machines = records.read(records::machines);
+        let is_it = |machine: &MachineRecord| machine.id == node.machine || machine.token == node.machine;
+        if let Some(known) = machines.into_iter().find(is_it) {
+            let mark = |record: &MachineRecord| (record.state != TERMINATING).then(|| released(record.clone()));
+            records::change(records, &records::keys::machine(&known.token), mark).await?;
+            return Ok(());
+        }
+        // The operator's own machine has no record. It gets one until it has ended.
+        let machine = released(MachineRecord {
+            token: node.machine.clone(),
+            id: node.machine.clone(),
+            node: Some(node.id),
+            created_at: crate::clock::rfc3339(),
+            created_ms: crate::clock::unix_ms(),
+            ..MachineRecord::default()
+        });
+        let key = records::keys::machine(&machine.token);
+        let txn = records::Txn::new().absent(&key).put(&key, &machine);
+        if records::succeeded(&records.write(txn.operation()).await?) {
+            return Ok(());
+        }
+    }
 }
 
 async fn give_back(leader: &Leader, provider: &dyn Provider, record: &MachineRecord, machine: &Machine) -> Result<()> {
@@ -399,4 +410,42 @@ async fn clear(leader: &Leader, record: &MachineRecord, machine: &Machine) -> Re
         anyhow::Ok(())
     };
     tokio::time::timeout(CLEARING, cleared).await.context("timed out")?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{FakeRecords, keys};
+
+    fn node() -> NodeRecord {
+        let (name, machine) = ("web-2".to_owned(), "i-2".to_owned());
+        NodeRecord { id: 2, name, machine, dismissed: true, ..NodeRecord::default() }
+    }
+
+    #[tokio::test]
+    async fn a_released_machine_keeps_what_is_written_at_the_same_time() {
+        let (records, key) = (FakeRecords::default(), keys::machine("web-2"));
+        let started = MachineRecord { token: "web-2".to_owned(), id: "i-2".to_owned(), ..MachineRecord::default() };
+        records.put(&key, &started);
+        records.put_meanwhile(&key, &MachineRecord { node: Some(2), ..started });
+        mark_released(&records, &node()).await.unwrap();
+        let written: MachineRecord = records.get(&key).unwrap();
+        assert_eq!((written.state.as_str(), written.node, written.dismissed), (TERMINATING, Some(2), true));
+        assert!(written.ending_ms.is_some());
+        // Once ending, it stays as it is: `status` shows since when.
+        let since = MachineRecord { ending_ms: Some(7), ..written };
+        records.put(&key, &since);
+        mark_released(&records, &node()).await.unwrap();
+        mark_ending(&records, "web-2").await.unwrap();
+        assert_eq!(records.get::<MachineRecord>(&key), Some(since));
+    }
+
+    #[tokio::test]
+    async fn the_operators_own_machine_gets_a_record_until_it_has_ended() {
+        let records = FakeRecords::default();
+        mark_released(&records, &node()).await.unwrap();
+        let written: MachineRecord = records.get(&keys::machine("i-2")).unwrap();
+        assert_eq!((written.name.as_str(), written.id.as_str(), written.node), ("web-2", "i-2", Some(2)));
+        assert_eq!(written.state, TERMINATING);
+    }
 }

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::cluster::{self, Error};
 use crate::node::Leader;
 use crate::raft::{Recovery, Role};
-use crate::records::{self, NodeRecord, Severity};
+use crate::records::{self, NodeRecord, Records, Severity};
 
 /// Steps that may be queued for a slow client.
 const UNDER_WAY: usize = 32;
@@ -100,7 +100,7 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     if record.is_none() && !is_member() {
         return Ok(());
     }
-    begin(leader, record.as_ref(), fewer).await?;
+    begin(leader, id, leader.raft().members().len(), fewer).await?;
     if leader.has_ended() {
         bail!("leader changed; the next leader goes on with removing {name}");
     }
@@ -144,26 +144,34 @@ pub async fn machine_ended(leader: &Leader, machine: &str) -> bool {
 
 /// Marks the node before any other step, so that no controller gives it a vote again and the next leader continues. The
 /// same transaction reduces the target size: a controller that sees one without the other brings the node back, or
-/// chooses another node to remove. A marked node has already been counted.
-async fn begin(leader: &Leader, record: Option<&NodeRecord>, fewer: bool) -> Result<()> {
-    if record.is_some_and(|record| record.leaving) {
-        return Ok(());
+/// chooses another node to remove. A marked node has already been counted. Compares both records with what was read: a
+/// new address or a new target size that is written at the same time is not lost.
+async fn begin(records: &impl Records, id: u64, members: usize, fewer: bool) -> Result<()> {
+    let key = records::keys::node(id);
+    loop {
+        let (record, desired) = records.read(|store| {
+            (records::get::<NodeRecord>(store, &key), records::get::<u32>(store, records::keys::DESIRED_NODES))
+        });
+        if record.as_ref().is_some_and(|record| record.value.leaving) {
+            return Ok(());
+        }
+        let target = desired.filter(|desired| fewer && desired.value as usize >= members);
+        if record.is_none() && target.is_none() {
+            return Ok(());
+        }
+        let mut txn = records::Txn::new();
+        if let Some(record) = record {
+            let marked = NodeRecord { leaving: true, dismissed: fewer, ..record.value };
+            txn = txn.expect(&key, record.revision).put(&key, &marked);
+        }
+        if let Some(target) = target {
+            let key = records::keys::DESIRED_NODES;
+            txn = txn.expect(key, target.revision).put(key, &(target.value - 1));
+        }
+        if records::succeeded(&records.write(txn.operation()).await?) {
+            return Ok(());
+        }
     }
-    let members = u32::try_from(leader.raft().members().len())?;
-    let desired = leader.raft().store().read(records::desired_nodes);
-    let target = desired.filter(|desired| fewer && *desired >= members).map(|desired| desired - 1);
-    let mut txn = records::Txn::new();
-    if let Some(record) = record {
-        txn =
-            txn.put(&records::keys::node(record.id), &NodeRecord { leaving: true, dismissed: fewer, ..record.clone() });
-    }
-    if let Some(target) = target {
-        txn = txn.put(records::keys::DESIRED_NODES, &target);
-    }
-    if record.is_some() || target.is_some() {
-        leader.write_in_term(txn.operation()).await?;
-    }
-    Ok(())
 }
 
 /// Continues the removals that an earlier leader began, and those of nodes that the operator gave up.
@@ -188,4 +196,60 @@ async fn remove_lost(leader: &Leader) -> Result<()> {
     }
     Recovery::forget(folder)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use disco_store::Store;
+
+    use super::*;
+    use crate::records::{FakeRecords, keys};
+
+    fn cluster(desired: u32) -> FakeRecords {
+        let records = FakeRecords::default();
+        records.put(&keys::node(2), &NodeRecord { id: 2, ..NodeRecord::default() });
+        records.put(keys::DESIRED_NODES, &desired);
+        records
+    }
+
+    fn state(records: &FakeRecords) -> (NodeRecord, u32) {
+        (records.get(&keys::node(2)).unwrap(), records.get(keys::DESIRED_NODES).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_removal_marks_the_node_and_lowers_the_target_size_once() {
+        let records = cluster(3);
+        begin(&records, 2, 3, true).await.unwrap();
+        let (node, desired) = state(&records);
+        assert!(node.leaving && node.dismissed);
+        assert_eq!(desired, 2);
+        let revision = records.read(Store::revision);
+        begin(&records, 2, 3, true).await.unwrap();
+        assert_eq!(records.read(Store::revision), revision, "the next leader counts a marked node no second time");
+    }
+
+    #[tokio::test]
+    async fn a_surplus_node_leaves_the_target_size_as_it_is() {
+        for (desired, fewer) in [(2, true), (3, false)] {
+            let records = cluster(desired);
+            begin(&records, 2, 3, fewer).await.unwrap();
+            assert_eq!((state(&records).0.dismissed, state(&records).1), (fewer, desired));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_of_either_record_at_the_same_time_is_not_lost() {
+        let records = cluster(3);
+        let address = "198.51.100.2".to_owned();
+        records.put_meanwhile(&keys::node(2), &NodeRecord { id: 2, public_address: address, ..NodeRecord::default() });
+        begin(&records, 2, 3, true).await.unwrap();
+        let (node, desired) = state(&records);
+        assert!(node.leaving);
+        assert_eq!((node.public_address.as_str(), desired), ("198.51.100.2", 2));
+
+        let records = cluster(3);
+        records.put_meanwhile(keys::DESIRED_NODES, &7_u32);
+        begin(&records, 2, 3, true).await.unwrap();
+        assert_eq!(state(&records).1, 6);
+    }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::cluster::machines::provider as source;
 use crate::controllers::driver::{Controller, Outcome, Schedule};
 use crate::node::Leader;
-use crate::records::{self, NodeRecord, Severity};
+use crate::records::{self, NodeRecord, Records, Severity};
 
 /// Duration of leadership before it moves the cluster's address, so that repeated elections do not.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -120,17 +120,16 @@ async fn follow(leader: &Leader) -> Result<()> {
     let machines = source::provider(leader)?.list().await?;
     let known: BTreeMap<String, Option<IpAddr>> =
         machines.into_iter().map(|machine| (machine.id, machine.public_address)).collect();
-    for record in leader.raft().store().read(records::nodes) {
-        let Some(public) = known.get(&record.machine) else { continue };
-        if let Some(moved) = moved(&record, *public) {
-            let key = records::keys::node(record.id);
-            leader.write_in_term(records::Txn::new().put(&key, &moved).operation()).await?;
-            tracing::info!(
-                node = record.id,
-                from = record.public_address,
-                to = moved.public_address,
-                "public address changed"
-            );
+    record(leader, &known).await
+}
+
+/// Records the public addresses of these machines in their nodes' records.
+async fn record(records: &impl Records, known: &BTreeMap<String, Option<IpAddr>>) -> Result<()> {
+    for node in records.read(records::nodes) {
+        let change = |record: &NodeRecord| moved(record, *known.get(&record.machine)?);
+        if let Some(changed) = records::change(records, &records::keys::node(node.id), change).await? {
+            let (from, to) = (changed.before.public_address, changed.after.public_address);
+            tracing::info!(node = node.id, from, to, "public address changed");
         }
     }
     Ok(())
@@ -151,6 +150,7 @@ fn moved(record: &NodeRecord, public: Option<IpAddr>) -> Option<NodeRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::{FakeRecords, keys};
 
     fn record() -> NodeRecord {
         NodeRecord {
@@ -166,6 +166,27 @@ mod tests {
         let now = moved(&record(), Some(IpAddr::from([198, 51, 100, 2]))).unwrap();
         assert_eq!(now.public_address, "198.51.100.2");
         assert_eq!(now.extra_addresses, ["10.0.0.9", "198.51.100.2"]);
+    }
+
+    #[tokio::test]
+    async fn a_removal_that_begins_at_the_same_time_is_not_undone() {
+        let (records, key) = (FakeRecords::default(), keys::node(1));
+        let node = NodeRecord { id: 1, machine: "i-1".into(), ..record() };
+        records.put(&key, &node);
+        records.put_meanwhile(&key, &NodeRecord { leaving: true, ..node });
+        let known = BTreeMap::from([("i-1".to_owned(), Some(IpAddr::from([198, 51, 100, 7])))]);
+        super::record(&records, &known).await.unwrap();
+        let written: NodeRecord = records.get(&key).unwrap();
+        assert!(written.leaving);
+        assert_eq!(written.public_address, "198.51.100.7");
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_the_provider_does_not_list_keeps_its_address() {
+        let (records, key) = (FakeRecords::default(), keys::node(1));
+        records.put(&key, &NodeRecord { id: 1, machine: "i-1".into(), ..record() });
+        super::record(&records, &BTreeMap::new()).await.unwrap();
+        assert_eq!(records.get::<NodeRecord>(&key).unwrap().public_address, "198.51.100.1");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::starts::Starts;
 use crate::cluster::machines::provider as source;
 use crate::cluster::tokens;
 use crate::node::Leader;
-use crate::records::{self, MachineRecord, Severity, machine_state as state};
+use crate::records::{self, MachineRecord, Records, Severity, machine_state as state};
 
 /// Time for a new machine to answer SSH.
 const BOOT: Duration = Duration::from_secs(180);
@@ -45,15 +45,7 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
     let request =
         StartRequest { progress, avoid: starts.avoided(Instant::now()), ..source::request(leader, &record, &own_key) };
     let machine = provider.start(request).await.context("starting the machine")?;
-    let requested = record.clone();
-    let record = MachineRecord {
-        id: machine.id.clone(),
-        address: machine.control_address.to_string(),
-        ssh: machine.ssh.to_string(),
-        state: state::INSTALLING.to_owned(),
-        ..record.clone()
-    };
-    leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await?;
+    let Some(record) = note_start(leader, &key, &machine).await? else { return Ok(()) };
     drop(turn);
     leader.progress(step("installing", machine.ssh.to_string()));
     let own = std::env::current_exe().context("finding this program's own file")?;
@@ -65,9 +57,7 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
         Err(error) => {
             let error = format!("{error:#}");
             // The machine is unchanged, and another one may work.
-            let free = MachineRecord { id: String::new(), address: String::new(), ssh: String::new(), ..requested };
-            let free = MachineRecord { state: state::STARTING.to_owned(), ..free };
-            leader.write_in_term(records::Txn::new().put(&key, &free).operation()).await?;
+            note_free(leader, &key).await?;
             let text = format!("`{}` cannot be used: {error}", machine.ssh.endpoint());
             if !starts.note_failure(&machine.id, &error, Instant::now()) {
                 bail!("{text}");
@@ -96,6 +86,35 @@ pub(super) async fn bring_up(leader: &Leader, token: &str, starts: &Starts) -> R
             bail!("its node did not join within {JOIN:?}\nthe end of its log:\n{}", log.trim_end())
         }
     }
+}
+
+/// Records the machine that was started. `None` if it is no longer needed: the record is gone, or the machine must end.
+async fn note_start(records: &impl Records, key: &str, machine: &Machine) -> Result<Option<MachineRecord>> {
+    let started = |record: &MachineRecord| {
+        (record.state != state::TERMINATING).then(|| MachineRecord {
+            id: machine.id.clone(),
+            address: machine.control_address.to_string(),
+            ssh: machine.ssh.to_string(),
+            state: state::INSTALLING.to_owned(),
+            ..record.clone()
+        })
+    };
+    Ok(records::change(records, key, started).await?.map(|changed| changed.after))
+}
+
+/// Records that the machine in use was not changed, and that another one is to be started.
+async fn note_free(records: &impl Records, key: &str) -> Result<()> {
+    let free = |record: &MachineRecord| {
+        (record.state != state::TERMINATING).then(|| MachineRecord {
+            id: String::new(),
+            address: String::new(),
+            ssh: String::new(),
+            state: state::STARTING.to_owned(),
+            ..record.clone()
+        })
+    };
+    records::change(records, key, free).await?;
+    Ok(())
 }
 
 /// Connects to the machine, and obtains the permission to change it.
@@ -172,20 +191,17 @@ async fn joined(leader: &Leader, machine: &str) {
 }
 
 /// Writes the last failure to the machine's record. Returns whether it is the machine's first.
-pub(super) async fn note_error(leader: &Leader, token: &str, error: &str) -> bool {
-    let key = records::keys::machine(token);
-    let Some(record) = leader.raft().store().read(|store| records::get::<MachineRecord>(store, &key)) else {
-        return false;
+pub(super) async fn note_error(records: &impl Records, token: &str, error: &str) -> bool {
+    let failed = |record: &MachineRecord| {
+        (record.error != error).then(|| MachineRecord { error: error.to_owned(), ..record.clone() })
     };
-    if record.value.error == error {
-        return false;
+    match records::change(records, &records::keys::machine(token), failed).await {
+        Ok(changed) => changed.is_some_and(|changed| changed.before.error.is_empty()),
+        Err(error) => {
+            tracing::warn!(%error, "could not record a machine's failure");
+            false
+        }
     }
-    let is_first = record.value.error.is_empty();
-    let record = MachineRecord { error: error.to_owned(), ..record.value };
-    if let Err(error) = leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await {
-        tracing::warn!(%error, "could not record a machine's failure");
-    }
-    is_first
 }
 
 /// Reports an installation's steps as the cluster's progress.

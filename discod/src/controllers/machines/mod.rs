@@ -5,13 +5,14 @@
 //! the next leader finds every machine that this one has begun, and continues.
 
 mod addresses;
+mod at_work;
 mod attempts;
 mod bring_up;
 mod lost;
 mod roles;
 mod starts;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use addresses::Addresses;
+use at_work::{AtWork, Working};
 use attempts::Attempts;
 use lost::Lost;
 use roles::Roles;
@@ -37,7 +39,7 @@ use crate::cluster::machines::view::{dead, limits, machine, since_replacement};
 use crate::cluster::nodes::removal::{self, REMOVED, REMOVING};
 use crate::cluster::nodes::view::planned;
 use crate::node::Leader;
-use crate::records::{self, MachineRecord, Severity, machine_state as state};
+use crate::records::{self, MachineRecord, Records, Severity, machine_state as state};
 use crate::script::Scripts;
 
 /// Pause before a machine that could not be ended is ended again.
@@ -58,8 +60,8 @@ pub(super) async fn run(leader: &Leader, scripts: &Scripts) {
 
 /// Starts, replaces and ends machines until the cluster has its target size.
 struct Machines {
-    /// Tokens of machines that a task works on.
-    at_work: BTreeSet<String>,
+    /// Machines that a task works on.
+    at_work: AtWork,
     tasks: JoinSet<Done>,
     /// Tasks that have ended since the last pass.
     done: Vec<Done>,
@@ -78,7 +80,8 @@ struct Machines {
 
 /// A task that has ended.
 struct Done {
-    token: String,
+    /// Dropped only when the outcome is recorded: until then no task begins.
+    working: Working,
     outcome: TaskOutcome,
 }
 
@@ -121,7 +124,7 @@ impl Controller for Machines {
 impl Machines {
     fn new(scripts: &Scripts) -> Self {
         Self {
-            at_work: BTreeSet::new(),
+            at_work: AtWork::default(),
             tasks: JoinSet::new(),
             done: Vec::new(),
             not_ended: BTreeMap::new(),
@@ -229,33 +232,35 @@ impl Machines {
 
     /// Works on a machine until its node has joined, or it has failed.
     fn spawn(&mut self, leader: &Leader, token: String) {
-        if !self.attempts.is_due(&token, Instant::now()) || !self.at_work.insert(token.clone()) {
+        if !self.attempts.is_due(&token, Instant::now()) {
             return;
         }
+        let Some(working) = self.at_work.begin(&token) else { return };
         let (leader, starts) = (leader.clone(), Arc::clone(&self.starts));
         self.tasks.spawn(async move {
             let started = bring_up::bring_up(&leader, &token, &starts).await;
-            Done { token, outcome: TaskOutcome::Started(started.map_err(|error| format!("{error:#}"))) }
+            Done { working, outcome: TaskOutcome::Started(started.map_err(|error| format!("{error:#}"))) }
         });
     }
 
     /// Ends a machine. If that fails, it delays nothing else and is tried again after a while.
     fn end(&mut self, leader: &Leader, token: String) {
         let now = Instant::now();
-        if self.not_ended.get(&token).is_some_and(|again| now < *again) || !self.at_work.insert(token.clone()) {
+        if self.not_ended.get(&token).is_some_and(|again| now < *again) {
             return;
         }
+        let Some(working) = self.at_work.begin(&token) else { return };
         let leader = leader.clone();
         self.tasks.spawn(async move {
             let ended = source::terminate(&leader, &token).await;
-            Done { token, outcome: TaskOutcome::Ended(ended.map_err(|error| format!("{error:#}"))) }
+            Done { working, outcome: TaskOutcome::Ended(ended.map_err(|error| format!("{error:#}"))) }
         });
     }
 
     /// Records the outcome of a task.
     async fn done(&mut self, leader: &Leader, done: Done) {
-        let Done { token, outcome } = done;
-        self.at_work.remove(&token);
+        let Done { working, outcome } = done;
+        let token = working.token().to_owned();
         match outcome {
             TaskOutcome::Started(Ok(())) => self.attempts.forget(&token),
             TaskOutcome::Started(Err(error)) => {
@@ -297,18 +302,9 @@ impl Machines {
             let Some(joined) = joined.filter(|joined| members.iter().any(|member| member.id == joined.id)) else {
                 continue;
             };
-            let key = records::keys::machine(&machine.token);
-            let (id, name, had_failed) = (joined.id, joined.name.clone(), !machine.error.is_empty());
-            let record = MachineRecord {
-                node: Some(joined.id),
-                state: state::JOINED.to_owned(),
-                error: String::new(),
-                ..machine
-            };
-            leader.write_in_term(records::Txn::new().put(&key, &record).operation()).await?;
-            if had_failed {
-                let text = format!("{name} has become a node, after earlier failures of its machine");
-                records::emit_in_term(leader, "machine.recovered", Severity::Info, Some(id), text).await;
+            if note_joined(leader, &machine, joined.id).await? {
+                let text = format!("{} has become a node, after earlier failures of its machine", joined.name);
+                records::emit_in_term(leader, "machine.recovered", Severity::Info, Some(joined.id), text).await;
             }
         }
         Ok(())
@@ -332,6 +328,17 @@ impl Machines {
         leader.set_blocked(blocked.clone());
         self.blocked = blocked;
     }
+}
+
+/// Records the node that a machine has become. Returns whether the machine had failed before.
+async fn note_joined(records: &impl Records, machine: &MachineRecord, node: u64) -> Result<bool> {
+    let joined = |record: &MachineRecord| {
+        let is_it = record.id == machine.id && record.node.is_none();
+        let state = if record.state == state::TERMINATING { state::TERMINATING } else { state::JOINED }.to_owned();
+        is_it.then(|| MachineRecord { node: Some(node), state, error: String::new(), ..record.clone() })
+    };
+    let changed = records::change(records, &records::keys::machine(&machine.token), joined).await?;
+    Ok(changed.is_some_and(|changed| !changed.before.error.is_empty()))
 }
 
 /// Writes the record of a new machine; `replaces`: in place of a dead node.

@@ -72,12 +72,11 @@ impl<'a> members::Leader for Acting<'a> {
     }
 
     async fn remember(&self, id: u64, life: Life) -> Result<()> {
-        let changed = change_record(self.0, id, |record| NodeRecord {
-            incarnation: life.number,
-            run: format!("{:016x}", life.run),
-            ..record
-        });
-        changed.await.with_context(|| format!("recording the start of node {id}"))
+        let begun = |record: &NodeRecord| {
+            Some(NodeRecord { incarnation: life.number, run: format!("{:016x}", life.run), ..record.clone() })
+        };
+        let changed = records::change(self.0, &records::keys::node(id), begun).await;
+        changed.map(drop).with_context(|| format!("recording the start of node {id}"))
     }
 
     async fn admitted(&self, id: u64, info: &NodeInfo) -> Result<()> {
@@ -88,7 +87,8 @@ impl<'a> members::Leader for Acting<'a> {
 
     async fn moved(&self, before: &Member, address: &str) -> Result<()> {
         let NodeInfo { name, address: earlier } = &before.info;
-        change_record(self.0, before.id, |record| NodeRecord { address: address.to_owned(), ..record }).await?;
+        let moved = |record: &NodeRecord| Some(NodeRecord { address: address.to_owned(), ..record.clone() });
+        records::change(self.0, &records::keys::node(before.id), moved).await?;
         let text = format!("{name} moved from {earlier} to {address}");
         records::emit_in_term(self.0, "node.moved", Severity::Info, Some(before.id), text).await;
         Ok(())
@@ -164,19 +164,6 @@ async fn record(leader: &Leader, member: &Member) -> Result<()> {
 /// The founder's own settings; the records of other nodes come from their join.
 fn founders<T: Default>(leader: &Leader, id: u64, read: impl Fn(&crate::args::DaemonArgs) -> T) -> T {
     if id == leader.id() { read(leader.args()) } else { T::default() }
-}
-
-/// Changes the record of a node, if it has one, as it is when it is written: a removal may mark it at the same time.
-async fn change_record(leader: &Leader, id: u64, change: impl Fn(NodeRecord) -> NodeRecord) -> Result<()> {
-    let key = records::keys::node(id);
-    loop {
-        let found = leader.raft().store().read(|store| records::get::<NodeRecord>(store, &key));
-        let Some(found) = found else { return Ok(()) };
-        let txn = records::Txn::new().expect(&key, found.revision).put(&key, &change(found.value));
-        if records::succeeded(&leader.write_in_term(txn.operation()).await?) {
-            return Ok(());
-        }
-    }
 }
 
 /// Sends these nodes the secrets of voters. A node that does not accept them does not prevent the others. Returns
