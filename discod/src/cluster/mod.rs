@@ -13,6 +13,7 @@ mod executor;
 pub mod leases;
 pub mod machines;
 pub mod nodes;
+pub mod recorded;
 pub mod scripts;
 pub mod tokens;
 pub mod upgrade;

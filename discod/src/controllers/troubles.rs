@@ -10,6 +10,7 @@ use disco_proto::v1::NodeStatus;
 
 use super::driver::{Controller, Outcome, Pause, Schedule};
 use crate::cluster::nodes::status::statuses;
+use crate::cluster::recorded::Recorded;
 use crate::node::Leader;
 use crate::records::{self, Severity, Txn};
 
@@ -49,7 +50,7 @@ impl Controller for Troubles {
 
     async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
         let settled = leader.reports().listening_for() > leader.raft().pace().suspect_after();
-        let nodes = statuses(leader);
+        let nodes = statuses(leader, &leader.raft().store().read(Recorded::read));
         let recorded = leader.raft().store().read(records::troubled);
         let mut failed = None;
         for news in news(&nodes, &recorded, settled) {

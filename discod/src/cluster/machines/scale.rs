@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use disco_planner::scale::{self as planner, Refusal};
 use disco_planner::{Member, Policy};
-use disco_proto::v1::{NodeStatus, Progress, ScaleRequest, StatusResponse};
+use disco_proto::v1::{NodeStatus, Progress, ScaleRequest};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -19,8 +19,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::provider;
 use crate::cluster::nodes::confirm::confirmed;
 use crate::cluster::nodes::removal::{ENDING, REMOVED, REMOVING};
-use crate::cluster::nodes::status;
-use crate::cluster::nodes::view::{planned, policy};
+use crate::cluster::nodes::status::{Condition, condition};
+use crate::cluster::nodes::view::{planned, planned_with, policy};
+use crate::cluster::recorded::Recorded;
 use crate::cluster::{Error, Executor, Result, leader};
 use crate::node::{Leader, Node, Pass};
 use crate::peers::Hops;
@@ -138,6 +139,7 @@ async fn follow(
     let mut unreached: Option<Instant> = None;
     let mut idle_since = Instant::now();
     let mut ticks = tokio::time::interval(CHECK_EVERY);
+    let mut recorded = Recorded::default();
     loop {
         let step = tokio::select! {
             biased;
@@ -154,21 +156,24 @@ async fn follow(
             let _ = sender.send(Err(Error::Unavailable("the leader has changed; the work continues".to_owned()))).await;
             return;
         }
-        let status = status::leader_view(&leader);
+        recorded.follow(&leader);
+        let condition = condition(&leader, &recorded);
         let mut news: Vec<Progress> = step.into_iter().collect();
-        news.extend(reported.healthy(&status));
-        let (ending, leaving) = if waits_for_ends(&message) { going(&leader) } else { (Vec::new(), false) };
+        news.extend(reported.healthy(&condition.nodes));
+        let waits = waits_for_ends(&message);
+        let ending: Vec<&MachineRecord> = recorded.ending().filter(|_| waits).collect();
+        let leaving = waits && recorded.is_any_leaving();
         news.extend(reported.ending(&ending));
-        let complete = is_complete(&leader, &status, desired) && ending.is_empty() && !leaving;
+        let complete = is_complete(&leader, &recorded, &condition, desired) && ending.is_empty() && !leaving;
         if complete {
             // Earlier steps are still sent, and begun ones have ended.
             while let Ok(step) = steps.try_recv() {
                 news.push(step);
             }
         }
-        let in_progress = in_progress(&leader);
+        let in_progress: Vec<&MachineRecord> = recorded.in_progress().collect();
         // Without a quorum no change of members advances.
-        let changing = status.changing && leader.raft().has_leader();
+        let changing = leader.raft().is_changing() && leader.raft().has_leader();
         if !(news.is_empty() && in_progress.is_empty() && ending.is_empty()) || leaving || changing {
             idle_since = Instant::now();
         }
@@ -185,7 +190,7 @@ async fn follow(
             }
             return;
         }
-        match status.nodes.iter().find(|member| is_unreached(member)) {
+        match condition.nodes.iter().find(|member| is_unreached(member)) {
             None => unreached = None,
             Some(member) if unreached.get_or_insert_with(Instant::now).elapsed() >= UNREACHED => {
                 let text = format!(
@@ -200,7 +205,7 @@ async fn follow(
         }
         let given_up = reported.given_up(&in_progress, Instant::now()).or_else(|| {
             (idle_since.elapsed() >= IDLE)
-                .then(|| why_incomplete(&status, leader.blocked(), &leader.passes().all()))
+                .then(|| why_incomplete(&condition.nodes, leader.blocked(), &leader.passes().all()))
                 .flatten()
         });
         if let Some(why) = given_up {
@@ -211,12 +216,8 @@ async fn follow(
             let _ = sender.send(Err(Error::internal(anyhow::Error::msg(text)))).await;
             return;
         }
-        let now_desired = leader.raft().store().read(records::desired_nodes);
-        if now_desired.is_some_and(|now| now != desired) {
-            let text = format!(
-                "the target size was changed to {} nodes\nhint: `disco status` shows it",
-                now_desired.unwrap_or(0)
-            );
+        if let Some(now) = recorded.desired.filter(|now| *now != desired) {
+            let text = format!("the target size was changed to {now} nodes\nhint: `disco status` shows it");
             let _ = sender.send(Err(Error::Conflict(text))).await;
             return;
         }
@@ -229,24 +230,9 @@ fn waits_for_ends(message: &ScaleRequest) -> bool {
     message.script_nodes.is_none() || message.expected.is_some_and(|expected| message.nodes < expected)
 }
 
-/// Machines to be ended, and whether a node is leaving whose machine is not among them yet.
-fn going(leader: &Leader) -> (Vec<MachineRecord>, bool) {
-    leader
-        .raft()
-        .store()
-        .read(|store| (records::ending(store), records::nodes(store).iter().any(|record| record.leaving)))
-}
-
-/// Machines that have not become nodes yet.
-fn in_progress(leader: &Leader) -> Vec<MachineRecord> {
-    let mut machines = leader.raft().store().read(records::machines);
-    machines.retain(|machine| machine.node.is_none() && machine.state != records::machine_state::TERMINATING);
-    machines
-}
-
 /// Why a cluster is incomplete although nothing is in progress; `None` if unknown.
-fn why_incomplete(status: &StatusResponse, blocked: Option<String>, passes: &BTreeMap<&str, Pass>) -> Option<String> {
-    let ill = status.nodes.iter().filter(|member| !member.healthy);
+fn why_incomplete(nodes: &[NodeStatus], blocked: Option<String>, passes: &BTreeMap<&str, Pass>) -> Option<String> {
+    let ill = nodes.iter().filter(|member| !member.healthy);
     let mut reasons: Vec<String> = ill
         .map(|member| match member.reason.as_str() {
             "" => format!("{} is not healthy", member.name),
@@ -260,11 +246,11 @@ fn why_incomplete(status: &StatusResponse, blocked: Option<String>, passes: &BTr
 }
 
 /// Whether the cluster has its target size and number of voters, and all nodes are healthy.
-fn is_complete(leader: &Leader, status: &StatusResponse, desired: u32) -> bool {
-    let members = planned(leader);
+fn is_complete(leader: &Leader, recorded: &Recorded, condition: &Condition, desired: u32) -> bool {
+    let members = planned_with(leader, &recorded.nodes);
     let voters = members.iter().filter(|member| member.voter).count();
     let settled = voters == disco_planner::voters::wanted(members.len(), &policy(leader));
-    status.nodes.len() == desired as usize && status.healthy && settled
+    condition.nodes.len() == desired as usize && condition.healthy && settled
 }
 
 /// The failures of one machine since the request.
@@ -304,8 +290,8 @@ impl Reported {
     }
 
     /// Nodes that have become healthy.
-    fn healthy(&mut self, status: &StatusResponse) -> Vec<Progress> {
-        let new = status.nodes.iter().filter(|member| member.healthy && self.joined.insert(member.id));
+    fn healthy(&mut self, nodes: &[NodeStatus]) -> Vec<Progress> {
+        let new = nodes.iter().filter(|member| member.healthy && self.joined.insert(member.id));
         let step = |member: &NodeStatus| Progress {
             detail: member.address.clone(),
             done: true,
@@ -315,7 +301,7 @@ impl Reported {
     }
 
     /// Machines whose ending, or whose present error, was not reported yet.
-    fn ending(&mut self, machines: &[MachineRecord]) -> Vec<Progress> {
+    fn ending(&mut self, machines: &[&MachineRecord]) -> Vec<Progress> {
         let mut news = Vec::new();
         for machine in machines {
             if self.ending.get(&machine.name) != Some(&machine.error) {
@@ -327,8 +313,8 @@ impl Reported {
     }
 
     /// The reason to stop waiting: every machine in progress has failed repeatedly, and for a while.
-    fn given_up(&self, in_progress: &[MachineRecord], now: Instant) -> Option<String> {
-        let failed = |machine: &MachineRecord| {
+    fn given_up(&self, in_progress: &[&MachineRecord], now: Instant) -> Option<String> {
+        let failed = |machine: &&MachineRecord| {
             let Failures { count, first, reason } = self.failures.get(&machine.name)?;
             let given_up = *count >= MAX_FAILURES && now.saturating_duration_since(*first) >= IDLE;
             given_up.then(|| format!("{} did not become a node in {count} attempts: {reason}", machine.name))
@@ -388,14 +374,14 @@ mod tests {
         let now = Instant::now();
         let later = now + IDLE * 2;
         for _ in 0..MAX_FAILURES {
-            assert_eq!(reported.given_up(&[machine("web-2")], later), None);
+            assert_eq!(reported.given_up(&[&machine("web-2")], later), None);
             reported.note(&failed("web-2"));
         }
-        assert_eq!(reported.given_up(&[machine("web-2")], now), None, "a shortage may pass within a minute");
-        let why = reported.given_up(&[machine("web-2")], later).unwrap();
+        assert_eq!(reported.given_up(&[&machine("web-2")], now), None, "a shortage may pass within a minute");
+        let why = reported.given_up(&[&machine("web-2")], later).unwrap();
         assert!(why.contains("web-2 did not become a node in 3 attempts: refused the key"), "{why}");
         assert_eq!(
-            reported.given_up(&[machine("web-2"), machine("web-3")], later),
+            reported.given_up(&[&machine("web-2"), &machine("web-3")], later),
             None,
             "the other one may still join"
         );
@@ -410,14 +396,13 @@ mod tests {
             healthy,
             ..NodeStatus::default()
         };
-        let status = |healthy| StatusResponse { nodes: vec![node(healthy)], ..StatusResponse::default() };
-        assert_eq!(why_incomplete(&status(true), None, &BTreeMap::new()), None);
+        assert_eq!(why_incomplete(&[node(true)], None, &BTreeMap::new()), None);
         let blocked = Some("all 2 hosts are in use".to_owned());
-        let why = why_incomplete(&status(false), blocked, &BTreeMap::new()).unwrap();
+        let why = why_incomplete(&[node(false)], blocked, &BTreeMap::new()).unwrap();
         assert_eq!(why, "web-2 is not healthy: silent for 65 s; all 2 hosts are in use");
         let error = Some("giving node 2 the signing key: no answer".to_owned());
         let pass = Pass { started: Instant::now(), took: Duration::ZERO, error: error.clone(), waits_for: None };
-        assert_eq!(why_incomplete(&status(true), None, &BTreeMap::from([("members", pass)])), error);
+        assert_eq!(why_incomplete(&[node(true)], None, &BTreeMap::from([("members", pass)])), error);
     }
 
     #[test]
@@ -425,12 +410,12 @@ mod tests {
         let mut reported = Reported::default();
         reported.note(&step("web-4", REMOVING));
         let machine = MachineRecord { name: "web-5".to_owned(), ..MachineRecord::default() };
-        let news = reported.ending(std::slice::from_ref(&machine));
+        let news = reported.ending(&[&machine]);
         assert_eq!(news.len(), 1);
         news.iter().for_each(|step| reported.note(step));
-        assert!(reported.ending(std::slice::from_ref(&machine)).is_empty(), "it is reported once");
+        assert!(reported.ending(&[&machine]).is_empty(), "it is reported once");
         let stuck = MachineRecord { error: "it hangs".to_owned(), ..machine };
-        assert_eq!(reported.ending(&[stuck])[0].detail, "it hangs");
+        assert_eq!(reported.ending(&[&stuck])[0].detail, "it hangs");
         reported.note(&Progress { done: true, ..step("web-4", REMOVED) });
         let last = reported.ended();
         assert_eq!(last.len(), 1);

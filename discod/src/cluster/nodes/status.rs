@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::own;
 use crate::clocks;
 use crate::cluster::machines::provider::ssh_targets;
+use crate::cluster::recorded::Recorded;
 use crate::cluster::{Executor, certificates, leader};
 use crate::contact::Contact;
 use crate::ends::Ended;
@@ -45,13 +46,33 @@ pub async fn status(node: &Node, hops: Hops, message: StatusRequest) -> StatusRe
     }
 }
 
-/// The status of each member, as the leader knows it.
+/// The state of the members, as the leader knows it.
+pub struct Condition {
+    /// Each member's status, without its SSH address.
+    pub nodes: Vec<NodeStatus>,
+    /// All nodes of the target size exist, are reached, and are healthy.
+    pub healthy: bool,
+    /// Processes that are refused because they are not the node that they claim to be.
+    copies: Vec<String>,
+}
+
+/// The state of the members. `recorded` is the state of the store.
 #[must_use]
-pub fn statuses(leader: &Leader) -> Vec<NodeStatus> {
+pub fn condition(leader: &Leader, recorded: &Recorded) -> Condition {
+    let nodes = statuses(leader, recorded);
+    let copies = copies(leader);
+    let all_there = recorded.desired.is_none_or(|desired| nodes.len() == desired as usize);
+    let well = |node: &NodeStatus| node.healthy && node.answered_ms.is_some();
+    let healthy = !nodes.is_empty() && all_there && copies.is_empty() && nodes.iter().all(well);
+    Condition { nodes, healthy, copies }
+}
+
+/// The status of each member, as the leader knows it, without its SSH address.
+#[must_use]
+pub fn statuses(leader: &Leader, recorded: &Recorded) -> Vec<NodeStatus> {
     let leads = leader.raft().leadership().borrow().leader;
     let acknowledged = leader.raft().acknowledged();
     let members = leader.raft().members();
-    let ssh = ssh_targets(leader);
     let clocks: Vec<(u64, i64)> = members
         .iter()
         .filter_map(|member| match member.id == leader.id() {
@@ -67,8 +88,8 @@ pub fn statuses(leader: &Leader) -> Vec<NodeStatus> {
             let reported = heard.as_ref().map(|heard| heard.at.elapsed());
             Contact { reported, answered: acknowledged.get(&member.id).copied() }
         };
-        let status = node_status(leader, Some(leader), member, heard.as_ref(), contact, leads);
-        with_ssh(with_clock(status, clocks::off(member.id, &clocks)), &ssh)
+        let status = node_status(leader, Some(leader), recorded, member, heard.as_ref(), contact, leads);
+        with_clock(status, clocks::off(member.id, &clocks))
     });
     statuses.collect()
 }
@@ -77,22 +98,21 @@ pub fn statuses(leader: &Leader) -> Vec<NodeStatus> {
 #[must_use]
 pub fn leader_view(leader: &Leader) -> StatusResponse {
     let leadership = leader.raft().leadership().borrow().clone();
-    let nodes = statuses(leader);
-    let desired = leader.raft().store().read(records::desired_nodes);
+    let recorded = leader.raft().store().read(Recorded::read);
+    let Condition { nodes, healthy, copies } = condition(leader, &recorded);
+    let ssh = ssh_targets(leader);
+    let nodes: Vec<NodeStatus> = nodes.into_iter().map(|status| with_ssh(status, &ssh)).collect();
+    let desired = recorded.desired;
     let mut warnings = Vec::new();
-    let all_there = desired.is_none_or(|desired| nodes.len() == desired as usize);
-    if !all_there {
+    if desired.is_some_and(|desired| nodes.len() != desired as usize) {
         warnings.push(format!("{} of {} nodes are members", nodes.len(), desired.unwrap_or(0)));
     }
     warnings.extend(leader.blocked());
-    let ending = leader.raft().store().read(records::ending);
-    warnings.extend(ending.iter().map(ending_machine));
-    warnings.extend(leader.raft().store().read(records::machines).iter().filter_map(retried));
+    warnings.extend(recorded.ending().map(ending_machine));
+    warnings.extend(recorded.machines.iter().filter_map(retried));
     // A node that the leader never reached does not count as a voter, even if it is healthy.
-    let unreached = || nodes.iter().filter(|node| node.healthy && node.answered_ms.is_none());
-    let all_reached = unreached().next().is_none();
-    warnings
-        .extend(unreached().map(|node| format!("the leader has not reached {} at {} yet", node.name, node.address)));
+    let unreached = nodes.iter().filter(|node| node.healthy && node.answered_ms.is_none());
+    warnings.extend(unreached.map(|node| format!("the leader has not reached {} at {} yet", node.name, node.address)));
     let signing_key = certificates::signing_key(leader);
     let known_elsewhere = leader.raft().store().read(records::signing_key_is_stale);
     let signing_key_stale = known_elsewhere || signing_key.as_ref().is_some_and(certificates::is_due);
@@ -109,19 +129,17 @@ pub fn leader_view(leader: &Leader) -> StatusResponse {
     warnings.extend(unstable(leader, &nodes));
     warnings.extend(hooks_off(leader));
     warnings.extend(certificates::warnings(&nodes, signing_key.as_ref()));
-    let copies = copies(leader);
-    let no_copies = copies.is_empty();
     warnings.extend(copies);
     let base = base(leader);
     StatusResponse {
-        healthy: !nodes.is_empty() && all_there && all_reached && no_copies && nodes.iter().all(|node| node.healthy),
+        healthy,
         leader: leadership.leader.unwrap_or(0),
         term: leadership.term,
         nodes,
         desired_nodes: desired.unwrap_or(0),
         warnings,
         signing_key_stale,
-        ending: ending.into_iter().map(|machine| machine.name).collect(),
+        ending: recorded.ending().map(|machine| machine.name.clone()).collect(),
         controllers: controllers(leader),
         ..base
     }
@@ -202,10 +220,11 @@ fn own_view(node: &Node) -> StatusResponse {
     let leadership = node.raft().leadership().borrow().clone();
     let members = node.raft().members();
     let ssh = ssh_targets(node);
+    let recorded = node.raft().store().read(Recorded::read);
     let statuses = members.iter().map(|member| {
         let own = member.id == node.id();
         let contact = if own { OWN } else { Contact::default() };
-        let mut status = node_status(node, None, member, None, contact, leadership.leader);
+        let mut status = node_status(node, None, &recorded, member, None, contact, leadership.leader);
         if !own {
             status.healthy = false;
             status.reason = "unknown without a leader".to_owned();
@@ -250,13 +269,12 @@ fn base(node: &Node) -> StatusResponse {
 fn node_status(
     node: &Node,
     leading: Option<&Leader>,
+    recorded: &Recorded,
     member: &Member,
     heard: Option<&NodeReport>,
     contact: Contact,
     leader: Option<u64>,
 ) -> NodeStatus {
-    let (record, health) =
-        node.raft().store().read(|store| (records::node(store, member.id), records::health(store, member.id)));
     let own_report;
     let report = if member.id == node.id() {
         own_report = own::report(node);
@@ -277,11 +295,11 @@ fn node_status(
         }),
         (None, None) => None,
     };
-    let (healthy, reason) = judge(trouble, health.as_ref(), report);
+    let (healthy, reason) = judge(trouble, recorded.health.get(&member.id), report);
     let retiring = report.map(|report| report.retiring.clone()).unwrap_or_default();
     // The node works until its machine goes.
     let reason = if reason.is_empty() { retiring.clone() } else { reason };
-    let record = record.unwrap_or_default();
+    let record = recorded.node(member.id).cloned().unwrap_or_default();
     let role = if leader == Some(member.id) {
         "leader"
     } else {

@@ -7,7 +7,7 @@ use disco_planner::{Member as Planned, Policy};
 
 use crate::node::{Leader, Node, NodeReport};
 use crate::raft::Role;
-use crate::records;
+use crate::records::{self, NodeRecord};
 
 /// The limits of decisions at this cluster's pace.
 #[must_use]
@@ -26,9 +26,14 @@ pub fn policy(node: &Node) -> Policy {
 /// The members as the planner sees them.
 #[must_use]
 pub fn planned(leader: &Leader) -> Vec<Planned> {
+    planned_with(leader, &leader.raft().store().read(records::nodes))
+}
+
+/// Like [`planned`]; `nodes` are the nodes' records.
+#[must_use]
+pub fn planned_with(leader: &Leader, nodes: &[NodeRecord]) -> Vec<Planned> {
     let last = leader.raft().last_index();
     let acknowledged = leader.raft().acknowledged();
-    let nodes = leader.raft().store().read(records::nodes);
     let leaving = |id: u64| nodes.iter().any(|node| node.id == id && node.leaving);
     let members = leader.raft().members().into_iter().map(|member| {
         let own = member.id == leader.id();
