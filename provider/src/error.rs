@@ -178,6 +178,7 @@ impl ProviderError {
             return matches!(
                 error,
                 E::NoRegion
+                    | E::Endpoint { .. }
                     | E::NoImage
                     | E::Architecture { .. }
                     | E::UserData { .. }

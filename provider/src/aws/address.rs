@@ -101,7 +101,7 @@ pub(super) async fn release(clients: &Clients, address: &Address) -> Result<(), 
 
 /// The address from which this computer reaches machines. For an API other than Amazon's it is the local address of a connection to it.
 pub(super) async fn of_operator(clients: &Clients) -> Result<IpAddr, CloudError> {
-    match &clients.endpoint {
+    match clients.ec2.own_endpoint() {
         Some(endpoint) => towards(endpoint).await,
         None => public_address(clients).await,
     }

@@ -1,6 +1,5 @@
 //! Connections to the services.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -34,8 +33,6 @@ pub(super) struct Clients {
     pub(super) sts: aws_sdk_sts::Client,
     pub(super) quotas: Quotas,
     pub(super) region: String,
-    /// The URL of the API, if it is not Amazon's.
-    pub(super) endpoint: Option<String>,
     pub(super) http: SharedHttpClient,
 }
 
@@ -70,24 +67,15 @@ impl Clients {
         let config: SdkConfig = loader.load().await;
         let region = config.region().map(ToString::to_string);
         let region = region.filter(|region| !region.is_empty()).ok_or(CloudError::NoRegion)?;
-        let endpoint = options.endpoint.clone().or_else(|| endpoint_of_environment(|name| std::env::var(name).ok()));
+        let ec2 = Ec2::new(&config);
+        ec2.check_endpoint()?;
         Ok(Self {
-            ec2: Ec2::new(&config),
+            ec2,
             iam: Iam::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
             quotas: Quotas::new(&config),
             region,
-            endpoint: endpoint.or_else(|| config.endpoint_url().map(str::to_owned)),
             http,
         })
     }
-}
-
-/// The URL of EC2's API from the environment.
-fn endpoint_of_environment(read: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let known: HashMap<&str, String> = ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"]
-        .into_iter()
-        .filter_map(|name| Some((name, read(name).filter(|value| !value.is_empty())?)))
-        .collect();
-    known.get("AWS_ENDPOINT_URL_EC2").or_else(|| known.get("AWS_ENDPOINT_URL")).cloned()
 }

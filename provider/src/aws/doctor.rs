@@ -80,15 +80,26 @@ async fn permissions(clients: &Clients, names: &Names, start: Option<&StartOptio
         start_allowed(clients, names, start),
         async { clients.iam.get_role(&role).await.map(|_| ()) },
     );
-    let denied: Vec<CloudError> =
-        [asked.0, asked.1, asked.2, asked.3, asked.4].into_iter().filter_map(Result::err).filter(is_denied).collect();
-    if denied.is_empty() {
-        return vec![finding(
-            "permissions",
-            Ok(format!("key pairs, security groups, addresses, roles{}", start.map_or("", |_| ", machines"))),
-        )];
+    let all = format!("key pairs, security groups, addresses, roles{}", start.map_or("", |_| ", machines"));
+    verdict([asked.0, asked.1, asked.2, asked.3, asked.4], all)
+}
+
+/// The findings of dry runs. `all` are the checked permissions.
+fn verdict(answers: [Result<(), CloudError>; 5], all: String) -> Vec<Finding> {
+    let permissions = |error| finding("permissions", Err(error));
+    let (denied, others): (Vec<_>, Vec<_>) = answers.into_iter().filter_map(Result::err).partition(is_denied);
+    if !denied.is_empty() {
+        return denied.into_iter().map(permissions).collect();
     }
-    denied.into_iter().map(|error| finding("permissions", Err(error))).collect()
+    match others.into_iter().find(CloudError::may_pass) {
+        // Neither granted nor denied.
+        Some(error) => vec![Finding {
+            detail: format!("not all permissions were checked: {error}"),
+            hint: Some("run `disco doctor` again in a minute".to_owned()),
+            ..permissions(error)
+        }],
+        None => vec![finding("permissions", Ok(all))],
+    }
 }
 
 /// A dry run of the start of the script's machine, with its tags.
@@ -105,5 +116,36 @@ async fn start_allowed(clients: &Clients, names: &Names, start: Option<&StartOpt
 
 /// `DryRunOperation` stands for success; so do errors that a resource already exists or does not exist.
 fn is_denied(error: &CloudError) -> bool {
-    matches!(error, CloudError::Denied { .. } | CloudError::Credentials { .. } | CloudError::Unreachable { .. })
+    matches!(error, CloudError::Denied { .. } | CloudError::Credentials { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str) -> Result<(), CloudError> {
+        Err(CloudError::Refused { call: "AllocateAddress", code: code.to_owned(), reason: "x".to_owned() })
+    }
+
+    fn verdict_of(answers: [Result<(), CloudError>; 5]) -> Vec<(bool, String)> {
+        verdict(answers, "all".to_owned()).into_iter().map(|found| (found.good, found.detail)).collect()
+    }
+
+    #[test]
+    fn an_answer_that_is_missing_is_no_missing_permission() {
+        let granted = || refused("DryRunOperation");
+        assert_eq!(
+            verdict_of([granted(), refused("InvalidGroup.Duplicate"), Ok(()), granted(), granted()]),
+            [(true, "all".to_owned())]
+        );
+        let silent = || Err(CloudError::Unreachable { call: "GetRole", reason: "no answer".to_owned() });
+        for passing in [refused("RequestLimitExceeded"), refused("ServiceUnavailable"), silent()] {
+            let found = verdict_of([granted(), passing, granted(), granted(), granted()]);
+            assert_eq!(found.len(), 1);
+            assert!(!found[0].0 && found[0].1.starts_with("not all permissions were checked: "), "{found:?}");
+        }
+        let denied = Err(CloudError::Denied { call: "GetRole", reason: "no".to_owned() });
+        let found = verdict_of([granted(), silent(), denied, granted(), granted()]);
+        assert_eq!(found, [(false, "AWS denied `GetRole`: no".to_owned())]);
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -53,6 +54,12 @@ pub enum CloudError {
         /// The request.
         call: &'static str,
         /// Why.
+        reason: String,
+    },
+    /// Settings of the endpoint are invalid, or exclude each other.
+    #[error("invalid endpoint of AWS: {reason}")]
+    Endpoint {
+        /// What is wrong, with the value.
         reason: String,
     },
     /// No region is configured.
@@ -221,18 +228,9 @@ impl CloudError {
 
     /// Whether the same request may succeed in a moment.
     pub(super) fn may_pass(&self) -> bool {
-        const THROTTLED: &[&str] = &[
-            "RequestLimitExceeded",
-            "Throttling",
-            "ThrottlingException",
-            "InternalError",
-            "InternalFailure",
-            "ServiceUnavailable",
-            "Unavailable",
-            "RequestTimeout",
-            "EC2ThrottledException",
-        ];
-        matches!(self, Self::Unreachable { .. }) || THROTTLED.contains(&self.code())
+        const FAILURES: &[&str] = &["InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"];
+        let codes = [THROTTLING_ERRORS, TRANSIENT_ERRORS, FAILURES];
+        matches!(self, Self::Unreachable { .. }) || codes.iter().any(|codes| codes.contains(&self.code()))
     }
 
     /// What the operator can do.
@@ -247,6 +245,10 @@ impl CloudError {
             Self::Quota { code, .. } => return hint_of(code),
             Self::Unreachable { .. } => {
                 "check the network connection; for an API other than Amazon's set AWS_ENDPOINT_URL or `endpoint`"
+            }
+            Self::Endpoint { .. } => {
+                "correct `region` or `endpoint` of `AwsProvider.init`, or the variables AWS_ENDPOINT_URL, AWS_USE_FIPS_ENDPOINT \
+                 and AWS_USE_DUALSTACK_ENDPOINT"
             }
             Self::Architecture { .. } => {
                 "use an image and an instance type of that architecture, or point the project's symlinks at a build for the machine's"

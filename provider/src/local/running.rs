@@ -70,12 +70,13 @@ impl RunningMachine {
     /// Its processes do not end.
     pub fn end_lost(&self) -> Result<(), ProviderError> {
         // Checked again: the operator may have taken minutes to confirm.
-        let same = Self::look(self.process.pid).filter(|now| now.process == self.process);
-        let Some(now) = same else { return Ok(()) };
-        if !now.lost {
-            return Err(ProviderError::NotLost { id: now.id, folder: now.folder });
+        match Self::look(self.process.pid).filter(|now| now.process == self.process) {
+            Some(now) if !now.lost => return Err(ProviderError::NotLost { id: now.id, folder: now.folder }),
+            Some(_) => self.process.signal(Signal::KILL),
+            None if self.process.is_alive() => return Ok(()),
+            // It has ended meanwhile, and perhaps its watcher before it: what ran on it may still run.
+            None => {}
         }
-        self.process.signal(Signal::KILL);
         let ended = self.process.wait(KILL_LIMIT)
             && kill_with_environment(&environment_marks(&self.id, self.process), KILL_LIMIT);
         if ended {
@@ -210,6 +211,24 @@ mod tests {
         }
         assert!(!machine.lives_outside(own) && !machine.lives_outside(other));
         process.wait().unwrap();
+    }
+
+    #[test]
+    fn what_ran_on_a_lost_machine_ends_even_if_the_machine_ended_before() {
+        let mut machine = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let lost = RunningMachine { process: ProcessName::of(machine.id()).unwrap(), ..of_folder("/a (deleted)") };
+        machine.kill().unwrap();
+        machine.wait().unwrap();
+        let marks = environment_marks(&lost.id, lost.process);
+        let mut left = std::process::Command::new("sleep");
+        for mark in &marks {
+            let mark = mark.to_str().unwrap();
+            let (name, value) = mark.split_once('=').unwrap();
+            left.env(name, value);
+        }
+        let mut left = left.arg("60").spawn().unwrap();
+        lost.end_lost().unwrap();
+        assert!(!left.wait().unwrap().success(), "it was killed");
     }
 
     #[test]

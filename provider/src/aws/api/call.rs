@@ -72,6 +72,8 @@ impl Debug for Body {
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     kind: Kind,
+    /// The URL of an API other than Amazon's, if it was configured.
+    custom: Option<String>,
     endpoint: Result<Endpoint, String>,
     retry: RetryConfig,
     timeout: TimeoutConfig,
@@ -97,6 +99,7 @@ impl Service {
             .with_runtime_components(shared_components(config));
         Self {
             kind,
+            custom,
             endpoint,
             retry: config.retry_config().cloned().unwrap_or_else(RetryConfig::standard),
             timeout: config.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled),
@@ -109,10 +112,22 @@ impl Service {
         Self { retry: RetryConfig::disabled(), ..self.clone() }
     }
 
+    /// Where it is reached.
+    ///
+    /// # Errors
+    /// The settings are invalid.
+    pub(crate) fn endpoint(&self) -> Result<&Endpoint, CloudError> {
+        self.endpoint.as_ref().map_err(|reason| CloudError::Endpoint { reason: reason.clone() })
+    }
+
+    /// The URL of the API, if it is not Amazon's.
+    pub(crate) fn own_endpoint(&self) -> Option<&str> {
+        self.custom.as_deref()
+    }
+
     /// Makes a call. Returns the content of the answer.
     pub(crate) async fn call(&self, call: &'static str, body: Body) -> Result<Vec<u8>, CloudError> {
-        let unreachable = |reason: &String| CloudError::Unreachable { call, reason: reason.clone() };
-        let endpoint = self.endpoint.as_ref().map_err(unreachable)?;
+        let endpoint = self.endpoint()?;
         let error = self.kind.error;
         let operation = Operation::builder()
             .service_name(self.kind.name)

@@ -38,6 +38,16 @@ impl Ec2 {
         Self { every: self.every.clone().set("DryRun", true), ..self.clone() }
     }
 
+    /// The URL of the API, if it is not Amazon's.
+    pub(crate) fn own_endpoint(&self) -> Option<&str> {
+        self.query.service().own_endpoint()
+    }
+
+    /// Refuses invalid settings of the endpoint.
+    pub(crate) fn check_endpoint(&self) -> Result<(), CloudError> {
+        self.query.service().endpoint().map(|_| ())
+    }
+
     fn form(&self) -> Form {
         self.every.clone()
     }

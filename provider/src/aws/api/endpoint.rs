@@ -155,7 +155,8 @@ pub(crate) fn endpoint(host: &str, settings: Settings<'_>) -> Result<Endpoint, S
         return match (fips, dual_stack) {
             (true, _) => Err(format!("FIPS and an endpoint of your own, `{url}`, exclude each other")),
             (false, true) => Err(format!("dual stack and an endpoint of your own, `{url}`, exclude each other")),
-            _ => Ok(Endpoint { url: url.to_owned(), signing_region: region.to_owned() }),
+            _ if is_url(url) => Ok(Endpoint { url: url.to_owned(), signing_region: region.to_owned() }),
+            _ => Err(format!("`{url}`: expected a URL such as `https://ec2.example.com` or `http://127.0.0.1:5000`")),
         };
     }
     let is_label = |label: &str| {
@@ -182,6 +183,13 @@ pub(crate) fn endpoint(host: &str, settings: Settings<'_>) -> Result<Endpoint, S
     let fips = if fips && (dual_stack || !is_government) { "-fips" } else { "" };
     let domain = if dual_stack { partition.dual_stack_domain } else { partition.domain };
     Ok(Endpoint { url: format!("https://{host}{fips}.{region}.{domain}"), signing_region: region.to_owned() })
+}
+
+/// Whether a text is the URL of a server, with nothing that a request would add.
+fn is_url(text: &str) -> bool {
+    let Ok(url) = text.parse::<http::Uri>() else { return false };
+    let is_host = |authority: &http::uri::Authority| !authority.host().is_empty() && !authority.as_str().contains('@');
+    matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some_and(is_host) && url.query().is_none()
 }
 
 #[cfg(test)]
@@ -251,6 +259,17 @@ mod tests {
         assert_eq!((found.url.as_str(), found.signing_region.as_str()), ("http://127.0.0.1:5000", "us-west-2"));
         assert!(endpoint("ec2", Settings { fips: true, ..own }).unwrap_err().starts_with("FIPS"));
         assert!(endpoint("ec2", Settings { dual_stack: true, ..own }).unwrap_err().starts_with("dual stack"));
+    }
+
+    #[test]
+    fn an_endpoint_of_ones_own_is_a_url() {
+        for bad in ["", "localhost", "127.0.0.1:5000", "ftp://127.0.0.1", "http://", "http://a b", "http://a?b=c"] {
+            let refused = endpoint("ec2", Settings { custom: Some(bad), ..settings("us-west-2") }).unwrap_err();
+            assert!(refused.contains(&format!("`{bad}`: expected a URL")), "{refused}");
+        }
+        for good in ["http://[::1]:5000", "https://ec2.example.com/path"] {
+            assert!(endpoint("ec2", Settings { custom: Some(good), ..settings("us-west-2") }).is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The query protocol of EC2 and IAM: forms as requests, XML as answers.
 
+use std::collections::BTreeSet;
+
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::ErrorMetadata;
@@ -8,6 +10,9 @@ use super::super::error::CloudError;
 use super::call::{Body, Kind, Service};
 use super::form::Form;
 use super::xml::{self, Element, Read, Unreadable};
+
+/// The most pages of one answer. A page has some hundred machines or networks, far more than a cluster's account needs.
+const MOST_PAGES: usize = 200;
 
 /// A service with this protocol.
 #[derive(Debug, Clone)]
@@ -20,6 +25,11 @@ impl Query {
     /// Makes no request. The version is that of the API, such as `2016-11-15`.
     pub(crate) fn new(id: &'static str, name: &'static str, version: &'static str, config: &SdkConfig) -> Self {
         Self { service: Service::new(Kind { id, name, error }, config), version }
+    }
+
+    /// The service.
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
     }
 
     /// The same service, without retries.
@@ -57,19 +67,19 @@ impl Query {
     ) -> Result<Vec<T>, CloudError> {
         let mut found: Vec<T> = Vec::new();
         let mut token: Option<String> = None;
-        loop {
+        let mut seen = BTreeSet::new();
+        for _ in 0..MOST_PAGES {
             let form = form.clone().set_some("NextToken", token.as_deref());
             let read = |root: Element<'_>| Ok((root.set(set)?, root.text("nextToken")));
             let (items, next) = self.read(call, &form, read).await?;
             found.extend(items);
-            match next.filter(|next| !next.is_empty()) {
-                None => return Ok(found),
-                Some(next) if token.as_ref() == Some(&next) => {
-                    return Err(CloudError::unreadable(call)(Unreadable::Page(next)));
-                }
-                next => token = next,
+            let Some(next) = next.filter(|next| !next.is_empty()) else { return Ok(found) };
+            if !seen.insert(next.clone()) {
+                return Err(CloudError::unreadable(call)(Unreadable::Page(next)));
             }
+            token = Some(next);
         }
+        Err(CloudError::unreadable(call)(Unreadable::Pages(MOST_PAGES)))
     }
 
     async fn answer(&self, call: &'static str, form: &Form) -> Result<Vec<u8>, CloudError> {

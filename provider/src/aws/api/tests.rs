@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use aws_config::{Region, SdkConfig};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use proptest::prelude::*;
@@ -78,11 +79,25 @@ async fn all_pages_are_read() {
 
 #[tokio::test]
 async fn pages_that_go_in_circles_are_an_error() {
-    let page = "<R><subnetSet/><nextToken>a</nextToken></R>";
-    let fake = Fake::new(&[(200, "", page), (200, "", page)]).await;
-    let error = Ec2::new(&fake.config).describe_subnets(&["subnet-1".to_owned()], &[]).await.unwrap_err();
-    assert!(error.to_string().starts_with("AWS refused `DescribeSubnets`: the answer names the page `a`"), "{error}");
-    assert!(fake.bodies().await[1].ends_with("&SubnetId.1=subnet-1&NextToken=a"));
+    let page = |next: &str| format!("<R><subnetSet/><nextToken>{next}</nextToken></R>");
+    let (a, b) = (page("a"), page("b"));
+    for circle in [vec![&a, &a], vec![&a, &b, &a]] {
+        let answers: Vec<_> = circle.iter().map(|page| (200, "", page.as_str())).collect();
+        let fake = Fake::new(&answers).await;
+        let error = Ec2::new(&fake.config).describe_subnets(&["subnet-1".to_owned()], &[]).await.unwrap_err();
+        let why = "AWS refused `DescribeSubnets`: the answer names the page `a` a second time";
+        assert!(error.to_string().starts_with(why), "{error}");
+        assert!(fake.bodies().await[1].ends_with("&SubnetId.1=subnet-1&NextToken=a"));
+    }
+}
+
+#[tokio::test]
+async fn pages_that_do_not_end_are_an_error() {
+    let pages: Vec<String> = (0..200).map(|next| format!("<R><subnetSet/><nextToken>{next}</nextToken></R>")).collect();
+    let answers: Vec<_> = pages.iter().map(|page| (200, "", page.as_str())).collect();
+    let fake = Fake::new(&answers).await;
+    let error = Ec2::new(&fake.config).describe_subnets(&[], &[]).await.unwrap_err();
+    assert!(error.to_string().contains("more than 200 pages"), "{error}");
 }
 
 #[tokio::test]
@@ -163,7 +178,19 @@ async fn a_service_that_does_not_answer_is_unreachable() {
     assert!(matches!(error, CloudError::Unreachable { .. }), "{error}");
     let config = fake.config.into_builder().use_fips(true).build();
     let error = Ec2::new(&config).describe_addresses(&[]).await.unwrap_err();
-    assert!(error.to_string().contains("FIPS"), "{error}");
+    assert!(matches!(error, CloudError::Endpoint { .. }) && error.to_string().contains("FIPS"), "{error}");
+    assert!(crate::ProviderError::from(error).is_usage());
+}
+
+#[tokio::test]
+async fn the_endpoint_of_ones_own_is_the_one_that_is_called() {
+    let fake = Fake::new(&[(200, "", NO_ADDRESSES)]).await;
+    let ec2 = Ec2::new(&fake.config);
+    assert_eq!(ec2.own_endpoint(), fake.config.endpoint_url());
+    ec2.describe_addresses(&[]).await.unwrap();
+    // Settings of the environment are ignored with `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`: then the SDK's configuration has none.
+    let amazons = SdkConfig::builder().region(Region::new("us-west-2")).build();
+    assert_eq!(Ec2::new(&amazons).own_endpoint(), None);
 }
 
 #[tokio::test]

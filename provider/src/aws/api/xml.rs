@@ -27,8 +27,11 @@ pub(crate) enum Unreadable {
         value: String,
     },
     /// Pages repeat.
-    #[error("the answer names the page `{0}` as the one after itself")]
+    #[error("the answer names the page `{0}` a second time")]
     Page(String),
+    /// Pages do not end.
+    #[error("the answer has more than {0} pages")]
+    Pages(usize),
 }
 
 /// What an element of an answer is read as.
