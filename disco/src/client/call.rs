@@ -95,9 +95,7 @@ impl Client {
     }
 
     fn waits_for(&self, what: Option<&str>) {
-        if let Some(printer) = &self.0.printer {
-            printer.waits_for(what);
-        }
+        self.0.printer.waits_for(what);
     }
 
     /// Waits until the cluster can be reached, then sends the request once, without retries: for requests that are not idempotent.

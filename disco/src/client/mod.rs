@@ -77,7 +77,7 @@ struct Inner {
     state: StateDir,
     patience: Duration,
     /// Shows what a request waits for.
-    printer: Option<Printer>,
+    printer: Printer,
     peers: Mutex<Peers>,
 }
 
@@ -96,18 +96,15 @@ impl Client {
         let identity = load_identity(&state)?.ok_or_else(|| not_created(project.root()))?;
         let mut addresses = context.settings.addresses.clone();
         addresses.extend(Addresses::load(&state)?.all());
-        Ok(Self::with(identity, state, addresses, Some(context.printer.clone())))
+        Ok(Self::new(identity, state, addresses, &context.printer))
     }
 
-    pub(crate) fn new(identity: Identity, state: StateDir, addresses: Vec<SocketAddr>) -> Self {
-        Self::with(identity, state, addresses, None)
-    }
-
-    fn with(identity: Identity, state: StateDir, mut addresses: Vec<SocketAddr>, printer: Option<Printer>) -> Self {
+    /// A client that tries these addresses.
+    pub(crate) fn new(identity: Identity, state: StateDir, mut addresses: Vec<SocketAddr>, printer: &Printer) -> Self {
         let mut seen = std::collections::HashSet::new();
         addresses.retain(|address| seen.insert(*address));
         let peers = Mutex::new(Peers { addresses, current: None });
-        Self(Arc::new(Inner { identity, state, patience: PATIENCE, printer, peers }))
+        Self(Arc::new(Inner { identity, state, patience: PATIENCE, printer: printer.clone(), peers }))
     }
 
     /// Adds addresses to try.

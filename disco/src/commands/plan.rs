@@ -28,12 +28,12 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Outcome<ExitStatu
 /// Plans `disco bootstrap`, and what the cluster itself would do.
 pub(super) async fn of_script(context: &Context) -> Outcome<PlanView> {
     let script = Script::load(context, Purpose::Plan, None).await?;
-    let founder = script.founder()?;
+    let planning = script.planning()?;
     if !script.has(BOOTSTRAP) {
         return Err(no_bootstrap());
     }
     script.plan(BOOTSTRAP).await?;
-    Ok(PlanView::new(founder.name(), founder.planned().await?))
+    Ok(PlanView::new(planning.founder().name(), planning.planned().await?))
 }
 
 /// Plans `disco scale nodes=N`.

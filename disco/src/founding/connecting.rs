@@ -55,7 +55,7 @@ pub(crate) async fn connect(
     task.state("looking for nodes");
     let (addresses, machines) = places(context, founder, request).await?;
     task.state("verifying the cluster's identity");
-    let client = Client::new(saved.identity.clone(), state.clone(), addresses);
+    let client = Client::new(saved.identity.clone(), state.clone(), addresses, &context.printer);
     let status = client.settled().await.map_err(|failure| explained(failure, &folder))?;
     if let Some(founder) = founder
         && founder.name != status.cluster

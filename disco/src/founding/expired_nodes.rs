@@ -101,7 +101,7 @@ pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: boo
     addresses.extend(known.all());
     addresses.extend(machines.iter().flat_map(Machine::control_addresses));
     let client = match identity {
-        Some(identity) => Client::new(identity, state, addresses),
+        Some(identity) => Client::new(identity, state, addresses, &context.printer),
         None => Client::open(context)?,
     };
     let work = Renewal { context, project: &project, record, root, known: known.nodes, key, client, named, dry_run };

@@ -7,12 +7,15 @@ use std::{
 };
 
 use disco_proto::v1::ConfigureRequest;
-use disco_provider::{KnownMachine, Provider, ProviderContext, from_spec, plan::Recorder};
+use disco_provider::{KnownMachine, Provider, ProviderContext, from_spec};
 use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
 
 use super::{
-    authority, planning::Planning, presence::confirmed, push_script, renew_signing_key, sessions::Sessions,
+    authority,
+    presence::{HEALTH_WITHIN, confirmed},
+    push_script, renew_signing_key,
+    sessions::Sessions,
     valid_cluster_name,
 };
 use crate::{
@@ -25,8 +28,6 @@ use crate::{
 
 /// The kind of provider for given hosts.
 const HOSTS: &str = "hosts";
-/// `healthy()` returns false for a cluster that does not answer within this time.
-const HEALTH_WITHIN: Duration = Duration::from_secs(3);
 /// Time for all nodes to become healthy at the end of a bootstrap.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
 const BETWEEN: Duration = Duration::from_millis(100);
@@ -49,10 +50,9 @@ pub(crate) struct Founder {
     pub(super) name: String,
     /// `{ "kind": …, "options": … }`, as stored in the cluster.
     pub(super) provider_spec: Value,
-    /// In a plan, a provider that records the requests.
+    /// In a plan, it records the requests.
     pub(super) provider: Arc<dyn Provider>,
     pub(super) purpose: Purpose,
-    pub(super) planning: Option<Planning>,
     /// Number of calls of `start_instance` in this run: the n-th call requests the same machine in each run.
     started: AtomicUsize,
     lock: Mutex<Option<Lock>>,
@@ -90,13 +90,6 @@ impl Founder {
             ))
             .hint("restore the name in `client.js`, or remove the old cluster with `disco destroy`"));
         }
-        let (provider, planning) = match purpose {
-            Purpose::Plan => {
-                let recorder = Arc::new(Recorder::new(provider));
-                (Arc::clone(&recorder) as Arc<dyn Provider>, Some(Planning::new(recorder)))
-            }
-            Purpose::Bootstrap | Purpose::Work => (provider, None),
-        };
         Ok(Self {
             context: context.clone(),
             name: spec.name.clone(),
@@ -104,7 +97,6 @@ impl Founder {
             provider,
             project,
             purpose,
-            planning,
             started: AtomicUsize::new(0),
             lock: Mutex::new(lock),
             pushed: AtomicBool::new(false),
@@ -204,7 +196,7 @@ impl Founder {
 
     /// Sends the script's hosts to the cluster.
     pub(crate) async fn send_hosts(&self, client: &Client) -> Outcome<()> {
-        if self.planning.is_some() || !self.gives_hosts() {
+        if !self.gives_hosts() {
             return Ok(());
         }
         let request = ConfigureRequest { provider: self.provider_spec.to_string(), ..ConfigureRequest::default() };
@@ -237,14 +229,13 @@ impl Founder {
         let Some(identity) = load_identity(&state)? else { return Ok(None) };
         let mut addresses = self.context.settings.addresses.clone();
         addresses.extend(Addresses::load(&state)?.all());
-        Ok(Some(Client::new(identity, state, addresses)))
+        Ok(Some(Client::new(identity, state, addresses, &self.context.printer)))
     }
 
     /// Renews this operator's certificate if it is due or expired: an expired one cannot connect.
     pub(crate) fn renew_operator(&self) -> Outcome<()> {
         let state = self.state();
-        if self.planning.is_none()
-            && load_identity(&state)?.is_some()
+        if load_identity(&state)?.is_some()
             && let Some(root) = authority::load_root(&state)?
         {
             authority::ensure_operator(&state, &root)?;
@@ -264,9 +255,6 @@ impl Founder {
     /// finished, and the cluster is not smaller than that one requested: a half-created cluster is not healthy, even if its first
     /// node is.
     pub(crate) async fn healthy(&self) -> Outcome<bool> {
-        if self.planned_nodes()?.is_some() {
-            return Ok(true);
-        }
         let bootstraps = self.purpose != Purpose::Work;
         if bootstraps && !self.finished()? {
             return Ok(false);
@@ -302,13 +290,7 @@ impl Founder {
     /// Attaches a permanent public address, if the provider supports it, to the first machine and later to the leader's, or to the
     /// named node.
     pub(crate) async fn attach_ip(&self, named: Option<&str>) -> Outcome<Option<String>> {
-        if !self.provider.capabilities().can_attach_address {
-            let note = format!("the {} provider has no public addresses: nothing to attach", self.provider.kind());
-            self.context.printer.note(&note);
-            return Ok(None);
-        }
-        if let Some(planning) = &self.planning {
-            self.plan_address(planning, named).await?;
+        if !self.can_attach_address() {
             return Ok(None);
         }
         let record = self.record()?;
@@ -325,6 +307,16 @@ impl Founder {
             None => task.done("nothing to attach"),
         }
         Ok(address.map(|address| address.to_string()))
+    }
+
+    /// Whether the provider has public addresses; a note says that it has none.
+    pub(super) fn can_attach_address(&self) -> bool {
+        let can = self.provider.capabilities().can_attach_address;
+        if !can {
+            let note = format!("the {} provider has no public addresses: nothing to attach", self.provider.kind());
+            self.context.printer.note(&note);
+        }
+        can
     }
 
     /// The machine to attach the address to now.

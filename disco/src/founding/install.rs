@@ -38,9 +38,6 @@ const BETWEEN: Duration = Duration::from_millis(50);
 impl Founder {
     /// Installs Disco on the started machines, and waits until the cluster answers.
     pub(crate) async fn ssh_install(&self) -> Outcome<()> {
-        if let Some(planning) = &self.planning {
-            return self.plan_install(planning).await;
-        }
         let record = self.record()?;
         let own: Vec<String> = record.machines.iter().filter_map(|machine| machine.id.clone()).collect();
         if own.is_empty() && !record.founded {
@@ -64,7 +61,7 @@ impl Founder {
             // The leader has replaced all machines that this client started, and manages the new ones.
             return self.answering(&self.existing()?).await;
         };
-        let client = Client::new(identity, state, self.addresses(&first)?);
+        let client = Client::new(identity, state, self.addresses(&first)?, &self.context.printer);
         if record.founded {
             let outcomes = [self.install_first(&work, &first, &client, false).await, self.revive(&work, others).await];
             let down = self.skip_unreachable(outcomes)?;
@@ -186,7 +183,7 @@ impl Founder {
 
     /// Makes the script's hosts available to the cluster: sends it their list, and installs the cluster's key on them.
     pub(crate) async fn prepare_hosts(&self, client: &Client) -> Outcome<()> {
-        if self.planning.is_some() || !self.gives_hosts() {
+        if !self.gives_hosts() {
             return Ok(());
         }
         self.record_hosts()?;

@@ -14,9 +14,6 @@ impl Founder {
     /// Starts a machine, or finds the one that the same call of an earlier run started.
     pub(crate) async fn start_instance(&self, options: Value) -> Outcome<MachineInfo> {
         let number = self.next_start();
-        if let Some(planning) = &self.planning {
-            return self.plan_machine(planning, number, options).await;
-        }
         let name = format!("{}-{number}", self.name);
         let record = self.record()?;
         let token = start_token(&record, number);

@@ -1,5 +1,7 @@
 //! Creates and repairs a cluster: implements `cluster.start_instance`, `ssh_install`, `scale` and `destroy` of `client.js`.
 //!
+//! [`Founder`] does what the script requests; [`Planning`] records it for `disco plan`.
+//!
 //! Invariants:
 //! - Every step can be interrupted anywhere and repeated: keys and certificates are written before they are used, a machine's token
 //!   is recorded before the provider is called, and existing objects are left alone.
@@ -42,7 +44,7 @@ pub(crate) use self::{
     name::valid_cluster_name,
     orphans::{end_orphans, orphans_to_end},
     place::{END_ORPHANS, elsewhere, orphans_by_folder, refusal, require_original},
-    planning::{Planned, cluster_plan},
+    planning::{Planned, Planning, cluster_plan},
     progress::{TaskProgress, install_failure},
     script::push_script,
     sessions::{Sessions, ssh_failure},

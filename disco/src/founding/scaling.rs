@@ -19,14 +19,7 @@ use crate::{
 impl Founder {
     /// Sets the number of nodes and waits until the cluster has them.
     pub(crate) async fn scale(&self, nodes: u32) -> Outcome<()> {
-        if nodes == 0 {
-            return Err(Failure::usage(
-                "invalid number of nodes 0: expected at least 1; `destroy` removes the cluster",
-            ));
-        }
-        if let Some(planning) = &self.planning {
-            return self.plan_scale(planning, nodes).await;
-        }
+        check_size(nodes)?;
         let client = self.existing()?;
         self.prepare_hosts(&client).await?;
         self.push(&client).await?;
@@ -69,27 +62,29 @@ impl Founder {
             }
         }
     }
+}
 
+impl Planning {
     /// Plans the scale request of a bootstrap.
-    pub(super) async fn plan_asked(&self, planning: &Planning, client: &Client, nodes: u32) -> Outcome<()> {
+    pub(super) async fn scale_asked(&self, client: &Client, nodes: u32) -> Outcome<()> {
         let status = client.settled().await?;
         match wish::of_script(nodes, target_size(&status), status.script_nodes) {
-            Wish::Take(nodes) => planning.take(cluster_plan(client, Some(nodes)).await?),
+            Wish::Take(nodes) => self.take(cluster_plan(client, Some(nodes)).await?),
             Wish::Keep(target) => {
-                planning.take(cluster_plan(client, None).await?);
-                planning.warn(keeps_target(target, nodes));
+                self.take(cluster_plan(client, None).await?);
+                self.warn(keeps_target(target, nodes));
             }
             Wish::Confirm { from, to } => {
-                planning.take(cluster_plan(client, Some(to)).await?);
-                planning.warn(asks(from, to));
+                self.take(cluster_plan(client, Some(to)).await?);
+                self.warn(asks(from, to));
             }
         }
         Ok(())
     }
 
     /// Plans the scale request from the last known state, for a cluster that does not answer.
-    pub(super) fn plan_unanswered(&self, planning: &Planning, nodes: u32) -> Outcome<()> {
-        let seen = Addresses::load(&self.state())?;
+    pub(super) fn scale_unanswered(&self, nodes: u32) -> Outcome<()> {
+        let seen = Addresses::load(&self.founder().state())?;
         match wish::of_script(nodes, seen.target, seen.script_nodes) {
             // The target size is unknown.
             Wish::Take(_) if seen.target.is_none() => {}
@@ -98,21 +93,29 @@ impl Founder {
                 if more > 0 {
                     let details = format!("{more} more than the last known target size");
                     let change = Change::free(Action::Create, MACHINE, format!("{more} more"), details);
-                    planning.recorder.add(Change { monthly: None, ..change });
+                    self.recorder.add(Change { monthly: None, ..change });
                 }
             }
-            Wish::Keep(target) => planning.warn(keeps_target(target, nodes)),
+            Wish::Keep(target) => self.warn(keeps_target(target, nodes)),
             Wish::Confirm { from, to } => {
                 for node in seen.youngest((from - to) as usize) {
                     let details = "exceeds the target size, according to the last known state".to_owned();
                     let change = Change::free(Action::Delete, MACHINE, &node.name, details);
-                    planning.recorder.add(Change { monthly: None, ..change });
+                    self.recorder.add(Change { monthly: None, ..change });
                 }
-                planning.warn(asks(from, to));
+                self.warn(asks(from, to));
             }
         }
         Ok(())
     }
+}
+
+/// Refuses a number of nodes that no cluster has.
+pub(super) fn check_size(nodes: u32) -> Outcome<()> {
+    if nodes == 0 {
+        return Err(Failure::usage("invalid number of nodes 0: expected at least 1; `destroy` removes the cluster"));
+    }
+    Ok(())
 }
 
 /// The cluster's target size, if it is set.

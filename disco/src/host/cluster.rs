@@ -5,7 +5,7 @@ use std::{
 
 use async_trait::async_trait;
 use disco_proto::v1::{CopyFileRequest, NodeStatus, RunCommandRequest};
-use disco_provider::plan::{self, Action, Change};
+use disco_provider::plan::{Action, Change};
 use disco_runtime_js::{
     HostError, Json,
     cluster::{
@@ -17,14 +17,14 @@ use disco_runtime_js::{
 use disco_store::typed::keys;
 use sha2::{Digest, Sha256};
 
-use super::failures::Failures;
+use super::{failures::Failures, planned::PlannedHandle};
 use crate::{
     client::{Client, record},
     context::Context,
     deployment,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    founding::{Founder, Purpose, destroy, make_provider},
+    founding::{Founder, Planning, Purpose, destroy, make_provider},
     project::Lock,
 };
 
@@ -33,7 +33,7 @@ const RUN_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of a file in one message.
 const PART: usize = 1 << 20;
 /// Number of events that `cluster.events()` returns.
-const EVENTS: u32 = 100;
+pub(super) const EVENTS: u32 = 100;
 
 /// Creates the project's cluster for the script.
 pub(super) struct ClientHost {
@@ -42,20 +42,44 @@ pub(super) struct ClientHost {
     /// Passed on to the founder.
     lock: Mutex<Option<Lock>>,
     failures: Failures,
-    founder: Mutex<Option<Arc<Founder>>>,
-    /// Changes that a plan recorded before the founder existed.
+    defined: Mutex<Option<Defined>>,
+    /// Changes that a plan recorded before the script defined the cluster.
     early: Mutex<Vec<Change>>,
+}
+
+/// The cluster that the script has defined.
+#[derive(Clone)]
+enum Defined {
+    /// What the script requests is done.
+    Founder(Arc<Founder>),
+    /// What the script requests is only recorded.
+    Planning(Arc<Planning>),
 }
 
 impl ClientHost {
     pub(super) fn new(context: Context, purpose: Purpose, lock: Option<Lock>, failures: Failures) -> Self {
-        let (founder, early) = (Mutex::default(), Mutex::default());
-        Self { context, purpose, lock: Mutex::new(lock), failures, founder, early }
+        let (defined, early) = (Mutex::default(), Mutex::default());
+        Self { context, purpose, lock: Mutex::new(lock), failures, defined, early }
+    }
+
+    fn defined(&self) -> Outcome<Defined> {
+        let defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        defined.ok_or_else(|| Failure::usage("`init` did not call `new Cluster(…)`"))
     }
 
     pub(super) fn founder(&self) -> Outcome<Arc<Founder>> {
-        let founder = self.founder.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        founder.ok_or_else(|| Failure::usage("`init` did not call `new Cluster(…)`"))
+        Ok(match self.defined()? {
+            Defined::Founder(founder) => founder,
+            Defined::Planning(planning) => Arc::clone(planning.founder()),
+        })
+    }
+
+    /// The plan of a script that was loaded for one.
+    pub(super) fn planning(&self) -> Outcome<Arc<Planning>> {
+        match self.defined()? {
+            Defined::Planning(planning) => Ok(planning),
+            Defined::Founder(_) => Err(Failure::failed("the script was not loaded for a plan")),
+        }
     }
 
     /// Notes that the script changes the cluster.
@@ -68,28 +92,30 @@ impl ClientHost {
         !self.early.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    fn define(&self, spec: &ClusterSpec) -> Outcome<Arc<Founder>> {
-        let mut founder = self.founder.lock().unwrap_or_else(PoisonError::into_inner);
-        if founder.is_some() {
+    fn define(&self, spec: &ClusterSpec) -> Outcome<Defined> {
+        let mut defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner);
+        if defined.is_some() {
             return Err(Failure::usage("a project has one cluster: `new Cluster(…)` was called twice"));
         }
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let founder = founder.insert(Arc::new(Founder::new(&self.context, spec, self.purpose, lock)?)).clone();
-        for change in self.early.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            founder.only_planned(|| change);
-        }
-        Ok(founder)
+        let new = if self.purpose == Purpose::Plan {
+            let planning = Planning::new(&self.context, spec)?;
+            let early = std::mem::take(&mut *self.early.lock().unwrap_or_else(PoisonError::into_inner));
+            early.into_iter().for_each(|change| planning.record(change));
+            Defined::Planning(Arc::new(planning))
+        } else {
+            let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Defined::Founder(Arc::new(Founder::new(&self.context, spec, self.purpose, lock)?))
+        };
+        Ok(defined.insert(new).clone())
     }
 }
 
 impl Plan for ClientHost {
     fn would_run(&self, what: WouldRun) {
         let change = Change::free(Action::Run, &what.kind, what.name, what.details);
-        match &*self.founder.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(founder) => {
-                founder.only_planned(|| change);
-            }
-            None => self.early.lock().unwrap_or_else(PoisonError::into_inner).push(change),
+        match self.planning() {
+            Ok(planning) => planning.record(change),
+            Err(_) => self.early.lock().unwrap_or_else(PoisonError::into_inner).push(change),
         }
     }
 }
@@ -103,12 +129,16 @@ impl ClusterHost for ClientHost {
     }
 
     fn define_cluster(&self, spec: ClusterSpec) -> Result<Arc<dyn ClusterHandle>, HostError> {
-        let founder = self.define(&spec).map_err(|failure| self.failures.for_script(failure))?;
-        Ok(Arc::new(Handle { founder, context: self.context.clone(), failures: self.failures.clone() }))
+        let defined = self.define(&spec).map_err(|failure| self.failures.for_script(failure))?;
+        let (context, failures) = (self.context.clone(), self.failures.clone());
+        Ok(match defined {
+            Defined::Founder(founder) => Arc::new(Handle { founder, context, failures }),
+            Defined::Planning(planning) => Arc::new(PlannedHandle::new(planning, context, failures)),
+        })
     }
 }
 
-/// The script's `Cluster`.
+/// The script's `Cluster`: does what it requests. That of a plan is [`PlannedHandle`].
 struct Handle {
     founder: Arc<Founder>,
     context: Context,
@@ -219,17 +249,11 @@ impl ClusterHandle for Handle {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError> {
-        if let Some(nodes) = self.for_script(self.founder.planned_nodes())? {
-            return Ok(nodes);
-        }
         let status = self.for_script(self.client()?.settled().await)?;
         Ok(status.nodes.into_iter().map(node_info).collect())
     }
 
     async fn leader(&self) -> Result<Option<NodeInfo>, HostError> {
-        if let Some(nodes) = self.for_script(self.founder.planned_nodes())? {
-            return Ok(nodes.into_iter().next());
-        }
         let status = self.for_script(self.client()?.settled().await)?;
         let leader = status.leader;
         Ok(status.nodes.into_iter().find(|node| node.id == leader).map(node_info))
@@ -237,15 +261,7 @@ impl ClusterHandle for Handle {
 
     async fn deploy(&self, stack: Json) -> Result<Json, HostError> {
         self.begin();
-        if !stack.is_null() {
-            return Err(HostError::unsupported(
-                "this version does not support stacks: call `cluster.deploy()` for the hook",
-            ));
-        }
-        let planned = || Change::free(Action::Create, "deployment", "deploy", "the project's files are sent");
-        if self.founder.only_planned(planned) {
-            return Ok(serde_json::json!({ "id": 0, "result": null }));
-        }
+        no_stack(&stack)?;
         let client = self.client()?;
         let deployed = deployment::deploy(&client, &self.context, &deployment::Request::default()).await;
         let deployed = self.for_script(deployed)?;
@@ -253,57 +269,50 @@ impl ClusterHandle for Handle {
     }
 
     async fn deployments(&self) -> Result<Vec<Json>, HostError> {
-        if self.for_script(self.founder.planned_nodes())?.is_some() {
-            return Ok(Vec::new());
-        }
         let mut deployments = self.for_script(self.client()?.records(keys::DEPLOYMENTS).await)?;
         deployments.reverse();
         Ok(deployments)
     }
 
     async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
-        Err(HostError::unsupported("this version does not support services"))
+        Err(no_services())
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {
-        if self.for_script(self.founder.planned_nodes())?.is_some() {
-            return Ok(Vec::new());
-        }
         let newest = self.for_script(self.client()?.newest(keys::EVENTS, EVENTS).await)?;
         self.for_script(newest.kvs.iter().map(record).collect())
     }
 
     async fn destroy(&self) -> Result<(), HostError> {
         self.begin();
-        let planned = || Change::free(Action::Delete, "cluster", self.founder.name(), "with all its machines");
-        if self.founder.only_planned(planned) {
-            return Ok(());
-        }
         self.for_script(self.founder.locked())?;
         self.for_script(destroy(&self.context, None, false).await)
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {
         self.begin();
-        let planned =
-            || Change::free(Action::Run, plan::COMMAND, request.command.as_str(), format!("on node {node_id}"));
-        if self.founder.only_planned(planned) {
-            return Ok(CommandOutput { code: 0, stdout: String::new(), stderr: String::new(), truncated: false });
-        }
         self.for_script(self.run(node_id, request).await)
     }
 
     async fn node_copy(&self, node_id: u64, request: CopyRequest) -> Result<(), HostError> {
         self.begin();
-        let details = || format!("is put on node {node_id} as `{}`", request.path_on_node);
-        if self.founder.only_planned(|| Change::free(Action::Change, plan::FILE, &request.path_in_project, details())) {
-            return Ok(());
-        }
         self.for_script(self.copy(node_id, &request).await)
     }
 }
 
-fn node_info(node: NodeStatus) -> NodeInfo {
+/// Refuses a stack.
+pub(super) fn no_stack(stack: &Json) -> Result<(), HostError> {
+    if stack.is_null() {
+        return Ok(());
+    }
+    Err(HostError::unsupported("this version does not support stacks: call `cluster.deploy()` for the hook"))
+}
+
+pub(super) fn no_services() -> HostError {
+    HostError::unsupported("this version does not support services")
+}
+
+pub(super) fn node_info(node: NodeStatus) -> NodeInfo {
     NodeInfo {
         id: node.id,
         name: node.name,

@@ -5,12 +5,11 @@ use disco_proto::v1::{
     Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, ResponseOp, TxnRequest, command,
     command_response, compare, request_op, response_op,
 };
-use disco_provider::plan::{Action, Change};
 use disco_runtime_js::{
     HostError,
     kv::{
-        Kv, KvCompare, KvDeleted, KvEntry, KvEvent, KvOp, KvOpResult, KvOperator, KvPut, KvSelect, KvTarget, KvTxn,
-        KvTxnResult, KvWatch,
+        Kv, KvCompare, KvDeleted, KvEntry, KvOp, KvOpResult, KvOperator, KvPut, KvSelect, KvTarget, KvTxn, KvTxnResult,
+        KvWatch,
     },
 };
 
@@ -20,7 +19,7 @@ use crate::{
     error::{Failure, Outcome},
 };
 
-/// `cluster.kv` over gRPC.
+/// `cluster.kv` over gRPC. That of a plan is [`PlannedKeys`](super::planned::PlannedKeys).
 pub(super) struct ClientKeys {
     host: Arc<ClientHost>,
     failures: Failures,
@@ -39,12 +38,6 @@ impl ClientKeys {
         outcome.map_err(|failure| self.failures.for_script(failure))
     }
 
-    /// In a plan, records the change of a key and returns true: the caller must not do it.
-    fn only_planned(&self, action: Action, key: &[u8], details: &str) -> Result<bool, HostError> {
-        let founder = self.for_script(self.host.founder())?;
-        Ok(founder.only_planned(|| Change::free(action, "key", String::from_utf8_lossy(key), details)))
-    }
-
     async fn propose(&self, operation: command::Operation) -> Result<(i64, command_response::Result), HostError> {
         self.host.begin();
         let response = self.for_script(self.client()?.propose(operation).await)?;
@@ -56,28 +49,15 @@ impl ClientKeys {
 #[async_trait]
 impl Kv for ClientKeys {
     async fn get(&self, select: KvSelect) -> Result<Vec<KvEntry>, HostError> {
-        if self.for_script(self.host.founder().and_then(|founder| founder.planned_nodes()))?.is_some() {
-            return Ok(Vec::new());
-        }
         let answer = self.for_script(self.client()?.range(range(select), false).await)?;
         Ok(answer.kvs.into_iter().map(entry).collect())
     }
 
     async fn put(&self, put: KvPut) -> Result<i64, HostError> {
-        if self.only_planned(Action::Change, &put.key, "is written")? {
-            return Ok(0);
-        }
         Ok(self.propose(command::Operation::Put(put_request(put))).await?.0)
     }
 
     async fn delete(&self, select: KvSelect) -> Result<KvDeleted, HostError> {
-        if self.only_planned(
-            Action::Delete,
-            &select.key,
-            if select.prefix { "and all keys with this prefix" } else { "" },
-        )? {
-            return Ok(KvDeleted { revision: 0, deleted: 0 });
-        }
         let (revision, result) = self.propose(command::Operation::DeleteRange(delete(select))).await?;
         let deleted = match result {
             command_response::Result::DeleteRange(answer) => answer.deleted,
@@ -87,18 +67,6 @@ impl Kv for ClientKeys {
     }
 
     async fn txn(&self, txn: KvTxn) -> Result<KvTxnResult, HostError> {
-        let writes = |op: &KvOp| !matches!(op, KvOp::Get(_));
-        if txn.success.iter().chain(&txn.failure).any(writes)
-            && self.only_planned(Action::Change, b"(transaction)", "writes keys")?
-        {
-            let answer = |op: &KvOp| match op {
-                KvOp::Get(_) => KvOpResult::Get(Vec::new()),
-                KvOp::Put(_) => KvOpResult::Put,
-                KvOp::Delete(_) => KvOpResult::Delete(0),
-            };
-            let responses = txn.success.iter().map(answer).collect();
-            return Ok(KvTxnResult { succeeded: true, revision: 0, responses });
-        }
         let request = TxnRequest {
             compare: txn.compare.into_iter().map(comparison).collect(),
             success: txn.success.into_iter().map(step).collect(),
@@ -116,21 +84,8 @@ impl Kv for ClientKeys {
     }
 
     async fn watch(&self, select: KvSelect, start_revision: i64) -> Result<Box<dyn KvWatch>, HostError> {
-        if self.for_script(self.host.founder())?.would_wait() {
-            return Ok(Box::new(NoChanges));
-        }
         let watch = ClientWatch::start(self.client()?, select, start_revision, self.failures.clone());
         Ok(Box::new(self.for_script(watch.await)?))
-    }
-}
-
-/// The watch in a plan: ends at once, since nothing changes.
-struct NoChanges;
-
-#[async_trait]
-impl KvWatch for NoChanges {
-    async fn next(&mut self) -> Result<Option<KvEvent>, HostError> {
-        Ok(None)
     }
 }
 

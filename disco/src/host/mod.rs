@@ -5,6 +5,7 @@ mod console;
 mod failures;
 mod keys;
 mod keys_watch;
+mod planned;
 mod prompt;
 mod script;
 mod script_failure;

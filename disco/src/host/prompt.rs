@@ -13,8 +13,8 @@ use crate::{context::Context, question};
 pub(super) struct TerminalPrompt {
     pub(super) context: Context,
     pub(super) failures: Failures,
-    /// In a plan, the operator is not asked: every answer is the affirmative one.
-    pub(super) planning: bool,
+    /// Whether the operator is asked. Otherwise every answer is the affirmative one, as with `-y`.
+    pub(super) asks: bool,
     /// A yes-or-no question was answered with no.
     pub(super) declined: Arc<AtomicBool>,
 }
@@ -22,7 +22,7 @@ pub(super) struct TerminalPrompt {
 #[async_trait]
 impl Prompt for TerminalPrompt {
     async fn ask(&self, text: &str, default: Option<Json>) -> Result<Json, HostError> {
-        let answer = if self.context.settings.yes || self.planning {
+        let answer = if !self.asks {
             affirmative(default)
         } else {
             let asked = format!("{text} {} ", suffix(default.as_ref()));

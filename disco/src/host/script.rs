@@ -8,17 +8,17 @@ use std::{
 
 use disco_runtime_js::{
     Arg, CallOptions, Capabilities, EngineOptions, Hosts, Json, LoadOptions, Loaded, ModuleSource, ScriptEngine,
-    process_env,
+    kv::Kv, process_env,
 };
 
 use super::{
-    cluster::ClientHost, console::PrinterConsole, failures::Failures, keys::ClientKeys, prompt::TerminalPrompt,
-    script_failure::with_failures,
+    cluster::ClientHost, console::PrinterConsole, failures::Failures, keys::ClientKeys, planned::PlannedKeys,
+    prompt::TerminalPrompt, script_failure::with_failures,
 };
 use crate::{
     context::Context,
     error::{Failure, Outcome},
-    founding::{Founder, Purpose},
+    founding::{Founder, Planning, Purpose},
     project::{CLIENT_SCRIPT, Lock},
 };
 
@@ -57,14 +57,17 @@ impl Script {
         let prompt = TerminalPrompt {
             context: context.clone(),
             failures: failures.clone(),
-            planning: purpose == Purpose::Plan,
+            asks: purpose != Purpose::Plan && !context.settings.yes,
             declined: Arc::clone(&declined),
         };
-        let keys = ClientKeys::new(Arc::clone(&host), failures.clone());
+        let keys: Arc<dyn Kv> = match purpose {
+            Purpose::Plan => Arc::new(PlannedKeys::new(Arc::clone(&host), failures.clone())),
+            Purpose::Bootstrap | Purpose::Work => Arc::new(ClientKeys::new(Arc::clone(&host), failures.clone())),
+        };
         let hosts = Hosts {
             prompt: Some(Arc::new(prompt)),
             cluster: Some(Arc::clone(&host) as _),
-            kv: Some(Arc::new(keys)),
+            kv: Some(keys),
             plan: Some(Arc::clone(&host) as _),
             ..Hosts::new(Arc::new(console))
         };
@@ -89,11 +92,22 @@ impl Script {
 
     /// The cluster that `init` returned.
     pub(crate) fn founder(&self) -> Outcome<Arc<Founder>> {
+        self.check_cluster()?;
+        self.host.founder()
+    }
+
+    /// The plan of that cluster, if the script was loaded for one.
+    pub(crate) fn planning(&self) -> Outcome<Arc<Planning>> {
+        self.check_cluster()?;
+        self.host.planning()
+    }
+
+    fn check_cluster(&self) -> Outcome<()> {
         if self.loaded.cluster.is_none() {
             return Err(Failure::usage(format!("`init` of `{CLIENT_SCRIPT}` does not return a `Cluster`"))
                 .hint("end it with `return new Cluster({ name, provider })`"));
         }
-        self.host.founder()
+        Ok(())
     }
 
     /// Functions that `disco do` can call.
@@ -116,7 +130,7 @@ impl Script {
     pub(crate) async fn plan(&self, function: &str) -> Outcome<()> {
         match self.call(function, Vec::new()).await {
             Ok(_) => Ok(()),
-            Err(failure) => self.founder()?.plan_ends_early(failure),
+            Err(failure) => self.planning()?.ends_early(failure),
         }
     }
 

@@ -1,5 +1,7 @@
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Row, Table as Comfy, presets};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::Style;
 
 /// Blanks between two columns.
@@ -31,7 +33,7 @@ impl Table {
         for column in table.column_iter_mut() {
             column.set_padding((0, BETWEEN));
         }
-        let widths = headings.iter().map(|text| text.chars().count()).collect();
+        let widths = headings.iter().map(|text| text.width()).collect();
         let headings = headings.iter().map(|text| (*text).to_owned()).collect();
         Self { table, style, headings, widths, spare: &[] }
     }
@@ -44,7 +46,7 @@ impl Table {
 
     pub(crate) fn row(&mut self, cells: Vec<Cell>) {
         for (width, cell) in self.widths.iter_mut().zip(&cells) {
-            *width = (*width).max(cell.content().chars().count());
+            *width = (*width).max(cell.content().width());
         }
         let mut row = Row::from(cells);
         if self.style.width.is_some() {
@@ -144,6 +146,15 @@ mod tests {
                 .collect();
             assert!(plain.chars().count() <= 40, "{plain:?}");
         }
+    }
+
+    #[test]
+    fn a_wide_character_takes_two_columns_of_the_terminal() {
+        let mut table = Table::new(Style { color: false, width: Some(24) }, &["NAME", "VERSION"]).spare(&["VERSION"]);
+        table.row(vec![cell::plain("クラスタの名前です"), cell::plain("0.1.0")]);
+        let text = table.text();
+        assert!(text.lines().all(|line| line.width() <= 24), "{text}");
+        assert!(!text.contains("VERSION") && text.contains("クラスタの名前です"), "{text}");
     }
 
     #[test]

@@ -14,19 +14,19 @@ use crate::{
 pub(super) async fn check_planned(context: &Context) -> Vec<Check> {
     let planned = async {
         let script = Script::load(context, Purpose::Plan, None).await?;
-        let founder = script.founder()?;
+        let planning = script.planning()?;
         // Report this failure after the provider's findings, which may explain it.
         let called = match script.has(BOOTSTRAP) {
             true => script.plan(BOOTSTRAP).await,
             false => Ok(()),
         };
-        Ok::<_, Failure>((founder, called))
+        Ok::<_, Failure>((planning, called))
     };
-    let (founder, called) = match planned.await {
+    let (planning, called) = match planned.await {
         Ok(planned) => planned,
         Err(failure) => return vec![Check::failure("init", &failure)],
     };
-    let mut checks: Vec<Check> = founder.examine().await.into_iter().map(check_of).collect();
+    let mut checks: Vec<Check> = planning.examine().await.into_iter().map(check_of).collect();
     match called {
         Ok(()) => checks.push(Check::good("plan", "`disco plan` shows what `disco bootstrap` would create")),
         Err(failure) if !checks.iter().any(Check::is_bad) => checks.push(Check::failure("plan", &failure)),
