@@ -251,12 +251,17 @@ fn settings(project: &Project) -> Vec<(String, String)> {
 
 #[test]
 fn curl_uses_the_gateway_by_http_1_and_http_2() {
-    let (project, status, _api) = whole();
+    let (project, status, api) = whole();
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
         return skipped("there is no `curl`");
     }
     let settings = settings(&project);
     let file = |name: &str| settings.iter().find(|(key, _)| key == name).unwrap().1.clone();
+    // `curl/1` to `curl/4`
+    for key in ["Y3VybC8x", "Y3VybC8y", "Y3VybC8z", "Y3VybC80"] {
+        let (code, answer) = ask(&api, &status.nodes[0].address, "POST", "/v3/kv/put", &json!({ "key": key }));
+        assert_eq!(code, 200, "{answer}");
+    }
     for version in ["--http1.1", "--http2"] {
         let mut command = Command::new("curl");
         command.args([version, "-sS", "--fail", "--cacert", &file("ETCDCTL_CACERT"), "--cert", &file("ETCDCTL_CERT")]);
