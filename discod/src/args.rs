@@ -98,6 +98,12 @@ pub enum Command {
     /// Report an unexpected end of the daemon to the cluster
     #[command(hide = true, name = disco_provider::supervise::REPORT_SUBCOMMAND)]
     ReportEnd(ReportEndArgs),
+    /// Run one task: its specification is read from standard input, what becomes of it is written to the folder
+    #[command(hide = true)]
+    Shim {
+        /// The task's own folder, which need not exist
+        folder: PathBuf,
+    },
     /// Run a machine of the local provider
     #[command(hide = true, disable_help_flag = true)]
     Machine {
