@@ -13,11 +13,13 @@
 //! - [`reach`]: whether other nodes can reach the leader, and who leads if they cannot.
 //! - [`wish`]: how the number of nodes that a script requests changes the target size.
 //! - [`twins`]: which of two processes with one node's identity is the node.
+//! - [`placement`]: which task runs on which node.
 //! - [`upgrade`]: which node gets a new binary next, and which one is rolled back.
 
 pub mod dead;
 pub mod forecast;
 pub mod members;
+pub mod placement;
 pub mod quorum;
 pub mod reach;
 pub mod repair;

@@ -1,0 +1,240 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::choose::{Usages, least_missed, score};
+use super::fit::{Reason, lasting, reasons};
+use super::usage::Usage;
+use super::view::{Copies, Group, Node, Port, Presence, State, Task};
+
+/// What is missing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Plan {
+    /// Tasks to start.
+    pub start: Vec<Start>,
+    /// Tasks to stop.
+    pub stop: Vec<Stop>,
+    /// Tasks for which there is no node.
+    pub unplaced: Vec<Unplaced>,
+}
+
+/// A task to start.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Start {
+    /// Its group.
+    pub group: u64,
+    /// Its number in the group.
+    pub index: u64,
+    /// Where.
+    pub node: u64,
+    /// The ports that were chosen for it, as many as the group asks for.
+    pub ports: Vec<Port>,
+}
+
+/// A task to stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stop {
+    /// Its id.
+    pub task: u64,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a task is stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Why {
+    /// No group with its id is wanted.
+    NotWanted,
+    /// There are more than wanted.
+    TooMany,
+    /// It ended, and another one takes its place.
+    Failed,
+    /// Its node is lost, and another one takes its place.
+    NodeLost,
+    /// Its node is drained, and enough others are healthy.
+    NodeDrained,
+    /// Its node does not match any more what the service asks for, and enough others are healthy.
+    NodeUnfit,
+}
+
+/// A task for which there is no node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unplaced {
+    /// Its group.
+    pub group: u64,
+    /// Its number in the group.
+    pub index: u64,
+    /// What is against it, for each node. Never empty for a node.
+    pub reasons: BTreeMap<u64, Vec<Reason>>,
+}
+
+/// Every start and stop that is missing.
+///
+/// `nodes`, `groups` and `tasks` are in any order; ids are unique within each.
+#[must_use]
+pub fn plan(nodes: &[Node], groups: &[Group], tasks: &[Task]) -> Plan {
+    let mut plan = Plan::default();
+    let mut usages: Usages = nodes.iter().map(|node| (node.id, Usage::default())).collect();
+    for task in tasks.iter().filter(|task| !task.gone) {
+        if let Some(usage) = usages.get_mut(&task.node) {
+            usage.hold(task.resources, &task.ports);
+        }
+    }
+    let known: BTreeMap<u64, &Group> = groups.iter().map(|group| (group.id, group)).collect();
+    let unwanted = tasks.iter().filter(|task| !task.stopping && !task.gone && !known.contains_key(&task.group));
+    plan.stop.extend(unwanted.map(|task| Stop { task: task.id, why: Why::NotWanted }));
+
+    let mut sorted: Vec<Division> = groups.iter().map(|group| Division::of(group, nodes, tasks)).collect();
+    for division in &sorted {
+        for task in &division.staying {
+            if let Some(usage) = usages.get_mut(&task.node) {
+                usage.count(&division.group.service);
+            }
+        }
+    }
+    // What is hard to place goes first: what is bound to few nodes, then what is large.
+    sorted.sort_by_cached_key(|division| division.difficulty(nodes));
+    for division in sorted {
+        division.settle(nodes, &mut usages, &mut plan);
+    }
+    plan
+}
+
+/// The tasks of one group, by what becomes of them.
+struct Division<'a> {
+    group: &'a Group,
+    /// They count as what is wanted.
+    staying: Vec<&'a Task>,
+    /// They run where they should not stay, and end once enough others are healthy.
+    leaving: Vec<(&'a Task, Why)>,
+    /// They end now.
+    ended: Vec<(&'a Task, Why)>,
+    /// Numbers that are not free.
+    taken: BTreeSet<u64>,
+    /// One of them may run although it does not count.
+    may_run: bool,
+}
+
+impl<'a> Division<'a> {
+    fn of(group: &'a Group, nodes: &[Node], tasks: &'a [Task]) -> Self {
+        let mut division = Self {
+            group,
+            staying: Vec::new(),
+            leaving: Vec::new(),
+            ended: Vec::new(),
+            taken: BTreeSet::new(),
+            may_run: false,
+        };
+        for task in tasks.iter().filter(|task| task.group == group.id && !task.gone) {
+            let node = nodes.iter().find(|node| node.id == task.node);
+            let lost = node.is_none_or(|node| node.presence == Presence::Lost);
+            division.taken.insert(task.index);
+            if task.stopping {
+                division.may_run |= task.may_run || !lost;
+            } else if lost {
+                division.may_run |= task.may_run;
+                division.ended.push((task, Why::NodeLost));
+            } else if task.state == State::Failed {
+                division.ended.push((task, Why::Failed));
+            } else if node.is_some_and(|node| node.drained) {
+                division.leaving.push((task, Why::NodeDrained));
+            } else if node.is_some_and(|node| !lasting(group, node).is_empty()) {
+                division.leaving.push((task, Why::NodeUnfit));
+            } else {
+                division.staying.push(task);
+            }
+        }
+        division
+    }
+
+    fn difficulty(&self, nodes: &[Node]) -> (usize, std::cmp::Reverse<(u64, u64, u64)>, u64) {
+        let possible = nodes.iter().filter(|node| lasting(self.group, node).is_empty()).count();
+        let needs = self.group.resources;
+        (possible, std::cmp::Reverse((needs.memory, needs.cpu_millis, needs.disk)), self.group.id)
+    }
+
+    fn settle(mut self, nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
+        plan.stop.extend(self.ended.iter().map(|(task, why)| Stop { task: task.id, why: *why }));
+        match self.group.copies {
+            Copies::Count(count) => self.settle_count(count, nodes, usages, plan),
+            Copies::EachNode => self.settle_each_node(nodes, usages, plan),
+        }
+    }
+
+    fn settle_count(&mut self, count: u64, nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        while self.staying.len() > wanted {
+            let Some(task) = least_missed(self.group, &self.staying, nodes, usages) else { break };
+            plan.stop.push(Stop { task: task.id, why: Why::TooMany });
+            self.staying.retain(|other| other.id != task.id);
+        }
+        // One that must not run twice is not started beside one that leaves.
+        if self.group.singleton {
+            plan.stop.extend(self.leaving.iter().map(|(task, why)| Stop { task: task.id, why: *why }));
+            self.may_run |= !self.leaving.is_empty();
+        } else {
+            let healthy = self.staying.iter().filter(|task| task.healthy).count();
+            // As many as are not needed any more, those that are not healthy first.
+            let needed = wanted.saturating_sub(healthy);
+            let mut leaving = self.leaving.clone();
+            leaving.sort_by_key(|(task, _)| (task.healthy, task.index));
+            let spare = leaving.len().saturating_sub(needed);
+            plan.stop.extend(leaving[..spare].iter().map(|(task, why)| Stop { task: task.id, why: *why }));
+        }
+        let mut free = (1..).filter({
+            let taken = self.taken.clone();
+            move |index| !taken.contains(index)
+        });
+        for _ in self.staying.len()..wanted {
+            let Some(index) = free.next() else { break };
+            self.place(index, nodes, usages, plan);
+        }
+    }
+
+    fn settle_each_node(&mut self, nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
+        plan.stop.extend(self.leaving.iter().map(|(task, why)| Stop { task: task.id, why: *why }));
+        let meant = nodes.iter().filter(|node| node.presence == Presence::Here && !node.drained);
+        for node in meant.filter(|node| lasting(self.group, node).is_empty()) {
+            if !self.taken.contains(&node.id) {
+                self.place_among(node.id, std::slice::from_ref(node), nodes, usages, plan);
+            }
+        }
+    }
+
+    fn place(&self, index: u64, nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
+        self.place_among(index, nodes, nodes, usages, plan);
+    }
+
+    /// Starts the task on the best of `candidates`, or says why on none.
+    fn place_among(&self, index: u64, candidates: &[Node], nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
+        let mut against = BTreeMap::new();
+        let mut best = None;
+        for node in candidates {
+            let Some(usage) = usages.get(&node.id) else { continue };
+            let mut reasons = reasons(self.group, Some(index), node, usage);
+            if self.group.singleton && self.may_run {
+                reasons.push(Reason::MayRun);
+            }
+            let ports = if reasons.is_empty() { usage.choose(node, self.group, index) } else { None };
+            let Some(ports) = ports else {
+                if reasons.is_empty() {
+                    reasons.push(Reason::NoPort);
+                }
+                against.insert(node.id, reasons);
+                continue;
+            };
+            let score = score(self.group, node, nodes, usages);
+            if best.as_ref().is_none_or(|(other, _)| score < *other) {
+                best = Some((score, ports));
+            }
+        }
+        let Some(((.., node), ports)) = best else {
+            plan.unplaced.push(Unplaced { group: self.group.id, index, reasons: against });
+            return;
+        };
+        if let Some(usage) = usages.get_mut(&node) {
+            usage.hold(self.group.resources, &self.group.host_ports);
+            usage.hold(super::Resources::default(), &ports);
+            usage.count(&self.group.service);
+        }
+        plan.start.push(Start { group: self.group.id, index, node, ports });
+    }
+}
