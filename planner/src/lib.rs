@@ -14,6 +14,7 @@
 //! - [`wish`]: how the number of nodes that a script requests changes the target size.
 //! - [`twins`]: which of two processes with one node's identity is the node.
 //! - [`placement`]: which task runs on which node.
+//! - [`rollout`]: the next steps from one version of a service to another.
 //! - [`upgrade`]: which node gets a new binary next, and which one is rolled back.
 
 pub mod dead;
@@ -23,6 +24,7 @@ pub mod placement;
 pub mod quorum;
 pub mod reach;
 pub mod repair;
+pub mod rollout;
 pub mod scale;
 pub mod twins;
 pub mod upgrade;
