@@ -1,4 +1,4 @@
-//! Compares Disco with etcd: the same client and the same load, against three nodes of each, on this machine, one after the other.
+//! Compares Disco with etcd: the same client and the same load, against the same number of nodes of each, on this machine, one after the other.
 //!
 //! ```text
 //! cargo run --release -p disco-benches -- --help
@@ -32,20 +32,28 @@ enum Measure {
     Watch,
     /// Time to the next write after the leader's process is killed.
     Failover,
-    /// Memory and disk use.
+    /// Memory and processor time of idle nodes.
+    Idle,
+    /// Memory and disk use with many keys.
     Memory,
+    /// Memory under a light load that lasts (half an hour, so only if it is named).
+    Steady,
 }
 
 #[derive(Debug, Parser)]
 #[command(about = "Compares Disco with etcd on this machine")]
 struct Args {
-    /// Measure to run (default: all); may be repeated.
+    /// Measure to run (default: all except `steady`); may be repeated.
     #[arg(long, value_enum)]
     only: Vec<Measure>,
 
     /// System to measure (default: both); may be repeated.
     #[arg(long, value_enum)]
     system: Vec<System>,
+
+    /// Nodes of each cluster.
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
 
     /// Rounds of all measures; each begins with new clusters.
     #[arg(long, default_value_t = 3)]
@@ -75,9 +83,17 @@ struct Args {
     #[arg(long, default_value_t = 100_000)]
     keys: usize,
 
-    /// Idle seconds before memory and processor time of an idle node are measured.
+    /// Idle seconds before memory and processor time of idle nodes are measured.
     #[arg(long, default_value_t = 60)]
     idle: u64,
+
+    /// Seconds of the measure `steady`.
+    #[arg(long, default_value_t = 1800)]
+    steady: u64,
+
+    /// Puts, and gets, per second of the measure `steady`.
+    #[arg(long, default_value_t = 1)]
+    rate: u32,
 
     /// `--raft-pace` of `discod`: `default` is for machines in a cloud.
     #[arg(long, default_value = "fast", value_parser = ["fast", "default", "slow"])]
@@ -94,7 +110,7 @@ struct Args {
 
 impl Args {
     fn wants(&self, measure: Measure) -> bool {
-        self.only.is_empty() || self.only.contains(&measure)
+        self.only.contains(&measure) || (self.only.is_empty() && measure != Measure::Steady)
     }
 
     fn requests(&self) -> Vec<Kind> {
@@ -136,20 +152,28 @@ fn measure(args: &Args, system: System, round: u32, samples: &mut Vec<Sample>) -
     let mut take = |found: Vec<measures::Figure>| {
         samples.extend(found.into_iter().map(|figure| Sample { system, round, figure }));
     };
+    if args.wants(Measure::Idle) {
+        let cluster = Cluster::start(system, &args.pace, args.nodes)?;
+        take(measures::idle(&cluster, Duration::from_secs(args.idle))?);
+    }
+    if args.wants(Measure::Steady) {
+        let cluster = Cluster::start(system, &args.pace, args.nodes)?;
+        take(measures::steady(&cluster, Duration::from_secs(args.steady), args.rate)?);
+    }
     if args.wants(Measure::Memory) {
-        let cluster = Cluster::start(system, &args.pace)?;
-        take(measures::memory(&cluster, args.keys, Duration::from_secs(args.idle))?);
+        let cluster = Cluster::start(system, &args.pace, args.nodes)?;
+        take(measures::memory(&cluster, args.keys)?);
     }
     if args.wants(Measure::Load) {
-        let cluster = Cluster::start(system, &args.pace)?;
+        let cluster = Cluster::start(system, &args.pace, args.nodes)?;
         take(measures::load(&cluster, &args.requests(), &args.clients, Duration::from_secs(args.seconds))?);
     }
     if args.wants(Measure::Watch) {
-        let cluster = Cluster::start(system, &args.pace)?;
+        let cluster = Cluster::start(system, &args.pace, args.nodes)?;
         take(measures::watch(&cluster, args.watchers)?);
     }
     if args.wants(Measure::Failover) {
-        let mut cluster = Cluster::start(system, &args.pace)?;
+        let mut cluster = Cluster::start(system, &args.pace, args.nodes)?;
         take(measures::failover(&mut cluster, args.kills)?);
     }
     Ok(())

@@ -17,6 +17,8 @@ use crate::project::tail;
 use crate::{Api, Binaries, Output, Permit, Project, Running, SOON, block, free_ip, processes, wait_for};
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// A cluster has no more voters than this, however many nodes.
+const MAX_VOTERS: usize = 5;
 
 /// A cluster of `discod` processes, whose keys the test holds.
 pub struct RawCluster {
@@ -78,7 +80,7 @@ impl RawCluster {
         self.wait_for_members(1);
     }
 
-    /// A cluster with this number of voters (1, 3, 5).
+    /// A cluster of this number of nodes.
     #[must_use]
     pub fn with_nodes(count: usize) -> Self {
         Self::at_pace("fast", count)
@@ -221,7 +223,7 @@ impl RawCluster {
     #[track_caller]
     pub fn wait_for_members(&self, count: usize) -> StatusResponse {
         let api = self.operator();
-        let voters = if count % 2 == 1 { count } else { count - 1 };
+        let voters = if count % 2 == 1 { count } else { count - 1 }.min(MAX_VOTERS);
         wait_for(SOON, &format!("{count} healthy members"), || {
             let mut last = "no node was asked".to_owned();
             for node in &self.nodes {

@@ -8,7 +8,7 @@ use disco_proto::etcdserverpb::PutRequest;
 use disco_tests::block;
 
 use super::{Figure, milliseconds};
-use crate::peers::{Cluster, NODES};
+use crate::peers::Cluster;
 
 /// Time limit of a put before it is retried at the next node.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -21,7 +21,7 @@ pub(crate) fn failover(cluster: &mut Cluster, kills: u32) -> Result<Vec<Figure>>
     for kill in 0..kills {
         let leader = cluster.wait_until_whole()?;
         let mut others: Vec<_> =
-            cluster.clients(NODES)?.into_iter().enumerate().filter(|(node, _)| *node != leader).collect();
+            cluster.clients(cluster.nodes())?.into_iter().enumerate().filter(|(node, _)| *node != leader).collect();
         // The connections exist already, as those of a running program.
         for (_, kv) in &mut others {
             block(kv.put(put(kill)))?;

@@ -1,7 +1,6 @@
-//! Resident memory and processor time of idle nodes, memory and disk use with many keys, and bytes written per put.
+//! Memory and disk use with many keys, and bytes written per put.
 
 use std::path::Path;
-use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::{Context, Result};
@@ -13,7 +12,7 @@ use futures_util::future::try_join_all;
 use tonic::transport::Channel;
 
 use super::Figure;
-use super::process::{disk_bytes, processor_seconds, resident_mb};
+use super::process::{disk_bytes, resident_mb};
 use crate::peers::Cluster;
 
 /// Bytes of each value.
@@ -22,19 +21,13 @@ const VALUE: usize = 256;
 const WRITERS: usize = 64;
 
 /// Measures one cluster; figures are the mean over the nodes.
-pub(crate) fn memory(cluster: &Cluster, keys: usize, idle: Duration) -> Result<Vec<Figure>> {
+pub(crate) fn memory(cluster: &Cluster, keys: usize) -> Result<Vec<Figure>> {
     let pids = cluster.pids();
     let mean = |read: &dyn Fn(u32) -> Result<f64>| -> Result<f64> {
         let all = pids.iter().map(|pid| read(*pid)).collect::<Result<Vec<_>>>()?;
         Ok(all.iter().sum::<f64>() / all.len() as f64)
     };
     let mut figures = Vec::new();
-    let before = mean(&processor_seconds)?;
-    std::thread::sleep(idle);
-    figures.push(Figure::new("resident memory, idle", "MB", mean(&resident_mb)?));
-    let used = (mean(&processor_seconds)? - before) / idle.as_secs_f64();
-    figures.push(Figure::new("processor time, idle", "% of a core", used * 100.0));
-
     let written = mean(&disk_bytes)?;
     block(fill(cluster.clients(16)?, keys)).context("writing the keys")?;
     let written = mean(&disk_bytes)? - written;

@@ -1,9 +1,11 @@
 //! The measures, each in a separate file.
 
 mod failover;
+mod idle;
 mod load;
 mod memory;
 mod process;
+mod steady;
 mod watch;
 
 use std::time::Duration;
@@ -13,8 +15,10 @@ use serde::Serialize;
 use crate::peers::System;
 
 pub(crate) use failover::failover;
+pub(crate) use idle::idle;
 pub(crate) use load::{Kind, load};
 pub(crate) use memory::memory;
+pub(crate) use steady::steady;
 pub(crate) use watch::watch;
 
 /// One figure.

@@ -30,6 +30,11 @@ pub(super) fn resident_mb(pid: u32) -> Result<f64> {
     Ok(field(&format!("/proc/{pid}/status"), "VmRSS:")? / 1024.0)
 }
 
+/// The part of [`resident_mb`] that belongs to no file.
+pub(super) fn anonymous_mb(pid: u32) -> Result<f64> {
+    Ok(field(&format!("/proc/{pid}/status"), "RssAnon:")? / 1024.0)
+}
+
 pub(super) fn disk_bytes(pid: u32) -> Result<f64> {
     field(&format!("/proc/{pid}/io"), "write_bytes:")
 }

@@ -3,17 +3,17 @@ use std::path::PathBuf;
 use anyhow::Result;
 use disco_tests::{Api, RawCluster};
 
-use super::{NODES, Peer};
+use super::Peer;
 
-/// Three `discod` processes.
+/// `discod` processes.
 pub(super) struct Discod {
     cluster: RawCluster,
     api: Api,
 }
 
 impl Discod {
-    pub(super) fn start(pace: &str) -> Self {
-        let cluster = RawCluster::at_pace(pace, NODES);
+    pub(super) fn start(pace: &str, nodes: usize) -> Self {
+        let cluster = RawCluster::at_pace(pace, nodes);
         let api = cluster.operator();
         Self { cluster, api }
     }

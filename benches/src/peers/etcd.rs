@@ -9,13 +9,13 @@ use disco_identity::{Authority, ClusterId, Credentials, Identity, PrivateKey, Va
 use disco_tests::{Api, free_ip};
 use tempfile::TempDir;
 
-use super::{NODES, Peer};
+use super::Peer;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
 
-/// Three `etcd` processes with default settings.
+/// `etcd` processes with default settings.
 pub(super) struct Etcd {
     root: TempDir,
     api: Api,
@@ -36,14 +36,14 @@ pub(super) fn version() -> Result<String> {
 }
 
 impl Etcd {
-    pub(super) fn start() -> Result<Self> {
+    pub(super) fn start(count: usize) -> Result<Self> {
         let root = tempfile::Builder::new().prefix("disco-etcd-").tempdir()?;
         disco_tests::watch_over(root.path());
         let authority = Authority::new_root(&ClusterId::random(), "etcd")?;
         let signer = authority.new_intermediate()?;
         fs::write(root.path().join("ca.pem"), authority.certificate_pem())?;
         let mut nodes = Vec::new();
-        for id in 1..=NODES {
+        for id in 1..=count {
             let (address, folder) = (free_ip(), root.path().join(id.to_string()));
             fs::create_dir(&folder)?;
             let key = PrivateKey::generate()?;
@@ -59,7 +59,7 @@ impl Etcd {
         let credentials = Credentials::from_pem(authority.certificate_pem(), &chain, &key.to_pem())?;
         let api = Api::new(Identity::new(credentials)?);
         let mut cluster = Self { root, api, nodes };
-        for node in 0..NODES {
+        for node in 0..count {
             cluster.start(node)?;
         }
         Ok(cluster)
@@ -131,7 +131,7 @@ impl Peer for Etcd {
 
 impl Drop for Etcd {
     fn drop(&mut self) {
-        for node in 0..NODES {
+        for node in 0..self.nodes.len() {
             // The node may have been killed already.
             let _ = self.kill(node);
         }

@@ -1,4 +1,4 @@
-//! Clusters of three nodes of either system, with one interface.
+//! Clusters of either system, with one interface.
 
 mod disco;
 mod etcd;
@@ -16,8 +16,6 @@ use disco_tests::{Api, block, look_for};
 use serde::Serialize;
 use tonic::transport::Channel;
 
-/// Nodes of each cluster.
-pub(crate) const NODES: usize = 3;
 /// Time limit for a cluster to elect a leader.
 const WHOLE: Duration = Duration::from_secs(60);
 
@@ -76,11 +74,11 @@ impl fmt::Display for System {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Starts three new nodes, and waits until they have elected a leader. `pace` applies to `discod`.
-    pub(crate) fn start(system: System, pace: &str) -> Result<Self> {
+    /// Starts new nodes, and waits until they have elected a leader. `pace` applies to `discod`.
+    pub(crate) fn start(system: System, pace: &str, nodes: usize) -> Result<Self> {
         let peer: Box<dyn Peer> = match system {
-            System::Disco => Box::new(disco::Discod::start(pace)),
-            System::Etcd => Box::new(etcd::Etcd::start()?),
+            System::Disco => Box::new(disco::Discod::start(pace, nodes)),
+            System::Etcd => Box::new(etcd::Etcd::start(nodes)?),
         };
         let cluster = Self { peer };
         cluster.wait_until_whole()?;
@@ -90,6 +88,11 @@ impl Cluster {
     /// The system's own interface.
     pub(crate) fn peer(&mut self) -> &mut dyn Peer {
         self.peer.as_mut()
+    }
+
+    /// Its number of nodes.
+    pub(crate) fn nodes(&self) -> usize {
+        self.peer.endpoints().len()
     }
 
     /// Each node's process.
@@ -118,7 +121,7 @@ impl Cluster {
     /// The leader, if all nodes agree.
     pub(crate) fn leader(&self) -> Result<usize> {
         let mut leads = None;
-        for node in 0..NODES {
+        for node in 0..self.nodes() {
             let status = block(async {
                 let mut maintenance = MaintenanceClient::new(self.channel(node));
                 tokio::time::timeout(Duration::from_secs(2), maintenance.status(StatusRequest {})).await
