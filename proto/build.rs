@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("etcd.bin"), etcd.encode_to_vec())?;
     tonic_prost_build::configure()
+        .codec_path("crate::codec::SmallCodec")
         .bytes(".disco.v1")
         .bytes(".etcdserverpb")
         .bytes(".v3lockpb")

@@ -66,7 +66,8 @@ impl Accepting {
 /// The accepted connections, for `serve_with_incoming`. It never ends and never fails. Dropping it closes the port.
 #[derive(Debug)]
 pub struct Incoming {
-    accepted: mpsc::Receiver<ServerStream>,
+    /// Boxed: the queue allocates space for 32 of them, and one has 1.5 KB.
+    accepted: mpsc::Receiver<Box<ServerStream>>,
     task: JoinHandle<()>,
     accepting: Accepting,
 }
@@ -83,7 +84,7 @@ impl Stream for Incoming {
     type Item = io::Result<ServerStream>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.accepted.poll_recv(cx).map(|accepted| accepted.map(Ok))
+        self.accepted.poll_recv(cx).map(|accepted| accepted.map(|stream| Ok(*stream)))
     }
 }
 
@@ -170,7 +171,7 @@ struct Acceptor {
     tls: TlsAcceptor,
     refusals: Arc<Refusals>,
     places: Arc<Semaphore>,
-    sender: mpsc::Sender<ServerStream>,
+    sender: mpsc::Sender<Box<ServerStream>>,
     limit: Duration,
 }
 
@@ -202,7 +203,7 @@ impl Acceptor {
         match ServerStream::new(stream, remote, self.refusals, place) {
             Ok(mut stream) => match timeout(self.limit, stream.first_bytes()).await {
                 // The receiver is gone when the server is about to stop.
-                Ok(Ok(())) => drop(self.sender.send(stream).await),
+                Ok(Ok(())) => drop(self.sender.send(Box::new(stream)).await),
                 Ok(Err(error)) => debug!(%remote, %error, "a connection ended before its first request"),
                 Err(_) => debug!(%remote, "a client without ALPN did not say which protocol it speaks"),
             },

@@ -4,6 +4,7 @@
 //! payloads are [`bytes::Bytes`], so that a received message is shared, not copied.
 
 pub mod backup;
+pub mod codec;
 pub mod format;
 mod secrets;
 

@@ -40,7 +40,8 @@ async fn run(node: Node, scripts: Scripts) {
         tokio::select! {
             biased;
             () = begun.leader().ended() => {}
-            () = lead(begun.leader(), &scripts) => {}
+            // Boxed, so that only a leader has the 64 KB that all controllers need.
+            () = Box::pin(lead(begun.leader(), &scripts)) => {}
         }
         drop(begun);
         tracing::info!(term, "no longer leading");

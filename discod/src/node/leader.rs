@@ -16,7 +16,7 @@ use super::reports::Reports;
 use super::writes::WriteError;
 
 /// Steps of the controllers by which a listener may lag before it misses some.
-const PROGRESS: usize = 256;
+const PROGRESS: usize = 128;
 
 /// This node as the leader of one term. Cheap to clone. A clone that outlives the term can read, and its writes are refused.
 #[derive(Clone)]
