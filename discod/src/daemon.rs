@@ -89,7 +89,7 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     let tasks = TaskTracker::new();
     agent::spawn(&node, &scripts, &tasks);
     controllers::spawn(&node, &scripts, &tasks);
-    tasks.spawn(memory::run());
+    tasks.spawn(memory::run(node.scripts().ended_calls()));
 
     let end = wait_for_end(&node).await?;
     node.scripts().stopping();

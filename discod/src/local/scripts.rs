@@ -29,6 +29,7 @@ struct Inner {
     /// The last failure of each hook, so that a repeated failure is reported once.
     failures: Mutex<HashMap<&'static str, String>>,
     deploying: Mutex<Option<Deploying>>,
+    calls: watch::Sender<()>,
 }
 
 /// A script version that this node has loaded.
@@ -77,6 +78,7 @@ impl ScriptState {
             health: Mutex::default(),
             failures: Mutex::default(),
             deploying: Mutex::default(),
+            calls: watch::Sender::new(()),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -85,6 +87,17 @@ impl ScriptState {
     #[must_use]
     pub fn guard(&self) -> &HookGuard {
         self.inner.guard.get_or_init(|| HookGuard::open(&self.inner.data_dir))
+    }
+
+    /// Signals the end of a call, whose code is not needed until the next one.
+    pub fn call_ended(&self) {
+        self.inner.calls.send_replace(());
+    }
+
+    /// Ends of calls.
+    #[must_use]
+    pub fn ended_calls(&self) -> watch::Receiver<()> {
+        self.inner.calls.subscribe()
     }
 
     /// The daemon shuts down cleanly: hooks that still run have not ended it.

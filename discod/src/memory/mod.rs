@@ -5,6 +5,9 @@
 //! touched stays resident. Unchanged pages of the file can be dropped without loss: the kernel's cache still holds
 //! them, and the few needed ones return within a second, [one by one](fault_around). Changed pages (relocations) must
 //! not be dropped, since they would return as they are in the file; so a mapping with any such page is left alone.
+//!
+//! Pages are dropped periodically, and soon after a script was called: the engine's code is a megabyte, and an idle node
+//! calls the hook `health` every ten seconds.
 
 mod allocator;
 mod fault_around;
@@ -14,35 +17,47 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use self::fault_around::SinglePages;
 use self::mappings::Mapping;
 
 /// Delay after the start, once code that only the start needs has run.
 const FIRST: Duration = Duration::from_secs(2);
-/// As often as `health` hooks run and touch the engine. A pass costs half a millisecond, and the pages that return
-/// another.
+/// Longest time between two passes. A pass costs half a millisecond, and the pages that return another.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Delay after a script's call, in which its outcome is used.
+const AFTER_CALL: Duration = Duration::from_millis(300);
+/// Shortest time between two passes: on a leader one call may follow the other.
+const SHORTEST: Duration = Duration::from_secs(3);
 /// Bit of an entry of `/proc/self/pagemap`: the page belongs to a file (kernel's `pagemap.rst`).
 const FILE_PAGE: u64 = 1 << 61;
 /// The page is in memory, or swapped.
 const PRESENT: u64 = 0b11 << 62;
 const PAGE: u64 = 4096;
 
-/// Drops pages periodically until the process ends.
-pub async fn run() {
-    let mut ticks = tokio::time::interval_at(Instant::now() + FIRST, INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
+/// Drops pages until the process ends. `calls` reports the ends of scripts' calls.
+pub async fn run(mut calls: watch::Receiver<()>) {
+    sleep(FIRST).await;
     let _single_pages = single_pages();
     loop {
         if let Err(error) = drop_pages() {
             // This only costs memory: not every system has a pagemap.
             return tracing::debug!(%error, "cannot drop pages of the program");
         }
-        ticks.tick().await;
+        next_pass(Instant::now(), &mut calls).await;
     }
+}
+
+/// Returns when the next pass is due after the one at `last`.
+async fn next_pass(last: Instant, calls: &mut watch::Receiver<()>) {
+    tokio::select! {
+        Ok(()) = calls.changed() => sleep_until((last + SHORTEST).max(Instant::now() + AFTER_CALL)).await,
+        () = sleep_until(last + INTERVAL) => {}
+    }
+    // The pass covers the calls until now.
+    calls.mark_unchanged();
 }
 
 /// While this is held, pages return one by one; if the kernel does not support that, many at a time.
@@ -87,6 +102,31 @@ fn advise(Mapping { start, end }: Mapping) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_follows_a_call_and_many_calls_share_one() {
+        let sender = watch::Sender::new(());
+        let mut calls = sender.subscribe();
+        let last = Instant::now();
+        next_pass(last, &mut calls).await;
+        assert_eq!(last.elapsed(), INTERVAL, "without calls");
+
+        let last = Instant::now();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        sender.send_replace(());
+        next_pass(last, &mut calls).await;
+        assert_eq!(last.elapsed(), Duration::from_secs(5) + AFTER_CALL);
+
+        let last = Instant::now();
+        for _ in 0..100 {
+            sender.send_replace(());
+        }
+        next_pass(last, &mut calls).await;
+        assert_eq!(last.elapsed(), SHORTEST);
+        let last = Instant::now();
+        next_pass(last, &mut calls).await;
+        assert_eq!(last.elapsed(), INTERVAL, "they shared the previous pass");
+    }
 
     #[test]
     fn the_program_runs_on_without_its_pages() {

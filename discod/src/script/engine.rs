@@ -35,11 +35,15 @@ impl Scripts {
         let engine = self.engine(node)?;
         let call = engine.call(hook, args, options);
         tokio::pin!(call);
-        if let Ok(outcome) = tokio::time::timeout(NOTED_FOR, &mut call).await {
-            return outcome;
-        }
-        note.strike_out();
-        call.await
+        let outcome = match tokio::time::timeout(NOTED_FOR, &mut call).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                note.strike_out();
+                call.await
+            }
+        };
+        node.scripts().call_ended();
+        outcome
     }
 
     /// The engine, started on first use. Must be called on the daemon's runtime.
