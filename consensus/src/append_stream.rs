@@ -2,8 +2,8 @@
 //!
 //! A separate request for each message costs more than its content: headers, a queue, two wake-ups. So entries go
 //! through one long request, and a few messages may be sent before the first of them is answered; further ones wait,
-//! and are then sent together. Messages without entries (heartbeats, and the probe of an unknown follower) are separate
-//! requests.
+//! and are then sent together. Messages without entries (heartbeats, and the probe of an unknown follower) go through
+//! [`RaftNetworkV2::append_entries`].
 //!
 //! Invariants: answers come in the order of the messages; an error or a refusal is the last item of the stream. An
 //! answer is held back while a message that ends with the same entry is still unanswered, because openraft takes one

@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The time of the last message of each node that sent one as the leader.
+/// The time of the last message of each node that sent one as the leader. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Heard(Arc<Mutex<BTreeMap<u64, Instant>>>);
 
@@ -23,7 +23,12 @@ impl Heard {
     }
 
     pub(super) fn within(&self, from: u64, limit: Duration) -> bool {
-        self.0.lock().get(&from).is_some_and(|at| at.elapsed() <= limit)
+        self.age(from).is_some_and(|age| age <= limit)
+    }
+
+    /// Time since the last message.
+    pub(super) fn age(&self, from: u64) -> Option<Duration> {
+        self.0.lock().get(&from).map(Instant::elapsed)
     }
 }
 

@@ -41,6 +41,7 @@ mod space;
 mod state_machine;
 #[cfg(test)]
 mod suite_test;
+mod ticks;
 pub mod types;
 
 pub use files::Files;

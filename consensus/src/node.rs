@@ -30,6 +30,7 @@ use super::platform::Platform;
 use super::read_index::ReadIndex;
 use super::space::FreeSpace;
 use super::state_machine::{SharedStore, StateMachine};
+use super::ticks;
 use super::types::{NodeInfo, Request, TypeConfig};
 
 /// Election timeouts of silence after which there is no leader; as etcd's `maxNoLeaderCnt`.
@@ -166,6 +167,7 @@ where
         let heard = Heard::default();
         let leadership = follow::leadership::<P>(&raft, node_id, heard.clone());
         follow::addresses::<P>(&raft, transport.clone());
+        ticks::spawn::<P>(&raft, node_id, pace, heard.clone());
         log_bound::spawn::<P>(&raft, log.clone());
         let read_index = ReadIndex::start::<P>(&raft, node_id, pace, leadership.clone(), transport.clone());
         let lives = Lives::new(node_id, start, transport, raft.clone(), store.clone(), pace);

@@ -55,6 +55,12 @@ impl Pace {
         })
     }
 
+    /// How long after a leader's last message openraft lets no other node stand for election.
+    #[must_use]
+    pub fn lease(self) -> Duration {
+        self.election_timeout() * 2
+    }
+
     /// Interval of a node's reports to the leader.
     #[must_use]
     pub fn report(self) -> Duration {
@@ -103,7 +109,7 @@ impl Pace {
             cluster_name: "disco".to_owned(),
             heartbeat_interval: millis(self.heartbeat()),
             election_timeout_min: millis(self.election_timeout()),
-            election_timeout_max: millis(self.election_timeout() * 2),
+            election_timeout_max: millis(self.lease()),
             // Limit of one step of a snapshot, not of the whole.
             install_snapshot_timeout: 10_000,
             max_payload_entries: PAYLOAD_ENTRIES,

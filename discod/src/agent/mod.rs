@@ -6,6 +6,7 @@ mod backups;
 mod certificate;
 mod health;
 mod report;
+mod reporter;
 
 use tokio_util::task::TaskTracker;
 

@@ -1,14 +1,14 @@
 //! The node's reports to the leader.
 //!
-//! They go directly to the leader, since its connection proves which node reports. A node that is not a member yet does
-//! not know the leader; it calls the members that it received at its admission.
+//! With each report the node looks after what else belongs to it: its certificate, the members' addresses on disk, the
+//! voters' secrets.
 
 use std::time::Duration;
 
-use disco_proto::v1::{ReportRequest, ReportResponse};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::certificate::Watched;
+use super::reporter::{ANSWERED_WITHIN, Reporter, candidates};
 use crate::cluster::nodes::own;
 use crate::node::Node;
 use crate::raft::Role;
@@ -16,8 +16,7 @@ use crate::raft::Role;
 /// A learner holds voters' secrets only during its promotion. After this many reports it deletes them.
 const LEARNER_KEEPS_SECRETS: u32 = 20;
 
-/// Time limit for one member to answer, and additional time for the others if it does not.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// Time limit of a report to all members, beyond that of the first one.
 const OTHERS: Duration = Duration::from_millis(500);
 
 /// Reports until the process ends.
@@ -26,11 +25,8 @@ pub(super) async fn run(node: Node) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leadership = node.raft().leadership();
-    // The node that accepted the last report, until a better address is known.
-    let mut known_leader: Option<(u64, String)> = None;
+    let mut reporter = Reporter::default();
     let mut silent_since: Option<Instant> = None;
-    // Consecutive failed reports: each starts with a different member.
-    let mut failures = 0;
     let mut reports_as_learner = 0;
     let mut certificate = Watched::default();
     let mut members = node.home().members();
@@ -48,16 +44,17 @@ pub(super) async fn run(node: Node) {
         forget_secrets_of_a_learner(&node, &mut reports_as_learner);
         super::certificate::refuse_retired(&node);
         if node.raft().leads().is_some() {
-            // The leader computes its own status on request.
-            known_leader = None;
-            if let Some(leader) = node.leader() {
-                leader.reports().record_ends(node.id(), own::ends(), true);
+            reporter = Reporter::default();
+            if let Some(leader) = node.leader()
+                && leader.reports().record(own::report(&node))
+            {
+                node.wake_controllers();
             }
             note_start(&node);
             super::certificate::renew_own(&node);
             continue;
         }
-        let report = report(&node, &mut known_leader, failures);
+        let report = reporter.report(&node);
         let answer = tokio::select! {
             biased;
             answer = tokio::time::timeout(interval.max(ANSWERED_WITHIN) + OTHERS, report) => answer,
@@ -72,20 +69,13 @@ pub(super) async fn run(node: Node) {
         };
         match answer {
             Ok(Ok(())) => {
-                failures = 0;
                 note_start(&node);
                 if let Some(since) = silent_since.take() {
                     tracing::info!(after = ?since.elapsed(), "the leader receives this node's reports again");
                 }
             }
-            Ok(Err(reason)) => {
-                failures += 1;
-                note_silence(&mut silent_since, &reason);
-            }
-            Err(_) => {
-                failures += 1;
-                note_silence(&mut silent_since, "no answer");
-            }
+            Ok(Err(reason)) => note_silence(&mut silent_since, &reason),
+            Err(_) => note_silence(&mut silent_since, "no answer"),
         }
     }
 }
@@ -105,79 +95,6 @@ fn note_silence(since: &mut Option<Instant>, reason: &str) {
         tracing::warn!(reason, "the leader does not receive this node's reports");
         *since = Some(Instant::now());
     }
-}
-
-/// Reports once and follows one hint about the leader.
-async fn report(node: &Node, known_leader: &mut Option<(u64, String)>, failures: usize) -> Result<(), String> {
-    let mut last = "no member is known".to_owned();
-    let mut candidates = candidates(node, known_leader.as_ref());
-    let count = candidates.len().max(1);
-    candidates.rotate_left(failures % count);
-    for (id, address) in candidates {
-        match send(node, id, &address).await {
-            Ok(answer) if !answer.refusal.is_empty() => return Err(answer.refusal),
-            Ok(answer) if answer.taken => {
-                *known_leader = Some((answer.leader, answer.leader_address));
-                return Ok(());
-            }
-            Ok(answer) if answer.leader != 0 && !answer.leader_address.is_empty() => {
-                let answer = send(node, Some(answer.leader), &answer.leader_address).await?;
-                if !answer.refusal.is_empty() {
-                    return Err(answer.refusal);
-                }
-                if answer.taken {
-                    *known_leader = Some((answer.leader, answer.leader_address));
-                    return Ok(());
-                }
-                last = "leadership is changing".to_owned();
-            }
-            Ok(_) => last = format!("{address} knows no leader"),
-            Err(error) => last = error,
-        }
-    }
-    *known_leader = None;
-    Err(last)
-}
-
-/// Nodes to report to, the likeliest first.
-fn candidates(node: &Node, known_leader: Option<&(u64, String)>) -> Vec<(Option<u64>, String)> {
-    let mut members = node.raft().members();
-    let leader = node.raft().leadership().borrow().leader;
-    if members.iter().any(|member| member.id == node.id()) {
-        // The leader comes first. But a node that has returned at another address may know a previous leader, and the
-        // leader cannot reach it before it has reported; so then any other member.
-        members.retain(|member| member.id != node.id());
-        members.sort_by_key(|member| Some(member.id) != leader);
-        let at = |id, recorded: String| (Some(id), node.peers().resolve(id, &recorded));
-        return members.into_iter().map(|member| at(member.id, member.info.address)).collect();
-    }
-    let known_leader = known_leader.map(|(id, address)| (Some(*id), address.clone()));
-    known_leader.into_iter().chain(node.known_members().iter().map(|address| (None, address.clone()))).collect()
-}
-
-async fn send(node: &Node, id: Option<u64>, address: &str) -> Result<ReportResponse, String> {
-    let mut client = match id {
-        Some(id) => node.peers().member(id, address),
-        None => node.peers().any_member(address),
-    };
-    let signing_request = super::certificate::signing_request(node).unwrap_or_default();
-    let report = ReportRequest { signing_request, ..own::report(node) };
-    let Ok(answer) = tokio::time::timeout(ANSWERED_WITHIN, client.report(report)).await else {
-        if let Some(id) = id {
-            node.reconnect(id);
-        }
-        return Err(format!("{address}: no answer in {ANSWERED_WITHIN:?}"));
-    };
-    let answer = answer.map_err(|error| format!("{address}: {error}"))?;
-    if let Some(id) = id {
-        node.peers().reached(id);
-    }
-    if !answer.certificate_chain.is_empty() {
-        super::certificate::swap(node, &answer.certificate_chain);
-    } else if !answer.certificate_refusal.is_empty() {
-        node.renewal().refused(&answer.certificate_refusal);
-    }
-    Ok(answer)
 }
 
 /// Records the cluster's format in the data folder, where the next program looks first.

@@ -56,6 +56,7 @@ impl ControlService {
 
 #[tonic::async_trait]
 impl Control for ControlService {
+    type ReportStreamStream = Answers<ReportResponse>;
     type ProposeStreamStream = Answers<ProposeResponse>;
     type WatchStream = Answers<WatchResponse>;
     type ScaleStream = Answers<Progress>;
@@ -71,6 +72,14 @@ impl Control for ControlService {
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
         report::report(&self.node, request).await
+    }
+
+    async fn report_stream(
+        &self,
+        request: Request<Streaming<ReportRequest>>,
+    ) -> Result<Response<Self::ReportStreamStream>, Status> {
+        let sender = disco_identity::require_node(&request)?;
+        Ok(Response::new(report::reports(&self.node, sender, request.into_inner())))
     }
 
     async fn report_end(&self, request: Request<ReportEndRequest>) -> Result<Response<ReportResponse>, Status> {

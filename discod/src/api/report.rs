@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use disco_planner::twins::Life;
 use disco_proto::v1::{ReportRequest, ReportResponse};
-use tonic::{Request, Response, Status};
+use futures_util::StreamExt;
+use tonic::{Request, Response, Status, Streaming};
 
+use super::Answers;
 use crate::cluster::certificates;
 use crate::node::{Leader, Node};
 use crate::raft::{Leadership, NotTheNode};
@@ -15,17 +17,39 @@ use crate::records::{self, Severity};
 /// proves which node reports.
 pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
     disco_identity::require_sender(&request, request.get_ref().node_id)?;
+    accept(node, request.into_inner()).await.map(Response::new)
+}
+
+/// Like [`report`], for all reports that a node sends on one connection.
+pub(super) fn reports(node: &Node, sender: u64, reports: Streaming<ReportRequest>) -> Answers<ReportResponse> {
+    // After that no report can be accepted, and the stream must not delay the end of the process.
+    let raft = node.raft().clone();
+    let reports = reports.take_until(Box::pin(async move { raft.stopped().await }));
+    let node = node.clone();
+    Box::pin(reports.then(move |report| {
+        let node = node.clone();
+        async move {
+            let report = report?;
+            if report.node_id != sender {
+                let denied = format!("node {sender} sent a report in the name of node {}", report.node_id);
+                return Err(Status::permission_denied(denied));
+            }
+            accept(&node, report).await
+        }
+    }))
+}
+
+async fn accept(node: &Node, mut report: ReportRequest) -> Result<ReportResponse, Status> {
     let leadership = node.raft().leadership().borrow().clone();
     let term = leadership.term;
     let Some(leader) = leader(node, &leadership).await else {
         let leader = leadership.leader.unwrap_or(0);
         let leader_address = node.member_address(leader).unwrap_or_default();
-        return Ok(Response::new(ReportResponse { leader, term, leader_address, ..ReportResponse::default() }));
+        return Ok(ReportResponse { leader, term, leader_address, ..ReportResponse::default() });
     };
-    let mut report = request.into_inner();
     let life = Life { number: report.incarnation, run: report.run };
     if let Err(error) = node.raft().check_life(report.node_id, life, &report.earlier).await {
-        return Ok(Response::new(refuse(&leader, report, &error)));
+        return Ok(refuse(&leader, report, &error));
     }
     let (mut certificate_chain, mut certificate_refusal) = (String::new(), String::new());
     let signing_request = std::mem::take(&mut report.signing_request);
@@ -41,7 +65,7 @@ pub(super) async fn report(node: &Node, request: Request<ReportRequest>) -> Resu
     }
     let (leader, leader_address) = (node.id(), node.address().to_string());
     let answer = ReportResponse { leader, term, certificate_chain, leader_address, ..ReportResponse::default() };
-    Ok(Response::new(ReportResponse { certificate_refusal, taken: true, ..answer }))
+    Ok(ReportResponse { certificate_refusal, taken: true, ..answer })
 }
 
 /// This node as the leader, if it leads.

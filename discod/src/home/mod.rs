@@ -24,6 +24,8 @@ mod voter_secrets;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use disco_identity::{ClusterId, Credentials, PrivateKey};
@@ -44,6 +46,16 @@ const STARTS_KEPT: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Home {
     path: PathBuf,
+    written: Arc<Written>,
+}
+
+/// What the folder is known to record already, so that each report reads no file.
+#[derive(Debug, Default)]
+struct Written {
+    /// [`Life::run`] of the start that is recorded as accepted; 0 for none.
+    taken: AtomicU64,
+    /// A format that is recorded, or 0.
+    format: AtomicU32,
 }
 
 /// The node's identity. Fields are added, never renamed.
@@ -82,13 +94,13 @@ impl Home {
     pub fn open(path: &Path) -> Result<Self> {
         disco_identity::create_private_dir(path)?;
         disco_identity::create_private_dir(&path.join("identity"))?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), written: Arc::default() })
     }
 
     /// Opens an existing folder read-only.
     #[must_use]
     pub fn existing(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: path.to_owned(), written: Arc::default() }
     }
 
     /// The folder.
@@ -122,9 +134,13 @@ impl Home {
     /// # Errors
     /// The file cannot be read or written.
     pub fn note_format(&self, format: u32) -> Result<()> {
+        if self.written.format.load(Ordering::Relaxed) >= format {
+            return Ok(());
+        }
         if self.format()? < format {
             disco_identity::write_public(&self.path.join("format"), format!("{format}\n").as_bytes())?;
         }
+        self.written.format.store(format, Ordering::Relaxed);
         Ok(())
     }
 
@@ -159,7 +175,8 @@ impl Home {
     /// Whether the folder records that the cluster accepted this start.
     #[must_use]
     pub fn is_noted(&self, life: Life) -> bool {
-        self.starts().is_ok_and(|(_, taken)| taken.contains(&life.run))
+        (life.run != 0 && self.written.taken.load(Ordering::Relaxed) == life.run)
+            || self.starts().is_ok_and(|(_, taken)| taken.contains(&life.run))
     }
 
     /// Records that the leader accepted this start: from now on the cluster may remember it, and then accepts only its
@@ -168,13 +185,17 @@ impl Home {
     /// # Errors
     /// The file cannot be read or written.
     pub fn note_taken(&self, life: Life) -> Result<()> {
-        let (number, mut taken) = self.starts()?;
-        if taken.contains(&life.run) {
+        if life.run != 0 && self.written.taken.load(Ordering::Relaxed) == life.run {
             return Ok(());
         }
-        taken.push(life.run);
-        let forgotten = taken.len().saturating_sub(STARTS_KEPT);
-        self.write_starts(number, &taken[forgotten..])
+        let (number, mut taken) = self.starts()?;
+        if !taken.contains(&life.run) {
+            taken.push(life.run);
+            let forgotten = taken.len().saturating_sub(STARTS_KEPT);
+            self.write_starts(number, &taken[forgotten..])?;
+        }
+        self.written.taken.store(life.run, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Number of starts of the folder, and which of them were accepted.

@@ -7,6 +7,7 @@ mod error;
 mod hops;
 mod member;
 mod overrides;
+mod report_stream;
 mod write_stream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,7 @@ pub use error::RemoteError;
 pub use hops::Hops;
 pub use member::{HOPS, MemberClient};
 pub use overrides::AddressOverrides;
+pub use report_stream::ReportStream;
 pub use write_stream::WriteStream;
 
 /// Largest message between two nodes.
@@ -122,8 +124,13 @@ impl Peers {
     /// The channel to a node's current address; `known` is its address if no newer one is known.
     #[must_use]
     pub fn current(&self, node: u64, known: &str, lane: Lane) -> Channel {
-        let address = self.moved.lock().get(&node).cloned();
-        self.channel(node, address.as_deref().unwrap_or(known), lane)
+        self.channel(node, &self.current_address(node, known), lane)
+    }
+
+    /// The node's current address; `known` if no newer one is known.
+    #[must_use]
+    pub fn current_address(&self, node: u64, known: &str) -> String {
+        self.moved.lock().get(&node).cloned().unwrap_or_else(|| known.to_owned())
     }
 
     /// The channel to a node; a changed address replaces the channel.

@@ -13,12 +13,14 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 
-use super::network::{Connection, Rpc, append_limit};
+use super::network::{Connection, Rpc, Target, append_limit};
 
 /// A request of [`RaftClient::append_stream`](disco_proto::v1::raft_client::RaftClient::append_stream).
 pub struct StreamCall {
-    /// The connection that opened it, for messages and errors.
-    connection: Connection,
+    /// For messages and errors.
+    target: Target,
+    /// The address at which the follower was called.
+    address: String,
     /// `None` once no more messages follow.
     messages: Option<mpsc::Sender<RaftMessage>>,
     answers: Streaming<RaftMessage>,
@@ -38,7 +40,7 @@ impl Link<TypeConfig> for Connection {
     }
 
     fn late(&self, limit: Duration) -> Rpc {
-        self.timeout(RPCTypes::AppendEntries, limit)
+        self.target.timeout(RPCTypes::AppendEntries, limit)
     }
 
     /// The first message is sent with the request itself, so that both take one round trip.
@@ -47,20 +49,21 @@ impl Link<TypeConfig> for Connection {
         first: &AppendEntriesRequest<TypeConfig>,
         limit: Duration,
     ) -> Result<Option<StreamCall>, Rpc> {
+        self.end_beats();
+        let (target, address) = (self.target.clone(), self.target.current_address());
         let (messages, receiver) = mpsc::channel(WINDOW);
-        messages.try_send(self.message(first)?).map_err(|_| broken("a new channel is full"))?;
-        let mut client = self.client();
+        messages.try_send(target.message(first)?).map_err(|_| broken("a new channel is full"))?;
+        let mut client = target.client();
         let call = client.append_stream(ReceiverStream::new(receiver));
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(answers)) => {
-                let (connection, answers) = (self.clone(), answers.into_inner());
-                Ok(Some(StreamCall { connection, messages: Some(messages), answers }))
+                Ok(Some(StreamCall { target, address, messages: Some(messages), answers: answers.into_inner() }))
             }
             Ok(Err(status)) if status.code() == Code::Unimplemented => {
                 self.streams = false;
                 Ok(None)
             }
-            Ok(Err(status)) => Err(self.failed(&status)),
+            Ok(Err(status)) => Err(target.failed(&status)),
             Err(_) => Err(self.late(limit)),
         }
     }
@@ -68,9 +71,16 @@ impl Link<TypeConfig> for Connection {
 
 // === impl StreamCall ===
 
+impl StreamCall {
+    /// Whether the follower is still called at the same address.
+    pub(super) fn is_current(&self) -> bool {
+        self.address == self.target.current_address()
+    }
+}
+
 impl Call<TypeConfig> for StreamCall {
     fn send(&mut self, message: &AppendEntriesRequest<TypeConfig>) -> Result<(), Rpc> {
-        let message = self.connection.message(message)?;
+        let message = self.target.message(message)?;
         match self.messages.as_ref().map(|messages| messages.try_send(message)) {
             Some(Err(mpsc::error::TrySendError::Full(_))) => Err(broken("more messages than the window allows")),
             _ => Ok(()),
@@ -82,7 +92,7 @@ impl Call<TypeConfig> for StreamCall {
     }
 
     async fn answer(&mut self) -> Result<Option<AppendEntriesResponse<TypeConfig>>, Rpc> {
-        let message = self.answers.message().await.map_err(|status| self.connection.failed(&status))?;
+        let message = self.answers.message().await.map_err(|status| self.target.failed(&status))?;
         let answer = message.map(|message| codec::decode(&message.payload)).transpose();
         answer.map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }

@@ -1,6 +1,8 @@
 //! The stream of entries with a scripted follower, over a real connection.
 
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use disco_consensus::append_stream::WINDOW;
@@ -13,7 +15,7 @@ use disco_proto::v1::{RaftMessage, SnapshotPart};
 use futures_util::{FutureExt, StreamExt};
 use openraft::error::RPCError;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
 use openraft::testing::{blank_ent, log_id};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -34,12 +36,17 @@ const A_WHILE: Duration = Duration::from_millis(100);
 type Append = AppendEntriesRequest<TypeConfig>;
 type AppendAnswer = AppendEntriesResponse<TypeConfig>;
 type Scripted = Result<AppendAnswer, Status>;
+type Scripts = Arc<Mutex<VecDeque<mpsc::Receiver<Scripted>>>>;
+
+/// Streams that a follower accepts.
+const STREAMS: usize = 4;
 
 /// Records what it receives, and sends scripted answers.
 struct Follower {
     streams: bool,
     got: mpsc::UnboundedSender<Append>,
-    scripted: Mutex<Option<mpsc::Receiver<Scripted>>>,
+    /// For the streams that are not opened yet, in order.
+    scripted: Scripts,
 }
 
 fn answer(scripted: Scripted) -> Result<RaftMessage, Status> {
@@ -69,7 +76,7 @@ impl Raft for Follower {
                 got.send(codec::decode(&message.payload).unwrap()).unwrap();
             }
         });
-        let scripted = self.scripted.lock().take().expect("the script is taken once");
+        let scripted = self.scripted.lock().pop_front().expect("a script for each stream");
         Ok(Response::new(Box::pin(ReceiverStream::new(scripted).map(answer))))
     }
 
@@ -102,7 +109,11 @@ impl Raft for Follower {
 struct Pair {
     connection: Connection,
     got: mpsc::UnboundedReceiver<Append>,
+    scripted: Scripts,
+    /// Of the first stream.
     script: Option<mpsc::Sender<Scripted>>,
+    /// Of the following ones.
+    later: Vec<mpsc::Sender<Scripted>>,
 }
 
 impl Pair {
@@ -120,17 +131,32 @@ impl Pair {
         let address = listener.local_addr().unwrap().to_string();
         let incoming = disco_identity::incoming(listener, &identity(FOLLOWER), ListenLimits::default());
         let (sender, got) = mpsc::unbounded_channel();
-        let (script, scripted) = mpsc::channel(8);
-        let follower = Follower { streams, got: sender, scripted: Mutex::new(Some(scripted)) };
+        let (mut scripts, scripted): (VecDeque<_>, VecDeque<_>) = (0..STREAMS).map(|_| mpsc::channel(8)).unzip();
+        let scripted = Arc::new(Mutex::new(scripted));
+        let follower = Follower { streams, got: sender, scripted: Arc::clone(&scripted) };
         tokio::spawn(Server::builder().add_service(RaftServer::new(follower)).serve_with_incoming(incoming));
         let peers = Peers::new(identity(LEADER), ChannelOptions::default());
         let node = NodeInfo { address, name: "follower".to_owned() };
-        let connection = Network { peers, node_id: LEADER, start: Start::default() }.new_client(FOLLOWER, &node).await;
-        Self { connection, got, script: Some(script) }
+        let mut network = Network { peers, node_id: LEADER, start: Start::default() };
+        let connection = network.new_client(FOLLOWER, &node).await;
+        Self { connection, got, scripted, script: scripts.pop_front(), later: scripts.into() }
     }
 
     async fn script(&self, scripted: Scripted) {
         self.script.as_ref().unwrap().send(scripted).await.unwrap();
+    }
+
+    /// Sends a heartbeat as openraft does, and returns its result.
+    async fn beat(&mut self, option: RPCOption) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
+        let messages = futures_util::stream::iter([message(3, 3)]);
+        let mut answers = self.connection.stream_append(messages, option).await?;
+        let answer = answers.next().await.expect("each message has a result");
+        assert!(answers.next().await.is_none());
+        answer
+    }
+
+    fn streams_opened(&self) -> usize {
+        STREAMS - self.scripted.lock().len()
     }
 }
 
@@ -259,5 +285,54 @@ async fn a_follower_without_streams_gets_single_messages() {
     let answers: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().unwrap()).collect();
     assert_eq!(answers, [Some(id(1)), Some(id(3)), Some(id(3))]);
     assert_eq!(pair.got.len(), 3);
+    assert!(!pair.connection.streams, "the leader requested a stream each time");
+}
+
+#[tokio::test]
+async fn heartbeats_share_one_stream() {
+    let mut pair = Pair::new(true).await;
+    for beats in 1..=3 {
+        pair.script(Ok(AppendAnswer::Success)).await;
+        assert_eq!(pair.beat(option()).await.unwrap(), Ok(Some(id(3))));
+        assert_eq!((pair.got.len(), pair.streams_opened()), (beats, 1));
+    }
+    // Entries get a stream of their own, and heartbeats of this connection another one after that.
+    let (send, input) = requests();
+    send.send(message(3, 4)).unwrap();
+    drop(send);
+    pair.later[0].send(Ok(AppendAnswer::Success)).await.unwrap();
+    let answers: Vec<_> = pair.connection.stream_append(input, option()).await.unwrap().collect().await;
+    assert_eq!(answers.len(), 1);
+    pair.later[1].send(Ok(AppendAnswer::Success)).await.unwrap();
+    pair.beat(option()).await.unwrap().unwrap();
+    assert_eq!(pair.streams_opened(), 3);
+}
+
+#[tokio::test]
+async fn a_late_answer_is_not_taken_for_that_of_the_next_heartbeat() {
+    let mut pair = Pair::new(true).await;
+    pair.script(Ok(AppendAnswer::Success)).await;
+    pair.beat(option()).await.unwrap().unwrap();
+    let late = pair.beat(RPCOption::new(Duration::from_millis(10))).await;
+    assert!(matches!(late, Err(RPCError::Timeout(_))), "{late:?}");
+    // Neither of these is the answer to a later heartbeat. The stream may have ended already.
+    let _ = pair.script.as_ref().unwrap().send(Ok(AppendAnswer::Success)).await;
+    // openraft abandons a heartbeat as well.
+    assert!(tokio::time::timeout(A_WHILE, pair.beat(option())).await.is_err());
+    let _ = pair.later[0].send(Ok(AppendAnswer::Success)).await;
+    pair.later[1].send(Ok(AppendAnswer::Conflict)).await.unwrap();
+    assert!(pair.beat(option()).await.unwrap().is_err(), "the answer to this heartbeat is a refusal");
+    pair.later[2].send(Ok(AppendAnswer::Success)).await.unwrap();
+    pair.beat(option()).await.unwrap().unwrap();
+    assert_eq!(pair.streams_opened(), 4, "each error, and a refusal, ends the stream");
+}
+
+#[tokio::test]
+async fn a_follower_without_streams_gets_single_heartbeats() {
+    let mut pair = Pair::new(false).await;
+    for beats in 1..=2 {
+        assert_eq!(pair.beat(option()).await.unwrap(), Ok(Some(id(3))));
+        assert_eq!((pair.got.len(), pair.streams_opened()), (beats, 0));
+    }
     assert!(!pair.connection.streams, "the leader requested a stream each time");
 }

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use disco_consensus::append_stream::{self, Answers, ROUND_TRIPS};
+use disco_consensus::append_stream::{self, Answers, Call, Link, ROUND_TRIPS};
 use disco_consensus::types::{NodeInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 use disco_consensus::{SnapshotFile, Transport, codec};
 use disco_identity::{ChannelOptions, Expect};
@@ -30,6 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use super::append_link::StreamCall;
 use super::message::{life_of, message};
 use crate::peers::{Lane, Peers};
 
@@ -52,8 +53,18 @@ pub struct Network {
 }
 
 /// The connection to one peer.
-#[derive(Clone)]
 pub struct Connection {
+    pub(super) target: Target,
+    /// Until the peer reports that it does not support streams of entries.
+    pub(super) streams: bool,
+    /// The open request for heartbeats. Absent while one is under way, so that one that is abandoned closes it: its answer
+    /// would be taken for that of the next.
+    beats: Option<StreamCall>,
+}
+
+/// Sends messages to one peer.
+#[derive(Clone)]
+pub struct Target {
     from: u64,
     start: Start,
     to: u64,
@@ -61,8 +72,6 @@ pub struct Connection {
     address: String,
     lane: Lane,
     peers: Peers,
-    /// Until the peer reports that it does not support streams of entries.
-    pub(super) streams: bool,
 }
 
 /// The content of the first part of a snapshot.
@@ -77,7 +86,8 @@ pub(super) struct SnapshotHead {
 impl Network {
     fn connect(&self, target: u64, node: &NodeInfo, lane: Lane) -> Connection {
         let (address, peers) = (node.address.clone(), self.peers.clone());
-        Connection { from: self.node_id, start: self.start.clone(), to: target, address, lane, peers, streams: true }
+        let target = Target { from: self.node_id, start: self.start.clone(), to: target, address, lane, peers };
+        Connection { target, streams: true, beats: None }
     }
 }
 
@@ -126,6 +136,46 @@ impl Transport<TokioRuntime> for Network {
 // === impl Connection ===
 
 impl Connection {
+    /// Sends a message without entries through the open request, or opens one. `None` if the peer does not support them.
+    async fn beat(
+        &mut self,
+        rpc: &AppendEntriesRequest<TypeConfig>,
+        limit: Duration,
+    ) -> Result<Option<AppendEntriesResponse<TypeConfig>>, Rpc> {
+        let kept = self.beats.take().filter(|call| call.is_current());
+        let mut call = match kept {
+            Some(mut call) => {
+                call.send(rpc)?;
+                call
+            }
+            None => match self.open(rpc, limit).await? {
+                Some(call) => call,
+                None => return Ok(None),
+            },
+        };
+        let answer = tokio::time::timeout(limit, call.answer()).await;
+        let answer = answer.map_err(|_| self.target.timed_out(RPCTypes::AppendEntries, limit))??;
+        let answer = answer.ok_or_else(|| append_stream::broken("it ended before a heartbeat was answered"))?;
+        self.target.peers.reached(self.target.to);
+        // A refusal is the last answer.
+        self.beats = matches!(answer, AppendEntriesResponse::Success).then_some(call);
+        Ok(Some(answer))
+    }
+
+    /// An open request carries entries from now on, and heartbeats have a connection of their own.
+    pub(super) fn end_beats(&mut self) {
+        self.beats = None;
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    /// The address at which the peer is called now.
+    pub(super) fn current_address(&self) -> String {
+        self.peers.current_address(self.to, &self.address)
+    }
+
     pub(super) fn client(&self) -> RaftClient<Channel> {
         RaftClient::new(self.peers.current(self.to, &self.address, self.lane))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -198,10 +248,15 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
-        self.ask_within(append_limit(&rpc, &option), RPCTypes::AppendEntries, &rpc, |mut client, message| async move {
-            client.append_entries(message).await
-        })
-        .await
+        let limit = append_limit(&rpc, &option);
+        if rpc.entries.is_empty()
+            && self.streams
+            && let Some(answer) = self.beat(&rpc, limit).await?
+        {
+            return Ok(answer);
+        }
+        let send = |mut client: RaftClient<Channel>, message| async move { client.append_entries(message).await };
+        self.target.ask_within(limit, RPCTypes::AppendEntries, &rpc, send).await
     }
 
     fn stream_append<'s, S>(&'s mut self, input: S, option: RPCOption) -> Answers<'s, TypeConfig>
@@ -212,7 +267,9 @@ impl RaftNetworkV2<TypeConfig> for Connection {
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, Rpc> {
-        self.call(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.vote(message).await }).await
+        self.target
+            .call(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.vote(message).await })
+            .await
     }
 
     async fn pre_vote(
@@ -220,7 +277,8 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Rpc> {
-        self.call(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.pre_vote(message).await })
+        self.target
+            .call(RPCTypes::Vote, &option, &rpc, |mut client, message| async move { client.pre_vote(message).await })
             .await
     }
 
@@ -229,10 +287,11 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         request: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Rpc> {
-        self.call(RPCTypes::TransferLeader, &option, &request, |mut client, message| async move {
-            client.transfer_leader(message).await
-        })
-        .await
+        self.target
+            .call(RPCTypes::TransferLeader, &option, &request, |mut client, message| async move {
+                client.transfer_leader(message).await
+            })
+            .await
     }
 
     async fn full_snapshot(
@@ -242,9 +301,9 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let head = self.message(&SnapshotHead { vote, meta: snapshot.meta })?;
+        let head = self.target.message(&SnapshotHead { vote, meta: snapshot.meta })?;
         let limit = option.soft_ttl();
-        let mut client = self.client();
+        let mut client = self.target.client();
         let (sender, parts) = tokio::sync::mpsc::channel(PARTS_UNDER_WAY);
         // The limit applies to each step, not to the whole: a large snapshot over a slow link continues as long as it
         // progresses.
@@ -272,7 +331,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
             sent.map(|()| answer)
         };
         let answer = match select(std::pin::pin!(call), std::pin::pin!(cancel)).await {
-            Either::Left((answer, _)) => answer.map_err(|status| StreamingError::from(self.failed(&status)))?,
+            Either::Left((answer, _)) => answer.map_err(|status| StreamingError::from(self.target.failed(&status)))?,
             Either::Right((closed, _)) => return Err(StreamingError::Closed(closed)),
         };
         codec::decode(&answer.into_inner().payload)

@@ -1,5 +1,7 @@
 //! This node's own state: for the leader, and for its own scripts.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -53,7 +55,7 @@ pub fn report(node: &Node) -> ReportRequest {
 
 /// The unexpected ends that the supervisor, or systemd, counted before this start.
 #[must_use]
-pub fn ends() -> Option<DaemonEnds> {
+fn ends() -> Option<DaemonEnds> {
     // Nothing is added while this process runs. The supervisor passes its count on, as its file may not be writable.
     static ENDS: LazyLock<Option<Ends>> = LazyLock::new(|| {
         let handed = std::env::var(supervise::ENDS).ok().and_then(|text| serde_json::from_str(&text).ok());
@@ -64,7 +66,10 @@ pub fn ends() -> Option<DaemonEnds> {
 
 /// Resident memory of this process in kB; 0 if the system does not report it.
 fn resident_kb() -> u64 {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
+    // One read gets all of the file, which `read_to_string` would read in eight pieces.
+    let mut status = [0; 4096];
+    let read = File::open("/proc/self/status").and_then(|mut file| file.read(&mut status)).unwrap_or(0);
+    let status = String::from_utf8_lossy(&status[..read]);
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()).and_then(|kb| kb.parse().ok()).unwrap_or(0)
 }
