@@ -2,9 +2,9 @@
 //!
 //! openraft checks its timers five times per heartbeat, twenty-five times a second at pace `fast`, on every node. Only the
 //! leader, which sends the heartbeats, and a node that no longer hears from a leader, which may have to stand for election,
-//! have a timer that can be due; a node without a vote has none. A follower hears a heartbeat long before, so its clock rests until the leader's lease
-//! would have ended. No election comes later than without this: openraft waits for a further random time, and the clock
-//! continues on the same grid.
+//! have a timer that can be due; a node without a vote has none. A follower hears a heartbeat long before, so its clock
+//! rests until the leader's lease would have ended. No election comes later than without this: openraft waits for a
+//! further random time, and the clock continues on the same grid.
 
 use std::future::pending;
 use std::time::Duration;
@@ -25,7 +25,9 @@ pub(super) fn spawn<P: Platform>(raft: &OpenRaft<P>, id: u64, pace: Pace, heard:
         loop {
             let leader = changes.borrow_watched().current_leader;
             let age = leader.filter(|leader| *leader != id).and_then(|leader| heard.age(leader));
-            let rest = if votes::<P>(&raft, id) { rest(age, pace) } else { Some(pace.lease()) };
+            // A leader may have lost its vote, and leads until that is committed.
+            let may_act = leader == Some(id) || votes::<P>(&raft, id);
+            let rest = if may_act { rest(age, pace) } else { Some(pace.lease()) };
             raft.runtime_config().tick(rest.is_none());
             // A leader's clock goes on until it leads no longer.
             let look = async {
