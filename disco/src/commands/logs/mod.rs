@@ -1,12 +1,15 @@
 mod previous;
 
+use std::time::{Duration, Instant};
+
 use disco_identity::Expect;
 use disco_proto::v1::{LogLine, LogsRequest, NodeStatus};
 use serde_json::{Value, json};
+use tonic::{Status, Streaming};
 
 use crate::{
     cli::LogsArgs,
-    client::{Client, from_status},
+    client::{Client, from_status, passing},
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
@@ -18,6 +21,9 @@ use crate::{
 const MOST_LINES: u32 = 1000;
 /// Lines of the log on the machine in which the end of the previous run is searched.
 const MOST_READ: u32 = 20_000;
+/// Time for a daemon that was followed to be back. A supervisor starts one that crashed within seconds, an upgrade takes half a minute.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
+const BETWEEN: Duration = Duration::from_millis(200);
 
 /// Reads the log from the node itself, even if it cannot reach the other nodes. If its daemon does not answer, reads the log
 /// file on the machine over SSH: that is when the operator needs it most.
@@ -65,18 +71,96 @@ async fn from_daemon(args: &LogsArgs, context: &Context, client: &Client, node: 
         return Ok(ExitStatus::Done);
     }
     // To the node, 0 means all lines: the last one is read, and not shown.
-    let mut skip = u32::from(args.lines == 0);
-    let request = LogsRequest { node_id: node.id, lines: args.lines.max(1), follow: args.follow };
-    let mut control = client.dial(address, Expect::Node(node.id));
-    let mut lines = control.logs(request).await.map_err(|status| from_status(&status))?.into_inner();
-    while let Some(line) = lines.message().await.map_err(|status| from_status(&status))? {
-        if skip > 0 {
-            skip -= 1;
-            continue;
+    let mut request = LogsRequest { node_id: node.id, lines: args.lines.max(1), follow: args.follow };
+    let (mut shown, mut answered) = (Shown::new(args.lines == 0), Instant::now());
+    loop {
+        let mut control = client.dial(address, Expect::Node(node.id));
+        let ended = match control.logs(request).await {
+            Ok(lines) => {
+                answered = Instant::now();
+                let ended = print(context, lines.into_inner(), &mut shown).await;
+                answered = answered.max(Instant::now());
+                ended?
+            }
+            Err(status) => Some(status),
+        };
+        let failure = match ended {
+            _ if !args.follow && ended.is_none() => return Ok(ExitStatus::Done),
+            Some(status) if !args.follow || shown.nothing || !passing(&status) => return Err(from_status(&status)),
+            ended => ended,
+        };
+        if answered.elapsed() >= BACK_WITHIN {
+            let why = failure
+                .map_or_else(|| "it ends every connection".to_owned(), |status| disco_identity::describe(&status));
+            return Err(Failure::new(
+                ExitStatus::Unreachable,
+                format!("`{}` did not answer again within {} s", node.name, BACK_WITHIN.as_secs()),
+            )
+            .cause(why));
         }
-        context.printer.item(&Line(line))?;
+        if !shown.waiting {
+            shown.waiting = true;
+            context.printer.note(&format!("the daemon of `{}` does not answer: waiting until it is back", node.name));
+        }
+        // All lines since its start: those that are shown already are left out.
+        request.lines = 0;
+        shown.again = true;
+        tokio::time::sleep(BETWEEN).await;
     }
-    Ok(ExitStatus::Done)
+}
+
+/// Prints the lines of one connection until it ends. Returns the status of an end that is none of the node's own.
+async fn print(context: &Context, mut lines: Streaming<LogLine>, shown: &mut Shown) -> Outcome<Option<Status>> {
+    loop {
+        match lines.message().await {
+            Ok(Some(line)) => {
+                shown.waiting = false;
+                if shown.is_new(&line) {
+                    context.printer.item(&Line(line))?;
+                }
+            }
+            Ok(None) => return Ok(None),
+            Err(status) => return Ok(Some(status)),
+        }
+    }
+}
+
+/// The lines that were shown.
+struct Shown {
+    /// No line has arrived.
+    nothing: bool,
+    /// The first line is not shown.
+    skip_first: bool,
+    /// The newest time, and the lines of that time.
+    newest: (String, Vec<String>),
+    /// Lines that were shown may be sent again, before new ones.
+    again: bool,
+    /// The node does not answer at the moment, as was said.
+    waiting: bool,
+}
+
+impl Shown {
+    fn new(skip_first: bool) -> Self {
+        Self { nothing: true, skip_first, newest: Default::default(), again: false, waiting: false }
+    }
+
+    /// Notes a line; false if it was seen before, or is not to be shown.
+    fn is_new(&mut self, line: &LogLine) -> bool {
+        let skipped = self.nothing && self.skip_first;
+        self.nothing = false;
+        let (time, texts) = &mut self.newest;
+        // Times are UTC and all of the same form.
+        if self.again && (line.time < *time || (line.time == *time && texts.contains(&line.text))) {
+            return false;
+        }
+        self.again = false;
+        if line.time != *time {
+            texts.clear();
+            time.clone_from(&line.time);
+        }
+        texts.push(line.text.clone());
+        !skipped
+    }
 }
 
 /// Prints the last lines of the log on the machine.
@@ -144,5 +228,30 @@ impl Item for Line {
             _ => style.accent(&level),
         };
         format!("{} {level} {} {}", style.dim(&self.0.time), style.dim(&self.0.target), self.0.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(time: &str, text: &str) -> LogLine {
+        LogLine { time: time.to_owned(), text: text.to_owned(), ..LogLine::default() }
+    }
+
+    #[test]
+    fn a_line_is_shown_once_however_often_it_is_sent() {
+        let mut shown = Shown::new(false);
+        assert!(shown.is_new(&line("1", "a")) && shown.is_new(&line("2", "b")) && shown.is_new(&line("2", "c")));
+        // Two equal lines within a millisecond are two lines.
+        assert!(shown.is_new(&line("2", "c")));
+        // The connection broke, and the daemon sends all its lines again.
+        shown.again = true;
+        assert!(!shown.is_new(&line("1", "a")) && !shown.is_new(&line("2", "b")) && !shown.is_new(&line("2", "c")));
+        assert!(shown.is_new(&line("2", "d")) && shown.is_new(&line("3", "a")));
+        // The machine's clock was set back.
+        assert!(shown.is_new(&line("2", "e")));
+        let mut shown = Shown::new(true);
+        assert!(!shown.is_new(&line("1", "the last one before")) && shown.is_new(&line("1", "new")));
     }
 }
