@@ -98,14 +98,16 @@ declare class LocalProvider extends Provider {
 declare class HostsProvider extends Provider {
   static init(options: {
     name: string;
-    /** `user@host:port` each, or an object. The hosts of both scripts may be used. */
+    /**
+     * Each as after `ssh`: `user@host:port`, a name of the operator's `~/.ssh/config`, or an object. The hosts of both scripts may be used.
+     */
     hosts: (string | GivenHost)[];
   }): Promise<HostsProvider>;
 }
 
 /** A machine with more than one address. */
 interface GivenHost {
-  /** `user@host:port` of its SSH server. */
+  /** `user@host:port` of its SSH server, or a name of the operator's `~/.ssh/config`. */
   ssh: string;
   /** `IP` or `IP:PORT` by which the other nodes reach it. Default: the host of `ssh`. */
   advertise?: string;
@@ -160,7 +162,10 @@ declare class Cluster {
   readonly kv: Kv;
   /** Whether a quorum answers and every node is healthy. */
   healthy(): Promise<boolean>;
-  /** The operator's SSH key pair, as paths in the project. */
+  /**
+   * The operator's SSH key pair, as paths in the project; `~` is the home folder. Without it, given hosts are reached with the keys that `ssh` would
+   * use, and Disco makes a pair for other machines.
+   */
   set_key_pair(paths: { private: string; public: string }): Promise<void>;
   /** Starts the first machine. */
   start_instance(options?: InstanceOptions): Promise<Instance>;

@@ -74,6 +74,12 @@ impl Failure {
         self
     }
 
+    /// Prefixes the message.
+    pub(crate) fn prefixed(mut self, text: &str) -> Self {
+        self.0.message = format!("{text}: {}", self.0.message);
+        self
+    }
+
     pub(crate) fn at(mut self, place: Place) -> Self {
         self.0.place = Some(place);
         self

@@ -4,7 +4,7 @@ use disco_proto::v1::NodeStatus;
 use disco_provider::{
     Machine, MachineState,
     install::{Owner, Remote},
-    ssh::{ConnectOptions, KeyPair, Session, Status, quote},
+    ssh::{Session, Status, quote},
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
     founding::{
-        Sessions, host_key_policy, install_failure, operator_key, provider_failure, recorded_provider, ssh_failure,
+        Founder, OperatorKey, Sessions, install_failure, operator_key, provider_failure, recorded_provider, ssh_failure,
     },
     project::{ClusterRecord, Project},
 };
@@ -53,7 +53,7 @@ async fn connect(context: &Context, named: &str) -> Outcome<Session> {
 }
 
 async fn connect_to(context: &Context, named: &str, node: Outcome<NodeStatus>) -> Outcome<Session> {
-    let machines = Machines::open(context)?;
+    let machines = Machines::open(context).await?;
     let listed = machines.list().await?;
     machines.connect(machine_of(node, named, &listed)?).await
 }
@@ -62,16 +62,22 @@ async fn connect_to(context: &Context, named: &str, node: Outcome<NodeStatus>) -
 pub(crate) struct Machines {
     project: Project,
     record: ClusterRecord,
-    key: KeyPair,
+    key: OperatorKey,
     sessions: Sessions,
 }
 
 impl Machines {
-    pub(crate) fn open(context: &Context) -> Outcome<Self> {
+    pub(crate) async fn open(context: &Context) -> Outcome<Self> {
         let project = context.project()?;
         let record = ClusterRecord::load(&project.state())?.ok_or_else(|| not_created(project.root()))?;
-        let key = operator_key(&project, &record)?;
+        let key = operator_key(&project, &record).await?;
         Ok(Self { project, record, key, sessions: Sessions::default() })
+    }
+
+    /// The hosts of a script whose cluster does not exist yet; `None` if its machines are no given hosts.
+    pub(crate) async fn planned(founder: &Founder) -> Option<Self> {
+        let (project, record, key) = founder.planned_hosts().await?;
+        Some(Self { project, record, key, sessions: Sessions::default() })
     }
 
     /// The cluster that owns the machines.
@@ -86,8 +92,7 @@ impl Machines {
     }
 
     pub(crate) async fn connect(&self, machine: &Machine) -> Outcome<Session> {
-        let policy = host_key_policy(&self.project, machine);
-        let connected = self.sessions.connect(machine, &self.key, &policy, ConnectOptions::default()).await;
+        let connected = self.sessions.connect(&self.project, machine, &self.key, machine.connect_options()).await;
         connected.map_err(|error| ssh_failure(&error))
     }
 }

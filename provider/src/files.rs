@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,16 @@ use rustix::fs::{FlockOperation, flock};
 
 /// The interval of attempts to get a lock that another process holds.
 const LOCK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The path, with a leading `~` as the home folder of the user who runs this process: of paths in scripts no shell expands it.
+#[must_use]
+pub fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) if rest.as_os_str().is_empty() => home,
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_path_buf(),
+    }
+}
 
 /// Replaces a file atomically: after a crash it has either the old or the new content. Only one process may write the same
 /// file at a time.

@@ -31,6 +31,7 @@ pub mod supervise;
 pub use announcements::Announcements;
 pub use capabilities::{Capabilities, Pace};
 pub use error::ProviderError;
+pub use files::at_home;
 pub use hosts::KnownMachine;
 pub use machine::{Machine, MachineState, SshTarget};
 pub use price::{Budget, OverBudget, Usd};

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ssh::HostKeyPolicy;
+use crate::ssh::{ConnectOptions, HostKeyPolicy};
 use crate::{ProviderError, Usd};
 
 /// A machine of a provider. It is stored in the cluster's state, so fields are only ever added.
@@ -23,6 +23,9 @@ pub struct Machine {
     pub state: MachineState,
     /// Its SSH server.
     pub ssh: SshTarget,
+    /// The name by which the operator's SSH configuration knows it, if that gives it the address in `ssh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_name: Option<String>,
     /// How other nodes reach `discod` on it. Unspecified if unknown because its name has no address now.
     pub control_address: SocketAddr,
     /// The address to which `discod` binds, if the script sets it, see [`crate::install::Remote::listen_address`].
@@ -62,6 +65,13 @@ impl Machine {
             },
             (None, None) => HostKeyPolicy::KnownHosts { file: known_hosts, pin_first: true },
         }
+    }
+
+    /// How patiently to connect to it, if it is not booting.
+    #[must_use]
+    pub fn connect_options(&self) -> ConnectOptions {
+        // Only machines on this computer have a host key that their provider knows.
+        if self.host_key.is_some() { ConnectOptions::on_this_computer() } else { ConnectOptions::default() }
     }
 
     /// The addresses by which operators reach it, the outside one first.

@@ -28,7 +28,7 @@ pub(crate) use self::{
     data::{KvCommand, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},
     global::GlobalArgs,
     look::{EventsArgs, LogsArgs},
-    node::{NodeCommand, NodeRmArgs, NodeSshArgs},
+    node::{NodeAddArgs, NodeCommand, NodeRmArgs, NodeSshArgs},
     operate::{BackupCommand, BackupRestoreArgs, BackupSaveArgs, RecoverArgs, UpgradeArgs},
     plan::PlanArgs,
     scale::ScaleArgs,
@@ -83,7 +83,7 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Set the number of nodes.
     Scale(ScaleArgs),
-    /// Log in to a node, or remove it.
+    /// Log in to a node, add a host, or remove a node.
     #[command(subcommand)]
     Node(NodeCommand),
     /// Run a function that `client.js` exports; without a name, list them.

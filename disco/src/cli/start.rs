@@ -3,7 +3,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  disco init\n  disco init my-cluster && disco -C my-cluster bootstrap")]
+#[command(
+    after_help = "Examples:\n  disco init\n  disco init my-cluster && disco -C my-cluster bootstrap\n  disco init shop --hosts \
+                  root@10.0.0.1,root@10.0.0.2,web3 && disco -C shop bootstrap"
+)]
 pub(crate) struct InitArgs {
     /// The project folder, created if missing [default: the current one].
     pub(crate) dir: Option<PathBuf>,
@@ -11,6 +14,10 @@ pub(crate) struct InitArgs {
     /// The cluster's name [default: the folder's].
     #[arg(long)]
     pub(crate) name: Option<String>,
+
+    /// Use these machines, each as after `ssh`: `user@host:port`, or a name of `~/.ssh/config` [default: machines on this computer].
+    #[arg(long, value_name = "HOST,…", value_delimiter = ',')]
+    pub(crate) hosts: Vec<String>,
 
     /// Print what would be written, and write nothing.
     #[arg(long)]
@@ -38,7 +45,7 @@ pub(crate) struct BootstrapArgs {
     after_help = "Examples:\n  disco destroy --dry-run\n  disco destroy -y\n  disco destroy --orphans shop"
 )]
 pub(crate) struct DestroyArgs {
-    /// Skip given hosts that cannot be reached, and leave Disco installed on them.
+    /// Skip given hosts that cannot be reached, and print what is left on them; exits with 0.
     #[arg(long)]
     pub(crate) force: bool,
 

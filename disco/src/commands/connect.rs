@@ -1,3 +1,5 @@
+use disco_provider::at_home;
+
 use crate::{
     cli::ConnectArgs,
     context::Context,
@@ -21,8 +23,8 @@ pub(super) async fn run(args: &ConnectArgs, context: &Context) -> Outcome<ExitSt
     };
     let request = ConnectRequest {
         address: args.node.clone(),
-        keys: args.keys.clone(),
-        ssh_key: args.ssh_key.clone(),
+        keys: args.keys.as_deref().map(at_home),
+        ssh_key: args.ssh_key.as_deref().map(at_home),
         dry_run: args.dry_run,
     };
     let status = connect(context, founder.as_deref(), &request).await?;

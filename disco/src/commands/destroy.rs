@@ -6,7 +6,9 @@ use crate::{
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    founding::{END_ORPHANS, Purpose, destroy, elsewhere, end_orphans, orphans_by_folder, orphans_to_end, remains},
+    founding::{
+        END_ORPHANS, LeftHost, Purpose, destroy, elsewhere, end_orphans, orphans_by_folder, orphans_to_end, remains,
+    },
     host::Script,
     project::{ClusterRecord, Lock},
     question::confirm,
@@ -65,7 +67,7 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
         return Err(Failure::new(ExitStatus::Cancelled, "nothing was destroyed"));
     }
     end_orphans(context, own).await?;
-    destroy(context, lost, args.force).await?;
+    let left = destroy(context, lost, args.force).await?;
     for machine in &elsewhere {
         let (id, folder) = (&machine.id, machine.folder.display());
         context
@@ -74,7 +76,8 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context) -> Outcome<ExitSt
     }
     warn_of(context, &others_here);
     warn_of(context, &lost_elsewhere);
-    Done::new(json!({ "destroyed": true, "cluster": cluster })).show(context)
+    let left: Vec<_> = left.iter().map(LeftHost::json).collect();
+    Done::new(json!({ "destroyed": true, "cluster": cluster, "left": left })).show(context)
 }
 
 /// Terminates orphaned machines, or lists them.

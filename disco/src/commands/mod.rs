@@ -54,6 +54,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Plan(args) => plan::run(&args, &context).await,
         Command::Scale(args) => scale::run(&args, &context).await,
         Command::Node(NodeCommand::Ssh(args)) => node::ssh(&args, &context).await,
+        Command::Node(NodeCommand::Add(args)) => node::add(&args, &context).await,
         Command::Node(NodeCommand::Rm(args)) => node::rm(&args, &context).await,
         Command::Do(args) => do_function::run(&args, &context).await,
         Command::Deploy(args) => deploy::run(&args, &context).await,
@@ -156,6 +157,7 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Connect(_)
         | Command::Recover(_)
         | Command::Upgrade(_)
+        | Command::Node(NodeCommand::Add(_))
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Resumable,
         Command::Cert(CertCommand::Rotate(_) | CertCommand::Client(_)) | Command::Backup(_) => Nature::Resumable,
         Command::Scale(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => Nature::Continues,

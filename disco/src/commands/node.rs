@@ -1,13 +1,15 @@
-use disco_proto::v1::RemoveNodeRequest;
-use serde_json::json;
+use disco_proto::v1::{NodeStatus, RemoveNodeRequest};
+use serde_json::{Value, json};
 
 use crate::{
-    cli::{NodeRmArgs, NodeSshArgs},
+    cli::{NodeAddArgs, NodeRmArgs, NodeSshArgs},
     client::Client,
     context::Context,
     error::{Failure, Outcome},
     exit::ExitStatus,
-    founding::renew_signing_key,
+    founding::{AddedHost, Purpose, existing_node, renew_signing_key},
+    host::Script,
+    project::Lock,
     question::confirm,
     remote,
     view::{Done, would},
@@ -15,6 +17,52 @@ use crate::{
 
 pub(super) async fn ssh(args: &NodeSshArgs, context: &Context) -> Outcome<ExitStatus> {
     remote::run(context, &args.node, &args.command).await
+}
+
+pub(super) async fn add(args: &NodeAddArgs, context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    let (purpose, lock) = match args.change.dry_run {
+        true => (Purpose::Plan, None),
+        false => (Purpose::Work, Some(Lock::take(&context.project()?.state(), "node add")?)),
+    };
+    let founder = Script::load(context, purpose, lock).await?.founder()?;
+    let host = founder.named_host(&args.host)?;
+    let status = client.settled().await?;
+    if let Some(node) = existing_node(&status, &host) {
+        context.printer.note(&format!("`{}` is node {} `{}` already", host.name, node.id, node.name));
+        if !args.change.dry_run {
+            founder.list_host(&host.name)?;
+        }
+        return Done::named(added(&host, Some(node), false), &node.name).show(context);
+    }
+    if args.change.dry_run {
+        let steps = vec![
+            format!("connect to {} and authorize the cluster's SSH key", host.target),
+            format!("add `{}` to the hosts of the project and of the cluster", host.name),
+            "make it a node".to_owned(),
+        ];
+        return would(context, steps);
+    }
+    founder.add_host(&client, &host).await?;
+    super::scale::note_meaning(context, u32::try_from(status.nodes.len()).unwrap_or(u32::MAX).saturating_add(1));
+    founder.grow(&client, &status, args.change.detach).await?;
+    if args.change.detach {
+        return Done::named(added(&host, None, true), &host.name).show(context);
+    }
+    renew_signing_key(&client, context).await?;
+    let status = client.settled().await?;
+    let node = existing_node(&status, &host).ok_or_else(|| {
+        Failure::failed(format!("another host became a node, and `{}` did not", host.name))
+            .hint("`disco events` says why; `disco doctor` tries every host")
+    })?;
+    Done::named(added(&host, Some(node), true), &node.name).show(context)
+}
+
+/// The result as JSON; without a node, the cluster is still making it one.
+fn added(host: &AddedHost, node: Option<&NodeStatus>, added: bool) -> Value {
+    let id = node.map(|node| node.id);
+    let (name, address) = (node.map(|node| &node.name), node.map(|node| &node.address));
+    json!({ "host": host.name, "ssh": host.target.to_string(), "added": added, "detached": node.is_none(), "id": id, "name": name, "address": address })
 }
 
 pub(super) async fn rm(args: &NodeRmArgs, context: &Context) -> Outcome<ExitStatus> {

@@ -39,9 +39,7 @@ async fn confirm_size(args: &ScaleArgs, context: &Context, client: &Client) -> O
     if nodes == now {
         return Ok(());
     }
-    if let Some(meaning) = meaning(nodes) {
-        context.printer.note(meaning);
-    }
+    note_meaning(context, nodes);
     if nodes == 1 {
         let question =
             format!("Remove {} of {now} nodes? The loss of the last one loses the cluster and its data.", now - 1);
@@ -50,6 +48,13 @@ async fn confirm_size(args: &ScaleArgs, context: &Context, client: &Client) -> O
         }
     }
     Ok(())
+}
+
+/// Says what this number of nodes means for losses.
+pub(super) fn note_meaning(context: &Context, nodes: u32) {
+    if let Some(meaning) = meaning(nodes) {
+        context.printer.note(meaning);
+    }
 }
 
 /// What an even number of nodes means: the number of voters is odd.

@@ -238,7 +238,9 @@ async fn with_ssh_key(
         }
         None => [project.root().join(SSH_KEY), folder.join(SSH_KEY)].iter().find_map(|path| fits(path)),
     };
-    if private_key.is_none() && record.private_key.is_none() {
+    // Of given hosts without a named pair, `ssh`'s own keys are used.
+    let as_ssh = record.gives_hosts() && expected.is_none() && request.ssh_key.is_none();
+    if private_key.is_none() && record.private_key.is_none() && !as_ssh {
         context.printer.warn(
             "no SSH key of the operator found: `disco node ssh NODE` and `disco bootstrap` need it, pass it with `--ssh-key FILE`",
         );

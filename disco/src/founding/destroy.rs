@@ -2,16 +2,16 @@ use std::{sync::Arc, time::Duration};
 
 use disco_provider::{
     Machine, MachineState, Provider,
-    install::{InstallError, Permitted, Refusal, Remote},
-    ssh::{ConnectOptions, KeyPair, Session},
+    install::{InstallError, Left, Permitted, Refusal, Remote},
 };
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 
 use super::{
+    OperatorKey,
     founder::{provider_failure, provider_of},
-    host_key_policy,
     key_pair::{cluster_public_key, operator_key},
-    sessions::ssh_failure,
+    sessions::{Sessions, ssh_failure},
 };
 use crate::{
     client::Client,
@@ -19,7 +19,7 @@ use crate::{
     error::{Failure, Outcome},
     exit::ExitStatus,
     printer::Task,
-    project::{ClusterRecord, Project},
+    project::{Addresses, ClusterRecord, Project},
 };
 
 /// Machines that the leader was just starting may appear while the others are terminated: list them again until none is left.
@@ -52,17 +52,18 @@ pub(crate) async fn remains(context: &Context, lost: Option<ClusterRecord>) -> O
 }
 
 /// Terminates every machine of the cluster, whether or not it answers, and removes the project's state. `lost` replaces a missing
-/// record. `force` skips given machines that cannot be reached.
-pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>, force: bool) -> Outcome<()> {
+/// record. `force` skips given machines that cannot be reached, and returns them.
+pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>, force: bool) -> Outcome<Vec<LeftHost>> {
     let project = context.project()?;
     let state = project.state();
+    let mut left = Vec::new();
     refresh_nodes(context).await;
     if let Some(record) = record_to_end(context, &project, lost)? {
         let provider = recorded_provider(&project, &record)?;
         if provider.capabilities().can_terminate {
             end_all(context, &record, provider.as_ref()).await?;
         } else {
-            given_back(context, &project, &record, provider.as_ref(), force).await?;
+            left = given_back(context, &project, &record, provider.as_ref(), force).await?;
         }
     }
     let task = context.printer.task("project");
@@ -72,7 +73,27 @@ pub(crate) async fn destroy(context: &Context, lost: Option<ClusterRecord>, forc
         Err(error) => return Err(Failure::failed("cannot remove the project's state").because(&error)),
     }
     task.done("state removed");
-    Ok(())
+    Ok(left)
+}
+
+/// A given host that could not be reached, and what is left there.
+pub(crate) struct LeftHost {
+    pub(crate) host: String,
+    pub(crate) left: Left,
+    /// Commands that remove it, on that machine.
+    pub(crate) removal: String,
+    why: Failure,
+}
+
+impl LeftHost {
+    /// The host in `-o json`.
+    pub(crate) fn json(&self) -> Value {
+        let Left { user, files, units, authorized_keys } = &self.left;
+        json!({
+            "host": self.host, "user": user, "files": files, "units": units, "authorized_keys": authorized_keys,
+            "removal": self.removal, "error": self.why.message(),
+        })
+    }
 }
 
 /// Refreshes the list of nodes: the cluster may use machines that only `cluster.js` names.
@@ -184,18 +205,23 @@ async fn given_back(
     record: &ClusterRecord,
     provider: &dyn Provider,
     force: bool,
-) -> Outcome<()> {
+) -> Outcome<Vec<LeftHost>> {
     let machines = alive(provider).await?;
     if record.machines.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let key = operator_key(project, record)?;
+    let nodes = Addresses::load(&project.state()).unwrap_or_default().nodes;
+    let is_node = |machine: &Machine| {
+        let started = record.machines.iter().any(|one| one.id.as_ref() == Some(&machine.id));
+        started || nodes.iter().any(|node| node.machine == machine.id)
+    };
+    let (key, sessions) = (operator_key(project, record).await?, Sessions::default());
     let cluster_key = cluster_public_key(&project.state())?;
-    let key = &key;
+    let (key, sessions) = (&key, &sessions);
     let visits = machines.iter().map(|machine| async move {
         let task = context.printer.task(&machine.ssh.endpoint());
         task.state("connecting");
-        match visit(project, record, machine, key).await {
+        match visit(project, record, machine, key, sessions).await {
             Ok(Some(remote)) => Ok(Some((machine, task, remote))),
             Ok(None) => {
                 task.done("belongs to another cluster, left as it is");
@@ -203,11 +229,11 @@ async fn given_back(
             }
             Err(failure) => {
                 task.failed("left as it is");
-                Err(failure)
+                Err((machine, failure))
             }
         }
     });
-    let visits: Vec<Outcome<_>> = join_all(visits).await;
+    let visits: Vec<Result<_, _>> = join_all(visits).await;
     // A machine may have two addresses: uninstall it once.
     let (mut visited, mut failures) = (Vec::<(&Machine, Task, Permitted)>::new(), Vec::new());
     for visit in visits {
@@ -232,25 +258,43 @@ async fn given_back(
             }
             Err(error) => {
                 task.failed("not everything was removed");
-                Err(not_removed(machine, &error))
+                Err((machine, not_removed(machine, &error)))
             }
         }
     });
     failures.extend(join_all(removals).await.into_iter().filter_map(Result::err));
-    let out_of_reach = |failure: &Failure| failure.status() == ExitStatus::Unreachable;
-    if force && failures.iter().all(out_of_reach) {
-        for failure in &failures {
-            context.printer.warn(&format!("given up, with Disco still installed: {failure}"));
+    let (unreached, others): (Vec<_>, Vec<_>) =
+        failures.into_iter().partition(|(_, failure)| failure.status() == ExitStatus::Unreachable);
+    let unreached: Vec<LeftHost> = unreached
+        .into_iter()
+        .map(|(machine, why)| {
+            let left = Left::of(&machine.ssh.user, is_node(machine));
+            let removal = left.removal(cluster_key);
+            LeftHost { host: machine.ssh.endpoint(), left, removal, why }
+        })
+        .collect();
+    if force && others.is_empty() {
+        for host in &unreached {
+            let LeftHost { host, left, removal, why } = host;
+            context
+                .printer
+                .warn(&format!("given up: {why}\n{host} keeps {}\nremove it there with: {removal}", left.words()));
         }
-        return Ok(());
+        return Ok(unreached);
     }
-    let Some(first) = failures.first() else { return Ok(()) };
+    let out_of_reach = !unreached.is_empty();
+    let unreached = unreached.into_iter().map(|host| {
+        let words = format!("{} keeps {}", host.host, host.left.words());
+        host.why.cause(words)
+    });
+    let failures: Vec<Failure> = unreached.chain(others.into_iter().map(|(_, failure)| failure)).collect();
+    let Some(first) = failures.first() else { return Ok(Vec::new()) };
     let text = format!("Disco is still installed on {} of {} machines", failures.len(), machines.len());
     let all = failures.iter().fold(Failure::new(first.status(), text), |all, one| {
         let causes = one.causes().iter().map(|cause| format!(": {cause}")).collect::<String>();
         all.cause(format!("{}{causes}", one.message()))
     });
-    Err(match failures.iter().any(out_of_reach) {
+    Err(match out_of_reach {
         true => all.hint(
             "bring them up and run the command again; `disco destroy --force` skips those that cannot be reached",
         ),
@@ -263,10 +307,10 @@ async fn visit(
     project: &Project,
     record: &ClusterRecord,
     machine: &Machine,
-    key: &KeyPair,
+    key: &OperatorKey,
+    sessions: &Sessions,
 ) -> Outcome<Option<Permitted>> {
-    let policy = host_key_policy(project, machine);
-    let session = Session::connect(&machine.ssh, key, &policy, ConnectOptions::default()).await;
+    let session = sessions.connect(project, machine, key, machine.connect_options()).await;
     let session = session.map_err(|error| ssh_failure(&error))?;
     let failed = |error: InstallError| not_removed(machine, &error);
     match Remote::probe(session).await.map_err(failed)?.permit(record.owner()).await {

@@ -12,17 +12,17 @@ use disco_identity::{Authority, CertificateInfo, NODE_LIFETIME, Phase, Validity,
 use disco_provider::{
     Machine, MachineState,
     install::{InstallError, Refusal, Remote},
-    ssh::{ConnectOptions, KeyPair, Session},
 };
 use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::{
+    OperatorKey,
     authority::{ensure_operator, require_root},
     destroy::recorded_provider,
     founder::provider_failure,
-    host_key_policy, operator_key, replace_signing_key,
-    sessions::ssh_failure,
+    operator_key, replace_signing_key,
+    sessions::{Sessions, ssh_failure},
 };
 use crate::{
     client::{Client, Shows, known_node, not_created, rfc3339},
@@ -95,7 +95,7 @@ pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: boo
     let provider = recorded_provider(&project, &record)?;
     let machines = provider.list().await.map_err(|error| provider_failure(&error))?;
     let known = Addresses::load(&state)?;
-    let key = operator_key(&project, &record)?;
+    let key = operator_key(&project, &record).await?;
     let identity = if dry_run { None } else { Some(ensure_operator(&state, &root)?) };
     let mut addresses = context.settings.addresses.clone();
     addresses.extend(known.all());
@@ -104,7 +104,18 @@ pub(crate) async fn bring_back(context: &Context, named: &[String], dry_run: boo
         Some(identity) => Client::new(identity, state, addresses, &context.printer),
         None => Client::open(context)?,
     };
-    let work = Renewal { context, project: &project, record, root, known: known.nodes, key, client, named, dry_run };
+    let work = Renewal {
+        context,
+        project: &project,
+        record,
+        root,
+        known: known.nodes,
+        key,
+        sessions: Sessions::default(),
+        client,
+        named,
+        dry_run,
+    };
     work.run(&machines).await
 }
 
@@ -123,7 +134,8 @@ struct Renewal<'a> {
     root: Authority,
     /// The last known members.
     known: Vec<KnownNode>,
-    key: KeyPair,
+    key: OperatorKey,
+    sessions: Sessions,
     client: Client,
     named: &'a [String],
     dry_run: bool,
@@ -182,8 +194,7 @@ impl Renewal<'_> {
             }
         }
         task.state("connecting");
-        let policy = host_key_policy(self.project, machine);
-        let session = Session::connect(&machine.ssh, &self.key, &policy, ConnectOptions::default()).await;
+        let session = self.sessions.connect(self.project, machine, &self.key, machine.connect_options()).await;
         let session = session.map_err(|error| ssh_failure(&error))?;
         let failed = |error: InstallError| {
             Failure::failed(format!("cannot renew the certificate of `{}`", machine.name)).because(&error)

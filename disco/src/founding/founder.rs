@@ -7,7 +7,7 @@ use std::{
 };
 
 use disco_proto::v1::ConfigureRequest;
-use disco_provider::{KnownMachine, Provider, ProviderContext, from_spec};
+use disco_provider::{KnownMachine, Provider, ProviderContext, from_spec, ssh::SshConfig};
 use disco_runtime_js::cluster::{ClusterSpec, KeyPairPaths, ProviderSpec};
 use serde_json::{Value, json};
 
@@ -79,6 +79,8 @@ impl Founder {
             .provider
             .as_ref()
             .ok_or_else(|| Failure::usage(format!("the cluster `{}` has no `provider`", spec.name)))?;
+        let localized = localized(context, provider_spec)?;
+        let provider_spec = &localized;
         let provider = make_provider(&project, &spec.name, provider_spec)?;
         spec.repair().map_err(|error| Failure::usage(error.to_string()))?;
         if let Some(record) = ClusterRecord::load(&project.state())?
@@ -441,6 +443,19 @@ fn known_machines(state: &StateDir) -> Outcome<Vec<KnownMachine>> {
     Ok(known)
 }
 
+/// Given hosts as the operator's SSH configuration resolves them; other providers stay as they are.
+fn localized(context: &Context, spec: &ProviderSpec) -> Outcome<ProviderSpec> {
+    if json!(spec.kind) != HOSTS {
+        return Ok(spec.clone());
+    }
+    let resolved = disco_provider::hosts::localize(&spec.options, &SshConfig::of_user());
+    let (options, notes) = resolved.map_err(|error| provider_failure(&error))?;
+    for note in notes {
+        context.printer.warn(&note);
+    }
+    Ok(ProviderSpec { options, ..spec.clone() })
+}
+
 /// The provider that a script named.
 pub(crate) fn make_provider(project: &Project, cluster: &str, spec: &ProviderSpec) -> Outcome<Arc<dyn Provider>> {
     let kind = json!(spec.kind);
@@ -479,8 +494,10 @@ pub(crate) fn provider_failure(error: &disco_provider::ProviderError) -> Failure
         return Failure::new(status, format!("this build does not include the provider of {kind} machines"))
             .because(error);
     }
-    let failure = Failure::new(status, error.to_string());
-    let failure = match error.hint() {
+    let text = error.to_string();
+    let (text, embedded) = text.split_once("\nhint: ").map_or((text.as_str(), None), |(text, hint)| (text, Some(hint)));
+    let failure = Failure::new(status, text);
+    let failure = match error.hint().or(embedded) {
         Some(hint) => failure.hint(hint),
         None => failure,
     };

@@ -12,10 +12,10 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{
-    Founder, authority,
+    Founder, OperatorKey, authority,
     failing::{LOG_LINES, does_not_stay_up, failing, until_failing},
     founder::provider_failure,
-    host_key_policy, key_pair,
+    key_pair,
     progress::{TaskProgress, install_failure},
     sessions::ssh_failure,
 };
@@ -46,7 +46,7 @@ impl Founder {
         let state = self.state();
         let root = authority::ensure_root(&state, &record)?;
         let identity = authority::ensure_operator(&state, &root)?;
-        let work = Work { binaries: find_binaries(self.project.root()).await?, key: self.operator_key()? };
+        let work = Work { binaries: find_binaries(self.project.root()).await?, key: self.operator_key().await? };
 
         let machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
         let (mut own, others): (Vec<Machine>, Vec<Machine>) = machines
@@ -110,7 +110,7 @@ impl Founder {
         self.warn_of_boot(&machine.name, installed.boot);
         if found {
             task.state("waiting for its answer");
-            self.wait_for_answer(client, &remote, &machine.name).await?;
+            self.wait_for_answer(client, &remote, machine).await?;
         } else if !installed.started
             && let Some(failure) = failing(&remote, &machine.name).await?
         {
@@ -192,12 +192,12 @@ impl Founder {
         let own = |machine: &Machine| record.machines.iter().any(|one| one.id.as_ref() == Some(&machine.id));
         let mut machines = self.provider.list().await.map_err(|error| provider_failure(&error))?;
         machines.retain(|machine| !own(machine));
-        self.install_cluster_key(&self.operator_key()?, &machines).await;
+        self.install_cluster_key(&self.operator_key().await?, &machines).await;
         Ok(())
     }
 
     /// Installs the cluster's SSH key on given machines, as the leader installs the further nodes there itself.
-    async fn install_cluster_key(&self, key: &KeyPair, machines: &[Machine]) {
+    async fn install_cluster_key(&self, key: &OperatorKey, machines: &[Machine]) {
         if self.provider.capabilities().can_terminate || self.keys_installed.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -225,7 +225,7 @@ impl Founder {
         if !self.provider.capabilities().can_terminate {
             return Ok(());
         }
-        let keys = self.authorized_keys()?;
+        let keys = self.authorized_keys().await?;
         let revived = machines.into_iter().map(|machine| {
             let authorized_keys = keys.clone();
             async move {
@@ -265,22 +265,21 @@ impl Founder {
         join_all(revived).await.into_iter().collect()
     }
 
-    async fn connect(
+    pub(super) async fn connect(
         &self,
-        key: &KeyPair,
+        key: &OperatorKey,
         binaries: Option<&Binaries>,
         machine: &Machine,
         task: &Task,
     ) -> Outcome<Permitted> {
         task.state("connecting");
-        let policy = host_key_policy(&self.project, machine);
         // Only a new machine may still be booting; on any other, a refused connection is final.
         let options = if self.provider.capabilities().boots {
             ConnectOptions::booting(BOOTED_WITHIN)
         } else {
-            ConnectOptions::default()
+            machine.connect_options()
         };
-        let session = self.sessions.connect(machine, key, &policy, options).await;
+        let session = self.sessions.connect(&self.project, machine, key, options).await;
         let session = session.map_err(|error| ssh_failure(&error))?;
         if machine.given_host_key.is_some() && session.host_key().first_use {
             self.context.printer.warn(&format!(
@@ -342,7 +341,7 @@ impl Founder {
     async fn configure(&self, client: &Client, options: &Value) -> Outcome<()> {
         let request = ConfigureRequest {
             provider: self.provider_spec.to_string(),
-            operator_public_key: self.operator_key()?.public_openssh(),
+            operator_public_key: self.operator_key().await?.public_openssh().unwrap_or_default().to_owned(),
             instance_options: options.to_string(),
             address_node: None,
         };
@@ -373,7 +372,8 @@ impl Founder {
     }
 
     /// Waits until the first node answers; the failure contains the end of its log.
-    async fn wait_for_answer(&self, client: &Client, remote: &Remote, name: &str) -> Outcome<()> {
+    async fn wait_for_answer(&self, client: &Client, remote: &Remote, machine: &Machine) -> Outcome<()> {
+        let name = &machine.name;
         let patient = client.with_patience(ANSWERS_WITHIN);
         let answered = tokio::select! {
             biased;
@@ -387,6 +387,13 @@ impl Founder {
         // The log is optional: without it, the failure is returned all the same.
         let log = remote.fetch_log(LOG_LINES).await.unwrap_or_else(|error| format!("cannot read its log: {error}"));
         let failure = Failure::failed(format!("`{name}` was installed, but does not answer within {ANSWERS_WITHIN:?}"));
+        let failure = match remote.session().jump() {
+            Some(jump) => failure.cause(format!(
+                "the jump host {jump} carries SSH alone: this computer connects to {} itself, as the other nodes do",
+                machine.control_address
+            )),
+            None => failure,
+        };
         Err(failure
             .cause(log)
             .hint("run the command again, it continues from here; or remove everything with `disco destroy`"))
@@ -429,7 +436,7 @@ impl Founder {
 /// The context of every installation.
 struct Work {
     binaries: Binaries,
-    key: KeyPair,
+    key: OperatorKey,
 }
 
 /// The identity that makes a machine node 1.

@@ -42,7 +42,7 @@ impl Founder {
             cluster_id: Some(record.id.clone()),
             name: name.clone(),
             options,
-            authorized_keys: self.authorized_keys()?,
+            authorized_keys: self.authorized_keys().await?,
             known: known_machines(&record),
             architecture,
             leaving: std::collections::BTreeSet::new(),

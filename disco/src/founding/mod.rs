@@ -8,17 +8,18 @@
 //! - A node becomes the founder of a cluster only while `.disco/cluster.json` has `founded: false`. Afterwards, nodes only join.
 //! - The root's key never leaves `.disco/`; the first node's signing key is removed here once that node has answered.
 
+mod adding;
 mod authority;
 mod connecting;
 mod destroy;
 mod expired_nodes;
 mod failing;
 mod founder;
-mod host_key;
 mod install;
 mod key_pair;
 mod machines;
 mod name;
+mod operator_key;
 mod orphans;
 mod owner;
 mod place;
@@ -32,16 +33,17 @@ mod sessions;
 mod signing_key;
 
 pub(crate) use self::{
+    adding::{AddedHost, existing_node},
     authority::{client_certificates, client_name, issue_client, renew_operator, require_root},
     connecting::{ConnectRequest, connect},
-    destroy::{destroy, recorded_provider, remains},
+    destroy::{LeftHost, destroy, recorded_provider, remains},
     expired_nodes::{NodeIdentity, Revival, bring_back},
     failing::failing,
     founder::{Founder, Purpose, make_provider, names_hosts, provider_failure},
-    host_key::host_key_policy,
     install::find_binaries,
     key_pair::operator_key,
     name::valid_cluster_name,
+    operator_key::OperatorKey,
     orphans::{end_orphans, orphans_to_end},
     place::{END_ORPHANS, elsewhere, orphans_by_folder, refusal, require_original},
     planning::{Planned, Planning, cluster_plan},

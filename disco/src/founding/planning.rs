@@ -193,7 +193,7 @@ impl Planning {
             token,
             name: name.clone(),
             options: options.clone(),
-            authorized_keys: self.known_keys(record.as_ref()),
+            authorized_keys: self.known_keys(record.as_ref()).await,
             known: record.as_ref().map(known_machines).unwrap_or_default(),
             architecture,
             ..StartRequest::default()
@@ -210,9 +210,9 @@ impl Planning {
     }
 
     /// The existing public keys. Keys that would be generated are not known.
-    fn known_keys(&self, record: Option<&ClusterRecord>) -> Vec<String> {
+    async fn known_keys(&self, record: Option<&ClusterRecord>) -> Vec<String> {
         let founder = &self.founder;
-        let operator = founder.planned_key(record).map(|pair| pair.public_openssh());
+        let operator = founder.planned_key(record).await.and_then(|key| key.public_openssh().map(str::to_owned));
         // An unusable key is reported where it is used.
         let cluster = key_pair::cluster_public_key(&founder.state()).ok().flatten();
         // Their order identifies them: without the operator's key, leave out the cluster's.

@@ -286,7 +286,7 @@ impl ClusterHandle for Handle {
     async fn destroy(&self) -> Result<(), HostError> {
         self.begin();
         self.for_script(self.founder.locked())?;
-        self.for_script(destroy(&self.context, None, false).await)
+        self.for_script(destroy(&self.context, None, false).await.map(|_| ()))
     }
 
     async fn node_run(&self, node_id: u64, request: RunRequest) -> Result<CommandOutput, HostError> {

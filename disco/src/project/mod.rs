@@ -2,6 +2,7 @@
 
 mod addresses;
 mod files;
+mod hosts_file;
 mod imports;
 mod lock;
 mod record;
@@ -15,6 +16,7 @@ use disco_provider::ssh::quote;
 pub(crate) use self::{
     addresses::{Addresses, KnownNode},
     files::{ProjectFile, Selection},
+    hosts_file::{HOSTS_FILE, added, hosts_file, listed, quoted},
     lock::Lock,
     record::{ClusterRecord, RequestedMachine},
     settings::Settings,

@@ -68,6 +68,11 @@ impl ClusterRecord {
         }
     }
 
+    /// Whether the machines are given hosts.
+    pub(crate) fn gives_hosts(&self) -> bool {
+        self.provider["kind"] == "hosts"
+    }
+
     pub(crate) fn save(&self, state: &StateDir) -> Outcome<()> {
         state.write_json(FILE, self)
     }

@@ -50,7 +50,7 @@ struct ProjectSettings {
 
 impl Settings {
     pub(crate) fn resolve(global: &GlobalArgs) -> Outcome<Self> {
-        let directory = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+        let directory = global.directory.as_deref().map_or_else(|| PathBuf::from("."), disco_provider::at_home);
         let project = match Project::find(&directory) {
             Ok(project) => ProjectSettings::load(&project)?,
             // Commands that need a project report the error.

@@ -61,7 +61,7 @@ impl Upgrade {
         Ok(Self {
             context: context.clone(),
             client,
-            machines: Machines::open(context)?,
+            machines: Machines::open(context).await?,
             binaries: find_binaries(project.root()).await?,
             node_limit: args.node_timeout.unsigned_abs(),
             take_over: args.take_over,

@@ -84,3 +84,39 @@ fn a_folder_whose_name_is_no_cluster_name_is_named_with_the_reason() {
     let ran = folder.run(&["init", "2024 blog"]).expect(0);
     ran.stderr_contains(&["`my-cluster`", "`2024-blog`", "a letter first", "--name", "disco -C '2024 blog' bootstrap"]);
 }
+
+#[test]
+fn hosts_become_a_project_whose_plan_names_them() {
+    let folder = Folder::new();
+    let home = folder.path("home");
+    fs::create_dir_all(home.join(".ssh")).unwrap();
+    folder.write("home/.ssh/config", "Host web3\n  HostName 127.0.0.3\n  User admin\n  ProxyJump gate\n");
+    fs::set_permissions(home.join(".ssh/config"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let run = |args: &[&str]| {
+        let output = folder.command(args).env("HOME", &home).output().unwrap();
+        super::support::Ran::from(output)
+    };
+    let made = run(&["init", "shop", "--hosts", "root@127.0.0.1:2201,web3", "-o", "json"]).expect(0);
+    let made = made.stderr_contains(&["`web3` is admin@127.0.0.3:22 through root@gate:22", "disco -C shop bootstrap"]);
+    let files = made.json()["files"].as_array().unwrap().len();
+    assert_eq!(files, FILES.len() + 1, "{made}");
+    assert!(folder.read("shop/hosts.js").contains("  \"root@127.0.0.1:2201\",\n  \"web3\",\n"), "{made}");
+    let plan = run(&["-C", "shop", "plan"]).expect(0);
+    assert!(plan.stdout.contains("127.0.0.1:2201"), "{plan}");
+    for script in ["client.js", "cluster.js"] {
+        let text = folder.read(&format!("shop/{script}"));
+        assert!(text.contains("import { hosts } from \"./hosts.js\"") && !text.contains("@NAME@"), "{text}");
+    }
+    // The same machine twice, and text that names none.
+    let twice = run(&["init", "other", "--hosts", "admin@127.0.0.3,web3"]).expect(2);
+    twice.stderr_contains(&["`admin@127.0.0.3` and `web3` are the same machine"]);
+    run(&["init", "other", "--hosts", "root@"]).expect(2).stderr_contains(&["is not `user@host:port`", "hint:"]);
+    assert!(!folder.path("other").exists());
+}
+
+#[test]
+fn a_host_is_added_to_a_cluster_of_hosts_alone() {
+    let folder = Folder::new();
+    folder.run(&["init", "."]).expect(0);
+    folder.run(&["node", "add", "root@127.0.0.9"]).expect(6).stderr_contains(&["disco bootstrap"]);
+}

@@ -73,6 +73,7 @@ pub(super) fn machine(found: &Instance, viewer: &Viewer, region: &str) -> Option
         token: tag(TOKEN).unwrap_or_default(),
         state: state(found),
         ssh: SshTarget { user: viewer.user.clone(), host: host.to_string(), port: SSH_PORT },
+        ssh_name: None,
         control_address: SocketAddr::new(private, CONTROL_PORT),
         listen: None,
         public_address: public,

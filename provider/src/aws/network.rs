@@ -113,6 +113,7 @@ mod tests {
             token: String::new(),
             state: MachineState::Running,
             ssh: SshTarget { user: "root".into(), host: "10.0.0.1".into(), port: 22 },
+            ssh_name: None,
             control_address: SocketAddr::from(([10, 0, 0, 1], 5080)),
             listen: None,
             public_address: None,

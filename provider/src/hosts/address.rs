@@ -7,37 +7,59 @@ const SSH_PORT: u16 = 22;
 /// The default user.
 const USER: &str = "root";
 
+/// `[user@]host[:port]` or `[user@]\[v6\][:port]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) user: Option<String>,
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+}
+
+impl Address {
+    /// Parses it.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let bad = |why: &str| format!("`{text}` is not `user@host:port`: {why}");
+        let (user, rest) = text.rsplit_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
+        let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
+            let (host, rest) = rest.split_once(']').ok_or_else(|| bad("missing `]`"))?;
+            (
+                host,
+                if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(|| bad("text after `]`"))?) },
+            )
+        } else {
+            match rest.split_once(':') {
+                Some((_, port)) if port.contains(':') => return Err(bad("put brackets around an IPv6 address")),
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, None),
+            }
+        };
+        if user.is_some_and(str::is_empty) || host.is_empty() {
+            return Err(bad("user and host must not be empty"));
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(bad("it contains white space"));
+        }
+        let port = match port.map(str::parse) {
+            None => None,
+            Some(Ok(0) | Err(_)) => return Err(bad("the port is not a number from 1 to 65535")),
+            Some(Ok(port)) => Some(port),
+        };
+        Ok(Self { user: user.map(str::to_owned), host: host.to_owned(), port })
+    }
+}
+
 /// Parses `user@host:port` or `user@[v6]:port`; user and port are optional (`root`, 22).
 pub(crate) fn parse_host(text: &str) -> Result<SshTarget, ProviderError> {
-    let bad = |why: &str| ProviderError::Options {
-        what: "HostsProvider.init",
-        reason: format!("`{text}` is not `user@host:port`: {why}"),
-    };
-    let (user, rest) = text.rsplit_once('@').unwrap_or((USER, text));
-    let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or_else(|| bad("missing `]`"))?;
-        (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(|| bad("text after `]`"))?) })
-    } else {
-        match rest.split_once(':') {
-            Some((_, port)) if port.contains(':') => return Err(bad("put brackets around an IPv6 address")),
-            Some((host, port)) => (host, Some(port)),
-            None => (rest, None),
-        }
-    };
-    if user.is_empty() || host.is_empty() {
-        return Err(bad("user and host must not be empty"));
-    }
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(bad("it contains white space"));
-    }
-    let port = match port {
-        None => SSH_PORT,
-        Some(port) => match port.parse() {
-            Ok(0) | Err(_) => return Err(bad("the port is not a number from 1 to 65535")),
-            Ok(port) => port,
-        },
-    };
-    Ok(SshTarget { user: user.to_owned(), host: host.to_owned(), port })
+    let address =
+        Address::parse(text).map_err(|reason| ProviderError::Options { what: "HostsProvider.init", reason })?;
+    Ok(SshTarget {
+        user: address.user.unwrap_or_else(|| USER.to_owned()),
+        host: address.host,
+        port: address.port.unwrap_or(SSH_PORT),
+    })
 }
 
 #[cfg(test)]

@@ -12,13 +12,15 @@
 
 mod address;
 mod known;
+mod localize;
 mod merge;
 mod options;
 mod provider;
 mod resolve;
 
 pub use known::KnownMachine;
+pub use localize::{first, localize};
 pub use merge::merge;
 pub use provider::HostsProvider;
 
-pub(crate) use address::parse_host;
+pub(crate) use address::{Address, parse_host};

@@ -32,6 +32,10 @@ struct Detailed {
     advertise: Option<String>,
     #[serde(default)]
     listen: Option<String>,
+    #[serde(default)]
+    alias: Option<String>,
+    #[serde(default)]
+    first: bool,
 }
 
 /// A given machine. Its three addresses are the same without NAT.
@@ -43,6 +47,10 @@ pub(crate) struct Host {
     pub(crate) advertise: Option<Place>,
     /// The address to which its daemon binds, if given.
     pub(crate) listen: Option<Place>,
+    /// The script's text for it, if the operator's SSH configuration changed it.
+    pub(crate) alias: Option<String>,
+    /// It is used before the others.
+    pub(crate) first: bool,
 }
 
 /// An address with or without a port.
@@ -57,7 +65,9 @@ impl Host {
     pub(crate) fn read(entry: &Value) -> Result<Self, ProviderError> {
         let fail = |reason: String| ProviderError::Options { what: WHAT, reason };
         let detailed = match entry {
-            Value::String(ssh) => Detailed { ssh: ssh.clone(), advertise: None, listen: None },
+            Value::String(ssh) => {
+                Detailed { ssh: ssh.clone(), advertise: None, listen: None, alias: None, first: false }
+            }
             Value::Object(_) => Detailed::deserialize(entry).map_err(|error| fail(format!("`hosts`: {error}")))?,
             other => {
                 let expected = "expected `\"user@host:port\"` or `{ ssh, advertise, listen }`";
@@ -75,7 +85,8 @@ impl Host {
         {
             return Err(fail(format!("`advertise: \"{ip}\"`: other nodes cannot connect to this address")));
         }
-        Ok(Self { ssh: parse_host(&detailed.ssh)?, advertise, listen: place("listen", &detailed.listen)? })
+        let (ssh, listen) = (parse_host(&detailed.ssh)?, place("listen", &detailed.listen)?);
+        Ok(Self { ssh, advertise, listen, alias: detailed.alias, first: detailed.first })
     }
 }
 

@@ -107,6 +107,7 @@ impl HostsProvider {
         Machine {
             public_address: public,
             listen: host.listen.map(|place| place.with_port(found.control.port())),
+            ssh_name: host.alias.clone(),
             ..machine(&found.id, token, &host.ssh, found.control)
         }
     }
@@ -132,6 +133,7 @@ impl HostsProvider {
         let held = all.clone().find(|at| holder(&found[*at].id).is_some_and(|token| *token == request.token));
         let usable = |at: &usize| free(at) && found[*at].control != NOWHERE;
         let index = held
+            .or_else(|| all.clone().find(|at| usable(at) && self.hosts[*at].first))
             .or_else(|| all.clone().find(|at| usable(at) && !request.avoid.contains(&found[*at].id)))
             .or_else(|| all.clone().find(usable))
             .or_else(|| all.clone().find(free))
@@ -149,6 +151,7 @@ fn machine(id: &str, token: &str, ssh: &SshTarget, control_address: SocketAddr) 
         token: token.to_owned(),
         state: MachineState::Running,
         ssh: ssh.clone(),
+        ssh_name: None,
         control_address,
         listen: None,
         public_address: None,

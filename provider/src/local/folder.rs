@@ -106,6 +106,7 @@ impl MachineFolder {
         Ok(Some(Machine {
             state: if process.is_some() { MachineState::Running } else { MachineState::Stopped },
             ssh: SshTarget { user: record.user.clone(), host: record.address.to_string(), port: record.ssh_port },
+            ssh_name: None,
             control_address: record.control_address(),
             listen: None,
             public_address: None,

@@ -33,7 +33,7 @@ impl LocalProvider {
         let (dir, may_make) = match (&context.local_dir, own, options.dir, &context.project_dir) {
             (Some(dir), ..) => (dir.clone(), true),
             (None, Some(own), ..) => (own.local_dir().to_owned(), false),
-            (None, None, Some(dir), Some(project)) => (project.join(dir), true),
+            (None, None, Some(dir), Some(project)) => (project.join(crate::at_home(&dir)), true),
             (None, None, Some(dir), None) if dir.is_absolute() => (dir, true),
             (None, None, None, Some(project)) => (project.join(".disco/local"), true),
             _ => {

@@ -60,6 +60,7 @@ fn planned(request: &StartRequest) -> Machine {
         token: request.token.clone(),
         state: MachineState::Pending,
         ssh: SshTarget { user: String::new(), host: nowhere.to_string(), port: 0 },
+        ssh_name: None,
         control_address: SocketAddr::new(nowhere.into(), 0),
         listen: None,
         public_address: None,

@@ -32,9 +32,9 @@ pub enum SshError {
     },
     /// The private key is protected by a passphrase.
     #[error(
-        "the private key `{0}` is protected by a passphrase, which Disco cannot ask for on every node; \
-         make one without (`ssh-keygen -t ed25519 -N '' -f FILE`) or remove it (`ssh-keygen -p -N '' -f {0}`)",
-        path.display()
+        "the private key `{}` is protected by a passphrase, which only an agent may know\nhint: {}",
+        path.display(),
+        super::login::add_to_agent(path, std::env::var_os("SSH_AUTH_SOCK").is_some())
     )]
     KeyEncrypted {
         /// The file.
@@ -148,6 +148,14 @@ pub enum SshError {
         /// The file of known keys.
         file: PathBuf,
     },
+    /// The user has revoked the server's key.
+    #[error("the host key of {endpoint} ({offered}) is revoked by a line `@revoked` of your known hosts")]
+    HostKeyRevoked {
+        /// `host:port`.
+        endpoint: String,
+        /// The fingerprint of the key that the server showed.
+        offered: String,
+    },
     /// The server offers a certificate, which Disco cannot verify.
     #[error("{endpoint} offers a certificate instead of a host key")]
     HostCertificate {
@@ -165,13 +173,81 @@ pub enum SshError {
         #[source]
         source: io::Error,
     },
-    /// The server refused the key.
-    #[error("{target} refused the key {fingerprint}")]
+    /// The server refused the keys.
+    #[error("{target} refused the key{} {}{}", if keys.len() > 1 { "s" } else { "" }, keys.join(", "), and_left_out(left_out, hint))]
     LoginRefused {
         /// `user@host:port`.
         target: String,
-        /// The fingerprint of our key.
-        fingerprint: String,
+        /// The fingerprints of our keys, each with its place.
+        keys: Vec<String>,
+        /// Why other keys were not tried, in words.
+        left_out: Vec<String>,
+        /// A command that adds another key.
+        hint: Option<String>,
+    },
+    /// There is no key to log in with.
+    #[error(
+        "no key to log in to {target}{}",
+        if left_out.is_empty() && hint.is_none() {
+            ": neither an agent (`SSH_AUTH_SOCK`) nor a file in `~/.ssh` has one\nhint: `ssh-keygen -t ed25519`, then `ssh-copy-id` to the machine"
+                .to_owned()
+        } else {
+            and_left_out(left_out, hint)
+        }
+    )]
+    NoKey {
+        /// `user@host:port`.
+        target: String,
+        /// Why keys cannot be used, in words.
+        left_out: Vec<String>,
+        /// A command that adds a key.
+        hint: Option<String>,
+    },
+    /// The server ended the connection after too many keys.
+    #[error(
+        "{target} closed the connection after {tried} keys (`MaxAuthTries` in its `sshd_config`)\nhint: name the right key in \
+         `~/.ssh/config`, for this host: `IdentityFile FILE` and `IdentitiesOnly yes`"
+    )]
+    TooManyKeys {
+        /// `user@host:port`.
+        target: String,
+        /// The number of keys that were tried.
+        tried: usize,
+    },
+    /// The agent did not sign.
+    #[error("the agent did not sign with {key} for {target}")]
+    Agent {
+        /// `user@host:port`.
+        target: String,
+        /// The key.
+        key: String,
+        /// Why.
+        #[source]
+        source: Box<russh::AgentAuthError>,
+    },
+    /// The user's configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] super::ConfigError),
+    /// The connection to a jump host failed.
+    #[error("cannot reach {endpoint} through the jump host {jump}")]
+    Jump {
+        /// The machine behind it, `host:port`.
+        endpoint: String,
+        /// The jump host, `user@host:port`.
+        jump: String,
+        /// Why.
+        #[source]
+        source: Box<SshError>,
+    },
+    /// A jump host made no connection.
+    #[error("the jump host {jump} made no connection to {endpoint}: {reason}")]
+    NotForwarded {
+        /// The machine behind it, `host:port`.
+        endpoint: String,
+        /// The jump host, `user@host:port`.
+        jump: String,
+        /// Why, with a hint.
+        reason: &'static str,
     },
     /// The connection broke, or the other side violated the protocol.
     #[error("SSH with {endpoint} failed")]
@@ -242,6 +318,15 @@ pub enum SshError {
     Terminal(#[source] io::Error),
 }
 
+/// Why keys were not tried, and what to do about it.
+fn and_left_out(left_out: &[String], hint: &Option<String>) -> String {
+    let why: String = left_out.iter().map(|why| format!("; not tried: {why}")).collect();
+    match hint {
+        Some(hint) => format!("{why}\nhint: {hint}"),
+        None => why,
+    }
+}
+
 /// Why a connection failed, as far as the error of the system shows.
 fn why_not(kind: io::ErrorKind) -> &'static str {
     use io::ErrorKind as K;
@@ -261,7 +346,7 @@ impl SshError {
             Self::Connect { source, .. } => {
                 matches!(source.kind(), K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable)
             }
-            Self::Unresolved { .. } => true,
+            Self::Unresolved { .. } | Self::NotForwarded { .. } => true,
             _ => false,
         }
     }
@@ -273,7 +358,7 @@ impl SshError {
                 source.kind(),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable
             ),
-            Self::NoAnswer { .. } | Self::Unresolved { .. } | Self::Closed { .. } => true,
+            Self::NoAnswer { .. } | Self::Unresolved { .. } | Self::Closed { .. } | Self::NotForwarded { .. } => true,
             Self::Protocol { source, .. } => matches!(
                 source,
                 russh::Error::IO(_) | russh::Error::Disconnect | russh::Error::HUP | russh::Error::ConnectionTimeout

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 
-use super::{SshError, known_hosts};
+use super::quote;
+use super::{SshError, known_hosts, user_hosts};
 use crate::SshTarget;
 
 /// Which host keys are accepted.
@@ -27,6 +28,15 @@ pub enum HostKeyPolicy {
         before: SshTarget,
         /// As for [`Self::KnownHosts`].
         file: PathBuf,
+    },
+    /// As `policy`, but a key that it would trust because it knows none must be the one in the user's own files, if these know the host.
+    WithUser {
+        /// Any other policy.
+        policy: Box<HostKeyPolicy>,
+        /// The user's files, such as `~/.ssh/known_hosts`. They are not changed.
+        files: Vec<PathBuf>,
+        /// The host's name in these files, if it is another one, see `HostKeyAlias`.
+        alias: Option<String>,
     },
     /// A key from the machine's user data, which is known before the first connection. A machine may ignore it and make its
     /// own: then the first key is trusted and stored, with [`HostKeySeen::first_use`] set. From then on only the first key is
@@ -67,6 +77,14 @@ impl HostKeyPolicy {
                 if known.is_empty() { of_text(key).into_iter().collect() } else { known }
             }
             Self::KnownHosts { file, .. } => in_file(file, target)?,
+            Self::WithUser { policy, files, alias } => {
+                let known = policy.kinds(target)?;
+                if !known.is_empty() {
+                    return Ok(known);
+                }
+                let users = user_hosts::read(files, &user_hosts::name_of(target, alias.as_deref()))?;
+                users.keys.into_iter().map(|(_, key)| key).collect()
+            }
             Self::Moved { before, file } => {
                 let known = in_file(file, target)?;
                 if known.is_empty() { in_file(file, before)? } else { known }
@@ -113,6 +131,27 @@ impl HostKeyPolicy {
                 }
                 known_hosts::add(file, &name, key)?;
                 Ok(seen(!is_given))
+            }
+            Self::WithUser { policy, files, alias } => {
+                let name = user_hosts::name_of(target, alias.as_deref());
+                let users = user_hosts::read(files, &name)?;
+                if users.revoked.iter().any(|revoked| revoked.key_data() == key.key_data()) {
+                    return Err(SshError::HostKeyRevoked { endpoint, offered: fingerprint });
+                }
+                if policy.kinds(target)?.is_empty()
+                    && let Some((file, known)) = users.keys.first()
+                {
+                    if users.keys.iter().any(|(_, known)| known.key_data() == key.key_data()) {
+                        // From now on this project knows it, too.
+                        return Ok(HostKeySeen { first_use: false, ..policy.check(target, key)? });
+                    }
+                    let remove = format!("ssh-keygen -f {} -R {}", quote(&file.to_string_lossy()), quote(&name));
+                    return changed(
+                        crate::ssh::host_key::fingerprint(known),
+                        format!("If the new key is right, run `{remove}` and try again."),
+                    );
+                }
+                policy.check(target, key)
             }
             Self::Moved { before, file } => {
                 let mut known = known_hosts::read(file, target)?;
@@ -191,6 +230,34 @@ mod tests {
         for part in [fingerprint(&first), fingerprint(&second), "remove line 1 of".to_owned()] {
             assert!(message.contains(&part), "{message}");
         }
+    }
+
+    #[test]
+    fn the_users_own_files_count_where_the_project_knows_no_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, users) = (dir.path().join("state/known_hosts"), dir.path().join("known_hosts"));
+        let (right, wrong, revoked) = (key(Algorithm::Ed25519), key(Algorithm::Ed25519), key(Algorithm::Ed25519));
+        let line = |key: &PublicKey| key.to_openssh().unwrap();
+        std::fs::write(&users, format!("127.0.0.1 {}\n@revoked * {}\n", line(&right), line(&revoked))).unwrap();
+        let policy = |alias: Option<&str>| HostKeyPolicy::WithUser {
+            policy: Box::new(HostKeyPolicy::KnownHosts { file: own.clone(), pin_first: true }),
+            files: vec![users.clone()],
+            alias: alias.map(str::to_owned),
+        };
+        assert_eq!(policy(None).kinds(&target(22)).unwrap(), [Algorithm::Ed25519]);
+        let message = policy(None).check(&target(22), &wrong).unwrap_err().to_string();
+        assert!(message.contains("has changed") && message.contains("ssh-keygen -f"), "{message}");
+        assert!(!own.exists(), "a key that was refused is stored");
+        let error = policy(Some("unknown")).check(&target(22), &revoked).unwrap_err();
+        assert!(matches!(error, SshError::HostKeyRevoked { .. }), "{error}");
+        assert!(!policy(None).check(&target(22), &right).unwrap().first_use);
+        assert!(std::fs::read_to_string(&own).unwrap().contains(&line(&right)));
+        // The project's own file knows it now, and comes first.
+        std::fs::write(&users, format!("127.0.0.1 {}\n", line(&wrong))).unwrap();
+        assert!(!policy(None).check(&target(22), &right).unwrap().first_use);
+        // A host that neither knows is trusted on first use, as without these files.
+        assert!(policy(None).check(&target(2222), &wrong).unwrap().first_use);
+        assert_eq!(std::fs::read_to_string(&users).unwrap(), format!("127.0.0.1 {}\n", line(&wrong)));
     }
 
     #[test]

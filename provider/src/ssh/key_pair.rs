@@ -89,6 +89,14 @@ impl KeyPair {
         self.private.fingerprint(HashAlg::Sha256).to_string()
     }
 
+    /// The fingerprint, and the file if there is one.
+    pub(super) fn named(&self) -> String {
+        match &self.path {
+            Some(path) => format!("{} (`{}`)", self.fingerprint(), path.display()),
+            None => self.fingerprint(),
+        }
+    }
+
     pub(super) fn private(&self) -> Arc<PrivateKey> {
         Arc::clone(&self.private)
     }

@@ -9,6 +9,7 @@
 //!   there.
 
 mod command;
+pub mod config;
 mod error;
 mod exec;
 mod frame;
@@ -16,13 +17,17 @@ mod handler;
 mod host_key;
 mod key_pair;
 mod known_hosts;
+mod login;
 mod script;
 mod session;
 mod terminal;
+mod user_hosts;
 
 pub use command::quote;
+pub use config::{ConfigError, Hop, Route, SshConfig};
 pub use error::SshError;
 pub use exec::{Output, Status, Stream};
 pub use host_key::{HostKeyPolicy, HostKeySeen};
 pub use key_pair::KeyPair;
+pub use login::{Login, UserKeys};
 pub use session::{ConnectOptions, Session};

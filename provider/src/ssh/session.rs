@@ -9,14 +9,16 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use russh::client::{AuthResult, Config, Handle, connect_stream};
 use russh::keys::{Algorithm, PrivateKeyWithHashAlg};
-use russh::{AlgorithmKind, Preferred, SshId, cipher};
+use russh::{AlgorithmKind, ChannelOpenFailure, Preferred, SshId, cipher};
 use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::handler::{Handler, HandlerError};
-use super::{HostKeyPolicy, HostKeySeen, KeyPair, SshError};
+use super::login::{Key, hash_for};
+use super::{HostKeyPolicy, HostKeySeen, KeyPair, Login, SshError};
 use crate::SshTarget;
 
 /// The flow-control window of a channel.
@@ -31,8 +33,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The pause after a refused key. OpenSSH 9.8 and later blocks addresses with more failed logins (`PerSourcePenalties`: five
 /// seconds for each, from fifteen on).
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(6);
-/// How long a machine that is not booting may refuse connections or have no name: its SSH server may just be restarting.
-const SETTLES_WITHIN: Duration = Duration::from_secs(3);
 /// The connection ends if sent data is not acknowledged for this long. By itself the system would retry for a quarter of an hour.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// A keep-alive is sent after this time without data, and the connection ends after this many unanswered ones. Together less
@@ -49,16 +49,35 @@ pub struct ConnectOptions {
     pub attempt_limit: Duration,
     /// Whether a refused key is retried as well: a machine that is booting may not know it yet.
     pub retry_refused: bool,
+    /// How long a machine may refuse connections.
+    pub settles_within: Duration,
 }
 
-/// Ten seconds in all, and a refused key is final.
+/// How long a machine on this computer may refuse connections: another process may just be starting it.
+const SETTLES_WITHIN: Duration = Duration::from_secs(3);
+
+/// Ten seconds in all, and a refused key or connection is final.
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { limit: Duration::from_secs(10), attempt_limit: Duration::from_secs(10), retry_refused: false }
+        let limit = Duration::from_secs(10);
+        Self { limit, attempt_limit: limit, retry_refused: false, settles_within: Duration::ZERO }
     }
 }
 
 impl ConnectOptions {
+    /// Whether another attempt may succeed after this error.
+    fn tries_again(&self, error: &SshError, elapsed: Duration) -> bool {
+        match error {
+            SshError::LoginRefused { .. } => self.retry_refused,
+            _ => error.may_pass() && (self.retry_refused || !error.is_answer() || elapsed < self.settles_within),
+        }
+    }
+
+    /// For a machine on this computer.
+    pub fn on_this_computer() -> Self {
+        Self { settles_within: SETTLES_WITHIN, ..Self::default() }
+    }
+
     /// For a machine that may still be booting.
     pub fn booting(limit: Duration) -> Self {
         Self { limit, retry_refused: true, ..Self::default() }
@@ -73,6 +92,9 @@ pub struct Session {
     pub(super) turn: Arc<Mutex<()>>,
     target: SshTarget,
     host_key: HostKeySeen,
+    key: String,
+    /// The connection that carries this one: it must not end before.
+    through: Option<Box<Session>>,
 }
 
 impl fmt::Debug for Session {
@@ -85,11 +107,25 @@ impl Session {
     /// Connects and logs in. Without an answer it retries, with growing pauses, until the time limit.
     ///
     /// # Errors
-    /// An unacceptable host key or a refused login at once (for the latter see
+    /// An unacceptable host key, a refused connection or a refused login at once (for the latter two see
     /// [`ConnectOptions::retry_refused`]); else the last error.
     pub async fn connect(
         target: &SshTarget,
         key: &KeyPair,
+        policy: &HostKeyPolicy,
+        options: ConnectOptions,
+    ) -> Result<Self, SshError> {
+        Self::connect_through(None, target, &Login::Pair(key.clone()), policy, options).await
+    }
+
+    /// As [`Self::connect`], `through` the machine of another connection, which makes a TCP connection to the target.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]; the jump host makes no connection.
+    pub async fn connect_through(
+        through: Option<&Self>,
+        target: &SshTarget,
+        login: &Login,
         policy: &HostKeyPolicy,
         options: ConnectOptions,
     ) -> Result<Self, SshError> {
@@ -103,23 +139,16 @@ impl Session {
             .build();
         loop {
             let limit = options.attempt_limit.min(deadline.saturating_duration_since(Instant::now()));
-            let error = match Self::attempt(target, key, policy, limit).await {
+            let error = match Self::attempt(through, target, login, policy, limit).await {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
             let refused = matches!(error, SshError::LoginRefused { .. });
-            let again = match refused {
-                true => options.retry_refused,
-                false => {
-                    error.may_pass()
-                        && (options.retry_refused || !error.is_answer() || started.elapsed() < SETTLES_WITHIN)
-                }
-            };
             let pause = match refused {
                 true => PAUSE_AFTER_REFUSAL,
                 false => pauses.next().unwrap_or(LONGEST_PAUSE),
             };
-            if !again || Instant::now() + pause >= deadline {
+            if !options.tries_again(&error, started.elapsed()) || Instant::now() + pause >= deadline {
                 return Err(error);
             }
             tracing::debug!(%error, endpoint = %target.endpoint(), "no connection yet");
@@ -128,8 +157,9 @@ impl Session {
     }
 
     async fn attempt(
+        through: Option<&Self>,
         target: &SshTarget,
-        key: &KeyPair,
+        login: &Login,
         policy: &HostKeyPolicy,
         limit: Duration,
     ) -> Result<Self, SshError> {
@@ -137,19 +167,26 @@ impl Session {
         let endpoint = target.endpoint();
         let not_connected = |source| SshError::Connect { endpoint: endpoint.clone(), source };
         let late = |_| not_connected(io::ErrorKind::TimedOut.into());
+        let no_answer = |_| SshError::NoAnswer { endpoint: endpoint.clone(), limit };
+        if let Some(jump) = through {
+            let stream = tokio::time::timeout_at(deadline, jump.forward(target)).await.map_err(late)??;
+            let logged_in = Self::log_in(stream, through, target, login, policy);
+            return tokio::time::timeout_at(deadline, logged_in).await.map_err(no_answer)?;
+        }
         let stream = tokio::time::timeout_at(deadline, dial(target)).await.map_err(late)??;
         // Without it small packets are delayed.
         stream.set_nodelay(true).map_err(not_connected)?;
         let unacknowledged = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
         sockopt::set_tcp_user_timeout(&stream, unacknowledged).map_err(|error| not_connected(error.into()))?;
-        let no_answer = |_| SshError::NoAnswer { endpoint: endpoint.clone(), limit };
-        tokio::time::timeout_at(deadline, Self::log_in(stream, target, key, policy)).await.map_err(no_answer)?
+        let logged_in = Self::log_in(stream, None, target, login, policy);
+        tokio::time::timeout_at(deadline, logged_in).await.map_err(no_answer)?
     }
 
     async fn log_in(
-        stream: TcpStream,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        through: Option<&Self>,
         target: &SshTarget,
-        key: &KeyPair,
+        login: &Login,
         policy: &HostKeyPolicy,
     ) -> Result<Self, SshError> {
         let seen = Arc::new(OnceLock::new());
@@ -159,21 +196,46 @@ impl Session {
             HandlerError::HostKey(error) => error,
             HandlerError::Protocol(source) => not_greeted(target, source),
         })?;
-        let private = PrivateKeyWithHashAlg::new(key.private(), None);
-        let answer = handle
-            .authenticate_publickey(target.user.clone(), private)
-            .await
-            .map_err(|source| protocol(target, source))?;
-        if let AuthResult::Failure { remaining_methods, partial_success } = answer {
-            let (target, fingerprint) = (target.to_string(), key.fingerprint());
-            if !partial_success {
-                return Err(SshError::LoginRefused { target, fingerprint });
-            }
-            let methods: Vec<&str> = remaining_methods.iter().map(Into::into).collect();
-            return Err(SshError::SecondFactor { target, fingerprint, methods: methods.join(", ") });
-        }
+        let key = authenticate(&mut handle, target, login).await?;
         let host_key = seen.get().cloned().ok_or_else(|| protocol(target, russh::Error::UnknownKey))?;
-        Ok(Self { handle: Arc::new(handle), turn: Arc::default(), target: target.clone(), host_key })
+        Ok(Self {
+            handle: Arc::new(handle),
+            turn: Arc::default(),
+            target: target.clone(),
+            host_key,
+            key,
+            through: through.cloned().map(Box::new),
+        })
+    }
+
+    /// A TCP connection from this machine to another one.
+    async fn forward(&self, target: &SshTarget) -> Result<russh::ChannelStream<russh::client::Msg>, SshError> {
+        // The originator is only for the server's log.
+        let opened =
+            self.handle.channel_open_direct_tcpip(target.host.clone(), target.port.into(), "127.0.0.1", 0).await;
+        let channel = opened.map_err(|error| {
+            let reason = match error {
+                russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => {
+                    "nothing answers there, or its name is unknown on the jump host"
+                }
+                russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => {
+                    "it is not allowed\nhint: `AllowTcpForwarding yes` in its `sshd_config`"
+                }
+                source => return protocol(&self.target, source),
+            };
+            SshError::NotForwarded { endpoint: target.endpoint(), jump: self.target.to_string(), reason }
+        })?;
+        Ok(channel.into_stream())
+    }
+
+    /// The jump host that makes the connection to the machine.
+    pub fn jump(&self) -> Option<&SshTarget> {
+        self.through.as_ref().map(|jump| &jump.target)
+    }
+
+    /// The public key that the server accepted, in OpenSSH's form.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The machine that it is connected to.
@@ -194,6 +256,54 @@ impl Session {
     pub(super) fn protocol_error(&self, source: russh::Error) -> SshError {
         protocol(&self.target, source)
     }
+}
+
+/// Logs in with the first key that the server accepts, and returns it in OpenSSH's form.
+async fn authenticate(handle: &mut Handle<Handler>, target: &SshTarget, login: &Login) -> Result<String, SshError> {
+    let mut all = login.keys().await;
+    let (left_out, hint) = (all.left_out, all.hint);
+    if all.keys.is_empty() {
+        return Err(SshError::NoKey { target: target.to_string(), left_out, hint });
+    }
+    let mut refused = Vec::new();
+    for key in all.keys {
+        let user = target.user.clone();
+        let answer = match (&key, &mut all.agent) {
+            (Key::Pair(pair), _) => {
+                let private = PrivateKeyWithHashAlg::new(pair.private(), None);
+                handle.authenticate_publickey(user, private).await.map_err(|source| protocol(target, source))
+            }
+            (Key::Agent { public, .. }, Some(agent)) => {
+                let (public, hash) = (public.clone(), hash_for(public));
+                let signed = handle.authenticate_publickey_with(user, public, hash, agent).await;
+                signed.map_err(|error| SshError::Agent {
+                    target: target.to_string(),
+                    key: key.named(),
+                    source: Box::new(error),
+                })
+            }
+            (Key::Agent { .. }, None) => continue,
+        };
+        let closed = handle.is_closed();
+        match answer {
+            Ok(AuthResult::Success) => return Ok(key.public()),
+            Ok(AuthResult::Failure { remaining_methods, partial_success: true }) => {
+                let methods: Vec<&str> = remaining_methods.iter().map(Into::into).collect();
+                let (target, fingerprint) = (target.to_string(), key.named());
+                return Err(SshError::SecondFactor { target, fingerprint, methods: methods.join(", ") });
+            }
+            // A server ends the connection after too many keys.
+            _ if closed && !refused.is_empty() => {
+                return Err(SshError::TooManyKeys { target: target.to_string(), tried: refused.len() });
+            }
+            Ok(AuthResult::Failure { .. }) => {}
+            // An agent may refuse to sign, as its user wants it.
+            Err(error @ SshError::Agent { .. }) if !closed => tracing::debug!(%error, "the agent did not sign"),
+            Err(error) => return Err(error),
+        }
+        refused.push(key.named());
+    }
+    Err(SshError::LoginRefused { target: target.to_string(), keys: refused, left_out, hint })
 }
 
 fn protocol(target: &SshTarget, source: russh::Error) -> SshError {
@@ -270,12 +380,31 @@ mod tests {
     }
 
     async fn refused(host: &str, port: u16) -> SshError {
+        let limit = Duration::from_millis(300);
         let target = SshTarget { user: "u".to_owned(), host: host.to_owned(), port };
         let dir = tempfile::tempdir().unwrap();
         let policy = HostKeyPolicy::KnownHosts { file: dir.path().join("known_hosts"), pin_first: true };
-        let limit = Duration::from_millis(300);
-        let options = ConnectOptions { limit, attempt_limit: limit, retry_refused: false };
+        let options = ConnectOptions { limit, attempt_limit: limit, ..ConnectOptions::default() };
         Session::connect(&target, &KeyPair::generate("").unwrap(), &policy, options).await.unwrap_err()
+    }
+
+    #[test]
+    fn only_a_machine_that_boots_is_tried_again_after_it_refused() {
+        let failed = |kind: io::ErrorKind| SshError::Connect { endpoint: "web:22".to_owned(), source: kind.into() };
+        let (plain, boots) = (ConnectOptions::default(), ConnectOptions::booting(Duration::from_secs(60)));
+        let (local, at_once) = (ConnectOptions::on_this_computer(), Duration::ZERO);
+        for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::HostUnreachable] {
+            assert!(!plain.tries_again(&failed(kind), at_once) && boots.tries_again(&failed(kind), at_once), "{kind}");
+            assert!(
+                local.tries_again(&failed(kind), at_once) && !local.tries_again(&failed(kind), SETTLES_WITHIN),
+                "{kind}"
+            );
+        }
+        // It may only be slow.
+        assert!(plain.tries_again(&failed(io::ErrorKind::TimedOut), at_once));
+        let refused =
+            SshError::LoginRefused { target: String::new(), keys: Vec::new(), left_out: Vec::new(), hint: None };
+        assert!(!plain.tries_again(&refused, at_once) && boots.tries_again(&refused, at_once));
     }
 
     #[tokio::test]

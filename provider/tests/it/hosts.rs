@@ -1,12 +1,13 @@
 //! Given hosts, with the real server of OpenSSH.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use disco_provider::install::{Binaries, NoProgress, Remote};
-use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session, SshError, Status};
+use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Login, Session, SshError, Status, UserKeys};
 use disco_provider::{KnownMachine, MachineState, ProviderContext, ProviderError, SshTarget, StartRequest, from_spec};
 
 use crate::install::{owner, settings};
@@ -54,7 +55,7 @@ impl Sshd {
              SetEnv DISCO_PREFIX={path}/prefix\n"
         );
         std::fs::write(&config, text).unwrap();
-        let process = serve(&config);
+        let process = serve(&config, port);
         let user = Command::new("id").arg("-un").output().unwrap().stdout;
         let user = String::from_utf8(user).unwrap().trim().to_owned();
         Some(Self { dir, process, user, port, key })
@@ -78,7 +79,7 @@ impl Sshd {
             text += &format!("HostKey {}\n", file.display());
         }
         std::fs::write(&config, text).unwrap();
-        self.process = serve(&config);
+        self.process = serve(&config, self.port);
     }
 
     async fn connect(&self) -> Result<Session, SshError> {
@@ -96,12 +97,19 @@ impl Sshd {
     }
 }
 
-fn serve(config: &Path) -> Child {
+/// Starts a server, and waits until it listens.
+fn serve(config: &Path, port: u16) -> Child {
     let program =
         ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].iter().find(|path| Path::new(path).exists());
     let log = std::fs::File::create(config.with_file_name("log")).unwrap();
     let mut command = Command::new(program.expect("there is a server"));
-    command.args(["-D", "-e", "-f"]).arg(config).stdin(Stdio::null()).stderr(log).spawn().unwrap()
+    let process = command.args(["-D", "-e", "-f"]).arg(config).stdin(Stdio::null()).stderr(log).spawn().unwrap();
+    let deadline = Instant::now() + LIMIT;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "the server does not listen at port {port}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    process
 }
 
 impl Drop for Sshd {
@@ -220,6 +228,96 @@ async fn a_second_factor_is_no_refused_key() {
     let error = sshd.connect().await.unwrap_err();
     assert!(matches!(error, SshError::SecondFactor { .. }), "{error}");
     assert!(error.to_string().contains("password"), "{error}");
+}
+
+/// An agent with these keys, which are made of these kinds; ended with this.
+struct Agent {
+    process: Child,
+    socket: std::path::PathBuf,
+}
+
+impl Agent {
+    /// `None`, and a word of it, where there is no such program.
+    async fn start(test: &str, dir: &Path, keys: &[&Path]) -> Option<Self> {
+        let socket = dir.join("agent");
+        let mut command = Command::new("ssh-agent");
+        let Ok(process) = command.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn() else {
+            println!("skipped: {test}: there is no `ssh-agent` (Debian: apt-get install openssh-client)");
+            return None;
+        };
+        let agent = Self { process, socket };
+        eventually("the agent's socket", || agent.socket.exists()).await;
+        for key in keys {
+            let added =
+                Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &agent.socket).status().unwrap();
+            assert!(added.success(), "ssh-add failed");
+        }
+        Some(agent)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn keys_of_an_agent_log_in_also_through_a_jump_host() {
+    const TEST: &str = "keys_of_an_agent_log_in_also_through_a_jump_host";
+    let Some(sshd) = Sshd::start_with(TEST, "") else { return };
+    let path = |name: &str| sshd.dir.path().join(name);
+    let keygen = |args: &[&str]| {
+        let made = Command::new("ssh-keygen").arg("-q").args(args).current_dir(sshd.dir.path()).status().unwrap();
+        assert!(made.success(), "ssh-keygen failed");
+    };
+    // Keys that the server does not know come first.
+    keygen(&["-t", "rsa", "-N", "", "-f", "rsa"]);
+    keygen(&["-t", "ed25519", "-N", "", "-f", "stranger"]);
+    keygen(&["-t", "ed25519", "-N", "secret", "-f", "locked"]);
+    let own = path("own");
+    std::fs::write(&own, sshd.key.private_openssh()).unwrap();
+    std::fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let Some(agent) = Agent::start(TEST, sshd.dir.path(), &[&path("rsa"), &path("stranger"), &own]).await else {
+        return;
+    };
+    std::fs::remove_file(&own).unwrap();
+    let target = SshTarget { user: sshd.user.clone(), host: "127.0.0.1".to_owned(), port: sshd.port };
+    let options = ConnectOptions { limit: LIMIT, ..ConnectOptions::default() };
+    let login = |files: &[&str], socket: Option<&Path>| {
+        let files = files.iter().map(|name| path(name)).collect();
+        Login::User(UserKeys { files, files_only: false, agent: socket.map(Path::to_path_buf) })
+    };
+    let through = async |jump: Option<&Session>, login: &Login, target: &SshTarget| {
+        Session::connect_through(jump, target, login, &sshd.known_hosts(), options).await
+    };
+    let with_agent = login(&["locked"], Some(&agent.socket));
+    let session = through(None, &with_agent, &target).await.unwrap();
+    assert_eq!(session.key().split(' ').nth(1), sshd.key.public_openssh().split(' ').nth(1));
+
+    // The machine behind it is the same one; the session that carries it may be dropped.
+    let behind = through(Some(&session), &with_agent, &target).await.unwrap();
+    drop(session);
+    assert_eq!(behind.exec("echo here").await.unwrap().text(), "here");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = through(Some(&behind), &with_agent, &SshTarget { port: free, ..target.clone() }).await.unwrap_err();
+    assert!(matches!(error, SshError::NotForwarded { .. }), "{error}");
+
+    let message = through(None, &login(&["locked"], None), &target).await.unwrap_err().to_string();
+    assert!(
+        message.contains("no key to log in") && message.contains("ssh-add") && message.contains("locked"),
+        "{message}"
+    );
+    let message = through(None, &login(&["stranger", "locked"], None), &target).await.unwrap_err().to_string();
+    assert!(message.contains("refused the key SHA256:") && message.contains("ssh-add"), "{message}");
+    let nowhere = login(&[], Some(Path::new("/nowhere/agent")));
+    let message = through(None, &nowhere, &target).await.unwrap_err().to_string();
+    assert!(message.contains("/nowhere/agent"), "{message}");
+    // What a key file that only the agent can use is called by `set_key_pair`.
+    let keys = UserKeys { files: Vec::new(), files_only: true, agent: Some(agent.socket.clone()) };
+    assert!(keys.public_in_agent(&path("stranger")).await.is_some_and(|public| public.starts_with("ssh-ed25519 ")));
+    assert_eq!(keys.public_in_agent(&path("locked")).await, None);
 }
 
 #[tokio::test]

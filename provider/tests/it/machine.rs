@@ -209,8 +209,10 @@ async fn connecting_waits_for_a_machine_that_is_booting_and_not_for_ever() {
     assert!(matches!(error, SshError::Connect { .. }), "{error}");
     assert!(error.to_string().contains(&machine.ssh.endpoint()), "{error}");
 
-    let (session, _) = tokio::join!(machines.connect(&machine), machines.start("one"));
-    assert!(session.exec("true").await.unwrap().status.success());
+    let (pinned, boots) = (pinned(&machine), ConnectOptions::booting(LIMIT));
+    let connected = Session::connect(&machine.ssh, &machines.key, &pinned, boots);
+    let (session, _) = tokio::join!(connected, machines.start("one"));
+    assert!(session.unwrap().exec("true").await.unwrap().status.success());
 }
 
 #[tokio::test]

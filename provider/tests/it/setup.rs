@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use disco_provider::ssh::{ConnectOptions, HostKeyPolicy, KeyPair, Session};
+use disco_provider::ssh::{HostKeyPolicy, KeyPair, Session};
 use disco_provider::{Machine, Provider, ProviderContext, StartRequest, from_spec};
 
 /// How long anything may take before a test fails.
@@ -46,7 +46,7 @@ impl Machines {
     }
 
     pub(crate) async fn connect(&self, machine: &Machine) -> Session {
-        Session::connect(&machine.ssh, &self.key, &pinned(machine), ConnectOptions::default()).await.unwrap()
+        Session::connect(&machine.ssh, &self.key, &pinned(machine), machine.connect_options()).await.unwrap()
     }
 
     pub(crate) fn path(&self, machine: &Machine) -> PathBuf {

@@ -37,6 +37,7 @@ mod interrupted;
 mod kv;
 mod machine_death;
 mod moved;
+mod own_machines;
 mod plan;
 mod scale;
 mod scripts;

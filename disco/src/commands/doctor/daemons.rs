@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Finds daemons that keep crashing, from their supervisors' records. Call it only for an unhealthy cluster: it logs in to each machine.
 pub(super) async fn check(context: &Context) -> Vec<Check> {
     let looked = async {
-        let machines = Machines::open(context)?;
+        let machines = Machines::open(context).await?;
         // A given host that is not a node runs no daemon, and may be off.
         let known = Addresses::load(&context.project()?.state())?;
         let is_node =

@@ -1,6 +1,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use disco_identity::Phase;
+use disco_provider::at_home;
 
 use super::Check;
 use crate::{
@@ -14,7 +15,7 @@ const SECRETS: [&str; 5] = ["ca.key", "operator.key", "intermediate.key", "id_ed
 pub(super) fn check(project: &Project, record: Option<&ClusterRecord>) -> Vec<Check> {
     let state = project.state();
     let mut secrets: Vec<_> = SECRETS.iter().map(|name| state.file(name)).collect();
-    let own_key = record.and_then(|record| record.private_key.as_ref()).map(|key| project.root().join(key));
+    let own_key = record.and_then(|record| record.private_key.as_ref()).map(|key| project.root().join(at_home(key)));
     secrets.extend(own_key.clone());
     let mut checks: Vec<Check> = Vec::new();
     for path in &secrets {

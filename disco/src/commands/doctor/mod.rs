@@ -4,6 +4,7 @@ mod binaries;
 mod check;
 mod cluster;
 mod daemons;
+mod hosts;
 mod keys;
 mod orphans;
 mod provider;
@@ -34,6 +35,9 @@ pub(super) async fn run(context: &Context) -> Outcome<ExitStatus> {
     match &record {
         Some(record) => {
             checks.extend(provider::check(&project, record).await);
+            if record.gives_hosts() {
+                checks.extend(hosts::check_recorded(context).await);
+            }
             let cluster = cluster::check(context).await;
             let all_well = cluster.iter().all(Check::is_good);
             checks.extend(cluster);

@@ -27,6 +27,7 @@ pub(super) async fn check_planned(context: &Context) -> Vec<Check> {
         Err(failure) => return vec![Check::failure("init", &failure)],
     };
     let mut checks: Vec<Check> = planning.examine().await.into_iter().map(check_of).collect();
+    checks.extend(super::hosts::check_planned(planning.founder()).await);
     match called {
         Ok(()) => checks.push(Check::good("plan", "`disco plan` shows what `disco bootstrap` would create")),
         Err(failure) if !checks.iter().any(Check::is_bad) => checks.push(Check::failure("plan", &failure)),

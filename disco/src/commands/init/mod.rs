@@ -1,6 +1,8 @@
 //! `disco init`: writes the missing files of a project, and never replaces existing ones.
 
+mod hosts;
 mod name;
+mod scaffold;
 
 use std::path::{Path, PathBuf};
 
@@ -14,17 +16,6 @@ use crate::{
     exit::ExitStatus,
     printer::{Style, View},
 };
-
-/// Path and content; `@NAME@` stands for the cluster's name.
-const FILES: [(&str, &str); 7] = [
-    ("client.js", include_str!("../../templates/client.js")),
-    ("cluster.js", include_str!("../../templates/cluster.js")),
-    ("disco.d.ts", disco_runtime_js::DISCO_D_TS),
-    ("jsconfig.json", disco_runtime_js::JSCONFIG_JSON),
-    ("stack.yml", include_str!("../../templates/stack.yml")),
-    (".discoignore", include_str!("../../templates/discoignore")),
-    (".gitignore", include_str!("../../templates/gitignore")),
-];
 
 /// With it editors complete and check `stack.yml`, whose first line names it.
 const STACK_SCHEMA: &str = "disco.stack.json";
@@ -46,13 +37,15 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
             name
         }
     };
+    for note in hosts::checked(&args.hosts)? {
+        context.printer.note(&note);
+    }
     if !args.dry_run {
         fs_err::create_dir_all(&dir)
             .map_err(|error| Failure::usage("cannot create the project folder").because(&error))?;
     }
     let mut written = Scaffold { dir: dir.clone(), name: name.clone(), files: Vec::new(), dry_run: args.dry_run };
-    for (path, content) in FILES {
-        let content = content.replace("@NAME@", &name);
+    for (path, content) in scaffold::files(&name, &args.hosts) {
         written.files.push((path, put(&dir.join(path), &content, args.dry_run)?));
     }
     written.files.push((STACK_SCHEMA, put(&dir.join(STACK_SCHEMA), &disco_stack::json_schema(), args.dry_run)?));
@@ -60,6 +53,14 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome<ExitStatus> {
     let there = written.files.iter().filter(|(_, found)| *found == Found::Other).count();
     if there > 0 {
         context.printer.note(&format!("{there} files already exist with other content, and were left as they are"));
+    }
+    if !args.hosts.is_empty() {
+        let scripts = written.files.iter().filter(|(path, _)| path.ends_with(".js"));
+        for (path, _) in scripts.filter(|(_, found)| *found == Found::Other) {
+            context.printer.warn(&format!(
+                "`{path}` was not written: name the hosts in `HostsProvider.init` yourself, or move it away and run this again"
+            ));
+        }
     }
     if !args.dry_run {
         let place =

@@ -266,7 +266,7 @@ pub fn ssh_key(node: &Node) -> Result<KeyPair> {
 pub async fn connect(node: &Node, machine: &Machine, boots: bool, limit: Duration) -> Result<Session> {
     let key = ssh_key(node)?;
     let policy = machine.host_key_policy(node.home().path().join("known_hosts"));
-    let options = if boots { ConnectOptions::booting(limit) } else { ConnectOptions::default() };
+    let options = if boots { ConnectOptions::booting(limit) } else { machine.connect_options() };
     Ok(Session::connect(&machine.ssh, &key, &policy, options).await?)
 }
 
