@@ -86,7 +86,7 @@ fn misspelt_scripts_are_told() {
             "new Cluster({ name: 'c', provider: LocalProvider.init({ name: 'p' }) });",
             "Type 'Promise<LocalProvider>' is missing the following properties from type 'Provider'",
         ),
-        ("await cluster.start_instance({}).then((i) => i.ip);", "Property 'ip' does not exist on type 'Machine'"),
+        ("await cluster.start_instance({}).then((i) => i.ip);", "Property 'ip' does not exist on type 'Instance'"),
         ("new WebAssembly.Module(new Uint8Array());", "Cannot find name 'WebAssembly'"),
         ("await sleep(5);", "Cannot find name 'sleep'"),
         ("document.title;", "Cannot find name 'document'"),
