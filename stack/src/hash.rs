@@ -3,6 +3,8 @@
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use crate::sorted::sorted;
+
 /// Part of each hash. To be raised with a change of what a normalised service contains: hashes of two versions of Disco differ then,
 /// and every service is deployed again, once.
 const VERSION: u32 = 1;
@@ -28,8 +30,7 @@ pub(crate) fn service(service: &Json, resources: &Json) -> String {
             }
         }
     }
-    let whole = json!({ "version": VERSION, "service": service, "resources": resources });
-    // `serde_json` sorts the keys of objects.
+    let whole = sorted(json!({ "version": VERSION, "service": service, "resources": resources }));
     let digest = Sha256::digest(whole.to_string().as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
@@ -38,6 +39,13 @@ pub(crate) fn service(service: &Json, resources: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_order_of_keys_does_not_count() {
+        let one: Json = serde_json::from_str(r#"{"image":"a","user":"b","deploy":{"mode":"global","labels":{"x":"1"}}}"#).unwrap();
+        let other: Json = serde_json::from_str(r#"{"deploy":{"labels":{"x":"1"},"mode":"global"},"user":"b","image":"a"}"#).unwrap();
+        assert_eq!(service(&one, &Json::Null), service(&other, &Json::Null));
+    }
 
     #[test]
     fn the_number_of_copies_is_no_part_of_a_task() {

@@ -35,6 +35,7 @@ mod place;
 mod problem;
 mod published;
 mod schema;
+mod sorted;
 mod stack;
 mod suggest;
 mod validate;

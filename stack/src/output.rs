@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map as Object, Number, Value as Json};
 
+use crate::sorted::sorted;
 use crate::yaml::{Map, Node, Value};
 
 /// What stands in place of a secret.
@@ -28,7 +29,7 @@ pub(crate) fn stack(name: &str, tree: &Node, values: &BTreeMap<String, String>) 
     let mut stack = Json::Object(top);
     redact(&mut stack, values);
     escape(&mut stack);
-    stack
+    sorted(stack)
 }
 
 /// A service; `command` and `entrypoint` are always there, `null` where the image's own counts.
@@ -41,7 +42,7 @@ pub(crate) fn service(node: &Node) -> Json {
     for key in ["command", "entrypoint"] {
         keys.entry(key).or_insert(Json::Null);
     }
-    Json::Object(keys)
+    sorted(Json::Object(keys))
 }
 
 pub(crate) fn json(node: &Node) -> Json {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::long_form;
 use crate::schema::{Key, Kind, Support, TOP};
+use crate::sorted::sorted;
 
 /// The content of `disco.stack.json`.
 pub fn json_schema() -> String {
@@ -12,7 +13,7 @@ pub fn json_schema() -> String {
         schema.insert("$schema".to_owned(), json!("http://json-schema.org/draft-07/schema#"));
         schema.insert("title".to_owned(), json!("Stack file of Disco"));
     }
-    format!("{schema:#}\n")
+    format!("{:#}\n", sorted(schema))
 }
 
 fn object(keys: &'static [Key]) -> Value {
