@@ -1,6 +1,6 @@
 //! Passes openraft's metrics on to the parts of the daemon that need them.
 //!
-//! Never from the channel of all metrics, which is written at every tick, fifty times a second: a task that waits there
+//! Never from the channel of all metrics, which is written at every tick, up to twenty-five times a second: a task that waits there
 //! wakes as often.
 
 use openraft::ServerState;

@@ -371,7 +371,7 @@ impl<P: Platform> RaftNode<P> {
 
     /// Returns once Raft has stopped, with the reason: from then on this process is useless.
     pub async fn stopped(&self) -> String {
-        // The channel of all metrics is written at every tick, fifty times a second; this one only on changes, and it
+        // The channel of all metrics is written at every tick, up to twenty-five times a second; this one only on changes, and it
         // closes when Raft ends.
         let mut changes = self.inner.raft.server_metrics();
         while changes.changed().await.is_ok() {}

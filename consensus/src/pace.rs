@@ -32,8 +32,8 @@ const CHANNEL: u64 = 512;
 // === impl Pace ===
 
 impl Pace {
-    /// Interval of the leader's heartbeats. openraft checks its clocks five times as often, idle or not, so this
-    /// determines the cost of an idle node.
+    /// Interval of the leader's heartbeats. The leader's openraft checks its clocks five times as often, idle or
+    /// not, so this determines the cost of an idle leader.
     #[must_use]
     pub fn heartbeat(self) -> Duration {
         Duration::from_millis(match self {

@@ -3,8 +3,9 @@
 //! openraft checks its timers five times per heartbeat, twenty-five times a second at pace `fast`, on every node. Only the
 //! leader, which sends the heartbeats, and a node that no longer hears from a leader, which may have to stand for election,
 //! have a timer that can be due; a node without a vote has none. A follower hears a heartbeat long before, so its clock
-//! rests until the leader's lease would have ended. No election comes later than without this: openraft waits for a
-//! further random time, and the clock continues on the same grid.
+//! rests until the leader's lease would have ended. No election comes later than without this, as openraft waits for a
+//! further random time, and the clock continues on the same grid; except by up to one election timeout after a transfer of
+//! leadership that failed, for which openraft ends the lease.
 
 use std::future::pending;
 use std::time::Duration;

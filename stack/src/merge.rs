@@ -17,7 +17,7 @@ pub(crate) fn merge(kind: &'static Kind, base: Node, over: Node) -> Node {
         Tag::Override => return Node { tag: Tag::None, ..over },
         Tag::None => {}
     }
-    if base.tag == Tag::Reset || matches!(kind, Kind::Command | Kind::HealthTest) {
+    if base.is_null() || base.tag == Tag::Reset || matches!(kind, Kind::Command | Kind::HealthTest) {
         return over;
     }
     if over.is_null() {

@@ -109,6 +109,8 @@ impl Reporter {
         let Some(accepted) = accepted.filter(|_| self.without_streams != Some(id)) else {
             let answer = client.report(report).await?;
             self.accepted = answer.taken.then(|| (id, address.to_owned()));
+            // Another leader: the one without streams may have been upgraded before it leads again.
+            self.without_streams = self.without_streams.filter(|without| *without == id);
             return Ok(answer);
         };
         let (stream, answer) = match stream {

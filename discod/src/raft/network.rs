@@ -142,18 +142,26 @@ impl Connection {
         rpc: &AppendEntriesRequest<TypeConfig>,
         limit: Duration,
     ) -> Result<Option<AppendEntriesResponse<TypeConfig>>, Rpc> {
+        let deadline = tokio::time::Instant::now() + limit;
         let kept = self.beats.take().filter(|call| call.is_current());
         let mut call = match kept {
             Some(mut call) => {
                 call.send(rpc)?;
                 call
             }
-            None => match self.open(rpc, limit).await? {
-                Some(call) => call,
-                None => return Ok(None),
-            },
+            None => {
+                let opened = self.open(rpc, limit).await;
+                if matches!(opened, Err(RPCError::Timeout(_))) {
+                    // Counted as a late answer is: the connection may be dead.
+                    self.target.peers.unanswered(self.target.to);
+                }
+                match opened? {
+                    Some(call) => call,
+                    None => return Ok(None),
+                }
+            }
         };
-        let answer = tokio::time::timeout(limit, call.answer()).await;
+        let answer = tokio::time::timeout_at(deadline, call.answer()).await;
         let answer = answer.map_err(|_| self.target.timed_out(RPCTypes::AppendEntries, limit))??;
         let answer = answer.ok_or_else(|| append_stream::broken("it ended before a heartbeat was answered"))?;
         self.target.peers.reached(self.target.to);

@@ -142,6 +142,11 @@ impl<'a> Division<'a> {
                 division.staying.push(task);
             }
         }
+        // Of a singleton, a task of another version is one too many as well.
+        let others = tasks.iter().filter(|task| task.service == group.service && task.group != group.id && !task.gone);
+        let reachable = |id: u64| nodes.iter().any(|node| node.id == id && node.presence != Presence::Lost);
+        let may_run = |task: &Task| task.may_run || (task.state != State::Failed && reachable(task.node));
+        division.may_run |= group.singleton && others.into_iter().any(may_run);
         division
     }
 
@@ -164,6 +169,9 @@ impl<'a> Division<'a> {
         while self.staying.len() > wanted {
             let Some(task) = least_missed(self.group, &self.staying, nodes, usages) else { break };
             plan.stop.push(Stop { task: task.id, why: Why::TooMany });
+            if let Some(usage) = usages.get_mut(&task.node) {
+                usage.uncount(&self.group.service);
+            }
             self.staying.retain(|other| other.id != task.id);
         }
         // One that must not run twice is not started beside one that leaves.
@@ -171,7 +179,9 @@ impl<'a> Division<'a> {
             plan.stop.extend(self.leaving.iter().map(|(task, why)| Stop { task: task.id, why: *why }));
             self.may_run |= !self.leaving.is_empty();
         } else {
-            let healthy = self.staying.iter().filter(|task| task.healthy).count();
+            // What is on a silent node may be gone.
+            let is_here = |id: u64| nodes.iter().any(|node| node.id == id && node.presence == Presence::Here);
+            let healthy = self.staying.iter().filter(|task| task.healthy && is_here(task.node)).count();
             // As many as are not needed any more, those that are not healthy first.
             let needed = wanted.saturating_sub(healthy);
             let mut leaving = self.leaving.clone();

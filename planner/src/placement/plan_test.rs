@@ -41,6 +41,7 @@ fn carry_out(groups: &[Group], tasks: &mut Vec<Task>, plan: &Plan) {
         tasks.push(Task {
             id,
             group: start.group,
+            service: group.service.clone(),
             index: start.index,
             node: start.node,
             state: State::Running,
@@ -175,6 +176,33 @@ fn a_singleton_on_a_lost_node_waits_until_the_old_one_cannot_run() {
     assert_eq!(plan(&nodes, &groups, &tasks).start, []);
     tasks[0].may_run = false;
     assert_eq!(plan(&nodes, &groups, &tasks).start.len(), 1);
+}
+
+#[test]
+fn a_singleton_of_a_new_version_waits_for_that_of_the_old_one() {
+    let old = Group { singleton: true, ..group(1, 1) };
+    let new = Group { id: 2, ..old.clone() };
+    let nodes = nodes(2);
+    let mut tasks = settled(&nodes, std::slice::from_ref(&old));
+    let first = plan(&nodes, std::slice::from_ref(&new), &tasks);
+    assert_eq!((first.start.len(), first.stop.len()), (0, 1));
+    assert!(first.unplaced[0].reasons.values().all(|reasons| reasons.contains(&Reason::MayRun)));
+    tasks[0].stopping = true;
+    assert_eq!(plan(&nodes, std::slice::from_ref(&new), &tasks).start, []);
+    tasks[0].gone = true;
+    assert_eq!(plan(&nodes, &[new], &tasks).start.len(), 1);
+}
+
+#[test]
+fn what_is_left_after_fewer_copies_is_spread() {
+    // Three on node 1, two on node 2.
+    let task =
+        |id, node| Task { id, group: 1, service: "s1".to_owned(), index: id, node, healthy: true, ..Task::default() };
+    let tasks = [task(1, 1), task(2, 1), task(3, 1), task(4, 2), task(5, 2)];
+    let plan = plan(&nodes(2), &[group(1, 2)], &tasks);
+    let left: Vec<u64> =
+        tasks.iter().filter(|task| plan.stop.iter().all(|stop| stop.task != task.id)).map(|task| task.node).collect();
+    assert_eq!(left, [1, 2]);
 }
 
 #[test]

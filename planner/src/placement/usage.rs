@@ -29,6 +29,13 @@ impl Usage {
         *self.services.entry(service.to_owned()).or_default() += 1;
     }
 
+    /// A task that was counted and is stopped after all.
+    pub fn uncount(&mut self, service: &str) {
+        if let Some(count) = self.services.get_mut(service) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// How many tasks of the service stay.
     pub fn of(&self, service: &str) -> u64 {
         self.services.get(service).copied().unwrap_or_default()

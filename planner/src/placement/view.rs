@@ -136,6 +136,8 @@ pub struct Task {
     pub id: u64,
     /// The group that it belongs to.
     pub group: u64,
+    /// The service of its group, also if the group is not known any more.
+    pub service: String,
     /// Its number in the group.
     pub index: u64,
     /// Where it is.

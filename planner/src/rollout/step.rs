@@ -90,7 +90,9 @@ fn failure(view: &View) -> Option<Failure> {
         return Some(Failure::Tasks(view.failures));
     }
     let healthy = count(view.new.iter().filter(|task| task.is_available()));
-    if view.idle_for < view.strategy.limit || healthy >= view.copies {
+    // Otherwise it waits for the time between batches, or for old tasks, and the new version is not to blame.
+    let waits_for_new = !view.unplaced.is_empty() || view.new.iter().any(|task| task.stays() && !task.is_available());
+    if !waits_for_new || view.idle_for < view.strategy.limit || healthy >= view.copies {
         return None;
     }
     Some(if view.unplaced.is_empty() {

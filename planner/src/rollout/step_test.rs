@@ -82,6 +82,14 @@ fn a_version_that_is_complete_does_not_fail_because_an_old_node_is_silent() {
 }
 
 #[test]
+fn time_between_batches_and_for_old_tasks_is_not_the_new_versions() {
+    let old = vec![healthy(1), Task { draining: true, ..healthy(2) }];
+    let strategy = Strategy { delay: 600 * SECOND, ..Strategy::default() };
+    let waiting = View { strategy, idle_for: 400 * SECOND, ..view(2, vec![healthy(3)], old) };
+    assert!(matches!(step(&waiting).progress, Progress::Waits(_)));
+}
+
+#[test]
 fn batches_are_apart_in_time() {
     let strategy = Strategy { delay: 30 * SECOND, ..Strategy::default() };
     let young = View { strategy, ..view(2, vec![healthy(3)], vec![healthy(2)]) };

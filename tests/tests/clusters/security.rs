@@ -266,6 +266,11 @@ fn a_node_speaks_only_for_itself() {
     assert_eq!(block(raft.vote(wrong_receiver)).unwrap_err().code(), Code::FailedPrecondition);
     let report = ReportRequest { node_id: other, pid: 1, ..ReportRequest::default() };
     denied(block(third.control(&first).report(report.clone())).unwrap_err());
+    denied(block(async {
+        let mut control = third.control(&first);
+        let answers = control.report_stream(tokio_stream::iter([report.clone()])).await;
+        answers.unwrap().into_inner().message().await.unwrap_err()
+    }));
     let end = ReportEndRequest { node_id: other, ..ReportEndRequest::default() };
     denied(block(third.control(&first).report_end(end.clone())).unwrap_err());
     denied(block(cluster.operator().control(&first).report_end(end)).unwrap_err());
@@ -273,6 +278,8 @@ fn a_node_speaks_only_for_itself() {
     let operator = cluster.operator();
     denied(block(operator.raft(&first).vote(message(1))).unwrap_err());
     denied(block(operator.control(&first).report(report.clone())).unwrap_err());
+    let streamed = tokio_stream::iter([report.clone()]);
+    denied(block(operator.control(&first).report_stream(streamed)).map(|_| ()).unwrap_err());
     denied(block(operator.control(&first).set_voter_secrets(VoterSecrets::default())).unwrap_err());
     denied(block(operator.control(&first).propose_stream(tokio_stream::iter([put("a")]))).map(|_| ()).unwrap_err());
     denied(block(cluster.as_join("x").raft(&first).vote(message(1))).unwrap_err());

@@ -361,8 +361,9 @@ async fn mark_released(records: &impl Records, node: &NodeRecord) -> Result<()> 
     };
     loop {
         let machines = records.read(records::machines);
-        let is_it = |machine: &MachineRecord| machine.id == node.machine || machine.token == node.machine;
-        if let Some(known) = machines.into_iter().find(is_it) {
+        let by_id = machines.iter().find(|machine| machine.id == node.machine);
+        // A record whose key is the id of the node's machine: below, nothing could be written there.
+        if let Some(known) = by_id.or_else(|| machines.iter().find(|machine| machine.token == node.machine)) {
             let mark = |record: &MachineRecord| (record.state != TERMINATING).then(|| released(record.clone()));
             records::change(records, &records::keys::machine(&known.token), mark).await?;
             return Ok(());
