@@ -31,7 +31,7 @@ impl Start {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
         let spec = serde_json::to_vec(spec).map_err(Error::Spec)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A shim that ends early has said why.
+            // A shim that ends early has answered why.
             let _ended_early = stdin.write_all(&spec);
         }
         let mut line = String::new();

@@ -16,7 +16,7 @@ fn find() -> Vec<(i32, u64)> {
     let mut next = 0;
     while next < found.len() {
         let (parent, _) = found[next];
-        let children = all.iter().filter(|(_, stat)| stat.parent == parent && stat.state != 'Z');
+        let children = all.iter().filter(|(_, stat)| stat.parent == parent && !stat.has_ended());
         found.extend(children.map(|(pid, stat)| (*pid, stat.start)));
         next += 1;
     }

@@ -33,6 +33,9 @@ pub enum Error {
     /// The folder belongs to a task that has been started before. A task is never started twice.
     #[error("`{}` belongs to a task that was started before", .0.display())]
     StartedBefore(PathBuf),
+    /// The lease had run out before the task was started.
+    #[error("the lease had run out before the task was started")]
+    Fenced,
     /// The shim does not answer.
     #[error("the shim of `{}` does not answer", folder.display())]
     NoAnswer {

@@ -48,7 +48,7 @@ pub struct Exit {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// By itself, or by a signal of somebody else.
+    /// By itself, or by a signal that did not come from the shim.
     ByItself,
     /// A stop was requested, and it ended within its grace time.
     Stopped,

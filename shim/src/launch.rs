@@ -1,11 +1,11 @@
 //! From a specification to an executed program.
 
+use std::fs::File;
 use std::io::{Error as IoError, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use fs_err::File;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use rustix::process::{Resource, Rlimit, getrlimit, set_parent_process_death_signal, setrlimit, setsid};
@@ -25,8 +25,12 @@ pub fn launch(spec: &Spec, cgroup: Option<&Cgroup>) -> Result<(Child, Vec<(Sourc
     if !folder.is_dir() {
         return Err(failed("its working folder cannot be used")(std::io::ErrorKind::NotADirectory.into()));
     }
-    let mut doors = match cgroup {
-        Some(cgroup) => cgroup.doors().map_err(failed("its control group cannot be used"))?,
+    // The standard library's own type, whose errors hold the number that the parent gets.
+    let mut doors: Vec<File> = match cgroup {
+        Some(cgroup) => {
+            let doors = cgroup.doors().map_err(failed("its control group cannot be used"))?;
+            doors.into_iter().map(fs_err::File::into_file).collect()
+        }
         None => Vec::new(),
     };
     let user = spec.user.clone();
@@ -66,10 +70,16 @@ fn set_up(doors: &mut [File], user: Option<&crate::User>, open_files: Option<u64
     if let Ok(mut score) = std::fs::OpenOptions::new().write(true).open("/proc/self/oom_score_adj") {
         let _refused_without_rights = score.write_all(b"0");
     }
-    if let Some(count) = open_files {
-        let limit = Rlimit { current: Some(count), maximum: Some(count) };
-        setrlimit(Resource::Nofile, limit)?;
-    }
+    let files = match open_files {
+        Some(count) => Rlimit { current: Some(count), maximum: Some(count) },
+        // The kernel's own default, which programs that use `select` rely on; the daemon has raised its own.
+        None => {
+            let maximum = getrlimit(Resource::Nofile).maximum;
+            Rlimit { current: Some(maximum.map_or(DEFAULT_FILES, |most| most.min(DEFAULT_FILES))), maximum }
+        }
+    };
+    setrlimit(Resource::Nofile, files)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let no_core = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
     setrlimit(Resource::Core, no_core)?;
     reset_signals();
@@ -120,6 +130,9 @@ fn become_user(user: &crate::User) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+/// `INR_OPEN_CUR` of Linux.
+const DEFAULT_FILES: u64 = 1_024;
 
 /// No memory may be allocated between fork and exec. Linux allows 65,536; nobody has a quarter of this.
 const MOST_GROUPS: usize = 256;

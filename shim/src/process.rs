@@ -27,7 +27,7 @@ impl Process {
     #[must_use]
     pub fn runs(&self) -> bool {
         boot_id().is_some_and(|boot| boot == self.boot)
-            && Stat::read(self.pid).is_some_and(|stat| stat.start == self.start && !matches!(stat.state, 'Z' | 'X'))
+            && Stat::read(self.pid).is_some_and(|stat| stat.start == self.start && !stat.has_ended())
     }
 
     /// A descriptor of the process, readable when it has ended; `None` if it has ended.
@@ -41,8 +41,9 @@ impl Process {
 
 /// What `/proc/PID/stat` says.
 pub(crate) struct Stat {
-    pub state: char,
+    state: char,
     pub parent: i32,
+    threads: u32,
     pub start: u64,
 }
 
@@ -56,9 +57,15 @@ impl Stat {
         let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        // Fields 5 to 21 are between the parent (4) and the start (22).
-        let start = fields.nth(17)?.parse().ok()?;
-        Some(Self { state, parent, start })
+        // Fields 5 to 19 are between the parent (4) and the number of threads (20), one more before the start (22).
+        let threads = fields.nth(15)?.parse().ok()?;
+        let start = fields.nth(1)?.parse().ok()?;
+        Some(Self { state, parent, threads, start })
+    }
+
+    /// A process whose first thread has ended is shown as a zombie too, while its other threads run.
+    pub fn has_ended(&self) -> bool {
+        self.state == 'X' || (self.state == 'Z' && self.threads < 2)
     }
 }
 
@@ -84,7 +91,14 @@ mod tests {
     fn a_name_with_parentheses_and_blanks_does_not_shift_fields() {
         let fields: Vec<String> = (4..=30).map(|n| n.to_string()).collect();
         let stat = Stat::parse(&format!("17 (a) b (c) S {}", fields.join(" "))).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.start), ('S', 4, 22));
+        assert_eq!((stat.state, stat.parent, stat.threads, stat.start), ('S', 4, 20, 22));
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_ended_has_not_ended() {
+        let state = |state, threads| Stat { state, parent: 1, threads, start: 1 }.has_ended();
+        assert!(state('Z', 1) && state('Z', 0) && state('X', 1));
+        assert!(!state('Z', 2) && !state('S', 1));
     }
 
     #[test]

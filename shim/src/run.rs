@@ -43,13 +43,13 @@ pub fn run(folder: PathBuf) -> Result<(), Error> {
     started?.until_ended()
 }
 
-/// Nothing of the daemon stays: neither its session nor its descriptors, which would keep its sockets open.
+/// Nothing of the daemon stays: neither its session nor descriptors that it let through, which would keep its sockets open.
 fn leave_the_daemon() -> Result<(), Error> {
     // Fails only for the leader of a group, which has left its session already.
     let _leader = rustix::process::setsid();
-    // SAFETY: sets a flag of descriptors that nothing in this process uses.
+    // SAFETY: nothing in this process uses a descriptor yet, but for the standard ones.
     #[expect(unsafe_code, reason = "no safe wrapper of close_range is in the tree")]
-    let closed = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    let closed = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
     if closed != 0 {
         return Err(std::io::Error::last_os_error().into());
     }
@@ -90,6 +90,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 struct Shim {
     folder: Folder,
+    _lock: std::fs::File,
     spec: Spec,
     stop_signal: Signal,
     cgroup: Option<Cgroup>,
@@ -128,11 +129,19 @@ impl Shim {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder.path()).map_err(|error| {
             std::io::Error::new(error.kind(), format!("making `{}`: {error}", folder.path().display()))
         })?;
-        if folder.task()?.is_some() || folder.exit()?.is_some() {
+        // Held as long as this process lives: two shims of one folder would start two tasks.
+        let lock = fs_err::File::open(folder.path())?.into_file();
+        let is_locked = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+        if !is_locked || folder.task()?.is_some() || folder.exit()?.is_some() {
             return Err(Error::StartedBefore(folder.path().to_owned()));
+        }
+        if spec.fence_ms.is_some_and(|at| at <= boottime_ms()) {
+            return Err(Error::Fenced);
         }
         let folder = Folder::new(fs_err::canonicalize(folder.path())?);
         std::env::set_current_dir(folder.path())?;
+        // Of a shim that failed before it recorded its task.
+        let _stale = fs_err::remove_file("socket");
         let control = Control::open()?;
         let mut mask = SigSet::empty();
         for caught in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -163,6 +172,7 @@ impl Shim {
         let fence_ms = spec.fence_ms;
         let mut shim = Self {
             folder,
+            _lock: lock,
             spec,
             stop_signal,
             cgroup,
@@ -175,9 +185,15 @@ impl Shim {
             fence_ms,
         };
         if let Err(error) = shim.record(not_limited) {
-            // Nobody would find the task again.
-            shim.kill(Ended::Killed);
-            let _killed = shim.child.wait();
+            // No later daemon would find the task.
+            let limit_ms = boottime_ms() + CLEAR_LIMIT_MS;
+            while shim.kill_all() > 0 && boottime_ms() < limit_ms {
+                shim.reap();
+                std::thread::sleep(std::time::Duration::from_millis(CLEAR_MS));
+            }
+            if let Some(cgroup) = &shim.cgroup {
+                cgroup.remove();
+            }
             return Err(error);
         }
         Ok(shim)
@@ -189,7 +205,7 @@ impl Shim {
             Process::find(pid.cast_signed()).ok_or_else(gone)
         };
         let shim = find(std::process::id())?;
-        // It is no zombie that somebody else reaps: its entry stays until this process waits for it.
+        // No other process reaps it: its entry stays until this process waits for it.
         let process = find(self.child.id())?;
         let cgroup = self.cgroup.as_ref().and(self.spec.cgroup.clone());
         self.folder.write_task(&Task { shim, process, cgroup, not_limited, started_at_ms: now_ms() })
@@ -200,7 +216,7 @@ impl Shim {
             self.wait()?;
             while let Ok(Some(caught)) = self.signals.read_signal() {
                 if caught.ssi_signo != Signal::SIGCHLD as u32 {
-                    // The machine is being shut down, or somebody wants the task to end.
+                    // The machine is being shut down, or its administrator ends the task.
                     self.stop(None);
                 }
             }
@@ -266,7 +282,10 @@ impl Shim {
     fn reap(&mut self) {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid.as_raw_nonzero().get().cast_unsigned() == self.child.id() => {
+                Ok(Some((pid, status)))
+                    if pid.as_raw_nonzero().get().cast_unsigned() == self.child.id()
+                        && !matches!(self.state, State::Clearing { .. }) =>
+                {
                     let ended = match self.state {
                         State::Running => Ended::ByItself,
                         State::Stopping { .. } => Ended::Stopped,
@@ -314,10 +333,10 @@ impl Shim {
             cgroup.remove();
         }
         let mut written = folder.write_exit(exit);
-        // On a full disk the end matters more than old output.
-        while matches!(&written, Err(Error::File(error)) if error.kind() == std::io::ErrorKind::StorageFull) {
+        // On a full disk the end matters more than old output; and if that is not what fills it, than this process's time.
+        while matches!(&written, Err(Error::File(error)) if is_full(error)) {
             if !crate::output::remove_oldest(&folder.output())? {
-                break;
+                std::thread::sleep(std::time::Duration::from_secs(1));
             }
             written = folder.write_exit(exit);
         }
@@ -336,6 +355,10 @@ fn answer(
     fence_ms: &mut Option<u64>,
 ) -> Answer {
     match request {
+        // Its id may be another process's by now.
+        Request::Signal { .. } if matches!(state, State::Clearing { .. }) => {
+            return Answer::Refused("the task has ended".to_owned());
+        }
         Request::Stop { grace_ms } => stop(state, spec, stop_signal, child, *grace_ms),
         Request::Fence { at_ms } => *fence_ms = *at_ms,
         Request::Signal { name } => match signal(name) {
@@ -361,13 +384,17 @@ fn stop(state: &mut State, spec: &Spec, stop_signal: Signal, child: &Child, grac
     }
 }
 
-/// To the task's first process, which this process has not reaped yet, so that its id is no other's.
+/// To the task's first process, which must not have been reaped yet: its id is no other's until then.
 fn send(child: &Child, signal: Signal) {
     let Some(pid) = Pid::from_raw(child.id().cast_signed()) else { return };
     let Ok(descriptor) = pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { return };
     if let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) {
         let _ended_meanwhile = pidfd_send_signal(descriptor.as_fd(), signal);
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 fn signal_name(number: i32) -> String {

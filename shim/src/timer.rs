@@ -23,7 +23,7 @@ impl Timer {
             return Ok(());
         }
         // A value of zero would mean never.
-        let milliseconds = at.map_or(0, |at| at.max(1)).cast_signed();
+        let milliseconds = at.map_or(0, |at| at.clamp(1, i64::MAX.cast_unsigned())).cast_signed();
         let value = Timespec { tv_sec: milliseconds / 1_000, tv_nsec: milliseconds % 1_000 * 1_000_000 };
         let never = Timespec { tv_sec: 0, tv_nsec: 0 };
         timerfd_settime(

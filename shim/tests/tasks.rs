@@ -24,6 +24,14 @@ struct Test {
 impl Drop for Test {
     fn drop(&mut self) {
         if let Some(mut shim) = self.shim.take() {
+            // What the task started goes with it only if the shim ends it.
+            if let Ok(mut client) = Client::connect(&self.folder) {
+                let _asked = client.stop(Some(Duration::ZERO));
+                let deadline = Instant::now() + DEADLINE;
+                while shim.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
             let _ended = shim.kill();
             let _reaped = shim.wait();
         }
@@ -167,12 +175,16 @@ fn another_signal_reaches_the_task_and_an_unknown_one_is_refused() {
 #[test]
 fn what_the_task_left_in_sessions_of_its_own_ends_with_it() {
     let mut test = Test::new();
-    test.start(&sh("setsid sh -c 'sleep 3600 & echo $!; wait' & sh -c 'sleep 3600 & echo $!' ; sleep 0.2; exit 0"));
+    let script = "trap 'exit 0' HUP; setsid sh -c 'sleep 3600 & echo $!; wait' & sh -c 'sleep 3600 & echo $!'
+        while :; do sleep 0.05; done";
+    test.start(&sh(script));
+    until("both processes", || (test.text(Source::Output).lines().count() == 2).then_some(()));
+    test.client().signal("SIGHUP").unwrap();
     let exit = test.ended();
     assert_eq!((exit.code, exit.left), (Some(0), 0));
     let text = test.text(Source::Output);
     let pids: Vec<i32> = text.lines().map(|line| line.parse().unwrap()).collect();
-    assert!(!pids.is_empty());
+    assert_eq!(pids.len(), 2);
     for pid in pids {
         assert!(Process::find(pid).is_none_or(|process| !process.runs()), "process {pid} was left");
     }
@@ -350,7 +362,8 @@ fn a_task_that_takes_too_much_memory_is_killed_and_the_reason_is_known() {
     let mut test = Test::new();
     let limits = Limits { memory: Some(32 << 20), ..Limits::default() };
     // `tail` keeps the last line, which never ends.
-    let task = test.start(&in_group(sh("tail /dev/zero & wait $!"), "memory", limits));
+    let script = "trap 'go=1' HUP; echo ready; while [ -z \"$go\" ]; do sleep 0.05; done; tail /dev/zero & wait $!";
+    let task = test.start(&in_group(sh(script), "memory", limits));
     if task.cgroup.is_none() || task.not_limited.iter().any(|why| why.starts_with("memory")) {
         println!(
             "skipped: a_task_that_takes_too_much_memory_is_killed_and_the_reason_is_known: {:?}",
@@ -358,6 +371,8 @@ fn a_task_that_takes_too_much_memory_is_killed_and_the_reason_is_known() {
         );
         return;
     }
+    test.printed("ready");
+    test.client().signal("SIGHUP").unwrap();
     let exit = test.ended();
     assert!(exit.out_of_memory, "{exit:?}");
     assert_groups_are_gone("memory");

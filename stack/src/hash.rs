@@ -42,8 +42,10 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_does_not_count() {
-        let one: Json = serde_json::from_str(r#"{"image":"a","user":"b","deploy":{"mode":"global","labels":{"x":"1"}}}"#).unwrap();
-        let other: Json = serde_json::from_str(r#"{"deploy":{"labels":{"x":"1"},"mode":"global"},"user":"b","image":"a"}"#).unwrap();
+        let one: Json =
+            serde_json::from_str(r#"{"image":"a","user":"b","deploy":{"mode":"global","labels":{"x":"1"}}}"#).unwrap();
+        let other: Json =
+            serde_json::from_str(r#"{"deploy":{"labels":{"x":"1"},"mode":"global"},"user":"b","image":"a"}"#).unwrap();
         assert_eq!(service(&one, &Json::Null), service(&other, &Json::Null));
     }
 
