@@ -31,7 +31,7 @@ pub(super) async fn add(args: &NodeAddArgs, context: &Context) -> Outcome<ExitSt
     if let Some(node) = existing_node(&status, &host) {
         context.printer.note(&format!("`{}` is node {} `{}` already", host.name, node.id, node.name));
         if !args.change.dry_run {
-            founder.list_host(&host.name)?;
+            founder.list_host(&host)?;
         }
         return Done::named(added(&host, Some(node), false), &node.name).show(context);
     }

@@ -47,10 +47,10 @@ impl Founder {
             return Err(failure);
         }
         task.done("accepts the cluster's SSH key");
-        self.list_host(&host.name)?;
+        self.list_host(host)?;
         let spec = json!({ "kind": "hosts", "options": options });
         self.update(|record| record.provider.clone_from(&spec))?;
-        let first = json!({ "kind": "hosts", "options": hosts::first(&options, &host.name) });
+        let first = json!({ "kind": "hosts", "options": hosts::first(&options, &host.target) });
         let request = ConfigureRequest { provider: first.to_string(), ..ConfigureRequest::default() };
         let configured = client.call(|mut control| {
             let request = request.clone();
@@ -88,8 +88,22 @@ impl Founder {
         options
     }
 
-    /// Adds the host to the project's list, or says what to add where.
-    pub(crate) fn list_host(&self, name: &str) -> Outcome<()> {
+    /// Whether the script names this host, in whatever way.
+    fn is_listed(&self, host: &AddedHost) -> bool {
+        let endpoint = host.target.endpoint();
+        let is_same = |entry: &Value| {
+            let text = entry.as_str().or_else(|| entry["ssh"].as_str()).unwrap_or_default();
+            text.parse::<SshTarget>().is_ok_and(|other| other.endpoint() == endpoint)
+        };
+        self.provider_spec["options"]["hosts"].as_array().is_some_and(|list| list.iter().any(is_same))
+    }
+
+    /// Adds the host to the project's list, or says what to add where. Changes nothing if the script names it already.
+    pub(crate) fn list_host(&self, host: &AddedHost) -> Outcome<()> {
+        if self.is_listed(host) {
+            return Ok(());
+        }
+        let name = host.name.as_str();
         let path = self.project.root().join(HOSTS_FILE);
         let text = fs_err::read_to_string(&path).unwrap_or_default();
         if listed(&text).is_some_and(|hosts| hosts.iter().any(|host| host == name)) {

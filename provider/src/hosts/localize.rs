@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use super::options::{Host, WHAT};
-use crate::ProviderError;
 use crate::ssh::{Route, SshConfig};
+use crate::{ProviderError, SshTarget};
 
 /// The options of `HostsProvider.init` with each host as the configuration `config` resolves it, and the parts of the configuration that
 /// were not evaluated. A host that it does not change stays as it is.
@@ -39,14 +39,13 @@ pub fn localize(options: &Value, config: &SshConfig) -> Result<(Value, Vec<Strin
     Ok((localized, notes))
 }
 
-/// The options with the host `name` used before the others when the cluster takes the next one.
+/// The options with the host at `target` used before the others when the cluster takes the next one.
 #[must_use]
-pub fn first(options: &Value, name: &str) -> Value {
+pub fn first(options: &Value, target: &SshTarget) -> Value {
     let mut changed = options.clone();
     let entries = changed.get_mut("hosts").and_then(Value::as_array_mut);
     for entry in entries.into_iter().flatten() {
-        let is_named = [entry.as_str(), entry["ssh"].as_str(), entry["alias"].as_str()].contains(&Some(name));
-        if is_named {
+        if Host::read(entry).is_ok_and(|host| host.ssh == *target) {
             let mut detailed = if entry.is_object() { entry.clone() } else { json!({ "ssh": entry.clone() }) };
             detailed["first"] = json!(true);
             *entry = detailed;
@@ -84,9 +83,14 @@ mod tests {
         assert_eq!(notes.len(), 1, "{notes:?}");
         // Once is enough.
         assert_eq!(localize(&localized, &config).unwrap().0, expected);
-        assert_eq!(first(&localized, "web1")["hosts"][0]["first"], true);
-        assert_eq!(first(&localized, "root@10.0.0.8")["hosts"][1], json!({ "ssh": "root@10.0.0.8", "first": true }));
-        assert_eq!(first(&localized, "none"), localized);
+        let first_at = |target: &str| first(&localized, &target.parse().unwrap());
+        let web1 = first_at("admin@10.0.0.7");
+        assert_eq!((&web1["hosts"][0]["first"], &web1["hosts"][2]["first"]), (&json!(true), &Value::Null));
+        // However it is written.
+        for target in ["root@10.0.0.8", "10.0.0.8", "10.0.0.8:22"] {
+            assert_eq!(first_at(target)["hosts"][1], json!({ "ssh": "root@10.0.0.8", "first": true }), "{target}");
+        }
+        assert_eq!(first_at("none"), localized);
         assert_eq!(localize(&json!({}), &config).unwrap().0, json!({}));
     }
 }
