@@ -132,9 +132,10 @@ impl HostsProvider {
         let all = 0..found.len();
         let held = all.clone().find(|at| holder(&found[*at].id).is_some_and(|token| *token == request.token));
         let usable = |at: &usize| free(at) && found[*at].control != NOWHERE;
+        let good = |at: &usize| usable(at) && !request.avoid.contains(&found[*at].id);
         let index = held
-            .or_else(|| all.clone().find(|at| usable(at) && self.hosts[*at].first))
-            .or_else(|| all.clone().find(|at| usable(at) && !request.avoid.contains(&found[*at].id)))
+            .or_else(|| all.clone().find(|at| good(at) && self.hosts[*at].first))
+            .or_else(|| all.clone().find(good))
             .or_else(|| all.clone().find(usable))
             .or_else(|| all.clone().find(free))
             .ok_or(ProviderError::NoHostLeft { count: found.len() })?;

@@ -1,6 +1,6 @@
 //! Given hosts, with the real server of OpenSSH.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -356,6 +356,20 @@ async fn hosts_are_recognised_when_the_script_says_it_otherwise() {
     // The first that is free and has an address; one that just failed is the last choice.
     let taken = [("127.0.0.1:22", "one"), ("gone.invalid:22", "two")];
     assert_eq!(provider.start(request("three", &taken)).await.unwrap().id, "127.0.0.3:22");
+}
+
+#[tokio::test]
+async fn a_first_host_that_just_failed_comes_last_as_well() {
+    let first = serde_json::json!({ "ssh": "b@127.0.0.2", "first": true });
+    let spec = serde_json::json!({ "hosts": ["a@127.0.0.1", first, "c@127.0.0.3"] });
+    let provider = from_spec("hosts", &spec, &context()).unwrap();
+    let avoid = BTreeSet::from(["127.0.0.2:22".to_owned()]);
+    let avoiding = |token: &str| StartRequest { avoid: avoid.clone(), ..request(token, &[]) };
+    assert_eq!(provider.start(avoiding("one")).await.unwrap().id, "127.0.0.1:22");
+    assert_eq!(provider.start(avoiding("two")).await.unwrap().id, "127.0.0.3:22");
+    assert_eq!(provider.start(avoiding("three")).await.unwrap().id, "127.0.0.2:22");
+    let other = from_spec("hosts", &spec, &context()).unwrap();
+    assert_eq!(other.start(request("one", &[])).await.unwrap().id, "127.0.0.2:22");
 }
 
 #[tokio::test]
