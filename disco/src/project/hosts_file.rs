@@ -46,7 +46,10 @@ pub(crate) fn added(text: &str, host: &str) -> Option<String> {
     let hosts = listed(text)?;
     let (before, list, after) = parts(text)?;
     let kept = list.trim_end();
-    // A comment at the end would swallow a comma.
+    // A comment at the end would swallow a comma, or ends with one.
+    if !hosts.is_empty() && kept.lines().next_back().is_some_and(|line| line.contains("//")) {
+        return None;
+    }
     let comma = if hosts.is_empty() || kept.ends_with(',') {
         ""
     } else if kept.ends_with(['"', '\'']) {
@@ -64,9 +67,13 @@ pub(crate) fn added(text: &str, host: &str) -> Option<String> {
 /// The text up to the list, the list without its brackets, and the rest.
 fn parts(text: &str) -> Option<(&str, &str, &str)> {
     let begin = text.find(BEGIN)? + BEGIN.len();
-    let mut quoted = None;
-    let end = text[begin..].char_indices().find_map(|(at, sign)| {
+    let rest = &text[begin..];
+    let (mut quoted, mut comment) = (None, false);
+    let end = rest.char_indices().find_map(|(at, sign)| {
         match (sign, quoted) {
+            ('\n', _) => comment = false,
+            _ if comment => {}
+            ('/', None) => comment = rest[at..].starts_with("//"),
             (']', None) => return Some(begin + at),
             ('"' | '\'', None) => quoted = Some(sign),
             (sign, Some(quote)) if sign == quote => quoted = None,
@@ -100,6 +107,14 @@ mod tests {
         let noted = "export const hosts = [\n  // the first\n  \"a\" // here\n];\n";
         assert_eq!(listed(noted).unwrap(), ["a"]);
         assert_eq!(added(noted, "b"), None);
+        let shut = "export const hosts = [\n  \"a\", // rack [1], it's old\n  \"b\",\n];\n";
+        assert_eq!(added(shut, "c").unwrap(), shut.replace("\"b\",\n", "\"b\",\n  \"c\",\n"));
+        for noted in ["export const hosts = [\n  \"a\" // one,\n];", "export const hosts = [\n  \"a\"\n  // \"b\",\n];"]
+        {
+            assert_eq!((listed(noted).unwrap(), added(noted, "c")), (vec!["a".to_owned()], None), "{noted}");
+        }
+        let empty = "export const hosts = [\n  // none yet\n];";
+        assert_eq!(added(empty, "a").unwrap(), "export const hosts = [\n  // none yet\n  \"a\",\n];");
         assert_eq!(added("export const hosts = [];", "a").unwrap(), "export const hosts = [\n  \"a\",\n];");
         for other in [
             "",
