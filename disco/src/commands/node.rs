@@ -80,6 +80,13 @@ pub(super) async fn rm(args: &NodeRmArgs, context: &Context) -> Outcome<ExitStat
     if !args.change.detach {
         renew_signing_key(&client, context).await?;
     }
+    // A given host.
+    if !node.ssh.is_empty() {
+        context.printer.note(&format!(
+            "remove the host `{}` from the scripts' `hosts` too: otherwise `disco bootstrap` adds it again",
+            node.ssh
+        ));
+    }
     let removed =
         json!({ "id": node.id, "name": node.name, "removed": !args.change.detach, "detached": args.change.detach });
     Done::named(removed, &node.name).show(context)

@@ -308,7 +308,7 @@ fn another_clusters_machine_is_not_changed_and_removed_machines_are_as_before() 
 
     // The machine of a node that the operator removes is as it was before.
     let removed = at(plain_ip).unwrap().name.clone();
-    project.disco(&["node", "rm", &removed, "-y"]).ok();
+    project.disco(&["node", "rm", &removed, "-y"]).ok().says(&["from the scripts' `hosts` too"]);
     wait_for(SOON, "the end of what was on the machine", || {
         let now = fs::read_to_string(plain.keys()).unwrap();
         if now.as_bytes() == keys && !plain.prefix().exists() { Ok(()) } else { Err(now) }
