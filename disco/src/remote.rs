@@ -92,6 +92,8 @@ impl Machines {
     }
 
     pub(crate) async fn connect(&self, machine: &Machine) -> Outcome<Session> {
+        // The connection may pin a host key there.
+        self.project.state().ensure()?;
         let connected = self.sessions.connect(&self.project, machine, &self.key, machine.connect_options()).await;
         connected.map_err(|error| ssh_failure(&error))
     }

@@ -98,6 +98,7 @@ fn machines_of_an_agent_an_alias_and_a_jump_host_become_a_cluster_in_one_command
     for part in ["one (", &two.host(), "three (", "port 5080 is free"] {
         assert!(healthy.stdout.contains(part), "`doctor` does not say `{part}`: {healthy}");
     }
+    assert!(project.path(".disco/.gitignore").exists());
     gate.down();
     let cut = project.disco(&["doctor", "-o", "json"]).expect(1);
     let failed: Vec<_> =
