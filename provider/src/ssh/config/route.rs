@@ -16,6 +16,8 @@ const LONGEST: usize = 8;
 /// The private keys that OpenSSH tries without `IdentityFile`, of the kinds that are supported.
 const IDENTITIES: [&str; 2] = ["id_ecdsa", "id_ed25519"];
 const KNOWN_HOSTS: [&str; 2] = ["known_hosts", "known_hosts2"];
+/// Those for all users, which count in addition.
+const GLOBAL_KNOWN_HOSTS: [&str; 2] = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
 
 /// The way to a machine: the machine itself, and the jump hosts before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct Hop {
     pub identities_only: bool,
     /// The agent's socket.
     pub agent: Option<PathBuf>,
-    /// The user's files of host keys.
+    /// The files of host keys, the user's own first.
     pub known_hosts: Vec<PathBuf>,
     /// Its name in these files, if it is another one than that of the target.
     pub key_alias: Option<String>,
@@ -131,11 +133,12 @@ impl SshConfig {
                 None => Some(expand(text)?),
             },
         };
-        let known_hosts = match &values.known_hosts {
+        let mut known_hosts: Vec<PathBuf> = match &values.known_hosts {
             Some(files) if files.first().is_some_and(|one| one.eq_ignore_ascii_case("none")) => Vec::new(),
             Some(files) => files.iter().map(|file| expand(file)).collect::<Result<_, _>>()?,
             None => KNOWN_HOSTS.iter().map(|name| self.home.join(".ssh").join(name)).collect(),
         };
+        known_hosts.extend(GLOBAL_KNOWN_HOSTS.map(PathBuf::from));
         Ok(Hop {
             identities,
             identities_only: values.identities_only.unwrap_or(false),

@@ -203,11 +203,12 @@ fn the_home_is_the_operators_and_keys_that_do_not_exist_are_left_out() {
     let config = SshConfig::of_files(&home, "me", vec![home.join(".ssh/config")]).with_agent(Path::new("/agent"));
     let one = config.route("web1").unwrap().last;
     assert_eq!(one.identities, [home.join(".ssh/mine"), home.join(".ssh/agents")]);
-    assert_eq!((one.agent, one.known_hosts.len()), (Some(PathBuf::from("/agent")), 2));
+    assert_eq!((one.agent, one.known_hosts.len()), (Some(PathBuf::from("/agent")), 4));
     let two = config.route("web2").unwrap().last;
     assert_eq!((two.agent, two.key_alias.as_deref()), (Some(home.join("agent")), Some("two")));
     assert_eq!(two.identities, [home.join(".ssh/id_ed25519")]);
-    assert_eq!(two.known_hosts, [home.join("hosts"), PathBuf::from("none")]);
+    assert_eq!(two.known_hosts[..2], [home.join("hosts"), PathBuf::from("none")]);
+    assert_eq!(two.known_hosts[2..], ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from));
 }
 
 #[test]
