@@ -276,9 +276,12 @@ async fn given_back(
     if force && others.is_empty() {
         for host in &unreached {
             let LeftHost { host, left, removal, why } = host;
-            context
-                .printer
-                .warn(&format!("given up: {why}\n{host} keeps {}\nremove it there with: {removal}", left.words()));
+            // Between backticks no line is broken: it can be copied.
+            let remove = match removal.is_empty() {
+                true => String::new(),
+                false => format!("\nremove it there with: `{removal}`"),
+            };
+            context.printer.warn(&format!("given up: {why}\n{host} keeps {}{remove}", left.words()));
         }
         return Ok(unreached);
     }
