@@ -9,7 +9,7 @@ pub struct Left {
     pub user: String,
     /// Files and folders.
     pub files: Vec<String>,
-    /// Units of systemd that start the daemon, on machines with systemd.
+    /// Units of systemd that start the daemon, where systemd starts it.
     pub units: Vec<String>,
     /// The file with the line of the cluster's SSH key.
     pub authorized_keys: String,
@@ -27,10 +27,7 @@ impl Left {
                 text(&["/usr/local/bin/disco", "/usr/local/bin/discod", "/var/lib/disco", "/etc/disco", UNIT_PATH]),
                 text(&[UNIT]),
             ),
-            (true, false) => (
-                text(&["~/.local/share/disco", "~/.config/systemd/user/discod.service"]),
-                text(&["discod.service of the user, or a line `@reboot` in the crontab"]),
-            ),
+            (true, false) => (text(&["~/.local/share/disco", "~/.config/systemd/user/discod.service"]), text(&[UNIT])),
         };
         let home = if root { "/root" } else { "~" };
         Self { user: user.to_owned(), files, units, authorized_keys: format!("{home}/.ssh/authorized_keys") }
@@ -41,7 +38,8 @@ impl Left {
     pub fn words(&self) -> String {
         let mut parts = Vec::new();
         if !self.units.is_empty() {
-            parts.push(format!("the daemon, started by the unit {}", self.units.join(", ")));
+            let or_cron = if self.user == "root" { "" } else { " of the user, or a line `@reboot` in the crontab" };
+            parts.push(format!("the daemon, started by the unit {}{or_cron}", self.units.join(", ")));
         }
         if !self.files.is_empty() {
             parts.push(self.files.join(", "));
@@ -50,16 +48,20 @@ impl Left {
         format!("{} (user {})", parts.join("; "), self.user)
     }
 
-    /// Commands that remove it, for that user's shell on the machine, except for processes without systemd, which end with the next boot.
-    /// `key` is the cluster's public key.
+    /// Commands that end the daemon and remove it, for that user's shell on the machine. `key` is the cluster's public key.
     #[must_use]
     pub fn removal(&self, key: Option<&str>) -> String {
         let mut commands = Vec::new();
         if !self.units.is_empty() {
             match self.user.as_str() {
-                "root" => commands.push(format!("systemctl disable --now {UNIT}")),
+                // Without systemd, Disco's own supervisor keeps the daemon running.
+                "root" => commands.push(format!(
+                    "systemctl disable --now {UNIT} || /usr/local/bin/discod supervise --dir /var/lib/disco/service --stop"
+                )),
+                // The unit only starts the supervisor, which outlives it. A crontab that cannot be read is not replaced.
                 _ => commands.push(format!(
-                    "systemctl --user disable {UNIT}; crontab -l | grep -v disco/service/start | crontab -"
+                    "~/.local/share/disco/bin/discod supervise --dir ~/.local/share/disco/service --stop; systemctl --user \
+                     disable {UNIT}; t=$(crontab -l) && printf '%s\\n' \"$t\" | grep -v disco/service/start | crontab -"
                 )),
             }
         }
@@ -83,12 +85,18 @@ mod tests {
         assert!(root.words().contains("/var/lib/disco") && root.words().contains("discod.service"), "{}", root.words());
         let removal = root.removal(Some("ssh-ed25519 AAAAx/y cluster@shop"));
         assert!(
-            removal.starts_with("systemctl disable --now discod.service; rm -rf /usr/local/bin/disco "),
+            removal.starts_with("systemctl disable --now discod.service || /usr/local/bin/discod supervise --dir "),
             "{removal}"
         );
+        assert!(removal.contains(" --stop; rm -rf /usr/local/bin/disco "), "{removal}");
         assert!(removal.ends_with("; sed -i '\\|AAAAx/y|d' /root/.ssh/authorized_keys"), "{removal}");
         let pi = Left::of("pi", true);
         assert!(pi.words().contains("~/.local/share/disco") && !pi.words().contains("/var/lib"), "{}", pi.words());
+        assert_eq!((&pi.units, pi.words().contains("@reboot")), (&root.units, true));
+        let removal = pi.removal(None);
+        assert!(removal.starts_with("~/.local/share/disco/bin/discod supervise --dir ~/"), "{removal}");
+        assert!(removal.contains(" --stop; systemctl --user disable discod.service; t=$(crontab -l) && "), "{removal}");
+        assert!(removal.contains("printf '%s\\n' \"$t\" | grep") && !removal.contains('`'), "{removal}");
         let unused = Left::of("pi", false);
         assert_eq!(unused.words(), "the line of the cluster's key in ~/.ssh/authorized_keys (user pi)");
         assert_eq!(unused.removal(None), "");
