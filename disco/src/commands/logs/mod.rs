@@ -77,9 +77,11 @@ async fn from_daemon(args: &LogsArgs, context: &Context, client: &Client, node: 
         let mut control = client.dial(address, Expect::Node(node.id));
         let ended = match control.logs(request).await {
             Ok(lines) => {
-                answered = Instant::now();
                 let ended = print(context, lines.into_inner(), &mut shown).await;
-                answered = answered.max(Instant::now());
+                // A stream without a line is no answer: some daemons end each one.
+                if !shown.waiting {
+                    answered = Instant::now();
+                }
                 ended?
             }
             Err(status) => Some(status),
@@ -135,7 +137,7 @@ struct Shown {
     newest: (String, Vec<String>),
     /// Lines that were shown may be sent again, before new ones.
     again: bool,
-    /// The node does not answer at the moment, as was said.
+    /// The node does not answer at the moment, as was reported.
     waiting: bool,
 }
 
