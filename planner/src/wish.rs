@@ -22,7 +22,6 @@ pub enum Wish {
 
 /// Decides. `target` is the current target size; `before` is the number of the script's last bootstrap. Each is absent
 /// if unknown, as in a cluster that was created before such numbers were recorded.
-/// cluster that was made before such numbers were kept.
 #[must_use]
 pub fn of_script(requested: u32, target: Option<u32>, before: Option<u32>) -> Wish {
     match (target, before) {

@@ -79,13 +79,13 @@ fn all_nodes_get_the_new_binary_the_leader_last_and_no_acknowledged_write_is_los
         assert_ne!(node.pid, before.node(node.id).pid, "{} was not restarted", node.name);
         assert!(same(&installed(&project, &after, node.id, "discod.previous"), &old), "{}", node.name);
     }
-    let said = project.disco(&["events", "-o", "json"]).ok().json();
-    let kinds: Vec<&str> = said.as_array().unwrap().iter().filter_map(|event| event["kind"].as_str()).collect();
+    let events = project.disco(&["events", "-o", "json"]).ok().json();
+    let kinds: Vec<&str> = events.as_array().unwrap().iter().filter_map(|event| event["kind"].as_str()).collect();
     let steps: Vec<&str> = kinds.into_iter().filter(|kind| kind.starts_with("upgrade.")).collect();
     assert_eq!(
         steps,
         ["upgrade.started", "upgrade.node", "upgrade.node", "upgrade.node", "upgrade.finished"],
-        "{said:#}"
+        "{events:#}"
     );
     println!("{} writes were acknowledged during the upgrade, none is lost", writers.check(&addresses));
 
