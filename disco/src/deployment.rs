@@ -123,6 +123,9 @@ fn status_of_code(code: &str) -> ExitStatus {
         Some(ErrorCode::Refused) => ExitStatus::Guarded,
         Some(ErrorCode::NotFound) => ExitStatus::NotFound,
         Some(ErrorCode::RolledBack) => ExitStatus::RolledBack,
+        Some(ErrorCode::Failed | ErrorCode::Cancelled) => ExitStatus::Failed,
+        Some(ErrorCode::Timeout) => ExitStatus::TimedOut,
+        // Thrown by the script itself, too: it has no code, or one of its own.
         _ => ExitStatus::Usage,
     }
 }
@@ -131,4 +134,19 @@ fn lost(what: &str, deployment: u64) -> Failure {
     let hint = "`disco deployments` shows its state: it continues unless its leader was lost; one that failed with its leader is \
                 repeated with `disco deploy`";
     Failure::new(ExitStatus::Unreachable, format!("{what} during deployment {deployment}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_of_the_script_is_one_of_usage() {
+        for code in ["", "OF_THE_SCRIPT", "INVALID"] {
+            assert_eq!(status_of_code(code), ExitStatus::Usage, "{code}");
+        }
+        assert_eq!(status_of_code("FAILED"), ExitStatus::Failed);
+        assert_eq!(status_of_code("TIMEOUT"), ExitStatus::TimedOut);
+        assert_eq!(status_of_code("ROLLED_BACK"), ExitStatus::RolledBack);
+    }
 }
