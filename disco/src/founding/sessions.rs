@@ -22,8 +22,12 @@ pub(crate) struct Sessions {
     config: SshConfig,
     open: Mutex<HashMap<String, Session>>,
     /// Connections to jump hosts, by the chain that leads there.
-    jumps: tokio::sync::Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Session>>>>>,
+    jumps: tokio::sync::Mutex<HashMap<String, Arc<tokio::sync::Mutex<Jump>>>>,
 }
+
+/// A connection to a jump host: none yet, or what came of the last attempt. A failed attempt is not repeated, as otherwise each
+/// machine behind it would wait for its time limit once more.
+type Jump = Option<Result<Session, Arc<SshError>>>;
 
 impl Default for Sessions {
     fn default() -> Self {
@@ -75,21 +79,30 @@ impl Sessions {
             let place = Arc::clone(self.jumps.lock().await.entry(chain.clone()).or_default());
             // Held while it connects: all machines behind it wait for the one connection.
             let mut place = place.lock().await;
-            if place.as_ref().is_none_or(Session::is_closed) {
-                let policy = HostKeyPolicy::WithUser {
-                    policy: Box::new(HostKeyPolicy::KnownHosts { file: known_hosts.to_path_buf(), pin_first: true }),
-                    files: hop.known_hosts.clone(),
-                    alias: hop.key_alias.clone(),
-                };
-                let login = Login::from(hop);
-                let connected = Session::connect_through(last.as_ref(), &hop.target, &login, &policy, options).await;
-                *place = Some(connected.map_err(|source| SshError::Jump {
-                    endpoint: target.endpoint(),
-                    jump: hop.target.to_string(),
-                    source: Box::new(source),
-                })?);
-            }
-            last.clone_from(&place);
+            let connected = match place.clone() {
+                Some(Err(error)) => Err(error),
+                Some(Ok(session)) if !session.is_closed() => Ok(session),
+                _ => {
+                    let policy = HostKeyPolicy::WithUser {
+                        policy: Box::new(HostKeyPolicy::KnownHosts {
+                            file: known_hosts.to_path_buf(),
+                            pin_first: true,
+                        }),
+                        files: hop.known_hosts.clone(),
+                        alias: hop.key_alias.clone(),
+                    };
+                    let login = Login::from(hop);
+                    let connected =
+                        Session::connect_through(last.as_ref(), &hop.target, &login, &policy, options).await;
+                    connected.map_err(Arc::new)
+                }
+            };
+            *place = Some(connected.clone());
+            last = Some(connected.map_err(|source| SshError::Jump {
+                endpoint: target.endpoint(),
+                jump: hop.target.to_string(),
+                source,
+            })?);
         }
         Ok(last)
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -235,9 +236,9 @@ pub enum SshError {
         endpoint: String,
         /// The jump host, `user@host:port`.
         jump: String,
-        /// Why.
+        /// Why; shared by all machines behind it.
         #[source]
-        source: Box<SshError>,
+        source: Arc<SshError>,
     },
     /// A jump host made no connection.
     #[error("the jump host {jump} made no connection to {endpoint}: {reason}")]
