@@ -147,6 +147,7 @@ fn status_of(error: &SshError) -> ExitStatus {
         | SshError::NoKey { .. }
         | SshError::TooManyKeys { .. }
         | SshError::Agent { .. }
+        | SshError::Unconfirmed { .. }
         | SshError::SecondFactor { .. }
         | SshError::HostKeyChanged { .. }
         | SshError::HostKeyRevoked { .. }

@@ -226,6 +226,18 @@ pub enum SshError {
         #[source]
         source: Box<russh::AgentAuthError>,
     },
+    /// The login did not end in time, while an agent was to sign: its user may have to confirm that.
+    #[error(
+        "no login to {target} within {} s; a key of the agent may wait to be confirmed or touched\nhint: run the command again, \
+         and confirm the use of the key",
+        limit.as_secs_f32()
+    )]
+    Unconfirmed {
+        /// `user@host:port`.
+        target: String,
+        /// The time limit.
+        limit: Duration,
+    },
     /// The user's configuration cannot be used.
     #[error(transparent)]
     Config(#[from] super::ConfigError),

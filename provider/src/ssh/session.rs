@@ -33,6 +33,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The pause after a refused key. OpenSSH 9.8 and later blocks addresses with more failed logins (`PerSourcePenalties`: five
 /// seconds for each, from fifteen on).
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(6);
+/// The time for a login with an agent, beyond that of the connection: its user may have to confirm each use of a key, or to touch
+/// a device. It is no sign that the machine does not answer.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
 /// The connection ends if sent data is not acknowledged for this long. By itself the system would retry for a quarter of an hour.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// A keep-alive is sent after this time without data, and the connection ends after this many unanswered ones. Together less
@@ -43,7 +46,7 @@ const UNANSWERED: usize = 3;
 /// How patiently to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectOptions {
-    /// The time limit for all attempts together.
+    /// The time limit for all attempts together. A login with an agent may take longer.
     pub limit: Duration,
     /// The time limit of one attempt.
     pub attempt_limit: Duration,
@@ -167,19 +170,16 @@ impl Session {
         let endpoint = target.endpoint();
         let not_connected = |source| SshError::Connect { endpoint: endpoint.clone(), source };
         let late = |_| not_connected(io::ErrorKind::TimedOut.into());
-        let no_answer = |_| SshError::NoAnswer { endpoint: endpoint.clone(), limit };
         if let Some(jump) = through {
             let stream = tokio::time::timeout_at(deadline, jump.forward(target)).await.map_err(late)??;
-            let logged_in = Self::log_in(stream, through, target, login, policy);
-            return tokio::time::timeout_at(deadline, logged_in).await.map_err(no_answer)?;
+            return Self::log_in(stream, through, target, login, policy, limit, deadline).await;
         }
         let stream = tokio::time::timeout_at(deadline, dial(target)).await.map_err(late)??;
         // Without it small packets are delayed.
         stream.set_nodelay(true).map_err(not_connected)?;
         let unacknowledged = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
         sockopt::set_tcp_user_timeout(&stream, unacknowledged).map_err(|error| not_connected(error.into()))?;
-        let logged_in = Self::log_in(stream, None, target, login, policy);
-        tokio::time::timeout_at(deadline, logged_in).await.map_err(no_answer)?
+        Self::log_in(stream, None, target, login, policy, limit, deadline).await
     }
 
     async fn log_in(
@@ -188,15 +188,25 @@ impl Session {
         target: &SshTarget,
         login: &Login,
         policy: &HostKeyPolicy,
+        limit: Duration,
+        deadline: Instant,
     ) -> Result<Self, SshError> {
+        let no_answer = || SshError::NoAnswer { endpoint: target.endpoint(), limit };
         let seen = Arc::new(OnceLock::new());
         let handler = Handler { target: target.clone(), policy: policy.clone(), seen: Arc::clone(&seen) };
         let kinds = policy.kinds(target)?;
-        let mut handle = connect_stream(config(&kinds), stream, handler).await.map_err(|error| match error {
+        let greeted = tokio::time::timeout_at(deadline, connect_stream(config(&kinds), stream, handler)).await;
+        let mut handle = greeted.map_err(|_| no_answer())?.map_err(|error| match error {
             HandlerError::HostKey(error) => error,
             HandlerError::Protocol(source) => not_greeted(target, source),
         })?;
-        let key = authenticate(&mut handle, target, login).await?;
+        let has_agent = matches!(login, Login::User(keys) if keys.agent.is_some());
+        let more = if has_agent { CONFIRMED_WITHIN } else { Duration::ZERO };
+        let authenticated = tokio::time::timeout_at(deadline + more, authenticate(&mut handle, target, login)).await;
+        let key = authenticated.map_err(|_| match has_agent {
+            true => SshError::Unconfirmed { target: target.to_string(), limit: limit + more },
+            false => no_answer(),
+        })??;
         let host_key = seen.get().cloned().ok_or_else(|| protocol(target, russh::Error::UnknownKey))?;
         Ok(Self {
             handle: Arc::new(handle),
