@@ -88,7 +88,12 @@ impl Shared<Project> {
     #[must_use]
     pub fn whole(&'static self) -> (Turn<Project>, Status) {
         let project = self.take();
-        let status = project.wait_until_healthy(SOON, 3);
+        project.wait_until_healthy(SOON, 3);
+        // A daemon that the test before has ended is shown for a moment after its end.
+        let runs = |pid: u32| std::path::Path::new(&format!("/proc/{pid}")).exists();
+        let status = project.wait_for_status(SOON, "three healthy nodes whose daemons run", |status| {
+            status.healthy && status.leader.is_some() && status.nodes.iter().all(|node| runs(node.pid))
+        });
         (project, status)
     }
 }

@@ -1,6 +1,7 @@
 //! The metadata service of a machine, from which a node gets its credentials.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::imds::Client;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
@@ -15,10 +16,15 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN_PATH: &str = "/latest/api/token";
 
+/// Time limit for an answer: five times the SDK's own, as a small machine that is busy answers late, and without credentials a
+/// node can do nothing.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
 /// A client of the service that uses the given HTTP client.
 pub(super) fn client(http: &SharedHttpClient) -> Client {
     let http = SharedHttpClient::new(Complete { inner: http.clone() });
-    Client::builder().configure(&ProviderConfig::default().with_http_client(http)).build()
+    let config = ProviderConfig::default().with_http_client(http);
+    Client::builder().configure(&config).read_timeout(ANSWERED_WITHIN).build()
 }
 
 /// The credentials of the machine's instance role.

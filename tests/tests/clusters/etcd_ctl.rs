@@ -394,8 +394,12 @@ fn a_client_uses_keys_and_nothing_else() {
     client.run(&["alarm", "list"]).ok();
     let one = client.at(&etcd.endpoints()[0]);
     let snapshot = project.path("client.db").display().to_string();
-    for args in [["snapshot", "save", snapshot.as_str()].as_slice(), &["move-leader", "1"], &["alarm", "disarm"]] {
-        let refused = one.run(args);
+    // `snapshot` takes one endpoint, and `move-leader` the leader's.
+    for refused in [
+        one.run(&["snapshot", "save", snapshot.as_str()]),
+        client.run(&["move-leader", "1"]),
+        one.run(&["alarm", "disarm"]),
+    ] {
         assert!(refused.stderr.contains("client/billing may use the keys"), "{refused}");
     }
     let own = Api::new(
