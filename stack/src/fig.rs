@@ -7,8 +7,8 @@ use crate::{
     yaml::{Entry, Map, Node, Tag, Value},
 };
 
-/// Reads a fig file as today's form, and says so once. Told by its shape: no key of today's top level, and every key but `x-*` is a
-/// mapping, one at least with `image`, `build` or `extends`.
+/// Reads a fig file as today's form, and reports that once. Its shape shows what it is: no key of today's top level, and every
+/// key but `x-*` is a mapping, one at least with `image`, `build` or `extends`.
 pub(crate) fn modernise(document: Node, findings: &mut Findings) -> Node {
     if !is_fig(&document) {
         return document;

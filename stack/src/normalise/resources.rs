@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{put, put_missing};
 use crate::yaml::{Entry, Map, Node, Value};
 
-/// The network of a service that names none, the folder of its secrets, and nothing where nothing is said.
+/// The network of a service that names none, and the folder of its secrets.
 pub(super) fn service_defaults(service: &mut Node) {
     let place = service.place;
     let Some(keys) = service.map_mut() else { return };
