@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap shows what is wrong")]
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use disco_shim::output::{Reader, Source};
 use disco_shim::{Client, Ended, Exit, Folder, Limits, Process, Spec, Start, Task, User, boottime_ms};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify;
 
 /// Longer than anything here takes on a machine that is ten times slower.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -27,9 +30,8 @@ impl Drop for Test {
             // What the task started goes with it only if the shim ends it.
             if let Ok(mut client) = Client::connect(&self.folder) {
                 let _asked = client.stop(Some(Duration::ZERO));
-                let deadline = Instant::now() + DEADLINE;
-                while shim.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < deadline {
-                    std::thread::sleep(Duration::from_millis(5));
+                if let Some(process) = Process::find(shim.id().cast_signed()) {
+                    wait_for_end(&process);
                 }
             }
             let _ended = shim.kill();
@@ -63,7 +65,26 @@ impl Test {
     }
 
     fn ended(&self) -> Exit {
-        until("exit.json", || self.folder.exit().unwrap())
+        self.until("exit.json", || self.folder.exit().unwrap())
+    }
+
+    /// Waits for changes of the task's files until there is a result.
+    fn until<T>(&self, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + DEADLINE;
+        // Before the first look, so that no change is missed.
+        let changes = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        for folder in [self.folder.path(), &self.folder.output()] {
+            let kinds = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+            inotify::add_watch(&changes, folder, kinds).unwrap();
+        }
+        let mut events = [0; 4096];
+        loop {
+            if let Some(value) = condition() {
+                return value;
+            }
+            wait_for(&changes, deadline, what);
+            rustix::io::read(&changes, &mut events).unwrap();
+        }
     }
 
     fn text(&self, source: Source) -> String {
@@ -79,19 +100,24 @@ impl Test {
 
     /// Waits until the task has printed this.
     fn printed(&self, what: &str) {
-        until(what, || self.text(Source::Output).contains(what).then_some(()));
+        self.until(what, || self.text(Source::Output).contains(what).then_some(()));
     }
 }
 
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "waited {DEADLINE:?} for {what}");
-        std::thread::sleep(Duration::from_millis(5));
+/// Waits until a descriptor is readable, or fails at the deadline.
+fn wait_for(descriptor: impl AsFd, deadline: Instant, what: &str) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let mut awaited = [PollFd::new(&descriptor, PollFlags::IN)];
+    let ready = poll(&mut awaited, Some(&left.try_into().unwrap())).unwrap();
+    assert!(ready > 0, "waited {DEADLINE:?} for {what}");
+}
+
+/// Waits until a process has ended.
+fn wait_for_end(process: &Process) {
+    if let Some(descriptor) = process.open() {
+        wait_for(descriptor, Instant::now() + DEADLINE, "the end of a process");
     }
+    assert!(!process.runs());
 }
 
 fn sh(script: &str) -> Spec {
@@ -178,7 +204,7 @@ fn what_the_task_left_in_sessions_of_its_own_ends_with_it() {
     let script = "trap 'exit 0' HUP; setsid sh -c 'sleep 3600 & echo $!; wait' & sh -c 'sleep 3600 & echo $!'
         while :; do sleep 0.05; done";
     test.start(&sh(script));
-    until("both processes", || (test.text(Source::Output).lines().count() == 2).then_some(()));
+    test.until("both processes", || (test.text(Source::Output).lines().count() == 2).then_some(()));
     test.client().signal("SIGHUP").unwrap();
     let exit = test.ended();
     assert_eq!((exit.code, exit.left), (Some(0), 0));
@@ -244,7 +270,7 @@ fn the_end_of_the_daemon_is_not_seen_by_the_task() {
     let exit = test.ended();
     assert_eq!((exit.code, exit.ended), (Some(7), Ended::Stopped));
     assert!(test.text(Source::Output).ends_with("bye\n"));
-    until("the end of the shim", || (!task.shim.runs()).then_some(()));
+    wait_for_end(&task.shim);
     test.shim = None;
 }
 
@@ -254,7 +280,7 @@ fn a_task_does_not_outlive_its_shim() {
     let task = test.start(&sh("echo ready; exec sleep 3600"));
     test.printed("ready");
     test.shim.as_mut().unwrap().kill().unwrap();
-    until("the end of the task", || (!task.process.runs()).then_some(()));
+    wait_for_end(&task.process);
     assert!(test.folder.exit().unwrap().is_none());
 }
 
@@ -354,7 +380,7 @@ fn a_task_runs_as_the_given_user() {
     test.printed("65534\n65533\n65533 65532\n0\n");
     // The change of user has not cut the tie to the shim.
     test.shim.as_mut().unwrap().kill().unwrap();
-    until("the end of the task", || (!task.process.runs()).then_some(()));
+    wait_for_end(&task.process);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use disco_consensus::append_stream::WINDOW;
@@ -19,7 +18,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendRe
 use openraft::testing::{blank_ent, log_id};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
@@ -36,7 +35,6 @@ const A_WHILE: Duration = Duration::from_millis(100);
 type Append = AppendEntriesRequest<TypeConfig>;
 type AppendAnswer = AppendEntriesResponse<TypeConfig>;
 type Scripted = Result<AppendAnswer, Status>;
-type Scripts = Arc<Mutex<VecDeque<mpsc::Receiver<Scripted>>>>;
 
 /// Streams that a follower accepts.
 const STREAMS: usize = 4;
@@ -46,7 +44,9 @@ struct Follower {
     streams: bool,
     got: mpsc::UnboundedSender<Append>,
     /// For the streams that are not opened yet, in order.
-    scripted: Scripts,
+    scripted: Mutex<VecDeque<mpsc::Receiver<Scripted>>>,
+    /// How many streams were opened.
+    opened: watch::Sender<usize>,
 }
 
 fn answer(scripted: Scripted) -> Result<RaftMessage, Status> {
@@ -77,6 +77,7 @@ impl Raft for Follower {
             }
         });
         let scripted = self.scripted.lock().pop_front().expect("a script for each stream");
+        self.opened.send_modify(|count| *count += 1);
         Ok(Response::new(Box::pin(ReceiverStream::new(scripted).map(answer))))
     }
 
@@ -109,7 +110,8 @@ impl Raft for Follower {
 struct Pair {
     connection: Connection,
     got: mpsc::UnboundedReceiver<Append>,
-    scripted: Scripts,
+    /// How many streams were opened.
+    opened: watch::Receiver<usize>,
     /// Of the first stream.
     script: Option<mpsc::Sender<Scripted>>,
     /// Of the following ones.
@@ -132,14 +134,14 @@ impl Pair {
         let incoming = disco_identity::incoming(listener, &identity(FOLLOWER), ListenLimits::default());
         let (sender, got) = mpsc::unbounded_channel();
         let (mut scripts, scripted): (VecDeque<_>, VecDeque<_>) = (0..STREAMS).map(|_| mpsc::channel(8)).unzip();
-        let scripted = Arc::new(Mutex::new(scripted));
-        let follower = Follower { streams, got: sender, scripted: Arc::clone(&scripted) };
+        let (opening, opened) = watch::channel(0);
+        let follower = Follower { streams, got: sender, scripted: Mutex::new(scripted), opened: opening };
         tokio::spawn(Server::builder().add_service(RaftServer::new(follower)).serve_with_incoming(incoming));
         let peers = Peers::new(identity(LEADER), ChannelOptions::default());
         let node = NodeInfo { address, name: "follower".to_owned() };
         let mut network = Network { peers, node_id: LEADER, start: Start::default() };
         let connection = network.new_client(FOLLOWER, &node).await;
-        Self { connection, got, scripted, script: scripts.pop_front(), later: scripts.into() }
+        Self { connection, got, opened, script: scripts.pop_front(), later: scripts.into() }
     }
 
     async fn script(&self, scripted: Scripted) {
@@ -156,7 +158,7 @@ impl Pair {
     }
 
     fn streams_opened(&self) -> usize {
-        STREAMS - self.scripted.lock().len()
+        *self.opened.borrow()
     }
 }
 
@@ -318,13 +320,11 @@ async fn a_late_answer_is_not_taken_for_that_of_the_next_heartbeat() {
     // Neither of these is the answer to a later heartbeat. The stream may have ended already.
     let _ = pair.script.as_ref().unwrap().send(Ok(AppendAnswer::Success)).await;
     // openraft abandons a heartbeat as well, here once its stream is open.
-    let scripted = Arc::clone(&pair.scripted);
-    let opened = async {
-        while scripted.lock().len() > STREAMS - 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::select! { answer = pair.beat(option()) => panic!("{answer:?}"), () = opened => {} }
+    let mut opened = pair.opened.clone();
+    tokio::select! {
+        answer = pair.beat(option()) => panic!("{answer:?}"),
+        opened = opened.wait_for(|count| *count == 2) => drop(opened.unwrap()),
+    }
     let _ = pair.later[0].send(Ok(AppendAnswer::Success)).await;
     pair.later[1].send(Ok(AppendAnswer::Conflict)).await.unwrap();
     assert!(pair.beat(option()).await.unwrap().is_err(), "the answer to this heartbeat is a refusal");
