@@ -9,6 +9,7 @@
 //! - The root's key never leaves `.disco/`; the first node's signing key is removed here once that node has answered.
 
 mod adding;
+mod address;
 mod authority;
 mod connecting;
 mod destroy;
