@@ -5,10 +5,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use disco_proto::v1::RangeRequest;
 
-use crate::{SYSTEM_PREFIX, Scope};
-
-/// The first byte string above all keys below [`SYSTEM_PREFIX`].
-const SYSTEM_END: &[u8] = b"/disco0";
+use crate::{SYSTEM_END, SYSTEM_PREFIX, Scope};
 
 /// A single key, all keys from one on, or the keys from one up to another; of these, the keys of a [`Scope`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

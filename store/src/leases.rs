@@ -4,8 +4,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
 };
+
+use crate::{SYSTEM_END, SYSTEM_PREFIX, Scope};
 
 /// The counted size of a lease without keys.
 pub(crate) const LEASE_BYTES: u64 = 128;
@@ -35,6 +38,12 @@ impl Lease {
     /// Unix time in milliseconds at the proposer of the grant; informational, since clocks differ.
     pub fn granted_at_ms(&self) -> i64 {
         self.granted_at_ms
+    }
+
+    /// Whether no attached key is outside of the scope.
+    pub fn is_in(&self, scope: Scope) -> bool {
+        let own = (Bound::Included(SYSTEM_PREFIX), Bound::Excluded(SYSTEM_END));
+        scope == Scope::All || self.keys.range::<[u8], _>(own).next().is_none()
     }
 
     /// The attached keys in order: they are deleted when the lease is revoked.

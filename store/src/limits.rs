@@ -3,6 +3,9 @@
 /// Prefix of Disco's own records: only Disco writes them, and they may use [`Limits::reserve_bytes`].
 pub const SYSTEM_PREFIX: &[u8] = b"/disco/";
 
+/// The first byte string above all keys below [`SYSTEM_PREFIX`].
+pub const SYSTEM_END: &[u8] = b"/disco0";
+
 /// Bounds that [`apply`](crate::Store::apply) enforces.
 ///
 /// They determine the effect of a command, so they are part of the state machine: every node must use the same ones,

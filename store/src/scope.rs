@@ -70,12 +70,12 @@ impl<'a> View<'a> {
     /// The leases that hold no key outside of the scope, by id.
     pub fn leases(&self) -> impl Iterator<Item = &'a Lease> {
         let scope = self.scope;
-        self.store.leases().filter(move |lease| lease.keys().all(|key| scope.contains(key)))
+        self.store.leases().filter(move |lease| lease.is_in(scope))
     }
 
     /// The lease with that id, unless it holds a key outside of the scope.
     pub fn lease(&self, id: i64) -> Option<&'a Lease> {
-        self.store.lease(id).filter(|lease| lease.keys().all(|key| self.scope.contains(key)))
+        self.store.lease(id).filter(|lease| lease.is_in(self.scope))
     }
 
     /// As [`Store::revision`].

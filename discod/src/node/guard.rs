@@ -2,13 +2,10 @@
 
 use disco_proto::v1::request_op::Request as Op;
 use disco_proto::v1::{Command, RequestOp, TxnRequest, command};
-use disco_store::{SYSTEM_PREFIX, Store};
+use disco_store::{SYSTEM_END, SYSTEM_PREFIX, Scope, Store};
 use thiserror::Error;
 
 use super::Node;
-
-/// The first byte string after all keys with the prefix.
-const OWN_END: &[u8] = b"/disco0";
 
 /// A client's request would change Disco's own records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -60,9 +57,7 @@ impl Node {
 
     fn touches(&self, command: &Command) -> Touches {
         let own_lease = |id: i64| {
-            let attached = |store: &Store| {
-                store.lease(id).is_some_and(|lease| lease.keys().any(|key| key.starts_with(SYSTEM_PREFIX)))
-            };
+            let attached = |store: &Store| store.lease(id).is_some_and(|lease| !lease.is_in(Scope::Users));
             self.raft().store().read(attached)
         };
         match &command.operation {
@@ -121,10 +116,10 @@ impl Touches {
 fn touch(key: &[u8], range_end: &[u8]) -> Touch {
     let overlaps = match range_end {
         [] => key.starts_with(SYSTEM_PREFIX),
-        [0] => key < OWN_END,
-        end => key < OWN_END && end > SYSTEM_PREFIX,
+        [0] => key < SYSTEM_END,
+        end => key < SYSTEM_END && end > SYSTEM_PREFIX,
     };
-    let only = key.starts_with(SYSTEM_PREFIX) && *range_end != [0] && range_end <= OWN_END;
+    let only = key.starts_with(SYSTEM_PREFIX) && *range_end != [0] && range_end <= SYSTEM_END;
     match (overlaps, only) {
         (false, _) => Touch::No,
         (true, false) => Touch::Covers,

@@ -10,7 +10,7 @@ use disco_proto::v1;
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::command_response::Result as Answer;
 use disco_proto::v1::{LeaseTimeRequest, LeaseTimeResponse};
-use disco_store::{LEASE_TTL_MAX, View};
+use disco_store::{LEASE_TTL_MAX, Scope, Store, View};
 use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -21,6 +21,8 @@ use crate::peers::Hops;
 
 /// etcd's time to live of a lease that does not exist.
 const NO_LEASE_TTL: i64 = -1;
+/// No lease has this id.
+const NO_LEASE: i64 = 0;
 /// Leases that one confirmation of the quorum renews: one client keeps thousands alive.
 const TOGETHER: usize = 2_048;
 
@@ -56,7 +58,11 @@ impl EtcdService {
         }
         // Before the renewal: an answer must not claim that a lease lives at a revision at which it was revoked.
         let header = self.header_now();
-        match leases::renew(&self.node, Hops::default(), ids.clone()).await {
+        let asked = self.node.raft().store().read(|store| {
+            let shown = |id: i64| if is_own(store, id) { NO_LEASE } else { id };
+            ids.iter().copied().map(shown).collect()
+        });
+        match leases::renew(&self.node, Hops::default(), asked).await {
             Ok(ttls) => {
                 let answer = |(id, ttl)| Ok(LeaseKeepAliveResponse { header, id, ttl });
                 ids.into_iter().zip(ttls).map(answer).chain(end).collect()
@@ -64,6 +70,11 @@ impl EtcdService {
             Err(error) => vec![Err(errors::of_operation(error))],
         }
     }
+}
+
+/// Whether it is a lease of Disco's own records, which does not exist for clients.
+fn is_own(store: &Store, id: i64) -> bool {
+    store.lease(id).is_some_and(|lease| !lease.is_in(Scope::Users))
 }
 
 /// When the lease ends if nothing renews it, in Unix milliseconds. etcd lists leases in the order of their ends; only the
@@ -131,7 +142,7 @@ impl Lease for EtcdService {
         self.admit(&request)?;
         let LeaseTimeToLiveRequest { id, keys } = request.into_inner();
         let time = self.time(id).await?;
-        if !time.found {
+        if !time.found || self.node.raft().store().read(|store| is_own(store, id)) {
             let header = self.header_now();
             let answer =
                 LeaseTimeToLiveResponse { header, id, ttl: NO_LEASE_TTL, ..LeaseTimeToLiveResponse::default() };
