@@ -7,7 +7,7 @@
 //! - A pass makes at most one change, and an unfinished change of the voters is finished before another one begins.
 //! - A node has a voter's secrets before it votes, since it may lead from then on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use disco_planner::members::{self, Leader as Own, Node, Reason, Step};
@@ -172,6 +172,19 @@ pub async fn pass<L: Leader>(leader: &L) -> Result<bool, L::Error> {
     leader.after_voters(&present).await
 }
 
+/// The members as decisions see them, without what they report. `last` is the index of the leader's last entry.
+#[must_use]
+pub fn nodes(members: &[Member], last: u64) -> BTreeMap<u64, Node> {
+    let node = |member: &Member| Node {
+        id: member.id,
+        member_at: Some(member.info.address.clone()),
+        voter: member.role == Role::Voter,
+        up_to_date: member.matched.is_some_and(|matched| matched + LAG >= last),
+        ..Node::default()
+    };
+    members.iter().map(|member| (member.id, node(member))).collect()
+}
+
 async fn perform<L: Leader>(leader: &L, members: &[Member], step: Step) -> Result<(), L::Error> {
     match step {
         Step::HandOver { to, reason } => hand_over(leader, to, reason).await,
@@ -189,13 +202,8 @@ async fn hand_over<L: Leader>(leader: &L, to: u64, reason: Reason) -> Result<(),
     // Before: the term, and this pass with it, ends with success.
     leader.hands_over(to, reason);
     let handed = leader.raft().transfer_leadership(Some(to)).await;
-    handed.map(drop).map_err(|error| {
-        let why = match reason {
-            Reason::Disk => "this disk is nearly full",
-            Reason::Unhealthy => "this node is not healthy",
-        };
-        leader.failed(format!("handing leadership over to node {to}, because {why}"), error)
-    })
+    let what = format!("handing leadership over to node {to}, because {reason}");
+    handed.map(drop).map_err(|error| leader.failed(what, error))
 }
 
 async fn admit<L: Leader>(leader: &L, id: u64) -> Result<(), L::Error> {

@@ -2,6 +2,7 @@
 //!
 //! Who votes is decided by [`voters`](crate::voters), who does not return by [`dead`](crate::dead).
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::Policy;
@@ -74,6 +75,15 @@ pub enum Reason {
     Disk,
     /// It is not healthy.
     Unhealthy,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disk => "this disk is nearly full",
+            Self::Unhealthy => "this node is not healthy",
+        })
+    }
 }
 
 /// One change.

@@ -121,9 +121,12 @@ pub async fn take(process: &Process, to: u64, stream: TcpStream) {
         .await;
         return;
     }
-    let messages = futures_util::stream::unfold(Frames::new(read), |mut frames| async move {
+    let heard = (Frames::new(read), process.raft.clone());
+    let messages = futures_util::stream::unfold(heard, |(mut frames, raft)| async move {
         let message: io::Result<Option<AppendEntriesRequest<TypeConfig>>> = frames.next().await;
-        Some((message.ok().flatten()?, frames))
+        let message = message.ok().flatten()?;
+        raft.heard(message.vote.leader_id.node_id);
+        Some((message, (frames, raft)))
     });
     let mut answers = std::pin::pin!(process.raft.raft().stream_append(messages));
     while let Some(answer) = answers.next().await {

@@ -1,6 +1,5 @@
 //! The members controller of the daemon, in a cluster without certificates, secrets and machines.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -178,18 +177,8 @@ impl members::Leader for Acting<'_> {
 
     fn nodes(&self, members: &[Member]) -> Vec<Node> {
         let raft = &self.process.raft;
-        let (last, fresh_for) = (raft.last_index(), self.process.host.pace.suspect_after());
-        let mut nodes: BTreeMap<u64, Node> = BTreeMap::new();
-        for member in members {
-            let node = Node {
-                id: member.id,
-                member_at: Some(member.info.address.clone()),
-                voter: member.role == Role::Voter,
-                up_to_date: member.matched.is_some_and(|matched| matched + LAG >= last),
-                ..Node::default()
-            };
-            nodes.insert(member.id, node);
-        }
+        let fresh_for = self.process.host.pace.suspect_after();
+        let mut nodes = members::nodes(members, raft.last_index());
         for (id, reported) in self.process.reports.lock().iter() {
             let report = Report {
                 fresh: reported.at.elapsed() <= fresh_for,

@@ -62,6 +62,7 @@ impl Process {
         let raft = self.raft.raft();
         match ask {
             RaftAsk::Append(rpc) => {
+                self.raft.heard(rpc.vote.leader_id.node_id);
                 raft.append_entries(rpc).await.map(RaftAnswer::Append).map_err(|error| error.to_string())
             }
             RaftAsk::Vote(rpc) => raft.vote(rpc).await.map(RaftAnswer::Vote).map_err(|error| error.to_string()),

@@ -60,11 +60,7 @@ impl<'a> members::Leader for Acting<'a> {
     }
 
     fn hands_over(&self, to: u64, reason: Reason) {
-        let why = match reason {
-            Reason::Disk => "this disk is nearly full",
-            Reason::Unhealthy => "this node is not healthy",
-        };
-        tracing::warn!(to, free_mib = self.0.raft().room().free >> 20, "hands leadership over, because {why}");
+        tracing::warn!(to, free_mib = self.0.raft().room().free >> 20, "hands leadership over, because {reason}");
     }
 
     async fn record(&self, member: &Member) -> Result<()> {

@@ -1,14 +1,13 @@
 //! Members and reporting nodes as the planner sees them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use disco_consensus::members::LAG;
+use disco_consensus::members;
 use disco_planner::members::{Leader as Own, Node, Record, Report};
 use disco_planner::twins::Life;
 
 use crate::node::{Leader, NodeReport};
-use crate::raft::{Member, Role, remembered};
+use crate::raft::{Member, remembered};
 use crate::records;
 
 /// The leader's own state.
@@ -30,19 +29,8 @@ pub(super) fn leader(leader: &Leader) -> Own {
 
 /// The members, and the nodes that report.
 pub(super) fn nodes(leader: &Leader, members: &[Member]) -> Vec<Node> {
-    let last = leader.raft().last_index();
     let fresh_for = leader.raft().pace().suspect_after();
-    let mut nodes: BTreeMap<u64, Node> = BTreeMap::new();
-    for member in members {
-        let node = Node {
-            id: member.id,
-            member_at: Some(member.info.address.clone()),
-            voter: member.role == Role::Voter,
-            up_to_date: member.matched.is_some_and(|matched| matched + LAG >= last),
-            ..Node::default()
-        };
-        nodes.insert(member.id, node);
-    }
+    let mut nodes = members::nodes(members, leader.raft().last_index());
     for heard in leader.reports().all() {
         let id = heard.report.node_id;
         let node = nodes.entry(id).or_insert_with(|| Node { id, ..Node::default() });
