@@ -283,6 +283,8 @@ fn node_status(
         heard.map(|heard| &heard.report)
     };
     let listening = leading.map_or(Duration::ZERO, |leader| leader.reports().listening_for());
+    // One that has just come to life may have reported before it could answer.
+    let listening = heard.map_or(listening, |heard| listening.min(heard.since.elapsed()));
     let limit = node.raft().pace().suspect_after();
     let trouble = contact.trouble(limit, listening, &member.info.address);
     let ended = leading.and_then(|leader| leader.reports().ended(member.id));
