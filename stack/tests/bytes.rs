@@ -169,6 +169,9 @@ fn an_alias_in_its_own_anchor_is_refused() {
 fn depth_and_size_are_bounded() {
     let deep = format!("x-a: {}{}", "[".repeat(100), "]".repeat(100));
     assert!(message(&deep).contains("levels of nesting"), "{}", message(&deep));
+    let half = format!("x-a: &a {}1{}\n", "[".repeat(40), "]".repeat(40));
+    let twice = format!("{half}x-b: {}*a{}\n", "[".repeat(40), "]".repeat(40));
+    assert!(message(&twice).contains("levels of nesting"), "{}", message(&twice));
     let large = format!("x-a: {}\n", "a".repeat(5 << 20));
     assert!(message(&large).contains("more than 4 MiB"));
     let many = format!("x-a: [{}]\n", "a,".repeat(250_000));

@@ -48,6 +48,25 @@ fn parse_comes_first_and_its_errors_alone_are_reported() {
 }
 
 #[test]
+fn services_of_a_later_file_may_replace_or_remove_all_of_the_earlier() {
+    let base = "services:\n  a: {image: i}\n";
+    let replaced = services([("stack.yml", base), ("stack2.yml", "services: !override\n  b: {image: j}\n")]);
+    assert_eq!(replaced.as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
+    let removed = read([("stack.yml", base), ("stack2.yml", "services: !reset\n")]);
+    assert!(removed.is_err() || removed.unwrap().stack.services.is_empty());
+}
+
+#[test]
+fn a_later_value_counts_where_the_earlier_file_has_a_key_without_one() {
+    let first = "services:\n  a: {image: i, environment: , volumes: [\"data:/d\"]}\nvolumes: {data: }\n";
+    let second = "services:\n  a: {environment: {X: \"1\"}}\nvolumes: {data: {external: true}}\n";
+    let json =
+        read([("stack.yml", first), ("stack2.yml", second)]).unwrap_or_else(|error| panic!("{error}")).stack.json;
+    assert_eq!(json["services"]["a"]["environment"]["X"], "1");
+    assert_eq!(json["volumes"]["data"]["external"], true);
+}
+
+#[test]
 fn merge_keys_are_a_part_of_parsing_so_a_service_may_extend_by_them() {
     let found = services([(
         "stack.yml",

@@ -26,9 +26,15 @@ impl Loader<'_> {
             tree = self.include(tree, &document, include.node, folder, scope)?;
         }
         let services = document.map_mut().and_then(|map| map.shift_remove("services"));
+        let tag = services.as_ref().map_or(Tag::None, |entry| entry.node.tag);
+        if tag != Tag::None
+            && let Some(map) = tree.map_mut()
+        {
+            map.shift_remove("services");
+        }
         let layers = match services {
-            Some(entry) => self.layers(entry.node, folder, scope)?,
-            None => Vec::new(),
+            Some(entry) if tag != Tag::Reset => self.layers(entry.node, folder, scope)?,
+            _ => Vec::new(),
         };
         self.check()?;
 

@@ -108,6 +108,16 @@ impl Node {
         }
     }
 
+    /// Levels below the value: 0 for one that holds no other.
+    pub(crate) fn height(&self) -> usize {
+        let below = |nodes: &mut dyn Iterator<Item = &Self>| nodes.map(|node| 1 + node.height()).max().unwrap_or(0);
+        match &self.value {
+            Value::List(list) => below(&mut list.iter()),
+            Value::Map(map) => below(&mut map.values().map(|entry| &entry.node)),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         self.value == Value::Null
     }

@@ -34,9 +34,17 @@ struct Reader<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     text: &'a str,
     file: u32,
-    /// A complete anchored value, and how many values it holds.
-    anchors: BTreeMap<usize, (Node, usize)>,
+    anchors: BTreeMap<usize, Anchored>,
     budget: Budget,
+}
+
+/// A complete anchored value.
+struct Anchored {
+    node: Node,
+    /// How many values it holds, itself included.
+    count: usize,
+    /// Levels below it.
+    height: usize,
 }
 
 /// A value and how many values it holds, itself included.
@@ -92,13 +100,13 @@ impl<'a> Reader<'a> {
         let place = self.place(span.start.line(), span.start.col());
         let tag_place = span.tag_start.map_or(place, |mark| self.place(mark.line(), mark.col()));
         if depth > DEEPEST {
-            return Err(Problem::at(place, format!("more than {DEEPEST} levels of nesting")));
+            return Err(too_deep(place));
         }
         if !self.budget.take(1) {
             return Err(too_many(place));
         }
         let (anchor, tag, (value, count)) = match event {
-            Event::Alias(id) => return self.alias(id, place),
+            Event::Alias(id) => return self.alias(id, place, depth),
             Event::Scalar(text, style, anchor, tag) => (anchor, tag, (scalar(&text, style), 1)),
             Event::SequenceStart(_, anchor, tag) => (anchor, tag, self.list(depth)?),
             Event::MappingStart(_, anchor, tag) => (anchor, tag, self.mapping(depth)?),
@@ -109,16 +117,19 @@ impl<'a> Reader<'a> {
             apply_tag(&mut node, tag.core_suffix(), &tag.original(), tag_place)?;
         }
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), count));
+            self.anchors.insert(anchor, Anchored { height: node.height(), node: node.clone(), count });
         }
         Ok((node, count))
     }
 
     /// The parser knows the name, so an anchor without a value is one that contains this alias.
-    fn alias(&mut self, id: usize, place: Place) -> Result<Counted, Problem> {
-        let Some((node, count)) = self.anchors.get(&id) else {
+    fn alias(&mut self, id: usize, place: Place, depth: usize) -> Result<Counted, Problem> {
+        let Some(Anchored { node, count, height }) = self.anchors.get(&id) else {
             return Err(Problem::at(place, "the alias is inside its own anchor"));
         };
+        if depth + height > DEEPEST {
+            return Err(too_deep(place));
+        }
         if !self.budget.take(*count) {
             return Err(too_many(place));
         }
@@ -172,11 +183,12 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<" => Ok((Key::Merge, place)),
             Event::Scalar(text, _, anchor, _) => {
                 if anchor != 0 {
-                    self.anchors.insert(anchor, (Node::text(place, text.clone()), 1));
+                    let node = Node::text(place, text.clone());
+                    self.anchors.insert(anchor, Anchored { node, count: 1, height: 0 });
                 }
                 Ok((Key::Name(text.into_owned()), place))
             }
-            Event::Alias(id) => match self.alias(id, place)?.0.scalar() {
+            Event::Alias(id) => match self.alias(id, place, 0)?.0.scalar() {
                 Some(text) => Ok((Key::Name(text.to_owned()), place)),
                 None => Err(Problem::at(place, "a key must be text; the alias is a list or a mapping")),
             },
@@ -188,6 +200,10 @@ impl<'a> Reader<'a> {
 enum Key {
     Merge,
     Name(String),
+}
+
+fn too_deep(place: Place) -> Problem {
+    Problem::at(place, format!("more than {DEEPEST} levels of nesting"))
 }
 
 fn too_many(place: Place) -> Problem {
