@@ -189,14 +189,29 @@ impl<'a> Division<'a> {
             let spare = leaving.len().saturating_sub(needed);
             plan.stop.extend(leaving[..spare].iter().map(|(task, why)| Stop { task: task.id, why: *why }));
         }
-        let mut free = (1..).filter({
-            let taken = self.taken.clone();
-            move |index| !taken.contains(index)
-        });
-        for _ in self.staying.len()..wanted {
-            let Some(index) = free.next() else { break };
-            self.place(index, nodes, usages, plan);
+        let missing = wanted.saturating_sub(self.staying.len());
+        // Under another number it would start without its data.
+        let is_there = |index: u64| self.staying.iter().any(|task| task.index == index);
+        let bound = self.taken.iter().copied().filter(|index| self.group.bound.contains_key(index));
+        let waiting: Vec<u64> = bound.filter(|index| !is_there(*index)).take(missing).collect();
+        for index in &waiting {
+            let reasons = nodes.iter().map(|node| (node.id, self.reasons(*index, node, usages, true)));
+            plan.unplaced.push(Unplaced { group: self.group.id, index: *index, reasons: reasons.collect() });
         }
+        let free = (1..).filter(|index| !self.taken.contains(index));
+        for index in free.take(missing - waiting.len()) {
+            self.place_among(index, nodes, nodes, usages, plan);
+        }
+    }
+
+    /// What is against a task on a node. `may_run`: one that it must not run beside may still run.
+    fn reasons(&self, index: u64, node: &Node, usages: &Usages, may_run: bool) -> Vec<Reason> {
+        let Some(usage) = usages.get(&node.id) else { return Vec::new() };
+        let mut reasons = reasons(self.group, Some(index), node, usage);
+        if may_run {
+            reasons.push(Reason::MayRun);
+        }
+        reasons
     }
 
     fn settle_each_node(&mut self, nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
@@ -209,20 +224,13 @@ impl<'a> Division<'a> {
         }
     }
 
-    fn place(&self, index: u64, nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
-        self.place_among(index, nodes, nodes, usages, plan);
-    }
-
     /// Starts the task on the best of `candidates`, or says why on none.
     fn place_among(&self, index: u64, candidates: &[Node], nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
         let mut against = BTreeMap::new();
         let mut best = None;
         for node in candidates {
             let Some(usage) = usages.get(&node.id) else { continue };
-            let mut reasons = reasons(self.group, Some(index), node, usage);
-            if self.group.singleton && self.may_run {
-                reasons.push(Reason::MayRun);
-            }
+            let mut reasons = self.reasons(index, node, usages, self.group.singleton && self.may_run);
             let ports = if reasons.is_empty() { usage.choose(node, self.group, index) } else { None };
             let Some(ports) = ports else {
                 if reasons.is_empty() {

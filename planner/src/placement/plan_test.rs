@@ -294,6 +294,21 @@ fn a_task_with_data_on_a_node_goes_there_or_nowhere() {
 }
 
 #[test]
+fn a_task_with_data_on_a_lost_node_waits_for_that_node() {
+    let groups = [Group { bound: BTreeMap::from([(1, 3)]), ..group(1, 1) }];
+    let mut nodes = nodes(3);
+    let mut tasks = settled(&nodes, &groups);
+    nodes[2].presence = Presence::Lost;
+    let waiting = plan(&nodes, &groups, &tasks);
+    assert_eq!((waiting.start.len(), waiting.unplaced[0].index), (0, 1));
+    assert!(waiting.unplaced[0].reasons.values().all(|reasons| !reasons.is_empty()));
+    // Its node is back, and the task is gone with what it used.
+    nodes[2].presence = Presence::Here;
+    tasks[0].gone = true;
+    assert_eq!(places(&plan(&nodes, &groups, &tasks)), [3]);
+}
+
+#[test]
 fn a_group_that_is_not_wanted_ends() {
     let tasks = settled(&nodes(2), &[group(1, 2)]);
     let plan = plan(&nodes(2), &[], &tasks);
