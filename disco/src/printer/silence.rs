@@ -79,7 +79,7 @@ impl Silence {
         });
     }
 
-    /// What is to be done now. Whoever gets the line gives it back, or drops it without the lock: it counts itself.
+    /// What is to be done now. The caller gives the line back, or drops it outside of the lock, which its drop takes.
     fn turn(&self) -> Turn {
         self.with(|state| {
             let others = state.tasks > usize::from(state.line.is_some());

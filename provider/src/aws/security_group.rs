@@ -168,7 +168,7 @@ pub(super) fn desired_rules(blocks: &[String], by: &str) -> BTreeSet<Rule> {
     rules
 }
 
-/// Desired rules that do not exist, whoever opened them.
+/// Desired rules that do not exist. It does not matter for which operator an existing rule was opened.
 fn missing<'a>(present: &BTreeSet<Rule>, desired: &'a BTreeSet<Rule>) -> Vec<&'a Rule> {
     desired.iter().filter(|rule| !present.iter().any(|one| one.is_same(rule))).collect()
 }
