@@ -44,13 +44,14 @@ mod suite_test;
 mod ticks;
 pub mod types;
 
+pub use disco_planner::Pace;
 pub use files::Files;
 pub use lives::{NotTheNode, remembered};
 pub use log_store::{LogStore, payload_bytes};
 pub use membership::{Member, Role};
 pub use node::{Leadership, OpenRaft, Parts, RaftError, RaftNode, RaftSettings};
 pub use offline::perform_requests;
-pub use pace::Pace;
+pub use pace::config as openraft_config;
 pub use platform::{Platform, Transport};
 pub use read_index::{ReadIndex, ReadIndexError};
 pub use records::node_record;

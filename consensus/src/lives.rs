@@ -3,6 +3,7 @@
 //! Checked before any message of Raft and any report is accepted. It costs a connection for the first message of each
 //! start of a node, and nothing for the others.
 
+use disco_planner::Pace;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,6 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::node::OpenRaft;
-use super::pace::Pace;
 use super::platform::{Platform, Transport};
 use super::records::node_record;
 use super::state_machine::SharedStore;

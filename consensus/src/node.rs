@@ -1,5 +1,6 @@
 //! One node's Raft, in types of its own.
 
+use disco_planner::Pace;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use super::lives::{Lives, NotTheNode};
 use super::log_bound;
 use super::log_store::LogStore;
 use super::membership::Role;
-use super::pace::Pace;
 use super::platform::Platform;
 use super::read_index::ReadIndex;
 use super::space::FreeSpace;
@@ -46,7 +46,7 @@ pub struct RaftSettings {
     pub node_id: u64,
     /// Intervals.
     pub pace: Pace,
-    /// openraft's settings: [`Pace::config`].
+    /// openraft's settings: [`crate::openraft_config`].
     pub config: openraft::Config,
     /// This start of the data folder.
     pub start: Start,
@@ -58,7 +58,7 @@ impl RaftSettings {
     /// The settings of a node at this pace.
     #[must_use]
     pub fn new(node_id: u64, pace: Pace, start: Start) -> Self {
-        Self { node_id, pace, config: pace.config(), start }
+        Self { node_id, pace, config: crate::pace::config(pace), start }
     }
 }
 

@@ -8,6 +8,7 @@
 //! Reads that arrive during a round wait, and share the next one: one request to the leader, and one round of
 //! heartbeats, serves them all.
 
+use disco_planner::Pace;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::node::{Leadership, OpenRaft, RaftNode};
-use super::pace::Pace;
 use super::platform::{Platform, Transport};
 
 /// Reads that may wait for the next round; further ones wait for a place.

@@ -7,6 +7,7 @@
 //! further random time, and the clock continues on the same grid; except by up to one election timeout after a transfer of
 //! leadership that failed, for which openraft ends the lease.
 
+use disco_planner::Pace;
 use std::future::pending;
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ use tokio::time::sleep;
 
 use super::heard::Heard;
 use super::node::OpenRaft;
-use super::pace::Pace;
 use super::platform::Platform;
 
 /// Rests and resumes the clock until Raft ends.
@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn the_clock_rests_until_the_leaders_lease_would_end() {
-        for pace in [Pace::Fast, Pace::Default, Pace::Slow] {
-            let config = pace.config();
+        for pace in Pace::ALL {
+            let config = crate::pace::config(pace);
             let lease = Duration::from_millis(config.election_timeout_max);
             // openraft's lease is its longest election timeout, and no election is due before the shortest one after it.
             assert_eq!(rest(Some(Duration::ZERO), pace), Some(lease), "{pace:?}");

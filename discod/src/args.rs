@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use jiff::SignedDuration;
 
@@ -57,7 +58,7 @@ pub struct DaemonArgs {
     #[arg(long, env = "DISCOD_JOIN_TOKEN_FILE", value_name = "FILE")]
     pub join_token_file: Option<PathBuf>,
     /// How fast the cluster notices a dead leader: slower tolerates longer stalls
-    #[arg(long, env = "DISCOD_RAFT_PACE", value_enum, default_value_t = Pace::Default)]
+    #[arg(long, env = "DISCOD_RAFT_PACE", value_parser = pace(), default_value_t = Pace::Default)]
     pub raft_pace: Pace,
     /// The provider's id of the machine
     #[arg(long = "instance", env = "DISCOD_INSTANCE", value_name = "INSTANCE")]
@@ -176,6 +177,10 @@ fn label(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("invalid label `{text}`: expected KEY=VALUE")),
     }
+}
+
+fn pace() -> impl TypedValueParser<Value = Pace> {
+    PossibleValuesParser::new(Pace::ALL.map(Pace::as_str)).try_map(|text| text.parse::<Pace>())
 }
 
 /// A duration with its unit, or a number of seconds.

@@ -8,6 +8,7 @@
 //! - [`repair`]: which machines to start, continue and give up.
 //! - [`forecast`]: the combined result of all steps of `repair`.
 //! - [`scale`]: which nodes leave when the cluster shrinks, and whether it may.
+//! - [`Pace`]: how long the nodes wait for each other.
 //! - [`dead`]: which members do not return.
 //! - [`quorum`]: whether the living voters can decide anything.
 //! - [`reach`]: whether other nodes can reach the leader, and who leads if they cannot.
@@ -32,5 +33,7 @@ pub mod voters;
 pub mod wish;
 
 mod member;
+mod pace;
 
 pub use member::{Member, Policy};
+pub use pace::{Pace, UnknownPace};

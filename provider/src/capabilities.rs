@@ -1,8 +1,6 @@
 //! The capabilities of a provider, and the pace that it suggests.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use disco_planner::Pace;
 
 /// The operations that a provider supports; any other fails with [`crate::ProviderError::NotSupported`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,34 +20,4 @@ pub struct Capabilities {
     pub boots: bool,
     /// How fast the cluster's consensus can run on such machines, unless the operator sets it.
     pub pace: Pace,
-}
-
-/// How fast the cluster's consensus runs: the value of `discod --raft-pace`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pace {
-    /// Short timeouts, for nearby machines that are not throttled.
-    Fast,
-    /// For small cloud machines.
-    #[default]
-    Default,
-    /// For links or machines that stall.
-    Slow,
-}
-
-impl Pace {
-    /// The value for `discod --raft-pace`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fast => "fast",
-            Self::Default => "default",
-            Self::Slow => "slow",
-        }
-    }
-}
-
-impl fmt::Display for Pace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

@@ -29,7 +29,8 @@ mod start_request;
 pub mod supervise;
 
 pub use announcements::Announcements;
-pub use capabilities::{Capabilities, Pace};
+pub use capabilities::Capabilities;
+pub use disco_planner::Pace;
 pub use error::ProviderError;
 pub use files::at_home;
 pub use hosts::KnownMachine;

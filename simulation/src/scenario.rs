@@ -75,7 +75,7 @@ impl Scenario {
 
     /// openraft's settings: the daemon's, but for snapshots.
     pub fn config(&self, bug: Option<Bug>) -> openraft::Config {
-        let daemons = self.pace.config();
+        let daemons = disco_consensus::openraft_config(self.pace);
         openraft::Config {
             enable_leader_restore: if bug == Some(Bug::LeaderRestore) {
                 Some(true)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use disco_proto::v1::Progress;
 use disco_provider::install::{Binaries, Boot, InstallProgress, NodeSettings, Owner, Permitted, Remote, Step};
-use disco_provider::{Machine, Pace, ProgressSink, Provider, StartRequest};
+use disco_provider::{Machine, ProgressSink, Provider, StartRequest};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -157,18 +157,13 @@ async fn settings(
     provider: &dyn Provider,
 ) -> Result<NodeSettings> {
     let issued = tokens::issue_for_machine(leader, TOKEN_LIFE, &record.token).await?;
-    let pace = match leader.raft().pace() {
-        crate::raft::Pace::Fast => Pace::Fast,
-        crate::raft::Pace::Default => Pace::Default,
-        crate::raft::Pace::Slow => Pace::Slow,
-    };
     Ok(NodeSettings {
         listen: remote.listen_address(machine),
         advertise: machine.control_address,
         public_address: machine.public_address,
         name: record.name.clone(),
         machine: Some(machine.id.clone()),
-        pace,
+        pace: leader.raft().pace(),
         join_token: Some(issued.token),
         labels: Default::default(),
         env: provider.node_environment(),
