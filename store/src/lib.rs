@@ -52,7 +52,7 @@ pub use hash::KvHash;
 pub use key_range::{KeyRange, matches, prefix_end, prefix_range};
 pub use lease_clock::LeaseClock;
 pub use leases::Lease;
-pub use limits::{Limits, SYSTEM_END, SYSTEM_PREFIX};
+pub use limits::{Limits, SYSTEM_END, SYSTEM_PREFIX, SYSTEM_PREFIX_TEXT};
 pub use read::ReadError;
 pub use refused::Refused;
 pub use scope::{Scope, View};

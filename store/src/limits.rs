@@ -1,7 +1,10 @@
 //! Maximum sizes of a command and of the whole store.
 
 /// Prefix of Disco's own records: only Disco writes them, and they may use [`Limits::reserve_bytes`].
-pub const SYSTEM_PREFIX: &[u8] = b"/disco/";
+pub const SYSTEM_PREFIX: &[u8] = SYSTEM_PREFIX_TEXT.as_bytes();
+
+/// [`SYSTEM_PREFIX`] as text.
+pub const SYSTEM_PREFIX_TEXT: &str = "/disco/";
 
 /// The first byte string above all keys below [`SYSTEM_PREFIX`].
 pub const SYSTEM_END: &[u8] = b"/disco0";

@@ -4,6 +4,7 @@ use disco_proto::v1::{
     Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, command, command_response, compare,
     request_op,
 };
+use disco_store::{SYSTEM_END, SYSTEM_PREFIX_TEXT};
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,9 +17,6 @@ use crate::{
     question::confirm,
     view::{ChangeItem, KeyView, KeysView, would},
 };
-
-/// Prefix of Disco's own records: readable, but not writable by users.
-const OWN: &str = "/disco/";
 
 pub(super) async fn put(args: &KvPutArgs, context: &Context) -> Outcome<ExitStatus> {
     writable(&args.key)?;
@@ -69,7 +67,7 @@ pub(super) async fn get(args: &KvGetArgs, context: &Context) -> Outcome<ExitStat
 
 pub(super) async fn del(args: &KvDelArgs, context: &Context) -> Outcome<ExitStatus> {
     writable(&args.key)?;
-    if args.prefix && OWN.starts_with(&args.key) {
+    if args.prefix && SYSTEM_PREFIX_TEXT.starts_with(&args.key) {
         return Err(own_records());
     }
     let client = Client::open(context)?;
@@ -105,14 +103,14 @@ pub(super) async fn del(args: &KvDelArgs, context: &Context) -> Outcome<ExitStat
 pub(super) async fn ls(args: &KvLsArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
     let prefix = args.prefix.clone().unwrap_or_default();
-    let own = prefix.starts_with(OWN);
+    let own = prefix.starts_with(SYSTEM_PREFIX_TEXT);
     let end = disco_store::prefix_end(prefix.as_bytes());
     // Disco's own records lie in the middle of the key space: read the ranges before and after them.
-    let parts = if own || !OWN.starts_with(&prefix) {
+    let parts = if own || !SYSTEM_PREFIX_TEXT.starts_with(&prefix) {
         vec![(prefix.into_bytes(), end)]
     } else {
         let first = if prefix.is_empty() { vec![0] } else { prefix.into_bytes() };
-        vec![(first, OWN.into()), (disco_store::prefix_end(OWN.as_bytes()), end)]
+        vec![(first, SYSTEM_PREFIX_TEXT.into()), (SYSTEM_END.into(), end)]
     };
     // Names alone need no values.
     let keys_only = context.printer.format() == Format::Name;
@@ -156,14 +154,15 @@ fn writable(key: &str) -> Outcome<()> {
     if key.is_empty() {
         return Err(Failure::usage("key must not be empty"));
     }
-    if key.starts_with(OWN) {
+    if key.starts_with(SYSTEM_PREFIX_TEXT) {
         return Err(own_records());
     }
     Ok(())
 }
 
 fn own_records() -> Failure {
-    Failure::new(ExitStatus::Denied, format!("keys under `{OWN}` are reserved")).hint("choose another key")
+    Failure::new(ExitStatus::Denied, format!("keys under `{SYSTEM_PREFIX_TEXT}` are reserved"))
+        .hint("choose another key")
 }
 
 /// The value, typed or piped. A signal or the time limit ends the wait for it.
