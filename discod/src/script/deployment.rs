@@ -96,6 +96,7 @@ pub(super) async fn start(
     leader.raft().store().read(|store| blobs::check(store, &files))?;
     let record = DeploymentRecord {
         id,
+        stack: None,
         state: DeploymentState::Running,
         script,
         files: files.to_vec(),
@@ -104,6 +105,7 @@ pub(super) async fn start(
         finished_at: None,
         leader: leader.id(),
         term: leader.term(),
+        unplaced: None,
         error: None,
         result: None,
     };
@@ -149,7 +151,8 @@ pub async fn abandon(leader: &Leader) {
 
 /// Whether the run of a deployment ended with its leader, from the view of the leader of `term`.
 fn is_abandoned(record: &DeploymentRecord, term: u64) -> bool {
-    record.state == DeploymentState::Running && record.term < term
+    // Controllers continue the deployment of a stack in any term.
+    record.state == DeploymentState::Running && record.term < term && record.stack.is_none()
 }
 
 /// Runs the hook and records the result.
@@ -273,6 +276,7 @@ mod tests {
     fn record(state: DeploymentState, term: u64) -> DeploymentRecord {
         DeploymentRecord {
             id: 7,
+            stack: None,
             state,
             script: "sha256:0".into(),
             files: vec![records::FileRecord { path: "web/x".into(), sha256: "00".into(), size: 3, mode: 0o755 }],
@@ -281,6 +285,7 @@ mod tests {
             finished_at: None,
             leader: 1,
             term,
+            unplaced: None,
             error: None,
             result: None,
         }

@@ -19,6 +19,9 @@ pub struct NodeRecord {
     pub machine: String,
     /// Labels of its operator.
     pub labels: BTreeMap<String, String>,
+    /// Its tasks move to other nodes, and it gets no new ones (`disco drain`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
     /// IP addresses besides that of `address` that its certificate names.
     pub extra_addresses: Vec<String>,
     /// The one of them at which operators reach it, empty for none.

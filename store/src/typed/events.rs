@@ -46,8 +46,33 @@ pub struct EventRecord {
 /// # Errors
 /// The counter cannot be read.
 pub fn append(store: &Store, txn: Txn, event: impl FnOnce(u64) -> EventRecord) -> Result<Txn, RecordError> {
+    let mut event = Some(event);
+    append_all(store, txn, 1, |id| event.take().map(|event| event(id)))
+}
+
+/// Like [`append`], for `count` events: `event` creates the record for each of their ids, in their order.
+///
+/// # Errors
+/// The counter cannot be read.
+pub fn append_all(
+    store: &Store,
+    mut txn: Txn,
+    count: u64,
+    mut event: impl FnMut(u64) -> Option<EventRecord>,
+) -> Result<Txn, RecordError> {
+    if count == 0 {
+        return Ok(txn);
+    }
     let next = get::<u64>(store, keys::NEXT_EVENT)?;
-    let (id, revision) = next.map_or((1, 0), |next| (next.value, next.revision));
-    let txn = txn.expect(keys::NEXT_EVENT, revision).put(keys::NEXT_EVENT, &(id + 1)).put(&keys::event(id), &event(id));
-    Ok(if id > KEPT { txn.delete(&keys::event(id - KEPT)) } else { txn })
+    let (first, revision) = next.map_or((1, 0), |next| (next.value, next.revision));
+    txn = txn.expect(keys::NEXT_EVENT, revision).put(keys::NEXT_EVENT, &(first + count));
+    for id in first..first + count {
+        if let Some(event) = event(id) {
+            txn = txn.put(&keys::event(id), &event);
+        }
+        if id > KEPT {
+            txn = txn.delete(&keys::event(id - KEPT));
+        }
+    }
+    Ok(txn)
 }

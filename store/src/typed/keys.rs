@@ -47,6 +47,22 @@ pub const EVENTS: &str = "/disco/events/";
 pub const SCRIPTS: &str = "/disco/scripts/";
 /// Prefix of deployments, whose keys are in their order.
 pub const DEPLOYMENTS: &str = "/disco/deployments/";
+/// Prefix of stacks ([`StackRecord`](super::StackRecord)), by their names.
+pub const STACKS: &str = "/disco/stacks/";
+/// Prefix of services ([`ServiceRecord`](super::ServiceRecord)), by stack and name.
+pub const SERVICES: &str = "/disco/services/";
+/// Prefix of versions of services ([`GroupRecord`](super::GroupRecord)), whose keys are in their order.
+pub const GROUPS: &str = "/disco/groups/";
+/// Prefix of tasks ([`TaskRecord`](super::TaskRecord)), whose keys are in their order.
+pub const TASKS: &str = "/disco/tasks/";
+/// Prefix of what nodes say of tasks ([`TaskStateRecord`](super::TaskStateRecord)), whose keys are in the tasks' order.
+pub const TASK_STATES: &str = "/disco/task_states/";
+/// Prefix of what nodes have for tasks ([`CapacityRecord`](super::CapacityRecord)).
+pub const CAPACITIES: &str = "/disco/capacities/";
+/// The id of the next version of a service.
+pub const NEXT_GROUP: &str = "/disco/next_group";
+/// The id of the next task.
+pub const NEXT_TASK: &str = "/disco/next_task";
 /// Prefix of the contents of files, by their hashes.
 pub const BLOBS: &str = "/disco/blobs/";
 /// Prefix of join tokens.
@@ -104,6 +120,41 @@ pub fn script(hash: &str) -> String {
 /// A deployment.
 pub fn deployment(version: u64) -> String {
     format!("{DEPLOYMENTS}{version:0DIGITS$}")
+}
+
+/// A stack.
+pub fn stack(name: &str) -> String {
+    format!("{STACKS}{name}")
+}
+
+/// A service. Neither name has a `/`.
+pub fn service(stack: &str, name: &str) -> String {
+    format!("{SERVICES}{stack}/{name}")
+}
+
+/// Prefix of a stack's services.
+pub fn services_of(stack: &str) -> String {
+    format!("{SERVICES}{stack}/")
+}
+
+/// A version of a service.
+pub fn group(id: u64) -> String {
+    format!("{GROUPS}{id:0DIGITS$}")
+}
+
+/// A task.
+pub fn task(id: u64) -> String {
+    format!("{TASKS}{id:0DIGITS$}")
+}
+
+/// What its node says of a task.
+pub fn task_state(id: u64) -> String {
+    format!("{TASK_STATES}{id:0DIGITS$}")
+}
+
+/// What a node has for tasks.
+pub fn capacity(node: u64) -> String {
+    format!("{CAPACITIES}{node}")
 }
 
 /// A join token's record.

@@ -14,6 +14,7 @@ mod error;
 mod read;
 mod script;
 mod txn;
+mod workload;
 
 pub use cluster::{
     EndsRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderRecord, SigningRecord, TokenRecord,
@@ -24,3 +25,8 @@ pub use events::{EventRecord, Severity};
 pub use read::{Versioned, decode, get, list};
 pub use script::{CurrentScript, DeploymentRecord, DeploymentState, FileRecord, ScriptRecord};
 pub use txn::{Txn, succeeded};
+pub use workload::{
+    CapacityRecord, Copies, DependencySpec, Goal, GroupRecord, HealthSpec, PortSpec, ProbeSpec, ProcessSpec, RELEASES,
+    ReleaseRecord, ReleasedService, ResourceSpec, RestartCondition, RestartSpec, RolloutRecord, ServiceRecord,
+    ServiceSpec, Settled, StackRecord, TaskPort, TaskRecord, TaskState, TaskStateRecord, UpdateSpec,
+};

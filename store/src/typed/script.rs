@@ -52,8 +52,11 @@ pub enum DeploymentState {
     Running,
     /// The hook returned.
     Succeeded,
-    /// The hook threw, or its leader was lost.
+    /// The hook threw, or its leader was lost; or the stack's new version failed and there was none before.
     Failed,
+    /// The stack's new version failed, and the one before runs again.
+    #[serde(rename = "rolled_back")]
+    RolledBack,
 }
 
 /// A deployment.
@@ -61,6 +64,9 @@ pub enum DeploymentState {
 pub struct DeploymentRecord {
     /// Its number, from 1.
     pub id: u64,
+    /// The stack that it deploys; absent for one of the project's `deploy` hook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
     /// Its state.
     pub state: DeploymentState,
     /// Hash of the script version that runs it.
@@ -77,6 +83,9 @@ pub struct DeploymentRecord {
     pub leader: u64,
     /// The leader's term: the run ends with it.
     pub term: u64,
+    /// A task of the new version had no node: why, per node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unplaced: Option<String>,
     /// Why it failed, with the place in the script.
     pub error: Option<String>,
     /// The hook's result.

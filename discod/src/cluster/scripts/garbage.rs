@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::records::{DeploymentRecord, DeploymentState, ScriptRecord};
+use crate::records::GroupRecord;
 
 /// Number of script versions to retain.
 const KEEP_VERSIONS: usize = 5;
@@ -36,11 +37,13 @@ pub fn old_versions(versions: &[ScriptRecord], current: Option<&str>, deployment
     old.map(|version| version.hash.clone()).collect()
 }
 
-/// The blobs that records refer to.
+/// The blobs that records refer to. `groups` are the versions of services.
 #[must_use]
-pub fn needed(versions: &[ScriptRecord], deployments: &[DeploymentRecord]) -> BTreeSet<String> {
-    let files = versions.iter().flat_map(|version| &version.files);
-    files.chain(deployments.iter().flat_map(|deployment| &deployment.files)).map(|file| file.sha256.clone()).collect()
+pub fn needed(versions: &[ScriptRecord], deployments: &[DeploymentRecord], groups: &[GroupRecord]) -> BTreeSet<String> {
+    let scripts = versions.iter().flat_map(|version| &version.files);
+    let deployed = deployments.iter().flat_map(|deployment| &deployment.files);
+    let programs = groups.iter().filter_map(|group| group.spec.process.as_ref()).flat_map(|process| &process.files);
+    scripts.chain(deployed).chain(programs).map(|file| file.sha256.clone()).collect()
 }
 
 #[cfg(test)]
@@ -64,6 +67,7 @@ mod tests {
     fn deployment(number: u64, state: DeploymentState, script: u64) -> DeploymentRecord {
         DeploymentRecord {
             id: number,
+            stack: None,
             state,
             script: format!("sha256:{script}"),
             files: Vec::new(),
@@ -72,6 +76,7 @@ mod tests {
             finished_at: None,
             leader: 1,
             term: 1,
+            unplaced: None,
             error: None,
             result: None,
         }
@@ -93,5 +98,18 @@ mod tests {
         deployments[1].state = DeploymentState::Running;
         assert_eq!(old_deployments(&deployments), [1, 3]);
         assert_eq!(old_deployments(&deployments[..20]), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn the_programs_of_services_are_needed() {
+        let group = serde_json::json!({
+            "id": 1, "stack": "shop", "service": "web", "deployment": 1, "hash": "sha256:1",
+            "spec": {
+                "driver": "process", "stop_signal": "SIGTERM", "stop_grace_ms": 1,
+                "process": { "program": "app", "files": [{ "path": "app", "sha256": "program", "size": 1, "mode": 493 }] },
+            },
+        });
+        let group: GroupRecord = serde_json::from_value(group).unwrap();
+        assert_eq!(needed(&[version(1)], &[], &[group]), ["blob1".to_owned(), "program".to_owned()].into());
     }
 }

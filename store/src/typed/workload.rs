@@ -1,0 +1,497 @@
+//! Stacks, services and tasks.
+//!
+//! ```text
+//! StackRecord ──> ReleaseRecord (what one deployment wants of each service)
+//! ServiceRecord ──> GroupRecord (one version of a service, never changed) <── TaskRecord (one copy, on one node)
+//!                                                                              │
+//!                                                            TaskStateRecord (what its node says of it)
+//! ```
+//!
+//! The leader writes all of them but the states of tasks, which only the task's node writes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::FileRecord;
+
+/// A stack: the services that were deployed together, under its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackRecord {
+    /// A name in DNS.
+    pub name: String,
+    /// The latest deployment of it.
+    pub deployment: u64,
+    /// The releases that were complete once, the newest last, at most [`RELEASES`].
+    #[serde(default)]
+    pub releases: Vec<ReleaseRecord>,
+    /// The deployment that makes a further release when it is complete; absent if none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coming: Option<u64>,
+}
+
+/// Releases of a stack that are kept for `disco rollback`.
+pub const RELEASES: usize = 10;
+
+/// What a deployment wants of each service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRecord {
+    /// The deployment that made it.
+    pub deployment: u64,
+    /// Version and number of copies of each service, by its name.
+    pub services: BTreeMap<String, ReleasedService>,
+}
+
+/// A service in a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedService {
+    /// Its [`GroupRecord`].
+    pub group: u64,
+    /// How many copies.
+    pub copies: Copies,
+}
+
+/// How many copies of a service run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Copies {
+    /// This many.
+    Number(u32),
+    /// One on each node.
+    EveryNode,
+}
+
+/// A service: which version it shall have, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRecord {
+    /// The stack.
+    pub stack: String,
+    /// Its name in the stack.
+    pub name: String,
+    /// How many copies it shall have.
+    pub copies: Copies,
+    /// The version that it shall have.
+    pub group: u64,
+    /// The last version that was complete, to which a failed rollout returns; absent before the first one was.
+    #[serde(default)]
+    pub settled: Option<Settled>,
+    /// The deployment whose rollout is under way; absent when the service has its version and number of copies.
+    #[serde(default)]
+    pub rollout: Option<RolloutRecord>,
+    /// The service ends: it is forgotten when its last task is gone.
+    #[serde(default)]
+    pub removed: bool,
+    /// Nothing of it shall run, until it is started again.
+    #[serde(default)]
+    pub stopped: bool,
+    /// Why a task of it has no node now, per node; empty if all have one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unplaced: String,
+}
+
+/// A version that was complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Its [`GroupRecord`].
+    pub group: u64,
+    /// Copies that it had.
+    pub copies: Copies,
+}
+
+/// A rollout of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutRecord {
+    /// The deployment that it belongs to; 0 for one of the cluster itself.
+    pub deployment: u64,
+    /// RFC 3339.
+    pub started_at: String,
+    /// Why the version that was to come has failed: the rollout now leads back to the settled one.
+    #[serde(default)]
+    pub failed: Option<String>,
+    /// What it waits for, in words.
+    #[serde(default)]
+    pub waits_for: String,
+    /// Tasks with this id or a higher one were made in it.
+    #[serde(default)]
+    pub first_task: u64,
+    /// Failures of such tasks whose records were deleted.
+    #[serde(default)]
+    pub failures: u64,
+}
+
+/// One version of a service. Never changed; removed when no task, service or kept release refers to it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupRecord {
+    /// Its id, never used again.
+    pub id: u64,
+    /// The stack.
+    pub stack: String,
+    /// The service.
+    pub service: String,
+    /// The deployment that made it.
+    pub deployment: u64,
+    /// Equal for versions that do not differ: `sha256:…` over the resolved service and the contents of its files.
+    pub hash: String,
+    /// What its tasks are.
+    pub spec: ServiceSpec,
+}
+
+/// What the tasks of one version of a service are. Without a `Debug` that shows values: they may be secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// What runs: `process`.
+    pub driver: String,
+    /// The program of the driver `process`.
+    #[serde(default)]
+    pub process: Option<ProcessSpec>,
+    /// Variables of the tasks.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// In the order of the file, `ports` before `expose`.
+    #[serde(default)]
+    pub ports: Vec<PortSpec>,
+    /// What each task takes of its node, at least.
+    #[serde(default)]
+    pub needs: ResourceSpec,
+    /// What each task gets of its node, at most; 0: as much as there is.
+    #[serde(default)]
+    pub limits: ResourceSpec,
+    /// Processes and threads of a task; 0: not limited.
+    #[serde(default)]
+    pub pids: u32,
+    /// Open files of each process; 0: as the system has it.
+    #[serde(default)]
+    pub open_files: u64,
+    /// Conditions on a node's labels, such as `node.labels.disk == ssd`.
+    #[serde(default)]
+    pub constraints: Vec<String>,
+    /// Labels over whose values the tasks are spread, such as `node.labels.zone`.
+    #[serde(default)]
+    pub spread: Vec<String>,
+    /// How the node finds out whether a task is healthy.
+    #[serde(default)]
+    pub health: Option<HealthSpec>,
+    /// When a task that ended is started again.
+    #[serde(default)]
+    pub restart: RestartSpec,
+    /// Such as `SIGTERM`.
+    pub stop_signal: String,
+    /// Milliseconds between the stop signal and the kill.
+    pub stop_grace_ms: u64,
+    /// How a version follows this one and this one follows another.
+    #[serde(default)]
+    pub update: UpdateSpec,
+    /// Never two tasks at a time.
+    #[serde(default)]
+    pub singleton: bool,
+    /// Services of the stack that come first, by their name.
+    #[serde(default)]
+    pub depends_on: BTreeMap<String, DependencySpec>,
+    /// Labels of the service.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The program of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// The file to execute, one of `files`.
+    pub program: String,
+    /// The program, or a folder with it; contents are blobs, paths relative to the task's folder.
+    pub files: Vec<FileRecord>,
+    /// Arguments behind the program.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Name or number on the node; absent: that of the daemon.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// On the node; absent: a folder of the task's own.
+    #[serde(default)]
+    pub working_folder: Option<String>,
+}
+
+/// A port of each task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortSpec {
+    /// The number in the stack file.
+    pub target: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Where clients connect, first and last of a range; absent for `expose` and for ports that the cluster chooses.
+    #[serde(default)]
+    pub published: Option<(u16, u16)>,
+    /// The published port is one of the task's own node.
+    #[serde(default)]
+    pub host: bool,
+}
+
+/// Resources. 0: nothing, or not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceSpec {
+    /// Thousandths of a processor.
+    #[serde(default)]
+    pub cpu_millis: u64,
+    /// Bytes of memory.
+    #[serde(default)]
+    pub memory: u64,
+}
+
+/// How a node finds out whether a task is healthy. Times in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthSpec {
+    /// What is asked.
+    pub probe: ProbeSpec,
+    /// Between two probes.
+    pub interval_ms: u64,
+    /// For one probe.
+    pub timeout_ms: u64,
+    /// Failures in a row that make a task unhealthy.
+    pub retries: u32,
+    /// Failures do not count during it; the first success ends it.
+    pub start_period_ms: u64,
+    /// Between two probes during the start period.
+    pub start_interval_ms: u64,
+}
+
+/// A probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeSpec {
+    /// A program with its arguments, in the task's environment; exit code 0 is healthy.
+    Command(Vec<String>),
+    /// A line for `/bin/sh`, likewise.
+    Shell(String),
+    /// GET of a path at the first port; 200 to 399 is healthy.
+    Http(String),
+    /// A connection to the port with this target.
+    Tcp(u16),
+}
+
+/// When a task that ended is started again, on its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartSpec {
+    /// After which ends.
+    pub condition: RestartCondition,
+    /// Milliseconds before the first restart; each further one doubles it, up to a minute.
+    pub delay_ms: u64,
+    /// Restarts before the task counts as failed; 0: without end.
+    #[serde(default)]
+    pub attempts: u32,
+}
+
+/// Ends of a task after which it is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartCondition {
+    /// All.
+    Any,
+    /// Those with another exit code than 0, or by a signal.
+    OnFailure,
+    /// None.
+    Never,
+}
+
+impl Default for RestartSpec {
+    fn default() -> Self {
+        Self { condition: RestartCondition::Any, delay_ms: 1_000, attempts: 0 }
+    }
+}
+
+/// How one version follows another. Times in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateSpec {
+    /// Tasks that are exchanged at a time.
+    pub batch: u32,
+    /// How long a batch is healthy before the next one begins.
+    pub delay_ms: u64,
+    /// An old task ends before a new one starts.
+    pub stop_first: bool,
+    /// Healthy tasks that may be missing.
+    pub max_unavailable: u32,
+    /// How long nothing may become better before the version counts as failed.
+    pub limit_ms: u64,
+    /// Failures of new tasks, all together, after which the version counts as failed.
+    pub max_failures: u32,
+    /// A failed version stays, and does not go back to the one before.
+    #[serde(default)]
+    pub keep_failed: bool,
+}
+
+impl Default for UpdateSpec {
+    fn default() -> Self {
+        Self {
+            batch: 1,
+            delay_ms: 0,
+            stop_first: false,
+            max_unavailable: 0,
+            limit_ms: 300_000,
+            max_failures: 2,
+            keep_failed: false,
+        }
+    }
+}
+
+/// What must be true of another service first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DependencySpec {
+    /// One task of it runs.
+    Started,
+    /// All its tasks are healthy.
+    Healthy,
+    /// One task of it ended with exit code 0.
+    Completed,
+}
+
+/// One copy of a service, on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// Its id, never used again.
+    pub id: u64,
+    /// The stack.
+    pub stack: String,
+    /// The service.
+    pub service: String,
+    /// Its version.
+    pub group: u64,
+    /// Its number among the copies, from 1; of a service of each node the node's id.
+    pub index: u64,
+    /// Where it runs.
+    pub node: u64,
+    /// In the order of [`ServiceSpec::ports`].
+    pub ports: Vec<TaskPort>,
+    /// What it takes of its node.
+    pub needs: ResourceSpec,
+    /// What shall become of it.
+    pub goal: Goal,
+    /// Since when it has that goal, RFC 3339.
+    pub since: String,
+    /// Why it has it; empty for [`Goal::Run`].
+    #[serde(default)]
+    pub why: String,
+}
+
+/// What shall become of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// It runs.
+    Run,
+    /// It runs, and is no endpoint any more.
+    Drain,
+    /// It ends.
+    Stop,
+}
+
+/// A port of a task's node that is the task's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPort {
+    /// The number in the stack file.
+    pub target: u16,
+    /// The number on the node.
+    pub number: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+/// What a node says of one of its tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStateRecord {
+    /// The task.
+    pub id: u64,
+    /// The node.
+    pub node: u64,
+    /// What it does.
+    pub state: TaskState,
+    /// Its probes succeed, or it has none and runs.
+    pub healthy: bool,
+    /// Since when it is healthy, RFC 3339; absent while it is not.
+    #[serde(default)]
+    pub healthy_since: Option<String>,
+    /// Of its first process; 0 while there is none.
+    #[serde(default)]
+    pub pid: u32,
+    /// The IP address at which its ports are.
+    #[serde(default)]
+    pub address: String,
+    /// How often it was started again after an end.
+    #[serde(default)]
+    pub restarts: u64,
+    /// Of its last end; absent before, and after a signal.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// That caused its last end, such as `SIGKILL`.
+    #[serde(default)]
+    pub signal: Option<String>,
+    /// Of its last start, RFC 3339.
+    #[serde(default)]
+    pub started_at: Option<String>,
+    /// Of its last end, RFC 3339.
+    #[serde(default)]
+    pub finished_at: Option<String>,
+    /// Why it is in that state: the last probe, the last end, what the node lacks. Without values of variables.
+    #[serde(default)]
+    pub reason: String,
+    /// It could not be started at all here, and another node may: such as a port that is taken.
+    #[serde(default)]
+    pub refused: bool,
+    /// It runs no more, with all its processes, and never will again.
+    #[serde(default)]
+    pub gone: bool,
+}
+
+/// What a task does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskState {
+    /// No node has begun with it.
+    #[default]
+    Pending,
+    /// Its node fetches its files, starts it, or waits before it starts it again.
+    Starting,
+    /// It runs.
+    Running,
+    /// It was asked to end.
+    Stopping,
+    /// It has ended as it should.
+    Stopped,
+    /// It has ended and is not started again here.
+    Failed,
+}
+
+/// What a node has for tasks. Written by the node itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapacityRecord {
+    /// Thousandths of a processor.
+    pub cpu_millis: u64,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// What can run there: `process`.
+    pub drivers: Vec<String>,
+    /// Limits that do not hold on the node, each with its reason.
+    #[serde(default)]
+    pub not_limited: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_a_previous_version_are_read() {
+        let stack: StackRecord = serde_json::from_str(r#"{"name":"shop","deployment":3}"#).unwrap();
+        assert_eq!((stack.releases, stack.coming), (vec![], None));
+        let service = r#"{"stack":"shop","name":"web","copies":{"number":3},"group":1,
+            "rollout":{"deployment":3,"started_at":"2026-11-30T15:00:00Z"}}"#;
+        let service: ServiceRecord = serde_json::from_str(service).unwrap();
+        assert_eq!((service.copies, service.settled, service.stopped), (Copies::Number(3), None, false));
+        assert_eq!(service.rollout.map(|rollout| (rollout.first_task, rollout.failed)), Some((0, None)));
+        assert_eq!(serde_json::from_str::<Copies>(r#""every_node""#).unwrap(), Copies::EveryNode);
+        let state = r#"{"id":1001,"node":2,"state":"running","healthy":true}"#;
+        let state: TaskStateRecord = serde_json::from_str(state).unwrap();
+        assert!(state.state == TaskState::Running && !state.gone && !state.refused);
+        let spec = r#"{"driver":"process","stop_signal":"SIGTERM","stop_grace_ms":10000}"#;
+        let spec: ServiceSpec = serde_json::from_str(spec).unwrap();
+        assert_eq!((spec.update, spec.restart), (UpdateSpec::default(), RestartSpec::default()));
+    }
+}
