@@ -24,15 +24,16 @@ pub(super) fn score(group: &Group, node: &Node, nodes: &[Node], usages: &Usages)
 }
 
 /// The task to stop when there are too many: one that failed, then one that does not count, then one that is not healthy, then
-/// one of the fullest zone or node, then the highest number.
+/// one that nobody hears at the moment, then one of the fullest zone or node, then the highest number.
 pub(super) fn least_missed<'a>(group: &Group, tasks: &[&'a Task], nodes: &[Node], usages: &Usages) -> Option<&'a Task> {
     tasks.iter().copied().max_by_key(|task| {
         let node = nodes.iter().find(|node| node.id == task.node);
         let crowding = node.map(|node| score(group, node, nodes, usages));
-        let gone_node = node.is_none_or(|node| node.drained || node.presence != super::Presence::Here);
+        let gone_node = node.is_none_or(|node| node.drained || node.presence == super::Presence::Lost);
+        let silent = node.is_some_and(|node| node.presence == super::Presence::Silent);
         // Without its node a task is missed least.
         let crowding =
             crowding.map_or((vec![u64::MAX; group.spread.len()], u64::MAX, u64::MAX), |(a, b, c, _)| (a, b, c));
-        (task.state == State::Failed, gone_node, !task.healthy, crowding, task.index, Reverse(task.id))
+        (task.state == State::Failed, gone_node, !task.healthy, silent, crowding, task.index, Reverse(task.id))
     })
 }

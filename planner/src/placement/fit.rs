@@ -27,8 +27,8 @@ pub enum Reason {
     /// There is less of a resource than needed.
     Resource {
         /// Which.
-        name: &'static str,
-        /// How much the task needs.
+        resource: Resource,
+        /// How much the task needs, in thousandths or bytes.
         needed: u64,
         /// How much is free.
         free: u64,
@@ -37,6 +37,37 @@ pub enum Reason {
     Refused(String),
     /// One of a singleton may still run.
     MayRun,
+}
+
+/// What a node can have too little of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Resource {
+    /// In thousandths of a processor.
+    Processors,
+    /// In bytes.
+    Memory,
+    /// In bytes.
+    Disk,
+}
+
+/// Thousandths as a decimal number.
+fn processors(thousandths: u64) -> String {
+    let text = format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Bytes in the largest unit of which there is at least one, to a tenth below.
+fn size(bytes: u64) -> String {
+    let (shift, unit) = match bytes {
+        0 => return "0".to_owned(),
+        bytes if bytes >= 1 << 30 => (30, "GiB"),
+        bytes if bytes >= 1 << 20 => (20, "MiB"),
+        bytes => return format!("{bytes} bytes"),
+    };
+    match ((bytes >> shift), ((bytes & ((1 << shift) - 1)) * 10) >> shift) {
+        (whole, 0) => format!("{whole} {unit}"),
+        (whole, tenth) => format!("{whole}.{tenth} {unit}"),
+    }
 }
 
 impl fmt::Display for Reason {
@@ -52,7 +83,14 @@ impl fmt::Display for Reason {
             Self::Port(Port { number, protocol: Protocol::Tcp }) => write!(f, "port {number}/tcp is in use"),
             Self::Port(Port { number, protocol: Protocol::Udp }) => write!(f, "port {number}/udp is in use"),
             Self::NoPort => f.write_str("no port is free"),
-            Self::Resource { name, needed, free } => write!(f, "needs {needed} {name}, {free} free"),
+            Self::Resource { resource, needed, free } => match resource {
+                Resource::Processors => {
+                    let [needed, free] = [*needed, *free].map(processors);
+                    write!(f, "needs {needed} processors, {free} free")
+                }
+                Resource::Memory => write!(f, "needs {} of memory, {} free", size(*needed), size(*free)),
+                Resource::Disk => write!(f, "needs {} of disk, {} free", size(*needed), size(*free)),
+            },
             Self::Refused(why) => write!(f, "the node refused it: {why}"),
             Self::MayRun => f.write_str("the previous one may still run"),
         }
@@ -74,14 +112,14 @@ pub(super) fn reasons(group: &Group, index: Option<u64>, node: &Node, usage: &Us
     reasons.extend(node.refused.get(&group.id).cloned().map(Reason::Refused));
     reasons.extend(group.host_ports.iter().filter(|port| !usage.is_free(node, **port)).copied().map(Reason::Port));
     let (has, used, needs) = (node.resources, usage.resources, group.resources);
-    for (name, has, used, needed) in [
-        ("thousandths of a processor", has.cpu_millis, used.cpu_millis, needs.cpu_millis),
-        ("bytes of memory", has.memory, used.memory, needs.memory),
-        ("bytes of disk", has.disk, used.disk, needs.disk),
+    for (resource, has, used, needed) in [
+        (Resource::Processors, has.cpu_millis, used.cpu_millis, needs.cpu_millis),
+        (Resource::Memory, has.memory, used.memory, needs.memory),
+        (Resource::Disk, has.disk, used.disk, needs.disk),
     ] {
         let free = has.saturating_sub(used);
         if needed > free {
-            reasons.push(Reason::Resource { name, needed, free });
+            reasons.push(Reason::Resource { resource, needed, free });
         }
     }
     reasons
@@ -105,4 +143,18 @@ pub(super) fn lasting(group: &Group, node: &Node) -> Vec<Reason> {
     }
     reasons.extend(group.volumes.iter().filter(|name| !node.volumes.contains(*name)).cloned().map(Reason::Volume));
     reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_written_in_units_that_people_use() {
+        assert_eq!(
+            [0, 700, 8 << 20, (3 << 30) / 2, 900 << 30].map(size),
+            ["0", "700 bytes", "8 MiB", "1.5 GiB", "900 GiB"]
+        );
+        assert_eq!([0, 50, 1_500, 2_000].map(processors), ["0", "0.05", "1.5", "2"]);
+    }
 }

@@ -9,7 +9,7 @@
 //! - A number ([`Task::index`]) belongs to one task of a group at a time.
 //! - A task that is not placed fits on no node ([`Plan::unplaced`] says why, per node).
 //! - A task on a lost node is replaced; of a singleton only once the old one cannot run any more ([`Task::may_run`]).
-//! - A task on a drained node is stopped only when enough others are healthy.
+//! - A task on a drained node is stopped only when enough others are healthy; a singleton only if another node can take it.
 
 mod choose;
 mod fit;
@@ -17,8 +17,8 @@ mod plan;
 mod usage;
 mod view;
 
-pub use fit::Reason;
-pub use plan::{Plan, Start, Stop, Unplaced, Why, plan};
+pub use fit::{Reason, Resource};
+pub use plan::{Plan, Start, Stop, Unplaced, Why, meant, plan};
 pub use view::{Constraint, Copies, Group, Node, Port, Presence, Protocol, Resources, State, Task};
 
 #[cfg(test)]

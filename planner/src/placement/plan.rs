@@ -98,6 +98,16 @@ pub fn plan(nodes: &[Node], groups: &[Group], tasks: &[Task]) -> Plan {
     plan
 }
 
+/// Nodes on which a service of each node has a task, also those that do not report at the moment.
+#[must_use]
+pub fn meant(group: &Group, nodes: &[Node]) -> BTreeSet<u64> {
+    nodes.iter().filter(|node| is_meant(group, node)).map(|node| node.id).collect()
+}
+
+fn is_meant(group: &Group, node: &Node) -> bool {
+    node.presence != Presence::Lost && !node.drained && lasting(group, node).is_empty()
+}
+
 /// The tasks of one group, by what becomes of them.
 struct Division<'a> {
     group: &'a Group,
@@ -120,7 +130,7 @@ impl<'a> Division<'a> {
             staying: Vec::new(),
             leaving: Vec::new(),
             ended: Vec::new(),
-            taken: BTreeSet::new(),
+            taken: group.done.clone(),
             may_run: false,
         };
         for task in tasks.iter().filter(|task| task.group == group.id && !task.gone) {
@@ -165,7 +175,7 @@ impl<'a> Division<'a> {
     }
 
     fn settle_count(&mut self, count: u64, nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
-        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(self.group.done.len());
         while self.staying.len() > wanted {
             let Some(task) = least_missed(self.group, &self.staying, nodes, usages) else { break };
             plan.stop.push(Stop { task: task.id, why: Why::TooMany });
@@ -176,7 +186,14 @@ impl<'a> Division<'a> {
         }
         // One that must not run twice is not started beside one that leaves.
         if self.group.singleton {
-            plan.stop.extend(self.leaving.iter().map(|(task, why)| Stop { task: task.id, why: *why }));
+            let leaving = &self.leaving;
+            let fits = |(task, _): &&(&Task, Why)| {
+                nodes.iter().any(|node| self.reasons(task.index, node, usages, false).is_empty())
+            };
+            let is_spare = self.staying.len() >= wanted;
+            let ends =
+                leaving.iter().filter(|one| is_spare || fits(one)).map(|(task, why)| Stop { task: task.id, why: *why });
+            plan.stop.extend(ends);
             self.may_run |= !self.leaving.is_empty();
         } else {
             // What is on a silent node may be gone.
@@ -216,11 +233,18 @@ impl<'a> Division<'a> {
 
     fn settle_each_node(&mut self, nodes: &[Node], usages: &mut Usages, plan: &mut Plan) {
         plan.stop.extend(self.leaving.iter().map(|(task, why)| Stop { task: task.id, why: *why }));
-        let meant = nodes.iter().filter(|node| node.presence == Presence::Here && !node.drained);
-        for node in meant.filter(|node| lasting(self.group, node).is_empty()) {
-            if !self.taken.contains(&node.id) {
-                self.place_among(node.id, std::slice::from_ref(node), nodes, usages, plan);
+        let meant: Vec<&Node> = nodes.iter().filter(|node| is_meant(self.group, node)).collect();
+        for node in &meant {
+            // One that is silent gets its task when it reports again.
+            if !self.taken.contains(&node.id) && node.presence == Presence::Here {
+                self.place_among(node.id, std::slice::from_ref(*node), nodes, usages, plan);
             }
+        }
+        if meant.is_empty() && self.group.done.is_empty() {
+            plan.unplaced.extend(nodes.iter().map(|node| {
+                let reasons = BTreeMap::from([(node.id, self.reasons(node.id, node, usages, false))]);
+                Unplaced { group: self.group.id, index: node.id, reasons }
+            }));
         }
     }
 

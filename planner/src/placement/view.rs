@@ -42,7 +42,7 @@ pub enum Protocol {
 }
 
 /// Whether a node can be used.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Presence {
     /// It reports.
     #[default]
@@ -103,6 +103,8 @@ pub struct Group {
     pub bound: BTreeMap<u64, u64>,
     /// Never two at a time.
     pub singleton: bool,
+    /// Numbers of tasks that have ended as they should: they count, and use nothing.
+    pub done: BTreeSet<u64>,
 }
 
 /// How many tasks a group has.

@@ -110,19 +110,21 @@ fn target(view: &View) -> u64 {
         // The others are too many: which of them end is the scheduler's choice.
         return view.copies;
     }
+    // Without any old task there is nothing to be careful with: the first version, or more copies of the same one.
+    if view.old.is_empty() && !view.paused {
+        return view.copies;
+    }
     if view.paused || wait_for_batch(view).is_some() || staying.iter().any(|task| !task.is_available()) {
         return now;
     }
-    // All new tasks are healthy: the next batch, within the room that there is.
+    // All new tasks are healthy: the next batch, as far as others leave space.
     let exist = count(view.old.iter()) + count(view.new.iter());
     let most = match view.strategy.order {
         Order::StartFirst => view.copies + batch(view),
         Order::StopFirst => view.copies,
     };
-    let room = most.saturating_sub(exist);
-    // Without any old task there is nothing to be careful with.
-    let batch = if view.old.is_empty() && view.new.is_empty() { view.copies } else { batch(view) };
-    view.copies.min(now + batch.min(room))
+    let space = most.saturating_sub(exist);
+    view.copies.min(now + batch(view).min(space))
 }
 
 /// Old tasks that can be missed now.

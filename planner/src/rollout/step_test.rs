@@ -21,6 +21,13 @@ fn the_first_version_starts_all_at_once() {
 }
 
 #[test]
+fn further_copies_of_the_same_version_start_all_at_once() {
+    let now = vec![healthy(1), Task { id: 2, ..Task::default() }];
+    assert_eq!(step(&view(5, now.clone(), vec![])).new, 5);
+    assert_eq!(step(&View { paused: true, ..view(5, now, vec![]) }).new, 2);
+}
+
+#[test]
 fn a_new_task_comes_before_an_old_one_goes() {
     let old: Vec<Task> = (1..=3).map(healthy).collect();
     let first = step(&view(3, vec![], old.clone()));
