@@ -26,17 +26,39 @@ impl Cgroup {
         Self::make_below(Path::new(ROOT), name, limits)
     }
 
-    fn make_below(root: &Path, name: &Path, limits: &Limits) -> (Option<Self>, Vec<String>) {
-        if root.join("cgroup.controllers").exists() {
-            Self::unified(root, name, limits)
-        } else {
-            Self::separate(root, name, limits)
+    /// The group `name`, where it exists.
+    pub fn existing(name: &Path) -> Option<Self> {
+        let groups = Self::roots().into_iter().map(|root| root.join(name));
+        let groups: Vec<PathBuf> = groups.filter(|group| group.join("cgroup.procs").exists()).collect();
+        (!groups.is_empty()).then(|| Self { groups, unified: is_unified(Path::new(ROOT)) })
+    }
+
+    /// The processes of all groups below this one.
+    pub fn all(name: &Path) -> Vec<i32> {
+        let above = Self::roots().into_iter().map(|root| root.join(name));
+        let entries = above.flat_map(|above| std::fs::read_dir(above).into_iter().flatten().flatten());
+        let mut found: Vec<i32> = entries.flat_map(|entry| processes(&entry.path())).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The hierarchies in which tasks may have groups.
+    pub fn roots() -> Vec<PathBuf> {
+        let root = Path::new(ROOT);
+        match is_unified(root) {
+            true => vec![root.to_owned()],
+            false => CONTROLLERS.iter().map(|controller| root.join(controller)).collect(),
         }
+    }
+
+    fn make_below(root: &Path, name: &Path, limits: &Limits) -> (Option<Self>, Vec<String>) {
+        if is_unified(root) { Self::unified(root, name, limits) } else { Self::separate(root, name, limits) }
     }
 
     fn unified(root: &Path, name: &Path, limits: &Limits) -> (Option<Self>, Vec<String>) {
         let group = root.join(name);
-        if let Err(error) = fs_err::create_dir_all(&group) {
+        if let Err(error) = make_folder(&group) {
             return (None, all_missing(limits, &error));
         }
         let settings = Settings::unified(limits);
@@ -60,7 +82,7 @@ impl Cgroup {
             let group = root.join(controller).join(name);
             // A folder below something that is no mounted controller would be an ordinary one, with files that limit nothing.
             let made = if root.join(controller).join("cgroup.procs").exists() {
-                fs_err::create_dir_all(&group)
+                make_folder(&group)
             } else {
                 Err(std::io::Error::new(ErrorKind::NotFound, "this controller is not mounted"))
             };
@@ -92,7 +114,7 @@ impl Cgroup {
             self.unified && self.groups.iter().all(|group| fs_err::write(group.join("cgroup.kill"), "1").is_ok());
         if !at_once {
             for pid in &found {
-                if let Some(stat) = crate::process::Stat::read(*pid) {
+                if let Ok(Some(stat)) = crate::process::Stat::read(*pid) {
                     descendants::kill_one(*pid, stat.start);
                 }
             }
@@ -122,6 +144,21 @@ impl Cgroup {
             }
         }
     }
+}
+
+/// Makes a group and those above it, which may be removed at the same moment while they are empty.
+fn make_folder(group: &Path) -> std::io::Result<()> {
+    for _ in 0..3 {
+        match fs_err::create_dir_all(group) {
+            Err(error) if error.kind() == ErrorKind::NotFound => (),
+            made => return made,
+        }
+    }
+    fs_err::create_dir_all(group)
+}
+
+fn is_unified(root: &Path) -> bool {
+    root.join("cgroup.controllers").exists()
 }
 
 /// What is written where: files and values for each controller.
@@ -161,6 +198,9 @@ impl Settings {
         all
     }
 }
+
+/// Those that may be mounted separately, in version 1.
+const CONTROLLERS: [&str; 3] = ["pids", "memory", "cpu"];
 
 /// The kernel's own default.
 const PERIOD_US: u64 = 100_000;

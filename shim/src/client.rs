@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,17 +28,33 @@ pub enum Start {
 impl Start {
     /// Starts a task by `command`, which runs [`crate::run`], and waits until it was executed. The shim is the child of this
     /// process, which must wait for it; it goes on if this process ends.
-    pub fn task(mut command: Command, spec: &Spec) -> Result<(Child, Self), Error> {
+    ///
+    /// # Errors
+    /// The shim cannot be started, or does not answer within `limit` and is killed.
+    pub fn task(mut command: Command, spec: &Spec, limit: Duration) -> Result<(Child, Self), Error> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
         let spec = serde_json::to_vec(spec).map_err(Error::Spec)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A shim that ends early has answered why.
-            let _ended_early = stdin.write_all(&spec);
-        }
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
+        let (sender, answers) = mpsc::channel();
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        // Ends with the shim at the latest.
+        std::thread::Builder::new().name("start".to_owned()).spawn(move || {
+            if let Some(mut stdin) = stdin {
+                // A shim that ends early has answered why.
+                let _ended_early = stdin.write_all(&spec);
+            }
+            let mut line = String::new();
+            let read = stdout.map_or(Ok(0), |stdout| BufReader::new(stdout).read_line(&mut line));
+            let _nobody_waits = sender.send(read.map(|_| line));
+        })?;
+        let line = match answers.recv_timeout(limit) {
+            Ok(line) => line?,
+            Err(_) => {
+                child.kill()?;
+                // A process that waits in the kernel does not end at once.
+                std::thread::Builder::new().name("start".to_owned()).spawn(move || drop(child.wait()))?;
+                return Err(Error::Slow(limit));
+            }
+        };
         match serde_json::from_str(&line) {
             Ok(start) => Ok((child, start)),
             Err(_) => {

@@ -36,6 +36,9 @@ pub enum Error {
     /// The lease had run out before the task was started.
     #[error("the lease had run out before the task was started")]
     Fenced,
+    /// The shim did not answer a start in time.
+    #[error("the shim did not start the task within {0:?}")]
+    Slow(std::time::Duration),
     /// The shim does not answer.
     #[error("the shim of `{}` does not answer", folder.display())]
     NoAnswer {

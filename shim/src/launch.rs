@@ -1,8 +1,10 @@
 //! From a specification to an executed program.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{Error as IoError, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -35,18 +37,16 @@ pub fn launch(spec: &Spec, cgroup: Option<&Cgroup>) -> Result<(Child, Vec<(Sourc
     };
     let user = spec.user.clone();
     let open_files = spec.limits.open_files;
-    let set_up = move || set_up(&mut doors, user.as_ref(), open_files);
+    let execute = Execute::new(spec).map_err(failed("its program, arguments or environment cannot be passed on"))?;
+    let set_up = move || {
+        set_up(&mut doors, user.as_ref(), open_files)?;
+        Err(execute.run())
+    };
 
     let mut command = Command::new(&spec.program);
-    command
-        .args(&spec.args)
-        .env_clear()
-        .envs(spec.environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(&spec.working_folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    // SAFETY: `set_up` makes system calls only, on values that were made before the fork, and this process has one thread.
+    command.current_dir(&spec.working_folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // SAFETY: `set_up` makes system calls on values that were made before the fork, and `execve` allocates an array: this process
+    // has one thread, so no lock of the allocator is held.
     #[expect(unsafe_code, reason = "the child must be set up between fork and exec")]
     unsafe {
         command.pre_exec(set_up);
@@ -56,6 +56,33 @@ pub fn launch(spec: &Spec, cgroup: Option<&Cgroup>) -> Result<(Child, Vec<(Sourc
     pipes.extend(child.stdout.take().map(|pipe| (Source::Output, pipe.into())));
     pipes.extend(child.stderr.take().map(|pipe| (Source::Error, pipe.into())));
     Ok((child, pipes))
+}
+
+/// The program with its arguments and environment. The standard library would give a file that is no program, such as one
+/// of another architecture, to a shell.
+struct Execute {
+    program: CString,
+    args: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Execute {
+    fn new(spec: &Spec) -> std::io::Result<Self> {
+        let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| IoError::other("it has a byte of value 0"));
+        let program = text(spec.program.as_os_str().as_bytes())?;
+        let given = spec.args.iter().map(|arg| text(arg.as_bytes()));
+        let args = std::iter::once(Ok(program.clone())).chain(given).collect::<Result<_, _>>()?;
+        let environment = spec.environment.iter().map(|(name, value)| text(format!("{name}={value}").as_bytes()));
+        Ok(Self { program, args, environment: environment.collect::<Result<_, _>>()? })
+    }
+
+    /// Returns only if it fails.
+    fn run(&self) -> IoError {
+        match nix::unistd::execve(&self.program, &self.args, &self.environment) {
+            Ok(never) => match never {},
+            Err(error) => error.into(),
+        }
+    }
 }
 
 /// In the child: gives it a state of its own, whatever the daemon's was.

@@ -19,6 +19,7 @@
 //! A shim is single-threaded and uses no async runtime, as its memory is paid once per task.
 
 mod cgroup;
+mod clear;
 mod client;
 mod control;
 mod descendants;
@@ -26,15 +27,18 @@ mod error;
 mod folder;
 mod launch;
 pub mod output;
+mod probe;
 mod process;
 mod pump;
 mod run;
 mod spec;
 mod timer;
 
+pub use clear::{SLICE, clear_all, clear_orphans, not_limited, sweep};
 pub use client::{Client, Start};
 pub use error::Error;
 pub use folder::{Ended, Exit, Folder, Task};
+pub use probe::{Probe, Probed, probe};
 pub use process::{Process, boot_id, boottime_ms};
 pub use run::run;
 pub use spec::{Limits, Spec, User};

@@ -1,5 +1,7 @@
+use std::io;
 use std::os::fd::OwnedFd;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -17,25 +19,48 @@ pub struct Process {
 
 impl Process {
     /// The process with this id, as it is now; `None` if there is none.
-    #[must_use]
-    pub fn find(pid: i32) -> Option<Self> {
-        let stat = Stat::read(pid)?;
-        Some(Self { boot: boot_id()?, pid, start: stat.start })
+    ///
+    /// # Errors
+    /// It cannot be known, for want of descriptors or of `/proc`.
+    pub fn find(pid: i32) -> io::Result<Option<Self>> {
+        let boot = boot_id()?;
+        Ok(Stat::read(pid)?.map(|stat| Self { boot, pid, start: stat.start }))
     }
 
     /// Whether it still runs. A zombie does not.
-    #[must_use]
-    pub fn runs(&self) -> bool {
-        boot_id().is_some_and(|boot| boot == self.boot)
-            && Stat::read(self.pid).is_some_and(|stat| stat.start == self.start && !stat.has_ended())
+    ///
+    /// # Errors
+    /// It cannot be known, for want of descriptors or of `/proc`. It may well run.
+    pub fn runs(&self) -> io::Result<bool> {
+        Ok(boot_id()? == self.boot
+            && Stat::read(self.pid)?.is_some_and(|stat| stat.start == self.start && !stat.has_ended()))
+    }
+
+    /// Kills it. Does nothing if it has ended.
+    ///
+    /// # Errors
+    /// It cannot be known whether it runs.
+    pub fn kill(&self) -> io::Result<()> {
+        if self.runs()? {
+            crate::descendants::kill_one(self.pid, self.start);
+        }
+        Ok(())
     }
 
     /// A descriptor of the process, readable when it has ended; `None` if it has ended.
-    #[must_use]
-    pub fn open(&self) -> Option<OwnedFd> {
-        let descriptor = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+    ///
+    /// # Errors
+    /// None can be opened, or it cannot be known whether the process runs.
+    pub fn open(&self) -> io::Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(descriptor) => descriptor,
+            Err(Errno::SRCH) => return Ok(None),
+            // A kernel may refuse one for a zombie.
+            Err(error) => return if self.runs()? { Err(error.into()) } else { Ok(None) },
+        };
         // Checked after the descriptor was opened: from now on it cannot be another process.
-        self.runs().then_some(descriptor)
+        Ok(self.runs()?.then_some(descriptor))
     }
 }
 
@@ -48,8 +73,16 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    pub fn read(pid: i32) -> Option<Self> {
-        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    /// `None`: there is no such process. An error: nothing is known of it.
+    pub fn read(pid: i32) -> io::Result<Option<Self>> {
+        let text = match std::fs::read(format!("/proc/{pid}/stat")) {
+            Ok(text) => text,
+            Err(error) if has_vanished(&error) => return Ok(None),
+            Err(error) => return Err(io::Error::new(error.kind(), format!("`/proc/{pid}/stat`: {error}"))),
+        };
+        // A name need not be text.
+        let stat = Self::parse(&String::from_utf8_lossy(&text));
+        stat.map(Some).ok_or_else(|| io::Error::other(format!("`/proc/{pid}/stat` is not valid")))
     }
 
     /// The name, which may hold blanks and parentheses, ends at the last parenthesis.
@@ -69,10 +102,17 @@ impl Stat {
     }
 }
 
-/// The kernel's id of this boot; `None` without `/proc`.
-#[must_use]
-pub fn boot_id() -> Option<String> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
+/// Whether a file of `/proc` is absent because its process has ended.
+pub(crate) fn has_vanished(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+/// The kernel's id of this boot.
+///
+/// # Errors
+/// It cannot be read.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs_err::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// Milliseconds since the machine's start, including the time that it slept. No change of the wall clock moves it.
@@ -95,6 +135,14 @@ mod tests {
     }
 
     #[test]
+    fn only_what_the_kernel_does_not_know_has_ended() {
+        let vanished = |errno: Errno| has_vanished(&errno.into());
+        assert!(vanished(Errno::NOENT) && vanished(Errno::SRCH));
+        assert!(!vanished(Errno::MFILE) && !vanished(Errno::NFILE) && !vanished(Errno::NOMEM));
+        assert!(Stat::read(i32::MAX).unwrap().is_none());
+    }
+
+    #[test]
     fn a_process_whose_first_thread_ended_has_not_ended() {
         let state = |state, threads| Stat { state, parent: 1, threads, start: 1 }.has_ended();
         assert!(state('Z', 1) && state('Z', 0) && state('X', 1));
@@ -103,11 +151,11 @@ mod tests {
 
     #[test]
     fn a_process_is_told_from_a_later_one_with_its_id() {
-        let own = Process::find(std::process::id().cast_signed()).unwrap();
-        assert!(own.runs() && own.open().is_some());
+        let own = Process::find(std::process::id().cast_signed()).unwrap().unwrap();
+        assert!(own.runs().unwrap() && own.open().unwrap().is_some());
         let other = Process { start: own.start + 1, ..own.clone() };
-        assert!(!other.runs() && other.open().is_none());
+        assert!(!other.runs().unwrap() && other.open().unwrap().is_none());
         let earlier = Process { boot: "00000000-0000-0000-0000-000000000000".to_owned(), ..own };
-        assert!(!earlier.runs());
+        assert!(!earlier.runs().unwrap());
     }
 }

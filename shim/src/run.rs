@@ -44,7 +44,7 @@ pub fn run(folder: PathBuf) -> Result<(), Error> {
 }
 
 /// Nothing of the daemon stays: neither its session nor descriptors that it let through, which would keep its sockets open.
-fn leave_the_daemon() -> Result<(), Error> {
+pub(crate) fn leave_the_daemon() -> Result<(), Error> {
     // Fails only for the leader of a group, which has left its session already.
     let _leader = rustix::process::setsid();
     // SAFETY: nothing in this process uses a descriptor yet, but for the standard ones.
@@ -78,7 +78,7 @@ fn say(start: &Start) {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -202,7 +202,7 @@ impl Shim {
     fn record(&self, not_limited: Vec<String>) -> Result<(), Error> {
         let find = |pid: u32| {
             let gone = || std::io::Error::other(format!("/proc does not show process {pid}"));
-            Process::find(pid.cast_signed()).ok_or_else(gone)
+            Process::find(pid.cast_signed())?.ok_or_else(gone)
         };
         let shim = find(std::process::id())?;
         // No other process reaps it: its entry stays until this process waits for it.
@@ -397,6 +397,6 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-fn signal_name(number: i32) -> String {
+pub(crate) fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
 }

@@ -77,6 +77,31 @@ pub struct Limits {
     pub open_files: Option<u64>,
 }
 
+impl User {
+    /// The user with this name or number on this machine, with all its groups.
+    ///
+    /// # Errors
+    /// No such user exists, or the list of users cannot be read.
+    pub fn find(name: &str) -> std::io::Result<Self> {
+        let number = name.parse::<u32>().ok();
+        let found = match number {
+            Some(uid) => nix::unistd::User::from_uid(uid.into())?,
+            None => nix::unistd::User::from_name(name)?,
+        };
+        let Some(found) = found else {
+            // A number needs no entry: it is a user without a name.
+            return match number {
+                Some(uid) => Ok(Self { uid, gid: uid, groups: Vec::new() }),
+                None => Err(std::io::Error::new(std::io::ErrorKind::NotFound, format!("user `{name}` does not exist"))),
+            };
+        };
+        let name = std::ffi::CString::new(found.name).map_err(std::io::Error::other)?;
+        let groups = nix::unistd::getgrouplist(&name, found.gid)?;
+        let groups = groups.into_iter().map(nix::unistd::Gid::as_raw).collect();
+        Ok(Self { uid: found.uid.as_raw(), gid: found.gid.as_raw(), groups })
+    }
+}
+
 impl Spec {
     /// A specification with defaults: SIGTERM, 10 s of grace (as containers have), 10 MiB of output.
     #[must_use]
@@ -157,6 +182,19 @@ mod tests {
         assert_eq!(signal("SIGTERM").unwrap(), Signal::SIGTERM);
         assert_eq!(signal("hup").unwrap(), Signal::SIGHUP);
         assert!(matches!(signal("NOPE"), Err(Error::Signal(name)) if name == "NOPE"));
+    }
+
+    #[test]
+    fn users_are_found_by_name_and_number() {
+        let root = User::find("root").unwrap();
+        assert_eq!((root.uid, root.gid), (0, 0));
+        assert_eq!(User::find("0").unwrap(), root);
+        assert_eq!(
+            User::find("4000000001").unwrap(),
+            User { uid: 4_000_000_001, gid: 4_000_000_001, groups: Vec::new() }
+        );
+        let unknown = User::find("nobody-of-this-name").unwrap_err();
+        assert_eq!(unknown.to_string(), "user `nobody-of-this-name` does not exist");
     }
 
     #[test]

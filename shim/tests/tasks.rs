@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use disco_shim::output::{Reader, Source};
-use disco_shim::{Client, Ended, Exit, Folder, Limits, Process, Spec, Start, Task, User, boottime_ms};
+use disco_shim::{Client, Ended, Exit, Folder, Limits, Probe, Probed, Process, Spec, Start, Task, User, boottime_ms};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify;
 
@@ -30,7 +30,7 @@ impl Drop for Test {
             // What the task started goes with it only if the shim ends it.
             if let Ok(mut client) = Client::connect(&self.folder) {
                 let _asked = client.stop(Some(Duration::ZERO));
-                if let Some(process) = Process::find(shim.id().cast_signed()) {
+                if let Ok(Some(process)) = Process::find(shim.id().cast_signed()) {
                     wait_for_end(&process);
                 }
             }
@@ -50,7 +50,7 @@ impl Test {
     fn try_start(&mut self, spec: &Spec) -> Start {
         let mut command = Command::new(SHIM);
         command.arg(self.folder.path());
-        let (shim, start) = Start::task(command, spec).unwrap();
+        let (shim, start) = Start::task(command, spec, DEADLINE).unwrap();
         self.shim = Some(shim);
         start
     }
@@ -114,10 +114,14 @@ fn wait_for(descriptor: impl AsFd, deadline: Instant, what: &str) {
 
 /// Waits until a process has ended.
 fn wait_for_end(process: &Process) {
-    if let Some(descriptor) = process.open() {
+    if let Some(descriptor) = process.open().unwrap() {
         wait_for(descriptor, Instant::now() + DEADLINE, "the end of a process");
     }
-    assert!(!process.runs());
+    assert!(!process.runs().unwrap());
+}
+
+fn runs(pid: i32) -> bool {
+    Process::find(pid).unwrap().is_some_and(|process| process.runs().unwrap())
 }
 
 fn sh(script: &str) -> Spec {
@@ -212,7 +216,7 @@ fn what_the_task_left_in_sessions_of_its_own_ends_with_it() {
     let pids: Vec<i32> = text.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(pids.len(), 2);
     for pid in pids {
-        assert!(Process::find(pid).is_none_or(|process| !process.runs()), "process {pid} was left");
+        assert!(!runs(pid), "process {pid} was left");
     }
 }
 
@@ -264,7 +268,7 @@ fn the_end_of_the_daemon_is_not_seen_by_the_task() {
 
     // A later daemon finds it by its folder.
     let task = test.folder.task().unwrap().unwrap();
-    assert!(task.shim.runs() && task.process.runs());
+    assert!(task.shim.runs().unwrap() && task.process.runs().unwrap());
     test.printed("ready");
     test.client().stop(None).unwrap();
     let exit = test.ended();
@@ -320,6 +324,89 @@ fn a_task_that_cannot_start_says_why_and_may_be_tried_again() {
     assert!(why.contains("ermission denied"), "{why}");
     test.start(&Spec::new("/bin/true", "/"));
     assert_eq!(test.ended().code, Some(0));
+}
+
+#[test]
+fn a_file_that_is_no_program_is_not_given_to_a_shell() {
+    let mut test = Test::new();
+    let program = test._temporary.path().join("program");
+    fs_err::write(&program, "echo a shell runs this").unwrap();
+    fs_err::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let Start::Failed(why) = test.try_start(&Spec::new(&program, "/")) else { panic!("it was started") };
+    assert!(why.contains("Exec format error"), "{why}");
+}
+
+#[test]
+fn a_shim_that_does_not_start_its_task_in_time_is_killed() {
+    let test = Test::new();
+    let mut command = Command::new("/bin/sh");
+    let pid = test.folder.path().with_extension("pid");
+    command.args(["-c", "echo $$ >\"$0\"; exec sleep 3600"]).arg(&pid);
+    let mut spec = sh("true");
+    // More than a pipe holds, which nobody reads.
+    spec.args.push("x".repeat(1 << 20));
+    let limit = Duration::from_secs(1);
+    let Err(error) = Start::task(command, &spec, limit) else { panic!("it was started") };
+    assert_eq!(error.to_string(), "the shim did not start the task within 1s");
+    let pid: i32 = fs_err::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    if let Some(process) = Process::find(pid).unwrap() {
+        wait_for_end(&process);
+    }
+}
+
+#[test]
+fn what_a_killed_shim_left_is_ended() {
+    let mut test = Test::new();
+    let mut spec = sh("setsid sleep 3600 & echo $!; echo ready; exec sleep 3600");
+    let mark = ("MARK".to_owned(), format!("{}", test.folder.path().display()));
+    spec.environment.push(mark.clone());
+    let task = test.start(&spec);
+    test.printed("ready");
+    let marks = [format!("{}={}", mark.0, mark.1)];
+    let left: i32 = test.text(Source::Output).lines().next().unwrap().parse().unwrap();
+    let left = Process::find(left).unwrap().unwrap();
+    // A shim that runs ends its task itself.
+    assert_eq!(test.folder.clear(&marks).unwrap(), 0);
+    assert!(task.process.runs().unwrap() && left.runs().unwrap());
+    test.shim.as_mut().unwrap().kill().unwrap();
+    test.shim.as_mut().unwrap().wait().unwrap();
+    wait_for_end(&task.process);
+    assert_eq!(test.folder.clear(&marks).unwrap(), 0);
+    wait_for_end(&left);
+}
+
+/// Runs a probe in a process of its own.
+fn probe(script: &str, limit_ms: u64) -> Probed {
+    let mut command = Command::new(SHIM);
+    let mut child = command.arg("probe").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let probe = Probe { command: sh(script), limit_ms };
+    child.stdin.take().unwrap().write_all(&serde_json::to_vec(&probe).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_probe_shows_how_its_command_ended_and_leaves_nothing() {
+    let ended = |code, signal: Option<&str>, output: &str| Probed::Ended {
+        code,
+        signal: signal.map(str::to_owned),
+        output: output.to_owned(),
+    };
+    assert_eq!(probe("echo well", 60_000), ended(Some(0), None, "well\n"));
+    assert_eq!(probe("echo bad >&2; exit 3", 60_000), ended(Some(3), None, "bad\n"));
+    assert_eq!(probe("kill -SEGV $$", 60_000), ended(None, Some("SIGSEGV"), ""));
+    let Probed::Ended { output, .. } = probe("head -c 100000 /dev/zero | tr '\\0' x; echo end", 60_000) else {
+        panic!()
+    };
+    assert!(output.ends_with("xxxend\n") && output.len() == 1_024, "{}", output.len());
+    let script = "setsid sleep 3600 & echo $!; (setsid sleep 3600 & echo $!); wait";
+    let Probed::TimedOut { output } = probe(script, 300) else { panic!("it ended") };
+    let pids: Vec<i32> = output.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(pids.len(), 2, "{output}");
+    let Probed::Ended { output, .. } = probe("setsid sleep 3600 >/dev/null 2>&1 & echo $!", 60_000) else { panic!() };
+    for pid in pids.into_iter().chain([output.trim().parse().unwrap()]) {
+        assert!(!runs(pid), "process {pid} was left");
+    }
 }
 
 #[test]

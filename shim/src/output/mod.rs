@@ -155,6 +155,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_more_comes_from_a_folder_that_was_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("output");
+        let mut early = Reader::new(output.clone(), 0);
+        assert_eq!(early.read().unwrap(), None);
+        drop(Writer::open(output.clone(), 1_000).unwrap());
+        assert_eq!(early.read().unwrap(), None);
+        fs_err::remove_dir_all(&output).unwrap();
+        assert_eq!(early.read().unwrap(), None);
+    }
+
+    #[test]
     fn a_chunk_that_is_being_written_is_not_read_yet() {
         let folder = tempfile::tempdir().unwrap();
         let mut whole = header(Source::Output, 5, 7).to_vec();

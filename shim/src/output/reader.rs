@@ -35,6 +35,23 @@ impl Reader {
         Self { folder, offset, open: None, missed: 0 }
     }
 
+    /// Reads from the segment before the one that holds this offset, which may be within a chunk: lines that end behind the
+    /// offset may begin there.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn before(folder: PathBuf, offset: u64) -> std::io::Result<Self> {
+        let mut segments = Vec::new();
+        for entry in fs_err::read_dir(&folder)? {
+            segments.extend(offset_of(&entry?.file_name()).filter(|start| *start <= offset));
+        }
+        segments.sort_unstable();
+        // Where the segment is removed already, the oldest is, whose offset then shows how much is missing.
+        let start = segments.len().checked_sub(2).and_then(|at| segments.get(at)).or(segments.first());
+        let start = start.copied().unwrap_or(offset);
+        Ok(Self::new(folder, start))
+    }
+
     /// The offset of the next chunk: where another reader goes on.
     #[must_use]
     pub const fn offset(&self) -> u64 {
@@ -84,11 +101,17 @@ impl Reader {
         fs_err::exists(self.folder.join(name_of(offset)))
     }
 
-    /// Opens the segment that holds the offset, or the oldest one if that has been removed. Whether there is one.
+    /// Opens the segment that holds the offset, or the oldest one if that has been removed. Whether there is one: all are gone
+    /// once the task is.
     fn find(&mut self) -> std::io::Result<bool> {
         loop {
             let mut segments = Vec::new();
-            for entry in fs_err::read_dir(&self.folder)? {
+            let entries = match fs_err::read_dir(&self.folder) {
+                // Removed with its task.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+                entries => entries?,
+            };
+            for entry in entries {
                 segments.extend(offset_of(&entry?.file_name()));
             }
             segments.sort_unstable();
