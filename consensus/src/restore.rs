@@ -3,7 +3,6 @@
 //! All keys are restored with their revisions, except what belongs to the machines of the old cluster: nodes, machines,
 //! tokens, certificates and the provider stay as the new cluster has them. Done before Raft opens the files, as one log
 //! entry could not hold it.
-//! log entry could not hold it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,8 +17,23 @@ use super::offline::Offline;
 const FILE: &str = "restore.snapshot";
 
 /// Disco's own records that are content, and are restored.
-const CONTENT: [&str; 7] =
-    [keys::SCRIPT, keys::SCRIPTS, keys::DEPLOYMENTS, keys::BLOBS, keys::EVENTS, keys::NEXT_EVENT, keys::EVENT_CURSOR];
+const CONTENT: [&str; 11] = [
+    keys::SCRIPT,
+    keys::SCRIPTS,
+    keys::DEPLOYMENTS,
+    keys::BLOBS,
+    keys::EVENTS,
+    keys::NEXT_EVENT,
+    keys::EVENT_CURSOR,
+    keys::STACKS,
+    keys::SERVICES,
+    keys::GROUPS,
+    keys::NEXT_GROUP,
+];
+
+/// Records that neither cluster keeps: tasks run on the machines of one, and are of versions of the other. The leader starts
+/// new ones, and nodes end those without a record. Ids go on from those of the machines' cluster, whose folders have them.
+const NEITHER: [&str; 2] = [keys::TASKS, keys::TASK_STATES];
 
 /// Path of a backup for the node's next start.
 #[must_use]
@@ -69,7 +83,8 @@ fn merge(restored: &mut Store, present: &Store, term: u64) -> io::Result<()> {
         let delete = DeleteRangeRequest { key: kv.key, ..DeleteRangeRequest::default() };
         restored.apply(term, &command(Operation::DeleteRange(delete)));
     }
-    for kv in machines(present)? {
+    let is_kept = |kv: &KeyValue| !NEITHER.iter().any(|prefix| kv.key.starts_with(prefix.as_bytes()));
+    for kv in machines(present)?.into_iter().filter(is_kept) {
         let put = PutRequest { key: kv.key, value: kv.value, ..PutRequest::default() };
         restored.apply(term, &command(Operation::Put(put)));
     }
@@ -112,6 +127,12 @@ mod tests {
         {
             put(&mut old, key, text);
         }
+        let (group, task) = (keys::group(1), keys::task(7));
+        put(&mut old, &group, "g");
+        put(&mut old, &keys::task(6), "old");
+        put(&mut old, keys::NEXT_TASK, "7");
+        put(&mut new, &task, "of a group of the new cluster");
+        put(&mut new, keys::NEXT_TASK, "8");
         put(&mut new, "/disco/nodes/1", "new");
         put(&mut new, "a", "not wanted");
         let before = value(&old, "a");
@@ -120,5 +141,8 @@ mod tests {
         assert_eq!(value(&old, "/disco/nodes/1").map(|found| found.1).as_deref(), Some("new"));
         assert_eq!(value(&old, "/disco/nodes/9"), None);
         assert_eq!(value(&old, keys::SCRIPT).map(|found| found.1).as_deref(), Some("s"));
+        assert_eq!(value(&old, &group).map(|found| found.1).as_deref(), Some("g"));
+        assert_eq!((value(&old, &keys::task(6)), value(&old, &task)), (None, None));
+        assert_eq!(value(&old, keys::NEXT_TASK).map(|found| found.1).as_deref(), Some("8"));
     }
 }

@@ -105,6 +105,15 @@ pub enum Command {
         /// The task's own folder, which need not exist
         folder: PathBuf,
     },
+    /// Run one command that checks a task: read from standard input, with its result on standard output
+    #[command(hide = true)]
+    Probe,
+    /// End all tasks of a node whose daemon does not run
+    #[command(hide = true, name = disco_provider::END_TASKS_SUBCOMMAND)]
+    EndTasks {
+        /// The node's data folder
+        data_dir: PathBuf,
+    },
     /// Run a machine of the local provider
     #[command(hide = true, disable_help_flag = true)]
     Machine {

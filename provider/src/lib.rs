@@ -28,6 +28,9 @@ pub mod ssh;
 mod start_request;
 pub mod supervise;
 
+/// The hidden subcommand of `discod` that ends all tasks of a node whose daemon does not run; its argument is the data folder.
+pub const END_TASKS_SUBCOMMAND: &str = "end-tasks";
+
 pub use announcements::Announcements;
 pub use capabilities::Capabilities;
 pub use disco_planner::Pace;

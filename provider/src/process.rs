@@ -69,6 +69,13 @@ impl ProcessName {
         }
     }
 
+    /// Whether its environment has a variable of this name; false if it cannot be read.
+    pub(crate) fn has_variable(self, name: &str) -> bool {
+        let environment = fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default();
+        let mut entries = environment.split(|byte| *byte == 0);
+        entries.any(|entry| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
+    }
+
     /// Waits for its end. False if the time limit passes first.
     pub(crate) fn wait(self, limit: Duration) -> bool {
         self.open().is_none_or(|handle| wait_for_end(&handle, limit))

@@ -1,5 +1,5 @@
-//! Tasks that every node runs for itself, independent of who leads: it reports, checks its health, and follows the
-//! script version.
+//! Tasks that every node runs for itself, independent of who leads: it reports, checks its health, runs the
+//! cluster's tasks, and follows the script version.
 
 mod announcements;
 mod backups;
@@ -7,15 +7,29 @@ mod certificate;
 mod health;
 mod report;
 mod reporter;
+mod tasks;
 
+use std::path::Path;
+
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::node::Node;
 use crate::script::{self, Scripts};
 
+/// Ends all tasks of a data folder whose daemon does not run.
+///
+/// # Errors
+/// A folder cannot be read, or a process cannot be killed.
+pub fn end_tasks(data: &Path) -> anyhow::Result<()> {
+    tasks::end_all(data)
+}
+
 /// Starts the node's own tasks. They end with the process.
 pub fn spawn(node: &Node, scripts: &Scripts, tasks: &TaskTracker) {
-    tasks.spawn(report::run(node.clone()));
+    let (accepted, removed) = (watch::Sender::default(), watch::Sender::new(false));
+    tasks.spawn(self::tasks::run(node.clone(), accepted.subscribe(), removed.subscribe()));
+    tasks.spawn(report::run(node.clone(), accepted, removed));
     tasks.spawn(health::run(node.clone(), scripts.clone()));
     tasks.spawn(announcements::run(node.clone()));
     tasks.spawn(backups::run(node.clone()));

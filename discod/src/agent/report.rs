@@ -5,10 +5,13 @@
 
 use std::time::Duration;
 
+use disco_shim::boottime_ms;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::certificate::Watched;
 use super::reporter::{ANSWERED_WITHIN, Reporter, candidates};
+use super::tasks::Accepted;
 use crate::cluster::nodes::own;
 use crate::node::Node;
 use crate::raft::Role;
@@ -19,8 +22,8 @@ const LEARNER_KEEPS_SECRETS: u32 = 20;
 /// Time limit of a report to all members, beyond that of the first one.
 const OTHERS: Duration = Duration::from_millis(500);
 
-/// Reports until the process ends.
-pub(super) async fn run(node: Node) {
+/// Reports until the process ends. `removed`: the cluster has removed this node.
+pub(super) async fn run(node: Node, accepted: watch::Sender<Accepted>, removed: watch::Sender<bool>) {
     let interval = node.raft().pace().report();
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -43,12 +46,14 @@ pub(super) async fn run(node: Node) {
         keep_members(&node, &mut members);
         forget_secrets_of_a_learner(&node, &mut reports_as_learner);
         super::certificate::refuse_retired(&node);
+        let sent_ms = boottime_ms();
         if node.raft().leads().is_some() {
             reporter = Reporter::default();
-            if let Some(leader) = node.leader()
-                && leader.reports().record(own::report(&node))
-            {
-                node.wake_controllers();
+            if let Some(leader) = node.leader() {
+                if leader.reports().record(own::report(&node)) {
+                    node.wake_controllers();
+                }
+                accepted.send_replace(Accepted { sent_ms, leader: node.id() });
             }
             note_start(&node);
             super::certificate::renew_own(&node);
@@ -67,8 +72,12 @@ pub(super) async fn run(node: Node) {
                 continue;
             }
         };
+        if reporter.is_removed() && !removed.send_replace(true) {
+            tracing::error!("the cluster has removed this node: its tasks end");
+        }
         match answer {
-            Ok(Ok(())) => {
+            Ok(Ok(leader)) => {
+                accepted.send_replace(Accepted { sent_ms, leader });
                 note_start(&node);
                 if let Some(since) = silent_since.take() {
                     tracing::info!(after = ?since.elapsed(), "the leader receives this node's reports again");

@@ -25,6 +25,8 @@ pub(super) struct Reporter {
     stream: Option<ReportStream>,
     /// A node that accepts only separate reports.
     without_streams: Option<u64>,
+    /// The leader has removed this node.
+    removed: bool,
     /// Reports since the last accepted one: each starts with a different member.
     failures: usize,
 }
@@ -32,11 +34,11 @@ pub(super) struct Reporter {
 // === impl Reporter ===
 
 impl Reporter {
-    /// Reports once and follows one hint about the leader.
+    /// Reports once and follows one hint about the leader. Returns the leader.
     ///
     /// # Errors
     /// Why no leader accepted it.
-    pub(super) async fn report(&mut self, node: &Node) -> Result<(), String> {
+    pub(super) async fn report(&mut self, node: &Node) -> Result<u64, String> {
         let mut candidates = candidates(node, self.leader.as_ref());
         let count = candidates.len().max(1);
         candidates.rotate_left(self.failures % count);
@@ -65,10 +67,16 @@ impl Reporter {
         Err(last)
     }
 
-    fn accepted(&mut self, answer: ReportResponse) -> Result<(), String> {
-        self.leader = Some((answer.leader, answer.leader_address));
+    /// Whether a leader has answered that this node was removed from the cluster.
+    pub(super) const fn is_removed(&self) -> bool {
+        self.removed
+    }
+
+    fn accepted(&mut self, answer: ReportResponse) -> Result<u64, String> {
+        let leader = answer.leader;
+        self.leader = Some((leader, answer.leader_address));
         self.failures = 0;
-        Ok(())
+        Ok(leader)
     }
 
     /// Sends one report to a node.
@@ -85,6 +93,7 @@ impl Reporter {
         if let Some(id) = id {
             node.peers().reached(id);
         }
+        self.removed = answer.removed;
         if !answer.certificate_chain.is_empty() {
             super::certificate::swap(node, &answer.certificate_chain);
         } else if !answer.certificate_refusal.is_empty() {

@@ -36,7 +36,7 @@ pub(super) async fn remove(
             relay(forward.client.remove_node(request).await)
         }
         Answer::Here(leader) => {
-            let steps = removal::start(&leader, message.node_id);
+            let steps = removal::start(&leader, message.node_id, message.force);
             Ok(Response::new(steps.map_err(Status::from).boxed()))
         }
     }

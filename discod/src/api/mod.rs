@@ -21,7 +21,9 @@ mod reach;
 mod report;
 mod report_end;
 mod scripts;
+mod task_output;
 mod upgrades;
+mod workloads;
 
 use std::pin::Pin;
 
@@ -62,6 +64,7 @@ impl Control for ControlService {
     type ScaleStream = Answers<Progress>;
     type RemoveNodeStream = Answers<Progress>;
     type DeployStream = Answers<DeployOutput>;
+    type TaskOutputStream = Answers<TaskOutputPart>;
     type LogsStream = Answers<LogLine>;
     type BackupStream = Answers<BackupPart>;
     type FetchBackupStream = Answers<BackupPart>;
@@ -200,6 +203,22 @@ impl Control for ControlService {
     async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<Self::DeployStream>, Status> {
         disco_identity::require_member(&request)?;
         scripts::deploy(&self.node, &self.scripts, request).await
+    }
+
+    async fn change_workloads(
+        &self,
+        request: Request<ChangeWorkloadsRequest>,
+    ) -> Result<Response<ChangeWorkloadsResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        workloads::change(&self.node, request).await
+    }
+
+    async fn task_output(
+        &self,
+        request: Request<TaskOutputRequest>,
+    ) -> Result<Response<Self::TaskOutputStream>, Status> {
+        disco_identity::require_member(&request)?;
+        task_output::task_output(&self.node, request).await
     }
 
     async fn run_command(&self, request: Request<RunCommandRequest>) -> Result<Response<RunCommandResponse>, Status> {

@@ -51,6 +51,9 @@ async fn accept(node: &Node, mut report: ReportRequest) -> Result<ReportResponse
     if let Err(error) = node.raft().check_life(report.node_id, life, &report.earlier).await {
         return Ok(refuse(&leader, report, &error));
     }
+    if !is_known(&leader, report.node_id) {
+        return removed(&leader, report.node_id).await;
+    }
     let (mut certificate_chain, mut certificate_refusal) = (String::new(), String::new());
     let signing_request = std::mem::take(&mut report.signing_request);
     if !signing_request.is_empty() {
@@ -74,6 +77,21 @@ pub(super) async fn leader(node: &Node, leadership: &Leadership) -> Option<Leade
         return None;
     }
     node.leading(leadership.term, node.raft().pace().election_timeout()).await
+}
+
+/// Whether a node is a member, or has been admitted.
+fn is_known(leader: &Leader, id: u64) -> bool {
+    let is_member = leader.raft().members().iter().any(|member| member.id == id);
+    is_member || leader.raft().store().read(|store| records::node(store, id)).is_some()
+}
+
+/// Answers a node that was removed while it could not be reached.
+async fn removed(leader: &Leader, id: u64) -> Result<ReportResponse, Status> {
+    // A leader that was deposed may not know the latest nodes.
+    leader.raft().linearizable().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let removed = !is_known(leader, id);
+    let refusal = format!("node {id} was removed from the cluster");
+    Ok(ReportResponse { leader: leader.id(), term: leader.term(), refusal, removed, ..ReportResponse::default() })
 }
 
 /// Answers a process that is not the node that it claims to be; an event and `status` report it to everybody else.

@@ -15,8 +15,10 @@ pub mod machines;
 pub mod nodes;
 pub mod recorded;
 pub mod scripts;
+pub mod tasks;
 pub mod tokens;
 pub mod upgrade;
+pub mod workloads;
 
 pub use error::{Error, Result};
 pub use executor::{Executor, leader, member};

@@ -14,6 +14,7 @@ mod machines;
 mod members;
 mod reach;
 mod troubles;
+mod workloads;
 
 use driver::drive;
 use tokio_util::task::TaskTracker;
@@ -77,5 +78,6 @@ async fn lead(leader: &Leader, scripts: &Scripts) {
         hooks::run(leader, scripts),
         drive(leader, troubles::Troubles::default()),
         drive(leader, ends::Ends),
+        drive(leader, workloads::Tasks::default()),
     );
 }

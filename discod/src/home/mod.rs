@@ -13,6 +13,7 @@
 //! incarnation                   how often the folder was started; reveals a copy that is started too
 //! members.json                  the members' addresses, to which `report-end` reports
 //! format                        the format of the rest, if it is not 1
+//! tasks/, artifacts/            tasks of this node and the files that they use, see `cluster::tasks::folders`
 //! raft.redb, raft.journal, log.mark, snapshots/   see `raft`
 //! ```
 //!

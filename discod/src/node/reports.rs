@@ -115,6 +115,12 @@ impl Reports {
         self.reports.lock().get(&node).cloned()
     }
 
+    /// When a node reported last.
+    #[must_use]
+    pub fn heard_at(&self, node: u64) -> Option<Instant> {
+        self.reports.lock().get(&node).map(|heard| heard.at)
+    }
+
     /// The reports within the time of nodes whose disk is full.
     #[must_use]
     pub fn without_room(&self, limit: Duration) -> Vec<ReportRequest> {

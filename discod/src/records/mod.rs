@@ -19,8 +19,11 @@ use crate::node::{Leader, Node};
 pub use access::fake::FakeRecords;
 pub use access::{Records, change};
 pub use disco_store::typed::{
-    EndsRecord, EventRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, ProviderRecord, Severity,
-    SigningRecord, TokenRecord, Txn, UpgradeRecord, Versioned, events, keys, machine_state, succeeded,
+    CapacityRecord, Copies, DependencySpec, DeploymentRecord, DeploymentState, EndsRecord, EventRecord, Goal,
+    GroupRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, PortSpec, ProviderRecord, RELEASES,
+    ReleaseRecord, ReleasedService, ResourceSpec, RestartCondition, RolloutRecord, ServiceRecord, ServiceSpec, Settled,
+    Severity, SigningRecord, StackRecord, TaskPort, TaskRecord, TaskState, TaskStateRecord, TokenRecord, Txn,
+    UpgradeRecord, Versioned, decode, events, keys, machine_state, succeeded,
 };
 
 /// A record, if it exists and can be read.

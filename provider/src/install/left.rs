@@ -1,6 +1,7 @@
 //! What Disco leaves on a machine that cannot be reached when its cluster is destroyed.
 
 use super::layout::{UNIT, UNIT_PATH};
+use crate::END_TASKS_SUBCOMMAND;
 
 /// What is left on a machine, by its user: the machine itself cannot be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,14 +55,15 @@ impl Left {
         let mut commands = Vec::new();
         if !self.units.is_empty() {
             match self.user.as_str() {
-                // Without systemd, Disco's own supervisor keeps the daemon running.
+                // Without systemd, Disco's own supervisor keeps the daemon running. Tasks outlive it.
                 "root" => commands.push(format!(
-                    "systemctl disable --now {UNIT} || /usr/local/bin/discod supervise --dir /var/lib/disco/service --stop"
+                    "systemctl disable --now {UNIT} || /usr/local/bin/discod supervise --dir /var/lib/disco/service --stop; \
+                     /usr/local/bin/discod {END_TASKS_SUBCOMMAND} /var/lib/disco"
                 )),
                 // The unit only starts the supervisor, which outlives it. A crontab that cannot be read is not replaced.
                 _ => commands.push(format!(
                     "~/.local/share/disco/bin/discod supervise --dir ~/.local/share/disco/service --stop; systemctl --user \
-                     disable {UNIT}; t=$(crontab -l) && printf '%s\\n' \"$t\" | grep -v disco/service/start | crontab -"
+                     disable {UNIT}; ~/.local/share/disco/bin/discod {END_TASKS_SUBCOMMAND} ~/.local/share/disco/data; t=$(crontab -l) && printf '%s\\n' \"$t\" | grep -v disco/service/start | crontab -"
                 )),
             }
         }
@@ -88,14 +90,15 @@ mod tests {
             removal.starts_with("systemctl disable --now discod.service || /usr/local/bin/discod supervise --dir "),
             "{removal}"
         );
-        assert!(removal.contains(" --stop; rm -rf /usr/local/bin/disco "), "{removal}");
+        assert!(removal.contains(" end-tasks /var/lib/disco; rm -rf /usr/local/bin/disco "), "{removal}");
         assert!(removal.ends_with("; sed -i '\\|AAAAx/y|d' /root/.ssh/authorized_keys"), "{removal}");
         let pi = Left::of("pi", true);
         assert!(pi.words().contains("~/.local/share/disco") && !pi.words().contains("/var/lib"), "{}", pi.words());
         assert_eq!((&pi.units, pi.words().contains("@reboot")), (&root.units, true));
         let removal = pi.removal(None);
         assert!(removal.starts_with("~/.local/share/disco/bin/discod supervise --dir ~/"), "{removal}");
-        assert!(removal.contains(" --stop; systemctl --user disable discod.service; t=$(crontab -l) && "), "{removal}");
+        assert!(removal.contains(" --stop; systemctl --user disable discod.service; "), "{removal}");
+        assert!(removal.contains(" end-tasks ~/.local/share/disco/data; t=$(crontab -l) && "), "{removal}");
         assert!(removal.contains("printf '%s\\n' \"$t\" | grep") && !removal.contains('`'), "{removal}");
         let unused = Left::of("pi", false);
         assert_eq!(unused.words(), "the line of the cluster's key in ~/.ssh/authorized_keys (user pi)");

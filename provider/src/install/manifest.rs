@@ -28,6 +28,8 @@ pub(super) const DATA: &[&str] = &[
     "incarnation",
     "addresses.json",
     "members.json",
+    "tasks",
+    "artifacts",
     ".tmp*.tmp",
     "node.json",
 ];

@@ -5,6 +5,7 @@ use super::manifest::DATA;
 use super::permit::Permitted;
 use super::remote::SUMS;
 use super::{InstallError, ServiceKind};
+use crate::END_TASKS_SUBCOMMAND;
 use crate::ssh::quote;
 
 impl Permitted {
@@ -28,6 +29,7 @@ impl Permitted {
             }
             ServiceKind::Supervised => self.stop_service().await?,
         }
+        self.end_tasks().await?;
         self.forget_boot().await?;
         let quoted = |paths: &[String]| paths.iter().map(|path| quote(path)).collect::<Vec<_>>().join(" ");
         let (bin, data) = (quote(&layout.bin), quote(&layout.data));
@@ -58,5 +60,14 @@ impl Permitted {
             return Err(InstallError::Answer { what: WHAT, endpoint: self.endpoint(), answer: text });
         }
         Ok(text.lines().filter_map(|line| line.strip_prefix("left ")).map(str::to_owned).collect())
+    }
+
+    /// Ends the node's tasks, which outlive the daemon.
+    async fn end_tasks(&self) -> Result<(), InstallError> {
+        let (program, data) = (quote(&self.layout.binary("discod")), quote(&self.layout.data));
+        let script =
+            format!("if [ -d {data}/tasks ] && [ -x {program} ]; then {program} {END_TASKS_SUBCOMMAND} {data}; fi");
+        self.step("end the node's tasks", &script, &[]).await?;
+        Ok(())
     }
 }

@@ -170,6 +170,8 @@ fn unit(program: &str, service: &str, args: &[String]) -> String {
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
+         KillMode=process\n\
+         OOMPolicy=continue\n\
          ExecStart={}\n\
          ExecStopPost=-{report}\n\
          Environment={SERVICE_DIR}={service}\n\
@@ -212,6 +214,9 @@ mod tests {
     #[test]
     fn the_unit_starts_the_daemon_with_its_arguments() {
         let text = unit("/usr/local/bin/discod", "/etc/disco", &["--name".to_owned(), "web 1".to_owned()]);
+        // Tasks go on while the daemon is restarted, and the daemon while the kernel kills a task that wants too much memory. Upgrades
+        // add these lines to a unit of an earlier version, see `upgrade.rs`.
+        assert!(text.contains("\n[Service]\nKillMode=process\nOOMPolicy=continue\n"), "{text}");
         assert!(text.contains("\nExecStart=\"/usr/local/bin/discod\" \"--name\" \"web 1\"\n"), "{text}");
         let report = "\nExecStopPost=-\"/usr/local/bin/discod\" \"report-end\" \"--dir\" \"/etc/disco\" \"--systemd\" \"--\" \"--name\" ";
         assert!(text.contains(report), "{text}");

@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 
-use super::layout::UNIT;
+use super::layout::{UNIT, UNIT_PATH};
 use super::remote::SUMS;
 use super::{Binaries, Binary, InstallError, InstallProgress, Permitted, Remote, ServiceKind, Step};
 use crate::ssh::quote;
@@ -243,7 +243,11 @@ impl Permitted {
     /// Has the supervisor or systemd restart the service; starts it if neither does.
     async fn restart_in_place(&self) -> Result<(), InstallError> {
         let script = match self.layout.kind {
-            ServiceKind::Systemd => format!("systemctl daemon-reload && systemctl restart {UNIT}"),
+            // An earlier version has written a unit whose restart ends all tasks.
+            ServiceKind::Systemd => format!(
+                "{{ grep -q '^KillMode=' {UNIT_PATH} || sed -i '/^\\[Service\\]$/a KillMode=process\\nOOMPolicy=continue' {UNIT_PATH}; }} && \
+                 systemctl daemon-reload && systemctl restart {UNIT}"
+            ),
             ServiceKind::Supervised if self.service_process().await?.kept => {
                 self.supervise_by(&self.good(), "--reload")
             }

@@ -49,6 +49,11 @@ impl MachineFolder {
         self.path.join("machine.log")
     }
 
+    /// Where the node on it keeps its tasks, see [`super::places`].
+    pub(crate) fn tasks(&self) -> PathBuf {
+        self.path.join("home/disco/data/tasks")
+    }
+
     pub(crate) fn control_lock(&self) -> PathBuf {
         self.path.join("control")
     }

@@ -75,7 +75,10 @@ pub(super) fn kill(folder: &MachineFolder) -> Result<(), ProviderError> {
             return Err(stuck(folder));
         }
     }
-    kill_leftovers(folder)
+    kill_leftovers(folder)?;
+    // Their control groups are not the machine's, but the computer's.
+    disco_shim::clear_all(&folder.tasks());
+    Ok(())
 }
 
 /// Kills the remaining processes of the machine's last run.

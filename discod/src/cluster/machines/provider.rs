@@ -19,8 +19,11 @@ use crate::node::{Leader, Node};
 use crate::records::machine_state::TERMINATING;
 use crate::records::{self, MachineRecord, NodeRecord, ProviderRecord, Records, Severity};
 
-/// Time limit for uninstalling Disco from the machine of a node that leaves.
-const CLEARING: Duration = Duration::from_secs(20);
+/// Time limit for uninstalling Disco from the machine of a node that leaves: the stop of its daemon, then the end of its tasks,
+/// see `agent/tasks/process/end_all.rs`, and the connection.
+const CLEARING: Duration = Duration::from_secs(90);
+/// Time limit for the connection to it: a machine that is gone must not hold up the removal of its node.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(20);
 /// Time limit for a machine to end before the leader reports a failure and retries. Clouds take a minute or two.
 const ENDS_WITHIN: Duration = Duration::from_secs(180);
 /// Pause between two checks of a machine that is ending: the first and the longest.
@@ -398,7 +401,8 @@ async fn give_back(leader: &Leader, provider: &dyn Provider, record: &MachineRec
 
 async fn clear(leader: &Leader, record: &MachineRecord, machine: &Machine) -> Result<()> {
     let cleared = async {
-        let session = connect(leader, machine, false, CLEARING).await?;
+        let connected = connect(leader, machine, false, CONNECTS_WITHIN);
+        let session = tokio::time::timeout(CONNECTS_WITHIN, connected).await.context("connecting: timed out")??;
         let owner = owner(leader, &record.token, record.node, machine);
         let remote = Remote::probe(session).await?.permit(owner).await?;
         let left = remote.uninstall().await?;

@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::provider;
 use crate::cluster::nodes::confirm::confirmed;
+use crate::cluster::nodes::moving::MOVING;
 use crate::cluster::nodes::removal::{ENDING, REMOVED, REMOVING};
 use crate::cluster::nodes::status::{Condition, condition};
 use crate::cluster::nodes::view::{planned, planned_with, policy};
@@ -284,7 +285,7 @@ impl Reported {
         }
         if step.done || !step.error.is_empty() {
             self.going.remove(&step.subject);
-        } else if [REMOVING, ENDING].contains(&step.state.as_str()) {
+        } else if [REMOVING, MOVING, ENDING].contains(&step.state.as_str()) {
             self.going.insert(step.subject.clone());
         }
     }

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod confirm;
 pub mod files;
 pub mod leadership;
+pub mod moving;
 pub mod own;
 pub mod recover;
 pub mod relocate;

@@ -7,6 +7,7 @@ use disco_proto::v1::Progress;
 use futures_util::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::moving::{self, MOVING};
 use crate::cluster::{self, Error};
 use crate::node::Leader;
 use crate::raft::{Recovery, Role};
@@ -53,8 +54,8 @@ pub async fn check_member(leader: &Leader, id: u64, force: bool) -> cluster::Res
     check(leader, id, force).await.map_err(Error::Refused)
 }
 
-/// Removes a node and reduces the target size by one. Continues without a client that follows the steps.
-pub fn start(leader: &Leader, id: u64) -> impl Stream<Item = cluster::Result<Progress>> + Send + 'static {
+/// Removes a node and reduces the target size by one; unless by `force`, its tasks move first. Continues without a client that follows the steps.
+pub fn start(leader: &Leader, id: u64, force: bool) -> impl Stream<Item = cluster::Result<Progress>> + Send + 'static {
     let (sender, receiver) = tokio::sync::mpsc::channel(UNDER_WAY);
     let leader = leader.clone();
     tokio::spawn(async move {
@@ -63,7 +64,15 @@ pub fn start(leader: &Leader, id: u64) -> impl Stream<Item = cluster::Result<Pro
         // A client that has disconnected only misses the steps.
         let _ = sender.send(Ok(step(REMOVING))).await;
         let record = leader.raft().store().read(|store| records::node(store, id));
-        if let Err(error) = remove(&leader, id, true).await {
+        let removed = async {
+            mark(&leader, id, true).await?;
+            if !force && moving::has_tasks(&leader, id) {
+                let _ = sender.send(Ok(step(MOVING))).await;
+                moving::end(&leader, id).await;
+            }
+            remove(&leader, id, true).await
+        };
+        if let Err(error) = removed.await {
             let failed = Progress { done: true, error: format!("{error:#}"), ..step("failed") };
             let _ = sender.send(Ok(failed)).await;
             return;
@@ -142,6 +151,14 @@ pub async fn machine_ended(leader: &Leader, machine: &str) -> bool {
     }
 }
 
+/// Marks a node that will be removed: it gets no new tasks, and those that it has move.
+///
+/// # Errors
+/// The mark was not written.
+pub async fn mark(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
+    begin(leader, id, leader.raft().members().len(), fewer).await
+}
+
 /// Marks the node before any other step, so that no controller gives it a vote again and the next leader continues. The
 /// same transaction reduces the target size: a controller that sees one without the other brings the node back, or
 /// chooses another node to remove. A marked node has already been counted. Compares both records with what was read: a
@@ -181,6 +198,7 @@ pub async fn resume(leader: &Leader) {
     }
     let leaving = leader.raft().store().read(records::nodes).into_iter().filter(|record| record.leaving);
     for record in leaving {
+        moving::end(leader, record.id).await;
         if let Err(error) = remove(leader, record.id, false).await {
             tracing::warn!(node = record.id, error = format!("{error:#}"), "cannot remove the node yet");
         }

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use crate::cluster::scripts::records::{DeploymentRecord, current, deployments, versions};
 use crate::cluster::scripts::{blobs, garbage};
+use crate::cluster::workloads::table::Table;
 use crate::controllers::driver::{Controller, Outcome, Schedule};
 use crate::node::{Leader, WriteError};
-use crate::records::keys;
-use crate::records::{self, Txn};
+use crate::records::{self, GroupRecord, Txn, keys};
 
 /// Removal is not urgent.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -53,7 +53,13 @@ async fn collect(leader: &Leader) -> Result<(), WriteError> {
         remove(leader, &keys::script(hash)).await?;
     }
     let retained: Vec<_> = all_versions.into_iter().filter(|version| !old.contains(&version.hash)).collect();
-    let needed = garbage::needed(&retained, &all_deployments);
+    let table = store.read(|store| Table::<GroupRecord>::read(store, &Table::default()));
+    if !table.unreadable().is_empty() {
+        // Nobody knows which contents they need.
+        return forget_health(leader).await;
+    }
+    let groups: Vec<GroupRecord> = table.values().cloned().collect();
+    let needed = garbage::needed(&retained, &all_deployments, &groups);
     let all = store.read(blobs::all);
     let over = leader.idle_blobs(|idle| idle.over(&all, &needed, Instant::now()));
     for sha256 in &over {

@@ -36,6 +36,7 @@ pub(super) use roles::{give_before_promotion, hold_rights};
 
 use crate::cluster::machines::provider as source;
 use crate::cluster::machines::view::{dead, limits, machine, since_replacement};
+use crate::cluster::nodes::moving;
 use crate::cluster::nodes::removal::{self, REMOVED, REMOVING};
 use crate::cluster::nodes::view::planned;
 use crate::node::Leader;
@@ -73,6 +74,8 @@ struct Machines {
     blocked: Option<String>,
     /// The machines that the provider could start a moment ago, while these members were dead, if there is a limit.
     available: Option<(Instant, Vec<u64>, (usize, String))>,
+    /// The node that leaves while its tasks move, and since when.
+    moving: Option<(u64, Instant)>,
     /// The script's decisions about lost nodes.
     lost: Lost,
     starts: Arc<Starts>,
@@ -131,6 +134,7 @@ impl Machines {
             attempts: Attempts::default(),
             blocked: None,
             available: None,
+            moving: None,
             lost: Lost::new(scripts.clone()),
             starts: Arc::default(),
         }
@@ -212,12 +216,25 @@ impl Machines {
                 // A leaving node is one of the surplus nodes: it is removed before another one is chosen.
                 let nodes = leader.raft().store().read(records::nodes);
                 let id = nodes.iter().find(|node| node.leaving).map_or(id, |node| node.id);
+                let since = self.moving.filter(|(moving, _)| *moving == id).map(|(_, since)| since);
+                let moves = |since: Instant| since.elapsed() < moving::LIMIT && moving::has_tasks(leader, id);
+                if since.is_some_and(moves) {
+                    return Ok(());
+                }
                 // The decision relies on past reports: check for voters that have died since.
                 removal::check(leader, id, false).await.map_err(anyhow::Error::msg)?;
                 let subject = records::node_name(leader, id);
                 let step =
                     |state: &str| Progress { subject: subject.clone(), state: state.to_owned(), ..Progress::default() };
                 leader.progress(step(REMOVING));
+                if since.is_none() {
+                    removal::mark(leader, id, false).await?;
+                    self.moving = Some((id, Instant::now()));
+                    if moving::has_tasks(leader, id) {
+                        leader.progress(step(moving::MOVING));
+                        return Ok(());
+                    }
+                }
                 removal::remove(leader, id, false).await?;
                 let ending = leader.raft().store().read(records::ending);
                 match ending.into_iter().find(|machine| machine.name == subject) {

@@ -14,7 +14,8 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// Sends SIGTERM to everything on the machine and waits for its end. The watcher kills the rest afterwards.
 pub(super) async fn end_all(id: &str, machine: ProcessName) {
     let marks = environment_marks(id, machine);
-    for process in with_environment(&marks) {
+    // Tasks are ended by their shims, with their own signals.
+    for process in with_environment(&marks).into_iter().filter(|process| !process.has_variable("DISCO_TASK")) {
         process.signal(Signal::TERM);
     }
     let deadline = tokio::time::Instant::now() + LIMIT;

@@ -1,0 +1,128 @@
+//! Starts, replaces and ends tasks until each service has its version and its number of copies.
+//!
+//! ```text
+//! request ──> stack, services, versions ──┐
+//! agents ───> states of tasks ────────────┼─> plan ──> tasks, ends of rollouts and deployments, events
+//! reports ──> presence of nodes ──────────┘
+//! ```
+//!
+//! [`mod@plan`] decides, without I/O; this module reads and writes. A plan is written in transactions of bounded size; any first part
+//! of them is a state from which the next pass continues, here or on the next leader.
+
+mod ages;
+mod apply;
+mod ends;
+mod failure;
+mod finish;
+mod pass;
+mod place;
+mod plan;
+mod rollout;
+mod seen;
+mod service;
+mod tidy;
+
+#[cfg(test)]
+mod deploy_test;
+#[cfg(test)]
+mod failure_test;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod nodes_test;
+#[cfg(test)]
+mod specs;
+#[cfg(test)]
+mod world_test;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use disco_planner::placement::Presence;
+use tokio::time::Instant;
+
+use self::ages::Firsts;
+use self::plan::plan;
+use self::seen::Seen;
+use super::driver::{Controller, Outcome, Pause, Schedule};
+use crate::cluster::workloads::recorded::Workloads;
+use crate::cluster::workloads::write;
+use crate::node::Leader;
+
+/// For how long further changes are collected before a pass.
+const GAP: Duration = Duration::from_millis(5);
+/// After a pass that could not write.
+const PAUSE: Pause = Pause { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
+/// Passes in a row whose records have changed before they were written. Events and states of tasks change all the time; more
+/// than this is an error.
+const CONFLICTS: u32 = 50;
+
+/// Brings tasks to what services shall be.
+#[derive(Default)]
+pub(super) struct Tasks {
+    records: Workloads,
+    firsts: Firsts,
+    presences: BTreeMap<u64, Presence>,
+    /// When time alone changes the plan.
+    due: Option<Instant>,
+    /// What the last plan waits for.
+    waits: Vec<String>,
+    conflicts: u32,
+}
+
+// === impl Tasks ===
+
+impl Controller for Tasks {
+    const NAME: &'static str = "workloads";
+
+    fn schedule(&self, leader: &Leader) -> Schedule {
+        let period = leader.raft().pace().report();
+        Schedule { period, on_wake_up: true, on_revision: Some(GAP), pause: Some(PAUSE) }
+    }
+
+    async fn event(&mut self) {
+        match self.due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+        let changed = self.records.follow(leader);
+        let mut seen = Seen::look(leader, &self.records);
+        let presences = seen.presences();
+        let is_due = self.due.is_some_and(|due| due <= Instant::now());
+        if !changed && !is_due && presences == self.presences {
+            return Ok(self.outcome());
+        }
+        seen.ages = self.firsts.follow(&self.records, Instant::now());
+        let planned = plan(&self.records, &seen);
+        let changes = planned.draft.records.changes_since(&self.records);
+        if changes.is_empty() {
+            self.presences = presences;
+            self.waits = planned.waits;
+            self.due = planned.due.map(|ms| Instant::now() + Duration::from_millis(ms.max(1)));
+            return Ok(self.outcome());
+        }
+        // Until a plan was written there is another one to make.
+        self.due = Some(Instant::now());
+        let written = write::commit(leader, changes, planned.draft.news).await;
+        if written.context("writing what becomes of tasks")? {
+            self.conflicts = 0;
+        } else {
+            self.conflicts += 1;
+            if self.conflicts > CONFLICTS {
+                bail!("the records of tasks have changed {} times before they were written", self.conflicts);
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(Outcome::Changed)
+    }
+}
+
+impl Tasks {
+    fn outcome(&self) -> Outcome {
+        if self.waits.is_empty() { Outcome::Settled } else { Outcome::Waits(self.waits.join("; ")) }
+    }
+}
