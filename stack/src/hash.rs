@@ -29,6 +29,9 @@ pub(crate) fn service(service: &Json, resources: &Json) -> String {
                 keys.remove("deploy");
             }
         }
+        if let Some(disco) = keys.get_mut("x-disco").and_then(Json::as_object_mut) {
+            disco.remove("rollout");
+        }
     }
     let whole = sorted(json!({ "version": VERSION, "service": service, "resources": resources }));
     let digest = Sha256::digest(whole.to_string().as_bytes());
@@ -53,6 +56,8 @@ mod tests {
     fn the_number_of_copies_is_no_part_of_a_task() {
         let one = json!({ "image": "a", "deploy": { "replicas": 1 } });
         let two = json!({ "scale": 2, "image": "a" });
+        let (own, with_limit) = (json!({ "x-disco": {} }), json!({ "x-disco": { "rollout": { "limit": "1m0s" } } }));
+        assert_eq!(service(&own, &Json::Null), service(&with_limit, &Json::Null));
         let other = json!({ "image": "b" });
         assert_eq!(service(&one, &Json::Null), service(&two, &Json::Null));
         assert_ne!(service(&one, &Json::Null), service(&other, &Json::Null));

@@ -1,12 +1,15 @@
 //! The stack as typed data: what deployments need. Everything else is in the JSON of each service.
 
+mod operation;
 mod read;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::Value as Json;
 
+pub use self::operation::{Exposed, OnFailure, Resources, Restart, RestartWhen, Update};
 pub(crate) use self::read::stack;
+use crate::place::Place;
 
 /// A stack file, loaded, merged and checked.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct Service {
     pub environment: BTreeMap<String, Option<String>>,
     /// In the order of the file.
     pub ports: Vec<Port>,
+    /// `expose`, in the order of the file.
+    pub expose: Vec<Exposed>,
     /// Services that start before.
     pub depends_on: BTreeMap<String, Dependency>,
     /// How many copies.
@@ -42,10 +47,32 @@ pub struct Service {
     pub health: Option<Health>,
     /// Names of hosts that lead here.
     pub ingress: Option<Ingress>,
+    /// Such as `SIGTERM`, as written.
+    pub stop_signal: Option<String>,
     /// Time between the stop signal and the end; 10 s unless given.
     pub stop_grace_period: Duration,
+    /// What each task needs.
+    pub needs: Resources,
+    /// What each task gets at most.
+    pub limits: Resources,
+    /// `ulimits.nofile`: how many files each process may open.
+    pub open_files: Option<u64>,
+    /// Conditions on a node, such as `node.labels.zone==a`.
+    pub constraints: Vec<String>,
+    /// Labels over whose values the tasks are spread.
+    pub spread: Vec<String>,
+    /// When a task that ended is started again; `None`: not given.
+    pub restart: Option<Restart>,
+    /// How one version follows another.
+    pub update: Update,
+    /// `labels`, and over them those of `deploy`.
+    pub labels: BTreeMap<String, String>,
+    /// `working_dir`.
+    pub working_dir: Option<String>,
     /// Equal for services that need no new deployment, whatever file they come from.
     pub hash: String,
+    /// Where its keys stand, by their path such as `deploy.mode`; the service itself is the empty path.
+    pub places: BTreeMap<String, Place>,
     /// In the shape of `docker compose config --format json`, with all values, not doubled `$`, and so not for output.
     pub json: Json,
 }
@@ -150,15 +177,15 @@ pub enum Copies {
 pub struct Health {
     /// What is asked.
     pub probe: Probe,
-    /// Time between two probes; 30 s unless given.
+    /// Time between two probes; 30 s unless given, 5 s for one that starts no program.
     pub interval: Duration,
-    /// Limit for one probe; 30 s unless given.
+    /// Limit for one probe; 30 s unless given, 5 s for one that starts no program.
     pub timeout: Duration,
     /// Failures in a row that make a task unhealthy; 3 unless given.
     pub retries: u32,
-    /// Time during which failures do not count; the first success ends it.
+    /// Time during which failures do not count; the first success ends it. 0 s unless given, 30 s for a probe that starts no program.
     pub start_period: Duration,
-    /// Time between two probes during the start period; 5 s unless given.
+    /// Time between two probes during the start period; 5 s unless given, 0.5 s for one that starts no program.
     pub start_interval: Duration,
 }
 

@@ -6,11 +6,12 @@ use serde_json::{Map as Object, Value as Json};
 
 use super::{
     Condition, Config, Copies, Dependency, Health, Ingress, Port, Probe, Process, Published, Runs, Secret, Service,
-    Stack, Tls,
+    Stack, Tls, operation,
 };
 use crate::{
     forms::parse_duration,
     hash, output,
+    place::Place,
     yaml::{Node, Value},
 };
 
@@ -19,6 +20,11 @@ const INTERVAL: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const START_INTERVAL: Duration = Duration::from_secs(5);
 const RETRIES: u32 = 3;
+/// Of probes without a program, which cost next to nothing: a deployment waits for them.
+const OWN_INTERVAL: Duration = Duration::from_secs(5);
+const OWN_TIMEOUT: Duration = Duration::from_secs(5);
+const OWN_START_PERIOD: Duration = Duration::from_secs(30);
+const OWN_START_INTERVAL: Duration = Duration::from_millis(500);
 /// As Docker waits before it kills.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
 
@@ -39,11 +45,11 @@ pub(crate) fn stack(name: String, tree: &Node, values: &BTreeMap<String, String>
     Stack { json: output::stack(&name, tree, values), name, services, secrets, configs }
 }
 
-fn text(node: &Node, key: &str) -> Option<String> {
+pub(super) fn text(node: &Node, key: &str) -> Option<String> {
     node.get(key).and_then(Node::scalar).map(str::to_owned)
 }
 
-fn texts(node: &Node, key: &str) -> Option<Vec<String>> {
+pub(super) fn texts(node: &Node, key: &str) -> Option<Vec<String>> {
     Some(node.get(key)?.list()?.iter().filter_map(|item| item.scalar().map(str::to_owned)).collect())
 }
 
@@ -51,14 +57,14 @@ fn flag(node: &Node, key: &str) -> bool {
     node.get(key).is_some_and(|node| node.value == Value::Bool(true))
 }
 
-fn number(node: &Node, key: &str) -> Option<u32> {
+pub(super) fn number(node: &Node, key: &str) -> Option<u32> {
     match node.get(key)?.value {
         Value::Int(value) => u32::try_from(value).ok(),
         _ => None,
     }
 }
 
-fn duration(node: &Node, key: &str) -> Option<Duration> {
+pub(super) fn duration(node: &Node, key: &str) -> Option<Duration> {
     parse_duration(node.get(key)?.scalar()?).ok().map(Duration::from_nanos)
 }
 
@@ -75,6 +81,7 @@ fn service(node: &Node, tree: &Node, values: &BTreeMap<String, String>) -> Servi
             .map(|(name, entry)| (name.clone(), entry.node.scalar().map(str::to_owned)))
             .collect(),
         ports: node.get("ports").and_then(Node::list).unwrap_or_default().iter().filter_map(port).collect(),
+        expose: operation::exposed(node),
         depends_on: node
             .get("depends_on")
             .and_then(Node::map)
@@ -86,10 +93,35 @@ fn service(node: &Node, tree: &Node, values: &BTreeMap<String, String>) -> Servi
         singleton: disco.is_some_and(|disco| flag(disco, "singleton")),
         health: health(node),
         ingress: disco.and_then(|disco| disco.get("ingress")).map(ingress),
+        stop_signal: text(node, "stop_signal"),
         stop_grace_period: duration(node, "stop_grace_period").unwrap_or(STOP_GRACE_PERIOD),
+        needs: operation::needs(node),
+        limits: operation::limits(node),
+        open_files: operation::open_files(node),
+        constraints: operation::constraints(node),
+        spread: operation::spread(node),
+        restart: operation::restart(node),
+        update: operation::update(node),
+        labels: operation::labels(node),
+        working_dir: text(node, "working_dir"),
         hash: hash::service(&json, &resources(node, tree, values)),
+        places: places(node),
         json,
     }
+}
+
+/// Where the service and its keys stand.
+fn places(node: &Node) -> BTreeMap<String, Place> {
+    let mut found = BTreeMap::from([(String::new(), node.place)]);
+    let mut open: Vec<(String, &Node)> = vec![(String::new(), node)];
+    while let Some((path, node)) = open.pop() {
+        for (key, entry) in node.map().into_iter().flatten() {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            found.insert(path.clone(), entry.place);
+            open.push((path, &entry.node));
+        }
+    }
+    found
 }
 
 fn runs(node: &Node) -> Runs {
@@ -161,14 +193,17 @@ fn health(node: &Node) -> Option<Health> {
             None => return None,
         }
     };
-    let time = |key: &str| check.and_then(|check| duration(check, key));
+    let time = |key: &str, usual: Duration, own: Duration| {
+        let usual = if matches!(probe, Probe::Http(_) | Probe::Tcp(_)) { own } else { usual };
+        check.and_then(|check| duration(check, key)).unwrap_or(usual)
+    };
     Some(Health {
-        probe,
-        interval: time("interval").unwrap_or(INTERVAL),
-        timeout: time("timeout").unwrap_or(TIMEOUT),
+        interval: time("interval", INTERVAL, OWN_INTERVAL),
+        timeout: time("timeout", TIMEOUT, OWN_TIMEOUT),
         retries: check.and_then(|check| number(check, "retries")).unwrap_or(RETRIES),
-        start_period: time("start_period").unwrap_or(Duration::ZERO),
-        start_interval: time("start_interval").unwrap_or(START_INTERVAL),
+        start_period: time("start_period", Duration::ZERO, OWN_START_PERIOD),
+        start_interval: time("start_interval", START_INTERVAL, OWN_START_INTERVAL),
+        probe,
     })
 }
 

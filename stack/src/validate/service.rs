@@ -90,7 +90,8 @@ fn number(node: &Node, path: &[&str]) -> Option<(i64, crate::place::Place)> {
 }
 
 fn copies(name: &str, node: &Node, findings: &mut Findings) {
-    let counts: [&[&str]; 8] = [
+    let counts: [&[&str]; 9] = [
+        &["x-disco", "rollout", "max_unavailable"],
         &["scale"],
         &["deploy", "replicas"],
         &["deploy", "update_config", "parallelism"],
