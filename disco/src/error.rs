@@ -116,7 +116,11 @@ impl Failure {
             ExitStatus::Cancelled => ErrorCode::Cancelled,
             ExitStatus::TimedOut => ErrorCode::Timeout,
             ExitStatus::RolledBack => ErrorCode::RolledBack,
-            ExitStatus::Done | ExitStatus::Failed | ExitStatus::Changes | ExitStatus::Program(_) => ErrorCode::Failed,
+            ExitStatus::Done
+            | ExitStatus::Failed
+            | ExitStatus::Changes
+            | ExitStatus::Unplaced
+            | ExitStatus::Program(_) => ErrorCode::Failed,
         })
     }
 

@@ -27,13 +27,15 @@ pub(crate) enum ExitStatus {
     TimedOut,
     /// Failed, and the previous state was restored.
     RolledBack,
+    /// A task of the new version fits on no node.
+    Unplaced,
     /// The exit code of a program that was run on a node.
     Program(u8),
 }
 
 impl ExitStatus {
     /// Every code of Disco's own with its meaning, in their order. The help, the manual page and the README have this table.
-    pub(crate) const TABLE: [(Self, &'static str); 11] = [
+    pub(crate) const TABLE: [(Self, &'static str); 12] = [
         (Self::Done, "done"),
         (Self::Failed, "failed"),
         (Self::Usage, "usage, configuration or script error, or a confirmation is needed"),
@@ -45,6 +47,7 @@ impl ExitStatus {
         (Self::Cancelled, "cancelled"),
         (Self::TimedOut, "timed out; the work goes on in the cluster"),
         (Self::RolledBack, "failed and rolled back"),
+        (Self::Unplaced, "could not be placed on the nodes"),
     ];
 
     pub(crate) fn code(self) -> u8 {
@@ -60,6 +63,7 @@ impl ExitStatus {
             Self::Cancelled => 8,
             Self::TimedOut => 9,
             Self::RolledBack => 10,
+            Self::Unplaced => 11,
             Self::Program(code) => code,
         }
     }
@@ -87,7 +91,7 @@ mod tests {
         for (at, (status, _)) in ExitStatus::TABLE.iter().enumerate() {
             assert_eq!(usize::from(status.code()), at);
         }
-        assert_eq!(ExitStatus::TABLE.last().map(|(status, _)| *status), Some(ExitStatus::RolledBack));
+        assert_eq!(ExitStatus::TABLE.last().map(|(status, _)| *status), Some(ExitStatus::Unplaced));
     }
 
     #[test]

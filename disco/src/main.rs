@@ -2,7 +2,8 @@
 //!
 //! A command is a thin file under `commands/`: resolved settings and the printer go in, an [`exit::ExitStatus`] comes out.
 //! `cli` defines the command line, `project` the folder and its private state, `client` the connection to the nodes, `founding`
-//! creates and repairs clusters, `upgrade` installs new binaries, `host` implements the scripts' API, and `printer` writes all output.
+//! creates and repairs clusters, `upgrade` installs new binaries, `workload`
+//! deploys stacks and reads what runs, `host` implements the scripts' API, and `printer` writes all output.
 
 mod app;
 mod cli;
@@ -22,6 +23,7 @@ mod question;
 mod remote;
 mod upgrade;
 mod view;
+mod workload;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,7 @@ mod stack;
 mod start;
 mod values;
 mod work;
+mod workload;
 
 use clap::{Parser, Subcommand};
 
@@ -31,11 +32,12 @@ pub(crate) use self::{
     node::{NodeAddArgs, NodeCommand, NodeRmArgs, NodeSshArgs},
     operate::{BackupCommand, BackupRestoreArgs, BackupSaveArgs, RecoverArgs, UpgradeArgs},
     plan::PlanArgs,
-    scale::ScaleArgs,
-    stack::StackArgs,
+    scale::{ScaleArgs, ScaleTarget},
+    stack::{StackArgs, StackFileArgs},
     start::{BootstrapArgs, CompletionArgs, DestroyArgs, InitArgs, Shell},
     values::{Format, Variable, parse_duration},
     work::{DeployArgs, DoArgs, ScriptCommand, ScriptPushArgs},
+    workload::{DrainArgs, PsArgs, RestartArgs, RmArgs, RollbackArgs, ServicesArgs, StopArgs},
 };
 
 /// Turns a few small machines into one cluster that runs itself.
@@ -70,26 +72,42 @@ pub(crate) enum Command {
     Status,
     /// List the nodes.
     Nodes,
+    /// List the tasks: what runs where, and how it is.
+    Ps(PsArgs),
+    /// List the services with their endpoints.
+    Services(ServicesArgs),
     /// List the deployments, the newest last: their state and, if they failed, why.
     Deployments,
     /// Check stack files (compose or fig files), and print the normalised stack.
     Stack(StackArgs),
     /// Show what happened in the cluster.
     Events(EventsArgs),
-    /// Show the log of a node.
+    /// Show the output of tasks, or the log of a node.
     Logs(LogsArgs),
 
     /// Print what `bootstrap`, `scale` or the cluster itself would create, change and delete, and the cost.
     Plan(PlanArgs),
-    /// Set the number of nodes.
+    /// Set the number of nodes, or of copies of a service.
     Scale(ScaleArgs),
     /// Log in to a node, add a host, or remove a node.
     #[command(subcommand)]
     Node(NodeCommand),
     /// Run a function that `client.js` exports; without a name, list them.
     Do(DoArgs),
-    /// Send the project's files and call the `deploy` hook of `cluster.js`.
+    /// Deploy the project's stack file or, without one, call the `deploy` hook of `cluster.js`.
     Deploy(DeployArgs),
+    /// Deploy an earlier release of a stack again.
+    Rollback(RollbackArgs),
+    /// Replace the tasks of a service, or of a whole stack, by new ones of the same version.
+    Restart(RestartArgs),
+    /// End the tasks of a service, or of a whole stack, until it is restarted, scaled or deployed.
+    Stop(StopArgs),
+    /// Remove a stack: end its tasks, and forget its services.
+    Rm(RmArgs),
+    /// Move a node's tasks to other nodes, and give it no new ones.
+    Drain(DrainArgs),
+    /// Let a drained node have tasks again.
+    Undrain(DrainArgs),
     /// Push `cluster.js` to the cluster, or list its versions.
     #[command(subcommand)]
     Script(ScriptCommand),

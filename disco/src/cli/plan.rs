@@ -1,6 +1,6 @@
 use clap::Args;
 
-use super::scale::ScaleTarget;
+use super::scale::nodes;
 
 #[derive(Debug, Args)]
 #[command(
@@ -13,8 +13,8 @@ use super::scale::ScaleTarget;
 )]
 pub(crate) struct PlanArgs {
     /// Plan `disco scale` instead of `bootstrap`.
-    #[arg(value_name = "nodes=N")]
-    pub(crate) target: Option<ScaleTarget>,
+    #[arg(value_name = "nodes=N", value_parser = nodes)]
+    pub(crate) target: Option<u32>,
 
     /// Exit with 7 if there are changes.
     #[arg(long)]

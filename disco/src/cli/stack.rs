@@ -11,6 +11,13 @@ use super::Variable;
     after_help = "Examples:\n  disco stack\n  disco stack -f stack.yml -f production.yml -o json\n  disco stack --profile debug --set TAG=v2"
 )]
 pub(crate) struct StackArgs {
+    #[command(flatten)]
+    pub(crate) files: StackFileArgs,
+}
+
+// No documentation here: it would take the place of that of the commands.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct StackFileArgs {
     /// A stack file; later ones are merged over earlier ones. `-` is standard input.
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: Vec<String>,

@@ -1,6 +1,6 @@
 use clap::{Args, Subcommand};
 
-use super::{ChangeArgs, Variable};
+use super::{ChangeArgs, StackFileArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  disco do\n  disco do greet world")]
@@ -20,15 +20,21 @@ pub(crate) struct DoArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Send the project's files and call the `deploy` hook of `cluster.js`.\n\nSkips private keys and files that \
-                  `.discoignore` excludes (gitignore syntax), and uploads only content that the cluster does not have yet. The \
-                  hook runs on the leader; its console is printed here, and this command fails if the hook fails.",
-    after_help = "Examples:\n  disco deploy\n  disco deploy --set tag=v2 --set replicas=3"
+    long_about = "Deploy the project's stack file or, without one, call the `deploy` hook of `cluster.js`.\n\nA stack file is the \
+                  first of stack.yml, compose.yaml, compose.yml, docker-compose.yml and fig.yml in the current folder or the \
+                  project's, if it has services; `disco stack` shows what it says. The cluster exchanges the tasks of what has \
+                  changed, some at a time, each old one after a new one is healthy; a version that fails goes back by itself \
+                  (exit 10). What has not changed keeps running. Files of programs are sent once, with at most 8 MiB each. \
+                  The `deploy` hook is not called then.\n\nWithout a stack file, sends the project's \
+                  files and calls the hook: skips private keys and files that `.discoignore` excludes (gitignore syntax), and \
+                  uploads only content that the cluster does not have yet. The hook runs on the leader; its console is printed \
+                  here, and this command fails if the hook fails; `--set` passes it variables.",
+    after_help = "Examples:\n  disco deploy\n  disco deploy -f stack.yml -f production.yml --name shop\n  disco deploy --set tag=v2 \
+                  --set replicas=3\n  disco deploy --dry-run"
 )]
 pub(crate) struct DeployArgs {
-    /// Pass a variable to the hook; may be repeated.
-    #[arg(long, value_name = "K=V")]
-    pub(crate) set: Vec<Variable>,
+    #[command(flatten)]
+    pub(crate) files: StackFileArgs,
 
     #[command(flatten)]
     pub(crate) change: ChangeArgs,

@@ -48,7 +48,9 @@ impl Client {
         F: Fn(Control) -> R,
         R: Future<Output = Result<Response<T>, Status>>,
     {
-        self.waits_for(Some("the cluster's answer"));
+        if !self.0.polls {
+            self.waits_for(Some("the cluster's answer"));
+        }
         let ended = self.attempts(single, send).await;
         self.waits_for(None);
         ended

@@ -118,6 +118,12 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
     at.map_or_else(|| format!("{seconds} s after 1970"), |at| at.to_string())
 }
 
+/// Formats milliseconds since 1970 as RFC 3339, with three digits after the second.
+pub(crate) fn rfc3339_millis(millis: u64) -> String {
+    let at = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    at.map_or_else(|| format!("{millis} ms after 1970"), |at| format!("{at:.3}"))
+}
+
 /// The error with its causes in one line.
 fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

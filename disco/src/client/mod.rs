@@ -29,7 +29,7 @@ use tonic::transport::Channel;
 pub(crate) use self::{
     blobs::entries,
     call::passing,
-    certificates::{Shows, known_node, rfc3339},
+    certificates::{Shows, known_node, rfc3339, rfc3339_millis},
     error::from_status,
     keys::compacted,
     listing::Listing,
@@ -76,6 +76,8 @@ struct Inner {
     identity: Identity,
     state: StateDir,
     patience: Duration,
+    /// It reads again and again: only a cluster that does not answer is worth a word.
+    polls: bool,
     /// Shows what a request waits for.
     printer: Printer,
     peers: Mutex<Peers>,
@@ -104,7 +106,7 @@ impl Client {
         let mut seen = std::collections::HashSet::new();
         addresses.retain(|address| seen.insert(*address));
         let peers = Mutex::new(Peers { addresses, current: None });
-        Self(Arc::new(Inner { identity, state, patience: PATIENCE, printer: printer.clone(), peers }))
+        Self(Arc::new(Inner { identity, state, patience: PATIENCE, polls: false, printer: printer.clone(), peers }))
     }
 
     /// Adds addresses to try.
@@ -119,12 +121,22 @@ impl Client {
 
     /// A client of the same cluster that retries for `patience` before it gives up.
     pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+        self.another(patience, self.0.polls)
+    }
+
+    /// The same for a caller that reads again and again, and shows itself what it waits for.
+    pub(crate) fn polling(&self, patience: Duration) -> Self {
+        self.another(patience, true)
+    }
+
+    fn another(&self, patience: Duration, polls: bool) -> Self {
         let peers = self.peers();
         let peers = Peers { addresses: peers.addresses.clone(), current: peers.current.clone() };
         Self(Arc::new(Inner {
             identity: self.0.identity.clone(),
             state: self.0.state.clone(),
             patience,
+            polls,
             printer: self.0.printer.clone(),
             peers: Mutex::new(peers),
         }))
@@ -132,6 +144,11 @@ impl Client {
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    /// The project's private state.
+    pub(crate) fn state(&self) -> &StateDir {
+        &self.0.state
     }
 
     /// The leader's view; with `stale`, the view of one node that may reach no leader.

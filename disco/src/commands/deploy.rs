@@ -5,15 +5,38 @@ use crate::{
     client::Client,
     context::Context,
     deployment::{self, Deployed, Request},
-    error::Outcome,
+    error::{Failure, Outcome},
     exit::ExitStatus,
     printer::{Style, View},
+    view::would_change,
+    workload::{change, find, finish_deploy, load, upload},
 };
 
+/// The stack file goes before the hook: where there is one with services, the cluster's own rollout deploys it.
 pub(super) async fn run(args: &DeployArgs, context: &Context) -> Outcome<ExitStatus> {
+    let Some(source) = find(&args.files, context) else { return hook(args, context).await };
+    let loaded = load(&source, &args.files, context)?;
+    if loaded.stack.services.is_empty() {
+        // The file of a new project.
+        if args.files.file.is_empty() {
+            return hook(args, context).await;
+        }
+        let message = format!("the stack `{}` has no services", loaded.stack.name);
+        return Err(Failure::usage(message).hint(format!("`disco rm {}` removes a stack", loaded.stack.name)));
+    }
+    let client = Client::open(context)?;
+    let request = upload(&client, context, &source, &loaded).await?;
+    let answer = change(&client, request, args.change.dry_run).await?;
+    if args.change.dry_run {
+        return would_change(context, &answer);
+    }
+    finish_deploy(&client, context, args.change, answer, &loaded.stack.name).await
+}
+
+async fn hook(args: &DeployArgs, context: &Context) -> Outcome<ExitStatus> {
     let client = Client::open(context)?;
     let request = Request {
-        variables: args.set.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect(),
+        variables: args.files.set.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect(),
         dry_run: args.change.dry_run,
         detach: args.change.detach,
     };

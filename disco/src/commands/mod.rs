@@ -10,6 +10,7 @@ mod deployments;
 mod destroy;
 mod do_function;
 mod doctor;
+mod drain;
 mod env;
 mod events;
 mod init;
@@ -19,12 +20,15 @@ mod man;
 mod node;
 mod nodes;
 mod plan;
+mod ps;
 mod recover;
 mod relocate;
 mod scale;
 mod script;
+mod services;
 mod stack;
 mod status;
+mod tasks;
 mod upgrade;
 mod version;
 
@@ -47,6 +51,8 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Doctor => doctor::run(&context).await,
         Command::Status => status::run(&context).await,
         Command::Nodes => nodes::run(&context).await,
+        Command::Ps(args) => ps::run(&args, &context).await,
+        Command::Services(args) => services::run(&args, &context).await,
         Command::Deployments => deployments::run(&context).await,
         Command::Stack(args) => stack::run(&args, &context),
         Command::Events(args) => events::run(&args, &context).await,
@@ -58,6 +64,12 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Node(NodeCommand::Rm(args)) => node::rm(&args, &context).await,
         Command::Do(args) => do_function::run(&args, &context).await,
         Command::Deploy(args) => deploy::run(&args, &context).await,
+        Command::Rollback(args) => tasks::rollback(&args, &context).await,
+        Command::Restart(args) => tasks::restart(&args, &context).await,
+        Command::Stop(args) => tasks::stop(&args, &context).await,
+        Command::Rm(args) => tasks::rm(&args, &context).await,
+        Command::Drain(args) => drain::run(&args, true, &context).await,
+        Command::Undrain(args) => drain::run(&args, false, &context).await,
         Command::Script(ScriptCommand::Push(args)) => script::push(&args, &context).await,
         Command::Script(ScriptCommand::Ls) => script::ls(&context).await,
         Command::Kv(KvCommand::Put(args)) => kv::put(&args, &context).await,
@@ -91,6 +103,8 @@ fn changes_cluster(command: &Command) -> bool {
         | Command::Doctor
         | Command::Status
         | Command::Nodes
+        | Command::Ps(_)
+        | Command::Services(_)
         | Command::Deployments
         | Command::Stack(_)
         | Command::Events(_)
@@ -110,6 +124,12 @@ fn changes_cluster(command: &Command) -> bool {
         | Command::Node(_)
         | Command::Do(_)
         | Command::Deploy(_)
+        | Command::Rollback(_)
+        | Command::Restart(_)
+        | Command::Stop(_)
+        | Command::Rm(_)
+        | Command::Drain(_)
+        | Command::Undrain(_)
         | Command::Script(ScriptCommand::Push(_))
         | Command::Kv(KvCommand::Put(_) | KvCommand::Del(_))
         | Command::Backup(BackupCommand::Restore(_))
@@ -141,7 +161,7 @@ pub(crate) enum Nature {
     Script,
     /// The cluster does the work, and continues it.
     Continues,
-    /// The leader runs the `deploy` hook, and continues it.
+    /// The cluster exchanges tasks, or the leader runs the `deploy` hook, and continues it.
     Deploys,
     /// One write to the cluster.
     Writes,
@@ -161,6 +181,12 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Restore(_)) => Nature::Resumable,
         Command::Cert(CertCommand::Rotate(_) | CertCommand::Client(_)) | Command::Backup(_) => Nature::Resumable,
         Command::Scale(_) | Command::Node(NodeCommand::Rm(_)) | Command::Script(_) => Nature::Continues,
+        Command::Rollback(_)
+        | Command::Restart(_)
+        | Command::Stop(_)
+        | Command::Rm(_)
+        | Command::Drain(_)
+        | Command::Undrain(_) => Nature::Continues,
         Command::Kv(KvCommand::Put(_) | KvCommand::Del(_)) => Nature::Writes,
         _ => Nature::ReadsOnly,
     }
@@ -185,9 +211,11 @@ impl Nature {
             Self::Resumable => Some("run the command again: it continues where it stopped"),
             Self::Script => Some("what the function has done so far remains; `disco status` shows the cluster"),
             Self::Deploys => Some(
-                "the leader continues a deployment that has started: `disco deployments` shows its state and its error",
+                "the cluster continues a deployment that has started: `disco deployments` shows its state and its error",
             ),
-            Self::Continues => Some("the cluster continues the work: follow it with `disco status` and `disco events`"),
+            Self::Continues => Some(
+                "the cluster continues the work: follow it with `disco status`, `disco services` and `disco events`",
+            ),
         }
     }
 }

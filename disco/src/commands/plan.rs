@@ -13,7 +13,7 @@ use crate::{
 pub(super) async fn run(args: &PlanArgs, context: &Context) -> Outcome<ExitStatus> {
     let project = context.project()?;
     let planned = match args.target {
-        Some(target) => of_scale(context, target.nodes).await?,
+        Some(nodes) => of_scale(context, nodes).await?,
         // Without the script, plan only what the cluster itself would do.
         None if project.client_script().is_err() && load_identity(&project.state())?.is_some() => {
             of_cluster(context, None).await?

@@ -1,8 +1,8 @@
-use disco_proto::v1::ScaleRequest;
+use disco_proto::v1::{ScaleRequest, ScaleService, change_workloads_request::Change};
 use serde_json::json;
 
 use crate::{
-    cli::ScaleArgs,
+    cli::{ScaleArgs, ScaleTarget},
     client::Client,
     context::Context,
     error::{Failure, Outcome},
@@ -10,31 +10,49 @@ use crate::{
     founding::{Purpose, names_hosts, renew_signing_key},
     host::Script,
     question::confirm,
-    view::Done,
+    view::{Done, would_change},
+    workload::{Catalogue, Scope, change, finish, service},
 };
 
 pub(super) async fn run(args: &ScaleArgs, context: &Context) -> Outcome<ExitStatus> {
+    match &args.target {
+        ScaleTarget::Nodes(count) => nodes(*count, args, context).await,
+        ScaleTarget::Service { name, copies } => copies_of(name, *copies, args, context).await,
+    }
+}
+
+async fn copies_of(name: &str, copies: u32, args: &ScaleArgs, context: &Context) -> Outcome<ExitStatus> {
+    let client = Client::open(context)?;
+    let (stack, service) = service(name, &Catalogue::load(&client).await?)?;
+    let request = ScaleService { stack: stack.clone(), service: service.clone(), copies };
+    let answer = change(&client, Change::Scale(request), args.change.dry_run).await?;
     if args.change.dry_run {
-        context.printer.show(&super::plan::of_scale(context, args.target.nodes).await?)?;
+        return would_change(context, &answer);
+    }
+    let scope = Scope { deployment: answer.deployment, stack, services: vec![service] };
+    finish(&client, context, args.change, answer, &scope).await
+}
+
+async fn nodes(nodes: u32, args: &ScaleArgs, context: &Context) -> Outcome<ExitStatus> {
+    if args.change.dry_run {
+        context.printer.show(&super::plan::of_scale(context, nodes).await?)?;
         return Ok(ExitStatus::Done);
     }
     let client = Client::open(context)?;
-    confirm_size(args, context, &client).await?;
+    confirm_size(nodes, context, &client).await?;
     add_hosts(context, &client).await?;
-    let request = ScaleRequest { nodes: args.target.nodes, detach: args.change.detach, ..ScaleRequest::default() };
+    let request = ScaleRequest { nodes, detach: args.change.detach, ..ScaleRequest::default() };
     client.follow(&context.printer, |mut control| async move { control.scale(request).await }).await?;
     if !args.change.detach {
         renew_signing_key(&client, context).await?;
         client.settled().await?;
     }
-    let nodes = args.target.nodes;
     Done::named(json!({ "nodes": nodes, "detached": args.change.detach }), &nodes.to_string()).show(context)
 }
 
 /// Says what the number of nodes means for losses, and asks before the cluster loses its tolerance of any.
-async fn confirm_size(args: &ScaleArgs, context: &Context, client: &Client) -> Outcome<()> {
+async fn confirm_size(nodes: u32, context: &Context, client: &Client) -> Outcome<()> {
     let status = client.settled().await?;
-    let nodes = args.target.nodes;
     let now = u32::try_from(status.nodes.len()).unwrap_or(u32::MAX).max(status.desired_nodes);
     if nodes == now {
         return Ok(());

@@ -17,6 +17,8 @@ const LARGEST: u64 = 64 << 20;
 const IGNORE: &str = ".discoignore";
 /// Never sent, whatever `.discoignore` says.
 const NEVER: [&str; 7] = [".disco", ".git", "/disco", "/discod", "target", "node_modules", IGNORE];
+/// Never sent with a program: what is beside it, and no part of it.
+const NEVER_IN_A_PROGRAM: [&str; 3] = [".disco", ".git", IGNORE];
 
 /// A file to send to the cluster.
 #[derive(Clone, Debug)]
@@ -44,9 +46,13 @@ pub(crate) struct Selection {
 impl Project {
     /// All files that `.discoignore` does not exclude.
     pub(crate) fn deployable_files(&self) -> Outcome<Selection> {
+        self.files_without(&NEVER)
+    }
+
+    fn files_without(&self, patterns: &[&str]) -> Outcome<Selection> {
         let root = self.root();
         let mut never = OverrideBuilder::new(root);
-        for pattern in NEVER {
+        for pattern in patterns {
             never
                 .add(&format!("!{pattern}"))
                 .map_err(|error| Failure::failed("cannot select files").because(&error))?;
@@ -163,6 +169,16 @@ impl Project {
         });
         Ok(())
     }
+}
+
+/// A program, or the files of the folder of one, with paths relative to that folder; `.discoignore` in it excludes some.
+pub(crate) fn program_files(path: &Path) -> Outcome<Selection> {
+    if path.is_dir() {
+        return Project { root: path.to_owned() }.files_without(&NEVER_IN_A_PROGRAM);
+    }
+    let mut selection = Selection::default();
+    Project { root: path.parent().unwrap_or(path).to_owned() }.select(path, &mut selection)?;
+    Ok(selection)
 }
 
 impl ProjectFile {

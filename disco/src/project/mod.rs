@@ -6,6 +6,7 @@ mod hosts_file;
 mod imports;
 mod lock;
 mod record;
+mod services;
 mod settings;
 mod state;
 
@@ -15,10 +16,11 @@ use disco_provider::ssh::quote;
 
 pub(crate) use self::{
     addresses::{Addresses, KnownNode},
-    files::{ProjectFile, Selection},
+    files::{ProjectFile, Selection, program_files},
     hosts_file::{HOSTS_FILE, added, hosts_file, listed, quoted},
     lock::Lock,
     record::{ClusterRecord, RequestedMachine},
+    services::{known_outputs, known_services, known_stacks, known_targets, remember_services},
     settings::Settings,
     state::StateDir,
 };

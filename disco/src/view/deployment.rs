@@ -46,17 +46,18 @@ impl View for DeploymentsView {
         if self.0.is_empty() {
             return String::new();
         }
-        let mut table = Table::new(style, &["ID", "STATE", "STARTED", "NODE", "ERROR"]).spare(&["NODE"]);
+        let mut table = Table::new(style, &["ID", "STACK", "STATE", "STARTED", "NODE", "ERROR"]).spare(&["NODE"]);
         for record in &self.0 {
             let text = |field: &str| record[field].as_str().unwrap_or_default();
             let state = match text("state") {
                 "succeeded" => cell::good("succeeded"),
-                state @ "failed" => cell::bad(state),
+                state @ ("failed" | "rolled_back") => cell::bad(state),
                 state => cell::plain(state),
             };
             let why = text("error").lines().next().unwrap_or_default();
             table.row(vec![
                 cell::plain(&record["id"]),
+                cell::plain(record["stack"].as_str().unwrap_or("-")),
                 state,
                 cell::plain(seconds(text("started_at"))),
                 cell::plain(&record["leader"]),

@@ -1,3 +1,4 @@
+use disco_proto::v1::ChangeWorkloadsResponse;
 use serde_json::{Value, json};
 
 use crate::{
@@ -5,6 +6,7 @@ use crate::{
     error::Outcome,
     exit::ExitStatus,
     printer::{Style, View},
+    workload::describe,
 };
 
 /// The result of a command whose progress lines already say what was done: a document for `-o json`, and no text.
@@ -51,4 +53,13 @@ pub(crate) fn would(context: &Context, steps: Vec<String>) -> Outcome<ExitStatus
         context.printer.note(&format!("would {step}"));
     }
     Done::new(json!({ "dry_run": true, "would": steps })).show(context)
+}
+
+/// Ends a dry run of a change of services.
+pub(crate) fn would_change(context: &Context, answer: &ChangeWorkloadsResponse) -> Outcome<ExitStatus> {
+    let steps = describe(&answer.changes);
+    if steps.is_empty() {
+        context.printer.note("nothing would change");
+    }
+    would(context, steps)
 }

@@ -8,7 +8,9 @@ mod event;
 mod kv;
 mod node;
 mod plan;
+mod service;
 mod status;
+mod task;
 mod units;
 mod upgrade;
 
@@ -16,12 +18,14 @@ pub(crate) use self::{
     backup::{BackupView, BackupsView, NodeBackup},
     certificate::{CertificateRole, CertificateState, CertificateView, CertificatesView},
     deployment::DeploymentsView,
-    done::{Done, would},
+    done::{Done, would, would_change},
     event::{EventItem, EventsView},
     kv::{ChangeItem, KeyView, KeysView},
     node::{NodeView, NodesView},
     plan::PlanView,
+    service::ServicesView,
     status::StatusView,
+    task::TasksView,
     units::short_hash,
     upgrade::UpgradeView,
 };

@@ -28,6 +28,9 @@ pub(crate) struct NodeView {
     reason: Option<String>,
     labels: BTreeMap<String, String>,
     draining: bool,
+    /// It has no tasks, and gets none (`disco drain`). Absent in `disco status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drained: Option<bool>,
     script: Option<String>,
     /// The public address, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +60,7 @@ impl From<NodeStatus> for NodeView {
             reason: some(node.reason),
             labels: node.labels.into_iter().collect(),
             draining: node.draining,
+            drained: None,
             script: some(node.script),
             public_address: some(node.public_address),
             behind: node.behind,
@@ -67,14 +71,21 @@ impl From<NodeStatus> for NodeView {
 }
 
 impl NodeView {
+    /// Notes whether it gets tasks.
+    pub(crate) fn drained(mut self, drained: bool) -> Self {
+        self.drained = Some(drained);
+        self
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     fn health(&self) -> Cell {
         match (self.healthy, self.draining) {
-            (true, false) => cell::good("healthy"),
             (true, true) => cell::warning("draining"),
+            (true, false) if self.drained == Some(true) => cell::warning("healthy, drained"),
+            (true, false) => cell::good("healthy"),
             (false, _) => cell::bad(self.unhealthy_text()),
         }
     }

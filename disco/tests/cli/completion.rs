@@ -29,6 +29,12 @@ fn commands_functions_and_nodes_are_completed() {
     assert!(completed(&folder, &["disco", "do", ""]).contains(&"greet".to_owned()));
     assert!(completed(&folder, &["disco", "node", "ssh", ""]).contains(&"heavyobjects-1".to_owned()));
     assert!(completed(&folder, &["disco", "status", "-o", ""]).contains(&"json".to_owned()));
+    folder.write(".disco/services.json", r#"["blog/web", "shop/store", "shop/web"]"#);
+    for (command, word) in [("ps", "shop/web"), ("logs", "heavyobjects-1"), ("rm", "blog"), ("scale", "shop/store=")] {
+        let found = completed(&folder, &["disco", command, ""]);
+        assert!(found.contains(&word.to_owned()), "{command}: {found:?}");
+    }
+    assert!(completed(&folder, &["disco", "drain", ""]).contains(&"heavyobjects-1".to_owned()));
     // From another folder.
     let other = Folder::new();
     let place = folder.path("").display().to_string();

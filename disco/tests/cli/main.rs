@@ -5,6 +5,7 @@
 
 mod certificates;
 mod completion;
+mod deploy;
 mod environment;
 mod init;
 mod interrupt;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::support::Folder;
 
 /// A project with a cluster whose only node has this address, and does not answer.
-fn project(address: &str) -> Folder {
+pub(crate) fn project(address: &str) -> Folder {
     let folder = Folder::with_client("");
     fs::create_dir(folder.path(".disco")).unwrap();
     let root = Authority::new_root(&ClusterId::random(), "x").unwrap();

@@ -17,6 +17,7 @@ fn version_and_help_go_to_standard_output() {
     assert!(folder.run(&["help", "scale"]).expect(0).stdout.contains("Set the number of nodes"));
     let help = folder.run(&["--help"]).expect(0);
     assert!(help.stdout.contains("Exit codes:") && help.stdout.contains("10  failed and rolled back"), "{help}");
+    assert!(help.stdout.contains("11  could not be placed"), "{help}");
     assert!(folder.run(&["help"]).expect(0).stdout.contains("10  failed and rolled back"));
     assert_eq!(folder.run(&["version", "-o", "json"]).expect(0).json()["version"], env!("CARGO_PKG_VERSION"));
 }
@@ -46,6 +47,8 @@ fn every_command_has_help_with_its_flags() {
         &["doctor"],
         &["status"],
         &["nodes"],
+        &["ps"],
+        &["services"],
         &["deployments"],
         &["stack"],
         &["events"],
@@ -56,6 +59,12 @@ fn every_command_has_help_with_its_flags() {
         &["node", "rm"],
         &["do"],
         &["deploy"],
+        &["rollback"],
+        &["restart"],
+        &["stop"],
+        &["rm"],
+        &["drain"],
+        &["undrain"],
         &["script", "push"],
         &["script", "ls"],
         &["kv", "put"],
@@ -85,6 +94,12 @@ fn every_command_has_help_with_its_flags() {
         vec!["bootstrap"],
         vec!["scale"],
         vec!["deploy"],
+        vec!["rollback"],
+        vec!["restart"],
+        vec!["stop"],
+        vec!["rm"],
+        vec!["drain"],
+        vec!["undrain"],
         vec!["node", "add"],
         vec!["node", "rm"],
         vec!["kv", "put"],
@@ -111,7 +126,12 @@ fn invalid_arguments_are_named_and_exit_with_2() {
         (vec!["status", "-q", "-v"], vec!["--quiet"]),
         (vec!["scale", "nodes=0"], vec!["disco destroy"]),
         (vec!["scale", "nodes=many"], vec!["many"]),
-        (vec!["scale", "5"], vec!["nodes=N"]),
+        (vec!["scale", "5"], vec!["nodes=N", "SERVICE=N"]),
+        (vec!["scale", "web=many"], vec!["number of copies `many`"]),
+        (vec!["scale", "=1"], vec!["SERVICE=N"]),
+        (vec!["plan", "web=3"], vec!["nodes=N"]),
+        (vec!["logs", "web", "--since", "yesterday"], vec!["`10m`"]),
+        (vec!["rollback", "--to", "last"], vec!["last"]),
         (vec!["deploy", "--set", "x"], vec!["NAME=VALUE"]),
         (vec!["kv", "get"], vec!["<KEY>"]),
         (vec!["kv", "ls", "-n", "0"], vec!["0"]),

@@ -1,9 +1,11 @@
 mod previous;
+mod tasks;
 
 use std::time::{Duration, Instant};
 
 use disco_identity::Expect;
 use disco_proto::v1::{LogLine, LogsRequest, NodeStatus};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tonic::{Status, Streaming};
 
@@ -38,8 +40,18 @@ pub(super) async fn run(args: &LogsArgs, context: &Context) -> Outcome<ExitStatu
             answered => return answered,
         },
         Err(failure) if failure.status() == ExitStatus::Unreachable => (None, failure),
+        // No node: a stack, a service or a task.
+        Err(failure) if failure.status() == ExitStatus::NotFound => {
+            return tasks::run(args, context, &client).await.map_err(|other| match other.status() {
+                ExitStatus::NotFound => other.cause(failure.message()),
+                _ => other,
+            });
+        }
         Err(failure) => return Err(failure),
     };
+    if args.since.is_some() {
+        return Err(unanswered.cause("its log on the machine cannot be read from a time on: leave out `--since`"));
+    }
     from_machine(args, context, node, unanswered).await
 }
 
@@ -73,6 +85,7 @@ async fn from_daemon(args: &LogsArgs, context: &Context, client: &Client, node: 
     // To the node, 0 means all lines: the last one is read, and not shown.
     let mut request = LogsRequest { node_id: node.id, lines: args.lines.max(1), follow: args.follow };
     let (mut shown, mut answered) = (Shown::new(args.lines == 0), Instant::now());
+    shown.since = args.since.map(|since| since.millis(Timestamp::now()));
     loop {
         let mut control = client.dial(address, Expect::Node(node.id));
         let ended = match control.logs(request).await {
@@ -139,11 +152,13 @@ struct Shown {
     again: bool,
     /// The node does not answer at the moment, as was reported.
     waiting: bool,
+    /// Nothing older is shown: milliseconds since 1970.
+    since: Option<u64>,
 }
 
 impl Shown {
     fn new(skip_first: bool) -> Self {
-        Self { nothing: true, skip_first, newest: Default::default(), again: false, waiting: false }
+        Self { nothing: true, skip_first, newest: Default::default(), again: false, waiting: false, since: None }
     }
 
     /// Notes a line; false if it was seen before, or is not to be shown.
@@ -161,8 +176,14 @@ impl Shown {
             time.clone_from(&line.time);
         }
         texts.push(line.text.clone());
-        !skipped
+        !skipped && self.since.is_none_or(|since| is_since(&line.time, since))
     }
+}
+
+/// Whether a time is not before another one; one that cannot be read is not.
+fn is_since(time: &str, since: u64) -> bool {
+    let at = time.parse().map(Timestamp::as_millisecond);
+    at.is_ok_and(|at| i64::try_from(since).is_ok_and(|since| at >= since))
 }
 
 /// Prints the last lines of the log on the machine.
