@@ -36,6 +36,22 @@ impl Binaries {
         })
     }
 
+    /// The program that tests deploy, beside this test's program.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[must_use]
+    pub fn sample(&self) -> PathBuf {
+        let beside = self.discod.with_file_name("disco-sample");
+        let folder = built_in();
+        let path = if beside.is_file() { beside } else { folder.join("disco-sample") };
+        if !path.is_file() {
+            build(&folder);
+        }
+        assert!(path.is_file(), "cargo built no `{}`", path.display());
+        path
+    }
+
     /// Whether they are release builds, to which promises about time apply.
     #[must_use]
     pub fn optimised() -> bool {
@@ -123,7 +139,18 @@ pub(crate) fn build(folder: &Path) {
             command.args(["--workspace", "--tests"]);
         }
         Some(profile) => {
-            command.args(["-p", "disco", "-p", "discod", "-p", "disco-tests", "--profile", profile]);
+            command.args([
+                "-p",
+                "disco",
+                "-p",
+                "discod",
+                "-p",
+                "disco-sample",
+                "-p",
+                "disco-tests",
+                "--profile",
+                profile,
+            ]);
         }
     }
     command.arg("--target-dir").arg(folder.parent().expect("the profile's folder is in the target folder"));

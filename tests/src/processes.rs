@@ -1,6 +1,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -101,7 +101,16 @@ fn look(pid: u32, folder: &Path) -> Option<Process> {
     let ours = |value: &OsStr| Path::new(value).starts_with(folder);
     // A machine's own process has no mark in its environment: its working directory is its folder, even a removed one.
     let is_machine = || arguments.split(|byte| *byte == 0).nth(1) == Some(b"machine");
+    // A task has a clean environment: its program or its working directory is in the folder. A shim has the task's folder as argument.
+    let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).is_ok_and(|place| place.starts_with(folder));
+    let is_shim = || {
+        let mut words = arguments.split(|byte| *byte == 0).skip(1);
+        words.next() == Some(b"shim") && words.next().is_some_and(|path| ours(OsStr::from_bytes(path)))
+    };
     let marked = ["DISCO_LOCAL_DIR", "DISCO_TEST_DIR"].iter().any(|name| value(name).is_some_and(|value| ours(&value)))
+        || link("exe")
+        || is_shim()
+        || value("DISCO_TASK").is_some() && link("cwd")
         || is_machine() && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|place| place.starts_with(folder));
     marked.then(|| Process {
         pid,

@@ -282,6 +282,20 @@ impl RawCluster {
         self.root.path()
     }
 
+    /// All processes of this cluster, those of tasks too.
+    #[must_use]
+    pub fn processes(&self) -> Vec<processes::Process> {
+        processes::of_folder(&self.root.path().canonicalize().unwrap())
+    }
+
+    /// `kill -9` of a process of this cluster.
+    ///
+    /// # Panics
+    /// When it does not belong to the cluster.
+    pub fn kill(&self, pid: u32) {
+        processes::signal(&self.root.path().canonicalize().unwrap(), pid, Signal::KILL);
+    }
+
     /// `IP:PORT` of all nodes.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {

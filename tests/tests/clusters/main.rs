@@ -45,5 +45,6 @@ mod security;
 mod unhealthy;
 mod upgrade;
 mod upgrade_guards;
+mod workloads;
 
 disco_tests::start_all_tests_at_once!();

@@ -66,7 +66,7 @@ fn scaling_to_five_and_to_one_keeps_the_data_and_never_reuses_node_ids() {
         assert!(node.id > oldest, "the id {} was used again", node.id);
     }
     project.disco(&["scale", "nodes=0"]).expect(2);
-    project.disco(&["scale", "cows=3"]).expect(2);
+    project.disco(&["scale", "cows=3"]).expect(6);
 }
 
 fn a_learner_gets_the_vote_of_a_voter_that_died(project: &Project, four: &Status) {

@@ -1,0 +1,8 @@
+//! Stacks on whole clusters: deployed, exchanged, moved and removed, under traffic and under faults.
+
+mod bad;
+mod changes;
+mod deploy;
+mod machines;
+mod support;
+mod traffic;
