@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::machine::logs_beneath;
 use crate::processes::{self, Process};
-use crate::{Binaries, Machine, Output, Permit, Running, Status, client_script, cluster_script, wait_for};
+use crate::{Binaries, Machine, Output, Permit, Running, SOON, Status, client_script, cluster_script, wait_for};
 
 /// The time limit of a command.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -219,11 +219,14 @@ impl Project {
         Running::new(line, child, start)
     }
 
-    /// `disco bootstrap -y`, which must succeed.
+    /// `disco bootstrap -y`, which must succeed; the status of the whole cluster.
     #[track_caller]
     pub fn bootstrap(&self) -> Status {
         self.disco(&["bootstrap", "-y"]).ok();
-        self.status()
+        // On a busy machine another leader may have been elected since.
+        self.wait_for_status(SOON, "a healthy cluster after its bootstrap", |status| {
+            status.healthy && status.leader.is_some() && status.has_reports()
+        })
     }
 
     /// `disco status -o json`, which must succeed.
@@ -252,13 +255,23 @@ impl Project {
         })
     }
 
-    /// Waits until the cluster is healthy with this many nodes.
+    /// Waits until the cluster is healthy with this many nodes, and the leader has a report of each.
     #[track_caller]
     pub fn wait_until_healthy(&self, limit: Duration, nodes: usize) -> Status {
         let voters = if nodes % 2 == 1 { nodes } else { nodes - 1 }.min(5);
         self.wait_for_status(limit, &format!("{nodes} healthy nodes"), |status| {
-            status.healthy && status.nodes.len() == nodes && status.leader.is_some() && status.voters() == voters
+            status.healthy
+                && status.nodes.len() == nodes
+                && status.leader.is_some()
+                && status.voters() == voters
+                && status.has_reports()
         })
+    }
+
+    /// Waits until the nodes are those of an earlier status, as the same processes: a node that was restarted never is.
+    #[track_caller]
+    pub fn wait_for_same_processes(&self, before: &Status) -> Status {
+        self.wait_for_status(SOON, &format!("the processes {:?}", before.pids()), |now| now.pids() == before.pids())
     }
 
     /// `disco kv put`, which must succeed; the revision.
@@ -306,6 +319,15 @@ impl Project {
     #[must_use]
     pub fn processes(&self) -> Vec<Process> {
         processes::of_folder(&self.real_root())
+    }
+
+    /// Waits until none of them runs.
+    #[track_caller]
+    pub fn wait_for_no_process(&self) {
+        wait_for(SOON, "the end of all processes", || {
+            let left = self.processes();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        });
     }
 
     /// The process ids of this project's daemons, in order.

@@ -219,7 +219,7 @@ impl RawCluster {
         self.wait_for_members(self.nodes.len());
     }
 
-    /// Waits until this number of nodes are healthy members.
+    /// Waits until this number of nodes are healthy members, and the leader has a report of each.
     #[track_caller]
     pub fn wait_for_members(&self, count: usize) -> StatusResponse {
         let api = self.operator();
@@ -231,7 +231,8 @@ impl RawCluster {
                     Ok(status)
                         if status.leader != 0
                             && status.nodes.len() == count
-                            && status.nodes.iter().all(|node| node.healthy)
+                            // A leader that was just elected shows the process id 0 until a node's first report.
+                            && status.nodes.iter().all(|node| node.healthy && node.pid != 0)
                             && status.nodes.iter().filter(|node| node.role != "learner").count() == voters =>
                     {
                         return Ok(status);

@@ -88,6 +88,13 @@ impl Status {
         self.nodes.iter().filter(|node| node.role != "learner").count()
     }
 
+    /// Whether the leader has a report of each node: one that was just elected has none, and shows the process id 0 until then, also
+    /// of nodes that are healthy.
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        self.nodes.iter().all(|node| node.pid != 0)
+    }
+
     /// The processes, by node.
     #[must_use]
     pub fn pids(&self) -> BTreeMap<u64, u32> {
