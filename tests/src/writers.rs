@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{Api, SOON, wait_for};
 
 /// Time limit of one write; the next one follows at once, so that a write is always in progress.
-const TRY: Duration = Duration::from_millis(200);
+const TRY: Duration = Duration::from_secs(2);
 
 /// Clients that continuously write their own keys, and record the acknowledged writes.
 pub struct Writers {
