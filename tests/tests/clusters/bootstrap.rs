@@ -58,14 +58,13 @@ fn the_status_has_what_tools_rely_on(project: &Project) {
 }
 
 fn a_second_run_changes_nothing(project: &Project) {
-    let before = project.status();
+    let before = project.wait_until_healthy(SOON, 3);
     let state = state_files(project);
     let output = project.disco(&["bootstrap", "-y"]).ok();
     assert!(output.stdout.contains("is ready"), "{output}");
     let limit = Duration::from_secs(if Binaries::optimised() { 2 } else { 30 });
     assert!(output.took < limit, "a second run took {:?}", output.took);
-    let after = project.status();
-    assert_eq!(before.pids(), after.pids());
+    let after = project.wait_for_same_processes(&before);
     assert_eq!(before.term, after.term);
     assert_eq!(before.script, after.script);
     assert_eq!(state, state_files(project));
@@ -98,8 +97,8 @@ fn destroying_leaves_nothing(project: &Project) {
     project.disco(&["destroy"]).expect(2);
     assert!(project.status().healthy, "a refused destroy changes nothing");
     project.disco(&["destroy", "-y"]).ok();
-    assert_eq!(project.processes(), []);
     assert!(pids.values().all(|pid| !is_alive(*pid)));
+    project.wait_for_no_process();
     let left: Vec<_> = project.list(".disco").into_iter().filter(|name| name != ".gitignore").collect();
     assert_eq!(left, Vec::<String>::new());
     assert_eq!(project.list(""), with_state(project, &["client.js", "cluster.js", "disco", "discod"]));

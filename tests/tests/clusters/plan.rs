@@ -28,7 +28,7 @@ fn a_plan_is_what_bootstrap_and_scale_then_do() {
 
     a_new_script_is_a_change(&project);
     it_grows_and_shrinks(&project);
-    assert_eq!(project.status().pids(), status.pids());
+    project.wait_for_same_processes(&status);
     assert_eq!(project.machines().len(), 3);
 
     project.disco(&["scale", "nodes=4"]).ok();
