@@ -6,7 +6,6 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::time::Duration;
 
 use disco_tests::{Project, SOON, Shared, wait_for};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
@@ -28,7 +27,7 @@ fn events_are_followed_across_the_leaders_death() {
     let version = pushed["script"].as_str().unwrap();
     watch.wait_for_stdout(SOON, version.trim_start_matches("sha256:").get(..12).unwrap());
     watch.signal(Signal::INT);
-    let output = watch.wait(Duration::from_secs(10));
+    let output = watch.wait(SOON);
     let events = output.jsonl();
     assert!(events.len() > before, "{output}");
     let mut ids: Vec<_> = events.iter().map(|event| event["id"].to_string()).collect();
@@ -69,13 +68,18 @@ fn each_node_serves_its_own_log_and_it_can_be_followed() {
         assert!(lines.iter().any(|line| line["text"].as_str().unwrap().contains("started")), "{lines:#?}");
     }
     let node = status.others()[0];
-    let mut follow = project.start(&["logs", "-f", "-n", "0", &node.id.to_string()]);
-    // A line that only this causes: a new version is loaded on every node.
-    project.write_hooks("export function health() { return { healthy: true, reason: 'followed' } }");
-    project.disco(&["script", "push"]).ok();
-    follow.wait_for_stdout(SOON, "script");
+    let follow = project.start(&["logs", "-f", "-n", "0", &node.id.to_string()]);
+    // A line that only this causes: a new version is loaded on every node. What is logged before the command has connected is not
+    // among the last 0 lines.
+    let mut version = 0;
+    wait_for(SOON, "a followed line", || {
+        version += 1;
+        project.write_hooks(&format!("export function health() {{ return {{ healthy: true, reason: 'v{version}' }} }}"));
+        project.disco(&["script", "push"]).ok();
+        if follow.stdout().contains("script") { Ok(()) } else { Err(follow.stderr()) }
+    });
     follow.signal(Signal::INT);
-    follow.wait(Duration::from_secs(10));
+    follow.wait(SOON);
     project.disco(&["logs", "nobody"]).expect(6);
 }
 
