@@ -105,7 +105,7 @@ fn a_paused_leader_is_replaced_and_steps_down_when_it_resumes() {
     let old = before.leading().clone();
     let others: Vec<_> = addresses.iter().filter(|address| **address != old.address).cloned().collect();
     project.signal(old.pid, Signal::STOP);
-    let written = api.put(&others, "while-it-hangs", "1", Duration::from_secs(10));
+    let written = api.put(&others, "while-it-hangs", "1", SOON);
     project.signal(old.pid, Signal::CONT);
     let revision = written.unwrap();
     // The request may have arrived before it knew: its answer must have the new state nevertheless.

@@ -1,7 +1,5 @@
 //! Keys: by the command line and by gRPC, at every node.
 
-use std::time::Duration;
-
 use disco_proto::v1::{
     Command, Compare, DeleteRangeRequest, MoveLeaderRequest, PutRequest, RangeRequest, Refusal, RequestOp, TxnRequest,
     WatchRequest, command, command_response, compare, event, request_op,
@@ -292,7 +290,7 @@ fn the_command_line_watches_across_the_leaders_death() {
     project.disco(&["kv", "del", "live/0"]).ok();
     watch.wait_for_stdout(SOON, "delete");
     watch.signal(rustix::process::Signal::INT);
-    let output = watch.wait(Duration::from_secs(10));
+    let output = watch.wait(SOON);
     let changes: Vec<_> = output.jsonl().iter().map(|change| format!("{} {}", change["type"], change["key"])).collect();
     assert_eq!(changes, ["\"put\" \"live/0\"", "\"put\" \"live/1\"", "\"delete\" \"live/0\""], "{output}");
 }
