@@ -12,11 +12,13 @@ fn whole(project: &Project) -> Status {
     assert!(status.healthy, "{status:#?}");
     assert_eq!(status.nodes.len(), 3, "{status:#?}");
     assert_eq!(status.voters(), 3, "{status:#?}");
-    let mut machines: Vec<_> = project.machines().into_iter().map(|machine| machine.id).collect();
     let mut used: Vec<_> = status.nodes.iter().filter_map(|node| node.instance.clone()).collect();
-    machines.sort();
     used.sort();
-    assert_eq!(machines, used, "a machine is left over");
+    wait_for(SOON, "the machines of the nodes and no more", || {
+        let mut machines: Vec<_> = project.machines().into_iter().map(|machine| machine.id).collect();
+        machines.sort();
+        if machines == used { Ok(()) } else { Err(format!("{machines:?}, used are {used:?}")) }
+    });
     status
 }
 
@@ -144,9 +146,9 @@ fn an_interrupt_cancels_bootstrap_and_a_second_run_succeeds() {
         if project.machines().is_empty() { Err("no machine") } else { Ok(()) }
     });
     running.signal(Signal::INT);
-    let output = running.wait(Duration::from_secs(10)).expect(8).says(&["cancelled", "again"]);
+    let output = running.wait(SOON).expect(8).says(&["cancelled", "again"]);
     assert!(!output.stderr.contains("panicked"), "{output}");
     project.disco(&["destroy", "-y"]).ok();
-    assert_eq!(project.processes(), []);
+    project.wait_for_no_process();
     whole(&project);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use disco_tests::{Machine, Output, Project, SOON, Status, client_script, is_alive, wait_for};
 
 /// Time to start and install machines, with debug builds.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(120);
 
 /// A project whose folder moves.
 struct Wandering {
@@ -36,7 +36,7 @@ impl Wandering {
         wait_for(LONG, "all nodes healthy", || {
             let output = self.disco(&["status", "-o", "json"]);
             match serde_json::from_str::<Status>(&output.stdout) {
-                Ok(status) if status.healthy && status.nodes.len() == nodes => Ok(status),
+                Ok(status) if status.healthy && status.nodes.len() == nodes && status.has_reports() => Ok(status),
                 _ => Err(output.to_string()),
             }
         })
@@ -161,5 +161,5 @@ fn removed_while_it_runs(wandering: &Wandering) {
     wandering.disco_in(&empty, &["destroy", "--orphans", "wandering"]).expect(2);
     assert!(machines.values().all(|pid| is_alive(*pid)));
     wandering.disco_in(&empty, &["destroy", "--orphans", "wandering", "-y"]).ok();
-    assert_eq!(wandering.project.processes(), []);
+    wandering.project.wait_for_no_process();
 }
