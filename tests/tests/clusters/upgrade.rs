@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use disco_tests::{Api, Binaries, Project, SOON, Status, Writers, wait_for};
+use disco_tests::{Api, Binaries, NodeStatus, Project, SOON, Status, Writers, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 
 /// Time to start and install a machine, with debug builds.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(120);
 
 /// One of this system's programs, which answers `--version` but is no daemon.
 fn no_daemon(project: &Project, name: &str) {
@@ -22,7 +22,7 @@ fn no_daemon(project: &Project, name: &str) {
 }
 
 fn same(a: &Path, b: &Path) -> bool {
-    fs::read(a).unwrap() == fs::read(b).unwrap()
+    matches!((fs::read(a), fs::read(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// A file in the folder of programs of a node's machine.
@@ -30,18 +30,31 @@ fn installed(project: &Project, status: &Status, id: u64, name: &str) -> PathBuf
     project.machine(status.node(id).instance.as_deref()).prefix().join("bin").join(name)
 }
 
-/// Every node runs this program, no upgrade is in progress, and the cluster is healthy.
+/// Waits until every node runs this program, no upgrade is in progress, and the cluster is healthy. The leader shows a process that
+/// has just ended for a moment.
 #[track_caller]
 fn all_run(project: &Project, program: &Path, nodes: usize) -> Status {
-    let status = project.wait_until_healthy(SOON, nodes);
-    for node in &status.nodes {
-        assert!(same(&installed(project, &status, node.id, "discod"), program), "{} has another binary", node.name);
-        assert!(same(Path::new(&format!("/proc/{}/exe", node.pid)), program), "{} runs another binary", node.name);
-        let service = project.machine(node.instance.as_deref()).prefix().join("service");
-        assert!(!service.join("upgrade").exists() && !service.join("restart").exists(), "{} is marked", node.name);
-        assert!(!installed(project, &status, node.id, "discod.next").exists(), "something is left at {}", node.name);
+    wait_for(LONG, "a healthy cluster that runs one program", || {
+        let status = project.wait_until_healthy(LONG, nodes);
+        let fault = status.nodes.iter().find_map(|node| not_yet(project, &status, node, program));
+        fault.map_or(Ok(status), Err)
+    })
+}
+
+/// Why a node does not run this program, or is still being upgraded.
+fn not_yet(project: &Project, status: &Status, node: &NodeStatus, program: &Path) -> Option<String> {
+    let name = &node.name;
+    let service = project.machine(node.instance.as_deref()).prefix().join("service");
+    if !same(&installed(project, status, node.id, "discod"), program) {
+        return Some(format!("{name} has another binary"));
     }
-    status
+    if !same(Path::new(&format!("/proc/{}/exe", node.pid)), program) {
+        return Some(format!("{name} runs another binary as process {}", node.pid));
+    }
+    if service.join("upgrade").exists() || service.join("restart").exists() {
+        return Some(format!("{name} is marked"));
+    }
+    installed(project, status, node.id, "discod.next").exists().then(|| format!("something is left at {name}"))
 }
 
 /// A field of every node, in the order of the output.
@@ -120,16 +133,19 @@ fn a_binary_that_does_not_serve_is_rolled_back_and_one_that_cannot_run_changes_n
 
     // One binary ends repeatedly, the other ends successfully and at once.
     for program in ["sleep", "true"] {
-        let before = project.status();
+        let before = project.wait_until_healthy(SOON, 3);
         no_daemon(&project, program);
-        let output = project.disco(&["upgrade", "--node-timeout", "8s", "-o", "json"]).expect(10);
+        let output = project.disco(&["upgrade", "--node-timeout", "20s", "-o", "json"]).expect(10);
         let taken_back = output.json();
         assert_eq!(taken_back["rolled_back"], true, "{taken_back:#}");
         assert_eq!(each(&taken_back, "action"), ["rolled_back", "unchanged", "unchanged"], "{taken_back:#}");
-        output.says(&["did not come back", "runs the previous binary again", "\"hint\":"]);
+        let output = output.says(&["did not come back", "runs the previous binary again", "\"hint\":"]);
         let after = all_run(&project, &old, 3);
         let restarted = after.nodes.iter().filter(|node| node.pid != before.node(node.id).pid).count();
-        assert_eq!((restarted, after.leader), (1, before.leader), "{after:#?}");
+        assert_eq!(restarted, 1, "{before:#?} {after:#?}");
+        // No node hands over, and the leader is not restarted. On a busy machine another one may be elected all the same.
+        assert!(!output.stderr.contains("handing leadership over"), "{output}");
+        assert_eq!(after.node(before.leading().id).pid, before.leading().pid, "{after:#?}");
     }
 }
 
@@ -158,7 +174,7 @@ fn a_later_node_that_does_not_return_rolls_back_the_earlier_ones() {
     let plan = project.disco(&["upgrade", "--dry-run", "-o", "json"]).ok().json();
     let second = plan["nodes"][1]["id"].as_u64().unwrap();
     let leave = squat(before.node(second).address.parse().unwrap());
-    let running = project.start(&["upgrade", "--node-timeout", "10s", "-o", "json"]);
+    let running = project.start(&["upgrade", "--node-timeout", "20s", "-o", "json"]);
     wait_for(LONG, "the way back", || {
         let said = running.stderr();
         if said.contains("rolling back") { Ok(()) } else { Err(said) }
@@ -195,12 +211,18 @@ fn no_voter_is_restarted_while_another_is_down() {
     project.another_build("new");
     let dead = before.others()[0].clone();
     project.kill(project.machine(dead.instance.as_deref()).pid);
-    let status = project.wait_for_status(SOON, "the dead node not healthy", |now| !now.node(dead.id).healthy);
+    let status = project.wait_for_status(SOON, "the dead node alone not healthy", |now| {
+        let is_known = |node: &NodeStatus| node.healthy && node.pid != 0;
+        now.nodes.iter().all(|node| is_known(node) == (node.id != dead.id))
+    });
     project.disco(&["upgrade"]).expect(5).says(&["not all nodes are healthy", &dead.name, "disco bootstrap"]);
     project.disco(&["upgrade", "--dry-run"]).expect(5).says(&[&dead.name]);
-    let after = project.status();
+    let living = |status: &Status| -> Vec<u32> {
+        status.nodes.iter().filter(|node| node.id != dead.id).map(|node| node.pid).collect()
+    };
+    let pids = living(&status);
+    let after = project.wait_for_status(SOON, &format!("the processes {pids:?}"), |now| living(now) == pids);
     for node in after.nodes.iter().filter(|node| node.id != dead.id) {
-        assert_eq!(node.pid, status.node(node.id).pid, "{} was restarted", node.name);
         assert!(!installed(&project, &after, node.id, "discod.next").exists(), "{} was sent something", node.name);
     }
 }
