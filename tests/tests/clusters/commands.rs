@@ -74,7 +74,8 @@ fn each_node_serves_its_own_log_and_it_can_be_followed() {
     let mut version = 0;
     wait_for(SOON, "a followed line", || {
         version += 1;
-        project.write_hooks(&format!("export function health() {{ return {{ healthy: true, reason: 'v{version}' }} }}"));
+        let reason = format!("version {version}");
+        project.write_hooks(&format!("export function health() {{ return {{ healthy: true, reason: '{reason}' }} }}"));
         project.disco(&["script", "push"]).ok();
         if follow.stdout().contains("script") { Ok(()) } else { Err(follow.stderr()) }
     });
