@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use disco_proto::v1::DeleteRangeRequest;
 use disco_proto::v1::command::Operation;
+use disco_proto::v1::{DeleteRangeRequest, StatusResponse};
 use disco_tests::{Api, RawCluster, SOON, Tmpfs, block, wait_for};
 use tonic::Code;
 
@@ -69,8 +69,10 @@ fn a_single_node_refuses_writes_on_a_full_disk_and_accepts_them_again_with_free_
     assert!(refused.message().contains("hint: free space there"), "{refused}");
     // The node runs, reads, and reports the reason.
     assert_eq!(api.get(&address, "before", false).unwrap().unwrap().value, "1");
-    let status = api.status(&address).unwrap();
-    assert!(!status.healthy && status.nodes[0].reason.contains("disk is full"), "{status:#?}");
+    wait_for(SOON, "the reason", || match api.status(&address) {
+        Ok(status) if !status.healthy && status.nodes[0].reason.contains("disk is full") => Ok(()),
+        other => Err(format!("{other:#?}")),
+    });
     // Deletes are accepted: they free space.
     let delete = DeleteRangeRequest { key: "before".into(), ..DeleteRangeRequest::default() };
     api.propose(&address, Api::command(Operation::DeleteRange(delete))).unwrap();
@@ -98,17 +100,23 @@ fn a_leader_with_a_full_disk_hands_over_and_writes_continue() {
         let (key, value) = (format!("full/{number}"), "x".repeat(10_000));
         api.put(&addresses, &key, &value, SOON).unwrap_or_else(|error| panic!("{key}: {error}"));
     }
-    let status = api.status(other).unwrap();
-    let full = status.nodes.iter().find(|node| node.id == old as u64 + 1).unwrap();
-    assert!(full.reason.contains("disk is full"), "{status:#?}");
+    let is_full = |status: &StatusResponse| {
+        status.nodes.iter().any(|node| node.id == old as u64 + 1 && node.reason.contains("disk is full"))
+    };
+    wait_for(SOON, "the reason", || match api.status(other) {
+        Ok(status) if is_full(&status) => Ok(()),
+        other => Err(format!("{other:#?}")),
+    });
     small.disks[old].empty();
     small.cluster.wait_for_members(3);
     let last = api.put(&addresses, "after", "1", SOON).unwrap();
     for (address, pid) in addresses.iter().zip(&pids) {
         api.wait_for_revision(SOON, address, last);
         assert_eq!(api.list(address, "full/", true).unwrap().len(), 200, "at {address}");
-        let status = api.status(address).unwrap();
-        assert!(status.nodes.iter().any(|node| node.pid == *pid), "{pid} was started again: {status:#?}");
+        wait_for(SOON, &format!("the same process {pid}"), || match api.status(address) {
+            Ok(status) if status.nodes.iter().any(|node| node.pid == *pid) => Ok(()),
+            other => Err(format!("{other:#?}")),
+        });
     }
     println!("node {} led while the disk of node {} was full", new, old + 1);
 }
@@ -151,7 +159,11 @@ fn a_node_that_starts_on_a_full_disk_waits_for_free_space() {
         Ok(Some(_)) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    assert_eq!(put(&api, &address, "full", "x").unwrap_err().code(), Code::ResourceExhausted);
+    wait_for(SOON, "a refusal", || match put(&api, &address, "full", "x") {
+        Err(status) if status.code() == Code::ResourceExhausted => Ok(()),
+        Ok(()) => panic!("it was written on a full disk"),
+        other => Err(format!("{other:?}")),
+    });
     // It stops when requested.
     let code = small.cluster.nodes[0].stop(SOON);
     assert_eq!(code, 0, "{}", small.cluster.nodes[0].log());

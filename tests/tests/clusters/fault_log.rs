@@ -1,7 +1,6 @@
 //! Logs that are lost, replaced or damaged, disks that are wiped, and nodes that return at other addresses.
 
 use std::fs;
-use std::time::Duration;
 
 use disco_proto::v1::RemoveNodeRequest;
 use disco_tests::{Api, RawCluster, RawNode, SOON, block, free_ip, wait_for};
@@ -198,7 +197,7 @@ fn a_single_node_may_return_at_another_address() {
     let mut cluster = RawCluster::found();
     let api = cluster.operator();
     let written = write(&api, &cluster.addresses(), "alone", 5);
-    cluster.nodes[0].stop(Duration::from_secs(10));
+    cluster.nodes[0].stop(SOON);
     cluster.nodes[0].set_ip(free_ip());
     cluster.nodes[0].start();
     settled(&cluster, &api, "alone-after");

@@ -78,13 +78,17 @@ fn a_leader_that_no_node_can_call_hands_over() {
 
     let after = cluster.status_without(unreachable);
     assert_ne!(after.leader, id, "{after:#?}");
-    let events = cluster.events(&others[0]);
-    let recorded: Vec<_> = events.iter().filter(|event| event["kind"] == "leader.unreachable").collect();
-    assert_eq!(recorded.len(), 1, "{events:#?}");
-    let message = recorded[0]["message"].as_str().unwrap();
+    let recorded = wait_for(SOON, "one event at another node", || {
+        let mut events = cluster.events(&others[0]);
+        events.retain(|event| event["kind"] == "leader.unreachable");
+        if events.len() == 1 { Ok(events.remove(0)) } else { Err(format!("{events:#?}")) }
+    });
+    let message = recorded["message"].as_str().unwrap();
     assert!(message.contains("cannot connect") && message.contains("hands over to"), "{message}");
-    let log = cluster.raw.nodes[unreachable].log();
-    assert!(log.contains("leader.unreachable"), "{log}");
+    wait_for(SOON, "the same in its log", || {
+        let log = cluster.raw.nodes[unreachable].log();
+        if log.contains("leader.unreachable") { Ok(()) } else { Err(log) }
+    });
 
     // It still votes, and is healthy when it can be called again; leadership stays with the new leader.
     cluster.doors[unreachable].close(Closed::default());
