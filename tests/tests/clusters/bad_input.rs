@@ -292,14 +292,13 @@ fn a_full_disk_loses_no_acknowledged_write() {
     let (api, addresses) = (cluster.operator(), cluster.addresses());
     let value = "x".repeat(256 << 10);
     let mut acknowledged = Vec::new();
-    let refused =
-        (0..200).find_map(|n| match api.put(&addresses, &format!("fill/{n}"), &value, Duration::from_secs(3)) {
-            Ok(_) => {
-                acknowledged.push(n);
-                None
-            }
-            Err(error) => Some(error),
-        });
+    let refused = (0..200).find_map(|n| match api.put(&addresses, &format!("fill/{n}"), &value, SOON) {
+        Ok(_) => {
+            acknowledged.push(n);
+            None
+        }
+        Err(error) => Some(error),
+    });
     let refused = refused.expect("50 MiB do not fit on 12");
     assert!(!acknowledged.is_empty(), "nothing was written: {refused}");
     // The reason is in the answer or, if the daemon had to end, in its log.

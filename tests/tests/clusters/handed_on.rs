@@ -19,7 +19,7 @@ fn put(key: &str) -> ProposeRequest {
 fn forwarded_writes_are_answered_one_by_one() {
     let cluster = RawCluster::with_nodes(3);
     let third = Api::node(&cluster.nodes[2].data);
-    let status = cluster.operator().status(&cluster.addresses()[0]).unwrap();
+    let status = cluster.wait_for_members(3);
     let leader = status.nodes.iter().find(|node| node.id == status.leader).unwrap().address.clone();
     let writes = [
         ProposeRequest { number: 7, ..put("handed/on") },
