@@ -130,7 +130,7 @@ fn another_build_goes_in_and_one_that_is_none_comes_out(project: &Project, machi
     let broken = project.outside("broken");
     fs::copy("/bin/sleep", &broken).unwrap();
     project.point_discod_to(&broken);
-    project.disco(&["upgrade", "--node-timeout", "8s"]).expect(10);
+    project.disco(&["upgrade", "--node-timeout", "20s"]).expect(10);
     project.point_discod_to(&new);
     assert!(machines.iter().all(|machine| installed(machine) == new_bytes), "the binary before did not come back");
     project.wait_until_healthy(LONG, 3);

@@ -126,7 +126,9 @@ fn machines_of_an_agent_an_alias_and_a_jump_host_become_a_cluster_in_one_command
     });
     let first = before.lines().next().unwrap();
     assert_eq!(log.stdout().matches(first).count(), 1, "{}", log.stdout());
-    assert!(log.stderr().contains("waiting until it is back"), "{}", log.stderr());
+    wait_for(SOON, "the message about the pause", || {
+        if log.stderr().contains("waiting until it is back") { Ok(()) } else { Err(log.stderr()) }
+    });
     drop(log);
     project.wait_until_healthy(Duration::from_secs(30), 3);
 
