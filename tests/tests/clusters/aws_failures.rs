@@ -217,7 +217,7 @@ fn an_image_that_ignores_its_user_data_is_trusted_on_first_use_with_a_warning() 
 fn an_error_names_a_machine_that_never_answers() {
     let Some((project, cloud)) = account("await cluster.ssh_install();", "") else { return };
     cloud.machines_are(json!({ "never_answers": true }));
-    let output = project.start(&["bootstrap", "-y", "--timeout", "15s"]).wait(LIMIT);
+    let output = project.start(&["bootstrap", "-y", "--timeout", "40s"]).wait(LIMIT);
     assert_eq!(output.code, 9, "{output}");
     assert!(output.stderr.contains("faulty-1: connecting"), "{output}");
     project.disco(&["destroy", "-y"]).ok();

@@ -128,11 +128,14 @@ fn a_repair_that_would_cost_too_much_waits_until_the_script_allows_it(project: &
     wait_for_event(project, TOLD, &["node.retiring", "instance retirement after 21 Jan 2030 09:00:43 GMT"]);
     let refused = ["0.0252 USD an hour", "`max_hourly_usd` allows 0.02 USD"];
     wait_for_event(project, SOON, &["scale.blocked", refused[0], refused[1]]);
-    let shown = project.disco(&["status", "-o", "json"]).ok().json();
-    let node = shown["nodes"].as_array().expect("a list").iter().find(|node| node["id"] == going.id);
-    assert_eq!(node.expect("it is a member still")["draining"], true, "{shown:#}");
-    let warnings = shown["warnings"].to_string();
-    assert!(refused.iter().all(|words| warnings.contains(words)), "{warnings}");
+    wait_for(SOON, "the same in the status", || {
+        let shown = project.disco(&["status", "-o", "json"]).ok().json();
+        let node = shown["nodes"].as_array().expect("a list").iter().find(|node| node["id"] == going.id);
+        let is_going = node.expect("it is a member still")["draining"] == true;
+        let warnings = shown["warnings"].to_string();
+        let has_reason = refused.iter().all(|words| warnings.contains(words));
+        if is_going && has_reason { Ok(()) } else { Err(format!("{shown:#}")) }
+    });
     // The cluster continues unchanged.
     project.put("color", "blue");
     assert_eq!((project.status().nodes.len(), present(cloud).len()), (3, 3));
