@@ -4,8 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use disco_proto::v1::MoveLeaderRequest;
 use disco_proto::v1::deploy_output::Output;
-use disco_tests::{SOON, block, wait_for};
-use serde_json::Value;
+use disco_tests::{SOON, block, is_alive, wait_for};
 use tonic::Code;
 
 use super::support::{Bed, follow, hash, next};
@@ -60,8 +59,8 @@ fn a_deployment_runs_and_copies_on_every_node_and_streams_its_output() {
     assert_eq!(bed.get("deployed").as_deref(), Some("1"));
     bed.wait_for_event("deploy.started", "deployment 1");
     bed.wait_for_event("deploy.finished", "deployment 1");
-    let record = &bed.records("/disco/deployments/")[0];
-    assert_eq!((&record["state"], &record["id"]), (&Value::from("succeeded"), &Value::from(1)), "{record:#}");
+    let record = bed.wait_for_deployment("succeeded");
+    assert_eq!(record["id"], 1, "{record:#}");
     assert_eq!(record["files"][0]["sha256"], hash("one\n"));
 
     // An exception is reported with its position.
@@ -148,8 +147,8 @@ fn the_next_leader_marks_a_deployment_of_a_killed_leader_as_failed() {
     assert!(said.finished.is_none(), "the stream ends without a word: {said:?}");
     let failed = bed.wait_for_event("deploy.failed", "leader changed during the run");
     assert_eq!(failed["data"]["deployment"], 1, "{failed:#}");
-    let record = &bed.records("/disco/deployments/")[0];
-    assert_eq!((&record["state"], &record["leader"]), (&Value::from("failed"), &Value::from(old)), "{record:#}");
+    let record = bed.wait_for_deployment("failed");
+    assert_eq!(record["leader"], old, "{record:#}");
     assert!(record["finished_at"].is_string() && record["files"][0]["path"] == "x", "{record:#}");
 }
 
@@ -158,7 +157,8 @@ fn a_failed_deployment_does_nothing_more_on_any_node() {
     let bed = Bed::new(3);
     let (_, leader) = bed.leader();
     let folder = bed.cluster.folder().to_owned();
-    let command = format!("touch {0}/begun.$$; sleep 2; touch {0}/went-on", folder.display());
+    let command =
+        format!("touch {0}/begun.$$; until [ -e {0}/go ]; do sleep 0.05; done; touch {0}/went-on", folder.display());
     bed.push(
         &leader,
         &format!(
@@ -176,18 +176,26 @@ fn a_failed_deployment_does_nothing_more_on_any_node() {
     .unwrap();
     let mut output = bed.deploy(&leader, &[]).unwrap();
     assert!(matches!(next(&mut output), Output::Started(_)));
-    let begun = || {
+    let begun = || -> Vec<u32> {
         let names = std::fs::read_dir(&folder).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.filter(|name| name.starts_with("begun.")).count()
+        names.filter_map(|name| name.strip_prefix("begun.")?.parse().ok()).collect()
     };
-    wait_for(SOON, "the command on all nodes", || if begun() == 3 { Ok(()) } else { Err(begun()) });
+    let commands = wait_for(SOON, "the command on all nodes", || {
+        let begun = begun();
+        if begun.len() == 3 { Ok(begun) } else { Err(format!("{begun:?}")) }
+    });
     for node in 1..=3 {
         bed.api.put(&bed.cluster.addresses(), &format!("begun/{node}"), "x", SOON).unwrap();
     }
     let said = follow(output);
     let finished = said.finished.as_ref().unwrap();
     assert!(!finished.succeeded && finished.error.contains("this branch fails"), "{said:?}");
+    wait_for(SOON, "the end of the commands", || {
+        let left: Vec<_> = commands.iter().filter(|pid| is_alive(**pid)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
     // The next one has the nodes for itself.
+    std::fs::write(folder.join("go"), "").unwrap();
     bed.push(&leader, "export async function deploy() { await delay(2500); }").unwrap();
     let last = bed.get("tick");
     let said = follow(bed.deploy(&leader, &[]).unwrap());

@@ -1,7 +1,6 @@
 //! `node.run` and `node.copy`: commands and files for a named node.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use bytes::Bytes;
 use disco_proto::v1::{CopyFileRequest, RunCommandRequest};
@@ -23,7 +22,7 @@ fn commands_and_files_go_to_the_named_node() {
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.code == 3 && stdout.contains(&listening) && !output.stderr.is_empty(), "{output:?}");
     }
-    let hung = bed.run(&follower, leader_id, "echo begun; sleep 100", 300).unwrap();
+    let hung = bed.run(&follower, leader_id, "echo begun; sleep 100", 3_000).unwrap();
     assert!(hung.timed_out && hung.code == 137 && hung.stdout == "begun\n", "{hung:?}");
     assert_eq!(bed.run(&follower, 77, "true", 0).unwrap_err().code(), Code::NotFound);
     assert_eq!(bed.run(&follower, id, " ", 0).unwrap_err().code(), Code::InvalidArgument);
@@ -78,7 +77,7 @@ fn commands_and_files_go_to_the_named_node() {
     let mut bed = bed;
     let at = bed.cluster.nodes.iter().position(|node| node.address.to_string() == follower).unwrap();
     bed.cluster.nodes[at].kill();
-    wait_for(Duration::from_secs(5), "the command's end", || {
+    wait_for(SOON, "the command's end", || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
         if stat.is_empty() || stat.contains(") Z ") { Ok(()) } else { Err(stat) }
     });

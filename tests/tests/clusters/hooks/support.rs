@@ -149,6 +149,15 @@ impl Bed {
         })
     }
 
+    /// The record of the first deployment, once it has this state.
+    #[track_caller]
+    pub(crate) fn wait_for_deployment(&self, state: &str) -> Value {
+        wait_for(SOON, &format!("a deployment that has {state}"), || {
+            let record = self.records("/disco/deployments/").into_iter().next().unwrap_or_default();
+            if record["state"] == state { Ok(record) } else { Err(format!("{record:#}")) }
+        })
+    }
+
     /// Waits until every node has loaded the version.
     #[track_caller]
     pub(crate) fn wait_for_version(&self, hash: &str) {
