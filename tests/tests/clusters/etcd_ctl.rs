@@ -126,6 +126,13 @@ fn watches_get_past_and_new_events() {
     etcd.run(&["get", "watch/a", "--rev", &first.to_string()])
         .expect(1)
         .says(&["etcdserver: mvcc: required revision has been compacted"]);
+    // The compaction has arrived at whichever node serves the watch.
+    for endpoint in etcd.endpoints() {
+        etcd.at(&endpoint)
+            .run(&["get", "watch/a", "--rev", &first.to_string()])
+            .expect(1)
+            .says(&["etcdserver: mvcc: required revision has been compacted"]);
+    }
     let late = etcd.start(&["watch", "watch/", "--prefix", "--rev", &first.to_string()]).wait(SOON);
     assert!(late.stderr.contains("required revision has been compacted"), "{late}");
     etcd.run(&["del", "watch/", "--prefix"]).ok();
@@ -154,11 +161,13 @@ fn leases_live_as_long_as_they_are_renewed() {
         assert!(list.contains(&long), "{list}");
     }
 
+    // Renewed at once: it must not end before, also on a slow machine.
     let short = grant("5");
+    let mut keeper = etcd.start(&["lease", "keep-alive", &short]);
+    keeper.wait_for_stdout(SOON, "keepalived with TTL(5)");
     etcd.run(&["put", "lease/short", "x", "--lease", &short]).ok();
     let dying = grant("5");
     etcd.run(&["put", "lease/dying", "x", "--lease", &dying]).ok();
-    let mut keeper = etcd.start(&["lease", "keep-alive", &short]);
     wait_for(SOON, "the end of a lease that is not renewed", || {
         let read = etcd.run(&["get", "lease/dying"]).ok().stdout;
         if read.is_empty() { Ok(()) } else { Err(read) }
