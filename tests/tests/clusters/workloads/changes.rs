@@ -1,7 +1,6 @@
 //! Changes of what runs: number, restart, stop, rollback, removal.
 
 use disco_tests::{SOON, wait_for};
-use serde_json::json;
 
 use super::support::{Bed, Stack};
 
@@ -19,12 +18,16 @@ fn a_service_is_scaled_restarted_stopped_and_removed() {
 
     let before = bed.web();
     bed.project.disco(&["restart", "web"]).ok();
-    let after = bed.web();
-    assert!(after.len() == 2 && after.keys().all(|id| !before.contains_key(id)), "{before:?} {after:?}");
+    wait_for(SOON, "two other tasks", || {
+        let after = bed.web();
+        let all_new = after.len() == 2 && after.keys().all(|id| !before.contains_key(id));
+        if all_new { Ok(()) } else { Err(format!("{before:?} became {after:?}")) }
+    });
 
     bed.project.disco(&["stop", "shop/web"]).ok();
-    assert_eq!((bed.web().len(), &bed.service("web")["desired"]), (0, &json!(0)));
-    assert_eq!(bed.service("store")["healthy"], 1);
+    bed.wait_for_web(SOON, 0, |_| true);
+    assert_eq!(bed.service("web")["desired"], 0);
+    bed.wait_for_count("store", "healthy", 1);
     bed.project.disco(&["restart", "web"]).ok();
     bed.wait_for_web(SOON, 2, |_| true);
 
@@ -38,7 +41,7 @@ fn a_service_is_scaled_restarted_stopped_and_removed() {
     bed.project.disco(&["rm", "shop", "-y"]).expect(6).says(&["no stack `shop`"]);
     // The name is free again.
     bed.deploy(&Stack::new("v9")).ok();
-    assert_eq!(bed.versions().into_iter().collect::<Vec<_>>(), ["v9"]);
+    bed.wait_for_version("v9");
 }
 
 #[test]
@@ -47,11 +50,13 @@ fn an_earlier_release_comes_back() {
     bed.project.disco(&["rollback"]).expect(6).says(&["no earlier release"]);
     bed.deploy(&Stack { copies: 2, ..Stack::new("v2") }).ok();
     bed.deploy(&Stack::new("v3")).ok();
-    assert_eq!(bed.versions().into_iter().collect::<Vec<_>>(), ["v3"]);
+    bed.wait_for_version("v3");
     bed.project.disco(&["rollback"]).ok();
-    assert_eq!((bed.versions().into_iter().collect::<Vec<_>>(), bed.web().len()), (vec!["v2".to_owned()], 2));
+    bed.wait_for_version("v2");
+    bed.wait_for_web(SOON, 2, |_| true);
     bed.project.disco(&["rollback", "shop", "--to", "1"]).ok();
-    assert_eq!((bed.versions().into_iter().collect::<Vec<_>>(), bed.web().len()), (vec!["v1".to_owned()], 3));
+    bed.wait_for_version("v1");
+    bed.wait_for_web(SOON, 3, |_| true);
     bed.project.disco(&["rollback", "--to", "77"]).expect(6).says(&["no release of deployment 77"]);
 }
 
@@ -63,8 +68,11 @@ fn a_service_that_the_file_no_longer_has_ends_and_a_newer_deployment_goes_before
     bed.project.write("stack.yml", without_store);
     let before = bed.web();
     bed.project.disco(&["deploy"]).ok();
-    let services = bed.project.disco(&["services", "-o", "name"]).ok().stdout;
-    assert_eq!((services.as_str(), bed.web()), ("shop/web\n", before));
+    wait_for(SOON, "one service", || {
+        let services = bed.project.disco(&["services", "-o", "name"]).ok().stdout;
+        if services == "shop/web\n" { Ok(()) } else { Err(services) }
+    });
+    bed.wait_for_same_web(&before);
 
     // A version that never becomes healthy is replaced by the next one before its time is over.
     let stuck = Stack { environment: "SAMPLE_UNHEALTHY: never", ..Stack::new("v2") };
@@ -73,7 +81,7 @@ fn a_service_that_the_file_no_longer_has_ends_and_a_newer_deployment_goes_before
     assert_eq!(detached["state"], "running", "{detached}");
     let first = detached["deployment"].as_u64().expect("a number");
     bed.deploy(&Stack::new("v3")).ok();
-    assert_eq!(bed.versions().into_iter().collect::<Vec<_>>(), ["v3"]);
+    bed.wait_for_version("v3");
     let deployments = bed.project.disco(&["deployments", "-o", "json"]).ok().json();
     let superseded = deployments.as_array().expect("a list").iter().find(|one| one["id"] == first).expect("it is kept");
     assert_eq!(superseded["state"], "failed", "{superseded}");
@@ -83,13 +91,13 @@ fn a_service_that_the_file_no_longer_has_ends_and_a_newer_deployment_goes_before
 #[test]
 fn a_change_goes_on_without_the_command() {
     let bed = Bed::deployed();
-    Stack { environment: "SAMPLE_UNHEALTHY: never", ..Stack::new("v2") }.write(&bed.project);
-    bed.project.disco(&["deploy", "--timeout", "2s"]).expect(9).says(&["not done after", "disco deployments"]);
+    Stack { environment: "SAMPLE_UNHEALTHY: never", limit: "20s", ..Stack::new("v2") }.write(&bed.project);
+    bed.project.disco(&["deploy", "--timeout", "8s"]).expect(9).says(&["not done after", "disco deployments"]);
     // Its limit passes, and the version before stays.
-    wait_for(SOON, "the end of the deployment", || {
+    wait_for(SOON * 2, "the end of the deployment", || {
         let all = bed.project.disco(&["deployments", "-o", "json"]).ok().json();
         let last = all.as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
         if last["state"] == "rolled_back" { Ok(()) } else { Err(last.to_string()) }
     });
-    assert_eq!(bed.versions().into_iter().collect::<Vec<_>>(), ["v1"]);
+    bed.wait_for_version("v1");
 }

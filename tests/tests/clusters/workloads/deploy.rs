@@ -23,7 +23,7 @@ fn a_first_deployment_is_fast_and_the_same_again_changes_nothing() {
     assert_eq!((running(&before, "web").len(), running(&before, "store").len()), (3, 1), "{before:#?}");
     let again = bed.deploy(&Stack::new("v1")).ok().says(&["nothing to change"]).json();
     assert_eq!((&again["deployment"], &again["state"]), (&answer["deployment"], &json!("succeeded")), "{again}");
-    assert_eq!(bed.ps(), before);
+    bed.wait_for_same_ps(&before);
     assert_eq!(array(&bed.project.disco(&["deployments", "-o", "json"]).ok()).len(), 1);
 
     // Another number of copies restarts none.
@@ -86,8 +86,12 @@ fn what_runs_is_shown_with_stable_shapes() {
 #[test]
 fn output_of_tasks_is_read_merged_and_followed() {
     let bed = Bed::deployed();
-    let lines = bed.project.disco(&["logs", "shop/web", "-o", "jsonl"]).ok().jsonl();
-    assert_eq!(lines.len(), 3, "one line of each copy: {lines:#?}");
+    // A task may be healthy before its first line is kept.
+    let lines = wait_for(SOON, "one line of each copy", || {
+        let output = bed.project.disco(&["logs", "shop/web", "-o", "jsonl"]).ok();
+        let lines = output.jsonl();
+        if lines.len() == 3 { Ok(lines) } else { Err(output) }
+    });
     for line in &lines {
         assert!(line["text"].as_str().is_some_and(|text| text.starts_with("web v1 listens at ")), "{line}");
         assert_eq!((&line["service"], &line["stream"]), (&json!("web"), &json!("stdout")), "{line}");
@@ -123,5 +127,5 @@ fn a_dry_run_changes_nothing_and_names_what_it_would() {
     bed.project.disco(&["restart", "web", "--dry-run"]).ok().says(&["would restart `shop/web`"]);
     bed.project.disco(&["rm", "shop", "--dry-run"]).ok().says(&["would remove `shop/web`"]);
     bed.project.disco(&["drain", "raw-1", "--dry-run"]).ok().says(&["would move"]);
-    assert_eq!(bed.ps(), before);
+    bed.wait_for_same_ps(&before);
 }

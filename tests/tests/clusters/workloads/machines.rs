@@ -40,6 +40,7 @@ fn tasks_of_a_machine_that_dies_run_elsewhere_soon() {
     let limit = Duration::from_secs(if Binaries::optimised() { 10 } else { 30 });
     assert!(took < limit, "only after {took:?}");
     // The endpoints of the dead machine are not healthy any more.
+    client.wait_for_more(200);
     let lost = client.forget_failures();
     client.wait_for_more(400);
     println!("{lost} requests failed at the dead machine's endpoints before");

@@ -28,11 +28,19 @@ pub(crate) struct Stack {
     pub(crate) keys: &'static str,
     /// Keys in `deploy` of `web`.
     pub(crate) deploy: &'static str,
+    /// The time within which new tasks must become healthy: long, as a machine may be slow, unless they are not meant to.
+    pub(crate) limit: &'static str,
 }
 
 impl Stack {
     pub(crate) fn new(version: &'static str) -> Self {
-        Self { version, copies: 3, path: "./bin/sample", environment: "", keys: "expose: [80]", deploy: "" }
+        let (path, keys) = ("./bin/sample", "expose: [80]");
+        Self { version, copies: 3, path, environment: "", keys, deploy: "", limit: "60s" }
+    }
+
+    /// A version that fails, which is seen soon.
+    pub(crate) fn bad(version: &'static str) -> Self {
+        Self { limit: "8s", ..Self::new(version) }
     }
 
     pub(crate) fn write(&self, project: &Project) {
@@ -42,7 +50,7 @@ impl Stack {
 
 impl fmt::Display for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, copies, path, environment, keys, deploy } = self;
+        let Self { version, copies, path, environment, keys, deploy, limit } = self;
         write!(
             f,
             "name: {STACK}
@@ -54,7 +62,7 @@ services:
     x-disco:
       process: {{path: {path}, args: [web]}}
       health: {{http: /healthy}}
-      rollout: {{limit: 8s}}
+      rollout: {{limit: {limit}}}
     healthcheck: {{interval: 500ms, timeout: 2s, start_interval: 100ms, start_period: 20s}}
     deploy: {{replicas: {copies}, {deploy}}}
   store:
@@ -128,13 +136,44 @@ impl Bed {
         services.into_iter().find(|service| service["name"] == name).unwrap_or_else(|| panic!("no service `{name}`"))
     }
 
-    /// The versions that the endpoints of `web` answer with.
+    /// Waits until all endpoints of `web` answer with this version.
     #[track_caller]
-    pub(crate) fn versions(&self) -> BTreeSet<String> {
-        let service = self.service("web");
-        let endpoints = service["endpoints"].as_array().expect("a list").iter();
-        let usable = endpoints.filter(|endpoint| endpoint["healthy"] == true && endpoint["draining"] == false);
-        usable.map(|endpoint| version(&get(&address(endpoint), "/").expect("an endpoint answers"))).collect()
+    pub(crate) fn wait_for_version(&self, expected: &str) {
+        wait_for(SOON, &format!("the version {expected} alone"), || {
+            let service = self.service("web");
+            let endpoints = service["endpoints"].as_array().expect("a list").iter();
+            let usable = endpoints.filter(|endpoint| endpoint["healthy"] == true && endpoint["draining"] == false);
+            let answers = usable.map(|endpoint| get(&address(endpoint), "/").map(|answer| version(&answer)));
+            let versions = answers.collect::<Result<BTreeSet<String>, String>>()?;
+            if versions.iter().eq([expected]) { Ok(()) } else { Err(format!("{versions:?}")) }
+        });
+    }
+
+    /// Waits until these tasks of `web` run as these processes, and no others.
+    #[track_caller]
+    pub(crate) fn wait_for_same_web(&self, before: &BTreeMap<u64, u64>) {
+        wait_for(SOON, "the same tasks", || {
+            let now = self.web();
+            if now == *before { Ok(()) } else { Err(format!("{before:?} became {now:?}")) }
+        });
+    }
+
+    /// Waits until what is shown of all tasks is as before.
+    #[track_caller]
+    pub(crate) fn wait_for_same_ps(&self, before: &[Value]) {
+        wait_for(SOON, "the same tasks", || {
+            let now = self.ps();
+            if now == *before { Ok(()) } else { Err(format!("{before:#?} became {now:#?}")) }
+        });
+    }
+
+    /// Waits until a count in what is shown of a service has this value.
+    #[track_caller]
+    pub(crate) fn wait_for_count(&self, service: &str, count: &str, value: u64) {
+        wait_for(SOON, &format!("{value} {count} of {service}"), || {
+            let shown = self.service(service);
+            if shown[count] == value { Ok(()) } else { Err(format!("{shown:#}")) }
+        });
     }
 
     /// Waits until this many tasks of `web` are healthy on these nodes.
@@ -218,7 +257,8 @@ pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<String, Stri
 }
 
 fn exchange(address: &str, request: &str) -> Result<String, String> {
-    const LIMIT: Duration = Duration::from_secs(5);
+    // A slow answer is not a lost one.
+    const LIMIT: Duration = SOON;
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")

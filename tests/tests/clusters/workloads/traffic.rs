@@ -1,6 +1,5 @@
 //! A client of 200 requests per second straight at the endpoints loses none, whatever the cluster does.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use disco_tests::{SOON, is_alive, wait_for};
@@ -16,10 +15,10 @@ fn an_update_and_a_rollback_lose_no_request() {
     let client = Client::start(&bed.api, bed.cluster.addresses());
     bed.deploy(&Stack::new("v2")).ok();
     client.wait_for_more(AFTER);
-    assert_eq!(bed.versions().into_iter().collect::<Vec<_>>(), ["v2"]);
+    bed.wait_for_version("v2");
     bed.project.disco(&["rollback"]).ok();
     client.wait_for_more(AFTER);
-    assert_eq!(bed.versions().into_iter().collect::<Vec<_>>(), ["v1"]);
+    bed.wait_for_version("v1");
     bed.project.disco(&["restart", "web"]).ok();
     client.wait_for_more(AFTER);
     client.end("an update, a rollback and a restart");
@@ -57,7 +56,7 @@ fn daemons_that_are_killed_in_turn_lose_no_request_and_no_task() {
         bed.cluster.wait_for_members(3);
     }
     client.wait_for_more(AFTER);
-    still_runs(&bed, &before);
+    bed.wait_for_same_web(&before);
     client.end("kill -9 of every daemon in turn");
 }
 
@@ -77,7 +76,7 @@ fn a_leader_that_is_killed_in_the_middle_of_an_update_loses_no_request() {
     bed.cluster.nodes[leader].start();
     deploying.wait(Duration::from_secs(90)).ok();
     client.wait_for_more(AFTER);
-    assert_eq!(bed.versions().into_iter().collect::<Vec<_>>(), ["v2"]);
+    bed.wait_for_version("v2");
     client.end("the death of the leader in an update");
 }
 
@@ -94,13 +93,4 @@ fn a_task_that_is_killed_is_started_again_on_its_node() {
         if restarted { Ok(task) } else { Err(task.to_string()) }
     });
     assert!(!is_alive(pid) && again["state"] == "running", "{again}");
-}
-
-/// The same tasks as the same processes.
-#[track_caller]
-fn still_runs(bed: &Bed, before: &BTreeMap<u64, u64>) {
-    wait_for(SOON, "the same tasks", || {
-        let now = bed.web();
-        if now == *before { Ok(()) } else { Err(format!("{before:?} became {now:?}")) }
-    });
 }
