@@ -345,9 +345,10 @@ fn a_shim_that_does_not_start_its_task_in_time_is_killed() {
     let mut spec = sh("true");
     // More than a pipe holds, which nobody reads.
     spec.args.push("x".repeat(1 << 20));
-    let limit = Duration::from_secs(1);
+    // Enough for the shell to write its process id.
+    let limit = Duration::from_secs(5);
     let Err(error) = Start::task(command, &spec, limit) else { panic!("it was started") };
-    assert_eq!(error.to_string(), "the shim did not start the task within 1s");
+    assert_eq!(error.to_string(), "the shim did not start the task within 5s");
     let pid: i32 = fs_err::read_to_string(&pid).unwrap().trim().parse().unwrap();
     if let Some(process) = Process::find(pid).unwrap() {
         wait_for_end(&process);
@@ -400,7 +401,7 @@ fn a_probe_shows_how_its_command_ended_and_leaves_nothing() {
     };
     assert!(output.ends_with("xxxend\n") && output.len() == 1_024, "{}", output.len());
     let script = "setsid sleep 3600 & echo $!; (setsid sleep 3600 & echo $!); wait";
-    let Probed::TimedOut { output } = probe(script, 300) else { panic!("it ended") };
+    let Probed::TimedOut { output } = probe(script, 3_000) else { panic!("it ended") };
     let pids: Vec<i32> = output.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(pids.len(), 2, "{output}");
     let Probed::Ended { output, .. } = probe("setsid sleep 3600 >/dev/null 2>&1 & echo $!", 60_000) else { panic!() };
