@@ -99,6 +99,13 @@ pub(crate) fn starts(home: &Path) -> Vec<u32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
+/// Waits until the only start has also printed its line, which its supervisor writes to the log.
+pub(crate) async fn service_runs(home: &Path) {
+    let log = home.join("disco/service/log");
+    let has_printed = || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("serving"));
+    eventually("the service runs, and has printed", || starts(home).len() == 1 && has_printed()).await;
+}
+
 #[tokio::test]
 async fn the_first_node_is_installed_repaired_and_removed() {
     let (machines, project) = (Machines::new(), Project::new());

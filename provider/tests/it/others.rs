@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use disco_provider::install::{InstallError, NoProgress, Other, Owner, Refusal, Remote};
 
-use crate::install::{Project, owner, remote, settings, sign, starts};
-use crate::setup::{Machines, eventually};
+use crate::install::{Project, owner, remote, service_runs, settings, sign, starts};
+use crate::setup::Machines;
 
 /// Paths that are not the same in both.
 fn changes(before: &BTreeMap<PathBuf, Option<Vec<u8>>>, after: &BTreeMap<PathBuf, Option<Vec<u8>>>) -> Vec<PathBuf> {
@@ -44,7 +44,7 @@ async fn what_is_another_clusters_is_left_as_it_is() {
     let theirs = probe().await.permit(stranger.clone()).await.unwrap();
     let binaries = project.binaries().unwrap();
     ours.install_first_node(&binaries, &settings(&machine), sign, &NoProgress).await.unwrap();
-    eventually("the service runs", || starts(&home).len() == 1).await;
+    service_runs(&home).await;
 
     let before = snapshot(&home);
     let refused = |result: Result<(), InstallError>| {
@@ -76,7 +76,7 @@ async fn one_machine_under_two_addresses_is_installed_once() {
     assert!(first.is_same_place(&again));
     first.install_first_node(&project.binaries().unwrap(), &settings(&machine), sign, &NoProgress).await.unwrap();
     let (home, settings) = (machines.path(&machine).join("home"), settings(&machine));
-    eventually("the service runs", || starts(&home).len() == 1).await;
+    service_runs(&home).await;
     let before = snapshot(&machines.path(&machine).join("home/disco/service"));
     for error in [
         again.install_joining_node(&project.binaries().unwrap(), &settings, &NoProgress).await.unwrap_err(),

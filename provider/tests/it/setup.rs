@@ -8,7 +8,7 @@ use disco_provider::ssh::{HostKeyPolicy, KeyPair, Session};
 use disco_provider::{Machine, Provider, ProviderContext, StartRequest, from_spec};
 
 /// How long anything may take before a test fails.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The stand-in for `disco` and `discod`, which cargo builds beside the tests.
 pub(crate) fn stand_in() -> PathBuf {
