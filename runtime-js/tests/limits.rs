@@ -383,7 +383,7 @@ async fn what_cannot_be_interrupted_ends_its_isolate_and_not_the_engine() {
         assert!((3500..=3600).contains(&seconds.parse::<u32>().unwrap()), "{error}");
         assert!(why.contains(&format!("{did} for 0.2 s where it could not be interrupted")), "{error}");
         console.let_go();
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while threads(name) > 1 {
             assert!(Instant::now() < deadline, "the thread that came back goes on");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -409,7 +409,7 @@ async fn threads_that_do_not_come_back_are_few() {
     assert!(error.message.starts_with("no script can run: 3 threads are still in scripts"), "{error}");
     assert_eq!(threads("stuck-few"), 3);
     console.let_go();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while bench.call("add").await.is_err() {
         assert!(Instant::now() < deadline, "no thread comes back");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -23,7 +23,7 @@ use crate::peers::Peers;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// For what comes at once.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Holds every entry, and answers while it may.
 struct Voter {

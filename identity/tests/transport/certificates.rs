@@ -220,7 +220,7 @@ async fn an_address_where_nobody_answers_is_given_up() {
 
 /// Serial number of the certificate that the server at `address` presents.
 async fn peer_serial(address: &str, identity: &Identity) -> String {
-    let stream = connect(address, identity, Expect::Node(1), Duration::from_secs(5)).await.unwrap();
+    let stream = connect(address, identity, Expect::Node(1), Duration::from_secs(30)).await.unwrap();
     let leaf = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
     disco_identity::PeerIdentity::from_der(&leaf).unwrap().serial
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::{World, ask, client, eventually, serve, serve_with};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn plain_text_and_random_bytes_disturb_nobody() {

@@ -120,7 +120,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Retries until `attempt` succeeds, and reports the last failure if it never does.
 pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(mut attempt: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match attempt().await {
             Ok(value) => return value,

@@ -35,7 +35,7 @@ impl Record {
 
     /// Waits until a line satisfies `wanted`.
     pub async fn wait_for(&self, wanted: &str) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         while !self.all().iter().any(|line| line.contains(wanted)) {
             assert!(tokio::time::Instant::now() < deadline, "no `{wanted}` in {:?}", self.all());
             tokio::time::sleep(Duration::from_millis(2)).await;
