@@ -440,6 +440,30 @@ pub struct TaskStateRecord {
     pub gone: bool,
 }
 
+impl TaskStateRecord {
+    /// Of a task that has never been started.
+    #[must_use]
+    pub const fn new(id: u64, node: u64, state: TaskState) -> Self {
+        Self {
+            id,
+            node,
+            state,
+            healthy: false,
+            healthy_since: None,
+            pid: 0,
+            address: String::new(),
+            restarts: 0,
+            exit_code: None,
+            signal: None,
+            started_at: None,
+            finished_at: None,
+            reason: String::new(),
+            refused: false,
+            gone: false,
+        }
+    }
+}
+
 /// What a task does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

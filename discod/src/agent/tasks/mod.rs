@@ -333,21 +333,5 @@ fn address(node: &Node) -> IpAddr {
 }
 
 fn refused(task: &TaskRecord, reason: String) -> TaskStateRecord {
-    TaskStateRecord {
-        id: task.id,
-        node: task.node,
-        state: TaskState::Failed,
-        healthy: false,
-        healthy_since: None,
-        pid: 0,
-        address: String::new(),
-        restarts: 0,
-        exit_code: None,
-        signal: None,
-        started_at: None,
-        finished_at: None,
-        reason,
-        refused: true,
-        gone: true,
-    }
+    TaskStateRecord { reason, refused: true, gone: true, ..TaskStateRecord::new(task.id, task.node, TaskState::Failed) }
 }

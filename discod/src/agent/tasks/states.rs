@@ -227,23 +227,7 @@ mod tests {
     use super::*;
 
     fn state(id: u64, state: TaskState) -> TaskStateRecord {
-        TaskStateRecord {
-            id,
-            node: 1,
-            state,
-            healthy: false,
-            healthy_since: None,
-            pid: 0,
-            address: String::new(),
-            restarts: 0,
-            exit_code: None,
-            signal: None,
-            started_at: None,
-            finished_at: None,
-            reason: String::new(),
-            refused: false,
-            gone: false,
-        }
+        TaskStateRecord::new(id, 1, state)
     }
 
     #[test]

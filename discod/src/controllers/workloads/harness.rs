@@ -258,23 +258,7 @@ impl Cluster {
     fn act_on(&mut self, records: &Workloads, task: &TaskRecord) {
         let before = records.states.get(&task.id).cloned();
         let now = self.now().text;
-        let mut state = before.clone().unwrap_or(TaskStateRecord {
-            id: task.id,
-            node: task.node,
-            state: TaskState::Pending,
-            healthy: false,
-            healthy_since: None,
-            pid: 0,
-            address: String::new(),
-            restarts: 0,
-            exit_code: None,
-            signal: None,
-            started_at: None,
-            finished_at: None,
-            reason: String::new(),
-            refused: false,
-            gone: false,
-        });
+        let mut state = before.clone().unwrap_or(TaskStateRecord::new(task.id, task.node, TaskState::Pending));
         if state.gone {
             return;
         }
