@@ -10,8 +10,6 @@ pub struct Step {
     pub new: u64,
     /// Tasks that are to be taken out of the endpoints.
     pub drain: Vec<u64>,
-    /// Tasks that are to be stopped.
-    pub stop: Vec<u64>,
     /// How far it is.
     pub progress: Progress,
 }
@@ -65,21 +63,14 @@ impl fmt::Display for Failure {
 /// The next step.
 #[must_use]
 pub fn step(view: &View) -> Step {
-    let stop = to_stop(view);
     if let Some(failure) = failure(view) {
         let new = count(view.new.iter().filter(|task| task.stays()));
-        return Step { new, drain: Vec::new(), stop, progress: Progress::Failed(failure) };
+        return Step { new, drain: Vec::new(), progress: Progress::Failed(failure) };
     }
     let new = target(view);
     let drain = to_drain(view);
     let progress = progress(view, new);
-    Step { new, drain, stop, progress }
-}
-
-/// What is drained ends, also while the rollout is paused or has failed: it is no endpoint any more.
-fn to_stop(view: &View) -> Vec<u64> {
-    let all = view.old.iter().chain(&view.new);
-    all.filter(|task| task.draining && task.drained && !task.stopping).map(|task| task.id).collect()
+    Step { new, drain, progress }
 }
 
 fn failure(view: &View) -> Option<Failure> {

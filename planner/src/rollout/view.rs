@@ -51,8 +51,6 @@ pub struct Task {
     pub healthy_for: Option<Duration>,
     /// It is no endpoint any more, or is about to be none.
     pub draining: bool,
-    /// It is draining, every relay knows it, and the drain time is over.
-    pub drained: bool,
     /// It was decided that it ends.
     pub stopping: bool,
     /// It is on a node that does not report: it counts as there, and cannot be asked for anything.

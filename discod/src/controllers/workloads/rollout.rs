@@ -68,8 +68,6 @@ fn task(pass: &Pass, task: &TaskRecord) -> Task {
         id: task.id,
         healthy_for: healthy_for.map(Duration::from_millis),
         draining: task.goal == Goal::Drain,
-        // The end of the drain time is noted for all tasks alike.
-        drained: false,
         stopping: task.goal == Goal::Stop,
         silent: !complete && !is_here(pass, task.node),
     }
