@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use disco_planner::placement::{Plan, Reason, Start, Why};
 
 use super::pass::Pass;
-use super::place;
+use super::place::{self, is_here};
+use super::rollout;
 use super::service::Situation;
 use crate::cluster::workloads::recorded::service_key;
 use crate::cluster::workloads::table::ServiceId;
@@ -45,6 +46,33 @@ pub(super) fn end_others(pass: &mut Pass, id: &ServiceId, group: u64) {
     let others = pass.records().tasks_of(id).filter(|task| task.group != group);
     let others: Vec<u64> = others.map(|task| task.id).collect();
     for task in others {
+        end(pass, task, "another version has taken its place");
+    }
+}
+
+/// Ends those tasks of other versions that the service can miss. Healthy ones stay for as long as tasks of its own version are
+/// missing: a rollout may have ended on the way back, without a healthy task of the version before.
+pub(super) fn end_spare_others(pass: &mut Pass, id: &ServiceId, group: &GroupRecord, copies: Copies) {
+    let is_good = |task: &&TaskRecord| task.goal == Goal::Run && pass.is_healthy(task) && is_here(pass, task.node);
+    let own: BTreeSet<u64> =
+        pass.live(id).filter(|task| task.group == group.id).filter(is_good).map(|task| task.node).collect();
+    let count = pass.live(id).filter(|task| task.group == group.id).filter(is_good).count();
+    let mut missing = match copies {
+        // Its own version cannot start beside them.
+        _ if rollout::is_stop_first(&group.spec) => 0,
+        Copies::Number(copies) => usize::try_from(copies).unwrap_or(usize::MAX).saturating_sub(count),
+        Copies::EveryNode => usize::MAX,
+    };
+    let mut ending = Vec::new();
+    for task in pass.records().tasks_of(id).filter(|task| task.group != group.id) {
+        let is_missed = copies != Copies::EveryNode || !own.contains(&task.node);
+        if missing > 0 && is_missed && is_good(&task) {
+            missing -= 1;
+        } else {
+            ending.push(task.id);
+        }
+    }
+    for task in ending {
         end(pass, task, "another version has taken its place");
     }
 }

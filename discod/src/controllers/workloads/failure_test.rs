@@ -316,3 +316,30 @@ fn a_deployment_ends_although_the_previous_version_does_not_work_any_more_either
     cluster.ticks(20);
     assert_eq!(cluster.versions("web"), [first], "it is tried all the time");
 }
+
+#[test]
+fn what_is_healthy_stays_where_the_way_back_is_given_up() {
+    let mut cluster = Cluster::new(2);
+    let first = cluster.deploy("shop", &[("web", good("1"), 2), ("db", good("1"), 1)]);
+    cluster.end_of(first);
+    let second = cluster.deploy("shop", &[("web", good("2"), 2), ("db", spec("2", "sick"), 1)]);
+    while cluster.versions("web") != [second; 2] {
+        assert!(cluster.runs(second), "{}", cluster.describe());
+        cluster.tick();
+    }
+    // No node can run the previous version again.
+    for node in [1, 2] {
+        cluster.store.put(&keys::capacity(node), &CapacityRecord::default());
+    }
+    assert_eq!(cluster.end_of(second).state, DeploymentState::Failed);
+    cluster.ticks(20);
+    assert_eq!(cluster.endpoints("web").len(), 2, "{}", cluster.describe());
+    for node in [1, 2] {
+        cluster.add_node(node);
+    }
+    for _ in 0..200 {
+        cluster.tick();
+        assert!(cluster.endpoints("web").len() >= 2, "{}", cluster.describe());
+    }
+    assert_eq!(cluster.versions("web"), [first; 2]);
+}

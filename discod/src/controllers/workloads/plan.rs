@@ -81,7 +81,7 @@ pub(super) fn plan(records: &Workloads, seen: &Seen) -> Planned {
             Mode::Ends(why) => apply::end_all(&mut pass, &situation.id, why),
             Mode::Unknown => {}
             Mode::Keeps(group) => {
-                apply::end_others(&mut pass, &situation.id, group.id);
+                apply::end_spare_others(&mut pass, &situation.id, group, situation.service.copies);
                 let budget = budgets.get(&group.id).unwrap_or(&none);
                 let unplaced = apply::placement(&mut pass, situation, group, &placed, budget, true);
                 apply::note_unplaced(&mut pass, &situation.id, &unplaced);

@@ -73,12 +73,16 @@ fn task(pass: &Pass, task: &TaskRecord) -> Task {
     }
 }
 
+/// Whether a task of a version ends before one of another version starts.
+pub(super) fn is_stop_first(spec: &ServiceSpec) -> bool {
+    // What cannot exist twice.
+    spec.update.stop_first || spec.singleton || spec.ports.iter().any(is_host)
+}
+
 fn strategy(spec: &ServiceSpec, goes_back: bool) -> Strategy {
     let update = &spec.update;
-    // What cannot exist twice.
-    let stop_first = update.stop_first || spec.singleton || spec.ports.iter().any(is_host);
     Strategy {
-        order: if stop_first { Order::StopFirst } else { Order::StartFirst },
+        order: if is_stop_first(spec) { Order::StopFirst } else { Order::StartFirst },
         batch: update.batch.into(),
         max_unavailable: update.max_unavailable.into(),
         delay: if goes_back { Duration::ZERO } else { Duration::from_millis(update.delay_ms) },
