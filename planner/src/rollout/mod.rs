@@ -6,14 +6,14 @@
 //!
 //! ```text
 //! new task:  wanted ──> started ──> healthy                     an endpoint of the service
-//! old task:  healthy ──> draining ──> every relay knows ──> drain time ──> stopped ──> gone
+//! old task:  healthy ──> draining ──> stopped by the caller ──> gone
 //!            an endpoint │ none any more
 //! ```
 //!
 //! What holds, as far as it depends on these steps and not on tasks that fail by themselves:
 //! - At least `copies - max_unavailable` tasks are healthy endpoints.
 //! - At most `copies + batch` tasks exist (with [`Order::StopFirst`]: at most `copies`).
-//! - A task is stopped only after every relay knows that it is no endpoint, and after the drain time.
+//! - A healthy task is drained, never stopped at once. The caller stops it after the drain time.
 
 mod step;
 mod view;
