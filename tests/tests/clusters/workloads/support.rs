@@ -258,7 +258,7 @@ pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<String, Stri
 
 fn exchange(address: &str, request: &str) -> Result<String, String> {
     // A slow answer is not a lost one.
-    const LIMIT: Duration = SOON;
+    const LIMIT: Duration = Duration::from_secs(15);
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")
