@@ -47,9 +47,10 @@ pub fn run(folder: PathBuf) -> Result<(), Error> {
 pub(crate) fn leave_the_daemon() -> Result<(), Error> {
     // Fails only for the leader of a group, which has left its session already.
     let _leader = rustix::process::setsid();
+    // By its number: musl has no function of this name.
     // SAFETY: nothing in this process uses a descriptor yet, but for the standard ones.
     #[expect(unsafe_code, reason = "no safe wrapper of close_range is in the tree")]
-    let closed = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
     if closed != 0 {
         return Err(std::io::Error::last_os_error().into());
     }
