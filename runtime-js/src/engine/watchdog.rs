@@ -344,10 +344,13 @@ impl Watch {
     #[cfg(target_os = "linux")]
     fn starve(&self) {
         let Some(thread) = self.thread else { return };
-        let parameters = libc::sched_param { sched_priority: 0 };
+        let priority: libc::c_int = 0;
+        // By its number: musl's function of this name fails always.
         #[expect(unsafe_code, reason = "no safe interface sets another thread's policy")]
-        // SAFETY: `parameters` outlives the call. A thread that is gone is an error, not a fault.
-        let failed = unsafe { libc::sched_setscheduler(thread, libc::SCHED_IDLE, &raw const parameters) };
+        // SAFETY: `priority`, all of the kernel's `struct sched_param`, outlives the call. A thread that is gone is an error, not
+        // a fault.
+        let failed =
+            unsafe { libc::syscall(libc::SYS_sched_setscheduler, thread, libc::SCHED_IDLE, &raw const priority) };
         if failed != 0 {
             tracing::debug!("the abandoned script thread keeps its priority");
         }
