@@ -17,6 +17,8 @@ const MOST_KEYS: usize = 10_000;
 pub(crate) struct Service {
     role: String,
     version: String,
+    /// Microseconds since 1970.
+    started: u128,
     /// Who it is, as it answers.
     name: String,
     unhealthy: Option<String>,
@@ -24,11 +26,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(role: &str) -> Self {
+    pub(crate) fn new(role: &str, started: u128) -> Self {
         let unknown = |name: &str| variable(name, "?");
         Self {
             role: role.to_owned(),
             version: variable("VERSION", "v1"),
+            started,
             name: format!(
                 "task {} (copy {}) on node {}",
                 unknown("DISCO_TASK"),
@@ -52,6 +55,7 @@ impl Service {
                 None => Answer::new(200, "ok\n"),
             },
             ("GET", "/") => Answer::new(200, format!("{} {}, {}\n", self.role, self.version, self.name)),
+            ("GET", "/started") => Answer::new(200, format!("{}\n", self.started)),
             ("POST", "/log") => {
                 say(&String::from_utf8_lossy(&request.body));
                 Answer::new(204, "")
@@ -90,18 +94,19 @@ mod tests {
 
     #[test]
     fn a_store_gives_back_what_it_got() {
-        let store = Service::new("store");
+        let store = Service::new("store", 0);
         assert_eq!(store.answer(&request("GET", "/keys/a", "")).status, 404);
         assert_eq!(store.answer(&request("PUT", "/keys/a", "1")).status, 204);
         assert_eq!(store.answer(&request("GET", "/keys/a", "")).body, b"1");
         assert_eq!(store.answer(&request("DELETE", "/keys/a", "")).status, 405);
-        assert_eq!(Service::new("web").answer(&request("GET", "/keys/a", "")).status, 404);
+        assert_eq!(Service::new("web", 7).answer(&request("GET", "/keys/a", "")).status, 404);
     }
 
     #[test]
     fn a_web_server_says_who_it_is() {
-        let answer = Service::new("web").answer(&request("GET", "/", ""));
+        let answer = Service::new("web", 7).answer(&request("GET", "/", ""));
         assert!(answer.status == 200 && answer.body.starts_with(b"web v1, task "), "{answer:?}");
-        assert_eq!(Service::new("web").answer(&request("GET", "/healthy?x", "")).status, 200);
+        assert_eq!(Service::new("web", 7).answer(&request("GET", "/healthy?x", "")).status, 200);
+        assert_eq!(Service::new("web", 7).answer(&request("GET", "/started", "")).body, b"7\n");
     }
 }
