@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::Figure;
-use super::process::{Used, anonymous_mb, resident_mb, used};
 use crate::peers::Cluster;
+use disco_benches::process::{Used, anonymous_mb, resident_mb, used};
 
 /// Measures a cluster after this time, during which nothing is requested of it: the leader, and the mean of the others.
 pub(crate) fn idle(cluster: &Cluster, time: Duration) -> Result<Vec<Figure>> {

@@ -12,9 +12,9 @@ use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 use tonic::transport::Channel;
 
-use super::process::used;
 use super::{Figure, histogram, quantiles};
 use crate::peers::Cluster;
+use disco_benches::process::used;
 
 /// Bytes of each value.
 const VALUE: usize = 256;

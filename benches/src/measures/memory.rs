@@ -12,8 +12,8 @@ use futures_util::future::try_join_all;
 use tonic::transport::Channel;
 
 use super::Figure;
-use super::process::{disk_bytes, resident_mb};
 use crate::peers::Cluster;
+use disco_benches::process::{disk_bytes, resident_mb};
 
 /// Bytes of each value.
 const VALUE: usize = 256;

@@ -4,7 +4,6 @@ mod failover;
 mod idle;
 mod load;
 mod memory;
-mod process;
 mod steady;
 mod watch;
 

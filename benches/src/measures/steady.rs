@@ -10,8 +10,8 @@ use disco_tests::block;
 use tonic::transport::Channel;
 
 use super::Figure;
-use super::process::{anonymous_mb, resident_mb};
 use crate::peers::Cluster;
+use disco_benches::process::{anonymous_mb, resident_mb};
 
 const KEY: Bytes = Bytes::from_static(b"steady");
 /// Bytes of the value.
