@@ -59,3 +59,25 @@ fn the_end_of_a_cluster_leaves_no_process() {
         if left.is_empty() { Ok(()) } else { Err(format!("{left:#?}")) }
     });
 }
+
+#[test]
+fn an_upgrade_of_every_daemon_loses_no_request_and_no_task() {
+    let project = deployed("stack-upgrade");
+    let web = || running(&array(&project.disco(&["ps", "-o", "json"]).ok()), "web");
+    let before = web();
+    assert_eq!(before.len(), 3);
+    let nodes = project.status().nodes.iter().map(|node| node.address.clone()).collect();
+    let client = Client::start(&Api::operator(&project), nodes);
+    let new = std::fs::read(project.another_build("new")).unwrap();
+    project.disco(&["upgrade"]).ok();
+    project.wait_for_status(SOON, "the new program on every node", |now| {
+        let runs = |pid: u32| std::fs::read(format!("/proc/{pid}/exe")).is_ok_and(|program| program == new);
+        now.healthy && now.nodes.iter().all(|node| runs(node.pid))
+    });
+    client.wait_for_more(200);
+    wait_for(SOON, "the same tasks", || {
+        let now = web();
+        if now == before { Ok(()) } else { Err(format!("{before:?} became {now:?}")) }
+    });
+    client.end("an upgrade of every daemon");
+}

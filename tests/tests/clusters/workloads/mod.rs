@@ -4,5 +4,6 @@ mod bad;
 mod changes;
 mod deploy;
 mod machines;
+mod singleton;
 mod support;
 mod traffic;
