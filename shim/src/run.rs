@@ -223,7 +223,7 @@ impl Shim {
             }
             let Self { control, state, spec, stop_signal, child, fence_ms, .. } = &mut self;
             control.turn(|request| answer(&request, state, spec, *stop_signal, child, fence_ms));
-            self.pump.turn();
+            self.pump.turn(boottime_ms());
             self.keep_time();
             self.reap();
             if let Some(exit) = self.clear() {
@@ -240,6 +240,7 @@ impl Shim {
             State::Killing(_) => Some(boottime_ms() + CLEAR_MS),
             State::Clearing { next_ms, .. } => Some(next_ms),
         };
+        let at = [at, self.pump.rests_until()].into_iter().flatten().min();
         self.timer.set(at)?;
         let mut awaited = vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.timer, PollFlags::IN)];
         awaited.extend(
@@ -311,7 +312,7 @@ impl Shim {
         let over = now >= since_ms + CLEAR_LIMIT_MS;
         if left == 0 || over {
             // What is in the pipes now is all that there will be: no process that could write is left.
-            while self.pump.turn() {}
+            self.pump.drain();
             return Some(Exit {
                 code: status.code(),
                 signal: status.signal().map(signal_name),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use disco_benches::process::{anonymous_mb, parent, processor_seconds, resident_mb};
+use disco_store::typed::keys;
 use disco_tests::{Binaries, Project, RawCluster};
 use serde_json::Value;
 
@@ -63,7 +64,7 @@ impl Cluster {
         let tasks = self.tasks()?;
         let task = tasks.iter().find(|task| task["index"] == count).context("its task")?;
         let id = task["id"].as_u64().context("the task's id")?;
-        let record = self.project.get(&format!("/disco/tasks/{id}")).context("the task's record")?;
+        let record = self.project.get(&keys::task(id)).context("the task's record")?;
         let record: Value = serde_json::from_str(&record)?;
         let since: jiff::Timestamp = record["since"].as_str().context("the time of the order")?.parse()?;
         let executed_us = super::executed_us(task["address"].as_str().context("its address")?)?;

@@ -4,7 +4,7 @@
 //! The sequence is cut into segments, files named by the offset of their first byte (20 digits), of which the oldest are
 //! removed. A reader that remembers an offset goes on exactly there, whatever has been cut or removed meanwhile.
 //!
-//! A chunk is what one `read` of a pipe returned, so it may end within a line:
+//! A chunk is a part of what one `read` of a pipe returned, so it may end within a line:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -19,9 +19,9 @@ mod reader;
 mod writer;
 
 pub use reader::{Chunk, Reader};
-pub(crate) use writer::Writer;
+pub(crate) use writer::{CHUNKS_AT_ONCE, Writer};
 
-/// Most bytes of content of a chunk: what a pipe holds (pipe(7)).
+/// Most bytes of content of a chunk: what a pipe holds unless it is enlarged (pipe(7)).
 pub const CHUNK: usize = 64 * 1024;
 
 const MAGIC: [u8; 4] = *b"DSC1";
@@ -178,6 +178,23 @@ mod tests {
         }
         fs_err::write(&path, &whole).unwrap();
         assert_eq!(Reader::new(folder.path().to_owned(), 0).read().unwrap().unwrap().content, b"hello");
+    }
+
+    #[test]
+    fn what_is_written_at_once_is_read_in_chunks() {
+        for segment in [CHUNK as u64 + 16, 300_000] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut writer = Writer::open(folder.path().to_owned(), 0).unwrap().with(segment, 10 << 20);
+            let content: Vec<u8> = (0..9 * CHUNK + 5).map(|n| (n / 7 % 251) as u8).collect();
+            writer.write(Source::Output, &content, 1).unwrap();
+            let mut reader = Reader::new(folder.path().to_owned(), 0);
+            let mut found = Vec::new();
+            while let Some(chunk) = reader.read().unwrap() {
+                assert!(chunk.content.len() <= CHUNK && chunk.missed == 0);
+                found.extend(chunk.content);
+            }
+            assert!(found == content, "{} of {} bytes", found.len(), content.len());
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use fs_err::File;
 
 use super::{CHUNK, HEADER, Source, header, name_of, offset_of};
 
+/// Chunks that one system call writes.
+pub const CHUNKS_AT_ONCE: usize = 4;
+
 /// Appends chunks and keeps the whole within its bound.
 pub struct Writer {
     folder: PathBuf,
@@ -57,11 +60,13 @@ impl Writer {
 
     /// Appends what the task wrote. If that fails, the bytes are counted as lost, and a chunk says so once writing works again.
     pub fn write(&mut self, source: Source, content: &[u8], at_ms: u64) -> std::io::Result<()> {
-        for piece in content.chunks(CHUNK) {
-            let written = self.tell_lost(at_ms).and_then(|()| self.append(source, piece, at_ms));
+        // No more than a segment holds.
+        let chunks = usize::try_from(self.segment_bytes).map_or(1, |bytes| bytes / (CHUNK + HEADER));
+        for part in content.chunks(chunks.clamp(1, CHUNKS_AT_ONCE) * CHUNK) {
+            let written = self.tell_lost(at_ms).and_then(|()| self.append(source, part, at_ms));
             if let Err(error) = written {
-                self.lost += piece.len() as u64;
-                self.lost_in_all += piece.len() as u64;
+                self.lost += part.len() as u64;
+                self.lost_in_all += part.len() as u64;
                 return Err(error);
             }
         }
@@ -76,9 +81,18 @@ impl Writer {
         Ok(())
     }
 
+    /// At most [`CHUNKS_AT_ONCE`] chunks, all or none.
     fn append(&mut self, source: Source, content: &[u8], at_ms: u64) -> std::io::Result<()> {
-        let header = header(source, content.len(), at_ms);
-        let whole = (HEADER + content.len()) as u64;
+        let mut headers = [[0; HEADER]; CHUNKS_AT_ONCE];
+        let mut parts = [IoSlice::new(&[]); 2 * CHUNKS_AT_ONCE];
+        let mut whole = 0;
+        for (chunk, (header, parts)) in content.chunks(CHUNK).zip(headers.iter_mut().zip(parts.chunks_exact_mut(2))) {
+            *header = self::header(source, chunk.len(), at_ms);
+            parts[0] = IoSlice::new(header);
+            parts[1] = IoSlice::new(chunk);
+            whole += (HEADER + chunk.len()) as u64;
+        }
+        let parts = &parts[..2 * content.len().div_ceil(CHUNK)];
         if self.segments.back().is_none_or(|(_, length)| length + whole > self.segment_bytes && *length > 0) {
             self.begin_segment(whole)?;
         }
@@ -87,7 +101,7 @@ impl Writer {
             None => self.open_last()?,
         };
         let length = self.segments.back().map_or(0, |(_, length)| *length);
-        let mut written = file.write_vectored(&[IoSlice::new(&header), IoSlice::new(content)]);
+        let mut written = file.write_vectored(parts);
         if written.as_ref().is_ok_and(|count| *count as u64 != whole) {
             written = Err(std::io::ErrorKind::StorageFull.into());
         }
