@@ -38,7 +38,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".v3lockpb")
         .bytes(".v3electionpb")
         // Hand-written, without the keys: see `src/secrets.rs`.
-        .skip_debug([".disco.v1.VoterSecrets"])
+        .skip_debug([
+            ".disco.v1.VoterSecrets",
+            ".disco.v1.SecretsKeys",
+            ".disco.v1.NamedValue",
+            ".disco.v1.TaskValuesResponse",
+        ])
         // The same messages: see `etcd/mvccpb/kv.proto`.
         .extern_path(".mvccpb", "crate::v1")
         .compile_fds(files)?;

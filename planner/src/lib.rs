@@ -9,6 +9,7 @@
 //! - [`forecast`]: the combined result of all steps of `repair`.
 //! - [`scale`]: which nodes leave when the cluster shrinks, and whether it may.
 //! - [`Pace`]: how long the nodes wait for each other.
+//! - [`jobs`]: which times of a job's schedule are due.
 //! - [`dead`]: which members do not return.
 //! - [`quorum`]: whether the living voters can decide anything.
 //! - [`reach`]: whether other nodes can reach the leader, and who leads if they cannot.
@@ -20,6 +21,7 @@
 
 pub mod dead;
 pub mod forecast;
+pub mod jobs;
 pub mod members;
 pub mod placement;
 pub mod quorum;

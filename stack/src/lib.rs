@@ -44,8 +44,8 @@ mod yaml;
 pub use self::{
     files::Files,
     model::{
-        Condition, Config, Copies, Dependency, Exposed, Health, Ingress, OnFailure, Port, Probe, Process, Published,
-        Resources, Restart, RestartWhen, Runs, Secret, Service, Stack, Tls, Update,
+        Condition, Config, Copies, Dependency, Exposed, Health, Ingress, Job, Mount, OnFailure, Overlap, Port, Probe,
+        Process, Published, Resources, Restart, RestartWhen, Runs, Secret, Service, Stack, Tls, Update,
     },
     options::Options,
     place::{Place, Sources},

@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::choose::{Usages, least_missed, score};
@@ -263,12 +264,13 @@ impl<'a> Division<'a> {
                 against.insert(node.id, reasons);
                 continue;
             };
-            let score = score(self.group, node, nodes, usages);
+            let preferred = self.group.preferred.get(&index).and_then(|nodes| nodes.get(&node.id));
+            let score = (Reverse(preferred.copied().unwrap_or(0)), score(self.group, node, nodes, usages));
             if best.as_ref().is_none_or(|(other, _)| score < *other) {
                 best = Some((score, ports));
             }
         }
-        let Some(((.., node), ports)) = best else {
+        let Some(((_, (.., node)), ports)) = best else {
             plan.unplaced.push(Unplaced { group: self.group.id, index, reasons: against });
             return;
         };

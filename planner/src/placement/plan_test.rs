@@ -69,6 +69,21 @@ fn places(plan: &Plan) -> Vec<u64> {
 }
 
 #[test]
+fn a_preferred_node_gets_a_task_only_if_the_task_can_run_there() {
+    let nodes = [node(1), node(2), Node { drained: true, ..node(3) }];
+    let preferred = |scores: &[(u64, i64)]| BTreeMap::from([(1, scores.iter().copied().collect())]);
+    let chosen = |scores: &[(u64, i64)]| {
+        let group = Group { preferred: preferred(scores), ..group(1, 1) };
+        plan(&nodes, &[group], &[]).start[0].node
+    };
+    assert_eq!([chosen(&[]), chosen(&[(2, 1)]), chosen(&[(1, -1)]), chosen(&[(3, 9), (2, 1)])], [1, 2, 2, 2]);
+    // Another index has no preference.
+    let two = Group { preferred: preferred(&[(2, 5)]), ..group(1, 2) };
+    let nodes: Vec<u64> = plan(&nodes, &[two], &[]).start.iter().map(|start| start.node).collect();
+    assert_eq!(nodes, [2, 1]);
+}
+
+#[test]
 fn copies_are_spread_over_nodes_and_then_over_how_full_these_are() {
     let groups = [group(1, 3)];
     assert_eq!(places(&plan(&nodes(3), &groups, &[])), [1, 2, 3]);

@@ -105,6 +105,9 @@ pub struct Group {
     pub singleton: bool,
     /// Numbers of tasks that have ended as they should: they count, and use nothing.
     pub done: BTreeSet<u64>,
+    /// Which nodes are preferred for a task, by its index: the higher, the more; 0 for others. It decides before all else
+    /// among nodes where the task can run.
+    pub preferred: BTreeMap<u64, BTreeMap<u64, i64>>,
 }
 
 /// How many tasks a group has.

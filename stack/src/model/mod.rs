@@ -1,5 +1,6 @@
 //! The stack as typed data: what deployments need. Everything else is in the JSON of each service.
 
+mod job;
 mod operation;
 mod read;
 
@@ -7,8 +8,9 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::Value as Json;
 
+pub use self::job::{Job, Overlap};
 pub use self::operation::{Exposed, OnFailure, Resources, Restart, RestartWhen, Update};
-pub(crate) use self::read::stack;
+pub(crate) use self::read::{RELOADS, signal, stack};
 use crate::place::Place;
 
 /// A stack file, loaded, merged and checked.
@@ -65,10 +67,20 @@ pub struct Service {
     pub restart: Option<Restart>,
     /// How one version follows another.
     pub update: Update,
+    /// It runs to its end, by a schedule or by request.
+    pub job: Option<Job>,
     /// `labels`, and over them those of `deploy`.
     pub labels: BTreeMap<String, String>,
     /// `working_dir`.
     pub working_dir: Option<String>,
+    /// Files with secrets, in the order of the file.
+    pub secrets: Vec<Mount>,
+    /// Files with configs, in the order of the file.
+    pub configs: Vec<Mount>,
+    /// Variables with secrets: the secret's key by the variable's name.
+    pub secret_environment: BTreeMap<String, String>,
+    /// The signal by which the program reads changed secrets and configs again, such as `SIGHUP`.
+    pub reload: Option<String>,
     /// Equal for services that need no new deployment, whatever file they come from.
     pub hash: String,
     /// Where its keys stand, by their path such as `deploy.mode`; the service itself is the empty path.
@@ -115,6 +127,21 @@ pub struct Process {
     pub args: Vec<String>,
     /// Name or number.
     pub user: Option<String>,
+}
+
+/// A file with a secret or config.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Mount {
+    /// The key below `secrets` or `configs` of the stack.
+    pub source: String,
+    /// Where the task finds it, as written or filled in; `None`: under its key.
+    pub target: Option<String>,
+    /// Its owner; `None`: the task's user.
+    pub uid: Option<String>,
+    /// Its group; `None`: that of the task's user.
+    pub gid: Option<String>,
+    /// Its permission bits; `None`: 0444.
+    pub mode: Option<u32>,
 }
 
 /// A port of each task.

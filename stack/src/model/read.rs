@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Map as Object, Value as Json};
 
 use super::{
-    Condition, Config, Copies, Dependency, Health, Ingress, Port, Probe, Process, Published, Runs, Secret, Service,
-    Stack, Tls, operation,
+    Condition, Config, Copies, Dependency, Health, Ingress, Mount, Port, Probe, Process, Published, Runs, Secret,
+    Service, Stack, Tls, job, operation,
 };
 use crate::{
     forms::parse_duration,
@@ -32,7 +32,7 @@ const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
 pub(crate) fn stack(name: String, tree: &Node, values: &BTreeMap<String, String>) -> Stack {
     let mut services = BTreeMap::new();
     for (key, entry) in tree.get("services").and_then(Node::map).into_iter().flatten() {
-        services.insert(key.clone(), service(&entry.node, tree, values));
+        services.insert(key.clone(), service(&entry.node, tree));
     }
     let mut secrets = BTreeMap::new();
     for (key, entry) in tree.get("secrets").and_then(Node::map).into_iter().flatten() {
@@ -68,7 +68,7 @@ pub(super) fn duration(node: &Node, key: &str) -> Option<Duration> {
     parse_duration(node.get(key)?.scalar()?).ok().map(Duration::from_nanos)
 }
 
-fn service(node: &Node, tree: &Node, values: &BTreeMap<String, String>) -> Service {
+fn service(node: &Node, tree: &Node) -> Service {
     let json = output::service(node);
     let disco = node.get("x-disco");
     Service {
@@ -102,9 +102,20 @@ fn service(node: &Node, tree: &Node, values: &BTreeMap<String, String>) -> Servi
         spread: operation::spread(node),
         restart: operation::restart(node),
         update: operation::update(node),
+        job: job::read(node),
         labels: operation::labels(node),
         working_dir: text(node, "working_dir"),
-        hash: hash::service(&json, &resources(node, tree, values)),
+        secrets: mounts(node, "secrets"),
+        configs: mounts(node, "configs"),
+        secret_environment: disco
+            .and_then(|disco| disco.get("secret_environment"))
+            .and_then(Node::map)
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, entry)| Some((name.clone(), entry.node.scalar()?.to_owned())))
+            .collect(),
+        reload: disco.and_then(|disco| text(disco, "reload")).and_then(|name| signal(&name)),
+        hash: hash::service(&json, &resources(node, tree)),
         places: places(node),
         json,
     }
@@ -168,6 +179,9 @@ fn dependency(node: &Node) -> Dependency {
 
 fn copies(node: &Node) -> Copies {
     let deploy = node.get("deploy");
+    if job::read(node).is_some() {
+        return Copies::Number(0);
+    }
     if deploy.and_then(|deploy| text(deploy, "mode")).as_deref() == Some("global") {
         return Copies::EveryNode;
     }
@@ -242,25 +256,42 @@ fn config(key: &str, node: &Node, values: &BTreeMap<String, String>) -> Config {
     }
 }
 
-/// The definitions of what a service uses, for its hash.
-fn resources(service: &Node, tree: &Node, values: &BTreeMap<String, String>) -> Json {
+/// The signals by which programs read their files again.
+pub(crate) const RELOADS: [&str; 6] = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGINT", "SIGCONT"];
+
+/// The full name of one of them.
+pub(crate) fn signal(name: &str) -> Option<String> {
+    let upper = name.to_ascii_uppercase();
+    let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    RELOADS.contains(&full.as_str()).then_some(full)
+}
+
+fn mounts(service: &Node, section: &str) -> Vec<Mount> {
+    let mount = |node: &Node| Mount {
+        source: text(node, "source").unwrap_or_default(),
+        target: text(node, "target").filter(|target| !target.is_empty()),
+        uid: text(node, "uid"),
+        gid: text(node, "gid"),
+        mode: text(node, "mode").and_then(|mode| u32::from_str_radix(&mode, 8).ok()),
+    };
+    service.get(section).and_then(Node::list).unwrap_or_default().iter().map(mount).collect()
+}
+
+/// The definitions of what a service uses, for its hash. Not those of secrets and configs: the cluster adds the numbers of their
+/// versions, since a hash over a secret could be guessed.
+fn resources(service: &Node, tree: &Node) -> Json {
     let mut all = Object::new();
     let mut add = |section: &str, key: &str| {
         if let Some(node) = tree.get(section).and_then(|section| section.get(key)) {
             all.insert(format!("{section}.{key}"), output::json(node));
         }
-        if let Some(value) = values.get(&format!("{section}.{key}")) {
-            all.insert(format!("value of {section}.{key}"), Json::from(value.as_str()));
-        }
     };
     for key in service.get("networks").and_then(Node::map).into_iter().flat_map(|map| map.keys()) {
         add("networks", key);
     }
-    for section in ["volumes", "secrets", "configs"] {
-        for item in service.get(section).and_then(Node::list).unwrap_or_default() {
-            if let Some(source) = text(item, "source") {
-                add(section, &source);
-            }
+    for volume in service.get("volumes").and_then(Node::list).unwrap_or_default() {
+        if let Some(source) = text(volume, "source") {
+            add("volumes", &source);
         }
     }
     Json::Object(all)

@@ -111,6 +111,10 @@ fn used(tree: &Node) -> BTreeSet<(&'static str, String)> {
                 used.insert(("volumes", source.to_owned()));
             }
         }
+        let variables = service.get("x-disco").and_then(|disco| disco.get("secret_environment")).and_then(Node::map);
+        for secret in variables.into_iter().flatten().filter_map(|(_, entry)| entry.node.scalar()) {
+            used.insert(("secrets", secret.to_owned()));
+        }
         for section in ["secrets", "configs"] {
             let of_build = service.get("build").and_then(|build| build.get(section));
             for mounts in [service.get(section), of_build].into_iter().flatten() {

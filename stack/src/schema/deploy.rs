@@ -6,7 +6,7 @@ pub(super) static DEPLOY: &[Key] = &[
     limited(
         "mode",
         Kind::OneOf(&["replicated", "global", "replicated-job", "global-job"]),
-        "`replicated`, or `global`: one copy on each node; jobs are refused",
+        "`replicated`, or `global`: one copy on each node; jobs are `x-disco.job`",
     ),
     limited("endpoint_mode", Kind::OneOf(&["vip", "dnsrr"]), "`vip` or `dnsrr`"),
     yes("replicas", Kind::Int),

@@ -37,10 +37,10 @@ pub(super) static VOLUME: &[Key] = &[
 ];
 
 pub(super) static SECRET: &[Key] = &[
-    yes("name", Kind::Text),
+    limited("name", Kind::Text, "of an external one; one that the stack defines is always `STACK/KEY`"),
     noted("environment", Kind::Text, "the value is never printed"),
-    yes("file", Kind::Text),
-    yes("external", Kind::External),
+    noted("file", Kind::Text, "at most 256 KiB"),
+    noted("external", Kind::External, "of the cluster: `disco secret set NAME` makes it"),
     yes("labels", Kind::Pairs(Null::Empty)),
     no("driver", "Disco keeps secrets itself, encrypted; use `file`, `environment` or `external`"),
     no("driver_opts", "Disco keeps secrets itself, encrypted; use `file`, `environment` or `external`"),
@@ -48,11 +48,11 @@ pub(super) static SECRET: &[Key] = &[
 ];
 
 pub(super) static CONFIG: &[Key] = &[
-    yes("name", Kind::Text),
+    limited("name", Kind::Text, "of an external one; one that the stack defines is always `STACK/KEY`"),
     noted("content", Kind::Text, "with its variables replaced"),
     yes("environment", Kind::Text),
-    yes("file", Kind::Text),
-    yes("external", Kind::External),
+    noted("file", Kind::Text, "at most 256 KiB"),
+    noted("external", Kind::External, "of the cluster: `disco config set NAME --file FILE` makes it"),
     yes("labels", Kind::Pairs(Null::Empty)),
     no("template_driver", "variables in `content` are replaced when the stack is read"),
 ];

@@ -2,6 +2,7 @@
 
 use super::{entry, text};
 use crate::{
+    model::{RELOADS, signal},
     problem::{Findings, Problem},
     yaml::{Entry, Node, Value},
 };
@@ -47,6 +48,39 @@ pub(super) fn check(name: &str, service: &Entry, findings: &mut Findings) {
         check_ingress(name, service, ingress, findings);
     }
     singleton(name, service, disco, findings);
+    values(name, service, disco, findings);
+}
+
+/// Variables with secrets, and the signal after a change.
+fn values(name: &str, service: &Entry, disco: &Node, findings: &mut Findings) {
+    let variables = entry(disco, "secret_environment");
+    for (variable, given) in variables.and_then(|entry| entry.node.map()).into_iter().flatten() {
+        let at = format!("services.{name}.x-disco.secret_environment.{variable}");
+        if given.node.scalar().is_none_or(str::is_empty) {
+            findings.error(Problem::at(given.place, format!("`{at}`: expected the key of a secret")));
+        }
+        if let Some(other) = service.node.get("environment").and_then(|all| entry(all, variable)) {
+            let message = format!("the service `{name}` sets the variable `{variable}` twice");
+            findings.error(
+                Problem::at(given.place, message).related("and here", other.place).hint("leave out one of them"),
+            );
+        }
+    }
+    if let Some(given) = variables.filter(|_| entry(disco, "process").is_none()) {
+        let message = format!("`services.{name}.x-disco.secret_environment` is for processes");
+        let hint = "everyone who may ask a container engine sees a container's variables: use `secrets`";
+        findings.error(Problem::at(given.place, message).hint(hint));
+    }
+    if let Some(reload) =
+        entry(disco, "reload").filter(|given| given.node.scalar().is_none_or(|name| signal(name).is_none()))
+    {
+        let message = format!(
+            "`services.{name}.x-disco.reload` is {}: expected one of {}",
+            reload.node.describe(),
+            RELOADS.join(", ")
+        );
+        findings.error(Problem::at(reload.place, message));
+    }
 }
 
 fn check_process(name: &str, service: &Entry, process: &Entry, findings: &mut Findings) {

@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod disco;
+mod job;
 mod names;
 mod ports;
 mod references;
@@ -29,11 +30,13 @@ pub(crate) fn validate(tree: &Node, inactive: &Inactive, findings: &mut Findings
         names::check_service(name, entry.place, findings);
         service::check(name, entry, findings);
         disco::check(name, entry, findings);
+        job::check(name, entry, findings);
         references::check(name, &entry.node, tree, findings);
     }
     references::check_resources(tree, findings);
     service::check_container_names(services, findings);
     dependencies::check(services, inactive, findings);
+    job::check_dependencies(services, findings);
     ports::check(services, findings);
 }
 

@@ -19,6 +19,10 @@ pub(super) fn check(service: &str, node: &Node, tree: &Node, findings: &mut Find
             require(service, "volumes", source.scalar().unwrap_or_default(), source.place, tree, findings);
         }
     }
+    let variables = node.get("x-disco").and_then(|disco| disco.get("secret_environment")).and_then(Node::map);
+    for secret in variables.into_iter().flatten().map(|(_, entry)| &entry.node) {
+        require(service, "secrets", secret.scalar().unwrap_or_default(), secret.place, tree, findings);
+    }
     for section in ["secrets", "configs"] {
         let of_build = node.get("build").and_then(|build| build.get(section));
         for mounts in [node.get(section), of_build].into_iter().flatten() {

@@ -119,8 +119,8 @@ fn copies(name: &str, node: &Node, findings: &mut Findings) {
     match mode.and_then(|mode| mode.node.scalar().map(|text| (text, mode.place))) {
         Some((job @ ("replicated-job" | "global-job"), place)) => {
             let message = format!("Disco does not support `deploy.mode: {job}` of the service `{name}`");
-            findings
-                .error(Problem::at(place, message).hint("expected `replicated` or `global`: a stack runs services"));
+            let hint = "expected `replicated` or `global`; `x-disco: { job: {} }` makes a service a job";
+            findings.error(Problem::at(place, message).hint(hint));
         }
         Some(("global", _)) => {
             if let Some((_, place)) = scale.or(replicas) {

@@ -63,6 +63,18 @@ pub const CAPACITIES: &str = "/disco/capacities/";
 pub const NEXT_GROUP: &str = "/disco/next_group";
 /// The id of the next task.
 pub const NEXT_TASK: &str = "/disco/next_task";
+/// Prefix of jobs ([`JobRecord`](super::JobRecord)), by stack and name.
+pub const JOBS: &str = "/disco/jobs/";
+/// Prefix of runs of jobs ([`JobRunRecord`](super::JobRunRecord)), by stack, name and number.
+pub const JOB_RUNS: &str = "/disco/job_runs/";
+/// Prefix of the names of secrets and configs ([`ValueRecord`](super::ValueRecord)), by kind and name.
+pub const VALUES: &str = "/disco/values/";
+/// Prefix of the versions of secrets and configs ([`ValueVersionRecord`](super::ValueVersionRecord)), whose keys are in their order.
+pub const VALUE_VERSIONS: &str = "/disco/value_versions/";
+/// The number of the next version of a secret or config.
+pub const NEXT_VALUE: &str = "/disco/next_value";
+/// Which key encrypts new secrets ([`SecretsKeyRecord`](super::SecretsKeyRecord)).
+pub const SECRETS_KEY: &str = "/disco/secrets_key";
 /// Prefix of the contents of files, by their hashes.
 pub const BLOBS: &str = "/disco/blobs/";
 /// Prefix of join tokens.
@@ -155,6 +167,36 @@ pub fn task_state(id: u64) -> String {
 /// What a node has for tasks.
 pub fn capacity(node: u64) -> String {
     format!("{CAPACITIES}{node}")
+}
+
+/// A job. Neither name has a `/`.
+pub fn job(stack: &str, name: &str) -> String {
+    format!("{JOBS}{stack}/{name}")
+}
+
+/// A run of a job.
+pub fn job_run(stack: &str, name: &str, number: u64) -> String {
+    format!("{}{number:0DIGITS$}", job_runs_of(stack, name))
+}
+
+/// Prefix of a job's runs, whose keys are in their order.
+pub fn job_runs_of(stack: &str, name: &str) -> String {
+    format!("{JOB_RUNS}{stack}/{name}/")
+}
+
+/// The name of a secret or config; only one of a stack has a `/`.
+pub fn value(kind: super::ValueKind, name: &str) -> String {
+    format!("{VALUES}{kind}/{name}")
+}
+
+/// Prefix of the names of all secrets or configs.
+pub fn values_of(kind: super::ValueKind) -> String {
+    format!("{VALUES}{kind}/")
+}
+
+/// A version of a secret or config.
+pub fn value_version(version: u64) -> String {
+    format!("{VALUE_VERSIONS}{version:0DIGITS$}")
 }
 
 /// A join token's record.

@@ -11,9 +11,13 @@ pub mod keys;
 
 mod cluster;
 mod error;
+mod job;
 mod read;
 mod script;
+mod spec;
+mod summary;
 mod txn;
+mod value;
 mod workload;
 
 pub use cluster::{
@@ -22,11 +26,21 @@ pub use cluster::{
 };
 pub use error::RecordError;
 pub use events::{EventRecord, Severity};
+pub use job::{
+    EndingKind, EndingRecord, JobRecord, JobRunRecord, JobRunState, JobSpec, OverlapSpec, SkippedRecord, TaskRun,
+};
 pub use read::{Versioned, decode, get, list};
 pub use script::{CurrentScript, DeploymentRecord, DeploymentState, FileRecord, ScriptRecord};
+pub use spec::{
+    DependencySpec, HealthSpec, LARGEST_FILE, PortSpec, ProbeSpec, ProcessSpec, ResourceSpec, RestartCondition,
+    RestartSpec, ServiceSpec, UpdateSpec,
+};
+pub use summary::{EndpointSummary, PortSummary, ServiceSummary};
 pub use txn::{Txn, succeeded};
+pub use value::{
+    SealedValue, SecretsKeyRecord, VALUE_BYTES, ValueKind, ValuePlace, ValueRecord, ValueUse, ValueVersionRecord,
+};
 pub use workload::{
-    CapacityRecord, Copies, DependencySpec, Goal, GroupRecord, HealthSpec, PortSpec, ProbeSpec, ProcessSpec, RELEASES,
-    ReleaseRecord, ReleasedService, ResourceSpec, RestartCondition, RestartSpec, RolloutRecord, ServiceRecord,
-    ServiceSpec, Settled, StackRecord, TaskPort, TaskRecord, TaskState, TaskStateRecord, UpdateSpec,
+    CapacityRecord, Copies, Goal, GroupRecord, RELEASES, ReleaseRecord, ReleasedService, RolloutRecord, ServiceRecord,
+    Settled, StackRecord, TaskPort, TaskRecord, TaskState, TaskStateRecord,
 };
