@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fs_err::File;
 
+use crate::usage::Counted;
 use crate::{Limits, descendants};
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -130,6 +131,14 @@ impl Cgroup {
             let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
             count.and_then(|count| count.trim().parse::<u64>().ok()).is_some_and(|count| count > 0)
         })
+    }
+
+    /// What the kernel has counted; nothing in version 1, where each controller may be absent.
+    pub fn counted(&self) -> Counted {
+        match self.groups.as_slice() {
+            [group] if self.unified => Counted::read(group),
+            _ => Counted::default(),
+        }
     }
 
     /// Removes the group, which must be empty.

@@ -10,7 +10,9 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
-use rustix::process::{Resource, Rlimit, getrlimit, set_parent_process_death_signal, setrlimit, setsid};
+use rustix::process::{
+    Resource, Rlimit, getrlimit, ioctl_tiocsctty, set_parent_process_death_signal, setrlimit, setsid,
+};
 
 use crate::cgroup::Cgroup;
 use crate::output::Source;
@@ -18,6 +20,26 @@ use crate::{Error, Spec};
 
 /// Starts the task and returns it with the reading ends of its output.
 pub fn launch(spec: &Spec, cgroup: Option<&Cgroup>) -> Result<(Child, Vec<(Source, OwnedFd)>), Error> {
+    let streams =
+        Streams { input: Stdio::null(), output: Stdio::piped(), error: Stdio::piped(), are_a_terminal: false };
+    let mut child = launch_with(spec, cgroup, streams)?;
+    let mut pipes = Vec::new();
+    pipes.extend(child.stdout.take().map(|pipe| (Source::Output, pipe.into())));
+    pipes.extend(child.stderr.take().map(|pipe| (Source::Error, pipe.into())));
+    Ok((child, pipes))
+}
+
+/// The standard streams of a program.
+pub struct Streams {
+    pub input: Stdio,
+    pub output: Stdio,
+    pub error: Stdio,
+    /// All three are one terminal, which becomes that of the program's session.
+    pub are_a_terminal: bool,
+}
+
+/// Starts a program with these streams.
+pub fn launch_with(spec: &Spec, cgroup: Option<&Cgroup>, streams: Streams) -> Result<Child, Error> {
     let failed = |step: &'static str| {
         let program = spec.program.clone();
         move |source| Error::Launch { program, step, source }
@@ -38,24 +60,21 @@ pub fn launch(spec: &Spec, cgroup: Option<&Cgroup>) -> Result<(Child, Vec<(Sourc
     let user = spec.user.clone();
     let open_files = spec.limits.open_files;
     let execute = Execute::new(spec).map_err(failed("its program, arguments or environment cannot be passed on"))?;
+    let on_terminal = streams.are_a_terminal;
     let set_up = move || {
-        set_up(&mut doors, user.as_ref(), open_files)?;
+        set_up(&mut doors, user.as_ref(), open_files, on_terminal)?;
         Err(execute.run())
     };
 
     let mut command = Command::new(&spec.program);
-    command.current_dir(&spec.working_folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.current_dir(&spec.working_folder).stdin(streams.input).stdout(streams.output).stderr(streams.error);
     // SAFETY: `set_up` makes system calls on values that were made before the fork, and `execve` allocates an array: this process
     // has one thread, so no lock of the allocator is held.
     #[expect(unsafe_code, reason = "the child must be set up between fork and exec")]
     unsafe {
         command.pre_exec(set_up);
     }
-    let mut child = command.spawn().map_err(failed("the system refused to execute it"))?;
-    let mut pipes = Vec::new();
-    pipes.extend(child.stdout.take().map(|pipe| (Source::Output, pipe.into())));
-    pipes.extend(child.stderr.take().map(|pipe| (Source::Error, pipe.into())));
-    Ok((child, pipes))
+    command.spawn().map_err(failed("the system refused to execute it"))
 }
 
 /// The program with its arguments and environment. The standard library would give a file that is no program, such as one
@@ -86,11 +105,19 @@ impl Execute {
 }
 
 /// In the child: gives it a state of its own, whatever the daemon's was.
-fn set_up(doors: &mut [File], user: Option<&crate::User>, open_files: Option<u64>) -> std::io::Result<()> {
+fn set_up(
+    doors: &mut [File],
+    user: Option<&crate::User>,
+    open_files: Option<u64>,
+    on_terminal: bool,
+) -> std::io::Result<()> {
     for door in doors {
         door.write_all(b"0")?;
     }
     setsid()?;
+    if on_terminal {
+        ioctl_tiocsctty(rustix::stdio::stdin())?;
+    }
     // Should the shim be killed, the task does not run on without anybody who sees how it ends.
     set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // The daemon protects itself from the kernel's search for memory; a task is what shall be found.

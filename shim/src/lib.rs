@@ -31,8 +31,10 @@ mod probe;
 mod process;
 mod pump;
 mod run;
+pub mod session;
 mod spec;
 mod timer;
+mod usage;
 
 pub use clear::{SLICE, clear_all, clear_orphans, not_limited, sweep};
 pub use client::{Client, Start};
@@ -42,3 +44,4 @@ pub use probe::{Probe, Probed, probe};
 pub use process::{Process, boot_id, boottime_ms};
 pub use run::run;
 pub use spec::{Limits, Spec, User};
+pub use usage::{Processes, Usage};

@@ -70,6 +70,12 @@ pub(crate) struct Stat {
     pub parent: i32,
     threads: u32,
     pub start: u64,
+    /// Clock ticks of processor time that it has used.
+    pub ticks: u64,
+    /// The same of its children that it has waited for, with theirs.
+    pub ended_ticks: u64,
+    /// Pages of memory.
+    pub pages: u64,
 }
 
 impl Stat {
@@ -90,10 +96,15 @@ impl Stat {
         let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        // Fields 5 to 19 are between the parent (4) and the number of threads (20), one more before the start (22).
-        let threads = fields.nth(15)?.parse().ok()?;
+        // Fields 5 to 13 are between the parent (4) and the times (14 to 17); 18 and 19 before the number of threads (20), one
+        // more before the start (22), and one before the pages (24).
+        let ticks = fields.nth(9)?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+        // Of children, signed in the kernel's own documentation.
+        let ended = [fields.next()?, fields.next()?].map(|field| field.parse::<u64>().unwrap_or(0));
+        let threads = fields.nth(2)?.parse().ok()?;
         let start = fields.nth(1)?.parse().ok()?;
-        Some(Self { state, parent, threads, start })
+        let pages = fields.nth(1)?.parse().ok()?;
+        Some(Self { state, parent, threads, start, ticks, ended_ticks: ended[0] + ended[1], pages })
     }
 
     /// A process whose first thread has ended is shown as a zombie too, while its other threads run.
@@ -132,6 +143,7 @@ mod tests {
         let fields: Vec<String> = (4..=30).map(|n| n.to_string()).collect();
         let stat = Stat::parse(&format!("17 (a) b (c) S {}", fields.join(" "))).unwrap();
         assert_eq!((stat.state, stat.parent, stat.threads, stat.start), ('S', 4, 20, 22));
+        assert_eq!((stat.ticks, stat.ended_ticks, stat.pages), (14 + 15, 16 + 17, 24));
     }
 
     #[test]
@@ -144,7 +156,9 @@ mod tests {
 
     #[test]
     fn a_process_whose_first_thread_ended_has_not_ended() {
-        let state = |state, threads| Stat { state, parent: 1, threads, start: 1 }.has_ended();
+        let state = |state, threads| {
+            Stat { state, parent: 1, threads, start: 1, ticks: 0, ended_ticks: 0, pages: 0 }.has_ended()
+        };
         assert!(state('Z', 1) && state('Z', 0) && state('X', 1));
         assert!(!state('Z', 2) && !state('S', 1));
     }

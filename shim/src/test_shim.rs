@@ -1,6 +1,6 @@
 //! A shim without the daemon, and a daemon without anything else, for tests.
 //!
-//! `disco-test-shim FOLDER` is a shim, as is `disco-test-shim shim FOLDER`; `disco-test-shim probe` is a probe. `disco-test-shim start FOLDER` starts one, with the specification on its standard
+//! `disco-test-shim FOLDER` is a shim, as is `disco-test-shim shim FOLDER`; `disco-test-shim probe` is a probe, `disco-test-shim session` a session. `disco-test-shim start FOLDER` starts one, with the specification on its standard
 //! input, prints its answer, and waits to be killed.
 
 use std::io::{Read, Write};
@@ -11,9 +11,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["probe"] => disco_shim::probe().map_err(|error| error.to_string()),
+        ["session"] => disco_shim::session::run().map_err(|error| error.to_string()),
         ["shim", folder] | [folder] => disco_shim::run(folder.into()).map_err(|error| error.to_string()),
         ["start", folder] => start(folder),
-        _ => Err("expected `FOLDER`, `shim FOLDER`, `probe` or `start FOLDER`".to_owned()),
+        _ => Err("expected `FOLDER`, `shim FOLDER`, `probe`, `session` or `start FOLDER`".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
