@@ -8,7 +8,7 @@ use disco_provider::plan::{Action, Change, MACHINE};
 use disco_provider::{Machine, Provider, Usd};
 
 use super::view::{dead, limits, machine, since_replacement};
-use super::{provider as source, scale};
+use super::{capacity, provider as source, scale};
 use crate::cluster::Error;
 use crate::cluster::nodes::view::planned;
 use crate::node::Leader;
@@ -41,7 +41,7 @@ async fn foresee(leader: &Leader, desired: u32) -> Result<PlanResponse> {
     let (records, nodes) = leader.raft().store().read(|store| (records::machines(store), records::nodes(store)));
     let machines: Vec<repair::Machine> = records.iter().map(machine).collect();
     let provider = source::provider(leader)?;
-    let (available, limit) = source::available(leader, &dead).await?;
+    let (available, limit) = capacity::available(leader, &dead).await?;
     let replaced = since_replacement(&records);
     let limit = limit.as_str();
     let view = View { desired: desired as usize, members: &members, machines: &machines, available, limit, replaced };

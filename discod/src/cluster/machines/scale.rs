@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::provider;
+use super::capacity::check_can_have;
 use crate::cluster::nodes::confirm::confirmed;
 use crate::cluster::nodes::moving::MOVING;
 use crate::cluster::nodes::removal::{ENDING, REMOVED, REMOVING};
@@ -118,7 +118,7 @@ pub async fn check(leader: &Leader, desired: u32) -> Result<Vec<Member>> {
     let (members, policy) = (planned(leader), policy(leader));
     if desired as usize > members.len() {
         let dead: Vec<u64> = members.iter().filter(|member| member.is_lost(&policy)).map(|member| member.id).collect();
-        let checked = provider::check_can_have(leader, desired as usize, &dead).await;
+        let checked = check_can_have(leader, desired as usize, &dead).await;
         checked.map_err(Error::Refused)?;
     }
     Ok(members)

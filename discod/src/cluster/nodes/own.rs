@@ -50,6 +50,7 @@ pub fn report(node: &Node) -> ReportRequest {
         ends: ends(),
         clock_ms: crate::clock::unix_ms(),
         no_connections: node.refuses_connections().unwrap_or_default(),
+        secrets_keys: Some(node.secrets_keys().ids()),
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::moving::{self, MOVING};
-use crate::cluster::{self, Error};
+use crate::cluster::{self, Error, artifacts};
 use crate::node::Leader;
 use crate::raft::{Recovery, Role};
 use crate::records::{self, NodeRecord, Records, Severity};
@@ -70,7 +70,7 @@ pub fn start(leader: &Leader, id: u64, force: bool) -> impl Stream<Item = cluste
                 let _ = sender.send(Ok(step(MOVING))).await;
                 moving::end(&leader, id).await;
             }
-            remove(&leader, id, true).await
+            remove(&leader, id, true, force).await
         };
         if let Err(error) = removed.await {
             let failed = Progress { done: true, error: format!("{error:#}"), ..step("failed") };
@@ -97,11 +97,11 @@ pub fn start(leader: &Leader, id: u64, force: bool) -> impl Stream<Item = cluste
 
 /// Removes a node. A repetition completes what is missing. `fewer`: reduce the target size by one. The controller of
 /// machines releases the node's machine, which [`machine_ended`] waits for: a machine that does not end blocks nothing
-/// else.
+/// else. `force`: also if contents of programs' files are lost with it.
 ///
 /// # Errors
 /// What failed; completed steps remain.
-pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
+pub async fn remove(leader: &Leader, id: u64, fewer: bool, force: bool) -> Result<()> {
     let _turn = leader.removals().await;
     let is_member = || leader.raft().members().iter().any(|member| member.id == id);
     let name = records::node_name(leader, id);
@@ -116,6 +116,9 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     // With the mark that an earlier leader may have set.
     let record = leader.raft().store().read(|store| records::node(store, id)).or(record);
     if leader.raft().members().iter().any(|member| member.id == id && member.role == Role::Voter) {
+        if !force {
+            check_programs(leader, id, &name).await?;
+        }
         leader.raft().demote(&[id]).await.with_context(|| format!("demoting {name} to a learner"))?;
         super::voter_secrets::take_back(leader, id).await;
     }
@@ -124,7 +127,7 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     }
     // Before the node's record is deleted: observers find one of the two until nothing is left.
     if let Some(record) = &record {
-        crate::cluster::machines::provider::release(leader, record).await?;
+        crate::cluster::machines::ending::release(leader, record).await?;
     }
     // Without its record it is not admitted again, whatever it reports.
     let txn = records::Txn::new().delete(&records::keys::node(id)).delete(&records::keys::health(id));
@@ -133,6 +136,17 @@ pub async fn remove(leader: &Leader, id: u64, fewer: bool) -> Result<()> {
     leader.peers().retain(|peer| peer != id);
     records::emit_in_term(leader, "node.removed", Severity::Info, Some(id), format!("{name} was removed")).await;
     Ok(())
+}
+
+/// Whether the other voters have what this one has of programs, if it answers: a voter that died a moment ago may have had the
+/// second copy.
+async fn check_programs(leader: &Leader, id: u64, name: &str) -> Result<()> {
+    let programs = match artifacts::only_on(leader, id).await {
+        0 => return Ok(()),
+        1 => "one program's file".to_owned(),
+        count => format!("{count} programs' files"),
+    };
+    bail!("{name} has the only copy of {programs}; the other voters are copying it, then the removal goes on");
 }
 
 /// Waits for the end of a released machine. False if this node no longer leads and so does not learn of it.
@@ -199,7 +213,7 @@ pub async fn resume(leader: &Leader) {
     let leaving = leader.raft().store().read(records::nodes).into_iter().filter(|record| record.leaving);
     for record in leaving {
         moving::end(leader, record.id).await;
-        if let Err(error) = remove(leader, record.id, false).await {
+        if let Err(error) = remove(leader, record.id, false, false).await {
             tracing::warn!(node = record.id, error = format!("{error:#}"), "cannot remove the node yet");
         }
     }
@@ -210,7 +224,7 @@ async fn remove_lost(leader: &Leader) -> Result<()> {
     let folder = leader.home().path();
     let Some(recovery) = Recovery::done(folder)? else { return Ok(()) };
     for id in recovery.lost.into_iter().filter(|id| *id != leader.id()) {
-        remove(leader, id, false).await?;
+        remove(leader, id, false, true).await?;
     }
     Recovery::forget(folder)?;
     Ok(())

@@ -11,9 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::time::Instant;
 
-use crate::cluster::machines::provider as source;
+use super::leading::Leading;
 use crate::controllers::driver::{Controller, Outcome, Schedule};
-use crate::node::Leader;
 use crate::records::{self, NodeRecord, Records, Severity};
 
 /// Duration of leadership before it moves the cluster's address, so that repeated elections do not.
@@ -42,19 +41,19 @@ impl Default for Addresses {
     }
 }
 
-impl Controller for Addresses {
+impl<L: Leading> Controller<L> for Addresses {
     const NAME: &'static str = "addresses";
 
-    fn schedule(&self, _: &Leader) -> Schedule {
+    fn schedule(&self, _: &L) -> Schedule {
         Schedule { period: PERIOD, on_wake_up: false, on_revision: None, pause: None }
     }
 
-    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
+    async fn pass(&mut self, leader: &L) -> Result<Outcome> {
         let settling = SETTLED.saturating_sub(self.began.elapsed());
         if !settling.is_zero() {
             return Ok(Outcome::Rests(settling));
         }
-        if !source::has_addresses(leader) {
+        if !has_addresses(leader) {
             return Ok(Outcome::Rests(INTERVAL));
         }
         let holder = holder(leader);
@@ -75,35 +74,37 @@ impl Controller for Addresses {
 
 /// A node with its machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Holder {
-    id: u64,
-    name: String,
-    machine: String,
+pub(in crate::controllers) struct Holder {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) machine: String,
+}
+
+/// Whether machines have external addresses that must be tracked.
+fn has_addresses(leader: &impl Leading) -> bool {
+    leader.has_provider() && leader.provider().is_ok_and(|provider| provider.capabilities().can_attach_address)
 }
 
 /// The holder of the cluster's address: the node that the script names, as long as that is a member, otherwise the leader.
-fn holder(leader: &Leader) -> Option<Holder> {
-    let (nodes, named) = leader.raft().store().read(|store| {
+fn holder(leader: &impl Leading) -> Option<Holder> {
+    let (nodes, named) = leader.read(|store| {
         (records::nodes(store), records::get::<String>(store, records::keys::ADDRESS_NODE).map(|name| name.value))
     });
-    let members = leader.raft().members();
+    let members = leader.members();
     let of = |record: &NodeRecord| Holder { id: record.id, name: record.name.clone(), machine: record.machine.clone() };
     let is_present = |record: &&NodeRecord| {
         !record.machine.is_empty() && !record.leaving && members.iter().any(|member| member.id == record.id)
     };
     let named = named.filter(|name| !name.is_empty());
     let chosen = named.and_then(|name| nodes.iter().filter(is_present).find(|record| record.name == name).map(of));
-    chosen.or_else(|| {
-        let machine = leader.args().machine.clone()?;
-        Some(Holder { id: leader.id(), name: leader.name().to_owned(), machine })
-    })
+    chosen.or_else(|| leader.own_machine())
 }
 
 /// Moves the cluster's address, if it has one, to this machine.
-async fn move_address(leader: &Leader, holder: Option<&Holder>) -> Result<()> {
+async fn move_address(leader: &impl Leading, holder: Option<&Holder>) -> Result<()> {
     let holder = holder.context("this node does not know its machine")?;
     let before = public_address(leader, holder.id);
-    let Some(address) = source::provider(leader)?.move_address(&holder.machine).await? else { return Ok(()) };
+    let Some(address) = leader.provider()?.move_address(&holder.machine).await? else { return Ok(()) };
     if before != address.to_string() {
         let text = format!("{address} now belongs to {}", holder.name);
         records::emit_in_term(leader, "address.moved", Severity::Info, Some(holder.id), text).await;
@@ -111,13 +112,13 @@ async fn move_address(leader: &Leader, holder: Option<&Holder>) -> Result<()> {
     Ok(())
 }
 
-fn public_address(leader: &Leader, id: u64) -> String {
-    leader.raft().store().read(|store| records::node(store, id)).map(|record| record.public_address).unwrap_or_default()
+fn public_address(leader: &impl Leading, id: u64) -> String {
+    leader.read(|store| records::node(store, id)).map(|record| record.public_address).unwrap_or_default()
 }
 
 /// Records changed public addresses of machines.
-async fn follow(leader: &Leader) -> Result<()> {
-    let machines = source::provider(leader)?.list().await?;
+async fn follow(leader: &impl Leading) -> Result<()> {
+    let machines = leader.provider()?.list().await?;
     let known: BTreeMap<String, Option<IpAddr>> =
         machines.into_iter().map(|machine| (machine.id, machine.public_address)).collect();
     record(leader, &known).await

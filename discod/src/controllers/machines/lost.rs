@@ -4,12 +4,14 @@
 //! is, anything else replaces it. If the hook fails, the node is replaced.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 
 use disco_planner::{Member, Policy};
 use disco_runtime_js::cluster::NodeInfo;
 use disco_runtime_js::{Arg, Json, ScriptErrorKind};
 use tokio::task::JoinSet;
 
+use super::leading::Leading;
 use crate::node::Leader;
 use crate::records::{self, Severity};
 use crate::script::{self, Hook, Scripts};
@@ -17,9 +19,17 @@ use crate::script::{self, Hook, Scripts};
 /// Attempts of one call while it is cancelled for external reasons.
 const TRIES: usize = 3;
 
+/// The script's hook, as a leader calls it.
+pub(super) trait NodeLost<L>: Clone + Send + Sync + 'static {
+    /// Whether the script exports it.
+    fn is_exported(&self, leader: &L) -> bool;
+    /// Whether to replace the node.
+    fn call(&self, leader: &L, lost: NodeInfo) -> impl Future<Output = bool> + Send;
+}
+
 /// The script's decisions about lost nodes.
-pub(super) struct Lost {
-    scripts: Scripts,
+pub(super) struct Lost<H> {
+    hook: H,
     /// Whether to replace, by node; `None`: the hook has not returned yet.
     verdicts: BTreeMap<u64, Option<bool>>,
     calls: JoinSet<(u64, bool)>,
@@ -27,13 +37,16 @@ pub(super) struct Lost {
 
 // === impl Lost ===
 
-impl Lost {
-    pub(super) fn new(scripts: Scripts) -> Self {
-        Self { scripts, verdicts: BTreeMap::new(), calls: JoinSet::new() }
+impl<H> Lost<H> {
+    pub(super) fn new(hook: H) -> Self {
+        Self { hook, verdicts: BTreeMap::new(), calls: JoinSet::new() }
     }
 
     /// Spares the members that the script leaves as they are, and those that it has not decided about yet.
-    pub(super) fn decide(&mut self, leader: &Leader, members: &mut [Member], limits: &Policy) {
+    pub(super) fn decide<L: Leading>(&mut self, leader: &L, members: &mut [Member], limits: &Policy)
+    where
+        H: NodeLost<L>,
+    {
         while let Some(answer) = self.calls.try_join_next() {
             // A call that panicked is repeated.
             if let Ok((id, replace)) = answer {
@@ -43,16 +56,14 @@ impl Lost {
         let lost = |id: u64| members.iter().any(|member| member.id == id && member.is_lost(limits));
         // A node that returns and is lost again is decided anew.
         self.verdicts.retain(|id, _| lost(*id));
-        let hooked =
-            leader.scripts().versions().borrow().as_ref().is_some_and(|version| version.has(Hook::NodeLost.name()));
-        if !hooked {
+        if !self.hook.is_exported(leader) {
             self.verdicts.clear();
             return;
         }
         for member in members.iter_mut().filter(|member| member.is_lost(limits)) {
             let verdict = *self.verdicts.entry(member.id).or_insert_with(|| {
-                let (leader, scripts, info) = (leader.clone(), self.scripts.clone(), info(leader, member));
-                self.calls.spawn(async move { (info.id, call(&leader, &scripts, info).await) });
+                let (leader, hook, info) = (leader.clone(), self.hook.clone(), info(leader, member));
+                self.calls.spawn(async move { (info.id, hook.call(&leader, info).await) });
                 None
             });
             member.spared = verdict != Some(true);
@@ -71,7 +82,18 @@ impl Lost {
     }
 }
 
-/// Whether to replace the node.
+// === impl Scripts ===
+
+impl NodeLost<Leader> for Scripts {
+    fn is_exported(&self, leader: &Leader) -> bool {
+        leader.scripts().versions().borrow().as_ref().is_some_and(|version| version.has(Hook::NodeLost.name()))
+    }
+
+    async fn call(&self, leader: &Leader, lost: NodeInfo) -> bool {
+        call(leader, self, lost).await
+    }
+}
+
 async fn call(leader: &Leader, scripts: &Scripts, lost: NodeInfo) -> bool {
     let name = Hook::NodeLost.name();
     for _ in 0..TRIES {
@@ -98,8 +120,8 @@ async fn call(leader: &Leader, scripts: &Scripts, lost: NodeInfo) -> bool {
 }
 
 /// A lost member as the script sees it.
-fn info(leader: &Leader, member: &Member) -> NodeInfo {
-    let record = leader.raft().store().read(|store| records::node(store, member.id)).unwrap_or_default();
+fn info(leader: &impl Leading, member: &Member) -> NodeInfo {
+    let record = leader.read(|store| records::node(store, member.id)).unwrap_or_default();
     NodeInfo {
         id: member.id,
         name: record.name,

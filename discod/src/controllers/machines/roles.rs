@@ -6,9 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::MutexGuard;
 
-use crate::cluster::machines::provider as source;
+use super::leading::Leading;
 use crate::controllers::driver::{Controller, Outcome, Schedule};
-use crate::node::Leader;
 use crate::raft::Role;
 use crate::records;
 
@@ -28,15 +27,15 @@ pub(super) struct Roles {
 
 // === impl Roles ===
 
-impl Controller for Roles {
+impl<L: Leading> Controller<L> for Roles {
     const NAME: &'static str = "roles";
 
-    fn schedule(&self, _: &Leader) -> Schedule {
+    fn schedule(&self, _: &L) -> Schedule {
         Schedule { period: PERIOD, on_wake_up: false, on_revision: None, pause: None }
     }
 
-    async fn pass(&mut self, leader: &Leader) -> Result<Outcome> {
-        if !source::has_roles(leader) {
+    async fn pass(&mut self, leader: &L) -> Result<Outcome> {
+        if !has_roles(leader) {
             return Ok(Outcome::Rests(IDLE));
         }
         let machines = machines(leader);
@@ -49,7 +48,7 @@ impl Controller for Roles {
             let _held = leader.rights().await;
             // The vote may have changed during the request for another machine, or during a promotion.
             let Some(votes) = self::machines(leader).remove(&machine) else { continue };
-            let given = match source::provider(leader) {
+            let given = match leader.provider() {
                 Ok(provider) => provider.empower(&machine, votes).await.map_err(anyhow::Error::from),
                 Err(error) => Err(error),
             };
@@ -65,16 +64,16 @@ impl Controller for Roles {
 
 /// Keeps [`Roles`] from revoking permissions until the promotion that they were granted for is done, as it revokes those of
 /// learners' machines. `None` if the provider takes too long; [`Roles`] checks the vote again afterwards.
-pub(in crate::controllers) async fn hold_rights(leader: &Leader) -> Option<MutexGuard<'_, ()>> {
+pub(in crate::controllers) async fn hold_rights<L: Leading>(leader: &L) -> Option<MutexGuard<'_, ()>> {
     tokio::time::timeout(BEFORE_PROMOTION, leader.rights()).await.ok()
 }
 
 /// Grants a machine its permissions before its node votes, as that node may lead in the next moment: only a leader that has them can
 /// grant any. A provider that does not answer does not prevent the promotion; then [`Roles`] grants them, on this leader.
-pub(in crate::controllers) async fn give_before_promotion(leader: &Leader, id: u64) {
-    let record = leader.raft().store().read(|store| records::node(store, id));
-    let Some(record) = record.filter(|record| !record.machine.is_empty() && source::has_roles(leader)) else { return };
-    let give = async { anyhow::Ok(source::provider(leader)?.empower(&record.machine, true).await?) };
+pub(in crate::controllers) async fn give_before_promotion<L: Leading>(leader: &L, id: u64) {
+    let record = leader.read(|store| records::node(store, id));
+    let Some(record) = record.filter(|record| !record.machine.is_empty() && has_roles(leader)) else { return };
+    let give = async { anyhow::Ok(leader.provider()?.empower(&record.machine, true).await?) };
     let error = match tokio::time::timeout(BEFORE_PROMOTION, give).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => format!("{error:#}"),
@@ -88,10 +87,15 @@ pub(in crate::controllers) async fn give_before_promotion(leader: &Leader, id: u
     );
 }
 
+/// Whether machines have rights at the provider, which only voters may have.
+fn has_roles(leader: &impl Leading) -> bool {
+    leader.has_provider() && leader.provider().is_ok_and(|provider| provider.capabilities().has_roles)
+}
+
 /// The members' machines, and whether they vote.
-fn machines(leader: &Leader) -> BTreeMap<String, bool> {
-    let nodes = leader.raft().store().read(records::nodes);
-    let members = leader.raft().members();
+fn machines(leader: &impl Leading) -> BTreeMap<String, bool> {
+    let nodes = leader.read(records::nodes);
+    let members = leader.members();
     let with_machine = nodes.into_iter().filter(|record| !record.machine.is_empty() && !record.leaving);
     let of = |record: records::NodeRecord| {
         let member = members.iter().find(|member| member.id == record.id)?;

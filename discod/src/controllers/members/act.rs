@@ -5,54 +5,49 @@ use disco_consensus::members;
 use disco_planner::members::{Leader as Own, Node, Reason};
 use disco_planner::twins::Life;
 use disco_planner::{Member as Planned, Policy, dead};
-use disco_proto::v1::ReportRequest;
 use tokio::sync::MutexGuard;
 
-use super::{signing_keys, view};
-use crate::cluster::nodes::view::{planned, policy};
-use crate::cluster::nodes::{removal, voter_secrets};
-use crate::controllers::{format, machines};
-use crate::home::VoterSecrets;
-use crate::node::Leader;
-use crate::raft::{Member, NodeInfo, RaftError, RaftNode};
+use super::leading::Leading;
+use crate::args::DaemonArgs;
+use crate::raft::{Member, NodeInfo, RaftError};
 use crate::records::{self, NodeRecord, Severity};
 
 /// The leader, as the pass sees it.
-pub(super) struct Acting<'a>(pub(super) &'a Leader);
+pub(super) struct Acting<'a, L>(pub(super) &'a L);
 
 // === impl Acting ===
 
-impl<'a> members::Leader for Acting<'a> {
-    type Raft = RaftNode;
+impl<'a, L: Leading> members::Leader for Acting<'a, L> {
+    type Raft = L::Raft;
     type Error = Error;
     type Held = Option<MutexGuard<'a, ()>>;
 
-    fn raft(&self) -> &RaftNode {
+    fn raft(&self) -> &L::Raft {
         self.0.raft()
     }
 
     fn own(&self) -> Own {
-        view::leader(self.0)
+        self.0.own()
     }
 
     fn nodes(&self, members: &[Member]) -> Vec<Node> {
-        view::nodes(self.0, members)
+        self.0.nodes(members)
     }
 
     fn planned(&self) -> Vec<Planned> {
-        planned(self.0)
+        self.0.planned()
     }
 
     fn policy(&self) -> Policy {
-        policy(self.0)
+        self.0.policy()
     }
 
     fn name(&self, id: u64) -> Option<String> {
-        self.0.raft().store().read(|store| records::node(store, id)).map(|record| record.name)
+        self.0.read(|store| records::node(store, id)).map(|record| record.name)
     }
 
     fn address(&self, id: u64) -> Option<String> {
-        self.0.reports().get(id).map(|heard| heard.report.address)
+        self.0.report(id).map(|report| report.address)
     }
 
     fn failed(&self, what: String, error: RaftError) -> Error {
@@ -60,7 +55,7 @@ impl<'a> members::Leader for Acting<'a> {
     }
 
     fn hands_over(&self, to: u64, reason: Reason) {
-        tracing::warn!(to, free_mib = self.0.raft().room().free >> 20, "hands leadership over, because {reason}");
+        self.0.hands_over(to, reason);
     }
 
     async fn record(&self, member: &Member) -> Result<()> {
@@ -91,19 +86,22 @@ impl<'a> members::Leader for Acting<'a> {
     }
 
     async fn before_voters(&self, own: &Own, nodes: &[Node], members: &[Member]) -> Result<bool> {
-        let lacking = disco_planner::members::without_secrets(own, nodes);
-        Ok(give_secrets_to(self.0, &lacking).await || signing_keys::retire(self.0, members).await?)
+        self.0.complete_keys().await;
+        let mut lacking = disco_planner::members::without_secrets(own, nodes);
+        let also: Vec<u64> = self.0.without_keys().into_iter().filter(|id| !lacking.contains(id)).collect();
+        lacking.extend(also);
+        Ok(give_secrets_to(self.0, &lacking).await || self.0.retire_keys(members).await?)
     }
 
     async fn hold(&self) -> Option<MutexGuard<'a, ()>> {
-        machines::hold_rights(self.0).await
+        self.0.hold_rights().await
     }
 
     /// Gives a node the secrets and rights of a voter, since it may lead.
     async fn prepare(&self, id: u64) -> Result<()> {
         let Some(secrets) = self.0.secrets() else { bail!("this leader does not have the signing key") };
-        give_secrets(self.0, id, secrets).await.with_context(|| format!("sending node {id} the signing key"))?;
-        machines::give_before_promotion(self.0, id).await;
+        self.0.give_secrets(id, secrets).await.with_context(|| format!("sending node {id} the signing key"))?;
+        self.0.give_rights(id).await;
         Ok(())
     }
 
@@ -112,32 +110,31 @@ impl<'a> members::Leader for Acting<'a> {
             None => "is a voter now".to_owned(),
             Some(old) => format!("is a voter now, in place of node {old}"),
         };
-        voter_secrets::tell(self.0, "node.promoted", id, &what).await;
+        self.0.report_event("node.promoted", id, &what).await;
         Ok(())
     }
 
     async fn lost_vote(&self, id: u64) -> Result<()> {
-        voter_secrets::take_back(self.0, id).await;
+        self.0.take_back_secrets(id).await;
         Ok(())
     }
 
     /// Raises the format, and removes a member that was silent for days.
     async fn after_voters(&self, members: &[Member]) -> Result<bool> {
-        if format::raise(self.0, members).await? {
+        if self.0.raise_format(members).await? {
             return Ok(true);
         }
-        let Some(id) = dead::to_remove(&planned(self.0), &policy(self.0)) else { return Ok(false) };
-        voter_secrets::tell(self.0, "node.expired", id, "was silent for too long, and is removed").await;
-        removal::remove(self.0, id, false).await.with_context(|| format!("removing node {id}"))?;
+        let Some(id) = dead::to_remove(&self.0.planned(), &self.0.policy()) else { return Ok(false) };
+        self.0.report_event("node.expired", id, "was silent for too long, and is removed").await;
+        self.0.remove(id).await.with_context(|| format!("removing node {id}"))?;
         Ok(true)
     }
 }
 
 /// Creates the record of a member without one: the founder.
-async fn record(leader: &Leader, member: &Member) -> Result<()> {
+async fn record(leader: &impl Leading, member: &Member) -> Result<()> {
     let id = member.id;
-    let Some(heard) = leader.reports().get(id) else { return Ok(()) };
-    let report = heard.report;
+    let Some(report) = leader.report(id) else { return Ok(()) };
     let record = NodeRecord {
         id,
         name: member.info.name.clone(),
@@ -153,22 +150,22 @@ async fn record(leader: &Leader, member: &Member) -> Result<()> {
     };
     let key = records::keys::node(id);
     let txn = records::Txn::new().expect(&key, 0).put(&key, &record);
-    leader.write_in_term(txn.operation()).await.with_context(|| format!("recording node {id}"))?;
+    leader.write(txn.operation()).await.with_context(|| format!("recording node {id}"))?;
     Ok(())
 }
 
 /// The founder's own settings; the records of other nodes come from their join.
-fn founders<T: Default>(leader: &Leader, id: u64, read: impl Fn(&crate::args::DaemonArgs) -> T) -> T {
-    if id == leader.id() { read(leader.args()) } else { T::default() }
+fn founders<T: Default>(leader: &impl Leading, id: u64, read: impl Fn(&DaemonArgs) -> T) -> T {
+    leader.args(id).map(read).unwrap_or_default()
 }
 
 /// Sends these nodes the secrets of voters. A node that does not accept them does not prevent the others. Returns
 /// whether any accepted them.
-async fn give_secrets_to(leader: &Leader, ids: &[u64]) -> bool {
+async fn give_secrets_to(leader: &impl Leading, ids: &[u64]) -> bool {
     let Some(secrets) = leader.secrets() else { return false };
     let mut given = false;
     for id in ids {
-        match give_secrets(leader, *id, secrets.clone()).await {
+        match leader.give_secrets(*id, secrets.clone()).await {
             Ok(()) => given = true,
             Err(error) => {
                 tracing::warn!(node = id, error = format!("{error:#}"), "the node did not accept the signing key")
@@ -176,14 +173,4 @@ async fn give_secrets_to(leader: &Leader, ids: &[u64]) -> bool {
         }
     }
     given
-}
-
-/// Sends a node the secrets of voters, and not again before its next report.
-async fn give_secrets(leader: &Leader, id: u64, secrets: VoterSecrets) -> Result<()> {
-    voter_secrets::hand_over(leader, id, secrets.into()).await?;
-    if let Some(heard) = leader.reports().get(id) {
-        let signing_serial = leader.signing_serial();
-        leader.reports().record(ReportRequest { signing_serial, ..heard.report });
-    }
-    Ok(())
 }

@@ -1,11 +1,15 @@
 //! The membership: admitted nodes become learners, learners become voters, dead voters are replaced, one change at a time.
 //!
 //! The pass itself is [`disco_consensus::members`], which the simulation runs too; `view` collects its input, and `act` does
-//! what a change requires beside Raft.
+//! what a change requires beside Raft, through `leading`.
 
 mod act;
+mod leading;
 mod signing_keys;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::Result;
 use disco_consensus::members;
