@@ -9,17 +9,20 @@
 //! identity/intermediate.pem     on voters only, with its key: signs nodes' certificates
 //! identity/intermediate.key     0600
 //! identity/ssh_key              0600, on voters only: the cluster's key pair for new machines
+//! identity/secrets.keys         0600, on voters only: the keys that encrypt secrets
 //! hooks.json                    running hooks of `cluster.js`, and those that ended the daemon, see `local::hook_guard`
 //! incarnation                   how often the folder was started; reveals a copy that is started too
 //! members.json                  the members' addresses, to which `report-end` reports
 //! format                        the format of the rest, if it is not 1
 //! tasks/, artifacts/            tasks of this node and the files that they use, see `cluster::tasks::folders`
+//! metrics.sock                  0600, see `agent::metrics`
 //! raft.redb, raft.journal, log.mark, snapshots/   see `raft`
 //! ```
 //!
 //! `node.json` is written last: a node whose set-up was interrupted has no identity yet, and starts again.
 
 mod commands;
+mod secrets_keys;
 mod voter_secrets;
 
 use std::io::Write;
@@ -34,6 +37,7 @@ use disco_planner::twins::{Life, Start};
 use serde::{Deserialize, Serialize};
 
 pub use commands::run as run_identity_command;
+pub use secrets_keys::SecretsKeys;
 pub use voter_secrets::VoterSecrets;
 
 const MAX_RECORD_BYTES: u64 = 256 * 1024;

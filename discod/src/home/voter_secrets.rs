@@ -53,6 +53,7 @@ impl From<VoterSecrets> for v1::VoterSecrets {
             intermediate_certificate: secrets.intermediate_certificate,
             intermediate_key: secrets.intermediate_key,
             ssh_private_key: secrets.ssh_private_key,
+            secrets_keys: None,
         }
     }
 }
@@ -89,7 +90,7 @@ impl Home {
         Ok(())
     }
 
-    /// Deletes the voters' secrets: this node is a learner.
+    /// Deletes the voters' secrets, and the keys of secrets: this node is a learner.
     ///
     /// # Errors
     /// A file cannot be removed.
@@ -100,6 +101,6 @@ impl Home {
                 _ => {}
             }
         }
-        Ok(())
+        self.remove_secrets_keys()
     }
 }
