@@ -41,8 +41,45 @@ interface ClusterScript {
    * leaves the node as it is; otherwise, and without this hook, a new machine replaces it.
    */
   node_lost?(cluster: Cluster, node: Node): Promise<boolean | void>;
+  /**
+   * Runs on the leader, for each new task of a service that does not run on every node: which node is to have it. Returns a node, its id or its
+   * name; or a list of scores, one for each of `nodes` in their order, the highest for the best; or nothing, and the cluster chooses. Nodes on
+   * which the task cannot run are passed over. It has no effects: it may neither read the cluster nor use the network. After one second, or when it
+   * throws, the cluster chooses.
+   */
+  place?(service: PlacedService, nodes: readonly PlaceNode[]): PlaceResult | Promise<PlaceResult>;
   /** Runs on the leader, at least once for every event. */
   event?(cluster: Cluster, event: ClusterEvent): Promise<void>;
+}
+
+type PlaceResult = PlaceNode | number | string | readonly number[] | null | undefined | void;
+
+/** The task that the hook `place` places. */
+interface PlacedService {
+  readonly stack: string;
+  readonly name: string;
+  /** The task's number among the copies, from 1. */
+  readonly index: number;
+  /** Copies that the service shall have. */
+  readonly copies: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** What the task takes: thousandths of a processor, and bytes. */
+  readonly cpu_millis: number;
+  readonly memory: number;
+}
+
+/** A node to which the hook `place` may give a task. */
+interface PlaceNode {
+  readonly id: number;
+  readonly name: string;
+  readonly address: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Tasks that it has, and those of this service among them. */
+  readonly tasks: number;
+  readonly tasks_of_service: number;
+  /** What no task has reserved: thousandths of a processor, and bytes. */
+  readonly cpu_millis_free: number;
+  readonly memory_free: number;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -184,10 +221,17 @@ declare class Cluster {
   nodes(): Promise<Node[]>;
   /** The leader, if one is known. */
   leader(): Promise<Node | null>;
-  /** In `client.js`: sends the project's files; then the leader calls the hook `deploy` of `cluster.js`. */
-  deploy(): Promise<Deployment>;
+  /**
+   * In `client.js`: deploys a stack file, by its path in the project, and waits until its services are healthy. Without a path, the first of
+   * `stack.yml`, `compose.yaml`, `compose.yml`, `docker-compose.yml` and `fig.yml` in the project that has services; if there is none, it sends
+   * the project's files, and the leader calls the hook `deploy` of `cluster.js`. A version that fails goes back by itself: an error with code
+   * `ROLLED_BACK`.
+   */
+  deploy(stack?: string): Promise<Deployment & { readonly services: readonly Service[] }>;
   /** The deployments, newest first. */
   deployments(): Promise<Deployment[]>;
+  /** A service, as `STACK/SERVICE` or by its own name where only one stack has it; or `null`. */
+  service(name: string): Promise<Service | null>;
   /** The latest events, oldest first. */
   events(): Promise<ClusterEvent[]>;
   /** Ends the cluster and its machines. */
@@ -229,6 +273,59 @@ declare class Node {
     },
   ): Promise<void>;
   /** `Node(3 web-1 10.0.0.7)` */
+  toString(): string;
+}
+
+/** A service as it was when it was read. Its methods return it as it is then. */
+declare class Service {
+  private constructor();
+  readonly stack: string;
+  /** Its name in the stack. */
+  readonly name: string;
+  /** What runs its tasks, such as `process`. */
+  readonly driver: string | null;
+  /** Copies that it shall have. */
+  readonly desired: number;
+  readonly running: number;
+  readonly healthy: number;
+  /** The deployment that made its version. */
+  readonly deployment: number | null;
+  readonly state: "complete" | "changing" | "going back" | "not placed" | "stopped" | "removing";
+  /** What its update waits for. */
+  readonly waits_for: string | null;
+  /** Why a task has no node, per node. */
+  readonly unplaced: string | null;
+  /** Why its new version failed. */
+  readonly failed: string | null;
+  /** The stable address. */
+  readonly address: string | null;
+  readonly ports: readonly {
+    readonly published: number | string | null;
+    readonly target: number;
+    readonly proto: "tcp" | "udp";
+    readonly mode: "host" | "ingress";
+  }[];
+  /** Use those that are healthy and not draining. */
+  readonly endpoints: readonly {
+    readonly task: number;
+    readonly node: number;
+    readonly address: string;
+    readonly port: number;
+    readonly target: number;
+    readonly proto: "tcp" | "udp";
+    readonly healthy: boolean;
+    readonly draining: boolean;
+  }[];
+  /** Sets the number of copies, and waits until they are healthy. */
+  scale(copies: number): Promise<Service>;
+  /** Replaces its tasks by new ones of the same version, as an update does, and waits for the end. */
+  restart(): Promise<Service>;
+  /**
+   * Waits until it has all its copies, all of them healthy, and nothing of it changes. After `timeout` (default: 60000): an error with code
+   * `TIMEOUT` and what is missing.
+   */
+  wait_healthy(options?: { timeout?: number }): Promise<Service>;
+  /** `Service(shop/web)` */
   toString(): string;
 }
 

@@ -17,7 +17,7 @@ use super::offline::Offline;
 const FILE: &str = "restore.snapshot";
 
 /// Disco's own records that are content, and are restored.
-const CONTENT: [&str; 11] = [
+const CONTENT: [&str; 14] = [
     keys::SCRIPT,
     keys::SCRIPTS,
     keys::DEPLOYMENTS,
@@ -29,6 +29,9 @@ const CONTENT: [&str; 11] = [
     keys::SERVICES,
     keys::GROUPS,
     keys::NEXT_GROUP,
+    keys::VALUES,
+    keys::VALUE_VERSIONS,
+    keys::NEXT_VALUE,
 ];
 
 /// Records that neither cluster keeps: tasks run on the machines of one, and are of versions of the other. The leader starts

@@ -78,6 +78,9 @@ pub struct DaemonArgs {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub backup_keep: u32,
+    /// Address and port at which anyone may read the node's metrics by HTTP, `IP:PORT`; a socket in the data folder has them always
+    #[arg(long, env = "DISCOD_METRICS_LISTEN", value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Log filter, such as `info` or `discod=debug,openraft=info`
     #[arg(long, env = "DISCOD_LOG", default_value = crate::local::LOG_FILTER)]
     pub log: String,
@@ -108,6 +111,9 @@ pub enum Command {
     /// Run one command that checks a task: read from standard input, with its result on standard output
     #[command(hide = true)]
     Probe,
+    /// Run one program beside a task: read from standard input, with its output on standard output
+    #[command(hide = true)]
+    Session,
     /// End all tasks of a node whose daemon does not run
     #[command(hide = true, name = disco_provider::END_TASKS_SUBCOMMAND)]
     EndTasks {

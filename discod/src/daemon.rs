@@ -19,6 +19,7 @@ use tonic::transport::Server;
 use crate::api::ControlService;
 use crate::api::etcd::EtcdService;
 use crate::args::DaemonArgs;
+use crate::cluster::tasks::{Sessions, sessions};
 use crate::home::{Home, NodeFile};
 use crate::local::Logs;
 use crate::node::{Node, NodeParts};
@@ -81,13 +82,14 @@ pub async fn run(args: DaemonArgs) -> Result<Stopped> {
     node.set_accepting(incoming.accepting());
     let etcd = EtcdService::new(node.clone());
     let incoming = etcd.without_http1(incoming);
-    let server = server(&node, scripts.clone(), etcd).serve_with_incoming_shutdown(incoming, async {
+    let (sessions, begun) = sessions();
+    let server = server(&node, scripts.clone(), sessions, etcd).serve_with_incoming_shutdown(incoming, async {
         // A dropped sender stops it as well.
         let _ = stopped.await;
     });
     let server = tokio::spawn(server);
     let tasks = TaskTracker::new();
-    agent::spawn(&node, &scripts, &tasks);
+    agent::spawn(&node, &scripts, begun, &tasks);
     controllers::spawn(&node, &scripts, &tasks);
     tasks.spawn(memory::run(node.scripts().ended_calls()));
 
@@ -168,11 +170,11 @@ async fn load_or_join(home: &Home, args: &DaemonArgs) -> Result<NodeFile> {
     }
 }
 
-fn server(node: &Node, scripts: Scripts, etcd: EtcdService) -> tonic::transport::server::Router {
+fn server(node: &Node, scripts: Scripts, sessions: Sessions, etcd: EtcdService) -> tonic::transport::server::Router {
     let raft = RaftServer::new(RaftService::new(node.raft().clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let control = ControlServer::new(ControlService::new(node.clone(), scripts))
+    let control = ControlServer::new(ControlService::new(node.clone(), scripts, sessions))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     Server::builder()

@@ -55,6 +55,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::ReportEnd(args)) => last_report::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Command::Shim { folder }) => Ok(disco_shim::run(folder).map(|()| ExitCode::SUCCESS)?),
         Some(Command::Probe) => Ok(disco_shim::probe().map(|()| ExitCode::SUCCESS)?),
+        Some(Command::Session) => Ok(disco_shim::session::run().map(|()| ExitCode::SUCCESS)?),
         Some(Command::EndTasks { data_dir }) => agent::end_tasks(&data_dir).map(|()| ExitCode::SUCCESS),
         Some(Command::Machine { args }) => Ok(disco_provider::local::machine::run(&args).map(|()| ExitCode::SUCCESS)?),
         None => match cli.daemon {

@@ -27,6 +27,7 @@ mod spec;
 pub mod ssh;
 mod start_request;
 pub mod supervise;
+pub mod terminal;
 
 /// The hidden subcommand of `discod` that ends all tasks of a node whose daemon does not run; its argument is the data folder.
 pub const END_TASKS_SUBCOMMAND: &str = "end-tasks";

@@ -73,7 +73,10 @@ pub(super) async fn run(node: Node, accepted: watch::Sender<Accepted>, removed: 
             }
         };
         if reporter.is_removed() && !removed.send_replace(true) {
-            tracing::error!("the cluster has removed this node: its tasks end");
+            tracing::error!("the cluster has removed this node: its tasks end, and it deletes the voters' secrets");
+            if let Err(error) = node.set_secrets(None) {
+                tracing::error!(error = format!("{error:#}"), "could not delete the voters' secrets");
+            }
         }
         match answer {
             Ok(Ok(leader)) => {
@@ -139,9 +142,11 @@ fn forget_secrets_of_a_learner(node: &Node, reports: &mut u32) {
     let members = node.raft().members();
     let learner = members.iter().any(|member| member.id == node.id() && member.role == Role::Learner);
     *reports = if learner { *reports + 1 } else { 0 };
-    if *reports > LEARNER_KEEPS_SECRETS && node.secrets().is_some() {
+    if *reports > LEARNER_KEEPS_SECRETS && (node.secrets().is_some() || !node.secrets_keys().is_empty()) {
         match node.set_secrets(None) {
-            Ok(()) => tracing::info!("this node is no longer a voter and has deleted the signing key"),
+            Ok(()) => {
+                tracing::info!("this node is no longer a voter and has deleted the signing key and the keys of secrets")
+            }
             Err(error) => tracing::error!(%error, "could not delete the signing key"),
         }
     }

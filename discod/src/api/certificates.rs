@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::forward::{Answer, relayed, to_leader, to_node};
 use crate::cluster::certificates::{self, RENEWED_WITHIN};
+use crate::cluster::secrets as keys;
 use crate::home::VoterSecrets;
 use crate::node::Node;
 
@@ -34,9 +35,11 @@ pub(super) async fn rotate(
 /// Takes or deletes the secrets; only a node may request it, and only the leader does.
 pub(super) fn set_voter_secrets(node: &Node, request: Request<Wire>) -> Result<Response<Empty>, Status> {
     let from = disco_identity::require_node(&request)?;
-    let secrets = request.into_inner();
-    let secrets = (!secrets.intermediate_key.is_empty()).then(|| VoterSecrets::from(secrets));
-    certificates::set_voter_secrets(node, from, secrets)?;
+    let mut secrets = request.into_inner();
+    let is_voter = !secrets.intermediate_key.is_empty();
+    let secrets_keys = secrets.secrets_keys.take().filter(|_| is_voter);
+    certificates::set_voter_secrets(node, from, is_voter.then(|| VoterSecrets::from(secrets)))?;
+    keys::hand_over(node, secrets_keys)?;
     Ok(Response::new(Empty {}))
 }
 

@@ -69,6 +69,11 @@ pub(super) fn to_node(node: &Node, id: u64, metadata: &MetadataMap) -> Result<Op
     Ok(cluster::member(node, id, hops(metadata))?.map(Forward::by))
 }
 
+/// The same for what waits for clients, on a connection of its own.
+pub(super) fn to_node_for_sessions(node: &Node, id: u64, metadata: &MetadataMap) -> Result<Option<Forward>, Status> {
+    Ok(cluster::member_for_sessions(node, id, hops(metadata))?.map(Forward::by))
+}
+
 /// How often the request has been forwarded.
 pub(super) fn hops(metadata: &MetadataMap) -> Hops {
     let count = metadata.get(HOPS).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());

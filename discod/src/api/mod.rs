@@ -5,22 +5,27 @@
 //! the leader.
 
 mod admission;
+mod artifacts;
 mod backup;
 mod blobs;
 mod certificates;
 mod errors;
 pub(crate) mod etcd;
+mod exec;
 mod forward;
+mod jobs;
 mod kv;
 mod logs;
 mod machines;
 mod members;
+mod metrics;
 mod nodes;
 mod outgoing;
 mod reach;
 mod report;
 mod report_end;
 mod scripts;
+mod secrets;
 mod task_output;
 mod upgrades;
 mod workloads;
@@ -32,6 +37,7 @@ use disco_proto::v1::*;
 use futures_util::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::cluster::tasks::Sessions;
 use crate::node::Node;
 use crate::script::Scripts;
 
@@ -44,6 +50,7 @@ pub type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct ControlService {
     node: Node,
     scripts: Scripts,
+    sessions: Sessions,
 }
 
 // === impl ControlService ===
@@ -51,8 +58,8 @@ pub struct ControlService {
 impl ControlService {
     /// Serves the node.
     #[must_use]
-    pub fn new(node: Node, scripts: Scripts) -> Self {
-        Self { node, scripts }
+    pub fn new(node: Node, scripts: Scripts, sessions: Sessions) -> Self {
+        Self { node, scripts, sessions }
     }
 }
 
@@ -63,8 +70,12 @@ impl Control for ControlService {
     type WatchStream = Answers<WatchResponse>;
     type ScaleStream = Answers<Progress>;
     type RemoveNodeStream = Answers<Progress>;
+    type PutArtifactStream = Answers<ArtifactProgress>;
+    type HoldArtifactStream = Answers<ArtifactProgress>;
+    type ReadArtifactStream = Answers<ArtifactPart>;
     type DeployStream = Answers<DeployOutput>;
     type TaskOutputStream = Answers<TaskOutputPart>;
+    type ExecStream = Answers<ExecOutput>;
     type LogsStream = Answers<LogLine>;
     type BackupStream = Answers<BackupPart>;
     type FetchBackupStream = Answers<BackupPart>;
@@ -195,6 +206,38 @@ impl Control for ControlService {
         blobs::put(&self.node, request.into_inner()).await
     }
 
+    async fn missing_artifacts(
+        &self,
+        request: Request<MissingArtifactsRequest>,
+    ) -> Result<Response<MissingArtifactsResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        artifacts::missing(&self.node, request).await
+    }
+
+    async fn put_artifact(
+        &self,
+        request: Request<Streaming<ArtifactPart>>,
+    ) -> Result<Response<Self::PutArtifactStream>, Status> {
+        disco_identity::require_member(&request)?;
+        Ok(Response::new(artifacts::put(&self.node, request.into_inner())))
+    }
+
+    async fn hold_artifact(
+        &self,
+        request: Request<HoldArtifactRequest>,
+    ) -> Result<Response<Self::HoldArtifactStream>, Status> {
+        disco_identity::require_node(&request)?;
+        artifacts::hold(&self.node, request.into_inner()).map(Response::new)
+    }
+
+    async fn read_artifact(
+        &self,
+        request: Request<ReadArtifactRequest>,
+    ) -> Result<Response<Self::ReadArtifactStream>, Status> {
+        disco_identity::require_member(&request)?;
+        artifacts::read(&self.node, &request.into_inner()).map(Response::new)
+    }
+
     async fn push_script(&self, request: Request<PushScriptRequest>) -> Result<Response<PushScriptResponse>, Status> {
         disco_identity::require_member(&request)?;
         scripts::push(&self.node, request).await
@@ -213,12 +256,30 @@ impl Control for ControlService {
         workloads::change(&self.node, request).await
     }
 
+    async fn change_jobs(&self, request: Request<ChangeJobsRequest>) -> Result<Response<ChangeJobsResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        jobs::change(&self.node, request).await
+    }
+
     async fn task_output(
         &self,
         request: Request<TaskOutputRequest>,
     ) -> Result<Response<Self::TaskOutputStream>, Status> {
         disco_identity::require_member(&request)?;
         task_output::task_output(&self.node, request).await
+    }
+
+    async fn task_values(&self, request: Request<TaskValuesRequest>) -> Result<Response<TaskValuesResponse>, Status> {
+        secrets::task_values(&self.node, request)
+    }
+
+    async fn share_secrets_keys(&self, request: Request<SecretsKeys>) -> Result<Response<SecretsKeys>, Status> {
+        secrets::share_keys(&self.node, request)
+    }
+
+    async fn exec(&self, request: Request<Streaming<ExecInput>>) -> Result<Response<Self::ExecStream>, Status> {
+        let caller = disco_identity::require_member(&request)?.clone();
+        exec::exec(&self.node, &self.sessions, &caller, request).await
     }
 
     async fn run_command(&self, request: Request<RunCommandRequest>) -> Result<Response<RunCommandResponse>, Status> {
@@ -229,6 +290,16 @@ impl Control for ControlService {
     async fn copy_file(&self, request: Request<CopyFileRequest>) -> Result<Response<Empty>, Status> {
         disco_identity::require_member(&request)?;
         nodes::copy(&self.node, request).await
+    }
+
+    async fn usage(&self, request: Request<UsageRequest>) -> Result<Response<UsageResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        metrics::usage(&self.node, request).await
+    }
+
+    async fn metrics(&self, request: Request<MetricsRequest>) -> Result<Response<MetricsResponse>, Status> {
+        disco_identity::require_member(&request)?;
+        metrics::metrics(&self.node, request).await
     }
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {

@@ -6,7 +6,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Answers;
-use super::forward::{relay, to_node};
+use super::forward::{relay, to_node_for_sessions};
 use crate::cluster::tasks;
 use crate::node::Node;
 
@@ -19,7 +19,7 @@ pub(super) async fn task_output(
 ) -> Result<Response<Answers<TaskOutputPart>>, Status> {
     let (metadata, _, message) = request.into_parts();
     let at = tasks::node_of(node, message.task_id).await?;
-    if let Some(mut forward) = to_node(node, at, &metadata)? {
+    if let Some(mut forward) = to_node_for_sessions(node, at, &metadata)? {
         let request = forward.request(message);
         return relay(forward.client.task_output(request).await);
     }

@@ -36,10 +36,27 @@ pub async fn leader(node: &Node, hops: Hops) -> Result<Executor> {
 /// # Errors
 /// The node does not exist, or the request was forwarded too often.
 pub fn member(node: &Node, id: u64, hops: Hops) -> Result<Option<MemberClient>> {
+    other(node, id, hops, Node::member_client)
+}
+
+/// Like [`member`], for what waits for clients: Raft's messages do not queue behind it.
+///
+/// # Errors
+/// The node does not exist, or the request was forwarded too often.
+pub fn member_for_sessions(node: &Node, id: u64, hops: Hops) -> Result<Option<MemberClient>> {
+    other(node, id, hops, Node::session_client)
+}
+
+fn other(
+    node: &Node,
+    id: u64,
+    hops: Hops,
+    client: impl FnOnce(&Node, u64) -> Option<MemberClient>,
+) -> Result<Option<MemberClient>> {
     if id == node.id() || id == 0 {
         return Ok(None);
     }
     let hops = hops.next(&format!("its target is node {id}"))?;
-    let client = node.member_client(id).ok_or_else(|| Error::NotFound(format!("node {id} does not exist")))?;
+    let client = client(node, id).ok_or_else(|| Error::NotFound(format!("node {id} does not exist")))?;
     Ok(Some(client.forwarding(hops)))
 }

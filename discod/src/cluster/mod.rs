@@ -6,19 +6,22 @@
 //!
 //! An operation that only the leader can do takes the [`Leader`](crate::node::Leader).
 
+pub mod artifacts;
 pub mod backups;
 pub mod certificates;
 mod error;
 mod executor;
 pub mod leases;
 pub mod machines;
+pub mod metrics;
 pub mod nodes;
 pub mod recorded;
 pub mod scripts;
+pub mod secrets;
 pub mod tasks;
 pub mod tokens;
 pub mod upgrade;
 pub mod workloads;
 
 pub use error::{Error, Result};
-pub use executor::{Executor, leader, member};
+pub use executor::{Executor, leader, member, member_for_sessions};

@@ -68,7 +68,7 @@ pub(super) enum Outcome {
 }
 
 /// The signals that begin a pass.
-struct Signals {
+pub(super) struct Signals {
     ticks: Interval,
     woken: Option<Woken>,
     revisions: Option<(watch::Receiver<i64>, Duration)>,
@@ -81,7 +81,8 @@ pub(super) async fn drive<C: Controller>(leader: &Leader, controller: C) {
     run(leader, leader.passes(), signals, schedule.pause, controller).await;
 }
 
-async fn run<L, C: Controller<L>>(
+/// Like [`drive`], on any leader.
+pub(super) async fn run<L, C: Controller<L>>(
     leader: &L,
     passes: &Passes,
     mut signals: Signals,
@@ -136,7 +137,7 @@ fn pass(started: Instant, outcome: &Result<Outcome>) -> Pass {
 // === impl Signals ===
 
 impl Signals {
-    fn new(schedule: Schedule, woken: Woken, revisions: watch::Receiver<i64>) -> Self {
+    pub(super) fn new(schedule: Schedule, woken: Woken, revisions: watch::Receiver<i64>) -> Self {
         let mut ticks = tokio::time::interval(schedule.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {

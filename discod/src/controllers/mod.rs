@@ -9,6 +9,7 @@ mod driver;
 mod ends;
 mod format;
 mod hooks;
+mod jobs;
 mod leases;
 mod machines;
 mod members;
@@ -78,6 +79,7 @@ async fn lead(leader: &Leader, scripts: &Scripts) {
         hooks::run(leader, scripts),
         drive(leader, troubles::Troubles::default()),
         drive(leader, ends::Ends),
-        drive(leader, workloads::Tasks::default()),
+        drive(leader, workloads::Tasks::new(scripts)),
+        drive(leader, jobs::Jobs::default()),
     );
 }

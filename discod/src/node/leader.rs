@@ -7,6 +7,7 @@ use std::time::Duration;
 use disco_proto::v1::command::Operation;
 use disco_proto::v1::{CommandResponse, Progress};
 use tokio::sync::{Mutex, MutexGuard, broadcast};
+use tokio::time::Instant;
 
 use super::Node;
 use super::idle_blobs::IdleBlobs;
@@ -35,6 +36,7 @@ struct Inner {
     rights: Mutex<()>,
     commits: Mutex<()>,
     idle_blobs: parking_lot::Mutex<IdleBlobs>,
+    keys_requested: parking_lot::Mutex<Option<Instant>>,
     blocked: parking_lot::Mutex<Option<String>>,
 }
 
@@ -58,6 +60,7 @@ impl Leader {
             rights: Mutex::default(),
             commits: Mutex::default(),
             idle_blobs: parking_lot::Mutex::default(),
+            keys_requested: parking_lot::Mutex::default(),
             blocked: parking_lot::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -122,6 +125,16 @@ impl Leader {
     /// removed. Only the leader does either, so this lock is enough.
     pub async fn commits(&self) -> MutexGuard<'_, ()> {
         self.inner.commits.lock().await
+    }
+
+    /// Whether the other voters may be asked for keys of secrets again: once in this time.
+    pub fn may_request_keys(&self, every: Duration) -> bool {
+        let mut last = self.inner.keys_requested.lock();
+        let may = last.is_none_or(|at| at.elapsed() >= every);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
     }
 
     /// The times since which blobs are unused.

@@ -22,8 +22,9 @@ use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 
 use crate::args::DaemonArgs;
-use crate::home::{Home, NodeFile, VoterSecrets};
-use crate::local::{Logs, Renewal, Retirement, ScriptState};
+use crate::home::{Home, NodeFile, SecretsKeys, VoterSecrets};
+use crate::local::artifacts::Artifacts;
+use crate::local::{Logs, ProbeCounts, Renewal, Retirement, ScriptState};
 use crate::peers::{MemberClient, Peers, WriteStream};
 use crate::raft::{RaftNode, node_record};
 
@@ -56,14 +57,17 @@ struct Inner {
     args: DaemonArgs,
     logs: Logs,
     scripts: ScriptState,
+    artifacts: Artifacts,
     renewal: Renewal,
     secrets: RwLock<Option<VoterSecrets>>,
     signing_serial: RwLock<String>,
+    secrets_keys: RwLock<SecretsKeys>,
     /// Present while this node leads.
     leader: watch::Sender<Option<Leader>>,
     controllers: WakeUps,
     draining: watch::Sender<bool>,
     retirement: Retirement,
+    probes: ProbeCounts,
     restart: Notify,
     /// Set when the node starts to serve.
     accepting: OnceLock<Accepting>,
@@ -96,7 +100,9 @@ impl Node {
     /// The voters' secrets exist but cannot be read.
     pub fn new(parts: NodeParts) -> Result<Self> {
         let secrets = parts.home.voter_secrets()?;
+        let secrets_keys = parts.home.secrets_keys()?;
         let scripts = ScriptState::new(parts.home.path());
+        let artifacts = Artifacts::new(parts.home.path());
         let inner = Inner {
             cluster_id: parts.file.cluster_id()?,
             raft: parts.raft,
@@ -108,13 +114,16 @@ impl Node {
             args: parts.args,
             logs: parts.logs,
             scripts,
+            artifacts,
             renewal: Renewal::default(),
             signing_serial: RwLock::new(serial(secrets.as_ref())?),
             secrets: RwLock::new(secrets),
+            secrets_keys: RwLock::new(secrets_keys),
             leader: watch::Sender::new(None),
             controllers: WakeUps::default(),
             draining: watch::Sender::new(false),
             retirement: Retirement::default(),
+            probes: ProbeCounts::default(),
             restart: Notify::new(),
             accepting: OnceLock::new(),
         };
@@ -223,6 +232,12 @@ impl Node {
         &self.inner.scripts
     }
 
+    /// Contents of programs' files on this node's disk.
+    #[must_use]
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.inner.artifacts
+    }
+
     /// Wakes the leader's controllers: state outside of the store has changed.
     pub fn wake_controllers(&self) {
         self.inner.controllers.wake();
@@ -247,7 +262,11 @@ impl Node {
     pub fn set_secrets(&self, secrets: Option<VoterSecrets>) -> Result<()> {
         match &secrets {
             Some(secrets) => self.inner.home.set_voter_secrets(secrets)?,
-            None => self.inner.home.remove_voter_secrets()?,
+            None => {
+                let mut keys = self.inner.secrets_keys.write();
+                self.inner.home.remove_voter_secrets()?;
+                *keys = SecretsKeys::default();
+            }
         }
         *self.inner.signing_serial.write() = serial(secrets.as_ref())?;
         *self.inner.secrets.write() = secrets;
@@ -260,10 +279,35 @@ impl Node {
         self.inner.signing_serial.read().clone()
     }
 
+    /// The keys of secrets that this node has.
+    #[must_use]
+    pub fn secrets_keys(&self) -> SecretsKeys {
+        self.inner.secrets_keys.read().clone()
+    }
+
+    /// Adds keys of secrets to those that this node has.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn add_secrets_keys(&self, keys: &SecretsKeys) -> Result<()> {
+        let mut own = self.inner.secrets_keys.write();
+        if let Some(all) = own.with(keys) {
+            self.inner.home.set_secrets_keys(&all)?;
+            *own = all;
+        }
+        Ok(())
+    }
+
     /// The announcement that this node's machine will be taken away, if one was made.
     #[must_use]
     pub fn retirement(&self) -> &Retirement {
         &self.inner.retirement
+    }
+
+    /// Results of probes of this node's tasks.
+    #[must_use]
+    pub fn probes(&self) -> &ProbeCounts {
+        &self.inner.probes
     }
 
     /// Whether this node is about to stop.
@@ -307,6 +351,20 @@ impl Node {
     pub fn member_client(&self, id: u64) -> Option<MemberClient> {
         let address = self.member_address(id)?;
         Some(self.inner.peers.member(id, &address))
+    }
+
+    /// The same for what is large.
+    #[must_use]
+    pub fn bulk_client(&self, id: u64) -> Option<MemberClient> {
+        let address = self.member_address(id)?;
+        Some(self.inner.peers.bulk_member(id, &address))
+    }
+
+    /// The same for what waits for clients.
+    #[must_use]
+    pub fn session_client(&self, id: u64) -> Option<MemberClient> {
+        let address = self.member_address(id)?;
+        Some(self.inner.peers.session_member(id, &address))
     }
 }
 

@@ -49,6 +49,12 @@ impl RemoteError {
         Code::from(self.code) == Code::ResourceExhausted
     }
 
+    /// Whether the other node does not have what was requested.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        Code::from(self.code) == Code::NotFound
+    }
+
     /// Whether the other node's version does not have this operation yet.
     #[must_use]
     pub fn is_unimplemented(&self) -> bool {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use disco_proto::v1::control_client::ControlClient;
 use disco_proto::v1::{
-    CopyFileRequest, JoinRequest, JoinResponse, LeaseTimeRequest, LeaseTimeResponse, Progress, ReachRequest,
-    ReachResponse, RenewLeasesRequest, ReportEndRequest, ReportRequest, ReportResponse, RunCommandRequest,
-    RunCommandResponse, ScaleRequest, StatusRequest, StatusResponse, VoterSecrets,
+    ChangeWorkloadsRequest, ChangeWorkloadsResponse, CopyFileRequest, JoinRequest, JoinResponse, LeaseTimeRequest,
+    LeaseTimeResponse, Progress, ReachRequest, ReachResponse, RenewLeasesRequest, ReportEndRequest, ReportRequest,
+    ReportResponse, RunCommandRequest, RunCommandResponse, ScaleRequest, SecretsKeys, StatusRequest, StatusResponse,
+    TaskValuesRequest, TaskValuesResponse, VoterSecrets,
 };
 use futures_util::{Stream, TryStreamExt};
 use tonic::Request;
@@ -94,6 +95,20 @@ impl MemberClient {
         Ok(())
     }
 
+    /// Gives another voter keys of secrets. Returns those that it has.
+    pub async fn share_secrets_keys(&mut self, keys: SecretsKeys, limit: Duration) -> Result<SecretsKeys, RemoteError> {
+        Ok(self.client.share_secrets_keys(self.request(keys, Some(limit))).await?.into_inner())
+    }
+
+    /// Requests the secrets and configs of one of this node's tasks.
+    pub async fn task_values(
+        &mut self,
+        message: TaskValuesRequest,
+        limit: Duration,
+    ) -> Result<TaskValuesResponse, RemoteError> {
+        Ok(self.client.task_values(self.request(message, Some(limit))).await?.into_inner())
+    }
+
     /// Requests the cluster's status.
     pub async fn status(
         &mut self,
@@ -101,6 +116,15 @@ impl MemberClient {
         limit: Option<Duration>,
     ) -> Result<StatusResponse, RemoteError> {
         Ok(self.client.status(self.request(message, limit)).await?.into_inner())
+    }
+
+    /// Changes what stacks and services shall be.
+    pub async fn change_workloads(
+        &mut self,
+        message: ChangeWorkloadsRequest,
+        limit: Duration,
+    ) -> Result<ChangeWorkloadsResponse, RemoteError> {
+        Ok(self.client.change_workloads(self.request(message, Some(limit))).await?.into_inner())
     }
 
     /// Requests a lease's remaining time.

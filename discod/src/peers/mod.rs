@@ -1,8 +1,9 @@
 //! Connections to the other nodes.
 //!
-//! One channel for each peer and lane: heartbeats and requests never queue behind a snapshot or a file. Channels
-//! connect on first use, and reconnect by themselves. Only this module, `raft` and `api` use gRPC.
+//! One channel for each peer and lane: heartbeats and requests never queue behind a snapshot, a file, or a client that
+//! does not read. Channels connect on first use, and reconnect by themselves. Only this module, `raft` and `api` use gRPC.
 
+mod artifacts;
 mod error;
 mod hops;
 mod member;
@@ -41,8 +42,10 @@ const LEAST_AGE: Duration = Duration::from_secs(4);
 pub enum Lane {
     /// Raft's messages and requests.
     Control,
-    /// Snapshots.
+    /// Snapshots and files.
     Bulk,
+    /// What clients read and write for as long as they like. One that does not read fills the connection's window.
+    Sessions,
 }
 
 type Channels = HashMap<(u64, Lane), Open>;
@@ -152,6 +155,18 @@ impl Peers {
     #[must_use]
     pub fn member(&self, node: u64, address: &str) -> MemberClient {
         MemberClient::new(self.channel(node, address, Lane::Control))
+    }
+
+    /// Like [`Self::member`], for what is large.
+    #[must_use]
+    pub fn bulk_member(&self, node: u64, address: &str) -> MemberClient {
+        MemberClient::new(self.channel(node, address, Lane::Bulk))
+    }
+
+    /// Like [`Self::member`], for what waits for clients.
+    #[must_use]
+    pub fn session_member(&self, node: u64, address: &str) -> MemberClient {
+        MemberClient::new(self.channel(node, address, Lane::Sessions))
     }
 
     /// Like [`Self::member`], on a new connection, to whichever member answers at the address.

@@ -1,6 +1,7 @@
 //! The replicated records as an operation of the leader uses them. Tests use a store in memory instead of a cluster.
 
 use std::future::Future;
+use std::time::Duration;
 
 use disco_proto::v1::CommandResponse;
 use disco_proto::v1::command::Operation;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::get;
-use crate::node::{Leader, WriteError};
+use crate::node::{Leader, Node, WriteError};
 
 /// Reads of the applied state, and writes that are valid in the leader's term.
 pub trait Records: Sync {
@@ -19,6 +20,9 @@ pub trait Records: Sync {
 
     /// Proposes an operation, and returns once it is applied here: what a deposed leader proposes changes nothing.
     fn write(&self, operation: Operation) -> impl Future<Output = Result<CommandResponse, WriteError>> + Send;
+
+    /// How long this node's state may lag behind a write of another node.
+    fn lag(&self) -> Duration;
 }
 
 impl Records for Leader {
@@ -29,6 +33,38 @@ impl Records for Leader {
     async fn write(&self, operation: Operation) -> Result<CommandResponse, WriteError> {
         self.write_in_term(operation).await
     }
+
+    fn lag(&self) -> Duration {
+        lag(self)
+    }
+}
+
+/// This node's records, written in one term, or in any.
+pub(super) struct Written<'a> {
+    pub(super) node: &'a Node,
+    /// 0: any, also by forwarding to the leader.
+    pub(super) term: u64,
+}
+
+impl Records for Written<'_> {
+    fn read<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
+        self.node.raft().store().read(look)
+    }
+
+    async fn write(&self, operation: Operation) -> Result<CommandResponse, WriteError> {
+        match self.term {
+            0 => self.node.write(operation).await,
+            term => self.node.write_in(term, operation).await,
+        }
+    }
+
+    fn lag(&self) -> Duration {
+        lag(self.node)
+    }
+}
+
+fn lag(node: &Node) -> Duration {
+    node.raft().pace().heartbeat() / 4
 }
 
 /// A change of a record.
@@ -115,6 +151,10 @@ pub mod fake {
                 self.apply(other);
             }
             Ok(self.apply(operation))
+        }
+
+        fn lag(&self) -> Duration {
+            Duration::ZERO
         }
     }
 }

@@ -13,17 +13,20 @@ use disco_store::typed::{self, RecordError};
 use disco_store::{Store, prefix_range};
 use serde::de::DeserializeOwned;
 
-use crate::node::{Leader, Node};
+use crate::node::Node;
 
+use access::Written;
 #[cfg(test)]
 pub use access::fake::FakeRecords;
 pub use access::{Records, change};
 pub use disco_store::typed::{
-    CapacityRecord, Copies, DependencySpec, DeploymentRecord, DeploymentState, EndsRecord, EventRecord, Goal,
-    GroupRecord, HealthRecord, JoinRecord, MachineRecord, NodeRecord, PortSpec, ProviderRecord, RELEASES,
-    ReleaseRecord, ReleasedService, ResourceSpec, RestartCondition, RolloutRecord, ServiceRecord, ServiceSpec, Settled,
-    Severity, SigningRecord, StackRecord, TaskPort, TaskRecord, TaskState, TaskStateRecord, TokenRecord, Txn,
-    UpgradeRecord, Versioned, decode, events, keys, machine_state, succeeded,
+    CapacityRecord, Copies, DependencySpec, DeploymentRecord, DeploymentState, EndingKind, EndingRecord, EndsRecord,
+    EventRecord, Goal, GroupRecord, HealthRecord, JobRecord, JobRunRecord, JobRunState, JobSpec, JoinRecord,
+    MachineRecord, NodeRecord, OverlapSpec, PortSpec, ProviderRecord, RELEASES, ReleaseRecord, ReleasedService,
+    ResourceSpec, RestartCondition, RolloutRecord, SealedValue, SecretsKeyRecord, ServiceRecord, ServiceSpec, Settled,
+    Severity, SigningRecord, SkippedRecord, StackRecord, TaskPort, TaskRecord, TaskRun, TaskState, TaskStateRecord,
+    TokenRecord, Txn, UpgradeRecord, VALUE_BYTES, ValueKind, ValuePlace, ValueRecord, ValueUse, ValueVersionRecord,
+    Versioned, decode, events, keys, machine_state, succeeded,
 };
 
 /// A record, if it exists and can be read.
@@ -215,8 +218,8 @@ pub async fn emit(node: &Node, kind: &str, severity: Severity, about: Option<u64
 }
 
 /// Like `emit`, unless the leader's term has ended.
-pub async fn emit_in_term(leader: &Leader, kind: &str, severity: Severity, about: Option<u64>, message: String) {
-    emit_with(leader, leader.term(), kind, severity, about, message, None).await;
+pub async fn emit_in_term(records: &impl Records, kind: &str, severity: Severity, about: Option<u64>, message: String) {
+    emit_event(records, &event(kind, severity, about, message)).await;
 }
 
 /// Attempts of the transaction while other events are written.
@@ -233,9 +236,13 @@ pub async fn emit_with(
     data: Option<serde_json::Value>,
 ) {
     let event = EventRecord { data, ..event(kind, severity, about, message) };
-    log_event(&event);
-    if let Err(why) = record_along(node, term, &event, Txn::new()).await {
-        tracing::warn!(kind, "could not record an event: {why}");
+    emit_event(&Written { node, term }, &event).await;
+}
+
+async fn emit_event(records: &impl Records, event: &EventRecord) {
+    log_event(event);
+    if let Err(why) = write_along(records, event, Txn::new()).await {
+        tracing::warn!(kind = event.kind, "could not record an event: {why}");
     }
 }
 
@@ -261,18 +268,18 @@ pub fn log_event(event: &EventRecord) {
 /// # Errors
 /// Why neither was written, or that the outcome is unknown.
 pub async fn record_along(node: &Node, term: u64, event: &EventRecord, txn: Txn) -> Result<(), String> {
+    write_along(&Written { node, term }, event, txn).await
+}
+
+async fn write_along(records: &impl Records, event: &EventRecord, txn: Txn) -> Result<(), String> {
     for _ in 0..CONFLICTS {
         let numbered = |id| EventRecord { id, time: crate::clock::rfc3339(), ..event.clone() };
-        let txn = node.raft().store().read(|store| events::append(store, txn.clone(), numbered));
+        let txn = records.read(|store| events::append(store, txn.clone(), numbered));
         let txn = txn.inspect_err(unreadable).map_err(|error| error.to_string())?;
-        let written = match term {
-            0 => node.write(txn.operation()).await,
-            term => node.write_in(term, txn.operation()).await,
-        };
-        match written {
+        match records.write(txn.operation()).await {
             Ok(response) if succeeded(&response) => return Ok(()),
             // A follower's state may lag; it catches up during this pause.
-            Ok(_) => tokio::time::sleep(node.raft().pace().heartbeat() / 4).await,
+            Ok(_) => tokio::time::sleep(records.lag()).await,
             Err(error) => return Err(error.to_string()),
         }
     }

@@ -16,6 +16,9 @@ const EVENT: Duration = Duration::from_secs(30);
 /// Time limit of the hook for a lost node: the leader does nothing about the node until then.
 const NODE_LOST: Duration = Duration::from_secs(30);
 
+/// Time limit of the hook for one new task: all other tasks wait meanwhile.
+const PLACE: Duration = Duration::from_secs(1);
+
 /// A function that `cluster.js` may export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
@@ -31,6 +34,8 @@ pub enum Hook {
     Event,
     /// On the leader, for each lost node.
     NodeLost,
+    /// On the leader, for each new task.
+    Place,
 }
 
 // === impl Hook ===
@@ -46,6 +51,7 @@ impl Hook {
             Self::Deploy => "deploy",
             Self::Event => "event",
             Self::NodeLost => "node_lost",
+            Self::Place => "place",
         }
     }
 
@@ -59,6 +65,7 @@ impl Hook {
             Self::Health => options.timeout(HEALTH),
             Self::Event => options.timeout(EVENT),
             Self::NodeLost => options.timeout(NODE_LOST),
+            Self::Place => options.timeout(PLACE),
             // They end with the leadership.
             Self::Leader | Self::Deploy => options,
         }
@@ -69,6 +76,8 @@ impl Hook {
         match self {
             // A version is tried before it is accepted: the trial must change nothing.
             Self::Init | Self::Health => Capabilities::HEALTH,
+            // A pure function of its arguments: the leader may ask again at any time.
+            Self::Place => Capabilities::NONE,
             Self::Leader | Self::Deploy | Self::Event | Self::NodeLost => {
                 Capabilities::HEALTH | Capabilities::CLOUD | Capabilities::KV_WRITE | Capabilities::NODES
             }
@@ -82,7 +91,7 @@ mod tests {
 
     #[test]
     fn only_hooks_of_the_leader_change_anything() {
-        for hook in [Hook::Init, Hook::Health] {
+        for hook in [Hook::Init, Hook::Health, Hook::Place] {
             let options = hook.options();
             for changing in [Capabilities::CLOUD, Capabilities::KV_WRITE, Capabilities::NODES] {
                 assert!(!options.capabilities.contains(changing), "{hook:?}");

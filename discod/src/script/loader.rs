@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disco_runtime_js::{
-    Capabilities, ErrorCode, LoadOptions, Loaded, ModuleSource, ScriptEngine, ScriptError, ScriptErrorKind,
-};
+use disco_runtime_js::{Capabilities, LoadOptions, Loaded, ModuleSource, ScriptEngine, ScriptError, ScriptErrorKind};
 use disco_store::Store;
 use tokio::time::Instant;
 
@@ -18,8 +16,6 @@ use crate::records::{EventRecord, Severity, Txn, event, log_event, record_along}
 
 /// The file that a script version starts with.
 pub const ENTRY: &str = "cluster.js";
-/// Documented hooks that are not implemented yet.
-const NOT_BUILT: [&str; 1] = ["place"];
 /// Pauses between attempts to load a failed version: its `init` may have failed for a temporary reason.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -108,7 +104,7 @@ pub async fn check(node: &Node, files: &[FileRecord], dry_run: bool) -> Result<L
         init = init.capabilities(capabilities);
     }
     let options = LoadOptions { init: Some(init), check_only: true };
-    built(ScriptEngine::start(host::engine_options(node))?.load(source, options).await?)
+    ScriptEngine::start(host::engine_options(node))?.load(source, options).await
 }
 
 /// Writes an event for each hook that is disabled on this node. Retries without a leader.
@@ -132,16 +128,6 @@ pub(super) async fn report_disabled_hooks(node: Node) {
     }
 }
 
-/// Refuses hooks that are not implemented yet: exported, they would never be called.
-fn built(loaded: Loaded) -> Result<Loaded, ScriptError> {
-    let Some(name) = NOT_BUILT.iter().find(|name| loaded.has(name)) else { return Ok(loaded) };
-    let message =
-        format!("`{ENTRY}` exports `{name}`, which this version of Disco never calls: remove it or rename it");
-    let mut error = ScriptError::new(ScriptErrorKind::Load, message);
-    error.code = Some(ErrorCode::Unsupported.to_string());
-    Err(error)
-}
-
 fn source(store: &Store, files: &[FileRecord]) -> Result<ModuleSource, ScriptError> {
     let mut contents: BTreeMap<String, Arc<[u8]>> = BTreeMap::new();
     for file in files {
@@ -150,18 +136,4 @@ fn source(store: &Store, files: &[FileRecord]) -> Result<ModuleSource, ScriptErr
         contents.insert(file.path.clone(), content.into());
     }
     Ok(ModuleSource::memory(ENTRY, contents))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hooks_that_are_never_called_are_refused() {
-        let loaded = |name: &str| Loaded { exports: vec!["init".to_owned(), name.to_owned()], cluster: None };
-        assert!(built(loaded("health")).is_ok());
-        let refused = built(loaded("place")).unwrap_err();
-        assert_eq!(refused.code.as_deref(), Some("UNSUPPORTED"));
-        assert!(refused.message.contains("exports `place`"), "{refused}");
-    }
 }

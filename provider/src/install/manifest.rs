@@ -30,6 +30,7 @@ pub(super) const DATA: &[&str] = &[
     "members.json",
     "tasks",
     "artifacts",
+    "metrics.sock",
     ".tmp*.tmp",
     "node.json",
 ];

@@ -126,8 +126,26 @@ impl MachineFolder {
         }))
     }
 
+    /// Removes the secrets of its tasks: in memory, outside of its folder, where the daemon has a link to them.
+    fn remove_values(&self) -> io::Result<()> {
+        let Ok(folder) = std::fs::read_link(self.path.join("home/disco/data/values")) else { return Ok(()) };
+        let Some(shared) = folder.parent() else { return Ok(()) };
+        // Whatever else such a link names is not the daemon's.
+        if !shared.file_name().is_some_and(|name| name.to_string_lossy().starts_with("disco")) {
+            return Ok(());
+        }
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Those of other machines stay.
+        let _in_use = std::fs::remove_dir(shared);
+        Ok(())
+    }
+
     /// Removes it with everything on it; to others it disappears atomically.
     pub(crate) fn remove(&self) -> io::Result<()> {
+        self.remove_values()?;
         let leaving = self.path.with_file_name(format!(".gone-{}", self.id));
         let done = match std::fs::rename(&self.path, &leaving) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

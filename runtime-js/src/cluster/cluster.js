@@ -110,6 +110,45 @@
     }
   }
 
+  const COPIES = 0xffffffff;
+
+  let makeService;
+  class Service {
+    #handle;
+    constructor(key, handle, info) {
+      if (key !== KEY) throw new TypeError("a Service comes from its Cluster, as by `cluster.service(name)`");
+      this.#handle = handle;
+      for (const [name, value] of Object.entries(info)) {
+        Object.defineProperty(this, name, { value, enumerable: true, writable: false, configurable: false });
+      }
+    }
+    static {
+      makeService = (handle, info) => new Service(KEY, handle, info);
+    }
+    get #own() {
+      return { stack: this.stack, name: this.name };
+    }
+    // As it is afterwards: a Service shows what was known when it was read.
+    async scale(copies) {
+      if (!Number.isInteger(copies) || copies < 0 || copies > COPIES) throw invalid("`service.scale` needs a whole number of copies");
+      return makeService(this.#handle, await call(CLOUD, this.#handle, "service.scale", { service: this.#own, copies }));
+    }
+    async restart() {
+      return makeService(this.#handle, await call(CLOUD, this.#handle, "service.restart", this.#own));
+    }
+    async wait_healthy(given) {
+      const { timeout } = options(given, ["timeout"], "service.wait_healthy");
+      const args = { service: this.#own, timeout_ms: milliseconds(timeout, "timeout") };
+      return makeService(this.#handle, await call(READ, this.#handle, "service.wait_healthy", args));
+    }
+    toString() {
+      return `Service(${this.stack}/${this.name})`;
+    }
+    [INSPECT]() {
+      return this.toString();
+    }
+  }
+
   let clusterHandle;
   class Cluster {
     #handle;
@@ -173,13 +212,16 @@
       return info === null ? null : makeNode(this.#handle, info);
     }
     async deploy(stack) {
-      return call(CLOUD, this.#handle, "deploy", stack ?? null);
+      const deployed = await call(CLOUD, this.#handle, "deploy", stack ?? null);
+      const services = Array.isArray(deployed?.services) ? deployed.services : [];
+      return { ...deployed, services: services.map((info) => makeService(this.#handle, info)) };
     }
     async deployments() {
       return call(READ, this.#handle, "deployments", null);
     }
     async service(name) {
-      return call(READ, this.#handle, "service", text(name, "`name`"));
+      const info = await call(READ, this.#handle, "service", text(name, "`name`"));
+      return info === null ? null : makeService(this.#handle, info);
     }
     async events() {
       return call(READ, this.#handle, "events", null);
@@ -206,4 +248,5 @@
   Object.assign(internals, { makeNode, clusterHandle, defaultCluster });
   define("Cluster", Cluster);
   define("Node", Node);
+  define("Service", Service);
 })();

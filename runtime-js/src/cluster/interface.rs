@@ -1,13 +1,14 @@
 //! What the providers, `Cluster` and `Node` need from their host.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
 use super::types::{
     ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo, ProviderInfo, ProviderSpec,
-    RunRequest,
+    RunRequest, ServiceChange, ServiceName,
 };
 use crate::HostError;
 
@@ -46,12 +47,17 @@ pub trait ClusterHandle: Send + Sync {
     async fn nodes(&self) -> Result<Vec<NodeInfo>, HostError>;
     /// The leader, if one is known.
     async fn leader(&self) -> Result<Option<NodeInfo>, HostError>;
-    /// Deploys; `stack` is a path or an object. Returns the deployment's record.
+    /// Deploys; `stack` is a path in the project, or nothing. Returns the deployment's record, with its `services` if it has
+    /// some.
     async fn deploy(&self, stack: Json) -> Result<Json, HostError>;
     /// All deployments' records, newest first.
     async fn deployments(&self) -> Result<Vec<Json>, HostError>;
-    /// A service's record, or nothing.
+    /// A service, named `STACK/SERVICE` or by its own name where it is the only one; or nothing.
     async fn service(&self, name: &str) -> Result<Option<Json>, HostError>;
+    /// Changes a service, and returns it once that is done.
+    async fn change_service(&self, service: ServiceName, change: ServiceChange) -> Result<Json, HostError>;
+    /// Returns a service once it has all its copies, all healthy, and nothing of it changes.
+    async fn wait_healthy(&self, service: ServiceName, limit: Option<Duration>) -> Result<Json, HostError>;
     /// The latest events' records, oldest first.
     async fn events(&self) -> Result<Vec<Json>, HostError>;
     /// Ends the cluster and its machines.

@@ -1,4 +1,4 @@
-//! `AwsProvider`, `LocalProvider`, `HostsProvider`, `Cluster`, `Node`.
+//! `AwsProvider`, `LocalProvider`, `HostsProvider`, `Cluster`, `Service`, `Node`.
 
 mod health;
 mod interface;
@@ -10,5 +10,5 @@ pub use health::HealthVerdict;
 pub use interface::{ClusterHandle, ClusterHost};
 pub use types::{
     ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo, ProviderInfo, ProviderKind,
-    ProviderSpec, RepairOptions, RunRequest,
+    ProviderSpec, RepairOptions, RunRequest, ServiceChange, ServiceName,
 };

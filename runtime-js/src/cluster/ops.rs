@@ -9,7 +9,10 @@ use deno_core::{OpState, op2};
 use serde::Deserialize;
 
 use super::path::in_project;
-use super::{ClusterHandle, ClusterHost, ClusterSpec, CopyRequest, KeyPairPaths, ProviderSpec, RunRequest};
+use super::{
+    ClusterHandle, ClusterHost, ClusterSpec, CopyRequest, KeyPairPaths, ProviderSpec, RunRequest, ServiceChange,
+    ServiceName,
+};
 use crate::engine::{OpError, Shared};
 use crate::{HostError, Json};
 
@@ -92,6 +95,24 @@ struct CopyArgs {
     mode: Option<u32>,
 }
 
+/// Arguments of `service.scale`.
+#[derive(Deserialize)]
+struct ScaleArgs {
+    service: ServiceName,
+    copies: u32,
+}
+
+/// Arguments of `service.wait_healthy`; a negative time limit means the host's own.
+#[derive(Deserialize)]
+struct WaitArgs {
+    service: ServiceName,
+    timeout_ms: f64,
+}
+
+fn limit(millis: f64) -> Option<Duration> {
+    (millis >= 0.0).then(|| Duration::from_millis(millis as u64))
+}
+
 async fn dispatch(cluster: &dyn ClusterHandle, method: &str, args: &str) -> Result<Json, HostError> {
     let nothing = |()| Json::Null;
     Ok(match method {
@@ -106,11 +127,20 @@ async fn dispatch(cluster: &dyn ClusterHandle, method: &str, args: &str) -> Resu
         "deploy" => cluster.deploy(parse(args)?).await?,
         "deployments" => cluster.deployments().await?.into(),
         "service" => cluster.service(&parse::<String>(args)?).await?.into(),
+        "service.scale" => {
+            let ScaleArgs { service, copies } = parse(args)?;
+            cluster.change_service(service, ServiceChange::Scale(copies)).await?
+        }
+        "service.restart" => cluster.change_service(parse(args)?, ServiceChange::Restart).await?,
+        "service.wait_healthy" => {
+            let WaitArgs { service, timeout_ms } = parse(args)?;
+            cluster.wait_healthy(service, limit(timeout_ms)).await?
+        }
         "events" => cluster.events().await?.into(),
         "destroy" => nothing(cluster.destroy().await?),
         "node.run" => {
             let RunArgs { node_id, command, timeout_ms } = parse(args)?;
-            let timeout = (timeout_ms >= 0.0).then(|| Duration::from_millis(timeout_ms as u64));
+            let timeout = limit(timeout_ms);
             serde_json::json!(cluster.node_run(node_id, RunRequest { command, timeout }).await?)
         }
         "node.copy" => {

@@ -136,6 +136,24 @@ pub struct NodeInfo {
     pub labels: BTreeMap<String, String>,
 }
 
+/// A service by its names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ServiceName {
+    /// The stack.
+    pub stack: String,
+    /// Its name in the stack.
+    pub name: String,
+}
+
+/// What a script changes about a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceChange {
+    /// `service.scale(n)`.
+    Scale(u32),
+    /// `service.restart()`.
+    Restart,
+}
+
 /// `node.run(command, { timeout })`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRequest {

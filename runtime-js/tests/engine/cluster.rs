@@ -109,7 +109,8 @@ async fn every_method_of_a_cluster_reaches_its_host() {
     assert_eq!(result["attach_ip"], json!("203.0.113.1"));
     assert_eq!(result["nodes"][2], serde_json::to_value(node(3)).unwrap());
     assert_eq!(result["leader"], json!("Node(1 web-1 10.0.0.1)"));
-    assert_eq!(result["service"], json!([{ "name": "web" }, null]));
+    assert_eq!(result["service"], json!([service("web"), null]));
+    assert_eq!(result["deploy"], json!({ "id": 1, "services": [service("web")] }));
     assert_eq!(result["events"], json!([{ "kind": "node.joined" }]));
     assert_eq!(result["node"], json!([1, "web-1", "10.0.0.1:5080", "leader", true, { "zone": "a" }]));
     assert_eq!(result["run"], json!({ "code": 0, "stdout": "out\n", "stderr": "", "truncated": false }));
@@ -121,6 +122,32 @@ async fn every_method_of_a_cluster_reaches_its_host() {
     assert!(effects.contains(&"node_run 1 uptime Some(1.5s)".to_owned()), "{effects:?}");
     assert!(effects.contains(&"node_copy 1 a/b /etc/b Some(416)".to_owned()), "{effects:?}");
     assert!(effects.contains(&"deploy {\"services\":{}}".to_owned()), "{effects:?}");
+}
+
+#[tokio::test]
+async fn a_service_is_scaled_restarted_and_awaited() {
+    let bench = bench();
+    let result = bench
+        .eval(
+            "const service = await new Cluster({ name: 'c' }).service('web');
+            const scaled = await service.scale(5);
+            const restarted = await scaled.restart();
+            const healthy = await restarted.wait_healthy({ timeout: 1500 });
+            await healthy.wait_healthy();
+            return [`${service}`, service.desired, scaled.desired, `${restarted}`, healthy.healthy, scaled instanceof Service];",
+        )
+        .await
+        .unwrap();
+    assert_eq!(result, json!(["Service(shop/web)", 1, 5, "Service(shop/web)", 1, true]));
+    let effects = bench.effects.all();
+    for expected in [
+        "change_service shop/web Scale(5)",
+        "change_service shop/web Restart",
+        "wait_healthy shop/web Some(1.5s)",
+        "wait_healthy shop/web None",
+    ] {
+        assert!(effects.contains(&expected.to_owned()), "{expected}: {effects:?}");
+    }
 }
 
 #[tokio::test]
@@ -147,6 +174,10 @@ async fn wrong_arguments_are_told_at_once() {
             "TypeError: `public` must be a non-empty string",
         ),
         ("(await new Cluster({ name: 'c' }).nodes())[0].run()", "TypeError: `command` must be a non-empty string"),
+        (
+            "(await new Cluster({ name: 'c' }).service('web')).scale('5')",
+            "TypeError: `service.scale` needs a whole number of copies",
+        ),
     ] {
         let error = bench.eval(&format!("const x = {code}; await x;")).await.unwrap_err();
         assert_eq!(error.message, message, "{code}");

@@ -97,6 +97,11 @@ pub fn node(id: u64) -> NodeInfo {
     }
 }
 
+pub fn service(name: &str) -> Json {
+    json!({ "stack": "shop", "name": name, "driver": "process", "desired": 1, "running": 1, "healthy": 1, "deployment": 7,
+        "state": "complete", "waits_for": null, "unplaced": null, "failed": null, "address": null, "ports": [], "endpoints": [] })
+}
+
 #[async_trait]
 impl ClusterHost for FakeCluster {
     async fn init_provider(&self, spec: ProviderSpec) -> Result<ProviderInfo, HostError> {
@@ -146,15 +151,24 @@ impl ClusterHandle for FakeCluster {
     }
     async fn deploy(&self, stack: Json) -> Result<Json, HostError> {
         self.note("deploy", stack.to_string())?;
-        Ok(json!({ "id": 1 }))
+        Ok(json!({ "id": 1, "services": [service("web")] }))
     }
     async fn deployments(&self) -> Result<Vec<Json>, HostError> {
         self.note("deployments", String::new())?;
         Ok(vec![json!({ "id": 1 })])
     }
+    async fn change_service(&self, service: ServiceName, change: ServiceChange) -> Result<Json, HostError> {
+        self.note("change_service", format!("{}/{} {change:?}", service.stack, service.name))?;
+        let desired = if let ServiceChange::Scale(copies) = change { copies } else { 1 };
+        Ok(json!({ "stack": service.stack, "name": service.name, "desired": desired }))
+    }
+    async fn wait_healthy(&self, service: ServiceName, limit: Option<Duration>) -> Result<Json, HostError> {
+        self.note("wait_healthy", format!("{}/{} {limit:?}", service.stack, service.name))?;
+        Ok(json!({ "stack": service.stack, "name": service.name, "healthy": 1 }))
+    }
     async fn service(&self, name: &str) -> Result<Option<Json>, HostError> {
         self.note("service", name.to_owned())?;
-        Ok((name == "web").then(|| json!({ "name": "web" })))
+        Ok((name == "web").then(|| service("web")))
     }
     async fn events(&self) -> Result<Vec<Json>, HostError> {
         self.note("events", String::new())?;

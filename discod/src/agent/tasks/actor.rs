@@ -1,20 +1,25 @@
 //! Runs one task: carries out what [`decide`](super::decide) decides.
 
+mod record;
+mod reload;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use disco_shim::boottime_ms;
-use disco_store::typed::{Goal, TaskRecord, TaskState, TaskStateRecord};
+use disco_store::typed::{Goal, GroupRecord, TaskRecord, TaskState, TaskStateRecord};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::decide::{STEADY, Step, View, decide, quick};
 use super::driver::{Driver, End, NotStarted, Order, Start};
 use super::health::Health;
+use super::prepare::{pause, prepare};
 use super::probes::probe;
 use super::states::States;
 use crate::clock;
+use crate::local::ProbeCounts;
 
 /// Pause after a failure of the node itself.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -38,8 +43,12 @@ pub(super) struct Context {
     pub(super) look: Arc<dyn Fn(u64) -> Option<TaskRecord> + Send + Sync>,
     /// What is recorded of a task now.
     pub(super) recorded: Arc<dyn Fn(u64) -> Option<TaskStateRecord> + Send + Sync>,
+    /// A version of a service.
+    pub(super) version: Arc<dyn Fn(u64) -> Option<GroupRecord> + Send + Sync>,
     /// The IP address at which others reach the ports.
     pub(super) address: String,
+    /// Counts the results of probes.
+    pub(super) probes: ProbeCounts,
 }
 
 type Probing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -51,11 +60,15 @@ struct Actor {
     goals: watch::Receiver<Option<Goal>>,
     last: Option<Start>,
     quick: u32,
+    /// Attempts to bring its files here that failed in a row.
+    unprepared: u32,
     /// When its last end was seen, and how long ago that was then.
     ended: (Instant, Duration),
     healthy: bool,
     healthy_since: Option<String>,
     reason: String,
+    /// The version whose secrets and configs it has; 0: none.
+    applied: u64,
 }
 
 /// Runs a task until it is over for good, or forgotten and removed.
@@ -67,11 +80,13 @@ pub(super) async fn run(context: Context, order: Order, goals: watch::Receiver<O
         order,
         goals,
         quick: quick(&starts),
+        unprepared: 0,
         last: starts.last().cloned(),
         ended: (Instant::now(), Duration::ZERO),
         healthy: false,
         healthy_since: None,
         reason: String::new(),
+        applied: 0,
     };
     actor.adopt();
     while actor.step().await {}
@@ -106,6 +121,7 @@ impl Actor {
         let recorded = recorded.filter(|state| state.started_at.as_ref() == Some(&clock::rfc3339_of(last.at_ms)));
         if let Some(state) = recorded {
             (self.healthy, self.healthy_since, self.reason) = (state.healthy, state.healthy_since, state.reason);
+            self.applied = state.applied;
         }
         tracing::info!(task = self.id(), pid = last.pid, "adopted a running task");
     }
@@ -161,6 +177,9 @@ impl Actor {
     }
 
     async fn start(&mut self, number: u64) -> bool {
+        if let Some(goes_on) = self.prepare().await {
+            return goes_on;
+        }
         // What this actor was last sent may be older than the news that allow the start.
         let goal = (self.context.look)(self.id()).map(|task| task.goal);
         if !matches!(goal, Some(Goal::Run | Goal::Drain)) {
@@ -175,6 +194,7 @@ impl Actor {
         if self.look_again().await {
             return true;
         }
+        self.follow_version();
         self.reason.clear();
         self.publish(TaskState::Starting);
         let fence = self.order.group.spec.singleton.then(|| *self.context.lease_ms.borrow());
@@ -182,6 +202,7 @@ impl Actor {
             Ok(start) => {
                 tracing::info!(task = self.id(), number, pid = start.pid, "started a task");
                 self.last = Some(start);
+                self.applied = if self.order.group.spec.values.is_empty() { 0 } else { self.order.group.id };
                 let well = self.order.group.spec.health.is_none();
                 self.set_healthy(well);
                 true
@@ -195,6 +216,31 @@ impl Actor {
             }
             Err(NotStarted::Failed(why)) => self.not_started(why, false).await,
             Err(NotStarted::Refused(why)) => self.not_started(why, true).await,
+        }
+    }
+
+    /// Brings its files to this node. `Some`: it is not to be started now, and whether this actor goes on.
+    async fn prepare(&mut self) -> Option<bool> {
+        let (driver, order, mut goals) = (self.context.driver.clone(), self.order.clone(), self.goals.clone());
+        let show = |progress| {
+            self.reason = progress;
+            self.publish(TaskState::Starting);
+        };
+        match prepare(&*driver, &order, &mut goals, show).await {
+            None => Some(true),
+            Some(Ok(())) => {
+                self.unprepared = 0;
+                None
+            }
+            Some(Err(NotStarted::Later(why))) => {
+                self.reason = why;
+                self.publish(TaskState::Starting);
+                self.unprepared = self.unprepared.saturating_add(1);
+                self.wait(Some(pause(self.unprepared))).await;
+                Some(true)
+            }
+            Some(Err(NotStarted::Failed(why))) => Some(self.not_started(why, false).await),
+            Some(Err(NotStarted::Refused(why))) => Some(self.not_started(why, true).await),
         }
     }
 
@@ -235,6 +281,7 @@ impl Actor {
         let mut reasoned = watched.checked_sub(REASONS);
         let mut stop_at = Some(watched);
         let mut unanswered = 0;
+        let mut reload_at = watched;
         let mut lease_ms = self.context.lease_ms.clone();
         lease_ms.mark_changed();
         let mut ended = std::pin::pin!(driver.ended(id, number));
@@ -245,6 +292,7 @@ impl Actor {
             if shall_end {
                 probing = None;
             }
+            let reloads = !shall_end && self.shall_reload();
             tokio::select! {
                 biased;
                 end = &mut ended => break end,
@@ -254,6 +302,7 @@ impl Actor {
                 }
                 Ok(()) = self.goals.changed() => {}
                 Ok(()) = self.context.confirmed.changed() => {}
+                () = sleep_until(reload_at), if reloads => reload_at = self.reload(number).await,
                 Ok(()) = lease_ms.changed(), if singleton => {
                     let at_ms = *lease_ms.borrow_and_update();
                     self.fence(number, at_ms).await;
@@ -262,6 +311,7 @@ impl Actor {
                     let Some(health) = &mut health else { continue };
                     let (began, result) = result;
                     probing = None;
+                    self.context.probes.note(result.is_ok());
                     let changed = health.note(began, result.is_ok());
                     next_probe = Instant::now() + health.pause(began);
                     self.reason = result.err().unwrap_or_default();
@@ -355,33 +405,6 @@ impl Actor {
 
     fn publish(&self, state: TaskState) {
         self.context.states.set(self.record(state));
-    }
-
-    fn record(&self, state: TaskState) -> TaskStateRecord {
-        let last = self.last.as_ref();
-        let end = last.and_then(|last| last.end.as_ref());
-        // While it runs again: of the end before.
-        let before = self.context.states.get(self.id());
-        let before = before.as_ref().filter(|_| end.is_none());
-        TaskStateRecord {
-            id: self.id(),
-            node: self.order.task.node,
-            state,
-            healthy: self.healthy,
-            healthy_since: self.healthy_since.clone(),
-            pid: last.filter(|last| last.end.is_none()).map_or(0, |last| last.pid),
-            address: self.context.address.clone(),
-            restarts: last.map_or(0, |last| last.number),
-            exit_code: end.map_or_else(|| before.and_then(|state| state.exit_code), |end| end.code),
-            signal: end.map_or_else(|| before.and_then(|state| state.signal.clone()), |end| end.signal.clone()),
-            started_at: last.map(|last| clock::rfc3339_of(last.at_ms)),
-            finished_at: end
-                .map(|end| clock::rfc3339_of(end.at_ms))
-                .or_else(|| before.and_then(|state| state.finished_at.clone())),
-            reason: self.reason.clone(),
-            refused: false,
-            gone: false,
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What runs tasks on a node.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,9 @@ use std::time::Duration;
 use anyhow::Result;
 use async_trait::async_trait;
 use disco_store::typed::{GroupRecord, TaskRecord};
+use tokio::sync::watch;
+
+use crate::cluster::tasks::Session;
 
 /// A task as its node runs it.
 #[derive(Clone)]
@@ -103,6 +107,10 @@ pub(super) trait Driver: Send + Sync {
     /// The starts of a task that are remembered, the oldest first. Only the last one can be running.
     async fn starts(&self, task: u64) -> Result<Vec<Start>>;
 
+    /// Brings what the task needs to this node, before each start. `shown`: how far that is. Dropping the future ends it, and
+    /// the next call continues.
+    async fn prepare(&self, order: &Order, shown: &watch::Sender<String>) -> Result<(), NotStarted>;
+
     /// Starts a task, whose earlier starts have ended. `fence_ms`: it ends when this time of the clock of
     /// [`disco_shim::boottime_ms`] passes, unless [`Self::fence`] moves it before.
     async fn start(&self, order: &Order, number: u64, fence_ms: Option<u64>) -> Result<Start, NotStarted>;
@@ -122,8 +130,30 @@ pub(super) trait Driver: Send + Sync {
     /// Runs a command in the environment of a running task. `Err`: why the task is not healthy.
     async fn check(&self, order: &Order, check: Check) -> Result<(), String>;
 
+    /// Runs a program in the environment of a running task until it has ended, or the client is gone. `Err`: why it was not
+    /// started.
+    async fn session(&self, order: &Order, session: Session) -> Result<(), String>;
+
     /// Removes all that is left of a task that does not run.
     async fn remove(&self, task: u64) -> Result<()>;
+
+    /// Gives a running task the secrets and configs of the order's version, and the signal by which it reads them again.
+    /// `Err`: why that was not possible.
+    async fn reload(&self, order: &Order, number: u64) -> Result<(), String>;
+
+    /// Removes the secrets and configs of all other tasks than these.
+    async fn keep_values(&self, tasks: BTreeSet<u64>) -> Result<()>;
+}
+
+// === impl NotStarted ===
+
+impl NotStarted {
+    /// Why, in words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Failed(why) | Self::Refused(why) | Self::Later(why) => why,
+        }
+    }
 }
 
 // === impl End ===

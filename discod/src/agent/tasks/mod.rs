@@ -16,12 +16,15 @@
 
 mod actor;
 mod capacity;
+mod contents;
 mod decide;
 mod driver;
 mod fence;
 mod health;
+mod prepare;
 mod probes;
 mod process;
+mod sessions;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -34,15 +37,17 @@ use std::time::Duration;
 use anyhow::Result;
 use disco_store::prefix_end;
 use disco_store::typed::{Goal, GroupRecord, TaskRecord, TaskState, TaskStateRecord};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use self::actor::Context;
+use self::contents::ClusterContents;
 use self::driver::{Driver, Order};
-use self::process::{Process, Program};
+use self::process::{Fetch, Fetching, Process, Program};
 use self::states::States;
-use crate::cluster::scripts::blobs;
+use crate::cluster::secrets;
+use crate::cluster::tasks::Session;
 use crate::node::Node;
 use crate::records::{self, keys};
 
@@ -59,13 +64,18 @@ const LINGER: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Runs this node's tasks until the process ends. `accepted`: reports that a leader has accepted. `removed`: the cluster has
-/// removed this node.
-pub(super) async fn run(node: Node, accepted: watch::Receiver<Accepted>, removed: watch::Receiver<bool>) {
+/// removed this node. `sessions`: programs that clients run beside tasks.
+pub(super) async fn run(
+    node: Node,
+    accepted: watch::Receiver<Accepted>,
+    removed: watch::Receiver<bool>,
+    sessions: mpsc::Receiver<Session>,
+) {
     let (confirmed, lease_ms, needed) = (watch::Sender::new(false), watch::Sender::new(0), watch::Sender::new(false));
     let states = States::default();
     tokio::spawn(states::write(node.clone(), states.clone(), confirmed.subscribe()));
     tokio::spawn(capacity::run(node.clone()));
-    let (looked, recording) = (node.clone(), node.clone());
+    let (looked, recording, versions) = (node.clone(), node.clone(), node.clone());
     let context = Context {
         driver: driver(&node),
         states,
@@ -74,8 +84,11 @@ pub(super) async fn run(node: Node, accepted: watch::Receiver<Accepted>, removed
         // A daemon that is about to stop starts nothing.
         look: Arc::new(move |id| (!looked.is_draining()).then(|| own(&looked, id)).flatten()),
         recorded: Arc::new(move |id| recorded(&recording, id)),
+        version: Arc::new(move |id| version(&versions, id)),
         address: node.address().ip().to_string(),
+        probes: node.probes().clone(),
     };
+    tokio::spawn(sessions::run(node.clone(), context.driver.clone(), sessions));
     if let Err(error) = context.driver.end_orphans().await {
         tracing::error!(error = format!("{error:#}"), "cannot look for tasks whose folders were removed");
     }
@@ -99,10 +112,13 @@ pub(super) async fn run(node: Node, accepted: watch::Receiver<Accepted>, removed
 fn driver(node: &Node) -> Arc<dyn Driver> {
     let cluster: String = node.cluster_id().to_string().chars().take(8).collect();
     let name = format!("{cluster}-{}", node.id());
-    let store = node.raft().store().clone();
-    // A copy, since a content may be large, and writes wait for a reader.
-    let contents = Arc::new(move |file: &_| blobs::read(&store.copy(), file).map_err(|error| error.to_string()));
-    Arc::new(Process::new(node.home().path(), name, Program::own(), contents))
+    let own = node.clone();
+    let fetch: Fetch = Arc::new(move |task, group| -> Fetching {
+        let node = own.clone();
+        Box::pin(async move { secrets::fetch(&node, task, group).await })
+    });
+    let (artifacts, contents) = (node.artifacts().clone(), Arc::new(ClusterContents(node.clone())));
+    Arc::new(Process::new(node.home().path(), name, Program::own(), artifacts, contents, fetch))
 }
 
 /// The record of a task of this node.
@@ -114,6 +130,12 @@ fn own(node: &Node, task: u64) -> Option<TaskRecord> {
 /// The state of a task, as it is recorded.
 fn recorded(node: &Node, task: u64) -> Option<TaskStateRecord> {
     let record = node.raft().store().read(|store| records::get::<TaskStateRecord>(store, &keys::task_state(task)));
+    record.map(|record| record.value)
+}
+
+/// A version of a service.
+fn version(node: &Node, group: u64) -> Option<GroupRecord> {
+    let record = node.raft().store().read(|store| records::get::<GroupRecord>(store, &keys::group(group)));
     record.map(|record| record.value)
 }
 
@@ -147,6 +169,8 @@ struct Agent {
 struct Actor {
     goal: watch::Sender<Option<Goal>>,
     singleton: bool,
+    /// The version of the service that the actor was last woken for.
+    group: u64,
 }
 
 // === impl Agent ===
@@ -228,9 +252,11 @@ impl Agent {
         if removed {
             tasks.clear();
         }
-        for (id, actor) in &self.actors {
-            let goal = tasks.get(id).map(|task| task.goal);
-            actor.goal.send_if_modified(|known| std::mem::replace(known, goal) != goal);
+        for (id, actor) in &mut self.actors {
+            let task = tasks.get(id);
+            let (goal, group) = (task.map(|task| task.goal), task.map_or(actor.group, |task| task.group));
+            let is_other = std::mem::replace(&mut actor.group, group) != group;
+            actor.goal.send_if_modified(|known| std::mem::replace(known, goal) != goal || is_other);
         }
         if removed {
             // After the goals: no actor sees this with its old one.
@@ -275,18 +301,13 @@ impl Agent {
         }
         let singleton = group.spec.singleton;
         let goal = watch::Sender::new(Some(task.goal));
-        let order = Order {
-            task: task.clone(),
-            group: Arc::new(group),
-            node: self.node.name().to_owned(),
-            address: address(&self.node),
-        };
+        let order = order(&self.node, task.clone(), group);
         let (context, goals) = (self.context.clone(), goal.subscribe());
         self.ended.spawn(async move {
             actor::run(context, order, goals).await;
             id
         });
-        self.actors.insert(id, Actor { goal, singleton });
+        self.actors.insert(id, Actor { goal, singleton, group: task.group });
     }
 
     /// Removes what is left of tasks that the cluster has forgotten.
@@ -296,6 +317,7 @@ impl Agent {
                 self.context.states.forget(id);
             }
         }
+        self.context.driver.keep_values(self.actors.keys().copied().collect()).await?;
         for id in self.context.driver.tasks().await? {
             let known = tasks.contains_key(&id) || self.actors.contains_key(&id);
             if known || !self.leftovers.insert(id) {
@@ -324,6 +346,11 @@ async fn remove(driver: &dyn Driver, id: u64) -> Result<()> {
     // Those who follow its output read what it printed last.
     tokio::time::sleep(LINGER).await;
     driver.remove(id).await
+}
+
+/// A task of this node as it is run.
+fn order(node: &Node, task: TaskRecord, group: GroupRecord) -> Order {
+    Order { task, group: Arc::new(group), node: node.name().to_owned(), address: address(node) }
 }
 
 /// The address to which tasks bind: that of the daemon itself.

@@ -1,7 +1,7 @@
 //! Where a node keeps its tasks.
 //!
 //! ```text
-//! <data>/artifacts/       contents of files, named by hash and mode
+//! <data>/artifacts/              contents of files, see `local::artifacts`
 //! <data>/tasks/<id>/files/       the task's own folder
 //! <data>/tasks/<id>/<attempt>/   of its shim; attempts count from 0
 //! ```
@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// The folder of all tasks, in the data folder.
 pub const TASKS: &str = "tasks";
-/// The folder of the contents of files, in the data folder.
-pub const ARTIFACTS: &str = "artifacts";
 /// A task's own folder, in its folder.
 pub const FILES: &str = "files";
 

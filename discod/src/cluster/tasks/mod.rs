@@ -1,14 +1,16 @@
-//! Tasks as clients see them: which node has one, and what it has printed.
+//! Tasks as clients see them: which node has one, what it has printed, and programs that run beside it.
 
 pub mod folders;
 mod lines;
 mod output;
+mod sessions;
 
 use disco_store::typed::{TaskRecord, TaskStateRecord};
 
 pub use output::output;
 #[cfg(test)]
 pub use output::{Part, send};
+pub use sessions::{ExecPart, Session, Sessions, check, end, record, sessions};
 
 use super::{Error, Result};
 use crate::node::Node;

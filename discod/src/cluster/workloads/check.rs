@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use disco_planner::placement::Constraint;
 use disco_proto::v1::DeployStack;
 
+use super::jobs;
 use super::versions::{Target, Version};
 use crate::cluster::{Error, Result};
 use crate::records::{Copies, ServiceSpec};
@@ -44,6 +45,11 @@ pub fn targets(request: DeployStack) -> Result<BTreeMap<String, Target>> {
     }
     for (service, target) in &targets {
         let Version::New { spec, .. } = &target.version else { continue };
+        if let Some(job) = spec.depends_on.keys().find(|other| targets.get(*other).is_some_and(is_job)) {
+            let why =
+                format!("service `{service}` depends on `{job}`, which is a job: a deployment starts no run of it");
+            return Err(Error::Invalid(why));
+        }
         if let Some(missing) = spec.depends_on.keys().find(|other| !targets.contains_key(*other)) {
             let why = format!("service `{service}` depends on `{missing}`, which is not in the stack");
             return Err(Error::Invalid(why));
@@ -51,6 +57,18 @@ pub fn targets(request: DeployStack) -> Result<BTreeMap<String, Target>> {
     }
     acyclic(&targets)?;
     Ok(targets)
+}
+
+/// Whether one of the services of a deploy is a job.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn has_jobs(request: DeployStack) -> Result<bool> {
+    Ok(targets(request)?.values().any(is_job))
+}
+
+fn is_job(target: &Target) -> bool {
+    matches!(&target.version, Version::New { spec, .. } if spec.job.is_some())
 }
 
 /// Services that wait for each other would wait for ever.
@@ -84,10 +102,13 @@ fn spec_of(spec: &ServiceSpec, copies: Copies) -> std::result::Result<(), String
         return Err(format!("its program `{}` is not among its files", process.program));
     }
     number_of(copies, spec.singleton)?;
+    if spec.job.is_some() {
+        jobs::check(spec, copies)?;
+    }
     for constraint in &spec.constraints {
         self::constraint(constraint)?;
     }
-    Ok(())
+    super::values::check(spec)
 }
 
 /// Whether a service can have so many copies.

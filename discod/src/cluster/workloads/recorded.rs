@@ -8,8 +8,8 @@ use disco_store::{History, SYSTEM_END, SYSTEM_PREFIX, Store};
 use super::table::{Record, ServiceId, Table, json};
 use super::write::Change;
 use crate::records::{
-    self, CapacityRecord, Copies, DeploymentRecord, DeploymentState, GroupRecord, NodeRecord, Records, ServiceRecord,
-    StackRecord, TaskRecord, TaskStateRecord, keys,
+    self, CapacityRecord, Copies, DeploymentRecord, DeploymentState, GroupRecord, JobRecord, JobRunRecord, NodeRecord,
+    Records, ServiceRecord, StackRecord, TaskRecord, TaskStateRecord, ValueRecord, ValueVersionRecord, keys,
 };
 
 /// The first task's id. Smaller numbers mean nodes where one argument may name either.
@@ -17,7 +17,7 @@ const FIRST_TASK: u64 = 1_001;
 /// Changes that are looked at one by one. After more of them all is read.
 const MOST_EVENTS: usize = 256;
 /// Where the records are.
-const PREFIXES: [&str; 10] = [
+const PREFIXES: [&str; 15] = [
     keys::STACKS,
     keys::SERVICES,
     keys::GROUPS,
@@ -26,8 +26,13 @@ const PREFIXES: [&str; 10] = [
     keys::DEPLOYMENTS,
     keys::CAPACITIES,
     keys::NODES,
+    keys::JOBS,
+    keys::JOB_RUNS,
     keys::NEXT_GROUP,
     keys::NEXT_TASK,
+    keys::VALUES,
+    keys::VALUE_VERSIONS,
+    keys::NEXT_VALUE,
 ];
 
 /// All records about workloads. A change of the tables is written by [`commit`](super::write::commit).
@@ -51,9 +56,18 @@ pub struct Workloads {
     pub capacities: Table<CapacityRecord>,
     /// Nodes.
     pub nodes: Table<NodeRecord>,
+    /// Jobs.
+    pub jobs: Table<JobRecord>,
+    /// Runs of jobs.
+    pub runs: Table<JobRunRecord>,
+    /// Names of secrets and configs.
+    pub values: Table<ValueRecord>,
+    /// Their versions.
+    pub value_versions: Table<ValueVersionRecord>,
     next_group: Counter,
     next_task: Counter,
-    /// The ids of each service's tasks, also of some that were removed.
+    next_value: Counter,
+    /// The ids of each service's copies, also of some that were removed. Runs of jobs are not among them.
     by_service: Arc<BTreeMap<ServiceId, Vec<u64>>>,
 }
 
@@ -76,7 +90,7 @@ impl Workloads {
     fn read_after(store: &Store, before: &Self) -> Self {
         let tasks = Table::read(store, &before.tasks);
         let mut by_service: BTreeMap<ServiceId, Vec<u64>> = BTreeMap::new();
-        for task in tasks.values() {
+        for task in tasks.values().filter(|task| task.run.is_none()) {
             by_service.entry(service_of(task)).or_default().push(task.id);
         }
         Self {
@@ -90,8 +104,13 @@ impl Workloads {
             deployments: Table::read(store, &before.deployments),
             capacities: Table::read(store, &before.capacities),
             nodes: Table::read(store, &before.nodes),
+            jobs: Table::read(store, &before.jobs),
+            runs: Table::read(store, &before.runs),
             next_group: Counter::read(store, keys::NEXT_GROUP, 1),
             next_task: Counter::read(store, keys::NEXT_TASK, FIRST_TASK),
+            values: Table::read(store, &before.values),
+            value_versions: Table::read(store, &before.value_versions),
+            next_value: Counter::read(store, keys::NEXT_VALUE, 1),
         }
     }
 
@@ -117,10 +136,16 @@ impl Workloads {
         let mut changes = Vec::new();
         self.deployments.changes_since(&before.deployments, &mut changes);
         self.stacks.changes_since(&before.stacks, &mut changes);
+        self.next_value.changes_since(before.next_value, keys::NEXT_VALUE, &mut changes);
+        // A request writes all at once; the controller only deletes, and no name may stay without its version.
+        self.values.changes_since(&before.values, &mut changes);
+        self.value_versions.changes_since(&before.value_versions, &mut changes);
         self.next_group.changes_since(before.next_group, keys::NEXT_GROUP, &mut changes);
         self.groups.changes_since(&before.groups, &mut changes);
         self.services.changes_since(&before.services, &mut changes);
         self.nodes.changes_since(&before.nodes, &mut changes);
+        self.jobs.changes_since(&before.jobs, &mut changes);
+        self.runs.changes_since(&before.runs, &mut changes);
         self.next_task.changes_since(before.next_task, keys::NEXT_TASK, &mut changes);
         self.tasks.changes_since(&before.tasks, &mut changes);
         let own = changes.len();
@@ -136,6 +161,11 @@ impl Workloads {
     /// The next group's id, which is used from now on.
     pub fn take_group(&mut self) -> u64 {
         self.next_group.take()
+    }
+
+    /// The number of the next version of a secret or config, which is used from now on.
+    pub fn take_value(&mut self) -> u64 {
+        self.next_value.take()
     }
 
     /// The next task's id, which is used from now on.
@@ -154,15 +184,23 @@ impl Workloads {
         self.services.values().filter(move |service| service.stack == stack)
     }
 
-    /// The tasks of a service.
+    /// The tasks of a service, without runs of a job.
     pub fn tasks_of(&self, id: &ServiceId) -> impl Iterator<Item = &TaskRecord> {
         self.by_service.get(id).into_iter().flatten().filter_map(|task| self.tasks.get(task))
     }
 
     /// Adds a task.
     pub fn add_task(&mut self, task: TaskRecord) {
-        Arc::make_mut(&mut self.by_service).entry(service_of(&task)).or_default().push(task.id);
+        if task.run.is_none() {
+            Arc::make_mut(&mut self.by_service).entry(service_of(&task)).or_default().push(task.id);
+        }
         self.tasks.put(task.id, task);
+    }
+
+    /// The runs of a job, the oldest first.
+    pub fn runs_of(&self, (stack, name): &ServiceId) -> impl DoubleEndedIterator<Item = &JobRunRecord> {
+        let id = |number| (stack.clone(), name.clone(), number);
+        self.runs.between(id(0), id(u64::MAX))
     }
 
     /// The deployment of a stack that runs.

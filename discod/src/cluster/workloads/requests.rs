@@ -6,6 +6,7 @@ use disco_proto::v1::WorkloadChange;
 
 use super::check;
 use super::draft::Draft;
+use super::jobs;
 use super::recorded::Workloads;
 use super::table::ServiceId;
 use super::versions::{self, Target, Version, describe};
@@ -52,6 +53,11 @@ pub fn remove(draft: &mut Draft, stack: &str) -> Result<Answer> {
 pub fn scale(draft: &mut Draft, stack: &str, service: &str, count: u32) -> Result<Answer> {
     let id = (stack.to_owned(), service.to_owned());
     let before = service_of(&draft.records, &id)?.clone();
+    if jobs::is_job(&draft.records, &before) {
+        return Err(Error::Refused(format!(
+            "`{service}` is a job, which has no copies: `disco job run {stack}/{service}`"
+        )));
+    }
     if before.copies == Copies::EveryNode {
         return Err(Error::Refused(format!("service `{service}` runs on every node; its number follows the nodes")));
     }
@@ -86,7 +92,13 @@ pub fn scale(draft: &mut Draft, stack: &str, service: &str, count: u32) -> Resul
 /// # Errors
 /// It does not exist.
 pub fn restart(draft: &mut Draft, stack: &str, service: &str) -> Result<Answer> {
-    let ids = chosen(draft, stack, service)?;
+    let (jobs, ids): (Vec<ServiceId>, Vec<ServiceId>) = chosen(draft, stack, service)?
+        .into_iter()
+        .partition(|id| draft.records.services.get(id).is_some_and(|service| jobs::is_job(&draft.records, service)));
+    let mut changes: Vec<WorkloadChange> = jobs.iter().map(|id| jobs::resume(draft, id)).collect();
+    if ids.is_empty() {
+        return Ok((0, changes));
+    }
     let what = if service.is_empty() { "restart".to_owned() } else { format!("restart of `{service}`") };
     let deployment = join_deployment(draft, stack, &what)?;
     for id in &ids {
@@ -100,7 +112,8 @@ pub fn restart(draft: &mut Draft, stack: &str, service: &str) -> Result<Answer> 
         let rollout = Some(draft.rollout(deployment));
         draft.records.services.put(id.clone(), ServiceRecord { group, stopped: false, rollout, ..before });
     }
-    Ok((deployment, ids.iter().map(|id| change(id, "restarted", String::new())).collect()))
+    changes.extend(ids.iter().map(|id| change(id, "restarted", String::new())));
+    Ok((deployment, changes))
 }
 
 /// Ends the tasks of a service, or of all services if `service` is empty.
@@ -139,7 +152,10 @@ pub fn drain(draft: &mut Draft, node: u64, drained: bool) -> Result<Answer> {
 }
 
 /// The running deployment of a stack, or a new one.
-fn join_deployment(draft: &mut Draft, stack: &str, what: &str) -> Result<u64> {
+///
+/// # Errors
+/// The running one has failed, and goes back.
+pub fn join_deployment(draft: &mut Draft, stack: &str, what: &str) -> Result<u64> {
     match draft.records.running(stack) {
         Some(running) if running.error.is_some() => {
             let why =
@@ -177,7 +193,7 @@ fn stack_of<'a>(records: &'a Workloads, stack: &str) -> Result<&'a StackRecord> 
     found.ok_or_else(|| Error::NotFound(format!("stack `{stack}` does not exist")))
 }
 
-fn service_of<'a>(records: &'a Workloads, id: &ServiceId) -> Result<&'a ServiceRecord> {
+pub(super) fn service_of<'a>(records: &'a Workloads, id: &ServiceId) -> Result<&'a ServiceRecord> {
     stack_of(records, &id.0)?;
     let found = records.services.get(id).filter(|service| !service.removed);
     found.ok_or_else(|| Error::NotFound(format!("stack `{}` has no service `{}`", id.0, id.1)))
@@ -199,8 +215,14 @@ fn chosen(draft: &Draft, stack: &str, service: &str) -> Result<Vec<ServiceId>> {
     Ok(staying.into_iter().filter(|(_, removed)| !removed).map(|(id, _)| id).collect())
 }
 
-fn change(id: &ServiceId, change: &str, detail: String) -> WorkloadChange {
-    WorkloadChange { stack: id.0.clone(), service: id.1.clone(), change: change.to_owned(), detail }
+pub(super) fn change(id: &ServiceId, change: &str, detail: String) -> WorkloadChange {
+    WorkloadChange {
+        stack: id.0.clone(),
+        service: id.1.clone(),
+        change: change.to_owned(),
+        detail,
+        ..WorkloadChange::default()
+    }
 }
 
 #[cfg(test)]

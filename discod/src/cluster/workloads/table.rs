@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 
 use super::write::Change;
 use crate::records::{
-    CapacityRecord, DeploymentRecord, GroupRecord, NodeRecord, ServiceRecord, StackRecord, TaskRecord, TaskStateRecord,
-    decode, keys,
+    CapacityRecord, DeploymentRecord, GroupRecord, JobRecord, JobRunRecord, NodeRecord, ServiceRecord, StackRecord,
+    TaskRecord, TaskStateRecord, ValueKind, ValueRecord, ValueVersionRecord, decode, keys,
 };
 
 /// A record that is one of many under a prefix.
@@ -127,6 +127,11 @@ impl<R: Record> Table<R> {
         self.rows.values().map(|row| row.value.as_ref())
     }
 
+    /// The records between two ids, both included, in their order.
+    pub fn between(&self, first: R::Id, last: R::Id) -> impl DoubleEndedIterator<Item = &R> {
+        self.rows.range(first..=last).map(|(_, row)| row.value.as_ref())
+    }
+
     /// Puts a record in the place of the one with that id.
     pub fn put(&mut self, id: R::Id, record: R) {
         let revision = self.rows.get(&id).map_or(0, |row| row.revision);
@@ -206,6 +211,56 @@ impl Record for ServiceRecord {
     }
 }
 
+impl Record for JobRecord {
+    type Id = ServiceId;
+    const PREFIX: &'static str = keys::JOBS;
+
+    fn id(key: &[u8]) -> Option<ServiceId> {
+        let (stack, name) = text::<Self>(key)?.split_once('/')?;
+        Some((stack.to_owned(), name.to_owned()))
+    }
+
+    fn key((stack, name): &ServiceId) -> String {
+        keys::job(stack, name)
+    }
+}
+
+/// A run by its stack, its job and its number.
+pub type RunId = (String, String, u64);
+
+impl Record for JobRunRecord {
+    type Id = RunId;
+    const PREFIX: &'static str = keys::JOB_RUNS;
+
+    fn id(key: &[u8]) -> Option<RunId> {
+        let (stack, rest) = text::<Self>(key)?.split_once('/')?;
+        let (job, number) = rest.split_once('/')?;
+        Some((stack.to_owned(), job.to_owned(), number.parse().ok()?))
+    }
+
+    fn key((stack, job, number): &RunId) -> String {
+        keys::job_run(stack, job, *number)
+    }
+}
+
+/// A secret or config by its kind and its name.
+pub type ValueId = (ValueKind, String);
+
+impl Record for ValueRecord {
+    type Id = ValueId;
+    const PREFIX: &'static str = keys::VALUES;
+
+    fn id(key: &[u8]) -> Option<ValueId> {
+        let (kind, name) = text::<Self>(key)?.split_once('/')?;
+        let kind = [ValueKind::Secret, ValueKind::Config].into_iter().find(|known| known.word() == kind)?;
+        Some((kind, name.to_owned()))
+    }
+
+    fn key((kind, name): &ValueId) -> String {
+        keys::value(*kind, name)
+    }
+}
+
 /// The key behind the prefix.
 fn text<R: Record>(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.strip_prefix(R::PREFIX.as_bytes())?).ok()
@@ -235,3 +290,4 @@ numbered!(TaskStateRecord, TASK_STATES, task_state);
 numbered!(DeploymentRecord, DEPLOYMENTS, deployment);
 numbered!(CapacityRecord, CAPACITIES, capacity);
 numbered!(NodeRecord, NODES, node);
+numbered!(ValueVersionRecord, VALUE_VERSIONS, value_version);

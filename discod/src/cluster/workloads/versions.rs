@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use disco_proto::v1::WorkloadChange;
 
 use super::draft::Draft;
+use super::jobs;
 use super::recorded::Workloads;
 use super::table::ServiceId;
 use crate::cluster::{Error, Result};
@@ -61,14 +62,16 @@ pub fn carry_out(
     let running = draft.records.running(stack).map(|record| (record.id, record.error.is_some()));
     for (name, target) in &targets {
         let difference = difference(&draft.records, stack, name, target, running)?;
-        changes.push(change(stack, name, target.copies, difference));
+        let job = jobs::of_target(&draft.records, target).map(|job| jobs::describe(&job, draft.now.ms));
+        changes.push(change(stack, name, target.copies, job, difference));
         differences.insert(name.clone(), difference);
     }
     let surplus = |service: &&ServiceRecord| !targets.contains_key(&service.name);
     let surplus: Vec<ServiceRecord> = draft.records.services_of(stack).filter(surplus).cloned().collect();
     for service in &surplus {
         let (stack, service) = (stack.to_owned(), service.name.clone());
-        changes.push(WorkloadChange { stack, service, change: "removed".to_owned(), detail: String::new() });
+        let change = "removed".to_owned();
+        changes.push(WorkloadChange { stack, service, change, ..WorkloadChange::default() });
     }
     let same = differences.values().all(|difference| *difference == Difference::Unchanged);
     if same && surplus.iter().all(|service| service.removed) {
@@ -81,6 +84,9 @@ pub fn carry_out(
     }
     for (name, target) in targets {
         let id = (stack.to_owned(), name);
+        if jobs::of_target(&draft.records, &target).is_some() {
+            jobs::ensure(draft, &id);
+        }
         let settled = draft.records.services.get(&id).is_some_and(Workloads::is_settled);
         let is_complete = settled && differences.get(&id.1) == Some(&Difference::Unchanged);
         if !is_complete {
@@ -182,7 +188,7 @@ fn difference(
     Ok(if good { Difference::Unchanged } else { Difference::Again })
 }
 
-fn change(stack: &str, service: &str, copies: Copies, difference: Difference) -> WorkloadChange {
+fn change(stack: &str, service: &str, copies: Copies, job: Option<String>, difference: Difference) -> WorkloadChange {
     let (change, detail) = match difference {
         Difference::Created => ("created", describe(copies)),
         Difference::Updated => ("updated", describe(copies)),
@@ -190,7 +196,9 @@ fn change(stack: &str, service: &str, copies: Copies, difference: Difference) ->
         Difference::Again => ("restarted", describe(copies)),
         Difference::Unchanged => ("unchanged", String::new()),
     };
-    WorkloadChange { stack: stack.to_owned(), service: service.to_owned(), change: change.to_owned(), detail }
+    let detail = job.unwrap_or(detail);
+    let (stack, service, change) = (stack.to_owned(), service.to_owned(), change.to_owned());
+    WorkloadChange { stack, service, change, detail, ..WorkloadChange::default() }
 }
 
 /// A number of copies in words.

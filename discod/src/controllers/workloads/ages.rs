@@ -21,7 +21,7 @@ pub(super) struct Firsts {
 
 /// The time since then.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ages {
+pub(in crate::controllers) struct Ages {
     /// Of tasks' present goals.
     pub goals: BTreeMap<u64, Duration>,
     /// Of rollouts.

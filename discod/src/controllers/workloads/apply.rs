@@ -26,7 +26,9 @@ pub(super) struct Budget {
 
 /// Ends tasks of services that do not exist.
 pub(super) fn end_orphans(pass: &mut Pass) {
-    let exists = |task: &&TaskRecord| pass.records().services.exists(&(task.stack.clone(), task.service.clone()));
+    let exists = |task: &&TaskRecord| {
+        task.run.is_some() || pass.records().services.exists(&(task.stack.clone(), task.service.clone()))
+    };
     let orphans: Vec<u64> = pass.records().tasks.values().filter(|task| !exists(task)).map(|task| task.id).collect();
     for task in orphans {
         end(pass, task, "its service does not exist");
@@ -164,6 +166,7 @@ fn begin(pass: &mut Pass, situation: &Situation, group: &GroupRecord, start: &St
         goal: Goal::Run,
         since: pass.draft.now.text.clone(),
         why: String::new(),
+        run: None,
     };
     pass.draft.records.add_task(task);
 }

@@ -32,7 +32,7 @@ pub(super) fn note(pass: &mut Pass) {
 }
 
 fn end(pass: &Pass, task: &TaskRecord) -> Option<End> {
-    if task.goal == Goal::Stop || pass.is_complete(task) {
+    if task.run.is_some() || task.goal == Goal::Stop || pass.is_complete(task) {
         return None;
     }
     let state = pass.state(task);

@@ -17,6 +17,19 @@ pub(super) fn complete(pass: &mut Pass, id: &ServiceId, group: u64) {
     super::apply::end_others(pass, id, group);
 }
 
+/// A job has its version as soon as that is recorded: runs of an earlier one go on to their end.
+pub(super) fn job(pass: &mut Pass, situation: &Situation, group: u64) {
+    let id = &situation.id;
+    if situation.service.rollout.is_some() && !situation.service.removed {
+        complete(pass, id, group);
+    } else {
+        super::apply::end_others(pass, id, group);
+    }
+    if !situation.service.unplaced.is_empty() {
+        pass.draft.records.services.change(id, |service| service.unplaced = String::new());
+    }
+}
+
 /// The version to which a service goes back does not become healthy either: its deployment ends, and the service goes on trying
 /// to have it.
 pub(super) fn give_up(pass: &mut Pass, id: &ServiceId, deployment: u64, why: &str) {

@@ -13,7 +13,7 @@ use super::ages::Ages;
 use super::plan::{Planned, plan};
 use super::seen::{Seen, SeenNode};
 use super::specs::behaviour;
-pub(super) use super::specs::{EVERY_NODE, depending, good, large, spec};
+pub(in crate::controllers) use super::specs::{EVERY_NODE, depending, good, large, spec};
 use crate::cluster::Result;
 use crate::cluster::workloads::draft::{Draft, Moment};
 use crate::cluster::workloads::recorded::Workloads;
@@ -26,12 +26,12 @@ use crate::records::{
 };
 
 /// Between two looks of everything.
-pub(super) const TICK: i64 = 500;
+pub(in crate::controllers) const TICK: i64 = 500;
 const PACE: Pace = Pace::Fast;
 
 /// What a node does not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::controllers) enum Fault {
     /// Its machine is off: nothing runs there.
     Dead,
     /// Nobody hears it, and it hears nobody; what runs there goes on.
@@ -39,7 +39,7 @@ pub(super) enum Fault {
 }
 
 /// A cluster.
-pub(super) struct Cluster {
+pub(in crate::controllers) struct Cluster {
     pub store: FakeRecords,
     pub ms: i64,
     pub faults: BTreeMap<u64, (Fault, i64)>,
@@ -127,7 +127,13 @@ impl Cluster {
             (*id, SeenNode { presence, silent_for })
         };
         let nodes = records.nodes.ids().map(|id| node(&id)).collect();
-        Seen { now: self.now(), nodes, over_after: fence::over_after(PACE), ages: self.ages.clone() }
+        Seen {
+            now: self.now(),
+            nodes,
+            over_after: fence::over_after(PACE),
+            ages: self.ages.clone(),
+            preferred: BTreeMap::new(),
+        }
     }
 
     /// The records now.
@@ -268,6 +274,10 @@ impl Cluster {
             (state.state, state.healthy, state.healthy_since, state.gone) = (how, false, None, true);
             (state.exit_code, state.finished_at, state.reason) = (code, Some(now.clone()), reason.to_owned());
         };
+        // Changed files, unless it cannot get them.
+        if state.state == TaskState::Starting || state.state == TaskState::Running && behaviour != "stale" {
+            state.applied = task.group;
+        }
         match (task.goal, state.state) {
             (Goal::Stop, _) => {
                 self.processes.remove(&task.id);
@@ -296,6 +306,8 @@ impl Cluster {
                 state.refused = true;
             }
             (_, TaskState::Pending) => state.state = TaskState::Starting,
+            // Nor does one that starts get them.
+            (_, TaskState::Starting) if behaviour == "stale" && task.group > 1 => {}
             (_, TaskState::Starting) => {
                 (state.state, state.started_at) = (TaskState::Running, Some(now));
                 self.processes.insert(task.id, task.node);

@@ -6,6 +6,9 @@
 //! reports ──> presence of nodes ──────────┘
 //! ```
 //!
+//! Runs of jobs are those of `controllers/jobs`; here they only take their part of a node.
+//! New tasks of a plan are shown to the script's hook [`place`](hook), and planned again with what it prefers.
+//!
 //! [`mod@plan`] decides, without I/O; this module reads and writes. A plan is written in transactions of bounded size; any first part
 //! of them is a state from which the next pass continues, here or on the next leader.
 
@@ -14,11 +17,13 @@ mod apply;
 mod ends;
 mod failure;
 mod finish;
-mod pass;
-mod place;
+mod hook;
+pub(super) mod pass;
+pub(super) mod place;
 mod plan;
+mod reload;
 mod rollout;
-mod seen;
+pub(super) mod seen;
 mod service;
 mod tidy;
 
@@ -27,11 +32,13 @@ mod deploy_test;
 #[cfg(test)]
 mod failure_test;
 #[cfg(test)]
-mod harness;
+pub(super) mod harness;
 #[cfg(test)]
 mod nodes_test;
 #[cfg(test)]
-mod specs;
+mod reload_test;
+#[cfg(test)]
+pub(super) mod specs;
 #[cfg(test)]
 mod world_test;
 
@@ -43,12 +50,14 @@ use disco_planner::placement::Presence;
 use tokio::time::Instant;
 
 use self::ages::Firsts;
+use self::hook::PlaceHook;
 use self::plan::plan;
 use self::seen::Seen;
 use super::driver::{Controller, Outcome, Pause, Schedule};
 use crate::cluster::workloads::recorded::Workloads;
 use crate::cluster::workloads::write;
 use crate::node::Leader;
+use crate::script::Scripts;
 
 /// For how long further changes are collected before a pass.
 const GAP: Duration = Duration::from_millis(5);
@@ -69,6 +78,7 @@ pub(super) struct Tasks {
     /// What the last plan waits for.
     waits: Vec<String>,
     conflicts: u32,
+    hook: PlaceHook,
 }
 
 // === impl Tasks ===
@@ -97,7 +107,11 @@ impl Controller for Tasks {
             return Ok(self.outcome());
         }
         seen.ages = self.firsts.follow(&self.records, Instant::now());
-        let planned = plan(&self.records, &seen);
+        let mut planned = plan(&self.records, &seen);
+        seen.preferred = self.hook.preferred(leader, &self.records, &planned.draft.records, &seen).await;
+        if !seen.preferred.is_empty() {
+            planned = plan(&self.records, &seen);
+        }
         let changes = planned.draft.records.changes_since(&self.records);
         if changes.is_empty() {
             self.presences = presences;
@@ -122,6 +136,10 @@ impl Controller for Tasks {
 }
 
 impl Tasks {
+    pub(super) fn new(scripts: &Scripts) -> Self {
+        Self { hook: PlaceHook::new(scripts), ..Self::default() }
+    }
+
     fn outcome(&self) -> Outcome {
         if self.waits.is_empty() { Outcome::Settled } else { Outcome::Waits(self.waits.join("; ")) }
     }

@@ -11,12 +11,12 @@ use crate::cluster::workloads::table::ServiceId;
 use crate::records::{Goal, TaskRecord, TaskState, TaskStateRecord};
 
 /// How long a task is no endpoint any more before it is stopped: the time in which clients read that.
-pub(super) const DRAIN_TIME: Duration = Duration::from_secs(3);
+pub(in crate::controllers) const DRAIN_TIME: Duration = Duration::from_secs(3);
 /// The beginning of [`TaskRecord::why`] of tasks whose output may explain a failure.
-pub(super) const FAILED: &str = "failed";
+pub(in crate::controllers) const FAILED: &str = "failed";
 
 /// One look.
-pub(super) struct Pass<'a> {
+pub(in crate::controllers) struct Pass<'a> {
     /// The records as they shall be.
     pub draft: Draft,
     /// What is seen of nodes.
@@ -108,9 +108,10 @@ impl<'a> Pass<'a> {
         task.goal == Goal::Run && self.state(task).is_some_and(|state| state.state == TaskState::Stopped)
     }
 
-    /// It runs, and its probes succeed.
+    /// It runs with the files of its version, and its probes succeed.
     pub fn is_healthy(&self, task: &TaskRecord) -> bool {
         self.state(task).is_some_and(|state| state.healthy && state.state == TaskState::Running && !state.gone)
+            && super::reload::has_files(self, task)
     }
 
     /// Tasks of a service that are not gone, and whose node may still do something with them.
@@ -141,6 +142,6 @@ impl<'a> Pass<'a> {
     }
 }
 
-pub(super) fn millis(time: Duration) -> u64 {
+pub(in crate::controllers) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

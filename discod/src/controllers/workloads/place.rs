@@ -12,7 +12,7 @@ use crate::records::{self, Goal, GroupRecord, NodeRecord, PortSpec, ResourceSpec
 const REFUSALS: usize = 2;
 
 /// All nodes.
-pub(super) fn nodes(pass: &Pass) -> Vec<Node> {
+pub(in crate::controllers) fn nodes(pass: &Pass) -> Vec<Node> {
     let mut refusals: BTreeMap<(u64, u64), (usize, String)> = BTreeMap::new();
     let mut taken: BTreeMap<u64, BTreeSet<Port>> = BTreeMap::new();
     for task in pass.records().tasks.values() {
@@ -53,7 +53,7 @@ pub(super) fn nodes(pass: &Pass) -> Vec<Node> {
 }
 
 /// The version of a service, with so many copies, of which some have ended as they should.
-pub(super) fn group(group: &GroupRecord, copies: Copies, done: BTreeSet<u64>) -> Group {
+pub(in crate::controllers) fn group(group: &GroupRecord, copies: Copies, done: BTreeSet<u64>) -> Group {
     let spec = &group.spec;
     let fixed = spec.ports.iter().filter(|port| is_host(port));
     let fixed: Vec<Port> = fixed.filter_map(|port| Some(self::port(host(port)?, &port.protocol))).collect();
@@ -72,11 +72,12 @@ pub(super) fn group(group: &GroupRecord, copies: Copies, done: BTreeSet<u64>) ->
         bound: BTreeMap::new(),
         singleton: spec.singleton,
         done,
+        preferred: BTreeMap::new(),
     }
 }
 
 /// All tasks that take something of a node. Those of other versions than a service shall have are no matter of placement.
-pub(super) fn tasks(pass: &Pass, wanted: &BTreeSet<u64>) -> Vec<Task> {
+pub(in crate::controllers) fn tasks(pass: &Pass, wanted: &BTreeSet<u64>) -> Vec<Task> {
     let task = |record: &TaskRecord| Task {
         id: record.id,
         group: record.group,
@@ -107,7 +108,11 @@ pub(super) fn task_ports(spec: &ServiceSpec, chosen: &[Port]) -> Vec<records::Ta
 
 /// Why a task has no node, per node; `None` if it only waits for the end of another one of its service. `leaving` are nodes with
 /// such a task.
-pub(super) fn describe(pass: &Pass, unplaced: &placement::Unplaced, leaving: &BTreeSet<u64>) -> Option<String> {
+pub(in crate::controllers) fn describe(
+    pass: &Pass,
+    unplaced: &placement::Unplaced,
+    leaving: &BTreeSet<u64>,
+) -> Option<String> {
     let waits = |(node, reasons): (&u64, &Vec<placement::Reason>)| {
         reasons.iter().all(|reason| match reason {
             placement::Reason::MayRun => true,

@@ -15,10 +15,11 @@ use super::pass::{Pass, millis};
 use super::place::is_here;
 use super::seen::Seen;
 use super::service::{Mode, Situation};
-use super::{apply, ends, failure, finish, place, rollout as view, service, tidy};
+use super::{apply, ends, failure, finish, place, reload, rollout as view, service, tidy};
 use crate::cluster::workloads::draft::Draft;
 use crate::cluster::workloads::recorded::Workloads;
 use crate::cluster::workloads::table::ServiceId;
+use crate::cluster::workloads::values::can_reload;
 use crate::records::{Copies, Goal, GroupRecord, RolloutRecord, TaskRecord};
 
 /// What is missing.
@@ -49,6 +50,7 @@ pub(super) fn plan(records: &Workloads, seen: &Seen) -> Planned {
     let mut pass = Pass::new(records.clone(), seen);
     ends::note(&mut pass);
     apply::end_orphans(&mut pass);
+    reload::carry_over(&mut pass);
     let situations = service::all(&pass);
     let nodes = place::nodes(&pass);
     let mut rolling = BTreeMap::new();
@@ -72,6 +74,9 @@ pub(super) fn plan(records: &Workloads, seen: &Seen) -> Planned {
         groups.push(place::group(group, copies, situation.done.clone()));
         budgets.insert(group.id, budget);
     }
+    for group in &mut groups {
+        group.preferred = seen.preferred.get(&group.id).cloned().unwrap_or_default();
+    }
     let ids: BTreeSet<u64> = groups.iter().map(|group| group.id).collect();
     let placed = placement::plan(&nodes, &groups, &place::tasks(&pass, &ids));
     let none = Budget::default();
@@ -80,6 +85,7 @@ pub(super) fn plan(records: &Workloads, seen: &Seen) -> Planned {
         match &situation.mode {
             Mode::Ends(why) => apply::end_all(&mut pass, &situation.id, why),
             Mode::Unknown => {}
+            Mode::Job(group) => finish::job(&mut pass, situation, group.id),
             Mode::Keeps(group) => {
                 apply::end_spare_others(&mut pass, &situation.id, group, situation.service.copies);
                 let budget = budgets.get(&group.id).unwrap_or(&none);
@@ -143,6 +149,10 @@ fn previous(pass: &Pass, situation: &Situation, view: &View, step: &mut Step) ->
     let settled = situation.service.settled.filter(|settled| settled.group != situation.service.group)?;
     let Copies::Number(_) = situation.service.copies else { return None };
     let group = pass.records().groups.shared(&settled.group)?;
+    if situation.group().is_some_and(|coming| can_reload(&group, coming)) {
+        // Its tasks are those of the coming version already, and serve with the files that they have.
+        return None;
+    }
     let taken_over = match view.strategy.order {
         Order::StartFirst => view.new.iter().filter(|task| task.healthy_for.is_some() && !task.silent).count() as u64,
         Order::StopFirst => staying(view).max(1),

@@ -13,7 +13,7 @@ use crate::node::Leader;
 
 /// What the leader sees now.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(in crate::controllers) struct Seen {
     /// Now.
     pub now: Moment,
     /// Members, and nodes with a record.
@@ -22,11 +22,16 @@ pub(super) struct Seen {
     pub over_after: Duration,
     /// Of what it waits for.
     pub ages: Ages,
+    /// What the script prefers for new tasks.
+    pub preferred: Preferred,
 }
+
+/// Which nodes are preferred for new tasks, by the version and the task's index.
+pub(super) type Preferred = BTreeMap<u64, BTreeMap<u64, BTreeMap<u64, i64>>>;
 
 /// A node as the leader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SeenNode {
+pub(in crate::controllers) struct SeenNode {
     /// Whether it reports.
     pub presence: Presence,
     /// At least for how long it has not.
@@ -57,6 +62,7 @@ impl Seen {
             nodes,
             over_after: fence::over_after(pace),
             ages: Ages::default(),
+            preferred: Preferred::new(),
         }
     }
 

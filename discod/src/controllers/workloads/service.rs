@@ -24,6 +24,8 @@ pub(super) enum Mode {
     Keeps(Arc<GroupRecord>),
     /// It comes to its version and its number of copies.
     Rolls(Arc<GroupRecord>, RolloutRecord),
+    /// It is a job: it has no copies.
+    Job(Arc<GroupRecord>),
     /// Its version cannot be read: nothing is done.
     Unknown,
 }
@@ -35,7 +37,7 @@ impl Situation {
     pub fn group(&self) -> Option<&Arc<GroupRecord>> {
         match &self.mode {
             Mode::Keeps(group) | Mode::Rolls(group, _) => Some(group),
-            Mode::Ends(_) | Mode::Unknown => None,
+            Mode::Ends(_) | Mode::Job(_) | Mode::Unknown => None,
         }
     }
 }
@@ -58,6 +60,9 @@ fn mode(pass: &Pass, service: &ServiceRecord) -> Mode {
         return Mode::Ends("the service was stopped".to_owned());
     }
     let Some(group) = pass.records().groups.shared(&service.group) else { return Mode::Unknown };
+    if group.spec.job.is_some() {
+        return Mode::Job(group);
+    }
     match &service.rollout {
         _ if service.removed => Mode::Keeps(group),
         Some(rollout) => match &rollout.failed {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::records::{DependencySpec, ResourceSpec, ServiceSpec};
 
 /// As a number of copies: one on each node.
-pub(super) const EVERY_NODE: u32 = u32::MAX;
+pub(in crate::controllers) const EVERY_NODE: u32 = u32::MAX;
 
-pub(super) fn behaviour(spec: &ServiceSpec) -> &str {
+pub(in crate::controllers) fn behaviour(spec: &ServiceSpec) -> &str {
     spec.labels.get("behaviour").map_or("good", String::as_str)
 }
 
 /// A version with one port whose tasks behave as named.
-pub(super) fn spec(version: &str, behaviour: &str) -> ServiceSpec {
+pub(in crate::controllers) fn spec(version: &str, behaviour: &str) -> ServiceSpec {
     let text = serde_json::json!({
         "driver": "process",
         "process": { "program": "app", "files": [] },
@@ -26,16 +26,16 @@ pub(super) fn spec(version: &str, behaviour: &str) -> ServiceSpec {
     serde_json::from_value(text).unwrap()
 }
 
-pub(super) fn good(version: &str) -> ServiceSpec {
+pub(in crate::controllers) fn good(version: &str) -> ServiceSpec {
     spec(version, "good")
 }
 
 /// A good version that waits for another service.
-pub(super) fn depending(version: &str, on: &str, condition: DependencySpec) -> ServiceSpec {
+pub(in crate::controllers) fn depending(version: &str, on: &str, condition: DependencySpec) -> ServiceSpec {
     ServiceSpec { depends_on: BTreeMap::from([(on.to_owned(), condition)]), ..good(version) }
 }
 
 /// A version that takes so much memory of its node, which has 1,000.
-pub(super) fn large(version: &str, memory: u64) -> ServiceSpec {
+pub(in crate::controllers) fn large(version: &str, memory: u64) -> ServiceSpec {
     ServiceSpec { needs: ResourceSpec { cpu_millis: 0, memory }, ..good(version) }
 }

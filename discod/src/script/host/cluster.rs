@@ -1,19 +1,20 @@
 //! `Cluster` and `Node` of scripts, on a node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use disco_proto::v1::{NodeStatus, RunCommandRequest, ScaleRequest, StatusRequest, StatusResponse};
 use disco_provider::{ProviderContext, from_spec};
 use disco_runtime_js::cluster::{
     ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo,
-    ProviderInfo, ProviderSpec, RunRequest,
+    ProviderInfo, ProviderSpec, RunRequest, ServiceChange, ServiceName,
 };
 use disco_runtime_js::{ErrorCode, HostError, Json};
 use disco_store::prefix_range;
 use futures_util::StreamExt;
 
-use super::{copy, errors};
+use super::{copy, errors, services};
 use crate::cluster::machines::scale;
 use crate::cluster::nodes::{run, status};
 use crate::node::Node;
@@ -147,7 +148,8 @@ impl ClusterHandle for NodeCluster {
 
     async fn deploy(&self, _: Json) -> Result<Json, HostError> {
         Err(HostError::unsupported(
-            "this version cannot deploy stacks yet; `disco deploy` calls the hook `deploy` with the project's files",
+            "`cluster.deploy` is for `client.js`, which has the project's files: a stack is deployed by `disco deploy -f FILE`, \
+             and the hook `deploy` by `disco deploy`",
         ))
     }
 
@@ -157,8 +159,16 @@ impl ClusterHandle for NodeCluster {
         Ok(deployments)
     }
 
-    async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
-        Err(HostError::unsupported("this version cannot run services yet"))
+    async fn service(&self, name: &str) -> Result<Option<Json>, HostError> {
+        services::get(&self.node, name).await
+    }
+
+    async fn change_service(&self, service: ServiceName, change: ServiceChange) -> Result<Json, HostError> {
+        services::change(&self.node, &service, change).await
+    }
+
+    async fn wait_healthy(&self, service: ServiceName, limit: Option<Duration>) -> Result<Json, HostError> {
+        services::wait_healthy(&self.node, &service, limit).await
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {

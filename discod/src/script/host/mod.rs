@@ -7,6 +7,7 @@ mod cluster;
 mod copy;
 mod errors;
 mod kv;
+mod services;
 mod watch;
 
 use std::sync::Arc;

@@ -38,10 +38,22 @@ export async function leader(cluster, node, signal) {
   if (code !== 0 || truncated) throw new Error(stderr + stdout);
   await node.copy("a", "/b", { mode: 0o644 });
   await cluster.deploy();
+  const deployed = await cluster.deploy("stack.yml");
+  const web = (await cluster.service("shop/web")) ?? deployed.services[0];
+  const scaled = await web.scale(web.desired + 1);
+  await scaled.restart();
+  const { healthy, endpoints, ports } = await scaled.wait_healthy({ timeout: 5000 });
+  console.log(`${web}`, healthy > 0, endpoints[0].address, endpoints[0].draining, ports[0]?.mode, scaled.state === "complete");
   const [deployment] = await cluster.deployments();
   const events = await cluster.events();
   console.error(deployment.id, events[0].kind, events[0].node, events[0].data.x);
   await cluster.destroy();
+}
+
+/** @type {NonNullable<ClusterScript["place"]>} */
+export function place(service, nodes) {
+  if (service.labels.big && service.index === 1) return nodes.find((node) => node.labels.zone === "a") ?? null;
+  return nodes.map((node) => node.memory_free / (1 + node.tasks + node.tasks_of_service) - service.memory);
 }
 
 /** @type {NonNullable<ClusterScript["health"]>} */

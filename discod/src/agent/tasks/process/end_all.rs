@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use disco_shim::{Client, Folder};
 
-use super::environment;
+use super::{environment, values};
 use crate::cluster::tasks::folders;
 
 /// How long a task has to end, whatever its own grace time is.
@@ -60,6 +60,7 @@ pub(in crate::agent) fn end_all(data: &Path) -> Result<()> {
         }
     }
     disco_shim::sweep();
+    values::forget(data)?;
     if left > 0 {
         bail!("{left} processes of tasks cannot be killed");
     }

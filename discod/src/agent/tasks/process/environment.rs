@@ -38,6 +38,10 @@ pub(super) fn of(order: &Order, home: &Path, machine: &[(String, String)]) -> BT
     set("DISCO_SERVICE", task.service.clone());
     set("DISCO_INDEX", task.index.to_string());
     set("DISCO_NODE", order.node.clone());
+    if let Some(run) = &task.run {
+        set("DISCO_RUN", run.number.to_string());
+        set("DISCO_SCHEDULED", run.scheduled.clone().unwrap_or_default());
+    }
     all.extend(order.group.spec.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
     all.extend(machine.iter().cloned());
     all.insert("DISCO_TASK".to_owned(), task.id.to_string());

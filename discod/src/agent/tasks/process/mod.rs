@@ -1,31 +1,41 @@
 //! The driver `process`: each task is the child of a shim (`discod shim`), which outlives the daemon.
 
-mod artifacts;
 mod end_all;
 mod environment;
+mod fetching;
+mod files;
 mod ports;
+mod session;
 mod shims;
 mod spec;
+mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use disco_proto::v1::{ExecOutput, ExecStart};
+use disco_shim::session::Session;
 use disco_shim::{Client, Folder, Probe, Probed, SLICE, Spec, User};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::driver::{Check, Driver, End, NotStarted, Order, Start};
-use crate::cluster::tasks::folders;
-use artifacts::{Artifacts, FetchError};
+use crate::cluster::secrets::Value;
+use crate::cluster::tasks::{self, folders};
+use crate::local::artifacts::Artifacts;
+use files::PlaceError;
+use session::Found;
 use shims::Shims;
+use values::Values;
 
-pub(super) use artifacts::Contents;
 pub(in crate::agent) use end_all::end_all;
+pub(super) use files::Contents;
 pub(super) use shims::Program;
+pub(super) use values::{Fetch, Fetching};
 
 /// Starts at once: fewer than there are threads for what blocks, so that a slow one does not hold up all else.
 const STARTING: usize = 4;
@@ -50,6 +60,7 @@ pub(super) struct Process(Arc<Inner>);
 struct Inner {
     data: PathBuf,
     artifacts: Artifacts,
+    contents: Arc<dyn Contents>,
     shims: Shims,
     /// Distinguishes the control groups of several nodes of one machine.
     node: String,
@@ -57,17 +68,27 @@ struct Inner {
     starting: Semaphore,
     /// Whom running tasks run as: the system's list of users may be slow.
     users: Mutex<BTreeMap<u64, Option<User>>>,
+    values: Values,
 }
 
 // === impl Process ===
 
 impl Process {
     /// Of a node with this data folder. `node`: no other node on the machine has this name for control groups.
-    pub(super) fn new(data: &Path, node: String, program: Program, contents: Contents) -> Self {
-        let artifacts = Artifacts::new(data.join(folders::ARTIFACTS), contents);
+    /// `fetch` gets the secrets and configs of tasks.
+    pub(super) fn new(
+        data: &Path,
+        node: String,
+        program: Program,
+        artifacts: Artifacts,
+        contents: Arc<dyn Contents>,
+        fetch: Fetch,
+    ) -> Self {
+        let values = Values::new(data, &node, fetch);
         let (shims, machine) = (Shims::new(program), environment::machine());
         let (starting, users) = (Semaphore::new(STARTING), Mutex::default());
-        Self(Arc::new(Inner { artifacts, shims, data: data.to_owned(), node, machine, starting, users }))
+        let data = data.to_owned();
+        Self(Arc::new(Inner { artifacts, contents, shims, data, node, machine, starting, users, values }))
     }
 
     /// How a start ended, once it has.
@@ -104,11 +125,16 @@ impl Driver for Process {
         self.blocking(move |inner| inner.starts(task)).await?
     }
 
+    async fn prepare(&self, order: &Order, shown: &watch::Sender<String>) -> Result<(), NotStarted> {
+        fetching::fetch(&self.0.artifacts, &*self.0.contents, spec::process(order)?, shown).await
+    }
+
     async fn start(&self, order: &Order, number: u64, fence_ms: Option<u64>) -> Result<Start, NotStarted> {
         let order = order.clone();
+        let values = self.0.values.get(&order).await?;
         // Each occupies a thread, and a shim may be slow to answer.
         let _permit = self.0.starting.acquire().await.map_err(|error| NotStarted::Later(error.to_string()))?;
-        let started = self.blocking(move |inner| inner.start(&order, number, fence_ms)).await;
+        let started = self.blocking(move |inner| inner.start(&order, number, fence_ms, values)).await;
         started.unwrap_or_else(|error| Err(NotStarted::Refused(format!("{error:#}"))))
     }
 
@@ -146,6 +172,7 @@ impl Driver for Process {
     async fn check(&self, order: &Order, check: Check) -> Result<(), String> {
         // Not its arguments, which may hold secrets.
         let name = check.name.clone();
+        self.0.values.know_variables(order).await.map_err(|why| format!("{name}: {why}"))?;
         let (order, own) = (order.clone(), name.clone());
         let probe = self.blocking(move |inner| inner.probe(&order, check)).await;
         let probe = probe.map_err(|error| format!("{own}: {error:#}"))??;
@@ -162,8 +189,34 @@ impl Driver for Process {
         }
     }
 
+    async fn session(&self, order: &Order, client: tasks::Session) -> Result<(), String> {
+        // An earlier daemon may have started the task.
+        self.0.values.know_variables(order).await?;
+        let (own, start) = (order.clone(), client.start.clone());
+        let prepared = self.blocking(move |inner| inner.session(&own, &start)).await;
+        match prepared.map_err(|error| format!("{error:#}"))?? {
+            Ok(session) => session::relay(self.0.shims.session(), session, client).await,
+            Err(end) => {
+                // Unless the client is gone.
+                let _ = client.outputs.send(Ok(end)).await;
+                Ok(())
+            }
+        }
+    }
+
     async fn remove(&self, task: u64) -> Result<()> {
         self.blocking(move |inner| inner.remove(task)).await?
+    }
+
+    async fn reload(&self, order: &Order, number: u64) -> Result<(), String> {
+        let values = self.0.values.get(order).await.map_err(NotStarted::words)?;
+        let order = order.clone();
+        let reloaded = self.blocking(move |inner| inner.reload(&order, number, values)).await;
+        reloaded.map_err(|error| format!("{error:#}"))?
+    }
+
+    async fn keep_values(&self, tasks: BTreeSet<u64>) -> Result<()> {
+        Ok(self.blocking(move |inner| inner.values.keep(&tasks)).await??)
     }
 }
 
@@ -198,7 +251,9 @@ impl Inner {
     }
 
     fn environment(&self, order: &Order) -> BTreeMap<String, String> {
-        environment::of(order, &self.home(order.task.id), &self.machine)
+        let mut all = environment::of(order, &self.home(order.task.id), &self.machine);
+        all.extend(self.values.environment(order));
+        all
     }
 
     fn starts(&self, task: u64) -> Result<Vec<Start>> {
@@ -223,7 +278,7 @@ impl Inner {
         Ok(user)
     }
 
-    fn prepare(&self, order: &Order, number: u64) -> Result<Spec, NotStarted> {
+    fn prepare(&self, order: &Order, number: u64, values: Option<Vec<Value>>) -> Result<Spec, NotStarted> {
         let task = order.task.id;
         let process = spec::process(order)?;
         if let Some(why) = ports::taken(order.address, &order.task.ports) {
@@ -235,11 +290,16 @@ impl Inner {
         }
         let files = self.files(task);
         let owner = user.as_ref().map(|user| (user.uid, user.gid));
-        self.artifacts.place(&process.files, &files, owner).map_err(|error| match error {
-            FetchError::Path(_) => NotStarted::Failed(error.to_string()),
-            FetchError::Missing(_) | FetchError::Io(_) => NotStarted::Refused(error.to_string()),
+        files::place(&self.artifacts, &process.files, &files, owner).map_err(|error| match error {
+            PlaceError::Path(_) => NotStarted::Failed(error.to_string()),
+            // It was fetched just before.
+            PlaceError::Missing(_) => NotStarted::Later(error.to_string()),
+            PlaceError::Io(_) => NotStarted::Refused(error.to_string()),
         })?;
         self.forget_old(task, number).map_err(|error| NotStarted::Refused(error.to_string()))?;
+        if let Some(values) = values {
+            self.values.put(order, &values, user.as_ref())?;
+        }
         spec::spec(order, &self.home(task), self.environment(order), user, self.cgroup(task))
     }
 
@@ -257,8 +317,26 @@ impl Inner {
         Ok(())
     }
 
-    fn start(&self, order: &Order, number: u64, fence_ms: Option<u64>) -> Result<Start, NotStarted> {
-        let mut spec = self.prepare(order, number)?;
+    /// Gives a running task other files, and its signal.
+    fn reload(&self, order: &Order, number: u64, values: Option<Vec<Value>>) -> Result<(), String> {
+        let user = self.user(order).map_err(NotStarted::words)?;
+        if let Some(values) = values {
+            self.values.put(order, &values, user.as_ref()).map_err(NotStarted::words)?;
+        }
+        let Some(signal) = &order.group.spec.reload else { return Ok(()) };
+        let folder = self.folder(order.task.id, number);
+        let sent = Client::connect(&folder).and_then(|mut client| client.signal(signal));
+        sent.map_err(|error| format!("cannot send {signal}: {error}"))
+    }
+
+    fn start(
+        &self,
+        order: &Order,
+        number: u64,
+        fence_ms: Option<u64>,
+        values: Option<Vec<Value>>,
+    ) -> Result<Start, NotStarted> {
+        let mut spec = self.prepare(order, number, values)?;
         spec.fence_ms = fence_ms;
         let key = (order.task.id, number);
         let folder = self.folder(key.0, key.1);
@@ -286,27 +364,59 @@ impl Inner {
         Ok(shims::lost(&found))
     }
 
-    fn probe(&self, order: &Order, check: Check) -> Result<Probe, String> {
-        let words = |error: NotStarted| match error {
-            NotStarted::Failed(why) | NotStarted::Refused(why) | NotStarted::Later(why) => why,
-        };
+    /// Another program in the environment of a task.
+    fn command(&self, order: &Order, words: Vec<String>) -> Result<Spec, String> {
         let task = order.task.id;
         let known = self.users.lock().get(&task).cloned();
         let user = match known {
             Some(user) => user,
             // Of a task that an earlier daemon started.
-            None => self.user(order).map_err(words)?,
+            None => self.user(order).map_err(NotStarted::words)?,
         };
         let environment = self.environment(order);
-        let mut command = spec::spec(order, &self.home(task), environment, user, self.cgroup(task)).map_err(words)?;
-        let mut all = check.words.into_iter();
+        let spec = spec::spec(order, &self.home(task), environment, user, self.cgroup(task));
+        let mut command = spec.map_err(NotStarted::words)?;
+        let mut all = words.into_iter();
         command.program = all.next().unwrap_or_default().into();
         command.args = all.collect();
+        Ok(command)
+    }
+
+    fn probe(&self, order: &Order, check: Check) -> Result<Probe, String> {
+        let mut command = self.command(order, check.words)?;
         if !command.program.to_string_lossy().contains('/') {
-            command.program =
-                search(&command).ok_or_else(|| format!("`{}` is not in its PATH", command.program.display()))?;
+            command.program = match session::search(&command, &command.program) {
+                Found::Program(file) => file,
+                _ => return Err(format!("`{}` is not in its PATH", command.program.display())),
+            };
         }
         Ok(Probe { command, limit_ms: u64::try_from(check.limit.as_millis()).unwrap_or(u64::MAX) })
+    }
+
+    /// The session of a program beside a running task, or its end if there is no such program.
+    fn session(&self, order: &Order, start: &ExecStart) -> Result<Result<Session, ExecOutput>, String> {
+        let task = order.task.id;
+        let unknown = |error: &dyn std::fmt::Display| format!("cannot know whether task {task} runs: {error}");
+        let last = folders::attempts(&self.data, task).map_err(|error| unknown(&error))?.pop();
+        let last = last.and_then(|last| self.folder(task, last).task().transpose());
+        let running = match last.transpose().map_err(|error| unknown(&error))? {
+            Some(found) if found.process.runs().map_err(|error| unknown(&error))? => found.process,
+            _ => return Err(format!("task {task} does not run")),
+        };
+        let mut program = self.command(order, start.command.clone())?;
+        let name = program.program.to_string_lossy().into_owned();
+        if !name.contains('/') {
+            match session::search(&program, &program.program) {
+                Found::Program(file) => program.program = file,
+                found => return Ok(Err(session::not_found(&found, &name))),
+            }
+        }
+        let terminal = session::size(start.terminal.as_ref());
+        let has_term = program.environment.iter().any(|(name, _)| name == "TERM");
+        if terminal.is_some() && !has_term && !start.term.is_empty() {
+            program.environment.push(("TERM".to_owned(), start.term.clone()));
+        }
+        Ok(Ok(Session { program, task: running, terminal }))
     }
 
     fn end_orphans(&self) -> Result<()> {
@@ -324,15 +434,8 @@ impl Inner {
         anyhow::ensure!(starts.iter().all(|start| start.end.is_some()), "task {task} still runs");
         self.users.lock().remove(&task);
         match fs_err::remove_dir_all(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            other => other?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => Ok(other?),
         }
-        Ok(self.artifacts.prune()?)
     }
-}
-
-/// The program of a command that is named without a folder, by the PATH of its own environment.
-fn search(command: &Spec) -> Option<PathBuf> {
-    let (_, path) = command.environment.iter().find(|(name, _)| name == "PATH")?;
-    path.split(':').map(|folder| Path::new(folder).join(&command.program)).find(|file| file.is_file())
 }

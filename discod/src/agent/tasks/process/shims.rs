@@ -143,6 +143,11 @@ impl Shims {
         Ok(())
     }
 
+    /// A program beside a task, which is described to it on its standard input.
+    pub(super) fn session(&self) -> tokio::process::Command {
+        self.program.command(&["session".into()]).into()
+    }
+
     /// Runs a command that checks a task. It is not waited for if this is dropped, and ends at its limit all the same.
     pub(super) async fn check(&self, probe: Probe) -> Result<Probed> {
         let command = self.program.command(&["probe".into()]);

@@ -51,6 +51,7 @@ pub(super) fn spec(
     let given = |value: u64| (value > 0).then_some(value);
     let mut spec = Spec::new(program, folder);
     spec.args.clone_from(&process.args);
+    spec.args.extend(order.task.run.iter().flat_map(|run| &run.args).cloned());
     spec.environment = environment.into_iter().collect();
     spec.user = user;
     spec.limits = Limits {

@@ -109,7 +109,9 @@ async fn a_task_that_an_earlier_daemon_has_just_started_is_adopted_though_its_po
     test.confirmed.send_replace(false);
     test.begin();
     test.until(|state| state.state == TaskState::Starting).await;
-    let start = test.driver().start(&test.order, 0, None).await.unwrap();
+    let driver = test.driver();
+    driver.prepare(&test.order, &watch::Sender::default()).await.unwrap();
+    let start = driver.start(&test.order, 0, None).await.unwrap();
     let _taken = std::net::TcpListener::bind((address(), test.order.task.ports[0].number)).unwrap();
     test.confirmed.send_replace(true);
     let state = test.until(|state| state.state == TaskState::Running || state.gone).await;

@@ -48,6 +48,20 @@ async fn a_task_gets_its_files_ports_and_environment_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_run_of_a_job_gets_its_arguments_and_ends_once() {
+    let mut test = Test::new(r#"echo "run $DISCO_RUN of $DISCO_SCHEDULED: $*"; exit 3"#);
+    test.restart(RestartCondition::Never, 0, 0);
+    test.spec(|spec| spec.process.as_mut().unwrap().args = vec!["--all".to_owned()]);
+    let scheduled = Some("2026-12-01T02:00:00Z".to_owned());
+    test.order.task.run = Some(TaskRun { number: 7, scheduled, args: vec!["two words".to_owned()] });
+    test.begin();
+    let state = test.gone().await;
+    assert_eq!((state.state, state.exit_code, state.restarts), (TaskState::Failed, Some(3), 0));
+    assert_eq!(state.reason, "exit code 3");
+    assert_eq!(test.text(0), "run 7 of 2026-12-01T02:00:00Z: --all two words\n");
+}
+
+#[tokio::test]
 async fn a_task_that_crashes_is_restarted_with_pauses_and_then_counts_as_failed() {
     let mut test = Test::new("echo try; exit 3");
     test.restart(RestartCondition::OnFailure, 20, 3);

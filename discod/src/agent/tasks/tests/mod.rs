@@ -4,6 +4,7 @@ mod adoption;
 mod checks;
 mod life;
 mod output;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use disco_shim::Folder;
 use disco_shim::output::Reader;
 use disco_store::typed::{
     FileRecord, Goal, GroupRecord, ProcessSpec, ResourceSpec, RestartCondition, RestartSpec, ServiceSpec, TaskPort,
-    TaskRecord, TaskState, TaskStateRecord, UpdateSpec,
+    TaskRecord, TaskRun, TaskState, TaskStateRecord, UpdateSpec,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -22,10 +23,12 @@ use tokio::task::JoinHandle;
 
 use super::actor::{self, Context};
 use super::driver::Order;
-use super::process::{Contents, Process, Program, end_all};
+use super::process::{Contents, Fetch, Fetching, Process, Program, end_all};
 use super::states::States;
 use crate::cluster::scripts::blobs;
+use crate::cluster::secrets::Value;
 use crate::cluster::tasks::folders;
+use crate::local::artifacts::{Artifacts, Content, NotFetched};
 
 /// Longer than anything here takes on a machine that is ten times slower.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -42,7 +45,28 @@ struct Test {
     states: States,
     /// What the cluster has of the task's state, where it is newer.
     recorded: Arc<Mutex<Option<TaskStateRecord>>>,
+    /// The version that the task shall have.
+    group: Arc<Mutex<u64>>,
+    /// Versions of its service.
+    versions: Arc<Mutex<BTreeMap<u64, GroupRecord>>>,
+    /// Secrets and configs, by version; a version without an entry cannot be had.
+    values: Arc<Mutex<BTreeMap<u64, Vec<Value>>>>,
     actor: Option<JoinHandle<()>>,
+}
+
+/// Contents that the test has.
+struct Given {
+    contents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    artifacts: Artifacts,
+}
+
+#[async_trait::async_trait]
+impl Contents for Given {
+    async fn obtain(&self, content: &Content, _: &(dyn Fn(u64) + Send + Sync)) -> Result<(), NotFetched> {
+        let bytes = self.contents.lock().get(&content.sha256).cloned();
+        let bytes = bytes.ok_or_else(|| NotFetched::Nowhere("it is missing".to_owned()))?;
+        self.artifacts.write(content, &bytes).map_err(|error| NotFetched::Failed(error.to_string()))
+    }
 }
 
 /// No test leaves a process behind.
@@ -68,6 +92,9 @@ impl Test {
             lease_ms: watch::Sender::new(0),
             states: States::default(),
             recorded: Arc::default(),
+            group: Arc::new(Mutex::new(group().id)),
+            versions: Arc::default(),
+            values: Arc::default(),
             actor: None,
         };
         test.file("web", &format!("#!/bin/sh\n{script}\n"), 0o755);
@@ -95,19 +122,23 @@ impl Test {
     }
 
     fn driver(&self) -> Process {
-        let contents = self.contents.clone();
-        let read: Contents =
-            Arc::new(move |file| contents.lock().get(&file.sha256).cloned().ok_or_else(|| "it is missing".to_owned()));
+        let artifacts = Artifacts::new(self.folder.path());
+        let contents = Arc::new(Given { contents: self.contents.clone(), artifacts: artifacts.clone() });
         // Tests run at once, and each is a node of its own.
         let node = self.folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.').to_owned();
-        Process::new(self.folder.path(), format!("test-{node}"), Program::at(test_shim()), read)
+        let values = self.values.clone();
+        let fetch: Fetch = Arc::new(move |_, group| -> Fetching {
+            let values = values.lock().get(&group).cloned();
+            Box::pin(async move { values.ok_or_else(|| "no voter answers".to_owned()) })
+        });
+        Process::new(self.folder.path(), format!("test-{node}"), Program::at(test_shim()), artifacts, contents, fetch)
     }
 
     /// Starts the daemon's part: a new driver and a new actor.
     fn begin(&mut self) {
         let (goal, task) = (self.goal.subscribe(), self.order.task.clone());
-        let recorded = self.recorded.clone();
-        let look = move |_| (*goal.borrow()).map(|goal| TaskRecord { goal, ..task.clone() });
+        let (recorded, versions, group) = (self.recorded.clone(), self.versions.clone(), self.group.clone());
+        let look = move |_| (*goal.borrow()).map(|goal| TaskRecord { goal, group: *group.lock(), ..task.clone() });
         let context = Context {
             driver: Arc::new(self.driver()),
             states: self.states.clone(),
@@ -115,7 +146,9 @@ impl Test {
             lease_ms: self.lease_ms.subscribe(),
             look: Arc::new(look),
             recorded: Arc::new(move |_| recorded.lock().clone()),
+            version: Arc::new(move |id| versions.lock().get(&id).cloned()),
             address: "10.0.0.1".to_owned(),
+            probes: crate::local::ProbeCounts::default(),
         };
         self.actor = Some(tokio::spawn(actor::run(context, self.order.clone(), self.goal.subscribe())));
     }
@@ -232,6 +265,7 @@ fn task() -> TaskRecord {
         goal: Goal::Run,
         since: String::new(),
         why: String::new(),
+        run: None,
     }
 }
 
@@ -262,6 +296,9 @@ fn group() -> GroupRecord {
         singleton: false,
         depends_on: BTreeMap::new(),
         labels: BTreeMap::new(),
+        job: None,
+        values: Vec::new(),
+        reload: None,
     };
     GroupRecord { id: 1, stack: "shop".to_owned(), service: "web".to_owned(), deployment: 1, hash: String::new(), spec }
 }
