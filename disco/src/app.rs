@@ -129,6 +129,7 @@ async fn supervise(command: crate::cli::Command, context: Context) -> Outcome<Ex
     let printer = context.printer.clone();
     // A task of its own: the command may keep its thread busy.
     let ends = commands::reports_progress(&command);
+    let handles_signals = commands::handles_signals(&command);
     let silence = ends.then(|| tokio::spawn(printer.clone().break_silence()));
     let expired = async {
         match timeout {
@@ -140,7 +141,7 @@ async fn supervise(command: crate::cli::Command, context: Context) -> Outcome<Ex
         biased;
         ended = commands::run(command, context) => ended,
         // The ordinary end of a command that goes on until then.
-        _ = interrupted(), if !ends => Ok(ExitStatus::Cancelled),
+        _ = interrupted(), if !ends && !handles_signals => Ok(ExitStatus::Cancelled),
         name = interrupted(), if ends => Err(ended(ExitStatus::Cancelled, format!("cancelled ({name})"), nature, &progress)),
         () = expired => {
             let time = humantime(timeout.unwrap_or_default());

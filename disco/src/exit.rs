@@ -68,12 +68,29 @@ impl ExitStatus {
         }
     }
 
+    /// The exit code of a program: the system passes on its lowest eight bits.
+    pub(crate) fn of_program(code: i32) -> Self {
+        Self::Program(u8::try_from(code & 0xff).unwrap_or(u8::MAX))
+    }
+
     /// The end of `disco --help`.
     pub(crate) fn help() -> String {
         let codes = Self::TABLE.iter().map(|(status, meaning)| format!("  {:>2}  {meaning}\n", status.code()));
         let codes: String = codes.collect();
         format!("Exit codes:\n{codes}\nRun `disco COMMAND --help` for a command's options and examples.")
     }
+}
+
+/// The number of a signal by its name, or of `signal 34`; shells add 128 to it (signal(7)).
+pub(crate) fn signal_number(name: &str) -> Option<u8> {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
+    ];
+    let by_name = name.strip_prefix("SIG").and_then(|name| NAMES.iter().position(|known| *known == name));
+    let by_name = by_name.and_then(|at| u8::try_from(at + 1).ok());
+    by_name.or_else(|| name.strip_prefix("signal ")?.parse().ok())
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -92,6 +109,14 @@ mod tests {
             assert_eq!(usize::from(status.code()), at);
         }
         assert_eq!(ExitStatus::TABLE.last().map(|(status, _)| *status), Some(ExitStatus::Unplaced));
+    }
+
+    #[test]
+    fn a_program_and_a_signal_have_their_codes() {
+        assert_eq!([3, 255, 256, -1].map(|code| ExitStatus::of_program(code).code()), [3, 255, 0, 255]);
+        let numbers = ["SIGHUP", "SIGKILL", "SIGSEGV", "SIGTERM", "SIGSYS", "signal 34"].map(signal_number);
+        assert_eq!(numbers, [1, 9, 11, 15, 31, 34].map(Some));
+        assert_eq!(signal_number("SIGNOTHING"), None);
     }
 
     #[test]

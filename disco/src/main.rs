@@ -3,7 +3,7 @@
 //! A command is a thin file under `commands/`: resolved settings and the printer go in, an [`exit::ExitStatus`] comes out.
 //! `cli` defines the command line, `project` the folder and its private state, `client` the connection to the nodes, `founding`
 //! creates and repairs clusters, `upgrade` installs new binaries, `workload`
-//! deploys stacks and reads what runs, `host` implements the scripts' API, and `printer` writes all output.
+//! deploys stacks and reads what runs, `exec` runs programs beside tasks, `host` implements the scripts' API, and `printer` writes all output.
 
 mod app;
 mod cli;
@@ -13,6 +13,7 @@ mod context;
 mod deployment;
 mod environment;
 mod error;
+mod exec;
 mod exit;
 mod founding;
 mod host;

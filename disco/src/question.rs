@@ -5,6 +5,7 @@
 use std::io::{self, PipeReader, PipeWriter};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -42,6 +43,46 @@ pub(crate) async fn line(context: &Context, question: &str) -> Outcome<String> {
     match answer? {
         Some(text) => Ok(text.trim().to_owned()),
         None => Err(Failure::new(ExitStatus::Cancelled, "the question was not answered")),
+    }
+}
+
+/// Asks for a secret, and does not show what is typed. The end of the line is not part of it.
+pub(crate) async fn secret(context: &Context, question: &str) -> Outcome<String> {
+    let _turn = context.progress.turn().await;
+    context.progress.asks(true);
+    let answer = {
+        let hidden = Hidden::new().map_err(|error| {
+            Failure::failed("cannot hide what is typed on the terminal")
+                .because(&error)
+                .hint("`-` reads standard input")
+        })?;
+        let answer = ask(context, question).await;
+        drop(hidden);
+        // The line end was not shown either.
+        context.printer.verbatim(b"\n");
+        answer
+    };
+    context.progress.asks(false);
+    answer?.ok_or_else(|| Failure::new(ExitStatus::Cancelled, "the question was not answered"))
+}
+
+/// The terminal does not show what is typed, until this is dropped: also by an interrupt.
+struct Hidden(Termios);
+
+impl Hidden {
+    fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // There is nothing else to do if that fails.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }
 

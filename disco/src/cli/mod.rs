@@ -4,9 +4,11 @@ mod cert;
 mod change;
 mod connect;
 mod data;
+mod exec;
 mod global;
 #[cfg(test)]
 mod hints;
+mod job;
 mod look;
 mod node;
 mod operate;
@@ -14,7 +16,10 @@ mod plan;
 mod scale;
 mod stack;
 mod start;
+mod usage;
+mod value;
 mod values;
+mod why;
 mod work;
 mod workload;
 
@@ -27,7 +32,9 @@ pub(crate) use self::{
     change::ChangeArgs,
     connect::ConnectArgs,
     data::{KvCommand, KvDelArgs, KvGetArgs, KvLsArgs, KvPutArgs, KvWatchArgs},
+    exec::ExecArgs,
     global::GlobalArgs,
+    job::{JobCancelArgs, JobCommand, JobRunArgs, JobShowArgs},
     look::{EventsArgs, LogsArgs},
     node::{NodeAddArgs, NodeCommand, NodeRmArgs, NodeSshArgs},
     operate::{BackupCommand, BackupRestoreArgs, BackupSaveArgs, RecoverArgs, UpgradeArgs},
@@ -35,7 +42,10 @@ pub(crate) use self::{
     scale::{ScaleArgs, ScaleTarget},
     stack::{StackArgs, StackFileArgs},
     start::{BootstrapArgs, CompletionArgs, DestroyArgs, InitArgs, Shell},
+    usage::{MetricsArgs, TopArgs, TopOrder},
+    value::{ConfigCommand, ConfigGetArgs, ConfigSetArgs, SecretCommand, SecretSetArgs},
     values::{Format, Variable, parse_duration},
+    why::WhyArgs,
     work::{DeployArgs, DoArgs, ScriptCommand, ScriptPushArgs},
     workload::{DrainArgs, PsArgs, RestartArgs, RmArgs, RollbackArgs, ServicesArgs, StopArgs},
 };
@@ -85,6 +95,15 @@ pub(crate) enum Command {
     /// Show the output of tasks, or the log of a node.
     Logs(LogsArgs),
 
+    /// Say why a task, a service or a node is as it is, and what to do next.
+    Why(WhyArgs),
+    /// Show what the nodes and the tasks use now: processors and memory.
+    Top(TopArgs),
+    /// Print a node's metrics in Prometheus' text format.
+    Metrics(MetricsArgs),
+    /// Run a program beside a running task: a shell on a terminal, a command in a pipe.
+    Exec(ExecArgs),
+
     /// Print what `bootstrap`, `scale` or the cluster itself would create, change and delete, and the cost.
     Plan(PlanArgs),
     /// Set the number of nodes, or of copies of a service.
@@ -108,6 +127,9 @@ pub(crate) enum Command {
     Drain(DrainArgs),
     /// Let a drained node have tasks again.
     Undrain(DrainArgs),
+    /// Run jobs, and show how their runs ended.
+    #[command(subcommand)]
+    Job(JobCommand),
     /// Push `cluster.js` to the cluster, or list its versions.
     #[command(subcommand)]
     Script(ScriptCommand),
@@ -115,6 +137,12 @@ pub(crate) enum Command {
     /// Read and write the cluster's keys.
     #[command(subcommand)]
     Kv(KvCommand),
+    /// Set, list and remove secrets that stacks use.
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Set, show and remove configs that stacks use.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Save the cluster's data to a file, or restore it into a new cluster.
     #[command(subcommand)]
     Backup(BackupCommand),

@@ -24,7 +24,7 @@ pub(crate) struct DoArgs {
                   first of stack.yml, compose.yaml, compose.yml, docker-compose.yml and fig.yml in the current folder or the \
                   project's, if it has services; `disco stack` shows what it says. The cluster exchanges the tasks of what has \
                   changed, some at a time, each old one after a new one is healthy; a version that fails goes back by itself \
-                  (exit 10). What has not changed keeps running. Files of programs are sent once, with at most 8 MiB each. \
+                  (exit 10). What has not changed keeps running. Files of programs are sent once, with at most 1 GiB each. \
                   The `deploy` hook is not called then.\n\nWithout a stack file, sends the project's \
                   files and calls the hook: skips private keys and files that `.discoignore` excludes (gitignore syntax), and \
                   uploads only content that the cluster does not have yet. The hook runs on the leader; its console is printed \

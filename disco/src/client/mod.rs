@@ -3,6 +3,7 @@
 //! Invariants: the peer has proved that it is a node of this project's cluster before anything is sent to it; a request that changes
 //! something is retried only if it is idempotent (it carries a request id, or sets a state).
 
+mod artifacts;
 mod blobs;
 mod call;
 mod certificates;

@@ -1,3 +1,5 @@
+use disco_proto::v1::ChangeWorkloadsResponse;
+use disco_stack::Loaded;
 use serde_json::{Value, json};
 
 use crate::{
@@ -25,12 +27,22 @@ pub(super) async fn run(args: &DeployArgs, context: &Context) -> Outcome<ExitSta
         return Err(Failure::usage(message).hint(format!("`disco rm {}` removes a stack", loaded.stack.name)));
     }
     let client = Client::open(context)?;
-    let request = upload(&client, context, &source, &loaded).await?;
+    let request = upload(&client, context, &source, &loaded, args.change.dry_run).await?;
     let answer = change(&client, request, args.change.dry_run).await?;
     if args.change.dry_run {
         return would_change(context, &answer);
     }
-    finish_deploy(&client, context, args.change, answer, &loaded.stack.name).await
+    let jobs = jobs(&loaded, &answer);
+    let status = finish_deploy(&client, context, args.change, answer, &loaded.stack.name).await?;
+    jobs.iter().for_each(|job| context.printer.note(job));
+    Ok(status)
+}
+
+/// When the jobs of the stack run.
+fn jobs(loaded: &Loaded, answer: &ChangeWorkloadsResponse) -> Vec<String> {
+    let is_job = |service: &str| loaded.stack.services.get(service).is_some_and(|service| service.job.is_some());
+    let jobs = answer.changes.iter().filter(|change| change.change != "removed" && is_job(&change.service));
+    jobs.map(|change| format!("job `{}/{}`: {}", change.stack, change.service, change.detail)).collect()
 }
 
 async fn hook(args: &DeployArgs, context: &Context) -> Outcome<ExitStatus> {

@@ -166,7 +166,7 @@ fn own_records() -> Failure {
 }
 
 /// The value, typed or piped. A signal or the time limit ends the wait for it.
-async fn standard_input(context: &Context) -> Outcome<Vec<u8>> {
+pub(super) async fn standard_input(context: &Context) -> Outcome<Vec<u8>> {
     context.printer.hide_progress();
     let read = tokio::task::spawn_blocking(|| {
         let mut value = Vec::new();

@@ -44,7 +44,10 @@ fn page() -> std::io::Result<String> {
     for (status, meaning) in ExitStatus::TABLE {
         writeln!(page, ".TP\n\\fB{}\\fR\n{}", status.code(), escaped(meaning))?;
     }
-    writeln!(page, ".PP\n\\fBdisco node ssh\\fR exits with the code of the program that it runs.")?;
+    writeln!(
+        page,
+        ".PP\n\\fBdisco exec\\fR and \\fBdisco node ssh\\fR exit with the code of the program that they run."
+    )?;
     let page = String::from_utf8_lossy(&page);
     Ok(format!("{page}{SEE_ALSO}"))
 }

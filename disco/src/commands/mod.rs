@@ -13,10 +13,13 @@ mod doctor;
 mod drain;
 mod env;
 mod events;
+mod exec;
 mod init;
+mod job;
 mod kv;
 mod logs;
 mod man;
+mod metrics;
 mod node;
 mod nodes;
 mod plan;
@@ -29,11 +32,19 @@ mod services;
 mod stack;
 mod status;
 mod tasks;
+mod top;
 mod upgrade;
+mod values;
 mod version;
+mod why;
+
+use disco_store::typed::ValueKind;
 
 use crate::{
-    cli::{BackupCommand, CertCommand, Command, KvCommand, NodeCommand, ScriptCommand},
+    cli::{
+        BackupCommand, CertCommand, Command, ConfigCommand, JobCommand, KvCommand, NodeCommand, ScriptCommand,
+        SecretCommand,
+    },
     context::Context,
     error::Outcome,
     exit::ExitStatus,
@@ -57,6 +68,10 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Stack(args) => stack::run(&args, &context),
         Command::Events(args) => events::run(&args, &context).await,
         Command::Logs(args) => logs::run(&args, &context).await,
+        Command::Why(args) => why::run(&args, &context).await,
+        Command::Top(args) => top::run(&args, &context).await,
+        Command::Metrics(args) => metrics::run(&args, &context).await,
+        Command::Exec(args) => exec::run(&args, &context).await,
         Command::Plan(args) => plan::run(&args, &context).await,
         Command::Scale(args) => scale::run(&args, &context).await,
         Command::Node(NodeCommand::Ssh(args)) => node::ssh(&args, &context).await,
@@ -70,6 +85,10 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Rm(args) => tasks::rm(&args, &context).await,
         Command::Drain(args) => drain::run(&args, true, &context).await,
         Command::Undrain(args) => drain::run(&args, false, &context).await,
+        Command::Job(JobCommand::Run(args)) => job::run(&args, &context).await,
+        Command::Job(JobCommand::Ls) => job::ls(&context).await,
+        Command::Job(JobCommand::Show(args)) => job::show(&args, &context).await,
+        Command::Job(JobCommand::Cancel(args)) => job::cancel(&args, &context).await,
         Command::Script(ScriptCommand::Push(args)) => script::push(&args, &context).await,
         Command::Script(ScriptCommand::Ls) => script::ls(&context).await,
         Command::Kv(KvCommand::Put(args)) => kv::put(&args, &context).await,
@@ -77,6 +96,17 @@ pub(crate) async fn run(command: Command, context: Context) -> Outcome<ExitStatu
         Command::Kv(KvCommand::Del(args)) => kv::del(&args, &context).await,
         Command::Kv(KvCommand::Ls(args)) => kv::ls(&args, &context).await,
         Command::Kv(KvCommand::Watch(args)) => kv::watch(&args, &context).await,
+        Command::Secret(SecretCommand::Set(args)) => values::set_secret(&args, &context).await,
+        Command::Secret(SecretCommand::Ls) => values::ls(ValueKind::Secret, &context).await,
+        Command::Secret(SecretCommand::Rm(args)) => {
+            values::rm(ValueKind::Secret, &args.name, args.force, args.dry_run, &context).await
+        }
+        Command::Config(ConfigCommand::Set(args)) => values::set_config(&args, &context).await,
+        Command::Config(ConfigCommand::Get(args)) => values::get(&args, &context).await,
+        Command::Config(ConfigCommand::Ls) => values::ls(ValueKind::Config, &context).await,
+        Command::Config(ConfigCommand::Rm(args)) => {
+            values::rm(ValueKind::Config, &args.name, args.force, args.dry_run, &context).await
+        }
         Command::Backup(BackupCommand::Save(args)) => backup::save(&args, &context).await,
         Command::Backup(BackupCommand::Ls) => backup::ls(&context).await,
         Command::Backup(BackupCommand::Restore(args)) => backup::restore(&args, &context).await,
@@ -109,8 +139,15 @@ fn changes_cluster(command: &Command) -> bool {
         | Command::Stack(_)
         | Command::Events(_)
         | Command::Logs(_)
+        | Command::Job(JobCommand::Ls | JobCommand::Show(_))
+        | Command::Why(_)
+        | Command::Top(_)
+        | Command::Metrics(_)
+        | Command::Exec(_)
         | Command::Script(ScriptCommand::Ls)
         | Command::Kv(KvCommand::Get(_) | KvCommand::Ls(_) | KvCommand::Watch(_))
+        | Command::Secret(SecretCommand::Ls)
+        | Command::Config(ConfigCommand::Get(_) | ConfigCommand::Ls)
         | Command::Backup(BackupCommand::Save(_) | BackupCommand::Ls)
         | Command::Cert(CertCommand::Status | CertCommand::Client(_) | CertCommand::Sign(_))
         | Command::Connect(_)
@@ -130,8 +167,11 @@ fn changes_cluster(command: &Command) -> bool {
         | Command::Rm(_)
         | Command::Drain(_)
         | Command::Undrain(_)
+        | Command::Job(JobCommand::Run(_) | JobCommand::Cancel(_))
         | Command::Script(ScriptCommand::Push(_))
         | Command::Kv(KvCommand::Put(_) | KvCommand::Del(_))
+        | Command::Secret(SecretCommand::Set(_) | SecretCommand::Rm(_))
+        | Command::Config(ConfigCommand::Set(_) | ConfigCommand::Rm(_))
         | Command::Backup(BackupCommand::Restore(_))
         | Command::Recover(_)
         | Command::Upgrade(_)
@@ -145,8 +185,19 @@ pub(crate) fn reports_progress(command: &Command) -> bool {
     match command {
         Command::Events(args) => !args.watch,
         Command::Logs(args) => !args.follow,
+        command if handles_signals(command) => false,
+        Command::Top(args) => args.count.is_some() || !std::io::IsTerminal::is_terminal(&std::io::stdout()),
         Command::Kv(KvCommand::Watch(_)) | Command::Node(NodeCommand::Ssh(_)) => false,
         _ => true,
+    }
+}
+
+/// Whether the command itself decides what signals mean: it passes them on to a program elsewhere, or ends that program.
+pub(crate) fn handles_signals(command: &Command) -> bool {
+    match command {
+        Command::Exec(_) => true,
+        Command::Job(JobCommand::Run(args)) => !args.change.detach && !args.change.dry_run,
+        _ => false,
     }
 }
 
@@ -163,8 +214,12 @@ pub(crate) enum Nature {
     Continues,
     /// The cluster exchanges tasks, or the leader runs the `deploy` hook, and continues it.
     Deploys,
+    /// The cluster runs a program, and continues it.
+    Runs,
     /// One write to the cluster.
     Writes,
+    /// One removal, which may be repeated.
+    Removes,
 }
 
 pub(crate) fn nature(command: &Command) -> Nature {
@@ -187,6 +242,9 @@ pub(crate) fn nature(command: &Command) -> Nature {
         | Command::Rm(_)
         | Command::Drain(_)
         | Command::Undrain(_) => Nature::Continues,
+        Command::Job(JobCommand::Run(_) | JobCommand::Cancel(_)) => Nature::Runs,
+        Command::Secret(SecretCommand::Set(_)) | Command::Config(ConfigCommand::Set(_)) => Nature::Continues,
+        Command::Secret(SecretCommand::Rm(_)) | Command::Config(ConfigCommand::Rm(_)) => Nature::Removes,
         Command::Kv(KvCommand::Put(_) | KvCommand::Del(_)) => Nature::Writes,
         _ => Nature::ReadsOnly,
     }
@@ -208,11 +266,15 @@ impl Nature {
         match self {
             Self::ReadsOnly => None,
             Self::Writes => Some("the write may still be applied: read the key before you write it again"),
+            Self::Removes => Some("it may still be removed: list what there is before you go on"),
             Self::Resumable => Some("run the command again: it continues where it stopped"),
             Self::Script => Some("what the function has done so far remains; `disco status` shows the cluster"),
             Self::Deploys => Some(
                 "the cluster continues a deployment that has started: `disco deployments` shows its state and its error",
             ),
+            Self::Runs => {
+                Some("the cluster continues the run: `disco job show JOB` shows it, `disco job cancel JOB/N` ends it")
+            }
             Self::Continues => Some(
                 "the cluster continues the work: follow it with `disco status`, `disco services` and `disco events`",
             ),

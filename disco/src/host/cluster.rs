@@ -10,14 +10,14 @@ use disco_runtime_js::{
     HostError, Json,
     cluster::{
         ClusterHandle, ClusterHost, ClusterSpec, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo,
-        ProviderInfo, ProviderSpec, RunRequest,
+        ProviderInfo, ProviderSpec, RunRequest, ServiceChange, ServiceName,
     },
     plan::{Plan, WouldRun},
 };
 use disco_store::typed::keys;
 use sha2::{Digest, Sha256};
 
-use super::{failures::Failures, planned::PlannedHandle};
+use super::{failures::Failures, planned::PlannedHandle, services};
 use crate::{
     client::{Client, record},
     context::Context,
@@ -261,8 +261,10 @@ impl ClusterHandle for Handle {
 
     async fn deploy(&self, stack: Json) -> Result<Json, HostError> {
         self.begin();
-        no_stack(&stack)?;
         let client = self.client()?;
+        if let Some((source, loaded)) = self.for_script(services::stack(&self.context, &stack))? {
+            return self.for_script(services::deploy(&client, &self.context, &source, &loaded).await);
+        }
         let deployed = deployment::deploy(&client, &self.context, &deployment::Request::default()).await;
         let deployed = self.for_script(deployed)?;
         Ok(serde_json::json!({ "id": deployed.id, "result": deployed.result }))
@@ -274,8 +276,17 @@ impl ClusterHandle for Handle {
         Ok(deployments)
     }
 
-    async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
-        Err(no_services())
+    async fn service(&self, name: &str) -> Result<Option<Json>, HostError> {
+        self.for_script(services::get(&self.client()?, name).await)
+    }
+
+    async fn change_service(&self, service: ServiceName, change: ServiceChange) -> Result<Json, HostError> {
+        self.begin();
+        self.for_script(services::change_service(&self.client()?, &self.context, &service, change).await)
+    }
+
+    async fn wait_healthy(&self, service: ServiceName, limit: Option<Duration>) -> Result<Json, HostError> {
+        self.for_script(services::wait_healthy(&self.client()?, &service, limit).await)
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {
@@ -298,18 +309,6 @@ impl ClusterHandle for Handle {
         self.begin();
         self.for_script(self.copy(node_id, &request).await)
     }
-}
-
-/// Refuses a stack.
-pub(super) fn no_stack(stack: &Json) -> Result<(), HostError> {
-    if stack.is_null() {
-        return Ok(());
-    }
-    Err(HostError::unsupported("this version does not support stacks: call `cluster.deploy()` for the hook"))
-}
-
-pub(super) fn no_services() -> HostError {
-    HostError::unsupported("this version does not support services")
 }
 
 pub(super) fn node_info(node: NodeStatus) -> NodeInfo {

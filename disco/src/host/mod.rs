@@ -9,5 +9,6 @@ mod planned;
 mod prompt;
 mod script;
 mod script_failure;
+mod services;
 
 pub(crate) use self::{script::Script, script_failure::from_script_error};

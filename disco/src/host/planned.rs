@@ -1,20 +1,24 @@
 //! The script's `Cluster` and `cluster.kv` in `disco plan`: they read what the real ones read, and record what those would change.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use disco_provider::plan::{self, Action, Change};
 use disco_runtime_js::{
     HostError, Json,
-    cluster::{ClusterHandle, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo, RunRequest},
+    cluster::{
+        ClusterHandle, CommandOutput, CopyRequest, KeyPairPaths, MachineInfo, NodeInfo, RunRequest, ServiceChange,
+        ServiceName,
+    },
     kv::{Kv, KvDeleted, KvEntry, KvEvent, KvOp, KvOpResult, KvPut, KvSelect, KvTxn, KvTxnResult, KvWatch},
 };
 use disco_store::typed::keys;
 
 use super::{
-    cluster::{ClientHost, EVENTS, no_services, no_stack, node_info},
+    cluster::{ClientHost, EVENTS, node_info},
     failures::Failures,
     keys::ClientKeys,
+    services,
 };
 use crate::{
     client::{Client, record},
@@ -114,7 +118,12 @@ impl ClusterHandle for PlannedHandle {
     }
 
     async fn deploy(&self, stack: Json) -> Result<Json, HostError> {
-        no_stack(&stack)?;
+        if let Some((_, loaded)) = self.for_script(services::stack(&self.context, &stack))? {
+            let stack = loaded.stack.name;
+            let names: Vec<String> = loaded.stack.services.keys().map(|name| format!("`{name}`")).collect();
+            self.record(Change::free(Action::Create, "deployment", &stack, format!("services {}", names.join(", "))));
+            return Ok(serde_json::json!({ "id": 0, "stack": stack, "state": "succeeded", "services": [] }));
+        }
         self.record(Change::free(Action::Create, "deployment", "deploy", "the project's files are sent"));
         Ok(serde_json::json!({ "id": 0, "result": null }))
     }
@@ -126,8 +135,27 @@ impl ClusterHandle for PlannedHandle {
         Ok(deployments)
     }
 
-    async fn service(&self, _: &str) -> Result<Option<Json>, HostError> {
-        Err(no_services())
+    async fn service(&self, name: &str) -> Result<Option<Json>, HostError> {
+        let Some(client) = self.client()? else { return Ok(None) };
+        self.for_script(services::get(&client, name).await)
+    }
+
+    async fn change_service(&self, service: ServiceName, change: ServiceChange) -> Result<Json, HostError> {
+        let name = format!("{}/{}", service.stack, service.name);
+        let details = match change {
+            ServiceChange::Scale(copies) => format!("{copies} copies"),
+            ServiceChange::Restart => "its tasks are replaced".to_owned(),
+        };
+        self.record(Change::free(Action::Change, "service", &name, details));
+        // As it is now: the script has read it before.
+        let Some(client) = self.client()? else { return Ok(Json::Null) };
+        self.for_script(services::get(&client, &name).await).map(Option::unwrap_or_default)
+    }
+
+    async fn wait_healthy(&self, service: ServiceName, _: Option<Duration>) -> Result<Json, HostError> {
+        let Some(client) = self.client()? else { return Ok(Json::Null) };
+        let name = format!("{}/{}", service.stack, service.name);
+        self.for_script(services::get(&client, &name).await).map(Option::unwrap_or_default)
     }
 
     async fn events(&self) -> Result<Vec<Json>, HostError> {

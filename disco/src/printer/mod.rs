@@ -163,6 +163,13 @@ impl Printer {
         self.0.bars.suspend(|| line::raw(&String::from_utf8_lossy(bytes)));
     }
 
+    /// Writes what a program has written to standard error.
+    pub(crate) fn write_error(&self, bytes: &[u8]) {
+        self.0.silence.broken();
+        // Ignored: there is no other place to report to.
+        self.0.bars.suspend(|| drop(io::stderr().lock().write_all(bytes)));
+    }
+
     /// Starts a progress line for `subject`.
     pub(crate) fn task(&self, subject: &str) -> Task {
         Task::new(self.clone(), subject)

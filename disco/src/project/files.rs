@@ -5,13 +5,14 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use disco_store::typed::LARGEST_FILE;
 use ignore::{WalkBuilder, gitignore::GitignoreBuilder, overrides::OverrideBuilder};
 use sha2::{Digest, Sha256};
 
 use super::{CLIENT_SCRIPT, CLUSTER_SCRIPT, Project, imports::relative_imports};
 use crate::error::{Failure, Outcome};
 
-/// Maximum size of a file. Larger files are not configuration: images and archives belong elsewhere.
+/// Maximum size of a project's file. Larger files are not configuration: images and archives belong elsewhere.
 const LARGEST: u64 = 64 << 20;
 /// Patterns of files not to send, in gitignore syntax.
 const IGNORE: &str = ".discoignore";
@@ -41,15 +42,17 @@ pub(crate) struct Selection {
     pub(crate) keys: Vec<String>,
     /// Backups that were found and skipped: each holds all keys of a cluster.
     pub(crate) backups: Vec<String>,
+    /// Files that were skipped as they are too large, and their sizes.
+    pub(crate) large: Vec<(String, u64)>,
 }
 
 impl Project {
     /// All files that `.discoignore` does not exclude.
     pub(crate) fn deployable_files(&self) -> Outcome<Selection> {
-        self.files_without(&NEVER)
+        self.files_without(&NEVER, LARGEST)?.none_large()
     }
 
-    fn files_without(&self, patterns: &[&str]) -> Outcome<Selection> {
+    fn files_without(&self, patterns: &[&str], largest: u64) -> Outcome<Selection> {
         let root = self.root();
         let mut never = OverrideBuilder::new(root);
         for pattern in patterns {
@@ -86,7 +89,7 @@ impl Project {
                     .hint(format!("replace it with the folder itself, or add `{name}` to `.discoignore`")));
             }
             if kind.is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
-                self.select(entry.path(), &mut selection)?;
+                self.select(entry.path(), &mut selection, largest)?;
             }
         }
         selection.files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -119,17 +122,17 @@ impl Project {
             if !path.starts_with(root) || !seen.insert(path.clone()) || !path.is_file() {
                 continue;
             }
-            self.select(&path, &mut selection)?;
+            self.select(&path, &mut selection, LARGEST)?;
             let source = fs_err::read(&path).map_err(|error| Failure::usage("cannot read a script").because(&error))?;
             let folder = path.parent().unwrap_or(root).to_owned();
             let imports = relative_imports(&String::from_utf8_lossy(&source));
             wanted.extend(imports.iter().filter_map(|specifier| joined(&folder, specifier)));
         }
         selection.files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(selection)
+        selection.none_large()
     }
 
-    fn select(&self, path: &Path, selection: &mut Selection) -> Outcome<()> {
+    fn select(&self, path: &Path, selection: &mut Selection, largest: u64) -> Outcome<()> {
         let relative = path.strip_prefix(self.root()).unwrap_or(path);
         let name = relative
             .to_str()
@@ -147,24 +150,19 @@ impl Project {
             selection.backups.push(name);
             return Ok(());
         }
-        if metadata.len() > LARGEST {
-            return Err(Failure::usage(format!(
-                "`{name}` has {} MB: expected at most {} MB",
-                metadata.len() >> 20,
-                LARGEST >> 20
-            ))
-            .hint(format!("add `{name}` to `.discoignore`")));
-        }
-        let content = std::fs::read(path).map_err(|error| unreadable(&error))?;
-        if is_private_key(&content) {
-            selection.keys.push(name);
+        if metadata.len() > largest {
+            selection.large.push((name, metadata.len()));
             return Ok(());
         }
+        let Some((sha256, size)) = hash(path).map_err(|error| unreadable(&error))? else {
+            selection.keys.push(name);
+            return Ok(());
+        };
         selection.files.push(ProjectFile {
             source: path.to_owned(),
             path: name,
-            sha256: hex::encode(Sha256::digest(&content)),
-            size: content.len() as u64,
+            sha256,
+            size,
             mode: metadata.mode() & 0o777,
         });
         Ok(())
@@ -174,11 +172,38 @@ impl Project {
 /// A program, or the files of the folder of one, with paths relative to that folder; `.discoignore` in it excludes some.
 pub(crate) fn program_files(path: &Path) -> Outcome<Selection> {
     if path.is_dir() {
-        return Project { root: path.to_owned() }.files_without(&NEVER_IN_A_PROGRAM);
+        return Project { root: path.to_owned() }.files_without(&NEVER_IN_A_PROGRAM, LARGEST_FILE);
     }
     let mut selection = Selection::default();
-    Project { root: path.parent().unwrap_or(path).to_owned() }.select(path, &mut selection)?;
+    Project { root: path.parent().unwrap_or(path).to_owned() }.select(path, &mut selection, LARGEST_FILE)?;
     Ok(selection)
+}
+
+impl Selection {
+    /// Refuses files that are too large for a project.
+    fn none_large(self) -> Outcome<Self> {
+        let Some((name, size)) = self.large.first() else { return Ok(self) };
+        let message = format!("`{name}` has {} MB: expected at most {} MB", size >> 20, LARGEST >> 20);
+        Err(Failure::usage(message).hint(format!("add `{name}` to `.discoignore`")))
+    }
+}
+
+/// The SHA-256 and the size of a file; `None` for a private key.
+fn hash(path: &Path) -> std::io::Result<Option<(String, u64)>> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut hasher, mut size) = (Sha256::new(), 0);
+    let mut block = vec![0; 64 << 10];
+    loop {
+        let count = file.read(&mut block)?;
+        if size == 0 && is_private_key(&block[..count]) {
+            return Ok(None);
+        }
+        if count == 0 {
+            return Ok(Some((hex::encode(hasher.finalize()), size)));
+        }
+        hasher.update(&block[..count]);
+        size += count as u64;
+    }
 }
 
 impl ProjectFile {

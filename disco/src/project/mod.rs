@@ -9,6 +9,7 @@ mod record;
 mod services;
 mod settings;
 mod state;
+mod values;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub(crate) use self::{
     services::{known_outputs, known_services, known_stacks, known_targets, remember_services},
     settings::Settings,
     state::StateDir,
+    values::{known_configs, known_secrets, remember_values},
 };
 use crate::error::{Failure, Outcome};
 

@@ -5,6 +5,7 @@ mod certificate;
 mod deployment;
 mod done;
 mod event;
+mod job;
 mod kv;
 mod node;
 mod plan;
@@ -13,6 +14,9 @@ mod status;
 mod task;
 mod units;
 mod upgrade;
+mod usage;
+mod value;
+mod why;
 
 pub(crate) use self::{
     backup::{BackupView, BackupsView, NodeBackup},
@@ -20,6 +24,7 @@ pub(crate) use self::{
     deployment::DeploymentsView,
     done::{Done, would, would_change},
     event::{EventItem, EventsView},
+    job::{JobView, JobsView, RunView},
     kv::{ChangeItem, KeyView, KeysView},
     node::{NodeView, NodesView},
     plan::PlanView,
@@ -28,4 +33,7 @@ pub(crate) use self::{
     task::TasksView,
     units::short_hash,
     upgrade::UpgradeView,
+    usage::{TopNode, TopTask, TopView},
+    value::{ConfigView, ValueSetView, ValuesView},
+    why::WhyView,
 };

@@ -1,4 +1,4 @@
-use disco_store::typed::{Goal, PortSpec, ServiceRecord, TaskState};
+use disco_store::typed::{Goal, ServiceRecord, ServiceSummary, TaskState};
 use serde_json::{Value, json};
 
 use super::task::address;
@@ -14,25 +14,16 @@ pub(crate) struct ServicesView(Vec<Row>);
 #[derive(Debug)]
 struct Row {
     service: ServiceRecord,
-    driver: Option<String>,
-    ports: Vec<PortSpec>,
-    deployment: Option<u64>,
-    desired: u64,
+    summary: ServiceSummary,
     tasks: Vec<Task>,
 }
 
 impl ServicesView {
     pub(crate) fn new<'a>(services: impl Iterator<Item = &'a ServiceRecord>, catalogue: &Catalogue) -> Self {
-        let rows = services.map(|service| {
-            let group = catalogue.groups.get(&service.group);
-            Row {
-                driver: group.map(|group| group.spec.driver.clone()),
-                ports: group.map(|group| group.spec.ports.clone()).unwrap_or_default(),
-                deployment: catalogue.deployment_of(service.group),
-                desired: catalogue.desired(service),
-                tasks: catalogue.tasks_of(&service.stack, &service.name).cloned().collect(),
-                service: service.clone(),
-            }
+        let rows = services.map(|service| Row {
+            summary: catalogue.summary(service),
+            tasks: catalogue.tasks_of(&service.stack, &service.name).cloned().collect(),
+            service: service.clone(),
         });
         Self(rows.collect())
     }
@@ -43,15 +34,6 @@ impl ServicesView {
 }
 
 impl Row {
-    /// Tasks that run, and shall.
-    fn running(&self) -> impl Iterator<Item = &Task> {
-        self.tasks.iter().filter(|task| task.record.goal == Goal::Run && task.state() == TaskState::Running)
-    }
-
-    fn healthy(&self) -> usize {
-        self.running().filter(|task| task.is_healthy()).count()
-    }
-
     /// What runs, also what is about to end.
     fn serving(&self) -> impl Iterator<Item = (&Task, &str)> {
         self.tasks.iter().filter_map(|task| {
@@ -59,77 +41,11 @@ impl Row {
             (!state.address.is_empty()).then_some((task, state.address.as_str()))
         })
     }
-
-    fn endpoints(&self) -> Vec<Value> {
-        let mut endpoints = Vec::new();
-        for (task, ip) in self.serving() {
-            for port in &task.record.ports {
-                endpoints.push(json!({
-                    "task": task.record.id,
-                    "node": task.record.node,
-                    "address": ip,
-                    "port": port.number,
-                    "target": port.target,
-                    "proto": port.protocol,
-                    "healthy": task.is_healthy(),
-                    "draining": task.record.goal != Goal::Run,
-                }));
-            }
-        }
-        endpoints
-    }
-
-    fn state(&self) -> &'static str {
-        match &self.service {
-            service if service.removed => "removing",
-            service if service.stopped => "stopped",
-            service => match &service.rollout {
-                Some(rollout) if rollout.failed.is_some() => "going back",
-                Some(_) => "changing",
-                None if !service.unplaced.is_empty() => "not placed",
-                None => "complete",
-            },
-        }
-    }
-
-    fn json(&self) -> Value {
-        let ports: Vec<Value> = self
-            .ports
-            .iter()
-            .map(|port| {
-                let published = match port.published {
-                    None => Value::Null,
-                    Some((first, last)) if first == last => json!(first),
-                    Some((first, last)) => json!(format!("{first}-{last}")),
-                };
-                let mode = if port.host { "host" } else { "ingress" };
-                json!({ "published": published, "target": port.target, "proto": port.protocol, "mode": mode })
-            })
-            .collect();
-        let rollout = self.service.rollout.as_ref();
-        json!({
-            "stack": self.service.stack,
-            "name": self.service.name,
-            "driver": self.driver,
-            "desired": self.desired,
-            "running": self.running().count(),
-            "healthy": self.healthy(),
-            "deployment": self.deployment,
-            "state": self.state(),
-            "waits_for": rollout.map(|rollout| rollout.waits_for.as_str()).filter(|text| !text.is_empty()),
-            "unplaced": Some(self.service.unplaced.as_str()).filter(|text| !text.is_empty()),
-            "failed": rollout.and_then(|rollout| rollout.failed.as_deref()),
-            // No node relays a stable address yet.
-            "address": Value::Null,
-            "ports": ports,
-            "endpoints": self.endpoints(),
-        })
-    }
 }
 
 impl View for ServicesView {
     fn json(&self) -> Value {
-        self.0.iter().map(Row::json).collect()
+        self.0.iter().map(|row| json!(row.summary)).collect()
     }
 
     fn names(&self) -> Vec<String> {
@@ -142,9 +58,9 @@ impl View for ServicesView {
         }
         let mut table = Table::new(style, &["SERVICE", "HEALTHY", "STATE", "VERSION", "ENDPOINTS"]).spare(&["VERSION"]);
         for row in &self.0 {
-            let healthy = format!("{} of {}", row.healthy(), row.desired);
-            let healthy = match row.healthy() as u64 {
-                count if count < row.desired => cell::warning(healthy),
+            let healthy = format!("{} of {}", row.summary.healthy, row.summary.desired);
+            let healthy = match row.summary.healthy {
+                count if count < row.summary.desired => cell::warning(healthy),
                 _ => cell::good(healthy),
             };
             let endpoints: Vec<String> = row
@@ -155,8 +71,8 @@ impl View for ServicesView {
             table.row(vec![
                 cell::plain(format!("{}/{}", row.service.stack, row.service.name)),
                 healthy,
-                cell::plain(row.state()),
-                cell::plain(row.deployment.map_or_else(|| "-".to_owned(), |deployment| deployment.to_string())),
+                cell::plain(row.summary.state),
+                cell::plain(row.summary.deployment.map_or_else(|| "-".to_owned(), |deployment| deployment.to_string())),
                 cell::plain(endpoints.join(" ")),
             ]);
         }

@@ -71,6 +71,7 @@ impl Row {
             "finished_at": state.and_then(|state| state.finished_at.as_deref()),
             "reason": self.task.reason(),
             "goal": record.goal,
+            "run": record.run.as_ref().map(|run| run.number),
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use disco_store::typed::{
-    Copies, Goal, GroupRecord, NodeRecord, RolloutRecord, ServiceRecord, StackRecord, TaskRecord, TaskState,
-    TaskStateRecord,
+    Goal, GroupRecord, JobSpec, NodeRecord, RolloutRecord, ServiceRecord, ServiceSummary, StackRecord, TaskRecord,
+    TaskState, TaskStateRecord, ValueKind,
     keys::{GROUPS, NODES, SERVICES, STACKS, TASK_STATES, TASKS},
 };
 use serde::de::DeserializeOwned;
@@ -91,6 +91,11 @@ impl Catalogue {
         Some(self.groups.get(&group)?.deployment)
     }
 
+    /// What makes a service a job, if it is one.
+    pub(crate) fn job_of(&self, service: &ServiceRecord) -> Option<&JobSpec> {
+        self.groups.get(&service.group)?.spec.job.as_ref()
+    }
+
     /// The rollout of a task's service, if there is one.
     pub(crate) fn rollout_of(&self, task: &TaskRecord) -> Option<&RolloutRecord> {
         self.services.get(&(task.stack.clone(), task.service.clone()))?.rollout.as_ref()
@@ -98,21 +103,26 @@ impl Catalogue {
 
     /// How many copies a service shall have now.
     pub(crate) fn desired(&self, service: &ServiceRecord) -> u64 {
-        if service.stopped || service.removed {
-            return 0;
-        }
-        match service.copies {
-            Copies::Number(count) => u64::from(count),
-            Copies::EveryNode => {
-                let anywhere = self.groups.get(&service.group).is_none_or(|group| group.spec.constraints.is_empty());
-                if anywhere {
-                    self.nodes.values().filter(|node| !node.drained).count() as u64
-                } else {
-                    let tasks = self.tasks_of(&service.stack, &service.name);
-                    tasks.filter(|task| task.record.goal == Goal::Run && !task.is_gone()).count() as u64
-                }
-            }
-        }
+        self.summary(service).desired
+    }
+
+    /// A service in one object.
+    pub(crate) fn summary(&self, service: &ServiceRecord) -> ServiceSummary {
+        let tasks = self.tasks_of(&service.stack, &service.name).map(|task| (&task.record, task.state.as_ref()));
+        let nodes: Vec<&NodeRecord> = self.nodes.values().collect();
+        ServiceSummary::new(service, self.groups.get(&service.group), &tasks.collect::<Vec<_>>(), &nodes)
+    }
+
+    /// The services, each `STACK/SERVICE`, whose version now, or whose last complete one, uses a secret or config.
+    pub(crate) fn users_of(&self, kind: ValueKind, name: &str) -> Vec<String> {
+        let uses = |group: u64| {
+            let group = self.groups.get(&group);
+            group.is_some_and(|group| group.spec.values.iter().any(|used| used.kind == kind && used.name == name))
+        };
+        let services = self.services.values().filter(|service| {
+            !service.removed && (uses(service.group) || service.settled.is_some_and(|settled| uses(settled.group)))
+        });
+        services.map(|service| format!("{}/{}", service.stack, service.name)).collect()
     }
 
     /// A node's name, or its id where it has none any more.
@@ -171,11 +181,11 @@ pub(crate) fn word(state: TaskState) -> &'static str {
     }
 }
 
-async fn records<T: DeserializeOwned>(client: &Client, prefix: &str) -> Outcome<Vec<T>> {
+pub(super) async fn records<T: DeserializeOwned>(client: &Client, prefix: &str) -> Outcome<Vec<T>> {
     client.under(prefix).await?.kvs.iter().map(decode).collect()
 }
 
-fn decode<T: DeserializeOwned>(kv: &disco_proto::v1::KeyValue) -> Outcome<T> {
+pub(super) fn decode<T: DeserializeOwned>(kv: &disco_proto::v1::KeyValue) -> Outcome<T> {
     serde_json::from_slice(&kv.value).map_err(|error| {
         let key = String::from_utf8_lossy(&kv.key);
         Failure::failed(format!("cannot read the record `{key}`"))

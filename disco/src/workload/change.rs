@@ -128,6 +128,7 @@ mod tests {
             service: service.to_owned(),
             change: change.to_owned(),
             detail: detail.to_owned(),
+            ..WorkloadChange::default()
         };
         let changes = [of("web", "scaled", "3 copies, were 2"), of("store", "unchanged", ""), of("old", "removed", "")];
         assert_eq!(describe(&changes), ["scale `shop/web`: 3 copies, were 2", "remove `shop/old`"]);

@@ -1,6 +1,8 @@
-//! Deploys a stack: its services become specifications, their programs blobs.
+//! Deploys a stack: its services become specifications, their programs artifacts on the nodes.
 
-use disco_proto::v1::{ChangeWorkloadsResponse, DeployService, DeployStack, change_workloads_request::Change};
+use disco_proto::v1::{
+    ChangeWorkloadsResponse, DeployService, DeployStack, DeployWithValues, NamedValue, change_workloads_request::Change,
+};
 use disco_stack::{Loaded, Problem, Refused, Runs};
 use disco_store::typed::{DeploymentState, StackRecord, keys};
 
@@ -11,6 +13,7 @@ use super::{
     program::{self, Program},
     source::{failure, warn},
     spec::{self, Findings},
+    values,
 };
 use crate::{
     cli::ChangeArgs,
@@ -21,16 +24,26 @@ use crate::{
     project::Selection,
 };
 
-/// Uploads the programs of a stack. Returns the change that deploys it.
-pub(crate) async fn upload(client: &Client, context: &Context, source: &Source, loaded: &Loaded) -> Outcome<Change> {
+/// Uploads the programs of a stack, unless it is a dry run. Returns the change that deploys it.
+pub(crate) async fn upload(
+    client: &Client,
+    context: &Context,
+    source: &Source,
+    loaded: &Loaded,
+    dry_run: bool,
+) -> Outcome<Change> {
     let stack = &loaded.stack.name;
-    let (services, files) = convert(context, source, loaded)?;
+    let Converted { services, files, values, has_values } = convert(context, source, loaded)?;
     program::refuse_secrets(&files)?;
     let task = context.printer.task(stack);
     task.state(&format!("{} services", services.len()));
-    client.upload(&files, &task).await?;
+    client.send_programs(&files, &task, dry_run).await?;
     drop(task);
-    Ok(Change::Deploy(DeployStack { stack: stack.clone(), services }))
+    let deploy = DeployStack { stack: stack.clone(), services };
+    Ok(match has_values {
+        true => Change::DeployWithValues(DeployWithValues { deploy: Some(deploy), values }),
+        false => Change::Deploy(deploy),
+    })
 }
 
 /// Follows the deployment of a stack that the leader has accepted, to its end.
@@ -56,11 +69,23 @@ pub(crate) async fn finish_deploy(
     finish(client, context, args, answer, &scope).await
 }
 
-/// The services as they are sent, and the files of their programs.
-fn convert(context: &Context, source: &Source, loaded: &Loaded) -> Outcome<(Vec<DeployService>, Selection)> {
+/// A stack as it is sent.
+struct Converted {
+    services: Vec<DeployService>,
+    /// Of the programs.
+    files: Selection,
+    /// Secrets and configs that the stack defines.
+    values: Vec<NamedValue>,
+    /// A service uses secrets or configs.
+    has_values: bool,
+}
+
+fn convert(context: &Context, source: &Source, loaded: &Loaded) -> Outcome<Converted> {
     let (all, base) = (&loaded.stack.services, source.base());
     let mut findings = Findings::default();
-    let (mut services, mut files) = (Vec::new(), Vec::new());
+    let (mut services, mut files, mut has_values) = (Vec::new(), Vec::new(), false);
+    let values = values::read(&loaded.stack, &base, &mut findings.errors);
+    findings.warnings.extend(values::named_in_vain(&loaded.stack));
     for (name, service) in all {
         spec::check(name, service, &mut findings);
         let Runs::Process(process) = &service.runs else { continue };
@@ -68,7 +93,9 @@ fn convert(context: &Context, source: &Source, loaded: &Loaded) -> Outcome<(Vec<
             Err(problem) => findings.errors.push(problem),
             Ok(Program { spec: process, files: own }) => {
                 let hash = program::hash(service, &process);
-                let spec = spec::spec(service, process, all);
+                let uses = values::uses(name, service, &loaded.stack, &mut findings.errors);
+                has_values |= !uses.is_empty();
+                let spec = spec::spec(service, process, all, uses);
                 services.push(DeployService {
                     name: name.clone(),
                     hash,
@@ -82,7 +109,7 @@ fn convert(context: &Context, source: &Source, loaded: &Loaded) -> Outcome<(Vec<
     let warnings: Vec<Problem> = loaded.warnings.iter().chain(&findings.warnings).cloned().collect();
     warn(&warnings, &loaded.sources, context);
     if findings.errors.is_empty() {
-        return Ok((services, program::together(files)));
+        return Ok(Converted { services, files: program::together(files), values, has_values });
     }
     findings.errors.sort_by_key(|problem| problem.place);
     Err(failure(&Refused { problems: findings.errors, warnings: Vec::new(), sources: loaded.sources.clone() }))
@@ -93,13 +120,14 @@ fn json(value: &impl serde::Serialize) -> Outcome<Vec<u8>> {
 }
 
 /// What a stack is now.
-struct InPlace {
+pub(crate) struct InPlace {
     /// The deployment under way, else the last one that was complete.
-    deployment: u64,
-    is_running: bool,
+    pub(crate) deployment: u64,
+    pub(crate) is_running: bool,
 }
 
-async fn in_place(client: &Client, stack: &str) -> Outcome<InPlace> {
+/// What a stack is now.
+pub(crate) async fn in_place(client: &Client, stack: &str) -> Outcome<InPlace> {
     let key = keys::stack(stack);
     let Some(kv) = client.get(key.as_bytes(), false, 0).await? else {
         return Ok(InPlace { deployment: 0, is_running: false });

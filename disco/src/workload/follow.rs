@@ -158,6 +158,9 @@ fn state(catalogue: &Catalogue, service: &ServiceRecord) -> (String, bool) {
             count => (format!("stopping {}", tasks(count)), false),
         };
     }
+    if catalogue.job_of(service).is_some() {
+        return ("a job".to_owned(), service.rollout.is_none());
+    }
     let of_version = |task: &&super::Task| task.record.group == service.group && task.record.goal == Goal::Run;
     let healthy =
         catalogue.tasks_of(&service.stack, &service.name).filter(of_version).filter(|task| task.is_healthy()).count();

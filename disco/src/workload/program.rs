@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use disco_stack::{Problem, Process, Service};
-use disco_store::typed::{FileRecord, ProcessSpec};
+use disco_store::typed::{FileRecord, LARGEST_FILE, ProcessSpec};
 use sha2::{Digest, Sha256};
 
 use super::source::below;
@@ -12,8 +12,6 @@ use crate::{
     project::{ProjectFile, Selection, program_files},
 };
 
-/// The largest file that the cluster holds.
-const LARGEST: u64 = 8 << 20;
 /// Permission to execute, of anyone.
 const EXECUTE: u32 = 0o111;
 /// Where the place of a problem with the program is.
@@ -42,15 +40,14 @@ pub(super) fn read(name: &str, service: &Service, process: &Process, base: &Path
         return Ok(Err(problem(KEY, message, "build it, or correct the path: it is relative to the first stack file")));
     };
     let files = program_files(&path)?;
-    if let Some(large) = files.files.iter().find(|file| file.size > LARGEST) {
+    if let Some((path, size)) = files.large.first() {
         let message = format!(
-            "`{}` of the service `{name}` has {:.1} MiB: a file has at most {} MiB",
-            large.path,
-            large.size as f64 / f64::from(1 << 20),
-            LARGEST >> 20
+            "`{path}` of the service `{name}` has {:.1} MiB: a file has at most {} MiB",
+            *size as f64 / f64::from(1 << 20),
+            LARGEST_FILE >> 20
         );
-        let hint = "build it for release and without symbols (`strip`), or install it on the machines and name it in `args` of a \
-                    small script";
+        let hint = "build it for release and without symbols (`strip`), split it, or exclude it by a `.discoignore` in the \
+                    program's folder";
         return Ok(Err(problem(KEY, message, hint)));
     }
     let (program, args) = if metadata.is_dir() {
@@ -109,6 +106,7 @@ pub(super) fn together(programs: Vec<Selection>) -> Selection {
         all.files.append(&mut selection.files);
         all.keys.append(&mut selection.keys);
         all.backups.append(&mut selection.backups);
+        all.large.append(&mut selection.large);
     }
     all
 }
@@ -181,13 +179,13 @@ mod tests {
     fn what_is_wrong_with_a_program_has_its_place() {
         let folder = tempfile::tempdir().unwrap();
         program(folder.path(), "bin/web", 0o644);
-        fs::File::create(folder.path().join("large")).unwrap().set_len(LARGEST + 1).unwrap();
+        fs::File::create(folder.path().join("large")).unwrap().set_len(LARGEST_FILE + (1 << 20)).unwrap();
         for (process, words) in [
             ("{path: ./gone}", "`./gone` of the service `web` does not exist"),
             ("{path: ./bin}", "is a folder, and no program in it is named"),
             ("{path: ./bin, args: [shop]}", "has no file `shop`"),
             ("{path: ./bin/web}", "is not executable"),
-            ("{path: ./large}", "has 8.0 MiB: a file has at most 8 MiB"),
+            ("{path: ./large}", "has 1025.0 MiB: a file has at most 1024 MiB"),
         ] {
             let problem = reading(folder.path(), process).expect_err(process);
             assert!(problem.message.contains(words), "{problem:?}");

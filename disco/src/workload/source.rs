@@ -27,6 +27,17 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// One file below a folder.
+    pub(crate) fn file(folder: PathBuf, file: &str) -> Self {
+        Self { folder, files: vec![file.to_owned()] }
+    }
+
+    /// The stack file of a folder, if it has one.
+    pub(crate) fn of_folder(folder: PathBuf) -> Option<Self> {
+        let file = FILE_NAMES.into_iter().find(|name| folder.join(name).is_file())?;
+        Some(Self::file(folder, file))
+    }
+
     /// The folder from which paths of the stack are seen: that of the first file.
     pub(crate) fn base(&self) -> PathBuf {
         let first = self.files.first().map(|file| self.folder.join(file)).unwrap_or_default();

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use disco_stack::{Condition, Copies, Health, OnFailure, Probe, Problem, Resources, RestartWhen, Runs, Service};
+use disco_stack::{
+    Condition, Copies, Health, Job, OnFailure, Overlap, Probe, Problem, Resources, RestartWhen, Runs, Service,
+};
 use disco_store::typed::{
-    Copies as CopiesRecord, DependencySpec, HealthSpec, PortSpec, ProbeSpec, ProcessSpec, ResourceSpec,
-    RestartCondition, RestartSpec, ServiceSpec, UpdateSpec,
+    Copies as CopiesRecord, DependencySpec, HealthSpec, JobSpec, OverlapSpec, PortSpec, ProbeSpec, ProcessSpec,
+    ResourceSpec, RestartCondition, RestartSpec, ServiceSpec, UpdateSpec, ValueUse,
 };
 
 /// The driver of programs without a container.
@@ -25,11 +27,8 @@ const NO_EFFECT: &[(&str, &str)] = &[
 ];
 
 /// Keys that cannot be left out of account.
-const REFUSED: &[(&str, &str)] = &[
-    ("secrets", "pass the value in `environment` meanwhile, and know that every node has it"),
-    ("configs", "ship the file in the folder of `x-disco.process.path`, or pass it in `environment`"),
-    ("deploy.placement.max_replicas_per_node", "leave it out: copies are spread over the nodes anyway"),
-];
+const REFUSED: &[(&str, &str)] =
+    &[("deploy.placement.max_replicas_per_node", "leave it out: copies are spread over the nodes anyway")];
 
 /// What is wrong with a service, and what deserves a word.
 #[derive(Debug, Default)]
@@ -106,8 +105,13 @@ pub(super) fn check(name: &str, service: &Service, findings: &mut Findings) {
     }
 }
 
-/// What the cluster runs. `others` are the services of the stack.
-pub(super) fn spec(service: &Service, process: ProcessSpec, others: &BTreeMap<String, Service>) -> ServiceSpec {
+/// What the cluster runs. `others` are the services of the stack, `values` the secrets and configs that it uses.
+pub(super) fn spec(
+    service: &Service,
+    process: ProcessSpec,
+    others: &BTreeMap<String, Service>,
+    values: Vec<ValueUse>,
+) -> ServiceSpec {
     ServiceSpec {
         driver: PROCESS.to_owned(),
         process: Some(process),
@@ -136,6 +140,9 @@ pub(super) fn spec(service: &Service, process: ProcessSpec, others: &BTreeMap<St
             .map(|(name, dependency)| (name.clone(), condition(dependency.condition)))
             .collect(),
         labels: service.labels.clone(),
+        job: service.job.as_ref().map(job),
+        values,
+        reload: service.reload.clone(),
     }
 }
 
@@ -195,6 +202,10 @@ fn health(health: &Health) -> Option<HealthSpec> {
 
 fn restart(service: &Service) -> RestartSpec {
     let usual = RestartSpec::default();
+    if service.job.is_some() {
+        // Each run is one start; the leader tries again what fails.
+        return RestartSpec { condition: RestartCondition::Never, ..usual };
+    }
     let Some(given) = service.restart else { return usual };
     RestartSpec {
         condition: match given.when {
@@ -204,6 +215,22 @@ fn restart(service: &Service) -> RestartSpec {
         },
         delay_ms: given.delay.map_or(usual.delay_ms, millis),
         attempts: given.attempts.unwrap_or(usual.attempts),
+    }
+}
+
+fn job(job: &Job) -> JobSpec {
+    JobSpec {
+        schedule: job.schedule.clone(),
+        time_zone: job.time_zone.clone(),
+        overlap: match job.overlap {
+            Overlap::Forbid => OverlapSpec::Forbid,
+            Overlap::Allow => OverlapSpec::Allow,
+            Overlap::Replace => OverlapSpec::Replace,
+        },
+        no_catch_up: !job.catch_up,
+        timeout_ms: job.timeout.map(millis),
+        retries: job.retries,
+        keep: job.keep,
     }
 }
 

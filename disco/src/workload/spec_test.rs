@@ -23,7 +23,7 @@ fn process() -> ProcessSpec {
 
 fn converted(text: &'static str) -> ServiceSpec {
     let services = loaded(text).stack.services;
-    spec(&services["web"], process(), &services)
+    spec(&services["web"], process(), &services, Vec::new())
 }
 
 fn findings(text: &'static str) -> (Vec<String>, Vec<String>) {
@@ -140,14 +140,13 @@ fn what_cannot_be_deployed_yet_is_refused_with_its_place() {
   a: {image: a}
   b:
     x-disco: {process: {path: ./b}}
-    secrets: [s]
-secrets: {s: {file: ./s}}
+    deploy: {placement: {max_replicas_per_node: 1}}
 ",
     );
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors[0].starts_with("stack.yml:2:7: the service `a` is a container (`image`)"), "{}", errors[0]);
     assert!(errors[0].contains("hint: run a program of the project with `x-disco"), "{}", errors[0]);
-    assert!(errors[1].starts_with("stack.yml:5:5: the service `b` has `secrets`"), "{}", errors[1]);
+    assert!(errors[1].contains("the service `b` has `deploy.placement.max_replicas_per_node`"), "{}", errors[1]);
 }
 
 #[test]
@@ -167,4 +166,30 @@ fn what_has_no_effect_is_a_warning() {
     {
         assert!(all.contains(words), "`{words}` is missing: {all}");
     }
+}
+
+#[test]
+fn a_job_has_no_copies_and_is_never_restarted_on_its_node() {
+    let text = "services:
+  web:
+    x-disco:
+      process: {path: ./web}
+      job: {schedule: \"0 3 * * *\", time_zone: Europe/Berlin, overlap: replace, catch_up: none, timeout: 90s, retries: 2, keep: 5}
+";
+    let services = loaded(text).stack.services;
+    assert_eq!(copies(&services["web"]), CopiesRecord::Number(0));
+    let spec = spec(&services["web"], process(), &services, Vec::new());
+    assert_eq!(spec.restart.condition, RestartCondition::Never);
+    let job = JobSpec {
+        schedule: Some("0 3 * * *".to_owned()),
+        time_zone: Some("Europe/Berlin".to_owned()),
+        overlap: OverlapSpec::Replace,
+        no_catch_up: true,
+        timeout_ms: Some(90_000),
+        retries: 2,
+        keep: 5,
+    };
+    assert_eq!(spec.job, Some(job));
+    let plain = converted("services:\n  web:\n    x-disco: {process: {path: ./web}, job: {}}\n");
+    assert_eq!(plain.job, Some(JobSpec { keep: 10, ..JobSpec::default() }));
 }

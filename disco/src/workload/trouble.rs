@@ -33,6 +33,7 @@ impl Troubles {
         let own = |task: &&Task| {
             let rollout = catalogue.rollout_of(&task.record).filter(|rollout| rollout.deployment == deployment);
             task.record.stack == stack
+                && task.record.run.is_none()
                 && (deployment == 0
                     || catalogue.deployment_of(task.record.group) == Some(deployment)
                     || rollout.is_some_and(|rollout| rollout.first_task != 0 && task.record.id >= rollout.first_task))

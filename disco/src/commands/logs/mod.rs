@@ -1,6 +1,8 @@
 mod previous;
 mod tasks;
 
+pub(super) use self::tasks::read as follow_task;
+
 use std::time::{Duration, Instant};
 
 use disco_identity::Expect;

@@ -86,16 +86,18 @@ async fn past(task: &Task, lines: u32, since_ms: u64, client: &Client) -> Outcom
 }
 
 /// Behind which attempt and offset the output goes on.
-type Place = Option<(u64, u64)>;
+pub(in crate::commands) type Place = Option<(u64, u64)>;
 
 /// Prints new lines until interrupted, also of tasks that begin meanwhile.
 async fn follow(context: &Context, client: &Client, target: &Target, tasks: Vec<(Task, Place)>) -> Outcome<()> {
     let (sender, mut lines) = mpsc::channel(QUEUE);
     let mut known = BTreeSet::new();
     let mut readers = tokio::task::JoinSet::new();
-    for (task, place) in tasks.into_iter().filter(|(task, _)| !task.is_gone()) {
+    for (task, place) in tasks {
         known.insert(task.record.id);
-        readers.spawn(read(client.clone(), task, place, sender.clone()));
+        if !task.is_gone() {
+            readers.spawn(read(client.clone(), task, place, sender.clone()));
+        }
     }
     let mut look = tokio::time::interval(LOOK);
     loop {
@@ -107,7 +109,11 @@ async fn follow(context: &Context, client: &Client, target: &Target, tasks: Vec<
             _ = look.tick() => {
                 // A cluster without a leader is a reason to wait here, not to end.
                 let Ok(catalogue) = Catalogue::load(client).await else { continue };
-                for task in catalogue.tasks.iter().filter(|task| target.has(&task.record) && !task.is_gone()) {
+                for task in catalogue.tasks.iter().filter(|task| target.has(&task.record)) {
+                    // A run may begin and end between two looks.
+                    if task.is_gone() && task.record.run.is_none() {
+                        continue;
+                    }
                     if known.insert(task.record.id) {
                         readers.spawn(read(client.clone(), task.clone(), None, sender.clone()));
                     }
@@ -119,7 +125,12 @@ async fn follow(context: &Context, client: &Client, target: &Target, tasks: Vec<
 }
 
 /// Sends the lines of one task until it is gone. A broken stream goes on behind the last line.
-async fn read(client: Client, task: Task, mut place: Place, lines: mpsc::Sender<Result<TaskLine, String>>) {
+pub(in crate::commands) async fn read(
+    client: Client,
+    task: Task,
+    mut place: Place,
+    lines: mpsc::Sender<Result<TaskLine, String>>,
+) {
     let mut answered = Instant::now();
     loop {
         let mut request = TaskOutputRequest { task_id: task.record.id, follow: true, ..TaskOutputRequest::default() };
