@@ -34,6 +34,7 @@ mod sshd;
 mod status;
 mod systemd;
 mod tmpfs;
+mod values;
 mod wait;
 mod writers;
 

@@ -390,6 +390,7 @@ impl Drop for Project {
         }
         // Not with `disco destroy`, which is itself under test.
         processes::end_all(&self.real_root());
+        crate::values::forget(self.root.path());
     }
 }
 

@@ -310,6 +310,7 @@ impl Drop for RawCluster {
             eprintln!("{}", self.logs());
         }
         processes::end_all(&self.root.path().canonicalize().unwrap());
+        crate::values::forget(self.root.path());
     }
 }
 

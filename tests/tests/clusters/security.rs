@@ -291,6 +291,7 @@ fn a_node_speaks_only_for_itself() {
             intermediate_certificate: "x".into(),
             intermediate_key: "y".into(),
             ssh_private_key: "z".into(),
+            secrets_keys: None,
         };
         assert!(block(third.control(&first).set_voter_secrets(secrets)).is_err());
     }

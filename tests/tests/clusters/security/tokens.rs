@@ -5,7 +5,7 @@ use disco_proto::v1::{
     BackupPart, ClaimUpgradeRequest, CreateJoinTokenRequest, DeployRequest, Empty, FetchBackupRequest, JoinRequest,
     ListBackupsRequest, LogsRequest, MoveLeaderRequest, PlanRequest, RaftMessage, ReachRequest, ReadRequest,
     RecoverRequest, RelocateRequest, RemoveNodeRequest, ReportEndRequest, ReportRequest, RotateCertificateRequest,
-    RunCommandRequest, ScaleRequest, StatusRequest, VoterSecrets, WatchRequest,
+    RunCommandRequest, ScaleRequest, SecretsKeys, StatusRequest, TaskValuesRequest, VoterSecrets, WatchRequest,
 };
 use disco_tests::{Api, RawCluster, SOON, block, causes, wait_for};
 use tonic::Code;
@@ -43,6 +43,8 @@ fn a_join_token_can_join_and_nothing_else() {
                 control.report_end(ReportEndRequest { node_id: 1, ..ReportEndRequest::default() }).await.err(),
                 control.set_voter_secrets(VoterSecrets::default()).await.err(),
                 control.reach(ReachRequest::default()).await.err(),
+                control.task_values(TaskValuesRequest::default()).await.err(),
+                control.share_secrets_keys(SecretsKeys::default()).await.err(),
                 control.signing_key_request(Empty {}).await.err(),
                 control.rotate_certificate(RotateCertificateRequest { node_id: 0 }).await.err(),
                 control.backup(Empty {}).await.err(),

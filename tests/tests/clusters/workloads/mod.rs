@@ -3,7 +3,13 @@
 mod bad;
 mod changes;
 mod deploy;
+mod exec;
+mod jobs;
+mod look;
 mod machines;
+mod programs;
+mod scripts;
+mod secrets;
 mod singleton;
 mod support;
 mod traffic;
