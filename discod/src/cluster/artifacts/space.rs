@@ -9,7 +9,7 @@ use crate::node::Node;
 
 /// Contents leave this many times the free bytes that writes need, so that they never make a node refuse writes.
 const RESERVES: u64 = 4;
-/// After this time the measured free space is not that of before.
+/// Pause after contents were removed, so that the free space is measured again before it is compared.
 const MEASURED: Duration = Duration::from_millis(250);
 
 /// Free bytes on this node's disk, and how many of them contents leave free.

@@ -97,7 +97,7 @@ impl FakeLeader {
             }
             answer => {
                 if let Some(Answer::Takes(time)) = answer {
-                    tokio::time::sleep(time).await;
+                    self.world.pass(time).await;
                 }
                 let performed = perform(&mut self.world.state());
                 self.note(what);
