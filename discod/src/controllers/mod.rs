@@ -13,6 +13,7 @@ mod jobs;
 mod leases;
 mod machines;
 mod members;
+mod plans;
 mod reach;
 mod troubles;
 mod workloads;

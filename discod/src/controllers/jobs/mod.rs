@@ -38,19 +38,13 @@ use tokio::time::Instant;
 
 use self::ages::Firsts;
 use self::plan::plan_that_fits;
-use super::driver::{Controller, Outcome, Pause, Schedule};
+use super::driver::{Controller, Outcome, Schedule};
+use super::plans::{self, Conflicts};
 use super::workloads::seen::Seen;
 use crate::cluster::workloads::recorded::Workloads;
 use crate::cluster::workloads::write;
 use crate::node::Leader;
 use crate::records::keys;
-
-/// For how long further changes are collected before a pass.
-const GAP: Duration = Duration::from_millis(5);
-/// After a pass that could not write.
-const PAUSE: Pause = Pause { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
-/// Passes in a row whose records have changed before they were written.
-const CONFLICTS: u32 = 50;
 
 /// Brings runs to their end.
 #[derive(Default)]
@@ -62,7 +56,7 @@ pub(super) struct Jobs {
     due: Option<(Instant, i64)>,
     /// What runs wait for.
     waits: Vec<String>,
-    conflicts: u32,
+    conflicts: Conflicts,
 }
 
 // === impl Jobs ===
@@ -71,8 +65,7 @@ impl Controller for Jobs {
     const NAME: &'static str = "jobs";
 
     fn schedule(&self, leader: &Leader) -> Schedule {
-        let period = leader.raft().pace().report();
-        Schedule { period, on_wake_up: true, on_revision: Some(GAP), pause: Some(PAUSE) }
+        plans::schedule(leader)
     }
 
     async fn event(&mut self) {
@@ -93,7 +86,7 @@ impl Controller for Jobs {
         let presences = seen.presences();
         let is_due = self.due.is_some_and(|(due, ms)| due <= Instant::now() || ms <= seen.now.ms);
         if !changed && !is_due && presences == self.presences {
-            return Ok(self.outcome());
+            return Ok(plans::outcome(&self.waits));
         }
         let ages = self.firsts.follow(&self.records, &seen.now, Instant::now());
         let (planned, changes) = match plan_that_fits(&self.records, &seen, &ages) {
@@ -107,27 +100,13 @@ impl Controller for Jobs {
             self.presences = presences;
             self.waits = planned.waits;
             self.due = planned.due.map(|ms| later(seen.now.ms, ms.max(1)));
-            return Ok(self.outcome());
+            return Ok(plans::outcome(&self.waits));
         }
         // Until a plan was written there is another one to make.
         self.due = Some((Instant::now(), seen.now.ms));
         let written = write::commit_one(leader, changes, planned.draft.news).await;
-        if written.context("writing what becomes of jobs")? {
-            self.conflicts = 0;
-        } else {
-            self.conflicts += 1;
-            if self.conflicts > CONFLICTS {
-                bail!("the records of jobs have changed {} times before they were written", self.conflicts);
-            }
-            tokio::task::yield_now().await;
-        }
+        self.conflicts.note(written.context("writing what becomes of jobs")?, "jobs").await?;
         Ok(Outcome::Changed)
-    }
-}
-
-impl Jobs {
-    fn outcome(&self) -> Outcome {
-        if self.waits.is_empty() { Outcome::Settled } else { Outcome::Waits(self.waits.join("; ")) }
     }
 }
 

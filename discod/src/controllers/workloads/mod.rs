@@ -45,7 +45,7 @@ mod world_test;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use disco_planner::placement::Presence;
 use tokio::time::Instant;
 
@@ -53,19 +53,12 @@ use self::ages::Firsts;
 use self::hook::PlaceHook;
 use self::plan::plan;
 use self::seen::Seen;
-use super::driver::{Controller, Outcome, Pause, Schedule};
+use super::driver::{Controller, Outcome, Schedule};
+use super::plans::{self, Conflicts};
 use crate::cluster::workloads::recorded::Workloads;
 use crate::cluster::workloads::write;
 use crate::node::Leader;
 use crate::script::Scripts;
-
-/// For how long further changes are collected before a pass.
-const GAP: Duration = Duration::from_millis(5);
-/// After a pass that could not write.
-const PAUSE: Pause = Pause { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
-/// Passes in a row whose records have changed before they were written. Events and states of tasks change all the time; more
-/// than this is an error.
-const CONFLICTS: u32 = 50;
 
 /// Brings tasks to what services shall be.
 #[derive(Default)]
@@ -77,7 +70,7 @@ pub(super) struct Tasks {
     due: Option<Instant>,
     /// What the last plan waits for.
     waits: Vec<String>,
-    conflicts: u32,
+    conflicts: Conflicts,
     hook: PlaceHook,
 }
 
@@ -87,8 +80,7 @@ impl Controller for Tasks {
     const NAME: &'static str = "workloads";
 
     fn schedule(&self, leader: &Leader) -> Schedule {
-        let period = leader.raft().pace().report();
-        Schedule { period, on_wake_up: true, on_revision: Some(GAP), pause: Some(PAUSE) }
+        plans::schedule(leader)
     }
 
     async fn event(&mut self) {
@@ -104,7 +96,7 @@ impl Controller for Tasks {
         let presences = seen.presences();
         let is_due = self.due.is_some_and(|due| due <= Instant::now());
         if !changed && !is_due && presences == self.presences {
-            return Ok(self.outcome());
+            return Ok(plans::outcome(&self.waits));
         }
         seen.ages = self.firsts.follow(&self.records, Instant::now());
         let mut planned = plan(&self.records, &seen);
@@ -117,20 +109,12 @@ impl Controller for Tasks {
             self.presences = presences;
             self.waits = planned.waits;
             self.due = planned.due.map(|ms| Instant::now() + Duration::from_millis(ms.max(1)));
-            return Ok(self.outcome());
+            return Ok(plans::outcome(&self.waits));
         }
         // Until a plan was written there is another one to make.
         self.due = Some(Instant::now());
         let written = write::commit(leader, changes, planned.draft.news).await;
-        if written.context("writing what becomes of tasks")? {
-            self.conflicts = 0;
-        } else {
-            self.conflicts += 1;
-            if self.conflicts > CONFLICTS {
-                bail!("the records of tasks have changed {} times before they were written", self.conflicts);
-            }
-            tokio::task::yield_now().await;
-        }
+        self.conflicts.note(written.context("writing what becomes of tasks")?, "tasks").await?;
         Ok(Outcome::Changed)
     }
 }
@@ -138,9 +122,5 @@ impl Controller for Tasks {
 impl Tasks {
     pub(super) fn new(scripts: &Scripts) -> Self {
         Self { hook: PlaceHook::new(scripts), ..Self::default() }
-    }
-
-    fn outcome(&self) -> Outcome {
-        if self.waits.is_empty() { Outcome::Settled } else { Outcome::Waits(self.waits.join("; ")) }
     }
 }
