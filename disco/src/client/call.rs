@@ -61,10 +61,13 @@ impl Client {
         F: Fn(Control) -> R,
         R: Future<Output = Result<Response<T>, Status>>,
     {
-        let deadline = Instant::now() + self.0.patience;
+        let patience = self.0.patience;
+        let begun = Instant::now();
+        let mut deadline = begun + patience;
         let mut pause = FIRST_PAUSE;
         let mut unknown = false;
         loop {
+            let sent = Instant::now();
             let status = match self.control().await {
                 Err(status) => status,
                 Ok((address, control)) => match tokio::time::timeout(single, send(control)).await {
@@ -83,6 +86,7 @@ impl Client {
                     }
                 },
             };
+            deadline = deadline_after(deadline, begun, sent, Instant::now(), single, patience);
             if !passing(&status) || Instant::now() + pause >= deadline {
                 // A later attempt that finds no space says nothing about an earlier one.
                 let unknown = unknown && (passing(&status) || status.code() == Code::ResourceExhausted);
@@ -110,6 +114,20 @@ impl Client {
         let (_, control) = self.control().await.map_err(|status| from_status(&status))?;
         send(control).await.map(Response::into_inner).map_err(|status| from_status(&status))
     }
+}
+
+/// When retries end after an attempt from `sent` to `now`. The time that a node worked on a long request is not time
+/// without an answer: after it there is the whole patience again, once for all attempts together.
+fn deadline_after(
+    deadline: Instant,
+    begun: Instant,
+    sent: Instant,
+    now: Instant,
+    single: Duration,
+    patience: Duration,
+) -> Instant {
+    let worked = single > SINGLE && now.duration_since(sent) > SINGLE;
+    if worked { deadline.max((now + patience).min(begun + single + patience)) } else { deadline }
 }
 
 /// The end of all attempts of a request.
@@ -154,6 +172,21 @@ mod tests {
 
     fn broken(kind: ErrorKind) -> Status {
         Status::from_error(Box::new(std::io::Error::from(kind)))
+    }
+
+    #[test]
+    fn the_time_that_a_node_worked_on_a_long_request_leaves_time_to_retry() {
+        let (begun, patience, long) = (Instant::now(), Duration::from_secs(10), Duration::from_secs(60));
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let after = |sent, now, single| deadline_after(at(10), begun, at(sent), at(now), single, patience);
+        // An election ends an attempt after 11 s: the next leader gets the request.
+        assert_eq!(after(0, 11, long), at(21));
+        // A cluster that does not answer is left after the patience, and an ordinary request too.
+        assert_eq!(after(8, 9, long), at(10));
+        assert_eq!(after(0, 11, SINGLE), at(10));
+        // No request is repeated for ever.
+        assert_eq!(after(0, 65, long), at(70));
+        assert_eq!(after(30, 80, long), at(70));
     }
 
     #[test]
