@@ -300,15 +300,17 @@ impl Artifacts {
         entries.map(|entry| Ok(entry?.path())).collect()
     }
 
-    /// Whether a file has this content. If not, it is removed.
+    /// Whether a file has this content and size. One whose content is another one than its name says is removed; one
+    /// that is only asked for with a wrong size stays.
     fn check(&self, path: &Path, stamp: Stamp, sha256: &str, size: u64) -> io::Result<bool> {
         let name = key(path);
+        let right_size = stamp.size == size;
         if self.0.checked.lock().get(&name) == Some(&stamp) {
-            return Ok(true);
+            return Ok(right_size);
         }
-        if stamp.size == size && hash(path)? == sha256 {
+        if hash(path)? == sha256 {
             self.0.checked.lock().insert(name, stamp);
-            return Ok(true);
+            return Ok(right_size);
         }
         tracing::warn!(path = %path.display(), "a program's file does not have its content any more; removing it");
         self.0.checked.lock().remove(&name);

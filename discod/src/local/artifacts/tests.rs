@@ -127,6 +127,20 @@ fn a_damaged_content_is_not_used() {
 }
 
 #[test]
+fn a_question_with_a_wrong_size_removes_nothing() {
+    let test = test();
+    let one = content("one", 0o755);
+    test.artifacts.write(&one, b"one").unwrap();
+    let wrong = Content { size: 4, ..one.clone() };
+    for _ in ["with a check", "after a restart"] {
+        assert!(!test.artifacts.has(&wrong).unwrap());
+        assert_eq!(test.artifacts.get(&wrong).unwrap(), None);
+        assert!(test.artifacts.has(&one).unwrap(), "the file is gone");
+        test.artifacts.forget_checks();
+    }
+}
+
+#[test]
 fn a_part_of_a_content_is_read() {
     let test = test();
     let program = content("0123456789", 0o755);
