@@ -9,7 +9,7 @@ use disco_proto::v1::{BackupPart, Empty, FetchBackupRequest, ListBackupsRequest,
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Answers;
-use super::forward::{Answer, relay, relayed, to_leader, to_node};
+use super::forward::{Answer, relay, relayed, to_leader_for_sessions, to_node, to_node_for_sessions};
 use super::outgoing::Outgoing;
 use crate::cluster::Error;
 use crate::cluster::backups::{self, Restore};
@@ -23,7 +23,7 @@ const LISTED: Duration = Duration::from_secs(4);
 /// The store as it is now: every write acknowledged before the call, and nothing partial.
 pub(super) async fn backup(node: &Node, request: Request<Empty>) -> Result<Response<Answers<BackupPart>>, Status> {
     let (metadata, _, message) = request.into_parts();
-    if let Answer::There(mut forward) = to_leader(node, &metadata).await? {
+    if let Answer::There(mut forward) = to_leader_for_sessions(node, &metadata).await? {
         let request = forward.request(message);
         return relay(forward.client.backup(request).await);
     }
@@ -71,7 +71,7 @@ pub(super) async fn fetch(
     request: Request<FetchBackupRequest>,
 ) -> Result<Response<Answers<BackupPart>>, Status> {
     let (metadata, _, message) = request.into_parts();
-    if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
+    if let Some(mut forward) = to_node_for_sessions(node, message.node_id, &metadata)? {
         let request = forward.request(message);
         return relay(forward.client.fetch_backup(request).await);
     }

@@ -8,7 +8,7 @@ use disco_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::forward::{Answer, relayed, to_leader, to_node};
+use super::forward::{Answer, relayed, to_leader, to_node_for_sessions};
 use crate::cluster::certificates::{self, RENEWED_WITHIN};
 use crate::cluster::secrets as keys;
 use crate::home::VoterSecrets;
@@ -22,7 +22,7 @@ pub(super) async fn rotate(
     request: Request<RotateCertificateRequest>,
 ) -> Result<Response<RotateCertificateResponse>, Status> {
     let (metadata, _, message) = request.into_parts();
-    if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
+    if let Some(mut forward) = to_node_for_sessions(node, message.node_id, &metadata)? {
         let mut request = forward.request(message);
         request.set_timeout(RENEWED_WITHIN + AROUND);
         // Connections end when a signing key is retired, and a renewal may be the last step to that.

@@ -25,6 +25,15 @@ pub(super) struct Forward {
     hops: Hops,
 }
 
+impl From<Executor> for Answer {
+    fn from(executor: Executor) -> Self {
+        match executor {
+            Executor::Here(leader) => Self::Here(leader),
+            Executor::There(client) => Self::There(Forward::by(client)),
+        }
+    }
+}
+
 // === impl Forward ===
 
 impl Forward {
@@ -58,10 +67,12 @@ pub(super) fn relay<T: Send + 'static>(
 
 /// Whether this node answers as the leader, or which node does.
 pub(super) async fn to_leader(node: &Node, metadata: &MetadataMap) -> Result<Answer, Status> {
-    match cluster::leader(node, hops(metadata)).await? {
-        Executor::Here(leader) => Ok(Answer::Here(leader)),
-        Executor::There(client) => Ok(Answer::There(Forward::by(client))),
-    }
+    Ok(cluster::leader(node, hops(metadata)).await?.into())
+}
+
+/// The same for an answer that waits for its client, on a connection of its own.
+pub(super) async fn to_leader_for_sessions(node: &Node, metadata: &MetadataMap) -> Result<Answer, Status> {
+    Ok(cluster::leader_for_sessions(node, hops(metadata)).await?.into())
 }
 
 /// The connection to a given member; `None` if that is this node.

@@ -6,7 +6,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Answers;
-use super::forward::{relay, to_node};
+use super::forward::{relay, to_node_for_sessions};
 use crate::node::Node;
 
 /// Lines that may be queued for a slow client.
@@ -14,7 +14,7 @@ const UNDER_WAY: usize = 32;
 
 pub(super) async fn logs(node: &Node, request: Request<LogsRequest>) -> Result<Response<Answers<LogLine>>, Status> {
     let (metadata, _, message) = request.into_parts();
-    if let Some(mut forward) = to_node(node, message.node_id, &metadata)? {
+    if let Some(mut forward) = to_node_for_sessions(node, message.node_id, &metadata)? {
         let request = forward.request(message);
         return relay(forward.client.logs(request).await);
     }

@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use tonic::{Request, Response, Status};
 
 use super::Answers;
-use super::forward::{Answer, relay, relayed, to_leader};
+use super::forward::{Answer, relay, relayed, to_leader_for_sessions};
 use crate::node::Node;
 use crate::script::{self, Scripts};
 
@@ -15,7 +15,7 @@ pub(super) async fn deploy(
     request: Request<DeployRequest>,
 ) -> Result<Response<Answers<DeployOutput>>, Status> {
     let (metadata, _, message) = request.into_parts();
-    match to_leader(node, &metadata).await? {
+    match to_leader_for_sessions(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
             relay(forward.client.deploy(request).await)
@@ -29,7 +29,8 @@ pub(super) async fn push(
     request: Request<PushScriptRequest>,
 ) -> Result<Response<PushScriptResponse>, Status> {
     let (metadata, _, message) = request.into_parts();
-    match to_leader(node, &metadata).await? {
+    // `init` may take its time limit, and the nodes theirs to load it.
+    match to_leader_for_sessions(node, &metadata).await? {
         Answer::There(mut forward) => {
             let request = forward.request(message);
             forward.client.push_script(request).await.map_err(relayed)

@@ -17,16 +17,33 @@ pub enum Executor {
 /// # Errors
 /// No leader is known in time, or the request was forwarded too often.
 pub async fn leader(node: &Node, hops: Hops) -> Result<Executor> {
+    leader_by(node, hops, |_, client| Some(client)).await
+}
+
+/// Like [`leader`], for answers that wait for clients: Raft's messages do not queue behind them.
+///
+/// # Errors
+/// No leader is known in time, or the request was forwarded too often.
+pub async fn leader_for_sessions(node: &Node, hops: Hops) -> Result<Executor> {
+    leader_by(node, hops, |id, _| node.session_client(id)).await
+}
+
+/// The leader, through the client that `client_of` gives for its id.
+async fn leader_by(
+    node: &Node,
+    hops: Hops,
+    client_of: impl FnOnce(u64, MemberClient) -> Option<MemberClient>,
+) -> Result<Executor> {
+    let changed = || Error::Unavailable("leader changed; try again".to_owned());
     let limit = node.raft().pace().election_timeout() * 6;
     match node.route(limit).await? {
         Route::Here(term) => {
             let leader = node.leading(term, limit).await;
-            let changed = || Error::Unavailable("leader changed; try again".to_owned());
             leader.map(Executor::Here).ok_or_else(changed)
         }
         Route::There { id, client } => {
             let hops = hops.next(&format!("node {id} is now reported as the leader"))?;
-            Ok(Executor::There(client.forwarding(hops)))
+            Ok(Executor::There(client_of(id, client).ok_or_else(changed)?.forwarding(hops)))
         }
     }
 }

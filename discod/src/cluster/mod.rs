@@ -24,4 +24,4 @@ pub mod upgrade;
 pub mod workloads;
 
 pub use error::{Error, Result};
-pub use executor::{Executor, leader, member, member_for_sessions};
+pub use executor::{Executor, leader, leader_for_sessions, member, member_for_sessions};

@@ -44,7 +44,8 @@ pub enum Lane {
     Control,
     /// Snapshots and files.
     Bulk,
-    /// What clients read and write for as long as they like. One that does not read fills the connection's window.
+    /// What clients read and write for as long as they like, and requests that take long. A client that does not read
+    /// fills the connection's window. Without a time limit: only the client knows how long it waits.
     Sessions,
 }
 
@@ -145,7 +146,11 @@ impl Peers {
         {
             return open.channel.clone();
         }
-        let channel = disco_identity::channel(address, &self.identity, Expect::Node(node), &self.options);
+        let mut options = self.options.clone();
+        if lane == Lane::Sessions {
+            options.request_timeout = None;
+        }
+        let channel = disco_identity::channel(address, &self.identity, Expect::Node(node), &options);
         let open = Open { address: address.to_owned(), channel: channel.clone(), since: Instant::now() };
         channels.insert((node, lane), open);
         channel

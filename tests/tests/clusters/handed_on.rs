@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use disco_proto::v1::{
-    CommandError, ProposeRequest, PutRequest, RangeRequest, Refusal, RequestOp, TxnRequest, command, command_response,
-    request_op,
+    CommandError, Empty, ProposeRequest, PutRequest, RangeRequest, Refusal, RequestOp, TxnRequest, command,
+    command_response, request_op,
 };
 use disco_tests::{Api, Project, RawCluster, SOON, block};
 use tokio_stream::StreamExt;
@@ -41,6 +41,28 @@ fn forwarded_writes_are_answered_one_by_one() {
     let empty = |error: &CommandError| error.refusal() == Refusal::EmptyKey;
     assert!(matches!(&refused, Some(command_response::Result::Error(error)) if empty(error)), "{refused:?}");
     assert_eq!(cluster.operator().list(&leader, "handed/", false).unwrap().len(), 2);
+}
+
+/// Clients that do not read fill the window of the connection that their answers are forwarded on, which Raft's messages and
+/// other requests do not share.
+#[test]
+fn answers_that_nobody_reads_hold_up_no_other_request() {
+    let cluster = RawCluster::with_nodes(3);
+    let api = cluster.operator();
+    let status = cluster.wait_for_members(3);
+    let follower = status.nodes.iter().find(|node| node.id != status.leader).unwrap().address.clone();
+    let put = |key: &str, value: &str| api.put(std::slice::from_ref(&follower), key, value, SOON);
+    put("unread/large", &"x".repeat(1 << 20)).unwrap();
+    // Each has more than a stream's window, all together more than a connection's.
+    let unread: Vec<_> =
+        (0..48).map(|_| block(api.control(&follower).backup(Empty {})).unwrap().into_inner()).collect();
+    for number in 0..20 {
+        put(&format!("unread/{number:02}"), "still written").unwrap();
+    }
+    assert_eq!(api.list(&follower, "unread/", false).unwrap().len(), 21);
+    let now = cluster.wait_for_members(3);
+    assert_eq!((now.leader, now.term), (status.leader, status.term), "the followers lost their leader");
+    drop(unread);
 }
 
 /// Forwarded writes share a connection: an answer that is too large for it must not end it for the others.
