@@ -61,9 +61,7 @@ impl Client {
         F: Fn(Control) -> R,
         R: Future<Output = Result<Response<T>, Status>>,
     {
-        let patience = self.0.patience;
-        let begun = Instant::now();
-        let mut deadline = begun + patience;
+        let mut retries = Retries::new(Instant::now(), single, self.0.patience);
         let mut pause = FIRST_PAUSE;
         let mut unknown = false;
         loop {
@@ -86,8 +84,8 @@ impl Client {
                     }
                 },
             };
-            deadline = deadline_after(deadline, begun, sent, Instant::now(), single, patience);
-            if !passing(&status) || Instant::now() + pause >= deadline {
+            retries.attempted(sent, Instant::now());
+            if !passing(&status) || Instant::now() + pause >= retries.deadline {
                 // A later attempt that finds no space says nothing about an earlier one.
                 let unknown = unknown && (passing(&status) || status.code() == Code::ResourceExhausted);
                 return Err(Unanswered { status, unknown });
@@ -116,18 +114,30 @@ impl Client {
     }
 }
 
-/// When retries end after an attempt from `sent` to `now`. The time that a node worked on a long request is not time
-/// without an answer: after it there is the whole patience again, once for all attempts together.
-fn deadline_after(
-    deadline: Instant,
+/// When the retries of a request end.
+struct Retries {
     begun: Instant,
-    sent: Instant,
-    now: Instant,
+    deadline: Instant,
+    /// Longest time for one answer.
     single: Duration,
     patience: Duration,
-) -> Instant {
-    let worked = single > SINGLE && now.duration_since(sent) > SINGLE;
-    if worked { deadline.max((now + patience).min(begun + single + patience)) } else { deadline }
+}
+
+// === impl Retries ===
+
+impl Retries {
+    fn new(begun: Instant, single: Duration, patience: Duration) -> Self {
+        Self { begun, deadline: begun + patience, single, patience }
+    }
+
+    /// An attempt lasted from `sent` to `now`. The time that a node worked on a long request is not time without an
+    /// answer: after it there is the whole patience again, once for all attempts together.
+    fn attempted(&mut self, sent: Instant, now: Instant) {
+        if self.single > SINGLE && now.duration_since(sent) > SINGLE {
+            let last = self.begun + self.single + self.patience;
+            self.deadline = self.deadline.max((now + self.patience).min(last));
+        }
+    }
 }
 
 /// The end of all attempts of a request.
@@ -178,7 +188,11 @@ mod tests {
     fn the_time_that_a_node_worked_on_a_long_request_leaves_time_to_retry() {
         let (begun, patience, long) = (Instant::now(), Duration::from_secs(10), Duration::from_secs(60));
         let at = |seconds| begun + Duration::from_secs(seconds);
-        let after = |sent, now, single| deadline_after(at(10), begun, at(sent), at(now), single, patience);
+        let after = |sent, now, single| {
+            let mut retries = Retries::new(begun, single, patience);
+            retries.attempted(at(sent), at(now));
+            retries.deadline
+        };
         // An election ends an attempt after 11 s: the next leader gets the request.
         assert_eq!(after(0, 11, long), at(21));
         // A cluster that does not answer is left after the patience, and an ordinary request too.
