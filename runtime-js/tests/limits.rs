@@ -10,6 +10,9 @@ use disco_runtime_js::*;
 use serde_json::json;
 use support::*;
 
+/// Time limit for a thread of the lowest priority to come back, on busy processors.
+const COMES_BACK: Duration = Duration::from_secs(600);
+
 /// A small heap, and the time to fill it on any machine.
 fn small() -> Bench {
     bench_with(|options| {
@@ -130,8 +133,8 @@ async fn calls_that_were_given_up_while_another_computed_are_not_made() {
         async move { engine.call("loop", Vec::new(), CallOptions::new()).await }
     });
     bench.console.wait_for("begun").await;
-    // All of them wait for the thread.
-    for _ in 0..10 {
+    // All of them wait for the thread, and are given up long before the loop is stopped.
+    for _ in 0..3 {
         let call = bench.engine.call("loop", Vec::new(), CallOptions::new());
         let given_up = tokio::time::timeout(Duration::from_millis(5), call).await;
         assert!(given_up.is_err());
@@ -370,7 +373,7 @@ async fn what_cannot_be_interrupted_ends_its_isolate_and_not_the_engine() {
         let error = bench.engine.call("stuck", vec![Arg::Json(json!(how))], limited()).await.unwrap_err();
         assert_eq!(error.kind, ScriptErrorKind::CpuLimit, "{error:?}");
         assert_eq!(error.message, format!("`stuck` {did} for 0.2 s where it could not be interrupted"));
-        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
         let innocent = innocent.await.unwrap().unwrap_err();
         assert!(innocent.kind == ScriptErrorKind::Cancelled && innocent.message.contains("`stuck`"), "{innocent}");
         // Its question has ended, though the thread has not.
@@ -383,7 +386,7 @@ async fn what_cannot_be_interrupted_ends_its_isolate_and_not_the_engine() {
         assert!((3500..=3600).contains(&seconds.parse::<u32>().unwrap()), "{error}");
         assert!(why.contains(&format!("{did} for 0.2 s where it could not be interrupted")), "{error}");
         console.let_go();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + COMES_BACK;
         while threads(name) > 1 {
             assert!(Instant::now() < deadline, "the thread that came back goes on");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -409,7 +412,7 @@ async fn threads_that_do_not_come_back_are_few() {
     assert!(error.message.starts_with("no script can run: 3 threads are still in scripts"), "{error}");
     assert_eq!(threads("stuck-few"), 3);
     console.let_go();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + COMES_BACK;
     while bench.call("add").await.is_err() {
         assert!(Instant::now() < deadline, "no thread comes back");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -158,10 +158,19 @@ fn a_signal_arrives_although_the_program_reads_nothing() {
 
 #[test]
 fn a_program_that_closes_its_input_goes_on() {
-    let mut test = Test::sh("exec <&-; echo closed; sleep 0.2; echo done");
+    let mut test =
+        Test::sh("exec <&-; trap 'go=1' HUP; echo closed; while [ -z \"$go\" ]; do sleep 0.05; done; echo done");
     test.printed("closed");
     test.send(&Request::Input(vec![b'x'; 100_000]));
     test.send(&Request::EndOfInput);
+    // It ends when all its input was taken, not before.
+    while test.taken < 100_000 {
+        match test.answer() {
+            Answer::Taken(count) => test.taken += count as usize,
+            other => panic!("{other:?} before all was taken"),
+        }
+    }
+    test.send(&Request::Signal("SIGHUP".to_owned()));
     assert_eq!(test.end(), ended(0));
     assert!(test.text().contains("done"), "{}", test.text());
     assert_eq!(test.taken, 100_000);

@@ -8,7 +8,7 @@ use crate::support::{HOUR, World, ask, chain, client, eventually, serve, serve_o
 async fn an_expired_certificate_ends_the_connection_and_a_new_one_brings_it_back() {
     let world = World::new();
     let running = serve(&world.node(1)).await;
-    let soon = Validity { not_before: 1_000_000_000, not_after: unix_now() + 2 };
+    let soon = Validity { not_before: 1_000_000_000, not_after: unix_now() + 6 };
     let asking = disco_identity::Identity::new(world.node_credentials(2, soon)).unwrap();
     let mut client = client(&running, &asking, Expect::Node(1));
     ask(&mut client).await.unwrap();

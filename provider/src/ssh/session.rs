@@ -390,7 +390,7 @@ mod tests {
     }
 
     async fn refused(host: &str, port: u16) -> SshError {
-        let limit = Duration::from_millis(300);
+        let limit = Duration::from_secs(3);
         let target = SshTarget { user: "u".to_owned(), host: host.to_owned(), port };
         let dir = tempfile::tempdir().unwrap();
         let policy = HostKeyPolicy::KnownHosts { file: dir.path().join("known_hosts"), pin_first: true };

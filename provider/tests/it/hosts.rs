@@ -246,7 +246,8 @@ impl Agent {
             return None;
         };
         let agent = Self { process, socket };
-        eventually("the agent's socket", || agent.socket.exists()).await;
+        // The file is there before the agent listens.
+        eventually("the agent", || std::os::unix::net::UnixStream::connect(&agent.socket).is_ok()).await;
         for key in keys {
             let added =
                 Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &agent.socket).status().unwrap();

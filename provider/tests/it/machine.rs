@@ -204,7 +204,7 @@ async fn connecting_waits_for_a_machine_that_is_booting_and_not_for_ever() {
     let machines = Machines::new();
     let machine = machines.start("one").await;
     machines.provider.stop(&machine.id).await.unwrap();
-    let options = ConnectOptions { limit: Duration::from_millis(300), ..ConnectOptions::default() };
+    let options = ConnectOptions { limit: LIMIT, ..ConnectOptions::default() };
     let error = Session::connect(&machine.ssh, &machines.key, &pinned(&machine), options).await.unwrap_err();
     assert!(matches!(error, SshError::Connect { .. }), "{error}");
     assert!(error.to_string().contains(&machine.ssh.endpoint()), "{error}");
@@ -222,7 +222,7 @@ async fn a_server_that_is_silent_is_given_up() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let target = disco_provider::SshTarget { port, host: "127.0.0.1".into(), ..machine.ssh.clone() };
-    let options = ConnectOptions { limit: Duration::from_millis(300), ..ConnectOptions::default() };
+    let options = ConnectOptions { limit: Duration::from_secs(3), ..ConnectOptions::default() };
     let error = Session::connect(&target, &machines.key, &pinned(&machine), options).await.unwrap_err();
     assert!(matches!(error, SshError::NoAnswer { .. }), "{error}");
 }

@@ -317,10 +317,10 @@ mod tests {
     #[tokio::test]
     async fn ends_the_whole_group_when_the_time_is_over() {
         let started = Instant::now();
-        let limited = ShellCommand { limit: Some(Duration::from_millis(300)), ..shell("sleep 600 & echo $!; wait") };
+        let limited = ShellCommand { limit: Some(Duration::from_secs(3)), ..shell("sleep 600 & echo $!; wait") };
         let output = limited.run().await.unwrap();
         assert!(output.timed_out && output.code == 128 + 9, "{output:?}");
-        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(started.elapsed() < Duration::from_secs(60));
         until(|| is_gone(&output.stdout), "the group's end").await;
     }
 
@@ -397,7 +397,7 @@ mod tests {
     }
 
     async fn until(wanted: impl Fn() -> bool, what: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !wanted() {
             assert!(Instant::now() < deadline, "waited in vain for {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;

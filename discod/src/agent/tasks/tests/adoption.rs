@@ -215,7 +215,8 @@ async fn a_singleton_runs_only_as_long_as_its_lease() {
 async fn a_singletons_lease_ends_without_its_daemon_too() {
     let mut test = Test::new("trap '' TERM; echo ready; while :; do sleep 0.05; done");
     test.spec(|spec| spec.singleton = true);
-    test.lease_ms.send_replace(boottime_ms() + 1_500);
+    // Enough for a slow machine to start the task.
+    test.lease_ms.send_replace(boottime_ms() + 10_000);
     test.begin();
     test.printed(0, "ready").await;
     let pid = test.running().await.pid;

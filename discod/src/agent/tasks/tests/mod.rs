@@ -248,8 +248,14 @@ fn address() -> std::net::IpAddr {
 
 /// A port that nothing uses.
 fn free_port() -> TaskPort {
-    let listener = std::net::TcpListener::bind((address(), 0)).unwrap();
-    TaskPort { target: 80, number: listener.local_addr().unwrap().port(), protocol: "tcp".to_owned() }
+    // Below those that the kernel gives to connections and to who asks for any.
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let mut numbers = std::iter::repeat_with(|| {
+        let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        20_000 + u16::try_from(std::process::id().wrapping_mul(31).wrapping_add(next) % 12_000).unwrap()
+    });
+    let number = numbers.find(|number| std::net::TcpListener::bind((address(), *number)).is_ok()).unwrap();
+    TaskPort { target: 80, number, protocol: "tcp".to_owned() }
 }
 
 fn task() -> TaskRecord {
