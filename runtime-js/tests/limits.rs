@@ -10,9 +10,6 @@ use disco_runtime_js::*;
 use serde_json::json;
 use support::*;
 
-/// Time limit for a thread of the lowest priority to come back, on busy processors.
-const COMES_BACK: Duration = Duration::from_secs(600);
-
 /// A small heap, and the time to fill it on any machine.
 fn small() -> Bench {
     bench_with(|options| {
@@ -121,7 +118,7 @@ async fn a_call_that_computes_is_stopped_by_its_own_limit_if_that_is_shorter() {
 
 #[tokio::test]
 async fn calls_that_were_given_up_while_another_computed_are_not_made() {
-    let bench = bench_with(|options| options.limits.cpu_without_yield = Duration::from_millis(500));
+    let bench = bench_with(|options| options.limits.cpu_without_yield = Duration::from_secs(2));
     bench
         .load(
             "let count = 0; export const add = () => ++count;
@@ -134,7 +131,7 @@ async fn calls_that_were_given_up_while_another_computed_are_not_made() {
     });
     bench.console.wait_for("begun").await;
     // All of them wait for the thread, and are given up long before the loop is stopped.
-    for _ in 0..3 {
+    for _ in 0..10 {
         let call = bench.engine.call("loop", Vec::new(), CallOptions::new());
         let given_up = tokio::time::timeout(Duration::from_millis(5), call).await;
         assert!(given_up.is_err());
@@ -145,7 +142,7 @@ async fn calls_that_were_given_up_while_another_computed_are_not_made() {
     // Had one of them been made, it would have broken the limit too, and the third time the function is left alone.
     for _ in 0..2 {
         let error = bench.call("loop").await.unwrap_err();
-        assert_eq!(error.message, "`loop` ran 0.5 s without yielding", "the thread computed for nobody");
+        assert_eq!(error.message, "`loop` ran 2 s without yielding", "the thread computed for nobody");
     }
 }
 
@@ -373,7 +370,7 @@ async fn what_cannot_be_interrupted_ends_its_isolate_and_not_the_engine() {
         let error = bench.engine.call("stuck", vec![Arg::Json(json!(how))], limited()).await.unwrap_err();
         assert_eq!(error.kind, ScriptErrorKind::CpuLimit, "{error:?}");
         assert_eq!(error.message, format!("`stuck` {did} for 0.2 s where it could not be interrupted"));
-        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         let innocent = innocent.await.unwrap().unwrap_err();
         assert!(innocent.kind == ScriptErrorKind::Cancelled && innocent.message.contains("`stuck`"), "{innocent}");
         // Its question has ended, though the thread has not.
@@ -386,7 +383,7 @@ async fn what_cannot_be_interrupted_ends_its_isolate_and_not_the_engine() {
         assert!((3500..=3600).contains(&seconds.parse::<u32>().unwrap()), "{error}");
         assert!(why.contains(&format!("{did} for 0.2 s where it could not be interrupted")), "{error}");
         console.let_go();
-        let deadline = Instant::now() + COMES_BACK;
+        let deadline = Instant::now() + Duration::from_secs(60);
         while threads(name) > 1 {
             assert!(Instant::now() < deadline, "the thread that came back goes on");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -412,7 +409,7 @@ async fn threads_that_do_not_come_back_are_few() {
     assert!(error.message.starts_with("no script can run: 3 threads are still in scripts"), "{error}");
     assert_eq!(threads("stuck-few"), 3);
     console.let_go();
-    let deadline = Instant::now() + COMES_BACK;
+    let deadline = Instant::now() + Duration::from_secs(60);
     while bench.call("add").await.is_err() {
         assert!(Instant::now() < deadline, "no thread comes back");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -138,9 +138,9 @@ fn a_signal_ends_a_question_at_once_and_nothing_was_begun() {
                 assert!(ran.stdout.contains(text), "`{text}` is missing for {args:?}: {ran}");
             }
         }
-        let limited = [args, vec!["--timeout", "15s"]].concat();
+        let limited = [args, vec!["--timeout", "8s"]].concat();
         let ran = OnTerminal::start(&folder, &limited, &[]).end().expect(9);
-        for text in [question, "not done after 15s", "nothing was begun"] {
+        for text in [question, "not done after 8s", "nothing was begun"] {
             assert!(ran.stdout.contains(text), "`{text}` is missing for {limited:?}: {ran}");
         }
     }

@@ -58,7 +58,7 @@ async fn output_is_bounded_and_time_too() {
     assert_eq!((error.message.as_str(), error.code.as_deref()), ("`sleep 60` took longer than 50 ms", Some("TIMEOUT")));
     let result = bench.eval("const s = AbortSignal.timeout(50); try { await $`sleep 60`.signal(s) } catch (error) { return error.name }").await.unwrap();
     assert_eq!(result, json!("TimeoutError"));
-    assert!(started.elapsed() < Duration::from_secs(50));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 /// Whether a process that was told by its id is still there (a zombie is not).
@@ -100,7 +100,7 @@ async fn a_command_in_the_background_does_not_hold_up_its_shell() {
     let bench = bench();
     let started = Instant::now();
     let result = bench.eval("return (await $`sleep 300 & echo $!`).stdout").await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(50));
+    assert!(started.elapsed() < Duration::from_secs(10));
     let pid: u64 = result.as_str().unwrap().trim().parse().unwrap();
     assert!(is_running(pid));
     std::process::Command::new("kill").arg(pid.to_string()).status().unwrap();

@@ -255,7 +255,7 @@ impl Bench {
 
 /// No test may hang.
 pub fn limited() -> CallOptions {
-    CallOptions::new().timeout(Duration::from_secs(120))
+    CallOptions::new().timeout(Duration::from_secs(20))
 }
 
 /// The seed's scripts, from the repository's sample project's history: they must run unchanged.
